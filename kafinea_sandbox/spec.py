@@ -1,0 +1,82 @@
+"""What a sandbox module is made of.
+
+The modules are written down once, in `modules`; `describe` answers, storage, the query language
+and the demo company all read them from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a module, as `describe` and the database know it."""
+
+    name: str
+    label: str
+    type: str = "string"
+    """The describe type name: string, text, integer, double, currency, boolean, date, ..."""
+    mandatory: bool = False
+    editable: bool = True
+    unique: bool = False
+    default: str | None = ""
+    values: tuple[str, ...] = ()
+    """The values of a picklist or multipicklist."""
+    refers_to: tuple[str, ...] = ()
+    """The modules a reference may point to."""
+    size: int | None = None
+    """A text longer than this is cut silently, as the database column does."""
+    scale: int | None = None
+    """Digits after the point of a number on the wire."""
+    of_line: bool = False
+    """An inventory field whose column stands in the table of the lines."""
+    retrieve_only: bool = False
+    """Described, but refused by the query language (Products.tax1)."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module and its fields, `id` not included."""
+
+    name: str
+    label: str
+    singular: str
+    fields: tuple[Field, ...]
+    label_fields: tuple[str, ...] = ()
+    is_entity: bool = True
+    number_field: str | None = None
+    """The field that the server numbers by itself, such as `invoice_no`."""
+    number_prefix: str = ""
+    is_inventory: bool = False
+
+
+class Row(NamedTuple):
+    """One record of the demo company.
+
+    Values are wire texts. A reference or an owner is the bare record number (the part after
+    the `x`): entity numbers are one sequence over all modules, users and groups share another.
+    """
+
+    module: str
+    number: int
+    values: dict[str, str | int | None]
+
+
+class File(NamedTuple):
+    """A stored file: its number comes from the entity sequence, its parent is a record number."""
+
+    number: int
+    parent: int
+    name: str
+    mime: str
+    content: bytes
+
+
+class Relation(NamedTuple):
+    """A many-to-many link as `add_related` makes it, between two record numbers."""
+
+    source: int
+    related: int
+    label: str
