@@ -1,0 +1,223 @@
+"""The challenge login, as a `requests` authenticator.
+
+A login is two requests: `getchallenge` gives a token, `login` takes md5(token + access key) and
+gives a session id, which then goes with each request as `sessionName`. Like the HTTPDigestAuth of
+`requests`, the authenticator answers a refused response by logging in and sending again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections import defaultdict
+from typing import Any
+from urllib.parse import quote_plus
+
+import backoff
+import requests
+from requests.auth import AuthBase
+
+from kafinea import transport
+from kafinea.errors import (
+    SESSION_ENDED,
+    Code,
+    CredentialsRefused,
+    KafineaError,
+    Refused,
+    SessionEnded,
+    SettingsError,
+    Unavailable,
+)
+
+logger = logging.getLogger(__name__)
+
+_TOKEN_LOST = frozenset({Code.INVALID_USER_CREDENTIALS, Code.INVALID_AUTH_TOKEN})
+
+# A server keeps one token for each user: a second challenge makes the first one useless. Within a
+# process the logins of a user stand in line here.
+_login_lines: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
+
+
+class ChallengeAuth(AuthBase):
+    """Adds a session to each request, and a new session when the old one has ended.
+
+    One object is one session of the server. A session answers one request at a time, so use one
+    object for each connection that works in parallel. Sharing one between threads is safe.
+
+    Args:
+        address: The full address of `webservice.php`.
+        username: The user's name.
+        access_key: The user's access key ("My preferences" in Kafinea). Not the password.
+        http: The connection that sends the login; a new one by default.
+        timeout: Seconds to connect, and seconds to wait for the answer.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        username: str,
+        access_key: str,
+        *,
+        http: requests.Session | None = None,
+        timeout: transport.Timeout = (10, 120),
+    ) -> None:
+        self._address = address
+        self._username = username
+        self._access_key = access_key
+        self._http = http or transport.open_http(address)
+        self._timeout = timeout
+        self._session_name: str | None = None
+        self._lock = threading.Lock()
+        self.secrets = {access_key}
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the session to a request that is about to be sent.
+
+        Raises:
+            CredentialsRefused: The server does not accept the user and key.
+            Unavailable: The server gave no proper answer to the login; nothing was sent yet.
+        """
+        plain = request.copy()
+        session_name = self._open_session()
+        _add_session(request, session_name)
+
+        def resend_if_ended(response: requests.Response, **kwargs: Any) -> requests.Response:
+            if response.is_redirect:
+                raise transport.redirected(response)
+            # Nothing was executed when a session has ended, so even a write may be sent again.
+            if not _session_has_ended(response):
+                return response
+            again = plain.copy()
+            _add_session(again, self._open_session(instead_of=session_name))
+            fresh: requests.Response = response.connection.send(again, **kwargs)
+            fresh.history.append(response)
+            fresh.request = again
+            return fresh
+
+        request.hooks["response"].append(resend_if_ended)
+        return request
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a session, as far as this side knows."""
+        return self._session_name is not None
+
+    def extend_session(self) -> bool:
+        """Ask for a longer session; return whether the server granted it.
+
+        The maker's document sends a GET; other servers of the family want a POST, and some
+        grant it never. Do not depend on it: every request keeps the session alive.
+        """
+        session_name = self._open_session()
+        for method in ("GET", "POST"):
+            try:
+                self._send(method, "extendsession", sessionName=session_name)
+            except (Refused, SessionEnded):
+                continue
+            return True
+        return False
+
+    def logout(self) -> None:
+        """End the session. A server that fails to do so forgets it by itself after a while."""
+        with self._lock:
+            session_name, self._session_name = self._session_name, None
+        if session_name is None:
+            return
+        try:
+            self._send("POST", "logout", sessionName=session_name)
+        except KafineaError as error:
+            # Some servers answer logout with a fatal error although all is well.
+            logger.debug("The session of %s was left to expire: %s", self._username, error)
+
+    def _open_session(self, *, instead_of: str | None = None) -> str:
+        """Return the session, after a login if there is none but the given one, which has ended."""
+        with self._lock:
+            if self._session_name is None or self._session_name == instead_of:
+                self._session_name = self._login()
+            return self._session_name
+
+    def _login(self) -> str:
+        try:
+            return self._login_in_line()
+        except Refused as error:
+            raise CredentialsRefused(
+                f"Kafinea does not accept the user {self._username!r} with this access key "
+                f"({error.code}). Check `username` and `access_key`: the key stands in Kafinea "
+                'under "My preferences" and is not the password.'
+            ) from None
+
+    # A wrong key and a token that another process's login of the same user has replaced are
+    # answered alike. So this is tried a few times, at moments that spread.
+    @backoff.on_exception(
+        backoff.expo,
+        Refused,
+        giveup=lambda error: getattr(error, "code", None) not in _TOKEN_LOST,
+        max_tries=7,
+        factor=0.15,
+        logger=None,
+    )
+    def _login_in_line(self) -> str:
+        with _login_lines[self._address, self._username.casefold()]:
+            return self._challenge_and_login()
+
+    def _challenge_and_login(self) -> str:
+        token = _text(self._send("GET", "getchallenge", username=self._username), "token")
+        # What is sent is md5 because the API says so; it is no protection of ours.
+        digest = hashlib.md5((token + self._access_key).encode(), usedforsecurity=False).hexdigest()
+        self.secrets |= {token, digest}
+        answer = self._send("POST", "login", username=self._username, accessKey=digest)
+        # The maker's document calls it sessionId, the servers of the family sessionName.
+        session_name = _text(answer, "sessionName", "sessionId")
+        self.secrets = {self._access_key, session_name}
+        return session_name
+
+    def _send(self, method: str, operation: str, **parameters: str) -> Any:
+        parameters = {"operation": operation, **parameters}
+        try:
+            response = transport.send(
+                self._http, method, self._address, parameters, timeout=self._timeout
+            )
+            return transport.result(response, operation, self.secrets)
+        except Unavailable as error:
+            # Whatever request waits for this login has not been sent.
+            error.nothing_done = True
+            raise
+
+
+def _text(answer: Any, *keys: str) -> str:
+    """Return the first of the keys that a login answer has.
+
+    Raises:
+        SettingsError: It has none; this is not an API that we know.
+    """
+    for key in keys:
+        if isinstance(answer, dict) and isinstance(value := answer.get(key), str) and value:
+            return value
+    raise SettingsError(
+        f"The server at `url` answers the login without {' or '.join(keys)}; is it a Kafinea?"
+    )
+
+
+def _add_session(request: requests.PreparedRequest, session_name: str) -> None:
+    """Put the session where the operation's other parameters are: the form, or else the URL."""
+    pair = "sessionName=" + quote_plus(session_name)
+    if isinstance(request.body, str) and request.method == "POST":
+        request.body = f"{request.body}&{pair}"
+        request.prepare_content_length(request.body)
+    else:
+        url = request.url or ""
+        request.url = f"{url}{'&' if '?' in url else '?'}{pair}"
+
+
+def _session_has_ended(response: requests.Response) -> bool:
+    # The code stands at the end of a short answer; a page of records is not read twice for this.
+    if not any(code.value.encode() in response.content[-300:] for code in SESSION_ENDED):
+        return False
+    try:
+        transport.result(response, "")
+    except SessionEnded:
+        return True
+    except KafineaError:
+        return False
+    return False

@@ -1,0 +1,387 @@
+"""The client: one method for each documented operation.
+
+It alone decides what is tried again (`_worth_another_try`) and says so in the log.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import random
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import LifoQueue
+from types import TracebackType
+from typing import Any
+
+import backoff
+from typing_extensions import Self
+
+from kafinea import describe, transport
+from kafinea.auth import ChallengeAuth
+from kafinea.errors import (
+    PERHAPS_PASSING,
+    Code,
+    KafineaError,
+    OutcomeUnknown,
+    Refused,
+    SessionEnded,
+    Unavailable,
+)
+from kafinea.query import Condition
+from kafinea.reading import Reading
+
+logger = logging.getLogger(__name__)
+
+Record = dict[str, Any]
+"""A record as the wire has it: texts as a rule; `retrieve` also gives numbers, nulls and lists."""
+
+_TRIES = 7
+_FIRST_WAIT = 0.5  # seconds; doubled each time
+_LONGEST_WAIT = 60  # seconds, also when the server asks for more
+_CONNECT_TIMEOUT = 10  # seconds
+
+
+@dataclass(frozen=True)
+class File:
+    """A stored file, as `files_retrieve` gives it."""
+
+    name: str
+    mime_type: str
+    content: bytes
+
+
+class _Connection:
+    """A kept-alive connection with its own session, which the server serves one by one."""
+
+    def __init__(
+        self, address: str, username: str, access_key: str, timeout: transport.Timeout
+    ) -> None:
+        self.http = transport.open_http(address)
+        self.auth = ChallengeAuth(address, username, access_key, http=self.http, timeout=timeout)
+
+
+class Client:
+    """A Kafinea instance, as one of its users.
+
+    Threads may share a client. It opens as many sessions as are in use at once, up to
+    `max_sessions`; a request beyond that waits for a free one. Nothing is sent before the first
+    request. Use it in a `with` block, or call `close`, to log out.
+
+    Args:
+        url: The address of the instance, with or without `webservice.php`.
+        username: The user's name.
+        access_key: The user's access key ("My preferences" in Kafinea), not the password.
+        max_sessions: The most sessions at once.
+        request_timeout: Seconds to wait for an answer to begin or to go on.
+        allow_http: Accept plain http for a host that is not this machine.
+
+    Raises:
+        SettingsError: The address cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        access_key: str,
+        *,
+        max_sessions: int = 4,
+        request_timeout: float = 120,
+        allow_http: bool = False,
+    ) -> None:
+        self.max_sessions = max_sessions
+        self._address = transport.endpoint(url, allow_http=allow_http)
+        self._timeout = (min(_CONNECT_TIMEOUT, request_timeout), request_timeout)
+        self._connections = [
+            _Connection(self._address, username, access_key, self._timeout)
+            for _ in range(max_sessions)
+        ]
+        # Last in, first out: few requests at a time use few sessions.
+        self._free: LifoQueue[_Connection] = LifoQueue()
+        for connection in self._connections:
+            self._free.put(connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Log out of all sessions and close the connections."""
+        for connection in self._connections:
+            connection.auth.logout()
+            connection.http.close()
+
+    # Discovery
+
+    def listtypes(self, field_types: Sequence[str] = ()) -> dict[str, describe.ModuleInfo]:
+        """Return the modules this user can use, by name.
+
+        Args:
+            field_types: Only modules that have a field of one of these types.
+        """
+        parameters = {"fieldTypeList": json.dumps(list(field_types))} if field_types else {}
+        return describe.modules(self._read("listtypes", parameters))
+
+    def describe(self, module: str) -> describe.Module:
+        """Return a module and its fields.
+
+        Raises:
+            Refused: There is no such module for this user. Case matters.
+        """
+        return describe.module(self._read("describe", {"elementType": module}))
+
+    # Reading
+
+    def retrieve(self, id: str) -> Record:  # noqa: A002
+        """Return one record by its id, with its lines if it has any.
+
+        Raises:
+            Refused: There is no such record for this user.
+        """
+        record: Record = self._read("retrieve", {"id": id})
+        return _without_secrets(record)
+
+    def query(self, query: str) -> list[Record]:
+        """Return what a query gives: 100 records at most, and `[]` also when it fails in SQL.
+
+        Args:
+            query: VTQL with its final semicolon (see `kafinea.query`).
+        """
+        return self._records("query", {"query": query})
+
+    def records(
+        self, module: str, columns: Iterable[str] = ("*",), where: Sequence[Condition] = ()
+    ) -> Iterator[Record]:
+        """Yield all records that meet the conditions, in the order of their ids.
+
+        Raises:
+            IncompleteRead: The server counted records and gave none of them.
+        """
+        for page in Reading(self.query, module, columns, where):
+            yield from page
+
+    def query_related(self, id: str, related_label: str, query: str) -> list[Record]:  # noqa: A002
+        """Return records of a related list of a record, 100 at most.
+
+        Args:
+            id: The record whose related list it is.
+            related_label: The label of the list, as the API names it.
+            query: VTQL without the semicolon. The server adds its own condition: avoid OR.
+        """
+        # Servers differ in the name of the parameter; each ignores the other's.
+        parameters = {
+            "id": id,
+            "relatedLabel": related_label,
+            "query": query.rstrip().removesuffix(";"),
+        }
+        return self._records("query_related", parameters)
+
+    def files_retrieve(self, id: str) -> File:  # noqa: A002
+        """Return a stored file.
+
+        Args:
+            id: The id of the file, which is not that of its document.
+
+        Raises:
+            Refused: There is no such file.
+            Unavailable: The content is not as long as the server says it is.
+        """
+        answer = self._read("files_retrieve", {"id": id})
+        said = answer[0] if isinstance(answer, list) and answer else answer
+        content = base64.b64decode(said["filecontents"])
+        if len(content) != int(said["filesize"]):
+            raise Unavailable(
+                f"files_retrieve: the file {id} came with {len(content)} bytes instead of "
+                f"{said['filesize']}."
+            )
+        return File(name=said["filename"], mime_type=said["filetype"], content=content)
+
+    # Writing
+
+    def create(self, module: str, element: Mapping[str, Any]) -> Record:
+        """Create a record and return it as the server stored it.
+
+        Args:
+            module: The module's name.
+            element: Wire values by field name. The server changes bad values silently.
+
+        Raises:
+            OutcomeUnknown: The answer was lost; the record may exist.
+            Refused: The server refused it.
+        """
+        return self._write_element("create", module, element)
+
+    def update(self, module: str, element: Mapping[str, Any]) -> Record:
+        """Replace a record and return it as the server stored it.
+
+        Args:
+            module: The module's name.
+            element: Its `id` and all its fields: some servers blank those that are missing.
+
+        Raises:
+            OutcomeUnknown: The answer was lost; the record may be changed.
+            Refused: The server refused it.
+        """
+        return self._write_element("update", module, element)
+
+    def delete(self, id: str) -> None:  # noqa: A002
+        """Delete a record.
+
+        Raises:
+            OutcomeUnknown: The answer was lost; the record may be deleted.
+            Refused: There is no such record for this user, or it is deleted already.
+        """
+        self._write("delete", {"id": id})
+
+    def add_related(self, source_id: str, related_label: str, related_id: str) -> None:
+        """Add a record to a related list. Servers answer "successful" to nearly anything.
+
+        Raises:
+            OutcomeUnknown: The answer was lost. Adding a record twice does no harm.
+        """
+        parameters = {
+            "sourceRecordId": source_id,
+            "relatedLabel": related_label,
+            "relationIdLabel": related_label,  # the name that other servers of the family read
+            "relatedRecordId": related_id,
+        }
+        self._write("add_related", parameters)
+
+    def file_upload(
+        self, parent_id: str, file_name: str, content: bytes, *, attachment_type: str = "Attachment"
+    ) -> Any:
+        """Upload a file and link it to a document, or an image to a product.
+
+        Args:
+            parent_id: The id of the document or product.
+            file_name: The file's name.
+            content: The file itself.
+            attachment_type: `Attachment`, or `Image` for a product.
+
+        Raises:
+            OutcomeUnknown: The answer was lost; the file may be there.
+            Refused: The server refused it.
+        """
+        parameters = {
+            "parentId": parent_id,
+            "attachmentType": attachment_type,
+            "fileName": file_name,
+            "fileContents": base64.b64encode(content).decode("ascii"),
+        }
+        return self._write("FileUpload", parameters)
+
+    def extendsession(self) -> bool:
+        """Ask for a longer session; return whether the server granted it."""
+        with self._connection() as connection:
+            return connection.auth.extend_session()
+
+    # Sending
+
+    def _read(self, operation: str, parameters: Mapping[str, str]) -> Any:
+        return self._call("GET", operation, parameters)
+
+    def _records(self, operation: str, parameters: Mapping[str, str]) -> list[Record]:
+        records: list[Record] = self._read(operation, parameters)
+        if records and not describe.SECRET_FIELDS.isdisjoint(records[0]):
+            return [_without_secrets(record) for record in records]
+        return records
+
+    def _write_element(self, operation: str, module: str, element: Mapping[str, Any]) -> Record:
+        text = json.dumps(element, default=str)
+        record: Record = self._write(operation, {"elementType": module, "element": text})
+        return _without_secrets(record)
+
+    def _write(self, operation: str, parameters: Mapping[str, str]) -> Any:
+        try:
+            return self._call("POST", operation, parameters)
+        except Unavailable as error:
+            if error.nothing_done:
+                raise
+            raise OutcomeUnknown(f"{error} It is not known whether it was done.") from None
+        except Refused as error:
+            if error.code in PERHAPS_PASSING:
+                raise OutcomeUnknown(f"{error} It is not known whether it was done.") from None
+            raise
+
+    def _call(self, method: str, operation: str, parameters: Mapping[str, str]) -> Any:
+        parameters = {"operation": operation, **parameters}
+        for attempt in backoff.retry_context(
+            KafineaError,
+            _waits,
+            giveup=lambda error: not _worth_another_try(error, method),
+            max_tries=_TRIES,
+            jitter=None,
+            on_backoff=_say_so,
+            logger=None,
+        ):
+            with attempt, self._connection() as connection:
+                response = transport.send(
+                    connection.http,
+                    method,
+                    self._address,
+                    parameters,
+                    auth=connection.auth,
+                    timeout=self._timeout,
+                )
+                answer = transport.result(response, operation, connection.auth.secrets)
+        return answer
+
+    @contextmanager
+    def _connection(self) -> Iterator[_Connection]:
+        connection = self._free.get()
+        try:
+            yield connection
+        finally:
+            self._free.put(connection)
+
+
+def _worth_another_try(error: BaseException, method: str) -> bool:
+    """Decide whether to send a request again. The only place that does.
+
+    What only reads is sent again after any failure that may pass. What writes is sent again only
+    when the server certainly did nothing: the connection was not made, the session had ended, it
+    turned the request away with 429, or the login before it failed. After an error page, a 502 or
+    a 503, a write may have happened.
+    """
+    if isinstance(error, SessionEnded):
+        return True
+    if isinstance(error, Unavailable):
+        return error.nothing_done or method == "GET"
+    if isinstance(error, Refused):
+        return method == "GET" and error.code == Code.DATABASE_QUERY_ERROR
+    return False
+
+
+def _waits() -> Generator[float, BaseException | None, None]:
+    """Yield seconds to wait: doubling with full jitter, or what the server asked for."""
+    error = yield 0
+    wait = _FIRST_WAIT
+    while True:
+        asked = getattr(error, "retry_after", None)
+        jittered = random.uniform(0, min(wait, _LONGEST_WAIT))
+        error = yield min(asked, _LONGEST_WAIT) + jittered / 10 if asked else jittered
+        wait *= 2
+
+
+def _say_so(details: Any) -> None:
+    logger.warning(
+        "%s Trying again in %.1f s (%d of %d).",
+        details["exception"],
+        details["wait"],
+        details["tries"],
+        _TRIES - 1,
+    )
+
+
+def _without_secrets(record: Record) -> Record:
+    return {name: value for name, value in record.items() if name not in describe.SECRET_FIELDS}

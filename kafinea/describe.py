@@ -1,0 +1,179 @@
+"""Modules and their fields, as `listtypes` and `describe` tell of them."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# `Users` answers the password hashes and everyone's access key in clear.
+SECRET_FIELDS = frozenset({"user_password", "confirm_password", "accesskey", "user_hash"})
+_SECRET_TYPES = frozenset({"password"})
+
+# The columns of the lines, which inventory modules describe as if they were their own. A query
+# for them gives those of one line, and fewer than 100 records a page.
+_LINE_FIELDS = frozenset(
+    {
+        "productid",
+        "quantity",
+        "listprice",
+        "comment",
+        "discount_amount",
+        "discount_percent",
+        "image",
+        "purchase_cost",
+        "margin",
+    }
+)
+# They share a column name with the discount of a line, and a query gives them under that name.
+_HEADER_DISCOUNTS = frozenset({"hdnDiscountAmount", "hdnDiscountPercent"})
+_TAX = re.compile(r"tax\d+")
+_PRICE_OR_TAX = re.compile(r"(tax|currency)\d+")
+_QUERYABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+@dataclass(frozen=True)
+class ModuleInfo:
+    """What `listtypes` says of a module."""
+
+    name: str
+    label: str
+    singular: str
+    is_entity: bool
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a module.
+
+    Attributes:
+        name: The name on the wire, such as `cf_853`.
+        label: The name people see, in the user's language, without HTML entities.
+        type: The type's name; one that is not known is to be read as text.
+        mandatory: A record must have a value.
+        editable: Whether a client may write it. Some say so and are ignored (`modifiedby`).
+        unique: No two records may share a value.
+        picklist: The raw values of a picklist; write these, not their labels.
+        refers_to: The modules that a reference may point to; none means unknown.
+    """
+
+    name: str
+    label: str
+    type: str
+    mandatory: bool = False
+    editable: bool = True
+    unique: bool = False
+    picklist: tuple[str, ...] = ()
+    refers_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module, without the fields that hold secrets.
+
+    Attributes:
+        name: The name on the wire; case matters.
+        id_prefix: What stands before the x of its ids. It differs between instances.
+        is_entity: False for helper tables such as `Currency`.
+        fields: The fields by name, `id` included.
+    """
+
+    name: str
+    label: str
+    id_prefix: str
+    is_entity: bool
+    createable: bool
+    updateable: bool
+    deleteable: bool
+    retrieveable: bool
+    fields: Mapping[str, Field]
+
+    @property
+    def is_inventory(self) -> bool:
+        """Whether its records have lines: quotes, orders, invoices, credit notes."""
+        return {"hdnTaxType", "productid", "quantity"} <= self.fields.keys()
+
+    @property
+    def queryable(self) -> tuple[str, ...]:
+        """The names of the fields whose own values a query gives. `describe` promises more."""
+        return tuple(name for name in self.fields if self._is_queryable(name))
+
+    def _is_queryable(self, name: str) -> bool:
+        if not _QUERYABLE_NAME.fullmatch(name):
+            return False
+        if self.is_inventory:
+            return not (name in _LINE_FIELDS | _HEADER_DISCOUNTS or _TAX.fullmatch(name))
+        if "unit_price" in self.fields:
+            # The taxes and prices of products and services stand in other tables.
+            return not _PRICE_OR_TAX.fullmatch(name)
+        return True
+
+
+def modules(listtypes: Any) -> dict[str, ModuleInfo]:
+    """Read the answer of `listtypes`. An empty PHP map is a list."""
+    information = _mapping(_mapping(listtypes).get("information"))
+    names = _values(_mapping(listtypes).get("types"))
+    return {
+        name: ModuleInfo(
+            name=name,
+            label=_label(_mapping(information.get(name)).get("label") or name),
+            singular=_label(_mapping(information.get(name)).get("singular") or name),
+            is_entity=bool(_mapping(information.get(name)).get("isEntity", True)),
+        )
+        for name in map(str, names)
+    }
+
+
+def module(describe: Any) -> Module:
+    """Read the answer of `describe`."""
+    said = _mapping(describe)
+    fields = [_field(_mapping(field)) for field in _values(said.get("fields"))]
+    return Module(
+        name=str(said.get("name")),
+        label=_label(said.get("label") or said.get("name")),
+        id_prefix=str(said.get("idPrefix", "")),
+        is_entity=bool(said.get("isEntity")),
+        createable=bool(said.get("createable")),
+        updateable=bool(said.get("updateable")),
+        deleteable=bool(said.get("deleteable")),
+        retrieveable=bool(said.get("retrieveable")),
+        fields={field.name: field for field in fields if not is_secret(field)},
+    )
+
+
+def is_secret(field: Field) -> bool:
+    """Whether a field holds a password, its hash, or an access key."""
+    return field.type in _SECRET_TYPES or field.name in SECRET_FIELDS
+
+
+def _field(said: Mapping[str, Any]) -> Field:
+    kind = _mapping(said.get("type"))
+    return Field(
+        name=str(said.get("name")),
+        label=_label(said.get("label") or said.get("name")),
+        type=str(kind.get("name", "string")),
+        mandatory=bool(said.get("mandatory")),
+        editable=bool(said.get("editable", True)),
+        unique=bool(said.get("isunique")),
+        picklist=tuple(
+            str(_mapping(value).get("value", "")) for value in _values(kind.get("picklistValues"))
+        ),
+        refers_to=tuple(map(str, _values(kind.get("refersTo")))),
+    )
+
+
+def _label(text: object) -> str:
+    return html.unescape(str(text))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _values(value: Any) -> list[Any]:
+    """Return the members of a PHP array, which is an object when its keys have gaps."""
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return value if isinstance(value, list) else []

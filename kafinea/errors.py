@@ -1,0 +1,126 @@
+"""What can go wrong, one exception for each way to recover.
+
+Nothing here ever holds a secret or the content of a record: messages are made of operation
+names, module names, record ids, error codes and the server's own short message.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Code(str, Enum):
+    """The error codes of `webservice.php`. Match codes only: messages are translated."""
+
+    SESSION_EXPIRED = "SESSION_EXPIRED"
+    """The session has reached its life span."""
+    SESSION_LEFT_IDLE = "SESSION_LEFT_IDLE"
+    """The session was not used for too long."""
+    INVALID_SESSIONID = "INVALID_SESSIONID"
+    """The server does not know this session (ended, logged out, or collected)."""
+    AUTHENTICATION_REQUIRED = "AUTHENTICATION_REQUIRED"
+    """No session was sent."""
+    AUTHENTICATION_FAILURE = "AUTHENTICATION_FAILURE"
+    """`extendsession` found no session to extend."""
+    INVALID_AUTH_TOKEN = "INVALID_AUTH_TOKEN"  # noqa: S105
+    """The challenge token has expired, or the user is unknown."""
+    INVALID_USER_CREDENTIALS = "INVALID_USER_CREDENTIALS"
+    """Wrong access key, or a newer challenge of the same user replaced the token."""
+    ACCESSKEY_UNDEFINED = "ACCESSKEY_UNDEFINED"
+    """The user has no access key."""
+    ACCESS_DENIED = "ACCESS_DENIED"
+    """Not permitted, not found, deleted, unknown module, unknown field, missing parameter."""
+    REFERENCE_INVALID = "REFERENCE_INVALID"
+    """A reference points to a module that the field does not accept."""
+    MANDATORY_FIELDS_MISSING = "MANDATORY_FIELDS_MISSING"
+    """A mandatory field has no value. Only the first one is named."""
+    INVALID_ID_ATTRIBUTE = "INVALID_ID_ATTRIBUTE"
+    """An id is not of the form 12x34, or belongs to another module."""
+    QUERY_SYNTAX_ERROR = "QUERY_SYNTAX_ERROR"
+    """The query does not parse."""
+    RECORD_NOT_FOUND = "RECORD_NOT_FOUND"
+    """No such record or file."""
+    UNKOWN_ENTITY = "UNKOWN_ENTITY"
+    """No such relation. The spelling is the server's."""
+    OPERATION_NOT_SUPPORTED = "OPERATION_NOT_SUPPORTED"
+    """The operation wants the other HTTP method."""
+    UNKNOWN_OPERATION = "UNKNOWN_OPERATION"
+    """The server has no such operation."""
+    DATABASE_QUERY_ERROR = "DATABASE_QUERY_ERROR"
+    """The database refused a statement."""
+    INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
+    """An unforeseen failure. Nearly always text that the query language cannot read."""
+    CURRENCY_INACTIVE = "CURRENCY_INACTIVE"
+    """The currency is switched off."""
+    DUPLICATE = "0"
+    """Another record has the same value in a unique field. The server sends the number 0."""
+
+
+SESSION_ENDED = frozenset(
+    {
+        Code.SESSION_EXPIRED,
+        Code.SESSION_LEFT_IDLE,
+        Code.INVALID_SESSIONID,
+        Code.AUTHENTICATION_REQUIRED,
+    }
+)
+"""The four codes that a new login cures. The server did nothing, so any request may be resent."""
+
+PERHAPS_PASSING = frozenset({Code.DATABASE_QUERY_ERROR, Code.INTERNAL_SERVER_ERROR})
+"""Codes that are worth one more try for a read, and that leave open what a write has done."""
+
+
+class KafineaError(Exception):
+    """Base of all errors of this package."""
+
+
+class SettingsError(KafineaError, ValueError):
+    """Stop the run: a setting is wrong, and only the user can put it right."""
+
+
+class CredentialsRefused(KafineaError, PermissionError):
+    """Stop the run: the server does not accept this user with this access key."""
+
+
+class SessionEnded(KafineaError):
+    """Log in again and send the same request again; the server did nothing."""
+
+
+class Unavailable(KafineaError):
+    """Try again later: no answer, or none that the API itself made.
+
+    Attributes:
+        retry_after: Seconds the server asked to wait, if it did.
+        nothing_done: True when the request certainly never reached the API.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, nothing_done: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.nothing_done = nothing_done
+
+
+class OutcomeUnknown(KafineaError):
+    """Look the record up first: a write was sent and its answer was lost."""
+
+
+class Refused(KafineaError):
+    """The API understood the request and refused it; the same request will be refused again.
+
+    Attributes:
+        code: The API's error code as text (see `Code`); `0` for duplicates.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class QueryError(KafineaError, ValueError):
+    """The query language cannot say this."""
+
+
+class IncompleteRead(KafineaError):
+    """The server counted records that it then did not give."""

@@ -1,0 +1,134 @@
+"""VTQL, the query language: the only place that writes query text.
+
+Conditions are joined with AND only. The maker's document says that AND and OR are read from left
+to right, real servers give AND precedence, and there are no parentheses; with ANDs alone all
+readings give the same records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal
+from urllib.parse import quote_plus
+
+from kafinea.errors import QueryError
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "LIKE", "IN"]
+Value = str | int | Decimal | date
+
+_OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">=", "LIKE", "IN"})
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition: a field, an operator and a value (several for IN)."""
+
+    field: str
+    operator: Operator
+    value: Value | Sequence[Value]
+
+    def __str__(self) -> str:
+        """Return the condition as query text.
+
+        Raises:
+            QueryError: The language cannot say it.
+        """
+        if self.operator not in _OPERATORS:
+            raise QueryError(f"The query language has no operator {self.operator!r}.")
+        field = name(self.field)
+        if self.operator == "IN":
+            if isinstance(self.value, (str, int, Decimal, date)) or not self.value:
+                raise QueryError(f"IN on {field} needs a list with at least one value.")
+            return f"{field} IN ({','.join(literal(value) for value in self.value)})"
+        if not isinstance(self.value, (str, int, Decimal, date)):
+            raise QueryError(f"{self.operator} on {field} takes one value.")
+        return f"{field} {self.operator} {literal(self.value)}"
+
+
+def name(text: str) -> str:
+    """Return a module or field name that the language can read.
+
+    Raises:
+        QueryError: The name holds another character than A-Z, a-z, 0-9 and _. Inventory modules
+            have such fields (`shipping_&_handling`); only `retrieve` gives them.
+    """
+    if not _NAME.fullmatch(text):
+        raise QueryError(f"The query language cannot read the name {text!r}.")
+    return text
+
+
+def literal(value: Value) -> str:
+    """Return a value as a quoted literal; `'` is doubled and a backslash is doubled.
+
+    Numbers are quoted too: the language cannot read an unquoted decimal.
+
+    Raises:
+        QueryError: The value is the empty text, for which the language has no literal.
+    """
+    if isinstance(value, datetime):
+        text = value.strftime("%Y-%m-%d %H:%M:%S")
+    elif isinstance(value, bool):
+        text = str(int(value))
+    else:
+        text = str(value)
+    if not text:
+        raise QueryError(
+            "The query language has no empty text. One space (' ') finds empty fields."
+        )
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def select(
+    module: str,
+    columns: Iterable[str],
+    *,
+    where: Iterable[Condition] = (),
+    order_by: Sequence[str] = (),
+    descending: bool = False,
+    limit: int | None = None,
+    offset: int = 0,
+) -> str:
+    """Return a SELECT with its final semicolon, which is mandatory.
+
+    Select each column you order by: a column whose table is not joined makes the server answer
+    an empty list as if there were no records. `id` and `modifiedtime` are always joined.
+
+    Args:
+        module: The module's name; case matters.
+        columns: Field names, or `*`, or `count(*)`.
+        where: Conditions, joined with AND.
+        order_by: Field names.
+        descending: The direction; the language has one for all columns.
+        limit: How many records at most; the server gives 100 at most whatever is asked.
+        offset: How many records to pass over.
+
+    Raises:
+        QueryError: The language cannot say it.
+    """
+    parts = [f"SELECT {_columns(columns)} FROM {name(module)}"]  # noqa: S608 this quotes
+    if conditions := " AND ".join(str(condition) for condition in where):
+        parts.append(f"WHERE {conditions}")
+    if order_by:
+        parts.append(f"ORDER BY {','.join(map(name, order_by))}{' DESC' if descending else ''}")
+    if limit is not None:
+        parts.append(f"LIMIT {offset},{limit}" if offset else f"LIMIT {limit}")
+    return " ".join(parts) + ";"
+
+
+def encoded_size(query: str) -> int:
+    """Return the bytes that a query takes in a URL. Web servers refuse URLs over about 8,000."""
+    return len(quote_plus(query))
+
+
+def _columns(columns: Iterable[str]) -> str:
+    chosen = list(columns)
+    if not chosen:
+        raise QueryError("A query needs at least one column.")
+    if chosen in (["*"], ["count(*)"]):
+        return chosen[0]
+    return ",".join(map(name, chosen))

@@ -1,0 +1,282 @@
+"""One HTTP exchange with `webservice.php`: what is sent, and what the answer means.
+
+Errors made here never hold the request or the body of the answer: `requests` puts the whole URL,
+session id included, into its own errors, and a server's error page may repeat what it was sent.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import os
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime, timezone
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from kafinea.errors import SESSION_ENDED, Refused, SessionEnded, SettingsError, Unavailable
+
+Timeout = tuple[float, float]
+"""Seconds to connect and seconds between two bytes of the answer."""
+
+_SCRIPT = "webservice.php"
+_ANSWER_START = b'{"success":'
+
+
+class _ApiError(msgspec.Struct):
+    message: str = ""
+    code: str | int = ""
+
+
+class _Answer(msgspec.Struct):
+    success: bool
+    result: Any = None
+    error: _ApiError | None = None
+
+
+# Numbers with a fraction are money as a rule: they never pass through a float.
+_decoder = msgspec.json.Decoder(_Answer, float_hook=Decimal)
+
+
+class _NoSessionIds(logging.Filter):
+    """Takes the session id out of urllib3's debug lines, which show each URL."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                re.sub(r"(sessionName|accessKey)=[^&\s]*", r"\1=***", arg)
+                if isinstance(arg, str)
+                else arg
+                for arg in record.args
+            )
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_NoSessionIds())
+
+
+def endpoint(url: str, *, allow_http: bool = False) -> str:
+    """Return the address of `webservice.php` for the address a user gave.
+
+    Args:
+        url: The address of the instance, with or without `webservice.php`.
+        allow_http: Accept plain http for a host that is not this machine.
+
+    Raises:
+        SettingsError: The address cannot be used.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(
+            "`url` must be the address of your Kafinea, such as "
+            "https://apps.kafinea.com/YourKafinea."
+        )
+    if parts.username or parts.password:
+        raise SettingsError("`url` must not hold a user name or password.")
+    if parts.scheme == "http" and not (allow_http or _is_loopback(parts.hostname)):
+        raise SettingsError(
+            f"`url` uses http, which would send the access to {parts.hostname} unprotected. "
+            "Use https, or set `allow_http` if you must."
+        )
+    path = parts.path.rstrip("/")
+    if not path.endswith("/" + _SCRIPT):
+        path = f"{path}/{_SCRIPT}"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def open_http(address: str) -> requests.Session:
+    """Return a kept-alive HTTP connection that knows the proxies and certificates of this machine.
+
+    They are read once, here: `requests` would look them up again for each request.
+    """
+    http = requests.Session()
+    http.proxies.update(requests.utils.get_environ_proxies(address))
+    http.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    http.trust_env = False
+    http.headers["Accept"] = "application/json"
+    http.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
+    http.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
+    return http
+
+
+def send(
+    http: requests.Session,
+    method: str,
+    address: str,
+    parameters: Mapping[str, str],
+    *,
+    timeout: Timeout,
+    auth: AuthBase | None = None,
+) -> requests.Response:
+    """Send one request: its parameters in the URL for GET, in a form for POST.
+
+    The server reads the parameters of an operation from one of the two only.
+
+    Raises:
+        Unavailable: No answer came.
+        SettingsError: The address cannot be reached as it is written.
+    """
+    try:
+        return http.request(
+            method,
+            address,
+            params=parameters if method == "GET" else None,
+            data=parameters if method == "POST" else None,
+            auth=auth,
+            timeout=timeout,
+            allow_redirects=False,
+        )
+    except requests.RequestException as error:
+        # `from None`: the original error shows the URL.
+        raise _no_answer(error, urlsplit(address).netloc, timeout) from None
+
+
+def _no_answer(error: requests.RequestException, host: str, timeout: Timeout) -> Exception:
+    if isinstance(error, requests.exceptions.SSLError):
+        return SettingsError(
+            f"The certificate of {host} is not accepted. Check `url`, and the certificates that "
+            "this machine trusts (REQUESTS_CA_BUNDLE)."
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        return Unavailable(f"The proxy in front of {host} does not answer.", nothing_done=True)
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return Unavailable(
+            f"{host} could not be reached within {timeout[0]:g} s.", nothing_done=True
+        )
+    if isinstance(error, requests.exceptions.ReadTimeout):
+        return Unavailable(f"{host} did not answer within {timeout[1]:g} s.")
+    if isinstance(error, requests.exceptions.ConnectionError):
+        reason = getattr(error.args[0] if error.args else None, "reason", None)
+        if isinstance(reason, urllib3.exceptions.NameResolutionError):
+            return Unavailable(f"No host {host} is known. Check `url`.", nothing_done=True)
+        if isinstance(reason, urllib3.exceptions.NewConnectionError):
+            return Unavailable(f"{host} refuses the connection.", nothing_done=True)
+        return Unavailable(f"{host} broke the connection.")
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+        return SettingsError("`url` is not an address that can be used.")
+    return Unavailable(f"The answer of {host} broke off ({type(error).__name__}).")
+
+
+def result(response: requests.Response, operation: str, secrets: Collection[str] = ()) -> Any:
+    """Return what the API answered.
+
+    Args:
+        response: The HTTP answer, its body read.
+        operation: The operation's name, for messages.
+        secrets: Texts that must not stand in an error.
+
+    Raises:
+        SessionEnded: The session has ended.
+        Refused: The API refused the request.
+        Unavailable: The answer was not made by the API: an error page, a broken body.
+        SettingsError: The address is not that of a `webservice.php`.
+    """
+    answer = None if response.status_code in {429, 502, 503, 504} else _decode(response.content)
+    if answer is None:
+        raise _not_the_api(response, operation, secrets)
+    if answer.success:
+        return answer.result
+    error = answer.error or _ApiError()
+    code, text = str(error.code), _without(secrets, error.message)[:300]
+    if code in SESSION_ENDED:
+        raise SessionEnded(f"{operation}: {text} ({code})")
+    raise Refused(f"{operation}: {text} ({code})", code=code)
+
+
+def _decode(body: bytes) -> _Answer | None:
+    """Read the envelope; PHP may have printed notices before it."""
+    for start in (0, body.rfind(_ANSWER_START)):
+        if start >= 0:
+            try:
+                return _decoder.decode(body[start:] if start else body)
+            except msgspec.DecodeError:
+                continue
+    return None
+
+
+def _not_the_api(
+    response: requests.Response, operation: str, secrets: Collection[str]
+) -> Exception:
+    status = response.status_code
+    if response.is_redirect:
+        return redirected(response)
+    said = _excerpt(response, secrets)
+    if status in {401, 403, 404, 405, 410}:
+        return SettingsError(
+            f"{operation}: HTTP {status}, {said}. There is no webservice.php at this `url`, or "
+            "a proxy keeps it closed."
+        )
+    if status in {413, 414, 431}:
+        return Refused(f"{operation}: HTTP {status}, the request is too long.", code=str(status))
+    return Unavailable(
+        f"{operation}: HTTP {status}, {said}",
+        retry_after=_retry_after(response),
+        nothing_done=status == requests.codes.too_many_requests,
+    )
+
+
+def redirected(response: requests.Response) -> SettingsError:
+    """Return the error for a redirect: what we send holds credentials, so none is followed."""
+    parts = urlsplit(response.headers["Location"])
+    place = f"at {parts.scheme}://{parts.hostname}" if parts.hostname else "on the same host"
+    return SettingsError(
+        f"The server points to another address {place}. Credentials are not sent there by "
+        "themselves; set `url` to the new address if it is right."
+    )
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Return the seconds of a Retry-After header, which is a number or a date."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())
+
+
+def _excerpt(response: requests.Response, secrets: Collection[str]) -> str:
+    """Say in a few words what came instead of an answer of the API.
+
+    The page may repeat the request or show a statement with a record's values. So only its first
+    words are shown, up to anything that could begin a value.
+    """
+    body = response.content
+    if not body.strip():
+        return "an empty body"
+    if body.lstrip()[:1] in (b"{", b"["):
+        return f"JSON that is not an answer or breaks off after {len(body):,} bytes"
+    text = body[:20_000].decode("utf-8", "replace")
+    text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
+    text = " ".join(_without(secrets, html.unescape(text)).split())
+    words = re.split(r"[\"'`={\[&@]|\w*\d{5,}|\b[0-9a-f]{13,}\b", text, maxsplit=1)[0].strip()[:120]
+    return f"not JSON: {words}" if words else "a page that is not JSON"
+
+
+def _without(secrets: Collection[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,249 @@
+"""Values: the wire's texts as Python values, and back.
+
+On the wire nearly all is text: "1234.57000000", "0", "2026-11-22 07:54:35", "". An empty text, a
+null and a date of zeros mean that there is no value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from kafinea.errors import SettingsError
+
+Decode = Callable[[Any], Any]
+
+
+class Kind(str, Enum):
+    """How a value is typed."""
+
+    TEXT = "text"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    NUMBER = "number"
+    DATE = "date"
+    DATETIME = "datetime"
+    LIST = "list"
+
+
+_KINDS = {
+    "boolean": Kind.BOOLEAN,
+    "integer": Kind.INTEGER,
+    "double": Kind.NUMBER,
+    "currency": Kind.NUMBER,
+    "date": Kind.DATE,
+    "datetime": Kind.DATETIME,
+    "multipicklist": Kind.LIST,
+}
+
+LIST_SEPARATOR = " |##| "
+_TRUE = frozenset({"1", "on", "yes", "true"})
+_FALSE = frozenset({"0", "off", "no", "false"})
+_INTEGER = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATETIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", re.ASCII)
+
+
+def kind_of(type_name: str) -> Kind:
+    """Return how values of a describe type are typed.
+
+    Unknown types are text. So is `time`: real servers keep durations such as "23" in such fields.
+    """
+    return _KINDS.get(type_name, Kind.TEXT)
+
+
+class ServerZone:
+    """The time zone in which the server writes its date-times, which carry none.
+
+    Args:
+        name: An IANA name such as `Europe/Paris`.
+
+    Raises:
+        SettingsError: There is no such zone.
+    """
+
+    def __init__(self, name: str = "UTC") -> None:
+        try:
+            self._zone: tzinfo = timezone.utc if name == "UTC" else ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise SettingsError(
+                f"`timezone` {name!r} is not a known time zone. Use a name such as Europe/Paris."
+            ) from None
+
+    def aware(self, wire: str) -> datetime:
+        """Return the moment of a wire date-time. Of an hour that comes twice, the first one.
+
+        Raises:
+            ValueError: It is not a date-time.
+        """
+        if not _DATETIME.fullmatch(wire):
+            raise ValueError(wire)
+        return datetime.fromisoformat(wire).replace(tzinfo=self._zone)
+
+    def wire(self, moment: datetime) -> str:
+        """Return a moment as the server writes it. A moment without a zone is the server's own."""
+        local = moment if moment.tzinfo is None else moment.astimezone(self._zone)
+        return local.replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
+
+    def earlier(self, wire: str, seconds: float) -> str:
+        """Return the wire date-time so many seconds earlier on the server's clock.
+
+        In the hour that comes twice in autumn the clock may have been set back since: then that
+        hour is added, for what was written in its second run looks older than it is.
+        """
+        local = self.aware(wire)
+        first, second = local.utcoffset(), local.replace(fold=1).utcoffset()
+        repeated = first - second if first and second and first > second else timedelta(0)
+        return self.wire(local.replace(tzinfo=None) - timedelta(seconds=seconds) - repeated)
+
+    def is_repeated(self, wire: str) -> bool:
+        """Whether the clock shows this date-time twice."""
+        return self.earlier(wire, 0) != wire
+
+
+class RowDecoder:
+    """Turns wire records into typed ones, column by column, and counts what does not fit.
+
+    A value that does not fit its type becomes null.
+
+    Args:
+        kinds: The kind of each column to keep.
+        zone: The server's time zone.
+
+    Attributes:
+        misfits: For each column, how many values did not fit.
+        examples: For each column with misfits, the id of the first such record and the shape of
+            its value: digits as 9 and letters as a, so that no content is shown.
+    """
+
+    def __init__(self, kinds: Mapping[str, Kind], zone: ServerZone) -> None:
+        self.misfits: Counter[str] = Counter()
+        self.examples: dict[str, tuple[str, str]] = {}
+        decoders = {
+            Kind.BOOLEAN: _boolean,
+            Kind.INTEGER: _integer,
+            Kind.NUMBER: _number,
+            Kind.DATE: _date,
+            Kind.DATETIME: lambda wire: _datetime(wire, zone),
+            Kind.LIST: _list,
+            Kind.TEXT: _text,
+        }
+        self._columns = [(name, decoders[kind]) for name, kind in kinds.items()]
+
+    def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the typed record: strings, bools, ints, Decimals and lists of strings.
+
+        Dates are strings YYYY-MM-DD and date-times RFC 3339 strings with an offset.
+        """
+        typed: dict[str, Any] = {}
+        get = record.get
+        for name, decode in self._columns:
+            wire = get(name)
+            if wire is None or wire == "":
+                typed[name] = None
+                continue
+            try:
+                typed[name] = decode(wire)
+            except (ValueError, TypeError, ArithmeticError):
+                typed[name] = None
+                self.misfits[name] += 1
+                self.examples.setdefault(name, (str(record.get("id")), _shape(wire)))
+        return typed
+
+
+def encode(value: Any, kind: Kind, zone: ServerZone) -> str | None:
+    """Return a Python value as the wire wants it; None stays None, which clears a field.
+
+    Args:
+        value: A typed value, as `RowDecoder` gives it, or as Python has it (`date`, `datetime`).
+        kind: The kind of the field.
+        zone: The server's time zone.
+
+    Raises:
+        ValueError: The value does not fit the kind. The server would change it silently.
+    """
+    if value is None:
+        return None
+    if kind is Kind.BOOLEAN:
+        return "1" if _boolean(value) else "0"
+    if kind is Kind.INTEGER:
+        return str(_integer(value))
+    if kind is Kind.NUMBER:
+        return format(_number(value), "f")
+    if kind is Kind.DATE:
+        return _date(value.isoformat() if isinstance(value, date) else value)
+    if kind is Kind.DATETIME:
+        return zone.wire(value if isinstance(value, datetime) else _moment(value))
+    if kind is Kind.LIST:
+        return LIST_SEPARATOR.join(_members(value))
+    return _text(value)
+
+
+def _text(wire: Any) -> str:
+    return wire if isinstance(wire, str) else str(wire)
+
+
+def _boolean(wire: Any) -> bool:
+    if isinstance(wire, bool):
+        return wire
+    text = str(wire).lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError(wire)
+
+
+def _integer(wire: Any) -> int:
+    text = str(wire)
+    if not _INTEGER.fullmatch(text):
+        raise ValueError(wire)
+    return int(text.partition(".")[0])
+
+
+def _number(wire: Any) -> Decimal:
+    text = str(wire)
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(wire)
+    return Decimal(text)
+
+
+def _date(wire: Any) -> str | None:
+    if wire == "0000-00-00":
+        return None
+    if not _DATE.fullmatch(wire):
+        raise ValueError(wire)
+    date.fromisoformat(wire)
+    text: str = wire
+    return text
+
+
+def _datetime(wire: Any, zone: ServerZone) -> str | None:
+    if wire == "0000-00-00 00:00:00":
+        return None
+    return zone.aware(wire).isoformat()
+
+
+def _moment(value: Any) -> datetime:
+    # Python 3.10 does not read the Z of RFC 3339.
+    return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", str(value)))
+
+
+def _list(wire: Any) -> list[str]:
+    return _members(wire if isinstance(wire, (list, tuple)) else str(wire).split("|##|"))
+
+
+def _members(value: Iterable[Any]) -> list[str]:
+    members: Sequence[str] = [str(member).strip() for member in value]
+    return [member for member in members if member]
+
+
+def _shape(wire: Any) -> str:
+    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", str(wire)[:40]))
