@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # `Users` answers the password hashes and everyone's access key in clear.
+SECRET_MODULES = frozenset({"Users"})
 SECRET_FIELDS = frozenset({"user_password", "confirm_password", "accesskey", "user_hash"})
 _SECRET_TYPES = frozenset({"password"})
 

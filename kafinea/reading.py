@@ -15,7 +15,8 @@ from typing import Any
 
 import backoff
 
-from kafinea.errors import IncompleteRead, Unavailable
+from kafinea.describe import SECRET_MODULES
+from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.query import Condition, encoded_size, select
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ class Reading:
         self._where = tuple(where)
         self._start = self._last = after
         self._page_size = page_size
-        if encoded_size(self._page_query(0, page_size)) > _LONGEST_QUERY:
+        too_long = encoded_size(self._page_query(0, page_size)) > _LONGEST_QUERY
+        if too_long and module not in SECRET_MODULES:
             self._columns = ["*"]
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
@@ -82,7 +84,7 @@ class Reading:
 
     def _next_page(self) -> list[dict[str, Any]]:
         """Return the next records; none only when it is certain that no more can be had."""
-        if page := self._ask():
+        if page := self._ask_without_refused_columns():
             return page
         owed = self._count(self._last)
         if owed and (page := self._ask_again()):
@@ -92,6 +94,24 @@ class Reading:
             if page := self._ask(offset, PAGE_SIZE):
                 return page
         return []
+
+    def _ask_without_refused_columns(self) -> list[dict[str, Any]]:
+        try:
+            return self._ask()
+        except Refused:
+            # `describe` promises fields that a query then refuses: find them and do without.
+            refused = refused_columns(self._query, self._module, self._columns)
+            self._columns = [column for column in self._columns if column not in refused]
+            if not self._columns:
+                raise
+        if refused:
+            logger.warning(
+                "%s: the server describes these fields and refuses them in a query; they stay "
+                "empty: %s.",
+                self._module,
+                ", ".join(sorted(refused)),
+            )
+        return self._ask()
 
     @backoff.on_predicate(backoff.expo, max_tries=_TRIES, factor=0.25, logger=None)
     def _ask_again(self) -> list[dict[str, Any]]:
@@ -128,10 +148,7 @@ class Reading:
         """Tell records that were changed or deleted while we read from those we may not read."""
         self.unreadable = max(0, self._count(self._start) - self.received)
         if self.unreadable and not self.received and self._start is None:
-            raise IncompleteRead(
-                f"{self._module}: the server counts {self.unreadable:,} records and gives none of "
-                "them. Either its query fails (its log will tell), or this user may not read them."
-            )
+            raise _none_given(self._module, self.unreadable)
         if self.unreadable:
             logger.warning(
                 "%s: %s of %s records could not be read. As a rule they are records that this "
@@ -162,6 +179,61 @@ def count(query: Query, module: str, where: Sequence[Condition] = ()) -> int:
         raise Unavailable(f"{module}: the server does not count its records.") from None
 
 
+def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | None:
+    """Return the latest `modifiedtime` of the records that meet the conditions, as the wire has it.
+
+    Returns:
+        None when there is no such record.
+
+    Raises:
+        IncompleteRead: The server counts such records and gives none of them.
+    """
+
+    def ask(offset: int, limit: int) -> list[dict[str, Any]]:
+        return query(
+            select(
+                module,
+                ["modifiedtime"],
+                where=where,
+                order_by=["modifiedtime"],
+                descending=True,
+                offset=offset,
+                limit=limit,
+            )
+        )
+
+    if answer := ask(0, 1):
+        return str(answer[0]["modifiedtime"])
+    owed = count(query, module, where)
+    for offset in range(0, owed, PAGE_SIZE):
+        if answer := ask(offset, PAGE_SIZE):
+            return str(answer[0]["modifiedtime"])
+    if owed:
+        raise _none_given(module, owed)
+    return None
+
+
+def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:
+    """Return which columns the server refuses to query, found by halving."""
+    try:
+        query(select(module, columns, limit=1))
+    except Refused:
+        if len(columns) == 1:
+            return set(columns)
+        middle = len(columns) // 2
+        return refused_columns(query, module, columns[:middle]) | refused_columns(
+            query, module, columns[middle:]
+        )
+    return set()
+
+
 def number(record_id: str) -> int:
     """Return the number behind the x of an id; servers order by it."""
     return int(record_id.partition("x")[2])
+
+
+def _none_given(module: str, counted: int) -> IncompleteRead:
+    return IncompleteRead(
+        f"{module}: the server counts {counted:,} records and gives none of them. Either its "
+        "query fails (its log will tell), or this user may not read them."
+    )

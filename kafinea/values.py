@@ -118,6 +118,7 @@ class RowDecoder:
         zone: The server's time zone.
 
     Attributes:
+        columns: The names of the columns.
         misfits: For each column, how many values did not fit.
         examples: For each column with misfits, the id of the first such record and the shape of
             its value: digits as 9 and letters as a, so that no content is shown.
@@ -135,7 +136,8 @@ class RowDecoder:
             Kind.LIST: _list,
             Kind.TEXT: _text,
         }
-        self._columns = [(name, decoders[kind]) for name, kind in kinds.items()]
+        self.columns = list(kinds)
+        self._decoders = [(name, decoders[kind]) for name, kind in kinds.items()]
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the typed record: strings, bools, ints, Decimals and lists of strings.
@@ -144,7 +146,7 @@ class RowDecoder:
         """
         typed: dict[str, Any] = {}
         get = record.get
-        for name, decode in self._columns:
+        for name, decode in self._decoders:
             wire = get(name)
             if wire is None or wire == "":
                 typed[name] = None

@@ -1,0 +1,1 @@
+"""Singer tap for Kafinea: every module as a stream, extracted incrementally."""

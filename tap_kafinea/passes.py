@@ -1,0 +1,148 @@
+"""Passes: which records to read next, and what the state says of it.
+
+A pass reads the records whose `modifiedtime` lies between two moments, in the order of their ids.
+Its upper end is the newest `modifiedtime` the server has when the pass begins, not a clock's time:
+so it is never in the server's future, and needs no time zone. A record that changes meanwhile
+leaves the pass, and the next pass finds it.
+
+A stream's state holds:
+
+- `replication_key_value`: the upper end of the last complete pass, with an offset;
+- `seen_at`: when this machine first saw that value;
+- `settled`: true when `lookback_seconds` have been read again late enough after that;
+- `pass`: the pass under way and its last id; a run that was killed goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from kafinea.query import Condition
+from kafinea.values import ServerZone
+from tap_kafinea.schema import MODIFIED
+
+State = dict[str, Any]
+
+_PASS = "pass"  # noqa: S105 a pass over a module, no password
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass. Moments are wire date-times; no `until` means all records of the module."""
+
+    since: str | None = None
+    until: str | None = None
+    last_id: str | None = None
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """What the records of this pass meet. ANDs only: both readings of VTQL agree on them."""
+        lower = [Condition(MODIFIED, ">=", self.since)] if self.since else []
+        upper = [Condition(MODIFIED, "<=", self.until)] if self.until else []
+        return lower + upper
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Decides on a stream's passes and keeps its state.
+
+    Args:
+        state: The stream's part of the Singer state; changed in place.
+        zone: The server's time zone.
+        lookback: Seconds to read again before the bookmark.
+        start: Only records modified since.
+        end: Only records modified before.
+    """
+
+    state: State
+    zone: ServerZone
+    lookback: float = 0
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def unfinished(self) -> Pass | None:
+        """Return the pass that an earlier run began and did not complete."""
+        return Pass(**self.state[_PASS]) if self.state.get(_PASS) else None
+
+    def next(self, newest: Callable[[list[Condition]], str | None]) -> Pass | None:
+        """Return the next incremental pass, or None when there is nothing to read.
+
+        Args:
+            newest: Tells the newest `modifiedtime` among the records that meet conditions.
+        """
+        since, bookmark = self._since(), self._bookmark()
+        settled = bool(bookmark and self.state.get("settled"))
+        before = self.zone.wire(self.end) if self.end else None
+        if before and since and since >= before:
+            return None
+        upper = [Condition(MODIFIED, "<", before)] if before else []
+        lower = bookmark if settled else since
+        until = newest([Condition(MODIFIED, ">=", lower), *upper] if lower else upper)
+        if until is None or (settled and bookmark and until <= bookmark):
+            return None
+        return Pass(since=since, until=until)
+
+    def begin(self, current: Pass) -> None:
+        """Write a pass into the state."""
+        self.state[_PASS] = asdict(current)
+
+    def advance(self, last_id: str) -> None:
+        """Take note that the record with this id has been written out."""
+        self.state[_PASS]["last_id"] = last_id
+
+    def complete(self, current: Pass, began: datetime) -> None:
+        """Move the bookmark to the end of a pass that has read all it should.
+
+        Args:
+            current: The pass.
+            began: When it began, on this machine's clock.
+        """
+        self.state.pop(_PASS, None)
+        if current.until is None:
+            return
+        # A record dated in the future must not hide what changes until then.
+        tomorrow = self.zone.wire(began + timedelta(days=1))
+        bookmark = self._bookmark()
+        reached = max(min(current.until, tomorrow), bookmark or "")
+        if reached != bookmark:
+            self.state["replication_key"] = MODIFIED
+            self.state["replication_key_value"] = self.zone.aware(reached).isoformat()
+            self.state["seen_at"] = began.isoformat()
+            self.state["settled"] = False
+        else:
+            waited = began - self._seen_at(began)
+            self.state["settled"] = waited >= timedelta(
+                seconds=max(self.lookback, 1)
+            ) and not self.zone.is_repeated(reached)
+
+    def _bookmark(self) -> str | None:
+        value = self.state.get("replication_key_value")
+        return self.zone.wire(moment(value)) if value else None
+
+    def _since(self) -> str | None:
+        bookmark = self._bookmark()
+        start = self.zone.wire(self.start) if self.start else None
+        if bookmark is None:
+            return start
+        return max(self.zone.earlier(bookmark, self.lookback), start or "")
+
+    def _seen_at(self, otherwise: datetime) -> datetime:
+        return moment(self.state["seen_at"]) if self.state.get("seen_at") else otherwise
+
+
+def moment(text: str) -> datetime:
+    """Return the moment that an ISO 8601 text names; without an offset it has no zone.
+
+    Raises:
+        ValueError: It is no such text.
+    """
+    # Python 3.10 does not read the Z.
+    return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)
+
+
+def now() -> datetime:
+    """Return this machine's time, in UTC."""
+    return datetime.now(timezone.utc)

@@ -1,0 +1,221 @@
+"""The tap: its settings, and the streams it finds."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import cached_property
+from types import FrameType
+from typing import Any, ClassVar
+
+from singer_sdk import Tap
+from singer_sdk import typing as th
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
+from typing_extensions import override
+
+from kafinea import Client, Module, Refused, SettingsError
+from kafinea.values import ServerZone
+from tap_kafinea.passes import moment
+from tap_kafinea.schema import schema_of
+from tap_kafinea.streams import ModuleStream
+
+
+class TapKafinea(Tap):
+    """Singer tap for Kafinea."""
+
+    name = "tap-kafinea"
+    package_name = "singer-kafinea"
+    dynamic_catalog = True
+    message_writer_class = MsgSpecWriter
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        capability for capability in Tap.capabilities if capability != PluginCapabilities.BATCH
+    ]
+
+    config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        th.Property(
+            "url",
+            th.StringType,
+            required=True,
+            description="Address of your Kafinea, such as https://apps.kafinea.com/YourKafinea",
+        ),
+        th.Property("username", th.StringType, required=True, description="User of the API"),
+        th.Property(
+            "access_key",
+            th.StringType,
+            required=True,
+            secret=True,
+            description='Access key of that user ("My preferences" in Kafinea), not the password',
+        ),
+        th.Property(
+            "modules",
+            th.ArrayType(th.StringType),
+            description=(
+                "Modules to extract, by name or pattern, such as Contacts or Project*; "
+                "all that the user can read if empty"
+            ),
+        ),
+        th.Property(
+            "start_date",
+            th.DateTimeType,
+            description="On the first run, only records modified since; without an offset, "
+            "in `timezone`",
+        ),
+        th.Property(
+            "end_date", th.DateTimeType, description="Only records modified before, for backfills"
+        ),
+        th.Property(
+            "timezone",
+            th.StringType,
+            default="UTC",
+            description="Time zone of the server's date-times, such as Europe/Paris",
+        ),
+        th.Property(
+            "lookback_seconds",
+            th.IntegerType(minimum=0),
+            default=60,
+            description="Seconds before the bookmark to read again, for records saved late",
+        ),
+        th.Property(
+            "page_size",
+            th.IntegerType(minimum=1, maximum=1000),
+            default=100,
+            description="Records to ask for at a time; most servers give 100 at most",
+        ),
+        th.Property(
+            "max_sessions",
+            th.IntegerType(minimum=1, maximum=64),
+            default=4,
+            description="Most sessions, and so requests, at the same time",
+        ),
+        th.Property(
+            "request_timeout",
+            th.NumberType(exclusive_minimum=0),
+            default=120,
+            description="Seconds to wait for the server",
+        ),
+        th.Property(
+            "allow_http",
+            th.BooleanType,
+            default=False,
+            description="Accept http for a host that is not this machine; the access key is "
+            "then not protected",
+        ),
+    ).to_dict()
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ConfigValidationError as error:
+            # The SDK's texts show the value that is wrong.
+            secret = repr(self._config.get("access_key"))
+            texts = "; ".join(str(text).replace(secret, "***") for text in error.errors)
+            raise SettingsError(f"Settings: {texts}") from None
+
+    @cached_property
+    def client(self) -> Client:
+        """The connection to Kafinea. It logs out when the process ends: the SDK has no such hook.
+
+        Raises:
+            SettingsError: `url` cannot be used.
+        """
+        client = Client(
+            self.config["url"],
+            self.config["username"],
+            self.config["access_key"],
+            max_sessions=self.config["max_sessions"],
+            request_timeout=self.config["request_timeout"],
+            allow_http=self.config["allow_http"],
+        )
+        atexit.register(client.close)
+        return client
+
+    @cached_property
+    def zone(self) -> ServerZone:
+        """The time zone of the server's date-times."""
+        return ServerZone(self.config["timezone"])
+
+    def moment(self, setting: str) -> datetime | None:
+        """Return a setting that names a moment.
+
+        Raises:
+            SettingsError: It does not.
+        """
+        text = self.config.get(setting)
+        try:
+            return moment(text) if text else None
+        except ValueError:
+            raise SettingsError(
+                f"`{setting}` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."
+            ) from None
+
+    @override
+    def discover_streams(self) -> Sequence[ModuleStream]:
+        if self.input_catalog:
+            # A catalog holds all that is needed; the SDK would discover once more.
+            return [
+                ModuleStream(self, entry.tap_stream_id, entry.schema.to_dict())
+                for entry in self.input_catalog.values()
+                if not self._patterns or self._is_wanted(entry.tap_stream_id)
+            ]
+        return [
+            ModuleStream(self, module.name, schema_of(module))
+            for module in self._describe(self._wanted(list(self.client.listtypes())))
+        ]
+
+    @property
+    def _patterns(self) -> list[str]:
+        return self.config.get("modules") or []
+
+    def _is_wanted(self, name: str) -> bool:
+        return any(_matches(name, pattern) for pattern in self._patterns)
+
+    def _wanted(self, names: list[str]) -> list[str]:
+        """Return the modules to extract.
+
+        Raises:
+            SettingsError: A name or pattern of `modules` fits none.
+        """
+        for pattern in self._patterns:
+            if not any(_matches(name, pattern) for name in names):
+                near = get_close_matches(pattern, names, n=3) or sorted(names)
+                raise SettingsError(
+                    f"`modules`: user {self.config['username']!r} can use no module "
+                    f"{pattern!r}. There is {', '.join(near)}."
+                )
+        return [name for name in names if not self._patterns or self._is_wanted(name)]
+
+    def _describe(self, names: list[str]) -> list[Module]:
+        """Describe modules, several at a time."""
+        with ThreadPoolExecutor(self.client.max_sessions) as threads:
+            described = threads.map(self._describe_one, names)
+            return [module for module in described if module and module.retrieveable]
+
+    def _describe_one(self, name: str) -> Module | None:
+        try:
+            return self.client.describe(name)
+        except Refused as error:
+            if name in self._patterns:
+                raise
+            self.logger.warning("%s is left out, for it cannot be described: %s", name, error)
+            return None
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        # The SDK writes a STATE from within the signal handler, where it may fall into the middle
+        # of a message, and exits with 0, which says that all is done. The last STATE of the
+        # stream is at most 1,000 records old.
+        self.logger.warning(
+            "Stopped by signal %d. The next run goes on from the last state.", signum
+        )
+        sys.exit(128 + signum)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name.casefold(), pattern.casefold())
