@@ -1,0 +1,62 @@
+"""The command `kafinea sandbox`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from typing import Any
+
+import click
+
+_EXTRA = ("uvicorn", "starlette", "lark", "python_multipart", "multipart")
+
+
+@click.group()
+def main() -> None:
+    """Kafinea's tools."""
+
+
+@main.command()
+@click.option("--port", default=0, show_default="any free one", help="Port on 127.0.0.1.")
+@click.option(
+    "--data", default=":memory:", show_default=True, help="Directory that keeps the database."
+)
+@click.option(
+    "--dialect",
+    type=click.Choice(["kafinea", "stock", "frevo", "legacy"]),
+    default="kafinea",
+    show_default=True,
+    help="Which server of the family to be.",
+)
+@click.option("--rows", default=5000, show_default=True, help="Size of the demo company.")
+@click.option("--seed", default=1, show_default=True, help="Another seed, another company.")
+@click.option("--latency-ms", default=0.0, show_default=True, help="Added to every request.")
+def sandbox(port: int, data: str, **options: Any) -> None:
+    """Run a local Kafinea with a demo company in it.
+
+    Prints one line of JSON with its address and access key as soon as it is listening.
+    """
+    try:
+        from kafinea_sandbox.running import Sandbox  # noqa: PLC0415 - an optional extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        raise click.ClickException(
+            f"{error.name} is not installed. Run: pip install 'singer-kafinea[sandbox]'"
+        ) from None
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    click.echo("Preparing the demo company ...", err=True)
+    with Sandbox(data=data, port=port, **options) as running:
+        facts = {
+            "url": running.url,
+            "username": running.username,
+            "access_key": running.access_key,
+            "control": f"{running.url}/_control",
+        }
+        click.echo(json.dumps(facts))
+        click.echo(f"Kafinea sandbox at {running.url}, Ctrl-C ends it.", err=True)
+        stop.wait()
+    click.echo("Bye.", err=True)

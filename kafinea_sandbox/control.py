@@ -1,0 +1,145 @@
+"""What a test may do to a running sandbox, in process or over HTTP, besides using the API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from kafinea_sandbox import records
+from kafinea_sandbox.faults import Faults
+from kafinea_sandbox.instance import Instance
+from kafinea_sandbox.received import RequestLog
+from kafinea_sandbox.schema import Table, empty, stored
+
+Values = dict[str, Any]
+
+
+class Control:
+    """The sandbox seen from behind: the truth in the database, and the strings to pull."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.faults = Faults()
+        """Misfortunes to order: `faults.add("status", operation="create", status=502)`."""
+        self.requests = RequestLog()
+        """Every request received."""
+
+    def rows(self, module: str) -> list[Values]:
+        """All living records of a module, by id, as texts of the wire."""
+        table = self.instance.tables[module]
+        columns = {n: c.wire for n, c in table.columns.items() if not c.field.of_line}
+        sql = f'SELECT {", ".join(columns.values())} FROM "{module}" t WHERE _deleted = 0 ORDER BY _number'
+        return [dict(zip(columns, row, strict=True)) for row in self.instance.store.rows(sql)]
+
+    def count(self, module: str) -> int:
+        """The number of living records of a module."""
+        sql = f'SELECT count(*) FROM "{module}" WHERE _deleted = 0'
+        return int(self.instance.store.value(sql))
+
+    def sql(self, text: str, params: Sequence[Any] = ()) -> list[Values]:
+        """Run a statement on the database; its tables are those of `schema`."""
+        with self.instance.store.write() as db:
+            cursor = db.execute(text, params)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def change(
+        self, module: str, number: int | str, values: Values, modifiedtime: str | None = None
+    ) -> None:
+        """Change a record behind the API's back; it gets a new modifiedtime, now by default."""
+        table = self.instance.tables[module]
+        stored_values = _stored(table, values) | self._modified(table, modifiedtime)
+        records.set_columns(self.instance, table, _number(number), stored_values)
+
+    def insert(self, module: str, values: Values, modifiedtime: str | None = None) -> str:
+        """Insert a record behind the API's back, unchecked. Answers its id."""
+        table = self.instance.tables[module]
+        number_field = table.module.number_field
+        blanks = {field.name: empty(field) for field in stored(table.module)}
+        times = self._modified(table, modifiedtime)
+        own: Values = {
+            "assigned_user_id": 1,
+            "modifiedby": 1,
+            "createdtime": modifiedtime or self.instance.clock.text(),
+        }
+        own = {name: value for name, value in own.items() if name in blanks}
+        with self.instance.store.write():
+            if number_field:
+                sql = "SELECT value FROM _counter WHERE module = ?"
+                used = self.instance.store.value(sql, (module,))
+                own[number_field] = f"{table.module.number_prefix}{used + 1}"
+            number = records.insert(
+                self.instance, table, blanks | own | times | _stored(table, values)
+            )
+        return table.wire_id(number)
+
+    def remove(self, module: str, number: int | str) -> None:
+        """Delete a record behind the API's back."""
+        records.remove(self.instance, self.instance.tables[module], _number(number))
+
+    def expire_sessions(self, code: str = "INVALID_SESSIONID") -> int:
+        """End all sessions; the next request of each answers `code`."""
+        return self.instance.sessions.expire(code)
+
+    def set_time(self, moment: datetime | str | None = None, *, running: bool = False) -> None:
+        """Stop the server's clock at a moment, or let it run on from there; None: real time."""
+        if isinstance(moment, str):
+            moment = datetime.fromisoformat(moment)
+        self.instance.clock.set(moment, running=running)
+
+    def over_http(self, name: str, body: bytes) -> tuple[bytes, int]:
+        """`POST /_control/<name>` with the arguments as a JSON object: the body and the status.
+
+        The names are those of the methods, and `faults` (clear: true to cancel all), `requests`
+        (clear: true to forget all afterwards).
+        """
+        actions = {
+            **{n: getattr(self, n) for n in _METHODS},
+            "faults": self._faults,
+            "requests": self._requests,
+        }
+        if name not in actions:
+            return json.dumps({"actions": sorted(actions)}).encode(), 200 if not name else 404
+        try:
+            result = actions[name](**json.loads(body or b"{}"))
+        except (TypeError, ValueError, KeyError) as error:
+            return json.dumps({"error": f"{type(error).__name__}: {error}"}).encode(), 400
+        return json.dumps({"result": result}).encode(), 200
+
+    def _faults(self, *, clear: bool = False, **settings: Any) -> list[Values]:
+        if clear:
+            self.faults.clear()
+        if settings:
+            self.faults.add(**settings)
+        return [asdict(fault) for fault in self.faults]
+
+    def _requests(self, *, clear: bool = False) -> list[Values]:
+        requests = [asdict(request) for request in self.requests]
+        if clear:
+            self.requests.clear()
+        return requests
+
+    def _modified(self, table: Table, modifiedtime: str | None) -> Values:
+        if table.modified is None:
+            return {}
+        return {table.modified: modifiedtime or self.instance.clock.text()}
+
+
+_METHODS = ("rows", "count", "sql", "change", "insert", "remove", "expire_sessions", "set_time")
+
+
+def _number(number: int | str) -> int:
+    """A bare number, or the one in an id."""
+    return number if isinstance(number, int) else int(number.rpartition("x")[2])
+
+
+def _stored(table: Table, values: Values) -> Values:
+    """References and owners may be given as ids; all else is stored as it is."""
+    linked = {name for name, c in table.columns.items() if c.kind in {"reference", "owner"}}
+    return {
+        name: _number(value) if name in linked and value else value
+        for name, value in values.items()
+    }

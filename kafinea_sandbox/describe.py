@@ -1,0 +1,104 @@
+"""`listtypes` and `describe`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kafinea_sandbox import php
+from kafinea_sandbox.schema import Table
+
+if TYPE_CHECKING:
+    from kafinea_sandbox.instance import Call
+    from kafinea_sandbox.spec import Field
+
+_MAX_UPLOAD = 64_000_000
+# Labels made of a column that is no field of the module; clients must not look for it.
+_TITLE = {"Documents": "notes_title", "HelpDesk": "ticket_title"}
+
+
+def listtypes(call: Call) -> dict[str, Any]:
+    """The modules the user may use, optionally only those with a field of one of some types."""
+    wanted = php.decode(call.params.get("fieldTypeList"))
+    tables = [table for table in call.instance.tables.values() if call.may_use(table)]
+    if isinstance(wanted, list) and wanted:
+        tables = [t for t in tables if t.module.is_entity and _has_type(t, wanted)]
+    tables.sort(key=lambda table: not table.module.is_entity)
+    return {
+        "types": [table.name for table in tables],
+        "information": php.mapping(
+            {
+                table.name: {
+                    "isEntity": table.module.is_entity,
+                    "label": table.module.label,
+                    "singular": table.module.singular,
+                }
+                for table in tables
+            }
+        ),
+    }
+
+
+def _has_type(table: Table, wanted: list[str]) -> bool:
+    return any(field.type in wanted for field in table.module.fields)
+
+
+def describe(call: Call) -> dict[str, Any]:
+    """One module and its fields."""
+    table = call.table(call.params.get("elementType", ""))
+    module = table.module
+    answer = {
+        "label": module.label,
+        "name": module.name,
+        "createable": True,
+        "updateable": True,
+        "deleteable": True,
+        "retrieveable": True,
+        "fields": [
+            _field(column.field, table, call.user.date_format) for column in table.columns.values()
+        ],
+        "idPrefix": table.prefix,
+        "isEntity": module.is_entity,
+    }
+    if module.is_entity:
+        answer["allowDuplicates"] = False
+    return answer | {"labelFields": ",".join(module.label_fields)}
+
+
+def _field(field: Field, table: Table, date_format: str) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "name": field.name,
+        "label": field.label,
+        "mandatory": field.mandatory,
+        "type": _type(field, date_format),
+    }
+    if field.name == "id":
+        return answer | {"editable": False, "nullable": False, "default": ""}
+    if table.module.is_entity and not field.retrieve_only:
+        answer["isunique"] = field.unique
+    answer |= {"nullable": not field.mandatory, "editable": field.editable}
+    if table.module.is_entity or field.default is not None:
+        answer["default"] = field.default
+    return answer
+
+
+def _type(field: Field, date_format: str) -> dict[str, Any]:
+    extra: dict[str, Any] = {}
+    if field.type in {"picklist", "multipicklist"}:
+        extra["picklistValues"] = [{"label": value, "value": value} for value in field.values]
+        extra["defaultValue"] = field.values[0] if field.values else None
+    elif field.type == "reference":
+        extra["refersTo"] = list(field.refers_to)
+    elif field.type == "date":
+        extra["format"] = date_format
+    elif field.type == "file":
+        extra["maxUploadFileSize"] = _MAX_UPLOAD
+    return extra | {"name": field.type}
+
+
+def label(table: Table, record: dict[str, Any]) -> str:
+    """What a record is called, HTML-escaped as the answers carry it."""
+    names = [
+        _TITLE.get(table.name, name) if name == "title" else name
+        for name in table.module.label_fields
+    ]
+    return php.htmlentities(" ".join(filter(None, (record.get(name) for name in names))))

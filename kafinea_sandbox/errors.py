@@ -1,0 +1,32 @@
+"""The three ways in which an operation of the server can fail."""
+
+from __future__ import annotations
+
+
+class ApiError(Exception):
+    """An error the API reports in its envelope, with HTTP status 200."""
+
+    def __init__(self, code: str | int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Fatal(Exception):  # noqa: N818 - PHP's own word
+    """PHP stops: an empty 500, or an HTML page with status 200 where errors are displayed."""
+
+
+class Died(Exception):  # noqa: N818 - PHP's own word
+    """PHP's `die("text")`: plain text with status 200."""
+
+
+class QueryFails(Exception):  # noqa: N818 - the server does not call it an error
+    """MariaDB refuses the statement; the API answers success with an empty list."""
+
+
+DENIED = "Permission to perform the operation is denied"
+
+
+def denied(what: str = "") -> ApiError:
+    """The catch-all: not found, deleted, unknown module, missing parameter, no right."""
+    return ApiError("ACCESS_DENIED", f"{DENIED} {what}" if what else DENIED)

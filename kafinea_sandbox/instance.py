@@ -1,0 +1,198 @@
+"""One installation: its database, its switches, its users, and a request on its way through it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kafinea_sandbox import schema
+from kafinea_sandbox.clock import Clock
+from kafinea_sandbox.dialects import DIALECTS
+from kafinea_sandbox.errors import ApiError, denied
+from kafinea_sandbox.sessions import IDLE_SECONDS, Session, Sessions
+
+if TYPE_CHECKING:
+    from kafinea_sandbox.schema import Table
+    from kafinea_sandbox.store import Store
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be set about a sandbox, besides its data."""
+
+    dialect: str = "kafinea"
+    timezone: str = "UTC"
+    """The zone of createdtime and modifiedtime: the server's, whatever its users prefer."""
+    latency_ms: float = 0
+    """Added to every request, while its session is held."""
+    idle_seconds: int = IDLE_SECONDS
+    hidden: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Records by module that nobody may read: dropped after LIMIT, and counted all the same."""
+    private: Sequence[str] = ()
+    """Modules of which users who are no administrators see their own records only."""
+
+
+@dataclass(frozen=True)
+class User:
+    """An account."""
+
+    number: int
+    name: str
+    is_admin: bool
+    row: Mapping[str, Any]
+
+    @property
+    def access_key(self) -> str:
+        """The secret of the API."""
+        return self.row.get("accesskey") or ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the account may log in."""
+        return self.row.get("status") == "Active"
+
+    @property
+    def date_format(self) -> str:
+        """How the user writes dates, such as dd-mm-yyyy."""
+        return self.row.get("date_format") or "yyyy-mm-dd"
+
+    def profile(self) -> dict[str, str]:
+        """What login tells about the user."""
+        columns = {
+            "username": "user_name",
+            "first_name": "first_name",
+            "last_name": "last_name",
+            "email": "email1",
+            "time_zone": "time_zone",
+            "hour_format": "hour_format",
+            "date_format": "date_format",
+            "is_admin": "is_admin",
+            "call_duration": "callduration",
+            "other_event_duration": "othereventduration",
+        }
+        return {name: self.row.get(column) or "" for name, column in columns.items()}
+
+
+class Instance:
+    """The server's side of everything: operations find here what they need."""
+
+    def __init__(self, store: Store, options: Options) -> None:
+        self.store = store
+        self.options = options
+        self.dialect = DIALECTS[options.dialect]
+        self.tables = schema.build(self.dialect)
+        self.clock = Clock(options.timezone)
+        self.sessions = Sessions(self)
+        self._by_prefix = {table.prefix: table for table in self.tables.values()}
+
+    def user_named(self, name: str) -> User | None:
+        """A user by name, in any case."""
+        return self._user("user_name = ? COLLATE NOCASE", name)
+
+    def user(self, number: int) -> User | None:
+        """A user by number."""
+        return self._user("_number = ?", number)
+
+    def _user(self, condition: str, value: Any) -> User | None:
+        cursor = self.store.connection.execute(f"SELECT * FROM Users WHERE {condition}", (value,))
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        values = {name: value for (name, *_), value in zip(cursor.description, row, strict=True)}
+        is_admin = values["is_admin"] == "on"
+        return User(values["_number"], values["user_name"], is_admin, values)
+
+    def table_of(self, wire_id: str) -> tuple[Table, int]:
+        """The module and the number in an id.
+
+        Raises:
+            ApiError: the prefix is nobody's.
+        """
+        prefix, _, number = wire_id.partition("x")
+        table = self._by_prefix.get(prefix)
+        if table is None:
+            raise denied("for id")
+        return table, int(number) if number.isdigit() else 0
+
+    def visible(self, table: Table, user: User) -> list[str]:
+        """SQL conditions for the rows that exist for a user at all."""
+        if table.name == "Users":
+            return ["t.status = 'Active'"]
+        if table.name in self.options.private and not user.is_admin:
+            return [f"t.assigned_user_id = {user.number:d}"]
+        return []
+
+    def hidden(self, table: Table, _user: User) -> frozenset[int]:
+        """The numbers of the rows that are found, and then not shown."""
+        return frozenset(self.options.hidden.get(table.name, ()))
+
+    def has_files(self, table: Table) -> bool:
+        """Whether records of the module can have files of their own."""
+        return table.name in {"Documents", "Contacts", "Products"}
+
+
+@dataclass
+class Call:
+    """One request, after its parameters were read."""
+
+    instance: Instance
+    operation: str
+    method: str
+    params: dict[str, str]
+    session_id: str = ""
+    files: list[tuple[str, str, str, bytes]] = field(default_factory=list)
+    """The file parts of a multipart body: field, name, MIME type, content."""
+    session: Session | None = None
+
+    @property
+    def user(self) -> User:
+        """Who is asking."""
+        if self.session is None:  # pragma: no cover - only login and getchallenge come without
+            raise denied()
+        return self.session.user
+
+    def may_use(self, table: Table) -> bool:
+        """Whether the module is there for the user."""
+        return table.name != "Users" or self.user.is_admin
+
+    def table(self, name: str) -> Table:
+        """A module by its exact name."""
+        table = self.instance.tables.get(name)
+        if table is None or not self.may_use(table):
+            # The space before nothing is the server's.
+            raise ApiError(
+                "ACCESS_DENIED", f"Permission to perform the operation is denied for name : {name}"
+            )
+        return table
+
+    def record(self, wire_id: str | None) -> tuple[Table, int]:
+        """The record of an id that the user may work with.
+
+        Raises:
+            ApiError: no such record, in one of the ways in which the API says so.
+        """
+        table, number = self.instance.table_of(wire_id or "")
+        if not self.may_use(table):
+            raise denied()
+        store = self.instance.store
+        if not table.is_actor:
+            module = store.value(
+                "SELECT module FROM _entity WHERE _number = ? AND _deleted = 0", (number,)
+            )
+            if module is not None and module != table.name:
+                raise ApiError("INVALID_ID_ATTRIBUTE", "Id specified is incorrect")
+        conditions = " AND ".join(["_number = ?", "_deleted = 0"])
+        if not store.value(f'SELECT 1 FROM "{table.name}" WHERE {conditions}', (number,)):
+            raise (
+                ApiError("RECORD_NOT_FOUND", "Record you are trying to access is not found")
+                if table.is_actor
+                else denied()
+            )
+        unseen = number in self.instance.hidden(table, self.user)
+        for condition in self.instance.visible(table, self.user):
+            sql = f'SELECT 1 FROM "{table.name}" t WHERE _number = ? AND {condition}'
+            unseen = unseen or not store.value(sql, (number,))
+        if unseen:
+            raise ApiError("ACCESS_DENIED", "Permission to read given object is denied")
+        return table, number

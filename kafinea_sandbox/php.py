@@ -1,0 +1,65 @@
+"""What PHP does to values on their way in and out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from decimal import Decimal
+from html.entities import codepoint2name
+from typing import Any
+
+_ENTITIES = {point: f"&{name};" for point, name in codepoint2name.items()} | {39: "&#039;"}
+
+
+def encode(value: Any) -> bytes:
+    r"""`json_encode`: ASCII only, and every slash as `\/`."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=number)
+    return text.replace("/", "\\/").encode("ascii")
+
+
+def mapping(value: dict[str, Any]) -> dict[str, Any] | list[Any]:
+    """An array: PHP cannot tell an empty map from an empty list, and answers `[]`."""
+    return value or []
+
+
+def number(value: Decimal) -> int | float:
+    """A float, which PHP writes without a point when it is whole."""
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def text(value: Any) -> str:
+    """`(string) $value` of a decoded JSON value."""
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return "1"
+    if isinstance(value, (list, dict)):
+        return "Array"
+    return str(value)
+
+
+def htmlentities(value: str) -> str:
+    """`htmlentities` with quotes."""
+    return value.translate(_ENTITIES)
+
+
+def decode(value: str | None) -> Any:
+    """`json_decode`: None for whatever cannot be read."""
+    if not value:
+        return None
+    try:
+        value.encode("utf-8")
+        return json.loads(value, parse_float=Decimal)
+    except ValueError:
+        return None
+
+
+def uniqid() -> str:
+    """13 hexadecimal digits made of the time in microseconds."""
+    return f"{time.time_ns() // 1000:013x}"[-13:]
+
+
+def session_id() -> str:
+    """An id as this API makes it: 8 random digits and a `uniqid`."""
+    return os.urandom(4).hex() + uniqid()

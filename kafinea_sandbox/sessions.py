@@ -1,0 +1,161 @@
+"""Challenges, logins and sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kafinea_sandbox import php
+from kafinea_sandbox.errors import ApiError
+
+if TYPE_CHECKING:
+    from kafinea_sandbox.instance import Call, Instance, User
+
+TOKEN_SECONDS = 300
+IDLE_SECONDS = 1440
+"""PHP's session.gc_maxlifetime: in practice nothing else ends a session."""
+API_VERSION = "0.22"
+
+EXPIRY = {
+    "INVALID_SESSIONID": "Session Identifier provided is Invalid",
+    "SESSION_LEFT_IDLE": "Session has been invalidated to due lack activity",
+    "SESSION_EXPIRED": "Session has life span over please login again",
+    "AUTHENTICATION_REQUIRED": "Authencation required",
+}
+"""The answers after which a client must log in again."""
+
+
+def expired(code: str = "INVALID_SESSIONID") -> ApiError:
+    """The answer to a request whose session has ended."""
+    return ApiError(code, EXPIRY[code])
+
+
+@dataclass
+class Session:
+    """One login."""
+
+    id: str
+    ordinal: int
+    """1 for the first login since the start, 2 for the second, ..."""
+    user: User
+    used: int
+    """Unix time of the last request."""
+    ends_with: str | None = None
+    """The code that the next request shall be answered."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """PHP locks a session's file: its requests run one after the other."""
+
+
+class Sessions:
+    """All sessions, and the challenges waiting to be answered."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._open: dict[str, Session] = {}
+        self._tokens: dict[int, tuple[str, int]] = {}
+        self._logins = 0
+
+    def challenge(self, user: User) -> dict[str, Any]:
+        """A new token; there is one per user, so the previous one is void from now on."""
+        now = self._instance.clock.seconds()
+        token, expires = php.uniqid(), now + TOKEN_SECONDS
+        self._tokens[user.number] = (token, expires)
+        return {"token": token, "serverTime": now, "expireTime": expires}
+
+    def login(self, user: User | None, key: str) -> Session:
+        """Open a session. The token is not consumed: it can be used again until it expires."""
+        token, expires = self._tokens.get(user.number, ("", 0)) if user else ("", 0)
+        now = self._instance.clock.seconds()
+        if user is None or expires < now:
+            raise ApiError("INVALID_AUTH_TOKEN", "Specified token is invalid or expired")
+        if not user.access_key:
+            raise ApiError("ACCESSKEY_UNDEFINED", "Access key for the user is undefined")
+        if key != md5(token + user.access_key) or not user.is_active:
+            raise ApiError("INVALID_USER_CREDENTIALS", "Invalid username or password")
+        self._logins += 1
+        session = Session(php.session_id(), self._logins, user, now)
+        self._open[session.id] = session
+        return session
+
+    def peek(self, session_id: str) -> Session | None:
+        """The session of an id, whether or not it has ended."""
+        return self._open.get(session_id)
+
+    def use(self, session_id: str) -> Session:
+        """The session of a request that comes in now."""
+        if session_id in {"", "null"}:
+            raise expired("AUTHENTICATION_REQUIRED")
+        session = self._open.get(session_id)
+        if session is None:
+            raise expired()
+        now = self._instance.clock.seconds()
+        if session.ends_with or now - session.used > self._instance.options.idle_seconds:
+            self.close(session)
+            raise expired(session.ends_with or "INVALID_SESSIONID")
+        session.used = now
+        return session
+
+    def close(self, session: Session) -> None:
+        """End a session."""
+        self._open.pop(session.id, None)
+
+    def expire(self, code: str = "INVALID_SESSIONID") -> int:
+        """End all sessions: each answers `code` once and INVALID_SESSIONID from then on."""
+        for session in self._open.values():
+            session.ends_with = code
+        return len(self._open)
+
+
+def getchallenge(call: Call) -> dict[str, Any]:
+    """The first half of a login."""
+    name = call.params.get("username", "")
+    if not name:
+        raise ApiError("ACCESS_DENIED", "No username given")
+    user = call.instance.user_named(name)
+    if user is None:
+        raise ApiError("ACCESS_DENIED", "username does not exists")
+    return call.instance.sessions.challenge(user)
+
+
+def login(call: Call) -> dict[str, Any]:
+    """The second half of a login."""
+    user = call.instance.user_named(call.params.get("username", ""))
+    session = call.instance.sessions.login(user, call.params.get("accessKey", ""))
+    call.session = session
+    profile = session.user.profile() if call.instance.dialect.profile else {}
+    return profile | _identity(call.instance, session)
+
+
+def extendsession(call: Call) -> dict[str, Any]:
+    """Answer a session's id; any other call keeps it alive just as well."""
+    verb = call.instance.dialect.extend
+    if call.method != "POST" and verb == "POST":
+        raise expired("AUTHENTICATION_REQUIRED")
+    if call.method != verb or not call.session_id:
+        raise ApiError("AUTHENTICATION_FAILURE", "Authencation Failed")
+    return _identity(call.instance, call.instance.sessions.use(call.session_id))
+
+
+def logout(call: Call) -> dict[str, Any]:
+    """End the session."""
+    if call.method != "POST":
+        raise ApiError("OPERATION_NOT_SUPPORTED", "Operation not supported")
+    assert call.session  # noqa: S101 - the server has looked it up
+    call.instance.sessions.close(call.session)
+    return {"message": "successfull"}
+
+
+def _identity(instance: Instance, session: Session) -> dict[str, Any]:
+    return {
+        instance.dialect.session_key: session.id,
+        "userId": instance.tables["Users"].wire_id(session.user.number),
+        "version": API_VERSION,
+        instance.dialect.version_key: instance.dialect.version,
+    }
+
+
+def md5(text: str) -> str:
+    """The digest the API asks for."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

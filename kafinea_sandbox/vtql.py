@@ -1,0 +1,230 @@
+"""From a parsed query to SQL, and from SQL to the rows of the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from kafinea_sandbox.errors import ApiError, QueryFails
+from kafinea_sandbox.grammar import Condition, Query, Value
+from kafinea_sandbox.schema import Column, Table
+from kafinea_sandbox.store import fold
+
+if TYPE_CHECKING:
+    from kafinea_sandbox.instance import Instance, User
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_MOMENT = re.compile(
+    r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]+(\d{1,2})(?::(\d{1,2})(?::(\d{1,2}))?)?)?"
+)
+_NO_MOMENT = "0000-00-00"  # MariaDB reads every text that is no date as this: lower than any other
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
+
+
+class Statement:
+    """One query on its way to SQL."""
+
+    def __init__(self, instance: Instance, user: User, table: Table, query: Query) -> None:
+        self.instance = instance
+        self.user = user
+        self.table = table
+        self.query = query
+        self.known = table.queryable()
+        self.selected = self._columns(query.columns or tuple(self.known))
+        filtered = self._columns(condition.field for condition in query.conditions)
+        self.params: list[Any] = []
+        joined = [*filtered] if query.counts else [*self.selected, *filtered]
+        self.parts = {"base"} | {column.part for column in joined}
+
+    def _columns(self, names: Iterable[str]) -> list[Column]:
+        for name in names:
+            if name not in self.known:
+                raise ApiError(
+                    "ACCESS_DENIED", f"Permission to access '.{name}.' attribute denied."
+                )
+        return [self.known[name] for name in names]
+
+    def count(self) -> list[dict[str, str]]:
+        """The number of all rows, those the user may not read included; LIMIT does not matter."""
+        sql = f"SELECT count(*) {self._source()}"
+        return [{"count": str(self.instance.store.value(sql, self.params))}]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of one page."""
+        fields = {column.key: column.wire for column in self.selected}
+        if self._has_id():
+            fields.setdefault("id", self.known["id"].wire)
+        files = self._files()
+        if files:
+            fields["imageattachmentids"] = files
+        chosen = ", ".join(["t._number", *fields.values()])
+        source = self._source()
+        sql = f"SELECT {chosen} {source} {self._order()} {self._limit()}"
+        found = self.instance.store.rows(sql, self.params)
+        keys = tuple(fields)
+        hidden = self.instance.hidden(self.table, self.user)
+        records = [
+            (row[0], dict(zip(keys, row[1:], strict=True))) for row in found if row[0] not in hidden
+        ]
+        if files:
+            for _, record in records:
+                if record["imageattachmentids"] is None:
+                    del record["imageattachmentids"]
+        if "line" in self.parts and self.instance.dialect.collapse:
+            # SQL counted rows of lines; a record shows once, with the columns of its last line.
+            return list(dict(records).values())
+        return [record for _, record in records]
+
+    def _has_id(self) -> bool:
+        return "id" in self.known
+
+    def _files(self) -> str | None:
+        if self.query.columns is not None or not self.instance.has_files(self.table):
+            return None
+        prefix = self.table.prefix
+        return (
+            f"(SELECT group_concat('{prefix}x' || _number, ',') FROM _file"
+            " WHERE parent = t._number)"
+        )
+
+    def _source(self) -> str:
+        join = ""
+        if "line" in self.parts:
+            join = ' LEFT JOIN "LineItem" l ON l.parent_id = t._number'
+        return f'FROM "{self.table.name}" t{join} WHERE {self._where()}'
+
+    def _where(self) -> str:
+        wanted = ["t._deleted = 0", *self.instance.visible(self.table, self.user)]
+        if self.query.conditions:
+            wanted.append(f"({self._conditions()})")
+        return " AND ".join(wanted)
+
+    def _conditions(self) -> str:
+        # SQL's own precedence decides: AND before OR.
+        words = [self._condition(self.query.conditions[0])]
+        for glue, condition in zip(self.query.glue, self.query.conditions[1:], strict=True):
+            words += [glue, self._condition(condition)]
+        return " ".join(words)
+
+    def _condition(self, condition: Condition) -> str:
+        column = self.known[condition.field]
+        if condition.operator == "LIKE":
+            left, read = _like(column)
+            self.params.append(read(condition.values[0]))
+            return f"{left} LIKE ? ESCAPE '\\'"
+        pairs = [_comparison(column, value) for value in condition.values]
+        self.params += [param for _, param in pairs]
+        if condition.operator != "IN":
+            return f"{pairs[0][0]} {condition.operator} ?"
+        if len({left for left, _ in pairs}) == 1:
+            return f"{pairs[0][0]} IN ({', '.join('?' * len(pairs))})"
+        return "(" + " OR ".join(f"{left} = ?" for left, _ in pairs) + ")"
+
+    def _order(self) -> str:
+        terms = [_sortable(self._joined(name)) for name in self.query.order]
+        if terms:
+            terms[-1] += f" {self.query.direction}"
+        elif self.table.name == "Documents":
+            terms = ["t._number % 2"]  # without ORDER BY the order is arbitrary: seen on Documents
+        if "line" in self.parts:
+            terms.append("l._number")
+        return f"ORDER BY {', '.join(terms)}" if terms else ""
+
+    def _joined(self, name: str) -> Column:
+        """A column to sort by, whose table must be part of the statement already."""
+        column = self.known.get(name)
+        if column is None or column.part not in self.parts:
+            raise QueryFails
+        return column
+
+    def _limit(self) -> str:
+        most = self.instance.dialect.max_rows
+        if not self.query.limit:
+            return f"LIMIT {most}"
+        count = self.query.limit[-1]
+        # PHP 8 finds any word greater than the maximum.
+        rows = min(_plain(count), most) if _digits(count) or count.quoted else most
+        offset = _plain(self.query.limit[0]) if len(self.query.limit) > 1 else 0
+        return f"LIMIT {rows} OFFSET {offset}"
+
+
+def _digits(value: Value) -> bool:
+    return value.text.lstrip("+-").isdigit()
+
+
+def _plain(value: Value) -> int:
+    """A number that MariaDB takes after LIMIT: no sign, no quotes."""
+    if value.quoted or not value.text.isdigit():
+        raise QueryFails
+    return int(value.text)
+
+
+def _sortable(column: Column) -> str:
+    if column.kind == "number":
+        return f"CAST({column.sql} AS REAL)"
+    return f"rtrim(fold({column.sql}))" if column.kind == "text" else column.sql
+
+
+def _comparison(column: Column, value: Value) -> tuple[str, Any]:
+    """The left side and the parameter of a comparison."""
+    if column.kind in {"id", "reference", "owner"}:
+        return column.sql, _number_of_id(column, value)
+    if column.kind in {"date", "datetime"}:
+        return column.sql, _moment(_word(value), column.kind)
+    if column.kind == "number" or not value.quoted:
+        return f"CAST({column.sql} AS REAL)", _number(_word(value))
+    return f"rtrim(fold({column.sql}))", fold(_unescape(value.text)).rstrip(" ")
+
+
+def _like(column: Column) -> tuple[str, Callable[[Value], str]]:
+    if column.kind in {"id", "reference", "owner"}:
+        return f"CAST({column.sql} AS TEXT)", lambda value: value.text.partition("x")[2]
+    return f"fold({column.sql})", lambda value: fold(_unescape(_word(value)))
+
+
+def _number_of_id(column: Column, value: Value) -> int:
+    """The number after the x; whatever stands before it is ignored."""
+    _, x, number = value.text.partition("x")
+    if x:
+        return int(_number(number))
+    if column.kind == "reference":
+        raise ApiError("INVALID_ID_ATTRIBUTE", "Id specified is incorrect")
+    raise QueryFails
+
+
+def _word(value: Value) -> str:
+    """The text of a value; a bare word is a column to MariaDB, and an unknown one."""
+    if not value.quoted and not _digits(value):
+        raise QueryFails
+    return value.text
+
+
+def _number(text: str) -> float:
+    """The number a text begins with, else 0."""
+    match = _NUMBER.match(text)
+    return float(match.group()) if match else 0.0
+
+
+def _moment(text: str, kind: str) -> str:
+    match = _MOMENT.match(text)
+    if not match:
+        return _NO_MOMENT
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
+    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):  # noqa: PLR2004
+        return _NO_MOMENT
+    date, time = f"{year:04}-{month:02}-{day:02}", f"{hour:02}:{minute:02}:{second:02}"
+    if kind == "date" and time == "00:00:00":
+        return date
+    return f"{date} {time}"
+
+
+def _unescape(text: str) -> str:
+    r"""A text as MariaDB reads it between quotes: `\\` is one backslash, `\%` stays for LIKE."""
+    if "\\" not in text:
+        return text
+    if (len(text) - len(text.rstrip("\\"))) % 2:
+        raise QueryFails  # the closing quote is escaped
+    return re.sub(
+        r"\\([^%_])", lambda match: _ESCAPES.get(match[1], match[1]), text, flags=re.DOTALL
+    )
