@@ -1,0 +1,56 @@
+# Needs git, make and Python 3.10 to 3.14. Everything else is made here, in the project:
+#   .venv          the project itself, with its tests and checks
+#   .venv-meltano  Meltano, apart, because its dependencies are its own affair
+#   .meltano       the plugins of meltano.yml, each in its own environment
+# Each has a stamp that is newer than the files it was made from, so a second run has nothing to do.
+
+PYTHON ?= python3
+PIP = -m pip --disable-pip-version-check --quiet
+MELTANO = .venv-meltano/bin/meltano
+
+.PHONY: help demo test lint clean constraints
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/stamp .meltano/stamp  ## A local Kafinea, extracted into DuckDB with Meltano, then its changes
+	@.venv/bin/python demo/demo.py
+
+test: .venv/stamp .meltano/stamp  ## All tests, the end-to-end ones included
+	.venv/bin/pytest
+
+lint: .venv/stamp  ## Style, format and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+clean:  ## Remove all that was made here, but neither .env nor warehouse.duckdb
+	rm -rf .venv .venv-meltano .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The pins, for all these Pythons at once, from what pyproject.toml allows. uv comes with Meltano.
+# Run it to take newer versions, then `make test`.
+constraints: .venv-meltano/stamp  ## Pin the newest versions again
+	$(PIN) --extra dev pyproject.toml --output-file constraints/dev.txt
+	echo 'meltano~=4.4' | $(PIN) - --output-file constraints/meltano.txt
+
+PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
+	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
+
+.venv/stamp: pyproject.toml constraints/dev.txt
+	@echo 'Making .venv (the first time takes a minute)'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.13")'
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python $(PIP) install -c constraints/dev.txt -e '.[dev]'
+	@touch $@
+
+.venv-meltano/stamp: constraints/meltano.txt
+	@echo 'Making .venv-meltano'
+	@$(PYTHON) -m venv .venv-meltano
+	@.venv-meltano/bin/python $(PIP) install -c constraints/meltano.txt meltano
+	@touch $@
+
+.meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt $(wildcard loaders/*/*)
+	@echo 'Making the plugins of meltano.yml'
+	@$(MELTANO) --log-level warning install
+	@touch $@
