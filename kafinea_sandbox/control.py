@@ -1,5 +1,7 @@
 """What a test may do to a running sandbox, in process or over HTTP, besides using the API."""
 
+# ruff: noqa: S608 - names come from `modules`, values are parameters
+
 from __future__ import annotations
 
 import json
@@ -28,10 +30,11 @@ class Control:
         """Every request received."""
 
     def rows(self, module: str) -> list[Values]:
-        """All living records of a module, by id, as texts of the wire."""
+        """All living records of a module, by id, as texts of the wire; columns of lines left out."""
         table = self.instance.tables[module]
-        columns = {n: c.wire for n, c in table.columns.items() if not c.field.of_line}
-        sql = f'SELECT {", ".join(columns.values())} FROM "{module}" t WHERE _deleted = 0 ORDER BY _number'
+        columns = {n: c.wire for n, c in table.queryable().items() if not c.field.of_line}
+        wires = ", ".join(columns.values())
+        sql = f'SELECT {wires} FROM "{module}" t WHERE _deleted = 0 ORDER BY _number'
         return [dict(zip(columns, row, strict=True)) for row in self.instance.store.rows(sql)]
 
     def count(self, module: str) -> int:

@@ -12,15 +12,15 @@ class ApiError(Exception):
         self.message = message
 
 
-class Fatal(Exception):  # noqa: N818 - PHP's own word
+class Fatal(Exception):
     """PHP stops: an empty 500, or an HTML page with status 200 where errors are displayed."""
 
 
-class Died(Exception):  # noqa: N818 - PHP's own word
+class Died(Exception):
     """PHP's `die("text")`: plain text with status 200."""
 
 
-class QueryFails(Exception):  # noqa: N818 - the server does not call it an error
+class QueryFails(Exception):
     """MariaDB refuses the statement; the API answers success with an empty list."""
 
 

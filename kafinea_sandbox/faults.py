@@ -1,4 +1,4 @@
-"""Misfortunes to order: what can go wrong between a client and a server, when a test wants it to."""
+"""Misfortunes to order: what can go wrong between client and server, when a test wants it to."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class _Reader(Transformer[Token, Query]):
         return Value(text, quoted=False)
 
     def order(self, parts: list[Any]) -> dict[str, Any]:
-        direction = str(parts[3]).upper() if len(parts) > 3 else ""  # noqa: PLR2004
+        direction = str(parts[3]).upper() if len(parts) > 3 else ""
         return {"order": parts[2], "direction": direction}
 
     def limit(self, parts: list[Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """One installation: its database, its switches, its users, and a request on its way through it."""
 
+# ruff: noqa: S608 - names come from `modules`, values are parameters
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -182,7 +184,7 @@ class Call:
             )
             if module is not None and module != table.name:
                 raise ApiError("INVALID_ID_ATTRIBUTE", "Id specified is incorrect")
-        conditions = " AND ".join(["_number = ?", "_deleted = 0"])
+        conditions = "_number = ? AND _deleted = 0"
         if not store.value(f'SELECT 1 FROM "{table.name}" WHERE {conditions}', (number,)):
             raise (
                 ApiError("RECORD_NOT_FOUND", "Record you are trying to access is not found")

@@ -1,29 +1,18 @@
-"""The operations: their names, the verb whose parameters they read, and what they do."""
+"""Reading and writing records: the operations most clients need."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from kafinea_sandbox import records
-from kafinea_sandbox.describe import describe, listtypes
-from kafinea_sandbox.errors import QueryFails, denied
+from kafinea_sandbox import documents, inventory, php, records
+from kafinea_sandbox.errors import Fatal, QueryFails, denied
 from kafinea_sandbox.grammar import parse
-from kafinea_sandbox.instance import Call
-from kafinea_sandbox.sessions import extendsession, getchallenge, login, logout
+from kafinea_sandbox.instance import Call, Instance
+from kafinea_sandbox.schema import Table
 from kafinea_sandbox.vtql import Statement
 
-_FROM = re.compile(r"from\s+([^\s;]+)", re.IGNORECASE)
-
-
-class Operation(NamedTuple):
-    """One entry of the server's table of operations."""
-
-    run: Callable[[Call], Any]
-    verb: str
-    """GET or POST: where its parameters are looked for, whatever the request's own verb."""
-    needs_session: bool = True
+FROM = re.compile(r"from\s+([^\s;]+)", re.IGNORECASE)
 
 
 def query(call: Call) -> list[dict[str, Any]]:
@@ -33,7 +22,7 @@ def query(call: Call) -> list[dict[str, Any]]:
 
 def run_query(call: Call, text: str) -> list[dict[str, Any]]:
     """The rows of a query text."""
-    module = _FROM.search(text)
+    module = FROM.search(text)
     if not module:
         raise denied("for query")
     table = call.table(module[1])  # looked up before the text is parsed
@@ -48,7 +37,13 @@ def run_query(call: Call, text: str) -> list[dict[str, Any]]:
 def retrieve(call: Call) -> dict[str, Any]:
     """One record with everything that belongs to it."""
     table, number = call.record(call.params.get("id"))
-    return records.read(call.instance, table, number)
+    return _read(call.instance, table, number)
+
+
+def _read(instance: Instance, table: Table, number: int) -> records.Element:
+    if table.module.is_inventory:
+        return inventory.read(instance, table, number)
+    return records.read(instance, table, number)
 
 
 def create(call: Call) -> dict[str, Any]:
@@ -56,9 +51,23 @@ def create(call: Call) -> dict[str, Any]:
     name = call.params.get("elementType")
     if not name:
         raise denied()
-    table = call.table(name)
-    number = records.add(call, table, records.element_of(call))
+    table, element = call.table(name), records.element_of(call)
+    if table.name == "LineItem":
+        return inventory.create_line(call, table, element)
+    if table.module.is_inventory:
+        return inventory.create(call, table, element)
+    if table.name == "Calendar" and element.get("activitytype") != "Task":
+        return _untyped_task(call, table, element)
+    number = records.add(call, table, element)
+    documents.attach_parts(call, table, number)
     return records.read(call.instance, table, number)
+
+
+def _untyped_task(call: Call, table: Table, element: records.Element) -> records.Element:
+    """Calendar shows the rows whose activitytype is Task; all others show among the Events."""
+    events = call.instance.tables["Events"]
+    number = records.add(call, table, element, into=events)
+    return records.read(call.instance, events, number) | {"id": table.wire_id(number)}
 
 
 def update(call: Call) -> dict[str, Any]:
@@ -73,7 +82,11 @@ def revise(call: Call) -> dict[str, Any]:
 
 def _change(call: Call, mode: records.Mode) -> dict[str, Any]:
     element = records.element_of(call)
-    table, number = call.record(element.get("id"))
+    table, number = call.record(php.text(element.get("id")))
+    if table.name == "LineItem":
+        return inventory.update_line(call, number)
+    if table.module.is_inventory:
+        return inventory.change(call, table, number, element, mode)
     records.change(call, table, number, element, mode)
     return records.read(call.instance, table, number)
 
@@ -81,21 +94,7 @@ def _change(call: Call, mode: records.Mode) -> dict[str, Any]:
 def delete(call: Call) -> dict[str, Any]:
     """Remove a record."""
     table, number = call.record(call.params.get("id"))
+    if table.name == "LineItem":
+        raise Fatal("TypeError: Cannot access offset of type string on string")
     records.remove(call.instance, table, number)
     return {"status": "successful"}
-
-
-OPERATIONS: dict[str, Operation] = {
-    "getchallenge": Operation(getchallenge, "GET", needs_session=False),
-    "login": Operation(login, "POST", needs_session=False),
-    "extendsession": Operation(extendsession, "GET", needs_session=False),
-    "logout": Operation(logout, "POST"),
-    "listtypes": Operation(listtypes, "GET"),
-    "describe": Operation(describe, "GET"),
-    "query": Operation(query, "GET"),
-    "retrieve": Operation(retrieve, "GET"),
-    "create": Operation(create, "POST"),
-    "update": Operation(update, "POST"),
-    "revise": Operation(revise, "POST"),
-    "delete": Operation(delete, "POST"),
-}

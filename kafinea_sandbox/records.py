@@ -1,5 +1,7 @@
 """`create`, `retrieve`, `update`, `revise` and `delete`."""
 
+# ruff: noqa: S608 - names come from `modules`, values are parameters
+
 from __future__ import annotations
 
 import html
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kafinea_sandbox import php
 from kafinea_sandbox.coerce import coerce, leading_number
 from kafinea_sandbox.describe import label
-from kafinea_sandbox.errors import ApiError, Died, Fatal, denied
+from kafinea_sandbox.errors import ApiError, Died, Fatal
 from kafinea_sandbox.schema import Column, Table, empty, id_label, stored
 from kafinea_sandbox.store import fold
 
@@ -19,6 +21,7 @@ Element = dict[str, Any]
 Mode = Literal["create", "update", "revise"]
 
 _SYSTEM = {"createdtime", "modifiedtime", "modifiedby", "creator", "imageattachmentids"}
+_ADDED_UP = {"hdnSubTotal", "hdnGrandTotal", "pre_tax_total", "balance"}
 # Described as read-only, but taken from the sender when a document's details are written.
 _WRITABLE = {"filetype", "filesize"}
 
@@ -31,14 +34,15 @@ def element_of(call: Call) -> Element:
     return element if isinstance(element, dict) else {}
 
 
-def add(call: Call, table: Table, element: Element) -> int:
-    """Check and insert a record.
+def add(call: Call, table: Table, element: Element, into: Table | None = None) -> int:
+    """Check and insert a record, `into` another module than the one that it is checked for.
 
     Raises:
         Died: the owner does not exist; the record is there all the same.
     """
     check_references(call.instance, table, element)
     check_mandatory(table, element, missing_too=True)
+    table = into or table
     values = _values(call, table, element, "create")
     check_unique(call.instance, table, values)
     number = insert(call.instance, table, values)
@@ -163,7 +167,7 @@ def insert(instance: Instance, table: Table, values: Element) -> int:
 
 
 def next_number(instance: Instance, table: Table) -> int:
-    """Entities (and files) share one sequence, users and groups another; the rest have their own."""
+    """Entities and files share one sequence, users and groups another, the rest have their own."""
     if not table.is_actor:
         tables = ["_entity", "_file"]
     elif table.name in {"Users", "Groups"}:
@@ -209,7 +213,7 @@ def _values(call: Call, table: Table, element: Element, mode: Mode) -> Element:
 
 def _is_settable(field: Any, table: Table, mode: Mode) -> bool:
     name = field.name.lower()
-    if name in _SYSTEM or name == table.module.number_field:
+    if name in _SYSTEM or name == table.module.number_field or field.name in _ADDED_UP:
         return False
     return field.editable or name in _WRITABLE or (name == "source" and mode == "create")
 
@@ -267,7 +271,7 @@ def _traces(call: Call, table: Table, element: Element, mode: Mode) -> Element:
 
 
 def _blanks(table: Table) -> Element:
-    """vtiger 5.4 does not read a record before it updates it: what is not sent is lost."""
+    """Vtiger 5.4 does not read a record before it updates it: what is not sent is lost."""
     keep = {table.module.number_field, "source", *_SYSTEM}
     return {
         f.name: empty(f) for f in stored(table.module) if f.name.lower() not in keep and f.editable

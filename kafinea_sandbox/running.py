@@ -15,7 +15,8 @@ from typing import Any
 import uvicorn
 from typing_extensions import Self
 
-from kafinea_sandbox import schema
+from kafinea_sandbox import loading
+from kafinea_sandbox.company import company as demo
 from kafinea_sandbox.control import Control
 from kafinea_sandbox.instance import Instance, Options
 from kafinea_sandbox.server import Server
@@ -40,7 +41,7 @@ class Sandbox(Control):
         options: The other fields of `Options`.
     """
 
-    def __init__(  # noqa: PLR0913 - all but the first few are rarely used
+    def __init__(
         self,
         dialect: str = "kafinea",
         rows: int = 5000,
@@ -124,7 +125,7 @@ def _database(path: Path, rows: int, seed: int, company: Items | None) -> Store:
     if path.parent.name.startswith("kafinea-"):
         shutil.copyfile(_template(rows, seed), path)
         return Store(path)
-    return _filled(path, _company(rows, seed))
+    return _filled(path, demo(rows, seed))
 
 
 _templates: dict[tuple[int, int], Path] = {}
@@ -138,7 +139,7 @@ def _template(rows: int, seed: int) -> Path:
             directory = TemporaryDirectory(prefix="kafinea-")
             atexit.register(directory.cleanup)
             path = Path(directory.name) / _FILE
-            _filled(path, _company(rows, seed)).close()
+            _filled(path, demo(rows, seed)).close()
             _templates[rows, seed] = path
         return _templates[rows, seed]
 
@@ -147,17 +148,8 @@ def _filled(path: Path, items: Items) -> Store:
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     store = Store(unfinished)
-    schema.create(store)
-    schema.load(store, items)
+    loading.create(store)
+    loading.load(store, items)
     store.close()
     unfinished.rename(path)
     return Store(path)
-
-
-def _company(rows: int, seed: int) -> Items:
-    try:
-        from kafinea_sandbox.company import company  # noqa: PLC0415 - only where it is needed
-    except ImportError:
-        from kafinea_sandbox.stand_in import company  # noqa: PLC0415
-
-    return company(rows, seed)

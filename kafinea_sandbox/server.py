@@ -16,7 +16,7 @@ from kafinea_sandbox.answers import HTML, Answer, reply
 from kafinea_sandbox.errors import ApiError, Died, Fatal
 from kafinea_sandbox.instance import Call
 from kafinea_sandbox.misfortune import befall_after, befall_before
-from kafinea_sandbox.operations import OPERATIONS
+from kafinea_sandbox.routes import OPERATIONS
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -51,7 +51,7 @@ class Server:
         if scope["type"] != "http":
             return
         request = HttpRequest(scope, receive)
-        head, control, name = scope["path"].partition("/_control")
+        _, control, name = scope["path"].partition("/_control")
         if control:
             answer = await self._work(self.control.over_http, name.strip("/"), await request.body())
             await reply(send, Answer(*answer))

@@ -16,8 +16,8 @@ Params = Sequence[Any]
 class Store:
     """A database file.
 
-    Even `:memory:` sandboxes use a (temporary) file: with a write-ahead log its readers neither wait
-    for each other nor for a writer, which SQLite's shared memory databases do.
+    Even `:memory:` sandboxes use a (temporary) file: with a write-ahead log its readers wait
+    neither for each other nor for a writer, as those of SQLite's shared memory databases do.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,5 +1,7 @@
 """From a parsed query to SQL, and from SQL to the rows of the answer."""
 
+# ruff: noqa: S608 - names come from `modules`, values are parameters
+
 from __future__ import annotations
 
 import re
@@ -31,6 +33,7 @@ class Statement:
         self.table = table
         self.query = query
         self.known = table.queryable()
+        self.most = instance.dialect.max_rows
         self.selected = self._columns(query.columns or tuple(self.known))
         filtered = self._columns(condition.field for condition in query.conditions)
         self.params: list[Any] = []
@@ -139,7 +142,7 @@ class Statement:
         return column
 
     def _limit(self) -> str:
-        most = self.instance.dialect.max_rows
+        most = self.most
         if not self.query.limit:
             return f"LIMIT {most}"
         count = self.query.limit[-1]
@@ -211,7 +214,7 @@ def _moment(text: str, kind: str) -> str:
     if not match:
         return _NO_MOMENT
     year, month, day, hour, minute, second = (int(part or 0) for part in match.groups())
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):  # noqa: PLR2004
+    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):
         return _NO_MOMENT
     date, time = f"{year:04}-{month:02}-{day:02}", f"{hour:02}:{minute:02}:{second:02}"
     if kind == "date" and time == "00:00:00":

@@ -1,0 +1,79 @@
+"""Files: stored beside the records, with numbers of the same sequence."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import mimetypes
+from typing import TYPE_CHECKING, Any
+
+from kafinea_sandbox import records
+from kafinea_sandbox.errors import ApiError, Fatal
+
+if TYPE_CHECKING:
+    from kafinea_sandbox.instance import Call, Instance
+    from kafinea_sandbox.schema import Table
+
+_PARTS = {"Documents": "filename", "Contacts": "imagename[]", "Products": "imagename[]"}
+"""The part of a multipart create in which a module looks for its file."""
+
+
+def files_retrieve(call: Call) -> list[dict[str, Any]]:
+    """A file by its id: the prefix of the module it belongs to, and its own number."""
+    prefix, _, number = call.params.get("id", "").partition("x")
+    rows = call.instance.store.rows(
+        "SELECT f.name, f.mime, f.content, e.module FROM _file f"
+        " JOIN _entity e ON e._number = f.parent AND e._deleted = 0 WHERE f._number = ?",
+        (number,),
+    )
+    owners = [call.instance.tables.get(module) for *_, module in rows]
+    if not owners or owners[0] is None or owners[0].prefix != prefix:
+        raise ApiError("RECORD_NOT_FOUND", "Record you are trying to access is not found")
+    name, mime, content, _ = rows[0]
+    return [
+        {
+            "fileid": number,
+            "filename": name,
+            "filetype": mime,
+            "filesize": len(content),
+            "filecontents": base64.b64encode(content).decode(),
+        }
+    ]
+
+
+def file_upload(call: Call) -> dict[str, str]:
+    """Kafinea's own operation; its document does not say what it answers."""
+    table, number = call.record(call.params.get("parentId"))
+    name = call.params.get("fileName", "")
+    try:
+        content = base64.b64decode(call.params.get("fileContents", ""), validate=True)
+    except binascii.Error:
+        raise Fatal("base64_decode") from None
+    mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    attach(call.instance, table, number, (name, mime, content))
+    return {"message": "successfull"}
+
+
+def attach_parts(call: Call, table: Table, number: int) -> None:
+    """Store the files that came with a multipart `create`."""
+    if call.instance.dialect.file_upload:
+        return
+    for field, name, mime, content in call.files:
+        if field == _PARTS.get(table.name):
+            attach(call.instance, table, number, (name, mime, content))
+
+
+def attach(instance: Instance, table: Table, parent: int, file: tuple[str, str, bytes]) -> None:
+    """Store a file; the record takes its name, type and size from it."""
+    name, mime, content = file
+    name = name.replace(" ", "_")
+    with instance.store.write() as db:
+        number = records.next_number(instance, table)
+        row = (number, parent, name, mime, content)
+        db.execute("INSERT INTO _file VALUES (?, ?, ?, ?, ?)", row)
+        values = {"imagename": name}
+        if table.name == "Documents":
+            values = {"filename": name, "filetype": mime, "filesize": str(len(content))}
+        records.set_columns(
+            instance, table, parent, {n: v for n, v in values.items() if n in table.columns}
+        )
