@@ -89,7 +89,7 @@ _SHIPPING = tuple(
 )
 
 
-def _inventory(  # noqa: PLR0913 - a record type has this many names
+def _inventory(
     name: str, label: str, singular: str, number: str, prefix: str, *own: Field, price: str
 ) -> Module:
     addresses = tuple(

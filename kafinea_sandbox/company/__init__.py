@@ -43,7 +43,7 @@ _DAILY: tuple[tuple[int, Callable[[Office], Story]], ...] = (
 )
 """What may happen on any day, and how often."""
 
-_PER_STORY = 4.0
+_PER_STORY = 4.2
 """Records that a story of `_DAILY` writes, on average; measured."""
 
 _ENOUGH_FOR_LONG_INVOICES = 3000
@@ -72,11 +72,13 @@ def _history(office: Office, rows: int) -> Story:
         yield 900
     office.start(sales.deal(office, lucky=True), at=office.time)
     office.start(people.fair(office), at=office.calendar.end // 10)
+    rows -= people.FAIR_VISITORS
     if rows >= _ENOUGH_FOR_LONG_INVOICES:
         rows -= sum(sales.LONG_INVOICES)
         for place, lines in enumerate(sales.LONG_INVOICES, 4):
             office.start(sales.long_invoice(office, lines), at=office.calendar.end * place // 10)
-    yield from _days(office, rows - office.total)
+    # The stories just begun, one of each, will still write.
+    yield from _days(office, rows - office.total - int(len(_DAILY) * _PER_STORY))
 
 
 def _days(office: Office, rows: int) -> Story:

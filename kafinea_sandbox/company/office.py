@@ -112,6 +112,7 @@ class Office:
         self.customers: Pool[Customer] = Pool(self.random)
         self.leads: Pool[int] = Pool(self.random)
         self.goods: list[Item] = []
+        self.products: list[int] = []
         self.vendors: list[tuple[int, str]] = []
         self.services: set[int] = set()
         self.campaigns: list[int] = []

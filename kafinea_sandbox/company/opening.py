@@ -145,23 +145,19 @@ def catalogue(office: Office, share: float) -> Story:
 
     yield from _vendors(office, some(names.VENDORS))
     yield 3600
-    products: list[int] = []
-    for record in _products(office, some(names.PRODUCTS)):
-        if isinstance(record, Row):
-            products.append(record.number)
-        yield record
+    yield from _products(office, some(names.PRODUCTS))
     yield 3600
     yield from _services(office, some(names.SERVICES))
     for name, currency in (("Tarif 2024 revendeurs", EURO), ("Export price list", DOLLAR)):
         book = office.enter("PriceBooks", bookname=name, active="1", currency_id=currency)
         yield book
-        for product in products[:5]:
+        for product in office.products[:5]:
             yield Relation(book.number, product, "Products")
     yield 3600
     for question, answer in some(names.QUESTIONS):
         yield office.enter(
             "Faq",
-            product_id=office.one_of(products),
+            product_id=office.one_of(office.products),
             faqcategories="General",
             faqstatus="Published",
             question=question,
@@ -175,7 +171,7 @@ def catalogue(office: Office, share: float) -> Story:
             campaigntype=kind,
             campaignstatus=office.one_of(("Active", "Completed")),
             closingdate=office.calendar.date(office.time, 120),
-            product_id=office.one_of(products),
+            product_id=office.one_of(office.products),
             numsent=str(int(office.chance() * 3000)),
             targetaudience="Dirigeants de PME & d'ETI",
             targetsize="1500",
@@ -252,6 +248,7 @@ def _products(
             **prices,
         )
         office.goods.append(item._replace(number=product.number))
+        office.products.append(product.number)
         yield product
         if shown:
             file = f"{code.lower()}.png"

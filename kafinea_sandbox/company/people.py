@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
 from kafinea_sandbox.company import names
+from kafinea_sandbox.company.money import amount
 from kafinea_sandbox.company.office import DOLLAR, EURO, Customer
 from kafinea_sandbox.spec import Relation
 
@@ -89,6 +90,8 @@ def customer(office: Office) -> Story:
     town = ("New York", "10001", "NY") if foreign else names.TOWNS[int(luck**2 * len(names.TOWNS))]
     country = "États-Unis" if foreign else "France"
     street = f"{int(luck * 9973) % 120 + 1}, {office.one_of(names.STREETS)}"
+    if foreign:
+        street = f"{int(luck * 9973) % 900} Fifth Avenue\nSuite {nth % 40 + 1}"
     domain = f"{name.plain}.example"
     code = f"C{nth + 1:06d}"
     parent = office.customers.pick().number if nth and luck < 0.04 else None
@@ -104,7 +107,7 @@ def customer(office: Office) -> Story:
         rating="Active" if luck < 0.6 else "",
         industry=office.one_of(names.INDUSTRIES_SERVED),
         accounttype="Customer" if luck < 0.7 else "Prospect",
-        annual_revenue=f"{int(luck * 9_000) * 1000}.00000000",
+        annual_revenue=amount(int(luck * 9_000) * 100_000),
         emailoptout="1" if luck < 0.05 else "0",
         bill_street=street,
         bill_city=town[0],
@@ -229,7 +232,7 @@ def lead(office: Office) -> Story:
         leadstatus=office.one_of(
             ("Not Contacted", "Contacted", "Hot", "Cold", "Qualified", "Lost Lead", "Warm")
         ),
-        annualrevenue=f"{int(luck * 900)}000.00000000",
+        annualrevenue=amount(int(luck * 900) * 100_000),
         noofemployees=str(int(luck * 120)),
         lane=f"{int(luck * 90) + 1}, {office.one_of(names.STREETS)}",
         code=code,

@@ -162,8 +162,8 @@ def deal(office: Office, *, lucky: bool = False) -> Story:
     )
     yield opportunity
     yield until_quote
-    if not lucky and chance() < 0.25:
-        return  # decided without a quote
+    if not won and chance() < 0.5:
+        return  # lost before there was a quote
     quote = office.enter(
         "Quotes",
         decided if closed else None,
@@ -224,7 +224,7 @@ def _invoice(
     lucky: bool,
 ) -> Story:
     chance, calendar = office.chance, office.calendar
-    patience = chance()
+    patience = 0.5 if lucky else chance()
     paid = office.time + days(5 + 50 * patience)
     received, status, changed = 0, "Sent", None
     if paid <= calendar.end and patience < 0.9:

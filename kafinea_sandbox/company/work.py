@@ -45,7 +45,7 @@ def ticket(office: Office) -> Story:
         ticket_title=office.one_of(names.TROUBLES),
         parent_id=buyer.number,
         contact_id=buyer.contact,
-        product_id=office.goods[0].number if luck < 0.5 else None,
+        product_id=office.one_of(office.products) if luck < 0.5 else None,
         ticketpriorities=("Low", "Normal", "Normal", "High", "Urgent")[int(luck * 5)],
         ticketseverities=("Minor", "Major", "Critical")[int(luck * 3)],
         ticketstatus="Closed"
@@ -72,13 +72,15 @@ def project(office: Office) -> Story:
     buyer = office.customers.pick()
     calendar = office.calendar
     length = 40 + int(office.chance() * 60)
-    done = office.time + days(length) <= calendar.end
+    finished = office.time + days(length)
+    done = finished <= calendar.end
     site = office.enter(
         "Project",
+        finished if done else None,
         projectname=f"Chantier {buyer.name}",
         startdate=calendar.date(office.time),
-        targetenddate=calendar.date(office.time, length),
-        actualenddate=calendar.date(office.time, length + 3) if done else "",
+        targetenddate=calendar.date(office.time, length - 3),
+        actualenddate=calendar.date(finished) if done else "",
         projectstatus="completed" if done else "in progress",
         projecttype="operative",
         linktoaccountscontacts=buyer.number,
@@ -91,9 +93,11 @@ def project(office: Office) -> Story:
     yield site
     for place, name in enumerate(names.PROJECT_STEPS):
         start, end = place * length // 7, (place + 1) * length // 7
-        over = office.time + days(end) <= calendar.end
+        ticked = office.time + days(end)
+        over = ticked <= calendar.end
         yield office.enter(
             "ProjectTask",
+            ticked if over else None,
             projecttaskname=name,
             projecttasktype="operative",
             projecttaskpriority=("low", "normal", "high")[place % 3],
