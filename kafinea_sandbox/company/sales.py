@@ -247,7 +247,7 @@ def _invoice(
         invoicestatus=status,
         received=amount(received),
         balance=amount(sold.total - received),
-        cf_911=f"VE-{office.count('Invoice'):06d}" if changed else "",
+        cf_911=f"VE-{office.count('Invoice') + 1:06d}" if changed else "",
         cf_913="1" if changed else "0",
         cf_915=office.one_of(names.TEXTS) if patience < 0.1 else "",
     )
