@@ -32,6 +32,9 @@ from kafinea.errors import (
 
 logger = logging.getLogger(__name__)
 
+_LOGOUT_TIMEOUT = (5, 5)
+"""Seconds. Nobody waits for a logout; the server forgets the session by itself."""
+
 _TOKEN_LOST = frozenset({Code.INVALID_USER_CREDENTIALS, Code.INVALID_AUTH_TOKEN})
 
 # A server keeps one token for each user: a second challenge makes the first one useless. Within a
@@ -84,6 +87,7 @@ class ChallengeAuth(AuthBase):
 
         def resend_if_ended(response: requests.Response, **kwargs: Any) -> requests.Response:
             if response.is_redirect:
+                response.close()
                 raise transport.redirected(response)
             # Nothing was executed when a session has ended, so even a write may be sent again.
             if not _session_has_ended(response):
@@ -125,7 +129,7 @@ class ChallengeAuth(AuthBase):
         if session_name is None:
             return
         try:
-            self._send("POST", "logout", sessionName=session_name)
+            self._send("POST", "logout", timeout=_LOGOUT_TIMEOUT, sessionName=session_name)
         except KafineaError as error:
             # Some servers answer logout with a fatal error although all is well.
             logger.debug("The session of %s was left to expire: %s", self._username, error)
@@ -172,11 +176,21 @@ class ChallengeAuth(AuthBase):
         self.secrets = {self._access_key, session_name}
         return session_name
 
-    def _send(self, method: str, operation: str, **parameters: str) -> Any:
-        parameters = {"operation": operation, **parameters}
+    def _send(
+        self,
+        method: str,
+        operation: str,
+        *,
+        timeout: transport.Timeout | None = None,
+        **parameters: str,
+    ) -> Any:
         try:
             response = transport.send(
-                self._http, method, self._address, parameters, timeout=self._timeout
+                self._http,
+                method,
+                self._address,
+                {"operation": operation, **parameters},
+                timeout=timeout or self._timeout,
             )
             return transport.result(response, operation, self.secrets)
         except Unavailable as error:

@@ -48,21 +48,19 @@ class _Answer(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Answer, float_hook=Decimal)
 
 
-class _NoSessionIds(logging.Filter):
-    """Takes the session id out of urllib3's debug lines, which show each URL."""
+class _NoParameters(logging.Filter):
+    """Takes the parameters out of urllib3's debug lines: the session, and what was asked for."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
             record.args = tuple(
-                re.sub(r"(sessionName|accessKey)=[^&\s]*", r"\1=***", arg)
-                if isinstance(arg, str)
-                else arg
+                re.sub(r"(?s)\?.*", "?...", arg) if isinstance(arg, str) else arg
                 for arg in record.args
             )
         return True
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_NoSessionIds())
+logging.getLogger("urllib3.connectionpool").addFilter(_NoParameters())
 
 
 def endpoint(url: str, *, allow_http: bool = False) -> str:

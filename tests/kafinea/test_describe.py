@@ -33,9 +33,20 @@ def test_users_are_described_without_secrets():
 
 
 def test_inventory_modules_are_known_by_their_fields_and_lines_are_left_out():
-    names = ["subject", "hdnTaxType", "productid", "quantity", "tax1", "hdnDiscountAmount", "comment"]
+    names = [
+        "subject",
+        "hdnTaxType",
+        "productid",
+        "quantity",
+        "tax1",
+        "hdnDiscountAmount",
+        "comment",
+    ]
     invoice = describe.module(
-        {"name": "CreditNotes", "fields": [*map(field, names), field("shipping_&_handling", "double")]}
+        {
+            "name": "CreditNotes",
+            "fields": [*map(field, names), field("shipping_&_handling", "double")],
+        }
     )
     assert invoice.is_inventory
     assert invoice.queryable == ("subject", "hdnTaxType")
@@ -57,7 +68,10 @@ def test_labels_lose_their_html_and_unknown_shapes_are_survived():
             "fields": [
                 {"name": "a", "label": "Shipping &amp; Handling", "type": {"name": "double"}},
                 {"name": "b", "label": None, "type": {"name": "reference", "refersTo": []}},
-                {"name": "c", "type": {"name": "picklist", "picklistValues": {"1": {"value": "X"}}}},
+                {
+                    "name": "c",
+                    "type": {"name": "picklist", "picklistValues": {"1": {"value": "X"}}},
+                },
                 {"name": "d", "type": None, "default": None},
             ],
         }

@@ -55,7 +55,9 @@ def test_values_are_quoted(value, text):
     assert literal(value) == text
 
 
-@pytest.mark.parametrize("text", ["shipping_&_handling", "", "last name", "a;b", "a'b", "é", "a.b", "a\n"])
+@pytest.mark.parametrize(
+    "text", ["shipping_&_handling", "", "last name", "a;b", "a'b", "é", "a.b", "a\n"]
+)
 def test_names_the_language_cannot_read_are_refused(text):
     with pytest.raises(QueryError):
         name(text)

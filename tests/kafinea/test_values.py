@@ -99,7 +99,11 @@ def test_only_the_columns_asked_for_are_kept():
     assert decoder({"id": "12x1", "accesskey": "secret"}) == {"id": "12x1", "lastname": None}
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, places=8, min_value=-(10**20), max_value=10**20))
+@given(
+    st.decimals(
+        allow_nan=False, allow_infinity=False, places=8, min_value=-(10**20), max_value=10**20
+    )
+)
 def test_no_digit_of_a_number_is_lost(number):
     wire = encode(number, Kind.NUMBER, UTC)
     assert "e" not in wire.lower()
@@ -132,7 +136,12 @@ def test_moments_round_trip_to_the_second_in_any_zone(moment, zone_name):
     assert again == moment or zone.is_repeated(wire)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="|#", exclude_categories=["Z", "C"]), min_size=1), min_size=1))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="|#", exclude_categories=["Z", "C"]), min_size=1),
+        min_size=1,
+    )
+)
 def test_lists_round_trip(members):
     assert decode(encode(members, Kind.LIST, UTC), Kind.LIST) == (members, 0)
 
@@ -146,7 +155,9 @@ def test_null_stays_null_because_it_clears_a_reference_and_an_empty_text_does_no
     assert encode(None, Kind.TEXT, UTC) is None
 
 
-@pytest.mark.parametrize(("value", "kind"), [("2023-02-29", Kind.DATE), ("4.9", Kind.INTEGER), ("1,5", Kind.NUMBER)])
+@pytest.mark.parametrize(
+    ("value", "kind"), [("2023-02-29", Kind.DATE), ("4.9", Kind.INTEGER), ("1,5", Kind.NUMBER)]
+)
 def test_what_the_server_would_change_silently_is_not_written(value, kind):
     with pytest.raises(ValueError):
         encode(value, kind, UTC)
@@ -169,7 +180,10 @@ def test_the_hour_that_comes_twice_is_read_again_whole():
     assert UTC.earlier("2026-10-25 02:55:00", 60) == "2026-10-25 02:54:00"
 
 
-@given(st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2100, 1, 1)), st.integers(0, 10**6))
+@given(
+    st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2100, 1, 1)),
+    st.integers(0, 10**6),
+)
 def test_looking_back_never_looks_forward(local, seconds):
     wire = PARIS.wire(local)
     assert PARIS.earlier(wire, seconds) <= PARIS.wire(local - timedelta(seconds=seconds))

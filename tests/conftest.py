@@ -1,0 +1,51 @@
+"""What the tests share: sandboxes to talk to, and clients that talk to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from kafinea import Client
+from kafinea_sandbox import Sandbox
+
+DIALECTS = ("kafinea", "stock", "frevo", "legacy")
+
+
+@pytest.fixture(params=DIALECTS)
+def any_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A small company on each kind of server."""
+    with Sandbox(dialect=request.param, rows=300) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A small company on a Kafinea."""
+    with Sandbox(rows=300) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Client]:
+    with connect(sandbox) as client:
+        yield client
+
+
+@pytest.fixture
+def any_client(any_sandbox: Sandbox) -> Iterator[Client]:
+    with connect(any_sandbox) as client:
+        yield client
+
+
+def connect(sandbox: Sandbox, **options) -> Client:
+    return Client(sandbox.url, sandbox.username, sandbox.access_key, **options)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between tries are a fiftieth of what they are for users."""
+    hurried = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 50))
+    monkeypatch.setattr("backoff._sync.time", hurried)

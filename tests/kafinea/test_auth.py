@@ -1,0 +1,230 @@
+"""The challenge login over a real socket (API-FACTS section a)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from kafinea import ChallengeAuth, Client, CredentialsRefused, SettingsError
+from kafinea_sandbox import Sandbox
+from tests.conftest import connect
+
+ENDED = ["INVALID_SESSIONID", "SESSION_EXPIRED", "SESSION_LEFT_IDLE", "AUTHENTICATION_REQUIRED"]
+
+
+def operations(sandbox):
+    return [request.operation for request in sandbox.requests]
+
+
+def test_login_works_whatever_the_server_calls_the_session(any_sandbox, any_client):
+    any_sandbox.requests.clear()
+    assert any_client.query("SELECT id FROM Currency LIMIT 1;")
+    assert any_client.query("SELECT id FROM Currency LIMIT 1;")
+    assert operations(any_sandbox) == ["getchallenge", "login", "query", "query"]
+
+
+def test_nothing_is_sent_before_the_first_request(sandbox):
+    sandbox.requests.clear()
+    with connect(sandbox):
+        pass
+    assert operations(sandbox) == []
+
+
+@pytest.mark.parametrize("code", ENDED)
+def test_a_read_goes_on_after_the_session_has_ended(sandbox, client, code):
+    expected = client.query("SELECT id FROM Contacts ORDER BY id;")
+    sandbox.faults.add("session", operation="query", code=code)
+    sandbox.requests.clear()
+    assert client.query("SELECT id FROM Contacts ORDER BY id;") == expected
+    assert operations(sandbox) == ["query", "getchallenge", "login", "query"]
+
+
+@pytest.mark.parametrize("code", ENDED)
+def test_a_create_is_sent_again_after_the_session_has_ended_and_done_once(sandbox, client, code):
+    client.listtypes()
+    before = sandbox.count("Contacts")
+    sandbox.faults.add("session", operation="create", code=code)
+    client.create("Contacts", {"lastname": "Once", "assigned_user_id": user_id(client)})
+    assert sandbox.count("Contacts") == before + 1
+
+
+def user_id(client: Client) -> str:
+    return client.query("SELECT id FROM Users LIMIT 1;")[0]["id"]
+
+
+def test_sessions_that_end_again_and_again_are_opened_again_and_again(sandbox, client):
+    for _ in range(10):
+        client.query("SELECT id FROM Currency LIMIT 1;")
+        sandbox.expire_sessions()
+    assert client.query("SELECT id FROM Currency LIMIT 1;")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_wrong_access_key_is_said_in_one_clear_line(any_sandbox):
+    with (
+        Client(any_sandbox.url, any_sandbox.username, "wr0ngKey") as client,
+        pytest.raises(CredentialsRefused) as caught,
+    ):
+        client.listtypes()
+    assert "access_key" in str(caught.value)
+    assert any_sandbox.username in str(caught.value)
+    assert "wr0ngKey" not in str(caught.value)
+
+
+def test_an_unknown_user_is_refused_at_once(sandbox):
+    sandbox.requests.clear()
+    with Client(sandbox.url, "nobody", "key") as client, pytest.raises(CredentialsRefused):
+        client.listtypes()
+    assert operations(sandbox) == ["getchallenge"]
+
+
+def test_a_token_taken_away_by_another_login_is_fetched_again(sandbox, client):
+    # What a server answers when a second getchallenge of the user has replaced the token.
+    sandbox.faults.add(
+        "status",
+        operation="login",
+        times=2,
+        status=200,
+        body='{"success":false,"error":{"message":"x","code":"INVALID_USER_CREDENTIALS"}}',
+    )
+    assert client.listtypes()
+
+
+def test_threads_that_share_a_session_log_in_once(sandbox):
+    address = sandbox.url + "/webservice.php"
+    auth = ChallengeAuth(address, sandbox.username, sandbox.access_key)
+    sandbox.requests.clear()
+
+    def ask(_):
+        return requests.get(
+            address, params={"operation": "listtypes"}, auth=auth, timeout=10
+        ).json()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(answer["success"] for answer in threads.map(ask, range(8)))
+        sandbox.expire_sessions()
+        assert all(answer["success"] for answer in threads.map(ask, range(8)))
+    assert operations(sandbox).count("login") == 2
+
+
+def test_threads_with_a_session_each_all_log_in(sandbox):
+    with connect(sandbox, max_sessions=8) as client, ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: client.query("SELECT id FROM Currency;"), range(32)))
+    assert all(answers)
+
+
+LOGIN = """
+import sys
+from kafinea import Client
+with Client(*sys.argv[1:]) as client:
+    for _ in range(5):
+        print(len(client.query("SELECT id FROM Currency;")))
+        client.close()
+"""
+
+
+def test_processes_that_log_the_same_user_in_at_once_all_succeed(sandbox):
+    arguments = [sandbox.url, sandbox.username, sandbox.access_key]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", LOGIN, *arguments], stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    outputs = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert all(len(output) == 5 for output in outputs)
+
+
+def test_leaving_logs_out_of_every_session(any_sandbox):
+    with connect(any_sandbox, max_sessions=3) as client, ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda _: client.listtypes(), range(12)))
+        any_sandbox.requests.clear()
+    assert set(operations(any_sandbox)) == {"logout"}
+
+
+@pytest.mark.parametrize("fault", ["status", "hang", "reset"])
+def test_a_logout_that_fails_does_no_harm(sandbox, fault):
+    sandbox.faults.add(fault, operation="logout", status=500, seconds=1)
+    with connect(sandbox) as client:
+        client.listtypes()
+
+
+def test_extendsession_is_granted_by_get_or_by_post_or_not_at_all(any_sandbox, any_client):
+    granted = {"kafinea": True, "stock": True, "frevo": False, "legacy": False}
+    any_client.listtypes()
+    any_sandbox.requests.clear()
+    assert any_client.extendsession() is granted[any_sandbox.instance.options.dialect]
+    assert any_client.query("SELECT id FROM Currency LIMIT 1;")
+    assert "login" not in operations(any_sandbox)
+
+
+def test_no_credential_follows_a_redirect(sandbox):
+    with Sandbox(rows=50) as elsewhere:
+        elsewhere.requests.clear()
+        for operation in ["getchallenge", "login", "query", "create"]:
+            sandbox.faults.clear()
+            sandbox.faults.add(
+                "redirect", operation=operation, url=elsewhere.url + "/webservice.php"
+            )
+            with connect(sandbox) as client, pytest.raises(SettingsError, match="127.0.0.1"):
+                if operation == "create":
+                    client.create("Contacts", {"lastname": "x"})
+                client.query("SELECT id FROM Contacts;")
+        assert operations(elsewhere) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://kafinea.example.com/x",
+        "ftp://kafinea.example.com",
+        "kafinea.example.com",
+        "",
+        "https://user:pass@kafinea.example.com",
+        "http://localhost.example.com",
+    ],
+)
+def test_addresses_that_are_not_safe_or_no_addresses_are_refused(url):
+    with pytest.raises(SettingsError):
+        Client(url, "ada", "key")
+
+
+@pytest.mark.parametrize(
+    ("url", "allow_http"),
+    [
+        ("https://kafinea.example.com/x", False),
+        ("http://127.0.0.1:1/x/", False),
+        ("http://localhost/webservice.php", False),
+        ("http://[::1]:80", False),
+        ("http://kafinea.example.com", True),
+    ],
+)
+def test_https_loopback_and_what_the_user_allowed_are_accepted(url, allow_http):
+    Client(url, "ada", "key", allow_http=allow_http)
+
+
+def test_the_address_may_name_the_script_or_not(sandbox):
+    for url in [sandbox.url, sandbox.url + "/", sandbox.url + "/MyCompany/webservice.php"]:
+        with Client(url, sandbox.username, sandbox.access_key) as client:
+            assert client.listtypes()
+
+
+def test_one_session_is_never_asked_two_things_at_once(sandbox):
+    with connect(sandbox, max_sessions=3) as client, ThreadPoolExecutor(12) as threads:
+        list(threads.map(lambda _: client.query("SELECT * FROM Contacts;"), range(60)))
+    sessions = {request.session for request in sandbox.requests if request.operation == "query"}
+    assert len(sessions) == 3
+    assert not any(request.overlapped for request in sandbox.requests)
+
+
+def test_a_logout_that_hangs_does_not_hold_the_user_up(sandbox):
+    sandbox.faults.add("hang", operation="logout", seconds=30)
+    client = connect(sandbox)
+    client.listtypes()
+    began = time.monotonic()
+    client.close()
+    assert time.monotonic() - began < 10

@@ -1,0 +1,201 @@
+"""Whole readings: nothing missing, nothing twice, whatever a page looks like (API-FACTS f)."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from kafinea.errors import IncompleteRead, Refused, Unavailable
+from kafinea.query import Condition
+from kafinea.reading import Reading, count, newest, number, refused_columns
+from kafinea_sandbox import Sandbox
+from tests.conftest import DIALECTS, connect
+
+
+def ids(reading):
+    return [record["id"] for page in reading for record in page]
+
+
+def numbers(sandbox, module):
+    """Return the numbers of all records; servers leave out users who are not active."""
+    rows = sandbox.rows(module)
+    return sorted(number(str(row["id"])) for row in rows if row.get("status") != "Inactive")
+
+
+def assert_complete(found, sandbox, module, missing=()):
+    assert [number(id) for id in found] == [n for n in numbers(sandbox, module) if n not in missing]
+
+
+@pytest.fixture(scope="module", params=DIALECTS)
+def company(request):
+    with Sandbox(dialect=request.param, rows=3000) as sandbox, connect(sandbox) as client:
+        yield sandbox, client
+
+
+@pytest.mark.parametrize("module", ["Contacts", "Invoice", "Documents", "Users", "LineItem", "Tax"])
+@pytest.mark.parametrize("page_size", [1000, 100, 7])
+def test_every_record_comes_once_and_in_order(company, module, page_size):
+    sandbox, client = company
+    columns = [name for name in client.describe(module).queryable if name != "id"]
+    assert_complete(
+        ids(Reading(client.query, module, columns, page_size=page_size)), sandbox, module
+    )
+
+
+def test_all_columns_of_an_inventory_module_give_short_pages_and_still_every_record(company):
+    sandbox, client = company
+    sandbox.requests.clear()
+    assert_complete(ids(Reading(client.query, "Invoice", ["*"])), sandbox, "Invoice")
+
+
+def test_a_full_reading_costs_a_request_a_page_and_one_for_the_count(company):
+    sandbox, client = company
+    client.listtypes()
+    sandbox.requests.clear()
+    found = ids(Reading(client.query, "Contacts", ["lastname"]))
+    assert len(sandbox.requests) == -(-len(found) // 100) + 1
+
+
+def test_the_notebook_way(company):
+    sandbox, client = company
+    records = list(client.records("Contacts", where=[Condition("lastname", "LIKE", "%a%")]))
+    assert records
+    assert all("a" in record["lastname"].lower() or "à" in record["lastname"] for record in records)
+
+
+@pytest.fixture
+def thousand():
+    with Sandbox(rows=50) as sandbox, connect(sandbox) as client:
+        for module_number in range(350):
+            sandbox.insert("Contacts", {"lastname": f"Many {module_number}"})
+        yield sandbox, client
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("nth", [1, 2, 4])
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_an_empty_answer_of_a_failed_query_is_not_taken_for_the_end(thousand, nth, times):
+    sandbox, client = thousand
+    fault = sandbox.faults.add(
+        "empty", operation="query", contains="ORDER BY id", nth=nth, times=times
+    )
+    assert_complete(ids(Reading(client.query, "Contacts", ["lastname"])), sandbox, "Contacts")
+    assert fault.hits == times
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_count_that_fails_is_asked_again(thousand, times):
+    sandbox, client = thousand
+    sandbox.faults.add("empty", operation="query", contains="count", times=times)
+    assert_complete(ids(Reading(client.query, "Contacts", ["lastname"])), sandbox, "Contacts")
+
+
+def test_a_server_that_never_counts_is_an_error(thousand):
+    sandbox, client = thousand
+    sandbox.faults.add("empty", operation="query", contains="count", times=None)
+    with pytest.raises(Unavailable, match="count"):
+        ids(Reading(client.query, "Contacts", ["lastname"]))
+
+
+def test_counted_records_that_never_come_are_an_error(thousand):
+    sandbox, client = thousand
+    sandbox.faults.add("empty", operation="query", contains="ORDER BY", times=None)
+    with pytest.raises(IncompleteRead, match="counts"):
+        ids(Reading(client.query, "Contacts", ["lastname"]))
+
+
+def next_number():
+    """Return the number that the next record in a small company will get."""
+    with Sandbox(rows=50) as sandbox:
+        return number(sandbox.insert("Contacts", {"lastname": "next"}))
+
+
+@pytest.mark.parametrize("hidden", [(0, 1), (0, 150), (60, 260), (100, 200), (199, 355)])
+def test_records_behind_those_the_user_may_not_read_are_found(hidden, caplog):
+    first = next_number()
+    chosen = list(range(first + hidden[0], first + hidden[1]))
+    with Sandbox(rows=50, hidden={"Contacts": chosen}) as sandbox, connect(sandbox) as client:
+        for n in range(350):
+            sandbox.insert("Contacts", {"lastname": f"Many {n}"})
+        reading = Reading(client.query, "Contacts", ["lastname"])
+        found = ids(reading)
+        there = set(numbers(sandbox, "Contacts")) & set(chosen)
+        assert there
+        assert_complete(found, sandbox, "Contacts", missing=there)
+        assert reading.unreadable == len(there)
+        assert f"{len(there)} of {len(found) + len(there)} records could not be read" in caplog.text
+
+
+def test_a_reading_goes_on_behind_an_id(thousand):
+    sandbox, client = thousand
+    every = numbers(sandbox, "Contacts")
+    prefix = client.describe("Contacts").id_prefix
+    reading = Reading(client.query, "Contacts", ["lastname"], after=f"{prefix}x{every[123]}")
+    assert [number(id) for id in ids(reading)] == every[124:]
+    assert reading.total == len(every) - 124
+
+
+def test_records_that_go_away_while_reading_are_not_missed_nor_reported(thousand, caplog):
+    sandbox, client = thousand
+    gone = numbers(sandbox, "Contacts")[-5:]
+    found = []
+    for page in Reading(client.query, "Contacts", ["lastname"]):
+        found += [record["id"] for record in page]
+        for one in gone:
+            sandbox.remove("Contacts", one)
+    assert_complete(found, sandbox, "Contacts")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_server_that_does_not_order_by_id_is_an_error():
+    def backwards(query):
+        return [{"count": "2"}] if "count" in query else [{"id": "12x2"}, {"id": "12x1"}]
+
+    with pytest.raises(IncompleteRead, match="order"):
+        ids(Reading(backwards, "Contacts"))
+
+
+def test_a_server_that_repeats_the_same_page_is_an_error():
+    def stuck(query):
+        return [{"count": "4"}] if "count" in query else [{"id": "12x1"}, {"id": "12x2"}]
+
+    with pytest.raises(IncompleteRead, match="order"):
+        ids(Reading(stuck, "Contacts"))
+
+
+def test_fields_that_are_described_and_refused_are_found_and_left_out(company, caplog):
+    sandbox, client = company
+    columns = ["productname", "tax1", "unit_price", "currency1", "tax2"]
+    assert refused_columns(client.query, "Products", columns) == {"tax1", "tax2", "currency1"}
+    found = list(Reading(client.query, "Products", columns))
+    assert_complete([record["id"] for page in found for record in page], sandbox, "Products")
+    assert "unit_price" in found[0][0]
+    assert "currency1, tax1, tax2" in caplog.text
+
+
+def test_a_module_that_is_refused_as_a_whole_is_an_error(client):
+    with pytest.raises(Refused):
+        list(Reading(client.query, "Nope"))
+
+
+def test_more_columns_than_a_url_holds_are_asked_for_as_a_star(thousand):
+    sandbox, client = thousand
+    columns = ["lastname", *(f"cf_{'x' * 40}_{n}" for n in range(150))]
+    assert_complete(ids(Reading(client.query, "Contacts", columns)), sandbox, "Contacts")
+
+
+def test_the_newest_change_is_found_behind_records_that_cannot_be_read():
+    first = next_number()
+    hidden = {"Contacts": list(range(first + 1, first + 151))}
+    with Sandbox(rows=50, hidden=hidden) as sandbox, connect(sandbox) as client:
+        sandbox.insert("Contacts", {"lastname": "seen"}, modifiedtime="2037-01-01 00:00:00")
+        for _ in range(150):
+            sandbox.insert("Contacts", {"lastname": "hidden"}, modifiedtime="2037-01-02 00:00:00")
+        assert newest(client.query, "Contacts") == "2037-01-01 00:00:00"
+
+
+def test_no_record_has_no_newest_change(client):
+    nobody = [Condition("lastname", "=", "nobody is called so")]
+    assert newest(client.query, "Contacts", nobody) is None
+    assert count(client.query, "Contacts", nobody) == 0
