@@ -1,0 +1,193 @@
+"""A local Kafinea, extracted into DuckDB by Meltano; then its changes; then answers from the data.
+
+Your `.env`, your warehouse and the state of your own pipelines are left alone: all that the demo
+makes is in `output/`, new each time. It ends with 1 if Kafinea and the warehouse differ.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from kafinea import Client, reading
+from kafinea_sandbox import Sandbox
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTPUT = ROOT / "output"
+WAREHOUSE = OUTPUT / "warehouse.duckdb"
+LOG = OUTPUT / "meltano.log"
+MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
+ANSWERS = ("turnover.sql", "unpaid_invoices.sql", "open_opportunities.sql")
+WIDEST = 44  # characters of a text in a table
+
+
+class Change(NamedTuple):
+    """What was changed in Kafinea, and must be found in the warehouse."""
+
+    module: str
+    id: str
+    field: str
+    value: str
+
+
+def main() -> None:
+    """Run the demo.
+
+    Raises:
+        SystemExit: A run failed, or Kafinea and the warehouse differ.
+    """
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    OUTPUT.mkdir()
+    with phase("Starting a local Kafinea with a demo company"):
+        sandbox = Sandbox()
+    with sandbox, Client(sandbox.url, sandbox.username, sandbox.access_key) as client:
+        names = sorted(client.listtypes())
+        modules = [name for name in names if client.describe(name).retrieveable]
+        with phase("First run: all records, tap-kafinea to target-duckdb"):
+            first = run(sandbox, modules)
+        with phase("Changing a telephone number, paying an invoice, adding an account"):
+            changes = change(sandbox)
+        with phase("Second run: what has changed since"):
+            second = run(sandbox, modules)
+        there = {module: reading.count(client.query, module) for module in modules}
+    here = {module: count(module) for module in modules}
+
+    columns = (there, here, first, second)
+    show(
+        ("Module", "in Kafinea", "in the warehouse", "moved first", "moved second"),
+        [(module, *(column[module] for column in columns)) for module in modules]
+        + [("Total", *(sum(column.values()) for column in columns))],
+    )
+    print(
+        "\nModules without `modifiedtime` are read whole each time. Of the others, the newest records"
+    )
+    print("are read once more: others may have been saved in the same second, after the first run.")
+    for name in ANSWERS:
+        answer(ROOT / "demo" / name)
+    print(f"\nThe warehouse is {WAREHOUSE.relative_to(ROOT)}, the log {LOG.relative_to(ROOT)}.")
+
+    problems = [
+        f"{module}: {there[module]:,} rows in Kafinea, {here[module]:,} in the warehouse."
+        for module in modules
+        if there[module] != here[module]
+    ]
+    problems += [
+        f"{changed.module} {changed.id}: {changed.field} is not {changed.value!r} in the warehouse."
+        for changed in changes
+        if not count(changed.module, f'id = ? AND "{changed.field}" = ?', changed.id, changed.value)
+    ]
+    if problems:
+        sys.exit("\n".join(["", *problems]))
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Print what is being done, then how long it took."""
+    print(f"{name} ... ", end="", flush=True)
+    began = time.monotonic()
+    yield
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+def run(sandbox: Sandbox, modules: list[str]) -> dict[str, int]:
+    """Run the pipeline and return how many rows it moved, by module."""
+    own = {
+        # Its own state, beside the warehouse that it belongs to.
+        "MELTANO_DATABASE_URI": f"sqlite:///{OUTPUT / 'meltano.db'}",
+        "TAP_KAFINEA_URL": sandbox.url,
+        "TAP_KAFINEA_USERNAME": sandbox.username,
+        "TAP_KAFINEA_ACCESS_KEY": sandbox.access_key,
+    }
+    yours = ("MELTANO_", "TAP_", "TARGET_")
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(yours)} | own
+    options = ("--environment", "sandbox", "--env-file", os.devnull)
+    began = datetime.now()  # noqa: DTZ005 - as the loader writes `_sdc_batched_at`
+    with LOG.open("a", encoding="utf-8") as log:
+        done = subprocess.run(  # noqa: S603 - our own command
+            [MELTANO, *options, "run", "--no-install", "tap-kafinea", "target-duckdb"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        tail = LOG.read_text(encoding="utf-8").splitlines()[-20:]
+        sys.exit("\n".join(["failed", *tail, f"The whole log is {LOG.relative_to(ROOT)}."]))
+    return {module: count(module, "_sdc_batched_at >= ?", began) for module in modules}
+
+
+def change(sandbox: Sandbox) -> list[Change]:
+    """Change a few records, as people in the company would."""
+    contact = sandbox.rows("Contacts")[0]["id"]
+    sandbox.change("Contacts", contact, {"phone": "+33 1 99 00 00 01"})
+    invoice = next(row for row in sandbox.rows("Invoice") if Decimal(row["balance"]) > 0)
+    paid = {"invoicestatus": "Paid", "received": invoice["hdnGrandTotal"], "balance": "0"}
+    sandbox.change("Invoice", invoice["id"], paid)
+    account = sandbox.insert("Accounts", {"accountname": "Boulangerie du Port"})
+    return [
+        Change("Contacts", contact, "phone", "+33 1 99 00 00 01"),
+        Change("Invoice", invoice["id"], "invoicestatus", "Paid"),
+        Change("Accounts", account, "accountname", "Boulangerie du Port"),
+    ]
+
+
+def count(module: str, condition: str = "true", *parameters: Any) -> int:
+    """Return how many rows of a module the warehouse holds; 0 if it has no such table."""
+    # target-duckdb writes all names in small letters.
+    sql = f'SELECT count(*) FROM kafinea."{module.lower()}" WHERE {condition}'  # noqa: S608
+    # Open for this query only: a DuckDB file that is open here cannot be written by the loader.
+    with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
+        try:
+            return int(warehouse.execute(sql, parameters).fetchall()[0][0])
+        except duckdb.CatalogException:
+            return 0
+
+
+def answer(file: Path) -> None:
+    """Print the answer to a query; its first line tells what it asks."""
+    sql = file.read_text(encoding="utf-8")
+    print(f"\n{sql.splitlines()[0].removeprefix('-- ')}")
+    with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
+        found = warehouse.execute(sql)
+        show([column[0].replace("_", " ") for column in found.description], found.fetchall())
+
+
+def show(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table, numbers to the right."""
+    texts = [[_text(value) for value in row] for row in rows]
+    is_number = [isinstance(value, int | Decimal) for value in rows[0]] if rows else []
+    widths = [max(map(len, column)) for column in zip(headings, *texts, strict=True)]
+    rule = ["-" * width for width in widths]
+    print()
+    for line in (headings, rule, *texts):
+        cells = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, is_number, strict=True)
+        )
+        print("  ".join(cells).rstrip())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int | Decimal):
+        return f"{value:,}"
+    text = str(value)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+
+
+if __name__ == "__main__":
+    main()
