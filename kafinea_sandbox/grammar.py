@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,7 @@ from kafinea_sandbox.errors import ApiError
 
 # No parentheses, no NOT, no functions but count(*): that is all there is. A text has at least one
 # character, a quote in it is doubled. Whatever is not listed here (dots, double quotes, a bare
-# minus) cannot even be cut into words, and that is another error than a misplaced word.
+# minus, a backslash before a quote) cannot even be cut into words, and that is another error than a misplaced word.
 _GRAMMAR = r"""
 query: SELECT columns FROM NAME where? order? limit? SEMICOLON
 columns: STAR             -> star
@@ -43,7 +44,7 @@ COUNT.2: /count(?=\s*\()/i
 OPERATOR: "<=" | ">=" | "!=" | "=" | "<" | ">"
 NAME: /[A-Za-z0-9_]+/
 NUMBER: /[+-][0-9]+/
-TEXT: /'([^']|'')+'(?!')/
+TEXT: /'([^'\\]|\\[^']|'')+'(?!')/
 STAR: "*"
 COMMA: ","
 LEFT: "("
@@ -157,15 +158,14 @@ def parse(text: str) -> Query:
     except UnexpectedCharacters:
         raise ApiError("INTERNAL_SERVER_ERROR", "Unknown Error while processing request") from None
     except UnexpectedToken as error:
-        raise _misplaced(error) from None
+        raise _misplaced(error, text) from None
     assert isinstance(result, Query)  # noqa: S101 - the transformer made it
     return result
 
 
-def _misplaced(error: UnexpectedToken) -> ApiError:
+def _misplaced(error: UnexpectedToken, text: str) -> ApiError:
     ended = error.token.type == "$END"
-    history = error.token_history or []
-    word = str(history[-1]) if ended and history else str(error.token)
+    word = re.findall(r"\w+|\S", text)[-1] if ended else str(error.token)
     found = "End of Input(0)" if ended else f"{error.token.type}({error.token})"
     expected = ",".join(sorted(error.accepts or error.expected))
     return ApiError(

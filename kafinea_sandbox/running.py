@@ -106,7 +106,7 @@ class Sandbox(Control):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
+        self._server.should_exit = self._server.force_exit = True
         self._thread.join()
         self._socket.close()
         self._app.workers.shutdown()

@@ -41,6 +41,7 @@ class Statement:
         self.parts = {"base"} | {column.part for column in joined}
 
     def _columns(self, names: Iterable[str]) -> list[Column]:
+        names = tuple(names)
         for name in names:
             if name not in self.known:
                 raise ApiError(
@@ -226,8 +227,6 @@ def _unescape(text: str) -> str:
     r"""A text as MariaDB reads it between quotes: `\\` is one backslash, `\%` stays for LIKE."""
     if "\\" not in text:
         return text
-    if (len(text) - len(text.rstrip("\\"))) % 2:
-        raise QueryFails  # the closing quote is escaped
     return re.sub(
         r"\\([^%_])", lambda match: _ESCAPES.get(match[1], match[1]), text, flags=re.DOTALL
     )
