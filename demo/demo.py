@@ -69,10 +69,8 @@ def main() -> None:
         [(module, *(column[module] for column in columns)) for module in modules]
         + [("Total", *(sum(column.values()) for column in columns))],
     )
-    print(
-        "\nModules without `modifiedtime` are read whole each time. Of the others, the newest records"
-    )
-    print("are read once more: others may have been saved in the same second, after the first run.")
+    print("\nModules without `modifiedtime` are read whole each time. Of the others, the newest")
+    print("records are read once more, for others may have been saved in the same second.")
     for name in ANSWERS:
         answer(ROOT / "demo" / name)
     print(f"\nThe warehouse is {WAREHOUSE.relative_to(ROOT)}, the log {LOG.relative_to(ROOT)}.")
