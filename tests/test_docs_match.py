@@ -1,0 +1,53 @@
+"""What is written down about the settings is what the tap says about itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+SDK = ("stream_map", "faker_config", "flattening_")
+
+
+@pytest.fixture(scope="module")
+def about():
+    command = [sys.executable, "-m", "tap_kafinea", "--about", "--format=json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["settings"]
+
+
+def test_meltano_knows_the_settings(about):
+    meltano = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    tap = next(p for p in meltano["plugins"]["extractors"] if p["name"] == "tap-kafinea")
+    assert tap["settings"] == [_meltano(*item) for item in about["properties"].items()]
+    assert tap["settings_group_validation"] == [about["required"]]
+
+
+def test_the_readme_has_the_table_of_settings(about):
+    rows = [
+        _row(name, said, required=name in about["required"])
+        for name, said in about["properties"].items()
+        if not name.startswith(SDK)
+    ]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in readme if line.startswith("| `")] == rows
+
+
+def _meltano(name, said):
+    kinds = {"integer": "integer", "number": "decimal", "boolean": "boolean"}
+    kinds |= {"array": "array", "object": "object"}
+    kind = kinds.get(said["type"][0])
+    if said.get("format") == "date-time":
+        kind = "date_iso8601"
+    return {
+        "name": name,
+        **({"kind": kind} if kind else {}),
+        **({"sensitive": True} if said.get("secret") else {}),
+    }
+
+
+def _row(name, said, *, required):
+    default = f"`{json.dumps(said['default'])}`".replace('"', "") if "default" in said else ""
+    return f"| `{name}` | {'yes' if required else ''} | {default} | {said['description']} |"
