@@ -30,7 +30,7 @@ class Control:
         """Every request received."""
 
     def rows(self, module: str) -> list[Values]:
-        """All living records of a module, by id, as texts of the wire; columns of lines left out."""
+        """All living records of a module, by id, as texts of the wire, without columns of lines."""
         table = self.instance.tables[module]
         columns = {n: c.wire for n, c in table.queryable().items() if not c.field.of_line}
         wires = ", ".join(columns.values())

@@ -48,7 +48,7 @@ def create(call: Call, table: Table, element: Element) -> Element:
     """A new record with its lines."""
     records.check_references(call.instance, table, element)
     records.check_mandatory(table, element, missing_too=True)
-    lines = _lines(call.instance, element)
+    lines = _lines(call.instance, element, php.text(element.get("hdnTaxType")))
     if lines is None:
         raise ApiError("MANDATORY_FIELDS_MISSING", "Mandatory Fields Missing..")
     with call.instance.store.write():
@@ -60,7 +60,8 @@ def create(call: Call, table: Table, element: Element) -> Element:
 
 def change(call: Call, table: Table, number: int, element: Element, mode: records.Mode) -> Element:
     """Without LineItems the lines stay; with them they are deleted and made anew."""
-    lines = _lines(call.instance, element)
+    taxed = element.get("hdnTaxType") or _head(call.instance, table, number)["hdnTaxType"]
+    lines = _lines(call.instance, element, php.text(taxed))
     if lines is not None and any(element.get(f"hdnDiscount{way}") == "" for way in _DISCOUNTS):
         # A record sent back as retrieve gave it: PHP 8 will not subtract "" from a number.
         raise Fatal("TypeError: Unsupported operand types: float - string")
@@ -100,7 +101,7 @@ def create_line(call: Call, table: Table, element: Element) -> Element:
     """A line by itself: the totals of its record are not told."""
     records.check_references(call.instance, table, element)
     records.check_mandatory(table, element, missing_too=True)
-    line = _line(call.instance, element, 1)
+    line = _line(call.instance, element, 1, "group")
     parent = php.text(element.get("parent_id"))
     values = line.values | {"parent_id": call.instance.table_of(parent)[1] if parent else 0}
     number = records.insert(call.instance, table, values)
@@ -115,7 +116,7 @@ def update_line(call: Call, number: int) -> Element:
     raise ApiError("RECORD_NOT_FOUND", "Record you are trying to access is not found")
 
 
-def _lines(instance: Instance, element: Element) -> list[Line] | None:
+def _lines(instance: Instance, element: Element, taxed: str) -> list[Line] | None:
     sent = element.get("LineItems")
     if isinstance(sent, dict):
         raise Fatal("TypeError: Cannot access offset of type string on string")
@@ -123,14 +124,16 @@ def _lines(instance: Instance, element: Element) -> list[Line] | None:
         return []  # a text has no lines, and nobody minds
     if not sent:
         return None
-    return [_line(instance, line, place) for place, line in enumerate(sent, 1)]
+    return [_line(instance, line, place, taxed) for place, line in enumerate(sent, 1)]
 
 
-def _line(instance: Instance, sent: Element, place: int) -> Line:
+def _line(instance: Instance, sent: Element, place: int, taxed: str) -> Line:
     number = php.text(sent.get("productid")).partition("x")[2]
     product = int(number) if number.isdigit() else 0
     price, taxes = _product(instance, product)
-    rates = {tax: sent[tax] for tax in TAXES if tax in sent} or taxes
+    rates = {tax: sent[tax] for tax in TAXES if tax in sent}
+    if not rates and taxed != "group":
+        rates = taxes  # the product's own
     values = {
         "parent_id": 0,
         "productid": product,

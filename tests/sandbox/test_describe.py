@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from sandbox_api import Api, small_company
 
@@ -167,14 +169,18 @@ def test_only_account_names_are_unique(api: Api) -> None:
     assert unique == {("Accounts", "accountname")}
 
 
-@pytest.mark.parametrize("module", [module.name for module in MODULES])
-def test_every_module_can_be_described_and_read(module: str) -> None:
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Api]:
     with Sandbox(rows=300) as sandbox:
-        api = Api(sandbox)
-        described = api.ok("describe", elementType=module)
-        rows = api.query(f"SELECT * FROM {module};")
-        names = {field["name"] for field in described["fields"]}
-        for row in rows:
-            assert set(row) <= names | {"imageattachmentids"}
-            assert all(isinstance(value, str) for value in row.values())
-        assert len(rows) or module == "ProductTaxes"
+        yield Api(sandbox)
+
+
+@pytest.mark.parametrize("module", [module.name for module in MODULES])
+def test_every_module_can_be_described_and_read(demo: Api, module: str) -> None:
+    described = demo.ok("describe", elementType=module)
+    rows = demo.query(f"SELECT * FROM {module};")
+    names = {field["name"] for field in described["fields"]}
+    for row in rows:
+        assert set(row) <= names | {"imageattachmentids"}
+        assert all(isinstance(value, str) for value in row.values())
+    assert len(rows) or module == "ProductTaxes"

@@ -5,7 +5,6 @@ from sandbox_api import Api, small_company
 
 from kafinea_sandbox import Sandbox
 
-CLEAN = "SELECT id FROM Contacts WHERE id > '12x10' AND id < '12x141'"
 SYNTAX = "QUERY_SYNTAX_ERROR"
 LEXER = ("INTERNAL_SERVER_ERROR", "Unknown Error while processing request")
 
@@ -36,10 +35,8 @@ def test_keywords_in_any_case_names_not(api: Api):
     asked = api.error("query", query="SELECT LastName FROM Contacts;")
     assert asked == ("ACCESS_DENIED", unknown)
     module = api.error("query", query="SELECT id FROM contacts;")
-    assert module == (
-        "ACCESS_DENIED",
-        "Permission to perform the operation is denied for name : contacts",
-    )
+    assert module[0] == "ACCESS_DENIED"
+    assert module[1].endswith("denied for name : contacts")
 
 
 def test_white_space_of_all_kinds(api: Api):
@@ -80,7 +77,7 @@ def test_syntax_errors(api: Api, text: str):
 
 @pytest.mark.parametrize(
     "value",
-    ["''", '"x"', "1.5", "`x`", "a.b", "a -- b", "a && b", "me@example.com", r"'it\'s'"],
+    ["''", '"x"', "1.5", "`x`", "a.b", "a -- b", "a && b", "me@example.com", r"'it\'s'", r"'x\'"],
 )
 def test_what_is_no_word_is_an_internal_error(api: Api, value: str):
     text = f"SELECT id FROM Contacts WHERE lastname = {value};"
@@ -169,7 +166,7 @@ def test_order_by_id_is_numeric(api: Api):
 
 
 def test_without_order_by_the_order_is_arbitrary():
-    with Sandbox(rows=300) as sandbox:
+    with Sandbox(rows=3000) as sandbox:
         numbers = [
             int(i.partition("x")[2]) for i in Api(sandbox).column("SELECT id FROM Documents;")
         ]
@@ -270,10 +267,6 @@ def test_quotes_backslashes_and_words_in_quotes(fresh_api: Api):
         assert [row["lastname"] for row in found] == [text]
 
 
-def test_a_trailing_backslash_breaks_the_statement(api: Api):
-    assert api.query(r"SELECT id FROM Contacts WHERE lastname != 'x\';") == []
-
-
 def test_wildcards_can_be_escaped(fresh_api: Api):
     fresh_api.contact(lastname="100%")
     fresh_api.contact(lastname="100x")
@@ -301,9 +294,8 @@ def test_keyset_walks(api: Api, by_time: bool):
         last, time = rows[-1]["id"], rows[-1]["modifiedtime"]
         condition = f"WHERE id > '{last}'"
         if by_time:
-            condition = (
-                f"WHERE modifiedtime = '{time}' AND id > '{last}' OR modifiedtime > '{time}'"
-            )
+            condition = f"WHERE modifiedtime = '{time}' AND id > '{last}'"
+            condition += f" OR modifiedtime > '{time}'"
     assert len(seen) == len(set(seen)) == 130
 
 
