@@ -1,7 +1,8 @@
 """The command `tap-kafinea`."""
 
 import sys
-from json import JSONDecodeError
+
+from simplejson import JSONDecodeError  # type: ignore[import-untyped]  # what the SDK reads with
 
 from kafinea.errors import KafineaError
 from tap_kafinea.tap import TapKafinea
@@ -11,9 +12,14 @@ def main() -> None:
     """Run the tap; what goes wrong is said in one line, and the exit code is 1."""
     try:
         TapKafinea.cli()
-    except (KafineaError, FileNotFoundError, JSONDecodeError) as error:
-        TapKafinea.logger.error("%s", error)
-        sys.exit(1)
+    except JSONDecodeError as error:
+        problem = f"The config, catalog or state is not JSON: {error}"
+    except (KafineaError, FileNotFoundError) as error:
+        problem = str(error)
+    else:
+        return
+    TapKafinea.logger.error("%s", problem)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

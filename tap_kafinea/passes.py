@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from kafinea.errors import SettingsError
 from kafinea.query import Condition
 from kafinea.values import ServerZone
 from tap_kafinea.schema import MODIFIED
@@ -31,10 +32,18 @@ _PASS = "pass"  # noqa: S105 a pass over a module, no password
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass. Moments are wire date-times; no `until` means all records of the module."""
+    """One pass. Moments are wire date-times; no `until` means all records of the module.
+
+    Attributes:
+        since: The earliest `modifiedtime`.
+        until: The latest `modifiedtime`.
+        reached: Where the bookmark goes when the pass is complete.
+        last_id: The last record that was written out.
+    """
 
     since: str | None = None
     until: str | None = None
+    reached: str | None = None
     last_id: str | None = None
 
     @property
@@ -64,8 +73,15 @@ class Plan:
     end: datetime | None = None
 
     def unfinished(self) -> Pass | None:
-        """Return the pass that an earlier run began and did not complete."""
-        return Pass(**self.state[_PASS]) if self.state.get(_PASS) else None
+        """Return the pass that an earlier run began and did not complete.
+
+        Raises:
+            SettingsError: The state was not written by this tap.
+        """
+        try:
+            return Pass(**self.state[_PASS]) if self.state.get(_PASS) else None
+        except TypeError:
+            raise _foreign(_PASS) from None
 
     def next(self, newest: Callable[[list[Condition]], str | None]) -> Pass | None:
         """Return the next incremental pass, or None when there is nothing to read.
@@ -83,7 +99,13 @@ class Plan:
         until = newest([Condition(MODIFIED, ">=", lower), *upper] if lower else upper)
         if until is None or (settled and bookmark and until <= bookmark):
             return None
-        return Pass(since=since, until=until)
+        reached: str | None = until
+        tomorrow = self.zone.wire(now() + timedelta(days=1))
+        if until > tomorrow:
+            # A record dated in the future must not hide what changes until then. It is read in
+            # each run; the bookmark goes to the newest of the others.
+            reached = newest([Condition(MODIFIED, "<", min(tomorrow, before or tomorrow))])
+        return Pass(since=since, until=until, reached=reached)
 
     def begin(self, current: Pass) -> None:
         """Write a pass into the state."""
@@ -103,10 +125,10 @@ class Plan:
         self.state.pop(_PASS, None)
         if current.until is None:
             return
-        # A record dated in the future must not hide what changes until then.
-        tomorrow = self.zone.wire(began + timedelta(days=1))
         bookmark = self._bookmark()
-        reached = max(min(current.until, tomorrow), bookmark or "")
+        reached = max(current.reached or "", bookmark or "")
+        if not reached:
+            return
         if reached != bookmark:
             self.state["replication_key"] = MODIFIED
             self.state["replication_key_value"] = self.zone.aware(reached).isoformat()
@@ -120,7 +142,10 @@ class Plan:
 
     def _bookmark(self) -> str | None:
         value = self.state.get("replication_key_value")
-        return self.zone.wire(moment(value)) if value else None
+        try:
+            return self.zone.wire(moment(value)) if value else None
+        except (TypeError, ValueError):
+            raise _foreign("replication_key_value") from None
 
     def _since(self) -> str | None:
         bookmark = self._bookmark()
@@ -131,6 +156,12 @@ class Plan:
 
     def _seen_at(self, otherwise: datetime) -> datetime:
         return moment(self.state["seen_at"]) if self.state.get("seen_at") else otherwise
+
+
+def _foreign(key: str) -> SettingsError:
+    return SettingsError(
+        f"The state holds a {key!r} that this tap did not write. Correct the state."
+    )
 
 
 def moment(text: str) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from decimal import Decimal
 
 import pytest
@@ -182,7 +183,7 @@ def test_a_write_whose_answer_is_lost_is_not_sent_twice(sandbox, fault):
 def test_a_write_waits_for_a_server_that_refuses_the_connection():
     with Sandbox(rows=50) as closed:
         client = connect(closed)
-    with pytest.raises(Unavailable, match="127.0.0.1:.* refuses the connection") as caught:
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:.* refuses the connection") as caught:
         client.create("Contacts", {"lastname": "x"})
     assert caught.value.nothing_done
 
@@ -225,7 +226,7 @@ def test_each_retry_is_said_in_the_log(sandbox, client, caplog):
 
 # What never shows
 
-CONTENT = "".join(["Confi", "dential"])  # so that this file's lines in a traceback do not hold it
+CONTENT = "Confid" + "ential"  # so that this file's lines in a traceback do not hold it
 ECHO = [
     {"kind": "echo_secrets"},
     {"kind": "reset"},
@@ -264,6 +265,4 @@ def test_no_secret_and_no_content_shows_in_errors_and_logs(sandbox, fault, opera
 
 
 def describe_wholly(error):
-    import traceback
-
     return "".join(traceback.format_exception(error)) + repr(error) + str(vars(error))

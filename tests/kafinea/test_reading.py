@@ -24,7 +24,9 @@ def numbers(sandbox, module):
 
 
 def assert_complete(found, sandbox, module, missing=()):
-    assert [number(id) for id in found] == [n for n in numbers(sandbox, module) if n not in missing]
+    assert [number(one) for one in found] == [
+        n for n in numbers(sandbox, module) if n not in missing
+    ]
 
 
 @pytest.fixture(scope="module", params=DIALECTS)
@@ -58,7 +60,7 @@ def test_a_full_reading_costs_a_request_a_page_and_one_for_the_count(company):
 
 
 def test_the_notebook_way(company):
-    sandbox, client = company
+    _, client = company
     records = list(client.records("Contacts", where=[Condition("lastname", "LIKE", "%a%")]))
     assert records
     assert all("a" in record["lastname"].lower() or "à" in record["lastname"] for record in records)
@@ -132,7 +134,7 @@ def test_a_reading_goes_on_behind_an_id(thousand):
     every = numbers(sandbox, "Contacts")
     prefix = client.describe("Contacts").id_prefix
     reading = Reading(client.query, "Contacts", ["lastname"], after=f"{prefix}x{every[123]}")
-    assert [number(id) for id in ids(reading)] == every[124:]
+    assert [number(one) for one in ids(reading)] == every[124:]
     assert reading.total == len(every) - 124
 
 

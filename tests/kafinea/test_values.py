@@ -67,7 +67,7 @@ def test_wire_text_becomes_typed_value(wire, type_name, value):
         ("29/02/2024", Kind.DATE),
         ("2023-02-29", Kind.DATE),
         ("2026-W01-1", Kind.DATE),
-        ("٢٠٢٦-٠١-٠١", Kind.DATE),
+        ("\u0662026-01-01", Kind.DATE),
         ("2026-11-22", Kind.DATETIME),
         ("2026-13-22 07:54:35", Kind.DATETIME),
         ("1,5", Kind.NUMBER),

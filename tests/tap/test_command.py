@@ -1,0 +1,231 @@
+"""The command `tap-kafinea` as its users and their schedulers meet it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kafinea_sandbox import Sandbox, php
+from tests.tap.running import command, parse, settings
+
+WRONG = {
+    "no url": ({"url": None}, "'url' is a required property"),
+    "no access key": ({"access_key": None}, "'access_key' is a required property"),
+    "plain http": ({"url": "http://kafinea.example.com"}, "allow_http"),
+    "no address": ({"url": "my kafinea"}, "https://apps.kafinea.com"),
+    "wrong access key": ({"access_key": "wr0ngKey"}, "Check `username` and `access_key`"),
+    "wrong user": ({"username": "nobody"}, "'nobody'"),
+    "unknown module": ({"modules": ["Contact"]}, "There is Contacts"),
+    "a pattern for nothing": ({"modules": ["Nope*"]}, "'Nope*'"),
+    "unknown zone": ({"timezone": "Paris"}, "Europe/Paris"),
+    "no date": ({"start_date": "yesterday"}, "2026-01-31"),
+    "no end": ({"end_date": "31/12/2026"}, "`end_date`"),
+    "a size of zero": ({"page_size": 0}, "page_size"),
+    "a key that is no text": ({"access_key": 31337424242}, "access_key"),
+}
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(rows=300) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(name, content):
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(("change", "said"), WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize("mode", [[], ["--discover"]], ids=["run", "discover"])
+def test_a_wrong_setting_is_one_clear_line_and_exit_code_1(sandbox, files, mode, change, said):
+    config = {k: v for k, v in {**settings(sandbox), **change}.items() if v is not None}
+    done = command("--config", files("config.json", config), *mode)
+    errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(errors) == 1, done.stderr
+    assert said in errors[0]
+    assert str(config.get("access_key")) not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "content"),
+    [
+        ("--config", "{"),
+        ("--state", "not json"),
+        ("--catalog", "["),
+        ("--state", '{"bookmarks": {"Contacts": {"replication_key_value": "soon"}}}'),
+        ("--state", '{"bookmarks": {"Contacts": {"pass": {"page": 3}}}}'),
+    ],
+)
+def test_a_file_that_is_not_what_it_should_be_is_one_clear_line(sandbox, files, option, content):
+    config = files("config.json", settings(sandbox, modules=["Contacts"]))
+    arguments = ["--config", config] if option != "--config" else []
+    done = command(*arguments, option, files("other.json", content))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_config_file_is_one_clear_line(tmp_path):
+    done = command("--config", str(tmp_path / "nowhere.json"))
+    assert done.returncode == 1
+    assert "nowhere.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_there_is_one_clear_line(files):
+    with Sandbox(rows=50) as gone:
+        config = files("config.json", settings(gone))
+    done = command("--config", config)
+    assert done.returncode == 1
+    assert "refuses the connection" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_may_come_from_the_environment(sandbox):
+    env = {f"TAP_KAFINEA_{k.upper()}": v for k, v in settings(sandbox).items()}
+    done = command("--config", "ENV", "--discover", env={**env, "TAP_KAFINEA_MODULES": '["Leads"]'})
+    assert [stream["stream"] for stream in json.loads(done.stdout)["streams"]] == ["Leads"]
+
+
+def test_about_and_version_need_no_settings():
+    about = json.loads(command("--about", "--format=json").stdout)
+    assert "batch" not in about["capabilities"]
+    assert about["settings"]["properties"]["access_key"]["secret"] is True
+    assert command("--version").returncode == 0
+
+
+def test_the_test_mode_reads_one_record_of_each_module(sandbox, files):
+    done = command("--config", files("config.json", settings(sandbox)), "--test")
+    assert done.returncode == 0
+    assert len(parse(done.stdout.splitlines()).records("Contacts")) == 1
+
+
+def test_discover_then_run_then_run_again(sandbox, files):
+    config = files("config.json", settings(sandbox))
+    catalog = files("catalog.json", command("--config", config, "--discover").stdout)
+    first = command("--config", config, "--catalog", catalog)
+    output = parse(first.stdout.splitlines())
+    assert len(output.records("Contacts")) == sandbox.count("Contacts")
+    state = files("state.json", output.state)
+    second = parse(
+        command("--config", config, "--catalog", catalog, "--state", state).stdout.splitlines()
+    )
+    assert len(second.records("Contacts")) < 10
+    assert len(second.records("Users")) == len(output.records("Users"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_is_killed_goes_on_where_it_was(files, how):
+    with Sandbox(rows=50, latency_ms=10) as sandbox:
+        for n in range(4000):
+            sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime="2020-01-01 00:00:00")
+        config = files("config.json", settings(sandbox, modules=["Contacts"]))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tap_kafinea", "--config", config],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if len(lines) == 2500:
+                process.send_signal(how)
+                break
+        rest, errors = process.communicate(timeout=30)
+        lines += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+        assert process.returncode in {-how, 128 + how}
+        assert "Traceback" not in errors
+
+        # A target keeps what stands before the last state it was given, and that state.
+        last_state = max(n for n, line in enumerate(lines) if '"STATE"' in line[:20])
+        before = parse(lines[:last_state])
+        state = parse([lines[last_state]]).state
+        assert len(before.records("Contacts")) >= 1000
+        resumed = command("--config", config, "--state", files("state.json", state))
+        after = parse(resumed.stdout.splitlines())
+        found = before.ids("Contacts") + after.ids("Contacts")
+        assert set(found) == {row["id"] for row in sandbox.rows("Contacts")}
+        assert len(found) - len(set(found)) <= 25  # what the lookback reads again
+
+
+def test_a_run_whose_reader_goes_away_ends(sandbox, files):
+    config = files("config.json", settings(sandbox))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tap_kafinea", "--config", config],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(timeout=30) == 1
+    assert "Traceback" not in errors
+
+
+def test_progress_comes_every_few_seconds_while_it_takes_long(files):
+    with Sandbox(rows=50, latency_ms=150) as sandbox:
+        for n in range(4500):
+            sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime="2020-01-01 00:00:00")
+        began = time.monotonic()
+        done = command("--config", files("c.json", settings(sandbox, modules=["Contacts"])))
+        assert time.monotonic() - began > 6
+        lines = [
+            line for line in done.stderr.splitlines() if "Contacts " in line and " of " in line
+        ]
+        assert len(lines) >= 2
+
+
+def remembering(make, made):
+    def made_and_remembered():
+        made.append(make())
+        return made[-1]
+
+    return made_and_remembered
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "echo_secrets", "operation": "query", "times": 3},
+        {"kind": "reset", "operation": "query", "times": 3, "nth": 3},
+        {"kind": "redirect", "operation": "query"},
+        {"kind": "session", "operation": "query", "times": 3},
+        {"kind": "html", "operation": "login", "times": 3},
+        {"kind": "truncate", "operation": "describe", "times": 3},
+        None,
+    ],
+    ids=lambda fault: f"{fault['operation']} {fault['kind']}" if fault else "no fault",
+)
+def test_no_log_state_or_output_holds_a_secret(files, fault, monkeypatch):
+    issued = []
+    for make in ("uniqid", "session_id"):
+        monkeypatch.setattr(php, make, remembering(getattr(php, make), issued))
+    with Sandbox(rows=300) as sandbox:
+        secrets = {sandbox.access_key, sandbox.access_key_of("joe"), "$1$", "$2y$"}
+        if fault:
+            sandbox.faults.add(**fault)
+        config = files("config.json", settings(sandbox, modules=["Users", "Contacts"]))
+        done = command("--config", config, env={"TAP_KAFINEA_LOGLEVEL": "DEBUG"})
+        assert len(issued) >= 2
+        secrets |= set(issued)
+        names = {row["lastname"] for row in sandbox.rows("Contacts") if len(row["lastname"]) > 6}
+    assert done.stderr
+    for secret in secrets:
+        assert secret not in done.stdout
+        assert secret not in done.stderr
+    assert not [name for name in names if name in done.stderr]
