@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+from click.testing import CliRunner
+
+from kafinea_sandbox.cli import main
+
+RUN = [sys.executable, "-c", "from kafinea_sandbox.cli import main; main()", "sandbox"]
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_says_when_it_listens_and_ends_cleanly(tmp_path: Path, end: signal.Signals):
+    command = [*RUN, "--rows", "300", "--data", str(tmp_path), "--dialect", "stock"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        facts = json.loads(process.stdout.readline())
+        assert set(facts) == {"url", "username", "access_key", "control"}
+        assert facts["url"].startswith("http://127.0.0.1:")
+        params = {"operation": "getchallenge", "username": facts["username"]}
+        answer = requests.get(facts["url"] + "/x/webservice.php", params=params, timeout=9).json()
+        assert answer["success"] is True
+        assert requests.post(facts["control"] + "/count", json={"module": "Contacts"}, timeout=9).ok
+        process.send_signal(end)
+        rest, told = process.communicate(timeout=9)
+    assert (process.returncode, rest) == (0, b"")
+    assert b"Ctrl-C" in told
+    assert b"Traceback" not in told
+    assert [path.name for path in tmp_path.iterdir()] == ["kafinea.sqlite"]
+
+
+def test_one_clear_line_without_the_extra(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(sys.modules, "kafinea_sandbox.running", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = CliRunner().invoke(main, ["sandbox"])
+    assert result.exit_code == 1
+    assert "pip install 'singer-kafinea[sandbox]'" in result.output
+    assert len(result.output.strip().splitlines()) == 1

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+from sandbox_api import Api, small_company
+
+from kafinea_sandbox import Sandbox
+
+
+def post(sandbox: Sandbox, name: str, **arguments: object) -> requests.Response:
+    return requests.post(f"{sandbox.url}/_control/{name}", json=arguments, timeout=9)
+
+
+def asked(sandbox: Sandbox, name: str, **arguments: object) -> object:
+    response = post(sandbox, name, **arguments)
+    assert response.status_code == 200, response.text
+    return response.json()["result"]
+
+
+def test_rows_are_what_the_api_shows(fresh: Sandbox, fresh_api: Api):
+    rows = fresh.rows("Contacts")
+    assert (len(rows), fresh.count("Contacts")) == (130, 130)
+    shown = fresh_api.query("SELECT * FROM Contacts ORDER BY id;")
+    assert [{**row} for row in rows[:100]] == shown
+
+
+def test_changes_behind_the_apis_back(fresh: Sandbox, fresh_api: Api):
+    fresh.change("Contacts", 11, {"lastname": "Changed", "account_id": "11x2"})
+    fresh.change("Contacts", "12x12", {"lastname": "Old"}, modifiedtime="2020-01-01 00:00:00")
+    changed = fresh_api.ok("retrieve", id="12x11")
+    assert (changed["lastname"], changed["account_id"]) == ("Changed", "11x2")
+    assert changed["modifiedtime"] > "2026-01-02"
+    assert fresh_api.ok("retrieve", id="12x12")["modifiedtime"] == "2020-01-01 00:00:00"
+    added = fresh.insert("Contacts", {"lastname": "Added"}, modifiedtime="2026-02-02 02:02:02")
+    read = fresh_api.ok("retrieve", id=added)
+    assert (read["lastname"], read["contact_no"]) == ("Added", "CON131")
+    assert read["createdtime"] == read["modifiedtime"] == "2026-02-02 02:02:02"
+    fresh.remove("Contacts", added)
+    assert fresh_api.error("retrieve", id=added)[0] == "ACCESS_DENIED"
+
+
+def test_sql(fresh: Sandbox):
+    rows = fresh.sql("SELECT lastname FROM Contacts WHERE _number = ?", [11])
+    assert rows == [{"lastname": "Dupont 001"}]
+
+
+def test_requests_are_logged_without_secrets(fresh: Sandbox, fresh_api: Api):
+    fresh_api.query("SELECT id FROM Contacts LIMIT 1;")
+    fresh_api.error("describe", elementType="Nope")
+    queried, described = fresh.requests[-2:]
+    assert (queried.operation, queried.method, queried.session) == ("query", "GET", 1)
+    assert queried.params == {"query": "SELECT id FROM Contacts LIMIT 1;"}
+    assert (queried.status, queried.code) == (200, None)
+    assert (described.params, described.code) == ({"elementType": "Nope"}, "ACCESS_DENIED")
+    everything = repr(list(fresh.requests))
+    assert fresh_api.sid not in everything
+    assert len(fresh.requests.of("login")) == 1
+    fresh.requests.clear()
+    assert len(fresh.requests) == 0
+
+
+def test_writers_and_readers_side_by_side(fresh: Sandbox, fresh_api: Api):
+    def write() -> None:
+        for number in range(11, 111):
+            fresh.change("Contacts", number, {"title": "T"})
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        assert len(fresh_api.query("SELECT * FROM Contacts ORDER BY id;")) == 100
+    for thread in threads:
+        thread.join()
+    assert fresh_api.query("SELECT count(*) FROM Contacts WHERE title = 'T';") == [{"count": "100"}]
+
+
+def test_the_clock(fresh: Sandbox, fresh_api: Api):
+    fresh.set_time("2026-06-01T12:00:00+00:00")
+    assert fresh_api.contact()["createdtime"] == "2026-06-01 12:00:00"
+    fresh.set_time("2026-06-01T12:00:00", running=True)
+    assert fresh_api.contact()["createdtime"].startswith("2026-06-01 12:0")
+    fresh.set_time(None)
+    fresh_api.log_in()  # months have passed
+    assert not fresh_api.contact()["createdtime"].startswith("2026-06-01 12")
+
+
+def test_everything_over_http(fresh: Sandbox, fresh_api: Api):
+    assert asked(fresh, "count", module="Contacts") == 130
+    assert len(asked(fresh, "rows", module="Accounts")) == 2
+    assert asked(fresh, "sql", text="SELECT 1 AS one") == [{"one": 1}]
+    asked(fresh, "change", module="Contacts", number="12x11", values={"lastname": "Over HTTP"})
+    assert fresh_api.ok("retrieve", id="12x11")["lastname"] == "Over HTTP"
+    added = asked(fresh, "insert", module="Contacts", values={"lastname": "Added"})
+    asked(fresh, "remove", module="Contacts", number=added)
+    assert asked(fresh, "faults", kind="status", operation="query")[0]["hits"] == 0
+    assert fresh_api.get("query", query="x").status_code == 503
+    assert asked(fresh, "faults")[0]["hits"] == 1
+    assert asked(fresh, "faults", clear=True) == []
+    assert asked(fresh, "requests")[-1]["fault"] == "status"
+    asked(fresh, "requests", clear=True)
+    assert asked(fresh, "requests") == []
+    asked(fresh, "set_time", moment="2026-06-01T12:00:00+00:00")
+    assert fresh_api.ok("getchallenge", username="admin")["serverTime"] == 1780315200
+    assert asked(fresh, "expire_sessions", code="SESSION_EXPIRED") == 1
+    assert post(fresh, "nope").status_code == 404
+    assert post(fresh, "count", nope=1).status_code == 400
+    assert "faults" in post(fresh, "").json()["actions"]
+
+
+def test_data_stay_in_a_directory(tmp_path: Path):
+    with Sandbox(dialect="stock", data=tmp_path / "kept", company=small_company()) as sandbox:
+        created = Api(sandbox).contact(lastname="Kept")
+    with Sandbox(dialect="stock", data=tmp_path / "kept", rows=300) as sandbox:
+        assert Api(sandbox).ok("retrieve", id=created["id"])["lastname"] == "Kept"
+        assert Api(sandbox).contact()["contact_no"] == "CON132"
+
+
+def test_sandboxes_do_not_share_their_data():
+    with Sandbox(rows=300) as one, Sandbox(rows=300) as two:
+        assert one.url != two.url
+        before = two.count("Contacts")
+        Api(one).contact()
+        assert (one.count("Contacts"), two.count("Contacts")) == (before + 1, before)
+
+
+def test_both_users_of_the_demo_company_can_log_in():
+    with Sandbox(rows=300) as sandbox:
+        assert sandbox.username == "admin"
+        assert "Users" in Api(sandbox).ok("listtypes")["types"]
+        assert "Users" not in Api(sandbox, "joe").ok("listtypes")["types"]
+
+
+def test_a_port_in_use_is_an_error():
+    with Sandbox(rows=300) as sandbox:
+        port = int(sandbox.url.rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"):
+            Sandbox(rows=300, port=port)
