@@ -45,11 +45,15 @@ def sandbox(port: int, data: str, **options: Any) -> None:
         raise click.ClickException(
             f"{error.name} is not installed. Run: pip install 'singer-kafinea[sandbox]'"
         ) from None
+    click.echo("Preparing the demo company ...", err=True)
+    try:
+        prepared = Sandbox(data=data, port=port, **options)
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    click.echo("Preparing the demo company ...", err=True)
-    with Sandbox(data=data, port=port, **options) as running:
+    with prepared as running:
         facts = {
             "url": running.url,
             "username": running.username,

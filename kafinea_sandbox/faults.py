@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Kind = Literal[
     "latency",  # answers `seconds` later, holding the session
@@ -50,6 +50,10 @@ class Fault:
     """How many matching requests came."""
     hits: int = field(default=0, init=False)
     """How many were befallen."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"No kind of fault: {self.kind}")
 
     def matches(self, operation: str, params: dict[str, str]) -> bool:
         """Whether the request is of the kind that can be befallen."""

@@ -29,6 +29,8 @@ class Options:
     latency_ms: float = 0
     """Added to every request, while its session is held."""
     idle_seconds: int = IDLE_SECONDS
+    update_blanks: bool | None = None
+    """Whether `update` empties the fields it is not sent; None: as the dialect does."""
     hidden: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Records by module that nobody may read: dropped after LIMIT, and counted all the same."""
     private: Sequence[str] = ()
@@ -83,6 +85,8 @@ class Instance:
         self.store = store
         self.options = options
         self.dialect = DIALECTS[options.dialect]
+        blanks = options.update_blanks
+        self.update_blanks = self.dialect.update_blanks if blanks is None else blanks
         self.tables = schema.build(self.dialect)
         self.clock = Clock(options.timezone)
         self.sessions = Sessions(self)
@@ -121,11 +125,12 @@ class Instance:
         """SQL conditions for the rows that exist for a user at all."""
         if table.name == "Users":
             return ["t.status = 'Active'"]
-        if table.name in self.options.private and not user.is_admin:
+        owned = "assigned_user_id" in table.columns
+        if table.name in self.options.private and owned and not user.is_admin:
             return [f"t.assigned_user_id = {user.number:d}"]
         return []
 
-    def hidden(self, table: Table, _user: User) -> frozenset[int]:
+    def hidden(self, table: Table) -> frozenset[int]:
         """The numbers of the rows that are found, and then not shown."""
         return frozenset(self.options.hidden.get(table.name, ()))
 
@@ -177,24 +182,25 @@ class Call:
         table, number = self.instance.table_of(wire_id or "")
         if not self.may_use(table):
             raise denied()
-        store = self.instance.store
-        if not table.is_actor:
-            module = store.value(
-                "SELECT module FROM _entity WHERE _number = ? AND _deleted = 0", (number,)
-            )
-            if module is not None and module != table.name:
-                raise ApiError("INVALID_ID_ATTRIBUTE", "Id specified is incorrect")
-        conditions = "_number = ? AND _deleted = 0"
-        if not store.value(f'SELECT 1 FROM "{table.name}" WHERE {conditions}', (number,)):
-            raise (
-                ApiError("RECORD_NOT_FOUND", "Record you are trying to access is not found")
-                if table.is_actor
-                else denied()
-            )
-        unseen = number in self.instance.hidden(table, self.user)
-        for condition in self.instance.visible(table, self.user):
-            sql = f'SELECT 1 FROM "{table.name}" t WHERE _number = ? AND {condition}'
-            unseen = unseen or not store.value(sql, (number,))
-        if unseen:
+        if self._is_of_another_module(table, number):
+            raise ApiError("INVALID_ID_ATTRIBUTE", "Id specified is incorrect")
+        exists = self._finds(table, number, ["_deleted = 0"])
+        visible = exists and self._finds(table, number, self.instance.visible(table, self.user))
+        if table.is_actor and not visible:
+            raise ApiError("RECORD_NOT_FOUND", "Record you are trying to access is not found")
+        if not exists:
+            raise denied()
+        if not visible or number in self.instance.hidden(table):
             raise ApiError("ACCESS_DENIED", "Permission to read given object is denied")
         return table, number
+
+    def _is_of_another_module(self, table: Table, number: int) -> bool:
+        if table.is_actor:
+            return False
+        sql = "SELECT module FROM _entity WHERE _number = ? AND _deleted = 0"
+        return self.instance.store.value(sql, (number,)) not in {None, table.name}
+
+    def _finds(self, table: Table, number: int, conditions: list[str]) -> bool:
+        where = " AND ".join(["_number = ?", *conditions])
+        sql = f'SELECT 1 FROM "{table.name}" t WHERE {where}'
+        return bool(self.instance.store.value(sql, (number,)))

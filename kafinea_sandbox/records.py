@@ -57,7 +57,7 @@ def change(call: Call, table: Table, number: int, element: Element, mode: Mode) 
     check_mandatory(table, element, missing_too=mode == "update")
     values = _values(call, table, element, mode)
     check_unique(call.instance, table, values, number)
-    if mode == "update" and call.instance.dialect.update_blanks:
+    if mode == "update" and call.instance.update_blanks:
         values = _blanks(table) | values
     elif mode == "update":
         values |= _damaged_description(call.instance, table, number, element)

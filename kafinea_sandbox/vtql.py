@@ -20,6 +20,8 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _MOMENT = re.compile(
     r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]+(\d{1,2})(?::(\d{1,2})(?::(\d{1,2}))?)?)?"
 )
+_MANY = 2000
+_MAX = 2**62
 _NO_MOMENT = "0000-00-00"  # MariaDB reads every text that is no date as this: lower than any other
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 
@@ -38,6 +40,7 @@ class Statement:
         filtered = self._columns(condition.field for condition in query.conditions)
         self.params: list[Any] = []
         joined = [*filtered] if query.counts else [*self.selected, *filtered]
+        self.unindexed = ""
         self.parts = {"base"} | {column.part for column in joined}
 
     def _columns(self, names: Iterable[str]) -> list[Column]:
@@ -62,12 +65,13 @@ class Statement:
         files = self._files()
         if files:
             fields["imageattachmentids"] = files
+        self.unindexed = self._less_selective()
         chosen = ", ".join(["t._number", *fields.values()])
         source = self._source()
         sql = f"SELECT {chosen} {source} {self._order()} {self._limit()}"
         found = self.instance.store.rows(sql, self.params)
         keys = tuple(fields)
-        hidden = self.instance.hidden(self.table, self.user)
+        hidden = self.instance.hidden(self.table)
         records = [
             (row[0], dict(zip(keys, row[1:], strict=True))) for row in found if row[0] not in hidden
         ]
@@ -79,6 +83,21 @@ class Statement:
             # SQL counted rows of lines; a record shows once, with the columns of its last line.
             return list(dict(records).values())
         return [record for _, record in records]
+
+    def _less_selective(self) -> str:
+        """Of the id and the time of change, which pages are often limited by both of, the worse.
+
+        SQLite cannot know whether a moment is long ago. Walking by id is right unless few records
+        changed since.
+        """
+        changed = [c for c in self.query.conditions if c.field == self.table.modified]
+        if not changed or self.query.order[:1] != ("id",) or "OR" in self.query.glue:
+            return ""
+        times = " AND ".join(self._condition(condition) for condition in changed)
+        some = f'SELECT 1 FROM "{self.table.name}" t WHERE {times} LIMIT {_MANY}'
+        found = self.instance.store.value(f"SELECT count(*) FROM ({some})", self.params)
+        self.params.clear()
+        return changed[0].field if found == _MANY else "id"
 
     def _has_id(self) -> bool:
         return "id" in self.known
@@ -112,6 +131,10 @@ class Statement:
         return " ".join(words)
 
     def _condition(self, condition: Condition) -> str:
+        # A plus sign hides a column from the choice of an index.
+        return ("+" if condition.field == self.unindexed else "") + self._compared(condition)
+
+    def _compared(self, condition: Condition) -> str:
         column = self.known[condition.field]
         if condition.operator == "LIKE":
             left, read = _like(column)
@@ -161,7 +184,7 @@ def _plain(value: Value) -> int:
     """A number that MariaDB takes after LIMIT: no sign, no quotes."""
     if value.quoted or not value.text.isdigit():
         raise QueryFails
-    return int(value.text)
+    return min(int(value.text), _MAX)
 
 
 def _sortable(column: Column) -> str:
@@ -191,7 +214,7 @@ def _number_of_id(column: Column, value: Value) -> int:
     """The number after the x; whatever stands before it is ignored."""
     _, x, number = value.text.partition("x")
     if x:
-        return int(_number(number))
+        return min(int(_number(number)), _MAX)
     if column.kind == "reference":
         raise ApiError("INVALID_ID_ATTRIBUTE", "Id specified is incorrect")
     raise QueryFails

@@ -123,7 +123,7 @@ def test_a_body_that_drips(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("drip", seconds=0.3)
     began = time.monotonic()
     assert result_of(ask(fresh_api)) == FOUND
-    assert time.monotonic() - began > 0.25
+    assert time.monotonic() - began > 0.2
 
 
 def test_latency_comes_with_another_fault(fresh: Sandbox, fresh_api: Api):
@@ -131,7 +131,7 @@ def test_latency_comes_with_another_fault(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("status")
     began = time.monotonic()
     assert ask(fresh_api).status_code == 503
-    assert time.monotonic() - began > 0.19
+    assert time.monotonic() - began > 0.15
 
 
 def test_latency_of_every_request():
@@ -139,7 +139,7 @@ def test_latency_of_every_request():
         api = Api(sandbox)
         began = time.monotonic()
         api.get("listtypes")
-        assert time.monotonic() - began > 0.055
+        assert time.monotonic() - began > 0.04
 
 
 def test_a_silent_empty_answer(fresh: Sandbox, fresh_api: Api):
@@ -170,3 +170,8 @@ def test_stopping_does_not_wait_for_hanging_requests():
             requests.get(f"{sandbox.url}/webservice.php?operation=x", timeout=0.1)
         began = time.monotonic()
     assert time.monotonic() - began < 3
+
+
+def test_faults_that_do_not_exist(fresh: Sandbox):
+    with pytest.raises(ValueError, match="No kind of fault"):
+        fresh.faults.add("nope")

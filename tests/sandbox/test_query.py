@@ -338,3 +338,14 @@ def test_private_modules_are_filtered_in_the_database():
         denied = ("ACCESS_DENIED", "Permission to read given object is denied")
         assert joe.error("retrieve", id="12x11") == denied
         assert Api(sandbox).query("SELECT count(*) FROM Contacts;") == [{"count": "130"}]
+
+
+def test_numbers_beyond_all_limits(api: Api):
+    assert count(api, "id > '12x99999999999999999999999'") == 0
+    assert api.query("SELECT id FROM Contacts LIMIT 99999999999999999999999,5;") == []
+
+
+def test_pages_by_id_within_a_window_of_time(api: Api):
+    window = "modifiedtime >= '2026-01-02 10:01:00' AND modifiedtime <= '2026-01-02 10:02:00'"
+    page = f"SELECT id FROM Contacts WHERE {window} AND id > '12x40' ORDER BY id LIMIT 5;"
+    assert api.column(page) == [f"12x{number}" for number in range(41, 46)]

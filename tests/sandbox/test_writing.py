@@ -344,3 +344,16 @@ def test_products_are_retrieved_with_taxes_and_prices(api: Api):
     extras = ("tax1", "currency1", "currency_id", "currency2")
     assert [product[name] for name in extras] == ["20.000", 199.99, "21x1", 0]
     assert "tax2" not in product
+
+
+def test_any_server_can_be_told_to_blank():
+    with Sandbox(company=small_company(), update_blanks=True) as sandbox:
+        api = Api(sandbox)
+        created = api.contact(firstname="Lost")
+        changed = api.update(id=created["id"], lastname="New", assigned_user_id=api.me)
+        assert changed["firstname"] == ""
+
+
+def test_actors_and_inactive_users_are_not_found(api: Api):
+    for wire_id in ("19x6", "20x99", "21x99"):
+        assert api.error("retrieve", id=wire_id)[0] == "RECORD_NOT_FOUND"
