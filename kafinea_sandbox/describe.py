@@ -71,6 +71,14 @@ def _field(field: Field, table: Table, date_format: str) -> dict[str, Any]:
         "mandatory": field.mandatory,
         "type": _type(field, date_format),
     }
+    if field.retrieve_only and not table.module.is_inventory:
+        # Taxes and prices of products carry PHP's own booleans: "1" and "".
+        return answer | {
+            "nullable": "1",
+            "editable": "1",
+            "mandatory": "",
+            "default": field.default or "",
+        }
     if field.name == "id":
         return answer | {"editable": False, "nullable": False, "default": ""}
     if table.module.is_entity and not field.retrieve_only:

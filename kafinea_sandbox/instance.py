@@ -134,10 +134,6 @@ class Instance:
         """The numbers of the rows that are found, and then not shown."""
         return frozenset(self.options.hidden.get(table.name, ()))
 
-    def has_files(self, table: Table) -> bool:
-        """Whether records of the module can have files of their own."""
-        return table.name in {"Documents", "Contacts", "Products"}
-
 
 @dataclass
 class Call:

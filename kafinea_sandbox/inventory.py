@@ -51,9 +51,9 @@ def create(call: Call, table: Table, element: Element) -> Element:
     lines = _lines(call.instance, element, php.text(element.get("hdnTaxType")))
     if lines is None:
         raise ApiError("MANDATORY_FIELDS_MISSING", "Mandatory Fields Missing..")
-    with call.instance.store.write():
-        number = records.add(call, table, element)
-        _replace_lines(call.instance, table, number, lines)
+    # No transaction around both: where the first dies, a record without lines stays behind.
+    number = records.add(call, table, element)
+    _replace_lines(call.instance, table, number, lines)
     answer = read(call.instance, table, number, fresh=True)
     return {"id": answer.pop("id")} | answer | {"new": True}
 
@@ -65,12 +65,11 @@ def change(call: Call, table: Table, number: int, element: Element, mode: record
     if lines is not None and any(element.get(f"hdnDiscount{way}") == "" for way in _DISCOUNTS):
         # A record sent back as retrieve gave it: PHP 8 will not subtract "" from a number.
         raise Fatal("TypeError: Unsupported operand types: float - string")
-    with call.instance.store.write():
-        records.change(call, table, number, element, mode)
-        if lines is None:
-            _settle(call.instance, table, number)
-        else:
-            _replace_lines(call.instance, table, number, lines)
+    records.change(call, table, number, element, mode)
+    if lines is None:
+        _settle(call.instance, table, number)
+    else:
+        _replace_lines(call.instance, table, number, lines)
     if lines is None and mode == "update":
         return element  # nothing but an echo
     return read(call.instance, table, number)

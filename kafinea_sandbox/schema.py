@@ -62,6 +62,11 @@ class Table:
         """The column with the time of the last change."""
         return next((name for name in self.columns if name.lower() == "modifiedtime"), None)
 
+    @property
+    def has_files(self) -> bool:
+        """Whether its records can have files of their own."""
+        return self.name in {"Documents", "Contacts", "Products"}
+
     def queryable(self) -> dict[str, Column]:
         """The columns that the query language knows."""
         return {

@@ -20,6 +20,7 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _MOMENT = re.compile(
     r"\s*(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]+(\d{1,2})(?::(\d{1,2})(?::(\d{1,2}))?)?)?"
 )
+_FILES = "imageattachmentids"
 _MANY = 2000
 _MAX = 2**62
 _NO_MOMENT = "0000-00-00"  # MariaDB reads every text that is no date as this: lower than any other
@@ -39,8 +40,8 @@ class Statement:
         self.selected = self._columns(query.columns or tuple(self.known))
         filtered = self._columns(condition.field for condition in query.conditions)
         self.params: list[Any] = []
-        joined = [*filtered] if query.counts else [*self.selected, *filtered]
         self.unindexed = ""
+        joined = filtered if query.counts else self.selected + filtered
         self.parts = {"base"} | {column.part for column in joined}
 
     def _columns(self, names: Iterable[str]) -> list[Column]:
@@ -59,30 +60,36 @@ class Statement:
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of one page."""
-        fields = {column.key: column.wire for column in self.selected}
-        if self._has_id():
-            fields.setdefault("id", self.known["id"].wire)
-        files = self._files()
-        if files:
-            fields["imageattachmentids"] = files
-        self.unindexed = self._less_selective()
-        chosen = ", ".join(["t._number", *fields.values()])
-        source = self._source()
-        sql = f"SELECT {chosen} {source} {self._order()} {self._limit()}"
-        found = self.instance.store.rows(sql, self.params)
-        keys = tuple(fields)
+        fields = self._fields()
+        found = self.instance.store.rows(self._page(fields), self.params)
         hidden = self.instance.hidden(self.table)
-        records = [
-            (row[0], dict(zip(keys, row[1:], strict=True))) for row in found if row[0] not in hidden
-        ]
-        if files:
-            for _, record in records:
-                if record["imageattachmentids"] is None:
-                    del record["imageattachmentids"]
+        shown = [row for row in found if row[0] not in hidden]
+        records = [(row[0], dict(zip(fields, row[1:], strict=True))) for row in shown]
+        for _, record in records if _FILES in fields else ():
+            if record[_FILES] is None:
+                del record[_FILES]
         if "line" in self.parts and self.instance.dialect.collapse:
             # SQL counted rows of lines; a record shows once, with the columns of its last line.
             return list(dict(records).values())
         return [record for _, record in records]
+
+    def _fields(self) -> dict[str, str]:
+        """The SQL of every key of a row; of two with one name, the later in the first's place."""
+        fields = {column.key: column.wire for column in self.selected}
+        if "id" in self.known:  # ProductTaxes has none
+            fields.setdefault("id", self.known["id"].wire)
+        if self.query.columns is None and self.table.has_files:
+            prefix = self.table.prefix
+            fields[_FILES] = (
+                f"(SELECT group_concat('{prefix}x' || _number, ',') FROM _file"
+                " WHERE parent = t._number)"
+            )
+        return fields
+
+    def _page(self, fields: dict[str, str]) -> str:
+        self.unindexed = self._less_selective()
+        chosen = ", ".join(["t._number", *fields.values()])
+        return f"SELECT {chosen} {self._source()} {self._order()} {self._limit()}"
 
     def _less_selective(self) -> str:
         """Of the id and the time of change, which pages are often limited by both of, the worse.
@@ -98,18 +105,6 @@ class Statement:
         found = self.instance.store.value(f"SELECT count(*) FROM ({some})", self.params)
         self.params.clear()
         return changed[0].field if found == _MANY else "id"
-
-    def _has_id(self) -> bool:
-        return "id" in self.known
-
-    def _files(self) -> str | None:
-        if self.query.columns is not None or not self.instance.has_files(self.table):
-            return None
-        prefix = self.table.prefix
-        return (
-            f"(SELECT group_concat('{prefix}x' || _number, ',') FROM _file"
-            " WHERE parent = t._number)"
-        )
 
     def _source(self) -> str:
         join = ""

@@ -184,3 +184,10 @@ def test_every_module_can_be_described_and_read(demo: Api, module: str) -> None:
         assert set(row) <= names | {"imageattachmentids"}
         assert all(isinstance(value, str) for value in row.values())
     assert len(rows) or module == "ProductTaxes"
+
+
+def test_taxes_of_products_have_texts_for_booleans(api: Api):
+    tax = fields(api, "Products")["tax1"]
+    assert (tax["nullable"], tax["editable"], tax["mandatory"]) == ("1", "1", "")
+    charge = fields(api, "Invoice")["shipping_&_handling"]
+    assert (charge["nullable"], charge["mandatory"]) == (True, False)

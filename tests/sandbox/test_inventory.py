@@ -213,3 +213,11 @@ def test_lines_must_not_be_written_by_themselves(fresh_api: Api):
     line = PRODUCT | {"parent_id": created["id"]}
     result_of(fresh_api.write("create", line, elementType="LineItem"))
     assert read(fresh_api, created)["hdnSubTotal"] == "267.50000000"
+
+
+def test_an_unknown_owner_leaves_an_invoice_without_lines(fresh_api: Api):
+    element = HEAD | {"subject": "Ghost", "assigned_user_id": "19x999", "LineItems": [PRODUCT]}
+    response = fresh_api.write("create", element, elementType="Invoice")
+    assert response.text == "Sorry! Attempt to access restricted file."
+    ghost = fresh_api.query("SELECT * FROM Invoice WHERE subject = 'Ghost';")
+    assert [(row["assigned_user_id"], row["quantity"]) for row in ghost] == [("999", "")]
