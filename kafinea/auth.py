@@ -71,6 +71,7 @@ class ChallengeAuth(AuthBase):
         self._http = http or transport.open_http(address)
         self._timeout = timeout
         self._session_name: str | None = None
+        self._user_id = ""
         self._lock = threading.Lock()
         self.secrets = {access_key}
 
@@ -102,10 +103,10 @@ class ChallengeAuth(AuthBase):
         request.hooks["response"].append(resend_if_ended)
         return request
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a session, as far as this side knows."""
-        return self._session_name is not None
+    def user_id(self) -> str:
+        """Return the id of the user, such as 19x1, after a login if there was none yet."""
+        self._open_session()
+        return self._user_id
 
     def extend_session(self) -> bool:
         """Ask for a longer session; return whether the server granted it.
@@ -173,6 +174,7 @@ class ChallengeAuth(AuthBase):
         answer = self._send("POST", "login", username=self._username, accessKey=digest)
         # The maker's document calls it sessionId, the servers of the family sessionName.
         session_name = _text(answer, "sessionName", "sessionId")
+        self._user_id = _text(answer, "userId")
         self.secrets = {self._access_key, session_name}
         return session_name
 

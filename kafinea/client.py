@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from queue import LifoQueue
 from types import TracebackType
@@ -120,6 +121,25 @@ class Client:
         for connection in self._connections:
             connection.auth.logout()
             connection.http.close()
+
+    @contextmanager
+    def one_session(self) -> Iterator[Client]:
+        """Yield this client with a single session of its own for the time of the block.
+
+        A server runs the requests of a session one after the other. So what is asked in the
+        session of a write that gave no answer is answered only when that write has ended.
+        """
+        with self._connection() as connection:
+            single = copy(self)
+            single.max_sessions = 1
+            single._free = LifoQueue()  # noqa: SLF001 it is one of us
+            single._free.put(connection)  # noqa: SLF001
+            yield single
+
+    def user_id(self) -> str:
+        """Return the id of the user that the client works as, such as 19x1."""
+        with self._connection() as connection:
+            return connection.auth.user_id()
 
     # Discovery
 

@@ -20,6 +20,9 @@ from kafinea.errors import QueryError
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "LIKE", "IN"]
 Value = str | int | Decimal | date
 
+LONGEST_QUERY = 7_000
+"""Bytes of a query in the URL. Web servers refuse URLs over about 8,000."""
+
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">=", "LIKE", "IN"})
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
@@ -121,7 +124,7 @@ def select(
 
 
 def encoded_size(query: str) -> int:
-    """Return the bytes that a query takes in a URL. Web servers refuse URLs over about 8,000."""
+    """Return the bytes that a query takes in a URL."""
     return len(quote_plus(query))
 
 

@@ -17,7 +17,7 @@ import backoff
 
 from kafinea.describe import SECRET_MODULES
 from kafinea.errors import IncompleteRead, Refused, Unavailable
-from kafinea.query import Condition, encoded_size, select
+from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ Query = Callable[[str], list[dict[str, Any]]]
 PAGE_SIZE = 100
 """The most records that servers give in one answer, whatever the LIMIT says."""
 
-_LONGEST_QUERY = 6_000  # bytes in the URL; web servers refuse about 8,000 in all
 _TRIES = 4
 
 
@@ -64,7 +63,7 @@ class Reading:
         self._where = tuple(where)
         self._start = self._last = after
         self._page_size = page_size
-        too_long = encoded_size(self._page_query(0, page_size)) > _LONGEST_QUERY
+        too_long = encoded_size(self._page_query(0, page_size)) > LONGEST_QUERY
         if too_long and module not in SECRET_MODULES:
             self._columns = ["*"]
 

@@ -13,11 +13,11 @@ from typing_extensions import override
 
 from kafinea.describe import SECRET_FIELDS
 from kafinea.errors import IncompleteRead, SettingsError
+from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
 from kafinea.values import RowDecoder
 from tap_kafinea.passes import Pass, Plan, now
-from tap_kafinea.progress import Progress
 from tap_kafinea.schema import MODIFIED, kinds_of
 
 if TYPE_CHECKING:

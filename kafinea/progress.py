@@ -1,4 +1,4 @@
-"""Progress of one stream: a bar on a terminal, else a line in the log every few seconds."""
+"""Progress of long work: a bar on a terminal, else a line in the log every few seconds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _INTERVAL = 5  # seconds
 
 
 class Progress:
-    """Shows how many of a stream's records have come.
+    """Shows how many records are done.
 
     Args:
-        name: The stream's name.
+        name: What they are, such as the name of their module.
         total: How many records are expected.
         logger: Where to say so when there is no terminal.
     """
@@ -53,7 +53,7 @@ class Progress:
             self._say()
 
     def advance(self, records: int) -> None:
-        """Add records that have come."""
+        """Add records that are done."""
         self._count += records
         if self._bar is not None:
             self._bar.update(records)
