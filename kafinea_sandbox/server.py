@@ -53,14 +53,20 @@ class Server:
         request = HttpRequest(scope, receive)
         _, control, name = scope["path"].partition("/_control")
         if control:
-            answer = await self._work(self.control.over_http, name.strip("/"), await request.body())
-            await reply(send, Answer(*answer))
+            await reply(send, await self._control(request, name.strip("/")))
         elif not scope["path"].endswith("/webservice.php"):
             await reply(send, Answer(b"<h1>404 Not Found</h1>", 404, HTML))
         elif len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_REQUEST_LINE:
             await reply(send, Answer(_TOO_LONG.encode(), 414, "text/html"))
         else:
             await self._serve(request, send)
+
+    async def _control(self, request: HttpRequest, name: str) -> Answer:
+        body = await request.body()
+        if body and request.headers.get("content-type") != "application/json":
+            # Web pages can send forms to a local port, but not JSON.
+            return Answer(b'{"error": "Content-Type must be application/json"}', 415)
+        return Answer(*await self._work(self.control.over_http, name, body))
 
     async def _serve(self, request: HttpRequest, send: Send) -> None:
         given = await parameters.read(request)

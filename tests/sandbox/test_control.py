@@ -107,6 +107,8 @@ def test_everything_over_http(fresh: Sandbox, fresh_api: Api):
     assert asked(fresh, "expire_sessions", code="SESSION_EXPIRED") == 1
     assert post(fresh, "nope").status_code == 404
     assert post(fresh, "count", nope=1).status_code == 400
+    form = requests.post(f"{fresh.url}/_control/count", data={"module": "Contacts"}, timeout=9)
+    assert form.status_code == 415
     assert "faults" in post(fresh, "").json()["actions"]
 
 
