@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from typing_extensions import override
 
 from kafinea import Client, Module, Refused, SettingsError
+from kafinea.command import at_end
 from kafinea.values import ServerZone
 from tap_kafinea.passes import moment
 from tap_kafinea.schema import schema_of
@@ -120,7 +120,7 @@ class TapKafinea(Tap):
 
     @cached_property
     def client(self) -> Client:
-        """The connection to Kafinea. It logs out when the process ends: the SDK has no such hook.
+        """The connection to Kafinea. It logs out when the command ends.
 
         Raises:
             SettingsError: `url` cannot be used.
@@ -133,7 +133,7 @@ class TapKafinea(Tap):
             request_timeout=self.config["request_timeout"],
             allow_http=self.config["allow_http"],
         )
-        atexit.register(client.close)
+        at_end.callback(client.close)
         return client
 
     @cached_property
