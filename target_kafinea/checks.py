@@ -1,0 +1,187 @@
+"""What is checked before a record is sent: the server changes bad values silently."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafinea.describe import Field, Module
+from kafinea.values import LIST_SEPARATOR, Kind, ServerZone, encode, kind_of
+from target_kafinea.outcomes import Rejection
+from target_kafinea.plan import LINES, Plan
+
+_LARGEST_INTEGER = 2**31 - 1  # the column's; the server clips what is larger
+_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|\d+", re.ASCII)
+_IS_ID = re.compile(r"\d+x\d+", re.ASCII)
+
+
+def wire_values(plan: Plan, record: Mapping[str, Any], zone: ServerZone) -> dict[str, str | None]:
+    """Return a record's values by field name as the wire wants them; None clears.
+
+    Raises:
+        Rejection: A value does not fit its field.
+    """
+    return {
+        field.name: wire_value(field, record[name], zone)
+        for name, field in plan.fields.items()
+        if name in record
+    }
+
+
+def wire_value(field: Field, value: Any, zone: ServerZone) -> str | None:
+    """Return one value as the wire wants it.
+
+    Raises:
+        Rejection: It does not fit the field.
+    """
+    if value in (None, "", []):
+        return None
+    kind = kind_of(field.type)
+    try:
+        if kind is Kind.TEXT:
+            return _text(field, value)
+        wire = encode(value, kind, zone)
+    except (ValueError, TypeError, ArithmeticError):
+        raise Rejection(
+            "INVALID_VALUE", f"{field.name}: the value is not of type {field.type}"
+        ) from None
+    if kind is Kind.INTEGER and abs(int(wire or 0)) > _LARGEST_INTEGER:
+        raise Rejection("INVALID_VALUE", f"{field.name}: the integer is out of range")
+    return wire
+
+
+def wire_lines(lines: Any, module: Module, zone: ServerZone) -> list[dict[str, str | None]]:
+    """Return the lines of an inventory record as the wire wants them.
+
+    Args:
+        lines: A list of objects, by the field names of the module of lines.
+        module: The module of lines.
+        zone: The server's time zone.
+
+    Raises:
+        Rejection: They are no list of objects, or a value does not fit.
+    """
+    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+        raise Rejection("INVALID_VALUE", f"{LINES} is not a list of objects")
+    return [
+        {
+            name: _in_line(position, wire_value, module.fields[name], value, zone)
+            for name, value in line.items()
+            if _known_in_line(position, name, module)
+        }
+        for position, line in enumerate(lines, start=1)
+    ]
+
+
+def check_lines(lines: Sequence[Mapping[str, Any]]) -> None:
+    """Check what each line must have.
+
+    Raises:
+        Rejection: There is no line, or one names no product or no quantity.
+    """
+    if not lines:
+        raise Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
+    for position, line in enumerate(lines, start=1):
+        for name in ("productid", "quantity"):
+            if not line.get(name):
+                raise Rejection(
+                    "MANDATORY_FIELD_MISSING", f"{LINES}: line {position} has no {name}"
+                )
+
+
+def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool) -> None:
+    """Check that mandatory fields have values.
+
+    Args:
+        module: The module.
+        values: Wire values by field name.
+        complete: Whether the record is new, so that a field that is not told is missing.
+
+    Raises:
+        Rejection: Some have none; all are named.
+    """
+    missing = [
+        field.name
+        for field in module.fields.values()
+        if field.mandatory
+        and values.get(field.name) in {None, ""}
+        and (complete or field.name in values)
+        and not (module.is_inventory and field.name not in module.queryable)
+    ]
+    if complete and module.is_inventory and not values.get("hdnTaxType"):
+        missing.append("hdnTaxType")
+    if missing:
+        raise Rejection("MANDATORY_FIELD_MISSING", f"no value in {', '.join(missing)}")
+
+
+def check_picklist(field: Field, wire: str | None) -> None:
+    """Check that a picklist has each of the values.
+
+    Raises:
+        Rejection: It has not; the server would store it all the same.
+    """
+    if wire is None or not field.picklist or not field.type.endswith("picklist"):
+        return
+    values = wire.split(LIST_SEPARATOR) if kind_of(field.type) is Kind.LIST else [wire]
+    if not set(values) <= set(field.picklist):
+        raise Rejection("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the picklist has no such value")
+
+
+def check_owner(field: Field, wire: str | None, owners: frozenset[str] | None) -> None:
+    """Check that an owner is a user or group.
+
+    Args:
+        field: The field.
+        wire: The owner's id.
+        owners: All owners, or None when they cannot be read.
+
+    Raises:
+        Rejection: It is none; the server would make the record and fail.
+    """
+    if wire is None or field.type != "owner":
+        return
+    if (owners is not None and wire not in owners) or not _IS_ID.fullmatch(wire):
+        raise Rejection("UNKNOWN_OWNER", f"{field.name}: {wire} is no user and no group")
+
+
+def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str]) -> None:
+    """Check that a reference has the form of an id of a module that the field accepts.
+
+    Args:
+        field: The field.
+        wire: The id.
+        prefixes: The id prefixes of those modules, as far as they are known.
+
+    Raises:
+        Rejection: It has not.
+    """
+    if wire is None:
+        return
+    if not _IS_ID.fullmatch(wire) or (prefixes and wire.partition("x")[0] not in prefixes):
+        accepted = " or ".join(field.refers_to) or "another module"
+        raise Rejection("UNRESOLVED_REFERENCE", f"{field.name}: this is no id of {accepted}")
+
+
+def _text(field: Field, value: Any) -> str:
+    if isinstance(value, (bool, list, dict)):
+        raise TypeError(type(value).__name__)
+    text = str(value)
+    if field.type == "time" and not _TIME.fullmatch(text):
+        raise ValueError(field.type)
+    return text
+
+
+def _known_in_line(position: int, name: str, module: Module) -> bool:
+    if name in module.fields:
+        return True
+    if name in {"product_name", "entity_type", "deleted", "description"}:
+        return False  # what `retrieve` shows beside the fields
+    raise Rejection("INVALID_VALUE", f"{LINES}: line {position}: there is no field {name!r}")
+
+
+def _in_line(position: int, check: Any, field: Field, value: Any, zone: ServerZone) -> Any:
+    try:
+        return check(field, value, zone)
+    except Rejection as rejection:
+        raise Rejection(rejection.code, f"{LINES}: line {position}: {rejection}") from None

@@ -1,0 +1,198 @@
+"""Finding records that exist: many keys in one query, and a proof for each that is not found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from kafinea.client import Client, Record
+from kafinea.errors import Refused
+from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
+from kafinea.reading import PAGE_SIZE, Reading
+from target_kafinea.merge import fold, key_of
+from target_kafinea.outcomes import Rejection
+from target_kafinea.plan import LINE_MODULE, Key, Modules, Reference
+
+KeyValues = tuple[str, ...]
+"""The wire values of a natural key."""
+
+_PAGING = 80  # bytes that `AND id > ... ORDER BY id LIMIT ...` adds to a query
+Map = Callable[[Callable[[list[str]], list[Record]], Iterable[list[str]]], Iterable[list[Record]]]
+
+
+class Finder:
+    """Looks records up by id or by natural key.
+
+    Args:
+        client: The instance, or one session of it.
+        modules: Its modules.
+        in_parallel: How to run several queries; one after the other by default.
+    """
+
+    def __init__(self, client: Client, modules: Modules, in_parallel: Map = map) -> None:
+        self._client = client
+        self._modules = modules
+        self._in_parallel = in_parallel
+
+    def by_id(
+        self, module: str, ids: Collection[str], columns: Sequence[str] = ("id",)
+    ) -> dict[str, Record]:
+        """Return the records with these ids, by id."""
+        return {row["id"]: row for row in self._rows(module, "id", ids, columns)}
+
+    def by_key(
+        self, key: Key, values: Collection[KeyValues], columns: Sequence[str] = ()
+    ) -> dict[KeyValues, list[Record]]:
+        """Return the records with these natural keys, by key as `key_of` has it.
+
+        An exact match goes before others that only the database takes for the same.
+        """
+        fields = [key.module.fields[name] for name in key.fields]
+        wanted = {key_of(value, fields): value for value in values}
+        first = {value[0] for value in values}
+        rows = self._rows(key.module.name, key.fields[0], first, [*key.fields, *columns])
+        found: dict[KeyValues, list[Record]] = defaultdict(list)
+        for row in rows:
+            if all(row.get(name) for name in key.fields):
+                found[key_of([row[name] for name in key.fields], fields)].append(row)
+        for folded, value in wanted.items():
+            same = [row for row in found[folded] if tuple(row[n] for n in key.fields) == value]
+            if len(same) == 1:
+                found[folded] = same
+        return found
+
+    def lines_of(self, ids: Collection[str]) -> dict[str, list[Record]]:
+        """Return the lines of these records in their order, by the record's id."""
+        names = self._modules.get(LINE_MODULE).queryable
+        found: dict[str, list[Record]] = defaultdict(list)
+        for line in self._rows(LINE_MODULE, "parent_id", ids, names):
+            found[line["parent_id"]].append(line)
+        for lines in found.values():
+            lines.sort(key=lambda line: int(line.get("sequence_no") or 0))
+        return found
+
+    def _rows(
+        self, module: str, field: str, values: Collection[str], columns: Sequence[str]
+    ) -> Iterator[Record]:
+        def ask(chunk: list[str]) -> list[Record]:
+            return self._ask(module, columns, field, chunk)
+
+        for rows in self._in_parallel(ask, _chunks(module, columns, field, sorted(values))):
+            yield from rows
+
+    def _ask(
+        self, module: str, columns: Sequence[str], field: str, values: list[str]
+    ) -> list[Record]:
+        where = [Condition(field, "IN", values)]
+        query = select(module, columns, where=where, order_by=["id"], limit=PAGE_SIZE)
+        page = self._client.query(query)
+        # A page that has them all proves itself; one that lacks some needs a count.
+        seen = {fold(str(row.get(field))) for row in page}
+        if seen >= {fold(value) for value in values} and (field == "id" or len(page) < PAGE_SIZE):
+            return page
+        return [row for page in Reading(self._client.query, module, columns, where) for row in page]
+
+
+class References:
+    """Turns natural keys into ids, and remembers them.
+
+    Args:
+        modules: The modules of the instance.
+        create: Creates a record of a module from wire values and returns its id.
+    """
+
+    def __init__(self, modules: Modules, create: Callable[[Key, KeyValues], str]) -> None:
+        self._modules = modules
+        self._create = create
+        self._ids: dict[tuple[str, tuple[str, ...], KeyValues], str | Rejection] = {}
+
+    def learn(self, finder: Finder, reference: Reference, values: Collection[str]) -> None:
+        """Look up the values that are not known yet."""
+        for key in reference.keys:
+            fields = [key.module.fields[name] for name in key.fields]
+            unknown = {
+                (value,)
+                for value in values
+                if not isinstance(self._known(key, value), str) and not self._is_id(value)
+            }
+            if not unknown:
+                continue
+            found = finder.by_key(key, unknown)
+            for value in unknown:
+                rows = found[key_of(value, fields)]
+                if len(rows) == 1:
+                    self._remember(key, value[0], rows[0]["id"])
+                elif rows:
+                    ids = ", ".join(row["id"] for row in rows)
+                    self._remember(
+                        key,
+                        value[0],
+                        Rejection(
+                            "UNRESOLVED_REFERENCE",
+                            f"several {key.module.name} have this {key.fields[0]}: {ids}",
+                        ),
+                    )
+
+    def resolve(self, reference: Reference, value: str, field: str) -> str:
+        """Return the id that a natural key stands for; an id stands for itself.
+
+        Raises:
+            Rejection: There is none, or several.
+        """
+        for key in reference.keys:
+            known = self._known(key, value)
+            if isinstance(known, str):
+                return known
+            if known is not None:
+                raise Rejection(known.code, f"{field}: {known}")
+        if self._is_id(value):
+            return value
+        key = reference.keys[0]
+        if reference.create:
+            made = self._create(key, (value,))
+            self._remember(key, value, made)
+            return made
+        where = " or ".join(f"{key.module.name}.{key.fields[0]}" for key in reference.keys)
+        raise Rejection("UNRESOLVED_REFERENCE", f"{field}: no record has this value in {where}")
+
+    def _is_id(self, value: str) -> bool:
+        prefix, x, number = value.partition("x")
+        return bool(x) and prefix.isdigit() and number.isdigit()
+
+    def _known(self, key: Key, value: str) -> str | Rejection | None:
+        return self._ids.get(self._slot(key, value))
+
+    def _remember(self, key: Key, value: str, known: str | Rejection) -> None:
+        self._ids[self._slot(key, value)] = known
+
+    def _slot(self, key: Key, value: str) -> tuple[str, tuple[str, ...], KeyValues]:
+        fields = [key.module.fields[name] for name in key.fields]
+        return key.module.name, key.fields, key_of((value,), fields[:1])
+
+
+def owners(client: Client) -> frozenset[str] | None:
+    """Return the ids of all users and groups, or None when this user may not read them."""
+    try:
+        users = {row["id"] for row in client.records("Users", ["user_name"])}
+        groups = {row["id"] for row in client.records("Groups", ["groupname"])}
+    except Refused:
+        return None
+    return frozenset(users | groups)
+
+
+def _chunks(
+    module: str, columns: Sequence[str], field: str, values: Sequence[str]
+) -> Iterator[list[str]]:
+    """Cut values into lists of up to a hundred, each short enough for a URL."""
+    empty = encoded_size(select(module, columns, where=[Condition(field, "IN", ["x"])])) + _PAGING
+    chunk: list[str] = []
+    size = empty
+    for value in values:
+        own = encoded_size(f"'{value}',") + encoded_size("'") * value.count("'") * 2
+        if chunk and (len(chunk) == PAGE_SIZE or size + own > LONGEST_QUERY):
+            yield chunk
+            chunk, size = [], empty
+        chunk.append(value)
+        size += own
+    if chunk:
+        yield chunk

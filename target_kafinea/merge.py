@@ -1,0 +1,152 @@
+"""Comparing a record with what is stored, and building what is sent. Nothing here sends."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from kafinea.describe import Field, Module
+from kafinea.values import Kind, RowDecoder, ServerZone, encode, kind_of
+from target_kafinea.plan import LINES
+
+Wire = Mapping[str, Any]
+"""A record by field name, its values as the wire has them; None clears a field."""
+
+_UTC = ServerZone()  # the same for both sides of a comparison
+_ANSWERED_ONLY = frozenset({"label", LINES, "LineItems_FinalDetails", "new"})
+_LINE_SERVERS_OWN = frozenset(
+    {
+        *("id", "parent_id", "product_name", "entity_type", "deleted", "incrementondel"),
+        *("image", "purchase_cost", "margin", "sequence_no"),
+    }
+)
+
+
+def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> list[str]:
+    """Return the fields whose typed values differ.
+
+    Args:
+        stored: The record as the server has it.
+        wanted: Values to be stored.
+        fields: The module's fields.
+    """
+    return [
+        name
+        for name, value in wanted.items()
+        if not same_value(stored.get(name), value, fields[name])
+    ]
+
+
+def same_value(stored: Any, wanted: Any, field: Field) -> bool:
+    """Whether two wire values of a field mean the same.
+
+    The server cannot tell an empty number from 0, nor an empty box from "no". It keeps as many
+    digits as the stored value shows.
+    """
+    kind = kind_of(field.type)
+    left, right = (_typed(value, field, kind) for value in (stored, wanted))
+    if kind in {Kind.NUMBER, Kind.INTEGER}:
+        return _rounded(right or Decimal(0), like=left) == (left or 0)
+    if kind is Kind.BOOLEAN:
+        return bool(left) == bool(right)
+    if kind is Kind.LIST:
+        return sorted(left or []) == sorted(right or [])
+    return bool(left == right)
+
+
+def key_of(values: Sequence[Any], fields: Sequence[Field]) -> tuple[str, ...]:
+    """Return a natural key in the form in which equal keys are equal.
+
+    Texts are compared as the server's database does: case, accents and trailing spaces do not
+    count.
+    """
+    return tuple(_key_part(value, field) for value, field in zip(values, fields, strict=True))
+
+
+def fold(text: str) -> str:
+    """Return a text without what the server's database does not tell apart."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(c for c in plain if not unicodedata.combining(c)).casefold().rstrip(" ")
+
+
+def merged(retrieved: Wire, changes: Wire, module: Module) -> dict[str, Any]:
+    """Return the whole record to send as an update: all that is stored, and the changes over it.
+
+    Args:
+        retrieved: The record as `retrieve` gives it.
+        changes: New values by field name; None clears.
+        module: The record's module.
+    """
+    element = {name: value for name, value in retrieved.items() if name not in _ANSWERED_ONLY}
+    if module.is_inventory:
+        # The server calculates with these values, and an empty text makes it fail.
+        element = {name: value for name, value in element.items() if value not in ("", None)}
+        lines = retrieved.get(LINES)
+        if lines:
+            element["productid"] = lines[0]["productid"]
+    for name, value in changes.items():
+        element[name] = _cleared(module.fields[name]) if value is None else value
+    return element
+
+
+def with_lines(element: dict[str, Any], lines: Sequence[Wire]) -> dict[str, Any]:
+    """Return an inventory record with these lines. The header must name a product of one."""
+    return {**element, "productid": lines[0]["productid"], LINES: [dict(line) for line in lines]}
+
+
+def same_lines(stored: Sequence[Wire], wanted: Sequence[Wire], line: Module) -> bool:
+    """Whether the lines wanted are those stored, in their order, as far as they are told."""
+    return len(stored) == len(wanted) and all(
+        not changed_fields(old, new, line.fields) for old, new in zip(stored, wanted, strict=True)
+    )
+
+
+def merged_lines(stored: Sequence[Wire], wanted: Sequence[Wire]) -> list[dict[str, Any]]:
+    """Return the lines to send. All are replaced, so a line keeps here what it is not told."""
+    lines = []
+    for position, new in enumerate(wanted):
+        old = stored[position] if position < len(stored) else {}
+        kept = old if old.get("productid") == new.get("productid") else {}
+        told = {name: value for name, value in new.items() if value is not None}
+        lines.append(
+            {
+                **{n: v for n, v in kept.items() if n not in _LINE_SERVERS_OWN and v != ""},
+                **told,
+                "sequence_no": str(position + 1),
+            }
+        )
+    return lines
+
+
+def _typed(value: Any, field: Field, kind: Kind) -> Any:
+    # A stored value that does not fit its type reads as null, as the tap says it.
+    typed = RowDecoder({"value": kind}, _UTC)({"value": value})["value"]
+    if field.type == "time" and isinstance(typed, str) and typed.count(":") == 1:
+        return f"{typed}:00"
+    return typed
+
+
+def _rounded(number: Decimal | int, *, like: Any) -> Decimal:
+    number = Decimal(number)
+    exponent = like.as_tuple().exponent if isinstance(like, Decimal) else 0
+    if not isinstance(exponent, int) or exponent >= 0:
+        return number
+    return number.quantize(Decimal(1).scaleb(exponent), ROUND_HALF_UP)
+
+
+def _key_part(value: Any, field: Field) -> str:
+    kind = kind_of(field.type)
+    if kind in {Kind.NUMBER, Kind.INTEGER}:
+        return format(Decimal(str(value)).normalize(), "f")
+    if kind is Kind.TEXT:
+        return fold(str(value))
+    return str(encode(value, kind, _UTC))
+
+
+def _cleared(field: Field) -> str | None:
+    """Return what empties a field: an empty text leaves a reference as it is."""
+    if field.type == "reference":
+        return None
+    return "0" if kind_of(field.type) in {Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN} else ""

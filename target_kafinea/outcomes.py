@@ -1,0 +1,199 @@
+"""What became of each record: counted, said, and written down."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from logging import Logger
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+from kafinea.errors import KafineaError, SettingsError
+
+Message = Mapping[str, Any]
+"""A Singer message."""
+
+
+class Kind(str, Enum):
+    """The five ends a record can come to."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    REJECTED = "rejected"
+
+
+class Rejection(Exception):
+    """A record that is not written, and why.
+
+    Attributes:
+        code: One of our own codes, such as `INVALID_VALUE`, or the server's.
+        id: The Kafinea id, where it is known.
+    """
+
+    def __init__(self, code: str, message: str, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(message)
+        self.code = code
+        self.id = id
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of one record.
+
+    Attributes:
+        id: The Kafinea id, where it is known.
+        changed: The fields that an update changed.
+        altered: The fields that the server stored otherwise than they were sent.
+        rejection: Why it was rejected.
+    """
+
+    kind: Kind
+    id: str | None = None
+    changed: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
+    rejection: Rejection | None = None
+
+
+class TooManyRejects(KafineaError):
+    """Stop the run: more records were rejected than `max_rejects` allows."""
+
+
+@dataclass
+class Report:
+    """All outcomes of a run. Threads may share it.
+
+    Args:
+        logger: Where to say what was counted.
+        max_rejects: How many rejects are borne; -1 for any number.
+        outcomes_path: A file for a line of JSON for each record, or None.
+        rejects_path: A file for the rejected records, or None.
+
+    Raises:
+        SettingsError: A file cannot be written.
+    """
+
+    logger: Logger
+    max_rejects: int = 0
+    outcomes_path: str | None = None
+    rejects_path: str | None = None
+    _counts: dict[str, Counter[Kind]] = field(default_factory=lambda: defaultdict(Counter))
+    _lock: Lock = field(default_factory=Lock)
+    _rejected_streams: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._outcomes = _open(self.outcomes_path, "outcomes_path")
+        self._rejects = _open(self.rejects_path, "rejects_path")
+
+    def add(
+        self,
+        stream: str,
+        key: Mapping[str, Any],
+        outcome: Outcome,
+        schema: Message,
+        record: Message,
+    ) -> None:
+        """Note the outcome of a record.
+
+        Args:
+            stream: The stream's name, as the plan has it.
+            key: The names and values that the record was looked for by.
+            outcome: What became of it.
+            schema: The SCHEMA message of its stream, as it came.
+            record: Its RECORD message, as it came.
+        """
+        with self._lock:
+            self._counts[stream][outcome.kind] += 1
+            _write(self._outcomes, _outcome_line(stream, key, outcome))
+            if outcome.rejection:
+                self._reject(outcome.rejection, schema, record)
+        if outcome.rejection:
+            self.logger.warning(
+                "%s%s rejected: %s (%s)",
+                stream,
+                f" {outcome.id}" if outcome.id else "",
+                outcome.rejection,
+                outcome.rejection.code,
+            )
+        if outcome.altered:
+            self.logger.warning(
+                "%s %s: the server stored other values than it was sent in %s.",
+                stream,
+                outcome.id,
+                ", ".join(outcome.altered),
+            )
+
+    @property
+    def has_too_many(self) -> bool:
+        """Whether more records were rejected than the run bears."""
+        return 0 <= self.max_rejects < self._rejected
+
+    @property
+    def _rejected(self) -> int:
+        return sum(counts[Kind.REJECTED] for counts in self._counts.values())
+
+    def check(self) -> None:
+        """Stop when there are too many rejects.
+
+        Raises:
+            TooManyRejects: There are.
+        """
+        if self.has_too_many:
+            where = f" They are in {self.rejects_path}." if self.rejects_path else ""
+            raise TooManyRejects(
+                f"{self._rejected:,} records were rejected, more than `max_rejects` "
+                f"({self.max_rejects:,}) allows.{where}"
+            )
+
+    def close(self) -> None:
+        """Say what was counted, a line for each stream, and close the files."""
+        for stream, counts in self._counts.items():
+            said = ", ".join(f"{counts[kind]:,} {kind.value}" for kind in Kind)
+            self.logger.info("%s: %s", stream, said)
+        for file in (self._outcomes, self._rejects):
+            if file:
+                file.close()
+
+    def _reject(self, rejection: Rejection, schema: Message, record: Message) -> None:
+        """Write a rejected record so that the file can be loaded again once it is corrected."""
+        if schema["stream"] not in self._rejected_streams:
+            self._rejected_streams.add(schema["stream"])
+            _write(self._rejects, schema)
+        _write(self._rejects, {**record, "code": rejection.code, "message": str(rejection)})
+
+
+def _outcome_line(stream: str, key: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "stream": stream,
+        "key": key,
+        "id": outcome.id,
+        "outcome": outcome.kind.value,
+        "changed": sorted(outcome.changed),
+    }
+    if outcome.altered:
+        line["altered"] = sorted(outcome.altered)
+    if outcome.rejection:
+        line |= {"code": outcome.rejection.code, "message": str(outcome.rejection)}
+    return line
+
+
+def _open(path: str | None, setting: str) -> IO[str] | None:
+    try:
+        return Path(path).open("w", encoding="utf-8", buffering=1) if path else None
+    except OSError as error:
+        raise SettingsError(f"`{setting}` {path!r} cannot be written: {error.strerror}.") from None
+
+
+def _write(file: IO[str] | None, line: Message) -> None:
+    if file:
+        file.write(json.dumps(line, default=_plain, ensure_ascii=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    # Numbers come as Decimals, which keep their digits in the text.
+    return str(value)

@@ -1,0 +1,244 @@
+"""How a stream goes into a module: decided, and checked against describe, before any record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from kafinea.client import Client
+from kafinea.describe import SECRET_MODULES, Field, Module
+from kafinea.errors import Refused, SettingsError
+
+LINES = "LineItems"
+LINE_MODULE = "LineItem"
+
+# The server fills these in itself, whatever it is sent.
+_SERVERS_OWN = frozenset({"createdtime", "modifiedtime", "modifiedby", "source", "label"})
+_TOTALS = frozenset({"hdnSubTotal", "hdnGrandTotal", "pre_tax_total", "balance"})
+_FILE_TYPES = frozenset({"file", "image"})
+
+
+@dataclass(frozen=True)
+class Key:
+    """A natural key: the fields of a module that tell its records apart."""
+
+    module: Module
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a natural key in a record becomes the id of another record.
+
+    Attributes:
+        keys: Where to look, in this order.
+        create: Create the record in the first module when there is none.
+    """
+
+    keys: tuple[Key, ...]
+    create: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the records of a stream are loaded.
+
+    Attributes:
+        stream: The stream's name.
+        module: The module they go into.
+        match_on: The fields that tell which record is meant when there is no id.
+        fields: For each property of the stream that is loaded, the field it goes to.
+        references: For each field, and for `LineItems.productid`, how to resolve natural keys.
+        id_property: The property that holds a Kafinea id, if any.
+        lines_property: The property that holds the lines, if any.
+        lines: The module of lines, for modules that have them.
+        ignored: Properties that are not loaded because the server fills these fields in itself.
+    """
+
+    stream: str
+    module: Module
+    match_on: tuple[str, ...] = ()
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    id_property: str | None = None
+    lines_property: str | None = None
+    lines: Module | None = None
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def not_writable(self) -> str | None:
+        """Why nothing may be written into this module, if so. Its records may still be compared."""
+        if self.module.name in SECRET_MODULES:
+            return "users are not written: their passwords and keys cannot be read"
+        if self.module.name == LINE_MODULE:
+            return "lines are written with their document, as its LineItems"
+        return None
+
+
+class Modules:
+    """The modules of the instance, each described once.
+
+    Args:
+        client: The instance.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._names: list[str] = []
+        self._described: dict[str, Module] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The modules that this user can use."""
+        if not self._names:
+            self._names = list(self._client.listtypes())
+        return self._names
+
+    def find(self, name: str, said_by: str) -> Module:
+        """Return a module by its name in any case.
+
+        Args:
+            name: The name.
+            said_by: Who names it, for the message.
+
+        Raises:
+            SettingsError: There is none.
+        """
+        for exact in self.names:
+            if exact.casefold() == name.casefold():
+                return self.get(exact)
+        raise SettingsError(f"{said_by}: there is no module {name!r}.{_near(name, self.names)}")
+
+    def get(self, name: str) -> Module:
+        """Return a module by its exact name."""
+        if name not in self._described:
+            self._described[name] = self._client.describe(name)
+        return self._described[name]
+
+    def prefixes(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the id prefixes of those of the modules that this user can use."""
+        found = {}
+        for name in names:
+            if name in self.names:
+                try:
+                    found[self.get(name).id_prefix] = name
+                except Refused:
+                    continue  # listed, and closed to this user
+        return found
+
+
+def make_plan(
+    stream: str, properties: Iterable[str], settings: Mapping[str, Any], modules: Modules
+) -> Plan:
+    """Decide how a stream is loaded.
+
+    Args:
+        stream: The stream's name.
+        properties: The names of the properties of its schema.
+        settings: The stream's entry in the setting `streams`, or nothing.
+        modules: The modules of the instance.
+
+    Raises:
+        SettingsError: A module or field is missing or cannot be written.
+    """
+    module = modules.find(settings.get("module") or stream, f"Stream {stream!r}")
+    renamed = settings.get("fields") or {}
+    _check_names(stream, renamed, properties)
+    match_on = tuple(_list(settings.get("match_on")))
+    for name in match_on:
+        _existing_field(stream, module, name)
+    plan: dict[str, Any] = {"id_property": None, "lines_property": None}
+    fields: dict[str, Field] = {}
+    ignored = []
+    for name in properties:
+        goes_to = renamed.get(name, name)
+        if goes_to is None or name.startswith("_sdc_"):
+            continue
+        if goes_to == "id":
+            plan["id_property"] = name
+        elif goes_to == LINES and module.is_inventory:
+            plan["lines_property"] = name
+        elif name not in renamed and _is_servers_own(module, goes_to):
+            ignored.append(name)
+        else:
+            fields[name] = _writable_field(stream, module, goes_to)
+    return Plan(
+        stream=stream,
+        module=module,
+        match_on=match_on,
+        fields=fields,
+        references=_references(stream, module, settings.get("references") or {}, modules),
+        lines=modules.get(LINE_MODULE) if module.is_inventory else None,
+        ignored=tuple(ignored),
+        **plan,
+    )
+
+
+def _references(
+    stream: str, module: Module, settings: Mapping[str, Any], modules: Modules
+) -> dict[str, Reference]:
+    found = {}
+    for name, said in settings.items():
+        if name != f"{LINES}.productid" or not module.is_inventory:
+            _writable_field(stream, module, name)
+        choices = said if isinstance(said, list) else [said]
+        keys = []
+        for choice in choices:
+            where = modules.find(choice["module"], f"Stream {stream!r}, reference {name!r}")
+            key_fields = tuple(_list(choice["match_on"]))
+            for key_field in key_fields:
+                _existing_field(stream, where, key_field)
+            keys.append(Key(where, key_fields))
+        found[name] = Reference(tuple(keys), create=bool(choices[0].get("create")))
+    return found
+
+
+def _is_servers_own(module: Module, name: str) -> bool:
+    """Whether a tap may bring this field along although it cannot be written."""
+    if name in _SERVERS_OWN or (module.is_inventory and name in _TOTALS):
+        return True
+    known = module.fields.get(name)
+    if known is None:
+        return False
+    is_of_a_line = module.is_inventory and name not in module.queryable and name != "productid"
+    return not known.editable or known.type in _FILE_TYPES or is_of_a_line
+
+
+def _writable_field(stream: str, module: Module, name: str) -> Field:
+    known = _existing_field(stream, module, name)
+    if _is_servers_own(module, name):
+        raise SettingsError(
+            f"Stream {stream!r}: the server fills in {module.name}.{name} itself; it cannot be "
+            "written."
+        )
+    return known
+
+
+def _existing_field(stream: str, module: Module, name: str) -> Field:
+    if name not in module.fields:
+        raise SettingsError(
+            f"Stream {stream!r}: {module.name} has no field {name!r}."
+            f"{_near(name, module.fields)} Name the field in `streams`, under `fields`; null "
+            "leaves a property out."
+        )
+    return module.fields[name]
+
+
+def _check_names(stream: str, renamed: Iterable[str], properties: Iterable[str]) -> None:
+    for name in renamed:
+        if name not in set(properties):
+            raise SettingsError(
+                f"Stream {stream!r} has no property {name!r}, which `fields` names."
+                f"{_near(name, properties)}"
+            )
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = get_close_matches(name, list(names), n=3)
+    return f" There is {', '.join(near)}." if near else ""
+
+
+def _list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
