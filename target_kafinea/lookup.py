@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from kafinea.client import Client, Record
-from kafinea.errors import Refused
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.reading import PAGE_SIZE, Reading
 from target_kafinea.merge import fold, key_of
@@ -61,6 +60,10 @@ class Finder:
                 found[folded] = same
         return found
 
+    def one(self, key: Key, values: KeyValues) -> Record | None:
+        """Return the record with a natural key, the oldest if there are several."""
+        return next((row for rows in self.by_key(key, {values}).values() for row in rows), None)
+
     def lines_of(self, ids: Collection[str]) -> dict[str, list[Record]]:
         """Return the lines of these records in their order, by the record's id."""
         names = self._modules.get(LINE_MODULE).queryable
@@ -97,12 +100,10 @@ class References:
     """Turns natural keys into ids, and remembers them.
 
     Args:
-        modules: The modules of the instance.
         create: Creates a record of a module from wire values and returns its id.
     """
 
-    def __init__(self, modules: Modules, create: Callable[[Key, KeyValues], str]) -> None:
-        self._modules = modules
+    def __init__(self, create: Callable[[Key, KeyValues], str]) -> None:
         self._create = create
         self._ids: dict[tuple[str, tuple[str, ...], KeyValues], str | Rejection] = {}
 
@@ -168,16 +169,6 @@ class References:
     def _slot(self, key: Key, value: str) -> tuple[str, tuple[str, ...], KeyValues]:
         fields = [key.module.fields[name] for name in key.fields]
         return key.module.name, key.fields, key_of((value,), fields[:1])
-
-
-def owners(client: Client) -> frozenset[str] | None:
-    """Return the ids of all users and groups, or None when this user may not read them."""
-    try:
-        users = {row["id"] for row in client.records("Users", ["user_name"])}
-        groups = {row["id"] for row in client.records("Groups", ["groupname"])}
-    except Refused:
-        return None
-    return frozenset(users | groups)
 
 
 def _chunks(

@@ -10,12 +10,19 @@ from enum import Enum
 from logging import Logger
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from kafinea.errors import KafineaError, SettingsError
 
 Message = Mapping[str, Any]
 """A Singer message."""
+
+
+class Line(Protocol):
+    """A RECORD message and where it stood."""
+
+    message: Message
+    line: int
 
 
 class Kind(str, Enum):
@@ -87,8 +94,8 @@ class Report:
     _rejected_streams: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._outcomes = _open(self.outcomes_path, "outcomes_path")
-        self._rejects = _open(self.rejects_path, "rejects_path")
+        self._outcomes = _File(self.outcomes_path, "outcomes_path")
+        self._rejects = _File(self.rejects_path, "rejects_path")
 
     def add(
         self,
@@ -96,7 +103,7 @@ class Report:
         key: Mapping[str, Any],
         outcome: Outcome,
         schema: Message,
-        record: Message,
+        record: Line,
     ) -> None:
         """Note the outcome of a record.
 
@@ -105,18 +112,18 @@ class Report:
             key: The names and values that the record was looked for by.
             outcome: What became of it.
             schema: The SCHEMA message of its stream, as it came.
-            record: Its RECORD message, as it came.
+            record: Its RECORD message as it came, and the line of the input it stood in.
         """
         with self._lock:
             self._counts[stream][outcome.kind] += 1
-            _write(self._outcomes, _outcome_line(stream, key, outcome))
+            self._outcomes.write(_outcome_line(stream, key, outcome))
             if outcome.rejection:
-                self._reject(outcome.rejection, schema, record)
+                self._reject(outcome.rejection, schema, record.message)
         if outcome.rejection:
             self.logger.warning(
-                "%s%s rejected: %s (%s)",
+                "%s, line %s of the input rejected: %s (%s)",
                 stream,
-                f" {outcome.id}" if outcome.id else "",
+                f"{record.line:,}",
                 outcome.rejection,
                 outcome.rejection.code,
             )
@@ -155,16 +162,15 @@ class Report:
         for stream, counts in self._counts.items():
             said = ", ".join(f"{counts[kind]:,} {kind.value}" for kind in Kind)
             self.logger.info("%s: %s", stream, said)
-        for file in (self._outcomes, self._rejects):
-            if file:
-                file.close()
+        self._outcomes.close()
+        self._rejects.close()
 
     def _reject(self, rejection: Rejection, schema: Message, record: Message) -> None:
         """Write a rejected record so that the file can be loaded again once it is corrected."""
         if schema["stream"] not in self._rejected_streams:
             self._rejected_streams.add(schema["stream"])
-            _write(self._rejects, schema)
-        _write(self._rejects, {**record, "code": rejection.code, "message": str(rejection)})
+            self._rejects.write(schema)
+        self._rejects.write({**record, "code": rejection.code, "message": str(rejection)})
 
 
 def _outcome_line(stream: str, key: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
@@ -182,18 +188,30 @@ def _outcome_line(stream: str, key: Mapping[str, Any], outcome: Outcome) -> dict
     return line
 
 
-def _open(path: str | None, setting: str) -> IO[str] | None:
-    try:
-        return Path(path).open("w", encoding="utf-8", buffering=1) if path else None
-    except OSError as error:
-        raise SettingsError(f"`{setting}` {path!r} cannot be written: {error.strerror}.") from None
+class _File:
+    """A file of JSON lines. It takes its place when it is closed.
 
+    So the rejects of the last run can be read as input while those of this run are written.
+    """
 
-def _write(file: IO[str] | None, line: Message) -> None:
-    if file:
-        file.write(json.dumps(line, default=_plain, ensure_ascii=False) + "\n")
+    def __init__(self, path: str | None, setting: str) -> None:
+        self._path = Path(path) if path else None
+        self._file: IO[str] | None = None
+        if self._path:
+            self._part = self._path.with_name(f"{self._path.name}.part")
+            try:
+                self._file = self._part.open("w", encoding="utf-8", buffering=1)
+            except OSError as error:
+                raise SettingsError(
+                    f"`{setting}` {path!r} cannot be written: {error.strerror}."
+                ) from None
 
+    def write(self, line: Message) -> None:
+        if self._file:
+            # Numbers came as Decimals; a text keeps their digits.
+            self._file.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
 
-def _plain(value: Any) -> Any:
-    # Numbers come as Decimals, which keep their digits in the text.
-    return str(value)
+    def close(self) -> None:
+        if self._file and self._path:
+            self._file.close()
+            self._part.replace(self._path)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -19,12 +17,10 @@ from typing_extensions import override
 from kafinea import Client, SettingsError
 from kafinea.command import at_end
 from kafinea.values import ServerZone
-from target_kafinea import checks
-from target_kafinea.lookup import Finder, KeyValues, References, owners
+from target_kafinea.instance import Instance
+from target_kafinea.loading import Policy
 from target_kafinea.outcomes import Report
-from target_kafinea.plan import Key, Modules
 from target_kafinea.sinks import ModuleSink
-from target_kafinea.writer import Writer
 
 _REFERENCE = {
     "type": "object",
@@ -66,17 +62,17 @@ class Reader(MsgSpecReader):
     def __init__(self) -> None:
         super().__init__()
         self.message: dict[str, Any] = {}
-        self._line = 0
+        self.line = 0
 
     @override
     def deserialize_json(self, line: str) -> dict[str, Any]:
-        self._line += 1
+        self.line += 1
         try:
             message = decoder.decode(line)
         except msgspec.DecodeError:
             message = None
         if not isinstance(message, dict):
-            raise InputError(f"Line {self._line} of the input is not a Singer message.")
+            raise InputError(f"Line {self.line} of the input is not a Singer message.")
         self.message = message
         return message
 
@@ -89,7 +85,7 @@ class Reader(MsgSpecReader):
 
     @override
     def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:
-        raise InputError(f"Line {self._line} of the input is of no known type.")
+        raise InputError(f"Line {self.line} of the input is of no known type.")
 
 
 class TargetKafinea(Target):
@@ -212,9 +208,7 @@ class TargetKafinea(Target):
             raise SettingsError(f"Settings: {texts}") from None
         self.max_parallelism = 1  # sinks one after the other: records refer to earlier ones
         self.open_sinks: list[ModuleSink] = []
-        self._existing: dict[str, bool] = {}
-        self.zone = ServerZone(self.config["timezone"])
-        self.client = Client(
+        client = Client(
             self.config["url"],
             self.config["username"],
             self.config["access_key"],
@@ -222,7 +216,7 @@ class TargetKafinea(Target):
             request_timeout=self.config["request_timeout"],
             allow_http=self.config["allow_http"],
         )
-        at_end.callback(self.client.close)
+        at_end.callback(client.close)
         self.report = Report(
             self.logger,
             self.config["max_rejects"],
@@ -230,20 +224,19 @@ class TargetKafinea(Target):
             self.config.get("rejects_path"),
         )
         at_end.callback(self.report.close)
-        self._lookups = at_end.enter_context(ThreadPoolExecutor(self.client.max_sessions))
-        self.modules = Modules(self.client)
-        self.finder = Finder(self.client, self.modules, self._lookups.map)
-        self.references = References(self.modules, self._create_referenced)
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether nothing is to be written."""
-        return bool(self.config["dry_run"])
-
-    @cached_property
-    def owners(self) -> frozenset[str] | None:
-        """The ids of all users and groups; None when this user may not read them."""
-        return owners(self.client)
+        self.instance = Instance(
+            client,
+            ServerZone(self.config["timezone"]),
+            at_end.enter_context(ThreadPoolExecutor(client.max_sessions)),
+            dry_run=self.config["dry_run"],
+        )
+        self.policy = Policy(
+            append_only=self.config["load_method"] == "append-only",
+            create_missing=self.config["create_missing"],
+            hard_delete=self.config["hard_delete"],
+            unknown_picklist=self.config["unknown_picklist"],
+            serial_modules=frozenset(self.config["serial_modules"]),
+        )
 
     def drain_before(self, sink: ModuleSink) -> None:
         """Write what waits in the streams that began before this one, to which it may refer."""
@@ -262,18 +255,6 @@ class TargetKafinea(Target):
             self.drain_all()
             self.report.check()
 
-    def learn_existing(self, module: str, ids: Iterable[str]) -> None:
-        """Find out which records exist, for `exists`."""
-        unknown = {one for one in ids if one not in self._existing}
-        found = self.finder.by_id(module, unknown)
-        self._existing |= {one: one in found for one in unknown}
-
-    def exists(self, module: str, record_id: str) -> bool:
-        """Whether a record of a module exists."""
-        if record_id not in self._existing:
-            self.learn_existing(module, [record_id])
-        return self._existing[record_id]
-
     @override
     def process_endofpipe(self) -> None:
         super().process_endofpipe()
@@ -286,22 +267,3 @@ class TargetKafinea(Target):
         # state that went out stands for what has its outcome; the rest comes again.
         self.logger.warning("Stopped by signal %d. Load the same input again to finish.", signum)
         sys.exit(128 + signum)
-
-    def _create_referenced(self, key: Key, values: KeyValues) -> str:
-        """Create a record that another refers to, from its natural key alone."""
-        module = key.module
-        wanted: dict[str, Any] = dict(zip(key.fields, values, strict=True))
-        if "assigned_user_id" in module.fields:
-            wanted["assigned_user_id"] = self.client.user_id()
-        checks.check_mandatory(module, wanted, complete=True)
-        if self.dry_run:
-            made = f"{module.id_prefix}x0"
-        else:
-            with self.client.one_session() as session:
-                finder = Finder(session, self.modules)
-                outcome = Writer(session, module).create(
-                    wanted, None, lambda: next(iter(*finder.by_key(key, {values}).values()), None)
-                )
-            made = outcome.id or ""
-        self._existing[made] = True
-        return made

@@ -1,0 +1,80 @@
+"""The Kafinea instance as all streams of a run share it: what was learned once is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+from kafinea.client import Client
+from kafinea.errors import Refused
+from kafinea.values import ServerZone
+from target_kafinea import checks
+from target_kafinea.lookup import Finder, KeyValues, References
+from target_kafinea.plan import Key, Modules
+from target_kafinea.writer import Writer
+
+
+class Instance:
+    """One instance during one run.
+
+    Args:
+        client: The instance.
+        zone: The server's time zone.
+        lookups: Runs several look-ups at a time.
+        dry_run: Write nothing.
+    """
+
+    def __init__(
+        self, client: Client, zone: ServerZone, lookups: ThreadPoolExecutor, *, dry_run: bool
+    ) -> None:
+        self.client = client
+        self.zone = zone
+        self.dry_run = dry_run
+        self.modules = Modules(client)
+        self.finder = Finder(client, self.modules, lookups.map)
+        self.references = References(self._create_referenced)
+        self._existing: dict[str, bool] = {}
+
+    @cached_property
+    def owners(self) -> frozenset[str] | None:
+        """The ids of all users and groups; None when this user may not read them."""
+        try:
+            users = {row["id"] for row in self.client.records("Users", ["user_name"])}
+            groups = {row["id"] for row in self.client.records("Groups", ["groupname"])}
+        except Refused:
+            return None
+        return frozenset(users | groups)
+
+    def learn_existing(self, module: str, ids: Iterable[str]) -> None:
+        """Find out which records exist, for `exists`."""
+        unknown = {one for one in ids if one not in self._existing}
+        found = self.finder.by_id(module, unknown)
+        self._existing |= {one: one in found for one in unknown}
+
+    def exists(self, module: str, record_id: str) -> bool:
+        """Whether a record of a module exists."""
+        if record_id not in self._existing:
+            self.learn_existing(module, [record_id])
+        return self._existing[record_id]
+
+    def with_owner(self, values: dict[str, Any], key: Key) -> dict[str, Any]:
+        """Return the values of a new record; without an owner it belongs to the API's user."""
+        if "assigned_user_id" not in key.module.fields or values.get("assigned_user_id"):
+            return values
+        return {**values, "assigned_user_id": self.client.user_id()}
+
+    def _create_referenced(self, key: Key, values: KeyValues) -> str:
+        """Create a record that another refers to, from its natural key alone."""
+        wanted = self.with_owner(dict(zip(key.fields, values, strict=True)), key)
+        checks.check_mandatory(key.module, wanted, complete=True)
+        if self.dry_run:
+            made = f"{key.module.id_prefix}x0"
+        else:
+            with self.client.one_session() as session:
+                finder = Finder(session, self.modules)
+                writer = Writer(session, key.module)
+                made = writer.create(wanted, None, lambda: finder.one(key, values)).id or ""
+        self._existing[made] = True
+        return made
