@@ -1,0 +1,250 @@
+"""Merging and comparing: properties that hold for any values."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafinea.describe import Field, Module
+from kafinea.values import Kind, ServerZone, encode, kind_of
+from target_kafinea.merge import (
+    changed_fields,
+    fold,
+    key_of,
+    merged,
+    merged_lines,
+    same_lines,
+    same_value,
+)
+
+UTC = ServerZone()
+TYPES = {
+    "text": st.text(),
+    "boolean": st.booleans(),
+    "integer": st.integers(-(2**31), 2**31 - 1),
+    "currency": st.decimals(allow_nan=False, allow_infinity=False, places=8, max_value=10**12),
+    "date": st.dates(),
+    "multipicklist": st.lists(st.sampled_from(["Alpha", "Beta", "Été"]), unique=True),
+    "reference": st.integers(1, 10**6).map(lambda number: f"11x{number}"),
+}
+
+
+def field(type_name, name="f"):
+    return Field(name, name, type_name)
+
+
+def module(*fields, **more):
+    return Module(
+        name="M",
+        label="M",
+        id_prefix="1",
+        is_entity=True,
+        createable=True,
+        updateable=True,
+        deleteable=True,
+        retrieveable=True,
+        fields={one.name: one for one in fields},
+        **more,
+    )
+
+
+@st.composite
+def typed_values(draw):
+    type_name = draw(st.sampled_from(sorted(TYPES)))
+    values = [draw(TYPES[type_name]) for _ in range(2)]
+    wires = [encode(value, kind_of(type_name), UTC) or None for value in values]
+    return type_name, values, wires
+
+
+@given(typed_values())
+def test_a_value_is_the_same_as_itself(drawn):
+    type_name, _, (wire, _) = drawn
+    assert same_value(wire, wire, field(type_name))
+
+
+@given(typed_values())
+def test_values_that_differ_are_told_apart(drawn):
+    type_name, (left, right), (stored, wanted) = drawn
+    if type_name == "multipicklist":
+        left, right = set(left), set(right)
+    if type_name == "boolean" or kind_of(type_name) in {Kind.INTEGER, Kind.NUMBER}:
+        left, right = left or 0, right or 0
+    assert same_value(stored, wanted, field(type_name)) == (left == right)
+
+
+@pytest.mark.parametrize("type_name", ["integer", "double", "currency", "boolean"])
+@pytest.mark.parametrize("empty", [None, "", "0", "0.000"])
+def test_an_empty_number_and_a_zero_are_the_same(type_name, empty):
+    if type_name == "boolean" and empty == "0.000":
+        return
+    assert same_value("0", empty, field(type_name))
+    assert same_value(empty, "0", field(type_name))
+
+
+@pytest.mark.parametrize("type_name", ["string", "date", "reference", "multipicklist", "owner"])
+@pytest.mark.parametrize(("stored", "wanted"), [("", None), (None, None)])
+def test_an_empty_text_and_a_null_are_the_same(type_name, stored, wanted):
+    assert same_value(stored, wanted, field(type_name))
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "same"),
+    [
+        ("12.35", "12.345", True),
+        ("12.34", "12.345", False),
+        ("199.99000000", "199.99", True),
+        ("100.00", "100", True),
+        ("100", "100.4", False),
+        ("0.00", "0.004", True),
+        ("0.00", "0.01", False),
+    ],
+)
+def test_a_number_is_compared_with_the_digits_that_are_stored(stored, wanted, same):
+    assert same_value(stored, wanted, field("currency")) is same
+
+
+@pytest.mark.parametrize(("stored", "wanted"), [("14:05:00", "14:05"), ("23", "23")])
+def test_times_are_the_same_with_and_without_seconds(stored, wanted):
+    assert same_value(stored, wanted, field("time"))
+
+
+def test_a_stored_value_that_fits_no_type_reads_as_null_as_the_tap_says_it():
+    assert same_value("31/12/1990", None, field("date"))
+    assert not same_value("31/12/1990", "1990-12-31", field("date"))
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdef"), st.text()),
+    st.dictionaries(st.sampled_from("abcdef"), st.none() | st.text(min_size=1)),
+)
+def test_an_update_holds_all_that_was_stored_and_the_changes_over_it(stored, changes):
+    known = module(*(field("string", name) for name in "abcdef"))
+    element = merged({**stored, "id": "1x1", "label": "&eacute;"}, changes, known)
+    assert element == {
+        **stored,
+        "id": "1x1",
+        **{name: value or "" for name, value in changes.items()},
+    }
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.text(), min_size=1))
+def test_after_an_update_nothing_differs_any_more(changes):
+    known = module(*(field("string", name) for name in "abcdef"))
+    changes = {name: value or None for name, value in changes.items()}
+    assert changed_fields(merged({}, changes, known), changes, known.fields) == []
+
+
+def test_clearing_sends_what_each_type_takes():
+    known = module(
+        field("reference", "r"), field("currency", "c"), field("string", "s"), field("boolean", "b")
+    )
+    cleared = merged({"id": "1x1"}, dict.fromkeys("rcsb"), known)
+    assert cleared == {"id": "1x1", "r": None, "c": "0", "s": "", "b": "0"}
+
+
+def test_an_inventory_record_is_sent_without_the_empty_values_that_make_the_server_fail():
+    known = module(
+        *(field("string", name) for name in ("hdnTaxType", "productid", "quantity", "subject"))
+    )
+    stored = {
+        "id": "7x1",
+        "subject": "I",
+        "hdnDiscountAmount": "",
+        "shipping_&_handling": None,
+        "hdnTaxType": "group",
+        "LineItems": [{"productid": "14x1"}, {"productid": "14x2"}],
+        "LineItems_FinalDetails": {"1": {}},
+        "label": "I",
+    }
+    assert merged(stored, {}, known) == {
+        "id": "7x1",
+        "subject": "I",
+        "hdnTaxType": "group",
+        "productid": "14x1",
+    }
+
+
+@given(st.text())
+def test_folding_is_stable_and_forgets_case_and_trailing_spaces(text):
+    assert fold(fold(text)) == fold(text)
+    assert fold(text + "  ") == fold(text)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("Zoé", "zoe"), ("SOCIÉTÉ ", "Société"), ("O'Brien", "o'brien")]
+)
+def test_keys_are_equal_when_the_database_takes_them_for_the_same(left, right):
+    assert key_of([left], [field("string")]) == key_of([right], [field("string")])
+
+
+def test_numbers_in_keys_are_equal_whatever_their_digits():
+    assert key_of(["5.000"], [field("double")]) == key_of(["5"], [field("double")])
+    assert key_of(["0012"], [field("string")]) != key_of(["12"], [field("string")])
+
+
+LINE = module(
+    field("reference", "productid"),
+    field("double", "quantity"),
+    field("double", "listprice"),
+    field("text", "comment"),
+    field("double", "tax1"),
+)
+lines = st.lists(
+    st.fixed_dictionaries(
+        {
+            "productid": st.sampled_from(["14x1", "14x2", "26x3"]),
+            "quantity": st.decimals(1, 99, places=3).map(str),
+        },
+        optional={
+            "listprice": st.decimals(0, 99999, places=2).map(str),
+            "comment": st.text(min_size=1),
+        },
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def stored_lines(wanted):
+    """The lines as the server shows them after they were written."""
+    return [
+        {
+            "id": f"33x{position}",
+            "parent_id": "7x1",
+            "product_name": "X",
+            "tax1": "20.000",
+            "comment": "",
+            "listprice": "0.00000000",
+            **line,
+            "quantity": str(Decimal(line["quantity"]).quantize(Decimal("0.001"))),
+        }
+        for position, line in enumerate(wanted)
+    ]
+
+
+@given(lines)
+def test_lines_that_were_written_are_the_same_when_they_come_again(wanted):
+    assert same_lines(stored_lines(wanted), wanted, LINE)
+
+
+@given(lines, lines)
+def test_lines_that_are_sent_say_all_that_is_wanted_and_keep_what_is_not_told(old, new):
+    stored = stored_lines(old)
+    sent = merged_lines(stored, new)
+    assert same_lines(sent, new, LINE)
+    for position, line in enumerate(sent):
+        assert not {"id", "parent_id", "product_name"} & line.keys()
+        if position < len(stored) and stored[position]["productid"] == line["productid"]:
+            assert line["tax1"] == "20.000"
+        else:
+            assert "tax1" not in line
+
+
+@given(lines)
+def test_a_line_more_or_less_is_a_difference(wanted):
+    stored = stored_lines(wanted)
+    assert not same_lines(stored, wanted[:-1], LINE)
+    assert not same_lines(stored[:-1], wanted, LINE)
