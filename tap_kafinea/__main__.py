@@ -1,6 +1,6 @@
 """The command `tap-kafinea`."""
 
-from kafinea import command
+from singer_kafinea import command
 from tap_kafinea.tap import TapKafinea
 
 

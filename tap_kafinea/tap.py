@@ -20,8 +20,8 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from typing_extensions import override
 
 from kafinea import Client, Module, Refused, SettingsError
-from kafinea.command import at_end
 from kafinea.values import ServerZone
+from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
 from tap_kafinea.passes import moment
 from tap_kafinea.schema import schema_of
 from tap_kafinea.streams import ModuleStream
@@ -39,20 +39,7 @@ class TapKafinea(Tap):
     ]
 
     config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
-        th.Property(
-            "url",
-            th.StringType,
-            required=True,
-            description="Address of your Kafinea, such as https://apps.kafinea.com/YourKafinea",
-        ),
-        th.Property("username", th.StringType, required=True, description="User of the API"),
-        th.Property(
-            "access_key",
-            th.StringType,
-            required=True,
-            secret=True,
-            description='Access key of that user ("My preferences" in Kafinea), not the password',
-        ),
+        *WHERE,
         th.Property(
             "modules",
             th.ArrayType(th.StringType),
@@ -70,12 +57,7 @@ class TapKafinea(Tap):
         th.Property(
             "end_date", th.DateTimeType, description="Only records modified before, for backfills"
         ),
-        th.Property(
-            "timezone",
-            th.StringType,
-            default="UTC",
-            description="Time zone of the server's date-times, such as Europe/Paris",
-        ),
+        TIMEZONE,
         th.Property(
             "lookback_seconds",
             th.IntegerType(minimum=0),
@@ -88,35 +70,14 @@ class TapKafinea(Tap):
             default=100,
             description="Records to ask for at a time; most servers give 100 at most",
         ),
-        th.Property(
-            "max_sessions",
-            th.IntegerType(minimum=1, maximum=64),
-            default=4,
-            description="Most sessions, and so requests, at the same time",
-        ),
-        th.Property(
-            "request_timeout",
-            th.NumberType(exclusive_minimum=0),
-            default=120,
-            description="Seconds to wait for the server",
-        ),
-        th.Property(
-            "allow_http",
-            th.BooleanType,
-            default=False,
-            description="Accept http for a host that is not this machine; the access key is "
-            "then not protected",
-        ),
+        *HOW,
     ).to_dict()
 
     def __init__(self, **options: Any) -> None:
         try:
             super().__init__(**options)
         except ConfigValidationError as error:
-            # The SDK's texts show the value that is wrong.
-            secret = repr(self._config.get("access_key"))
-            texts = "; ".join(str(text).replace(secret, "***") for text in error.errors)
-            raise SettingsError(f"Settings: {texts}") from None
+            raise wrong_settings(error, self._config) from None
 
     @cached_property
     def client(self) -> Client:
@@ -125,16 +86,7 @@ class TapKafinea(Tap):
         Raises:
             SettingsError: `url` cannot be used.
         """
-        client = Client(
-            self.config["url"],
-            self.config["username"],
-            self.config["access_key"],
-            max_sessions=self.config["max_sessions"],
-            request_timeout=self.config["request_timeout"],
-            allow_http=self.config["allow_http"],
-        )
-        at_end.callback(client.close)
-        return client
+        return connect(self.config)
 
     @cached_property
     def zone(self) -> ServerZone:

@@ -2,7 +2,8 @@
 
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 
-from kafinea import SettingsError, command
+from kafinea import SettingsError
+from singer_kafinea import command
 from target_kafinea.target import TargetKafinea
 
 

@@ -14,9 +14,10 @@ from singer_sdk.contrib.msgspec import MsgSpecReader, decoder
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
-from kafinea import Client, SettingsError
-from kafinea.command import at_end
+from kafinea import SettingsError
 from kafinea.values import ServerZone
+from singer_kafinea.command import at_end
+from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
 from target_kafinea.instance import Instance
 from target_kafinea.loading import Policy
 from target_kafinea.outcomes import Report
@@ -98,20 +99,7 @@ class TargetKafinea(Target):
     message_reader: Reader
 
     config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
-        th.Property(
-            "url",
-            th.StringType,
-            required=True,
-            description="Address of your Kafinea, such as https://apps.kafinea.com/YourKafinea",
-        ),
-        th.Property("username", th.StringType, required=True, description="User of the API"),
-        th.Property(
-            "access_key",
-            th.StringType,
-            required=True,
-            secret=True,
-            description='Access key of that user ("My preferences" in Kafinea), not the password',
-        ),
+        *WHERE,
         th.Property(
             "streams",
             th.CustomType({"type": "object", "additionalProperties": _STREAM}),
@@ -171,52 +159,18 @@ class TargetKafinea(Target):
             th.StringType,
             description="File for the rejected records; correct them and load it again",
         ),
-        th.Property(
-            "timezone",
-            th.StringType,
-            default="UTC",
-            description="Time zone of the server's date-times, such as Europe/Paris",
-        ),
-        th.Property(
-            "max_sessions",
-            th.IntegerType(minimum=1, maximum=64),
-            default=4,
-            description="Most sessions, and so requests, at the same time",
-        ),
-        th.Property(
-            "request_timeout",
-            th.NumberType(exclusive_minimum=0),
-            default=120,
-            description="Seconds to wait for the server",
-        ),
-        th.Property(
-            "allow_http",
-            th.BooleanType,
-            default=False,
-            description="Accept http for a host that is not this machine; the access key is "
-            "then not protected",
-        ),
+        TIMEZONE,
+        *HOW,
     ).to_dict()
 
     def __init__(self, **options: Any) -> None:
         try:
             super().__init__(**options)
         except ConfigValidationError as error:
-            # The SDK's texts show the value that is wrong.
-            secret = repr(self._config.get("access_key"))
-            texts = "; ".join(str(text).replace(secret, "***") for text in error.errors)
-            raise SettingsError(f"Settings: {texts}") from None
+            raise wrong_settings(error, self._config) from None
         self.max_parallelism = 1  # sinks one after the other: records refer to earlier ones
         self.open_sinks: list[ModuleSink] = []
-        client = Client(
-            self.config["url"],
-            self.config["username"],
-            self.config["access_key"],
-            max_sessions=self.config["max_sessions"],
-            request_timeout=self.config["request_timeout"],
-            allow_http=self.config["allow_http"],
-        )
-        at_end.callback(client.close)
+        client = connect(self.config)
         self.report = Report(
             self.logger,
             self.config["max_rejects"],
