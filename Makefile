@@ -50,7 +50,7 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	@.venv-meltano/bin/python $(PIP) install -c constraints/meltano.txt meltano
 	@touch $@
 
-.meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt $(wildcard loaders/*/*)
+.meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt $(wildcard extractors/*/* loaders/*/*)
 	@echo 'Making the plugins of meltano.yml'
 	@$(MELTANO) --log-level warning install
 	@touch $@

@@ -1,4 +1,4 @@
-"""A local Kafinea, extracted into DuckDB by Meltano; then its changes; then answers from the data.
+"""A local Kafinea, extracted into DuckDB by Meltano; then its changes; then back into Kafinea.
 
 Your `.env`, your warehouse and the state of your own pipelines are left alone: all that the demo
 makes is in `output/`, new each time. It ends with 1 if Kafinea and the warehouse differ.
@@ -6,11 +6,13 @@ makes is in `output/`, new each time. It ends with 1 if Kafinea and the warehous
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -28,7 +30,10 @@ OUTPUT = ROOT / "output"
 WAREHOUSE = OUTPUT / "warehouse.duckdb"
 LOG = OUTPUT / "meltano.log"
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
+OUTCOMES = OUTPUT / "outcomes.jsonl"
+REJECTS = OUTPUT / "rejects.jsonl"
 ANSWERS = ("turnover.sql", "unpaid_invoices.sql", "open_opportunities.sql")
+KINDS = ("created", "updated", "unchanged", "rejected")
 WIDEST = 44  # characters of a text in a table
 
 
@@ -47,6 +52,7 @@ def main() -> None:
     Raises:
         SystemExit: A run failed, or Kafinea and the warehouse differ.
     """
+    os.chdir(ROOT)
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir()
     with phase("Starting a local Kafinea with a demo company"):
@@ -55,12 +61,15 @@ def main() -> None:
         names = sorted(client.listtypes())
         modules = [name for name in names if client.describe(name).retrieveable]
         with phase("First run: all records, tap-kafinea to target-duckdb"):
-            first = run(sandbox, modules)
+            first = extract(sandbox, modules)
         with phase("Changing a telephone number, paying an invoice, adding an account"):
             changes = change(sandbox)
         with phase("Second run: what has changed since"):
-            second = run(sandbox, modules)
+            second = extract(sandbox, modules)
         there = {module: reading.count(client.query, module) for module in modules}
+        with phase("Third run: late payers and visitors of a fair, tap-duckdb to target-kafinea"):
+            run(sandbox, "tap-duckdb", "target-kafinea")
+        problems = differences(sandbox)
     here = {module: count(module) for module in modules}
 
     columns = (there, here, first, second)
@@ -73,9 +82,10 @@ def main() -> None:
     print("records are read once more, for others may have been saved in the same second.")
     for name in ANSWERS:
         answer(ROOT / "demo" / name)
+    show_load()
     print(f"\nThe warehouse is {WAREHOUSE.relative_to(ROOT)}, the log {LOG.relative_to(ROOT)}.")
 
-    problems = [
+    problems += [
         f"{module}: {there[module]:,} rows in Kafinea, {here[module]:,} in the warehouse."
         for module in modules
         if there[module] != here[module]
@@ -98,22 +108,31 @@ def phase(name: str) -> Iterator[None]:
     print(f"{time.monotonic() - began:.0f} s")
 
 
-def run(sandbox: Sandbox, modules: list[str]) -> dict[str, int]:
-    """Run the pipeline and return how many rows it moved, by module."""
-    own = {
-        # Its own state, beside the warehouse that it belongs to.
-        "MELTANO_DATABASE_URI": f"sqlite:///{OUTPUT / 'meltano.db'}",
-        "TAP_KAFINEA_URL": sandbox.url,
-        "TAP_KAFINEA_USERNAME": sandbox.username,
-        "TAP_KAFINEA_ACCESS_KEY": sandbox.access_key,
-    }
+def extract(sandbox: Sandbox, modules: list[str]) -> dict[str, int]:
+    """Extract into the warehouse and return how many rows moved, by module."""
+    began = datetime.now()  # noqa: DTZ005 - as the loader writes `_sdc_batched_at`
+    run(sandbox, "tap-kafinea", "target-duckdb")
+    return {module: count(module, "_sdc_batched_at >= ?", began) for module in modules}
+
+
+def run(sandbox: Sandbox, *plugins: str) -> None:
+    """Run a pipeline.
+
+    Raises:
+        SystemExit: It failed.
+    """
+    # Its own state, beside the warehouse that it belongs to.
+    own = {"MELTANO_DATABASE_URI": f"sqlite:///{OUTPUT / 'meltano.db'}"}
+    for plugin in ("TAP_KAFINEA", "TARGET_KAFINEA"):
+        own[f"{plugin}_URL"] = sandbox.url
+        own[f"{plugin}_USERNAME"] = sandbox.username
+        own[f"{plugin}_ACCESS_KEY"] = sandbox.access_key
     yours = ("MELTANO_", "TAP_", "TARGET_")
     environment = {n: v for n, v in os.environ.items() if not n.startswith(yours)} | own
     options = ("--environment", "sandbox", "--env-file", os.devnull)
-    began = datetime.now()  # noqa: DTZ005 - as the loader writes `_sdc_batched_at`
     with LOG.open("a", encoding="utf-8") as log:
         done = subprocess.run(  # noqa: S603 - our own command
-            [MELTANO, *options, "run", "--no-install", "tap-kafinea", "target-duckdb"],
+            [MELTANO, *options, "run", "--no-install", *plugins],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -124,7 +143,6 @@ def run(sandbox: Sandbox, modules: list[str]) -> dict[str, int]:
     if done.returncode:
         tail = LOG.read_text(encoding="utf-8").splitlines()[-20:]
         sys.exit("\n".join(["failed", *tail, f"The whole log is {LOG.relative_to(ROOT)}."]))
-    return {module: count(module, "_sdc_batched_at >= ?", began) for module in modules}
 
 
 def change(sandbox: Sandbox) -> list[Change]:
@@ -154,13 +172,57 @@ def count(module: str, condition: str = "true", *parameters: Any) -> int:
             return 0
 
 
+def differences(sandbox: Sandbox) -> list[str]:
+    """Compare Kafinea with what was loaded: all must be there but what was rejected."""
+    accounts = {row["id"]: row for row in sandbox.rows("Accounts")}
+    contacts = {row["email"]: row for row in sandbox.rows("Contacts")}
+    problems = []
+    for account, terms in ask(ROOT / "demo" / "load" / "late_payers.sql")[1]:
+        if (accounts[account]["cf_907"] == terms) == (terms == "Prépayé"):
+            problems.append(f"Accounts {account}: cf_907 is {accounts[account]['cf_907']!r}.")
+    names, visitors = ask(ROOT / "demo" / "load" / "visitors.sql")
+    for visitor in visitors:
+        wanted = dict(zip(names, visitor, strict=True))
+        stored = contacts.get(wanted["email"], {"account_id": ""})
+        company = accounts.get(stored["account_id"], {}).get("accountname")
+        if not wanted.items() <= {**stored, "account_id": company}.items():
+            problems.append(f"Contacts {wanted['email']} is not as it was loaded.")
+    return problems
+
+
+def show_load() -> None:
+    """Print what became of the records that were loaded, and why some were rejected."""
+    lines = [json.loads(line) for line in OUTCOMES.read_text(encoding="utf-8").splitlines()]
+    counts = Counter((line["stream"], line["outcome"]) for line in lines)
+    streams = sorted({line["stream"] for line in lines})
+    print("\nLoaded back into Kafinea, records of each stream")
+    show(
+        ("Stream", *KINDS),
+        [(stream, *(counts[stream, kind] for kind in KINDS)) for stream in streams],
+    )
+    print(f"\nRejected, and in {REJECTS.relative_to(ROOT)} to be corrected and loaded again")
+    show(
+        ("Stream", "id", "Reason"),
+        [
+            (line["stream"], line["id"], line["message"])
+            for line in lines
+            if line["outcome"] == "rejected"
+        ],
+    )
+
+
 def answer(file: Path) -> None:
     """Print the answer to a query; its first line tells what it asks."""
-    sql = file.read_text(encoding="utf-8")
-    print(f"\n{sql.splitlines()[0].removeprefix('-- ')}")
+    print(f"\n{file.read_text(encoding='utf-8').splitlines()[0].removeprefix('-- ')}")
+    names, rows = ask(file)
+    show([name.replace("_", " ") for name in names], rows)
+
+
+def ask(file: Path) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the names and the rows of the answer to a query."""
     with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
-        found = warehouse.execute(sql)
-        show([column[0].replace("_", " ") for column in found.description], found.fetchall())
+        found = warehouse.execute(file.read_text(encoding="utf-8"))
+        return [column[0] for column in found.description], found.fetchall()
 
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

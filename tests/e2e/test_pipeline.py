@@ -1,5 +1,6 @@
 """From Kafinea to the warehouse with `meltano run`, as users do."""
 
+import json
 import os
 import subprocess
 import sys
@@ -55,8 +56,58 @@ def test_meltano_run_loads_every_invoice_exactly(sandbox, tmp_path):
         assert loaded["modifiedtime"] == datetime.fromisoformat(invoice["modifiedtime"])
 
 
-def test_the_demo_ends_well():
-    demo = [sys.executable, ROOT / "demo" / "demo.py"]
-    done = subprocess.run(demo, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def demo():
+    command = [sys.executable, ROOT / "demo" / "demo.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Unpaid invoices" in done.stdout
+    return done.stdout
+
+
+def test_the_demo_ends_well(demo):
+    assert "Unpaid invoices" in demo
+
+
+def test_the_demo_loads_visitors_by_their_email(demo):
+    assert outcomes("visitors", "email") == {
+        "etienne.henry@etablissements-andre.example": ("unchanged", []),
+        "daniel.leveque@etablissements-andre.example": ("updated", ["phone"]),
+        "ines.garnier@boulangerie-du-port.example": ("created", []),
+        "hugo.petit@librairie-du-quai.example": ("created", []),
+    }
+
+
+def test_the_demo_loads_late_payers_by_their_id_and_rejects_one(demo):
+    query = (ROOT / "demo/load/late_payers.sql").read_text(encoding="utf-8")
+    with duckdb.connect(ROOT / "output/warehouse.duckdb", read_only=True) as warehouse:
+        payers = warehouse.execute(query).fetchall()
+        terms = dict(warehouse.execute("SELECT id, cf_907 FROM kafinea.accounts").fetchall())
+    (first, unknown), *others = payers
+    assert (unknown, len(others)) == ("Prépayé", 9)
+    same, changed = ("unchanged", []), ("updated", ["cf_907"])
+    assert outcomes("late_payers", "id") == {first: ("rejected", [])} | {
+        account: same if terms[account] == "Comptant" else changed for account, _ in others
+    }
+    schema, reject = lines("rejects")
+    assert (schema["type"], schema["stream"]) == ("SCHEMA", "late_payers")
+    assert reject == {
+        "type": "RECORD",
+        "stream": "late_payers",
+        "record": {"id": first, "cf_907": "Prépayé"},
+        "code": "UNKNOWN_PICKLIST_VALUE",
+        "message": "cf_907: the picklist has no such value",
+    }
+    assert reject["message"] in demo
+
+
+def outcomes(stream, key):
+    """What became of the records of a stream, and which fields changed, by a field of their key."""
+    of_stream = [line for line in lines("outcomes") if line["stream"] == stream]
+    found = {line["key"][key]: (line["outcome"], line["changed"]) for line in of_stream}
+    assert len(found) == len(of_stream)
+    return found
+
+
+def lines(name):
+    text = (ROOT / "output" / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]

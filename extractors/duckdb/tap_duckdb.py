@@ -1,0 +1,50 @@
+"""Each SQL file of a directory, asked of DuckDB, is a Singer stream named as the file.
+
+All rows come each time: what has not changed is for the target to see. DuckDB itself writes them
+as JSON, so numbers keep all their digits, and lists and structs stay what they are.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+
+def messages(warehouse: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str]:
+    """Yield the messages of a stream."""
+    rows = warehouse.sql(file.read_text(encoding="utf-8"))
+    schema = {"type": "object", "properties": {name: {} for name in rows.columns}}
+    message = {"type": "SCHEMA", "stream": file.stem, "schema": schema, "key_properties": []}
+    yield json.dumps(message)
+    start = json.dumps({"type": "RECORD", "stream": file.stem})[:-1]
+    found = rows.query("rows", "SELECT to_json(rows)::VARCHAR FROM rows")
+    while row := found.fetchone():
+        yield f'{start}, "record": {row[0]}}}'
+
+
+def main() -> None:
+    """Write all streams to the standard output."""
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, type=Path)
+    config = json.loads(parser.parse_args().config.read_text(encoding="utf-8"))
+    files = sorted(Path(config["queries"]).glob("*.sql"))
+    if not files:
+        sys.exit(f"There is no .sql file in {config['queries']!r}.")
+    if not Path(config["path"]).exists():
+        sys.exit(f"There is no {config['path']!r}. Extract into it first.")
+    with duckdb.connect(config["path"], read_only=True) as warehouse:
+        for file in files:
+            try:
+                for message in messages(warehouse, file):
+                    print(message)
+            except duckdb.Error as error:
+                sys.exit(f"{file}: {error}")
+
+
+if __name__ == "__main__":
+    main()
