@@ -1,4 +1,4 @@
-"""What is written down about the settings is what the tap says about itself."""
+"""What is written down about the settings is what the plugins say about themselves."""
 
 import json
 import subprocess
@@ -9,30 +9,38 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-SDK = ("stream_map", "faker_config", "flattening_")
+SDK = ("stream_map", "faker_config", "flattening_", "add_record_metadata", "batch_size_rows")
+SDK += ("validate_records",)
+
+
+@pytest.fixture(scope="module", params=["tap", "target"])
+def plugin(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def about():
-    command = [sys.executable, "-m", "tap_kafinea", "--about", "--format=json"]
+def about(plugin):
+    command = [sys.executable, "-m", f"{plugin}_kafinea", "--about", "--format=json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["settings"]
 
 
-def test_meltano_knows_the_settings(about):
+def test_meltano_knows_the_settings(plugin, about):
     meltano = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
-    tap = next(p for p in meltano["plugins"]["extractors"] if p["name"] == "tap-kafinea")
-    assert tap["settings"] == [_meltano(*item) for item in about["properties"].items()]
-    assert tap["settings_group_validation"] == [about["required"]]
+    plugins = [one for kind in meltano["plugins"].values() for one in kind]
+    known = next(one for one in plugins if one["name"] == f"{plugin}-kafinea")
+    assert known["settings"] == [_meltano(*item) for item in about["properties"].items()]
+    assert known["settings_group_validation"] == [about["required"]]
 
 
-def test_the_readme_has_the_table_of_settings(about):
+def test_the_readme_has_the_table_of_settings(plugin, about):
     rows = [
         _row(name, said, required=name in about["required"])
         for name, said in about["properties"].items()
         if not name.startswith(SDK)
     ]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    assert [line for line in readme if line.startswith("| `")] == rows
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.split(f"\n## Settings of the {plugin}\n")[1].split("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
 
 
 def _meltano(name, said):
