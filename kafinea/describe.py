@@ -97,19 +97,20 @@ class Module:
         return {"hdnTaxType", "productid", "quantity"} <= self.fields.keys()
 
     @property
+    def line_columns(self) -> frozenset[str]:
+        """The fields that an inventory module describes and that belong to its lines."""
+        if not self.is_inventory:
+            return frozenset()
+        return frozenset(n for n in self.fields if n in _LINE_FIELDS or _TAX.fullmatch(n))
+
+    @property
     def queryable(self) -> tuple[str, ...]:
         """The names of the fields whose own values a query gives. `describe` promises more."""
-        return tuple(name for name in self.fields if self._is_queryable(name))
-
-    def _is_queryable(self, name: str) -> bool:
-        if not _QUERYABLE_NAME.fullmatch(name):
-            return False
-        if self.is_inventory:
-            return not (name in _LINE_FIELDS | _HEADER_DISCOUNTS or _TAX.fullmatch(name))
-        if "unit_price" in self.fields:
+        hidden = self.line_columns | (_HEADER_DISCOUNTS if self.is_inventory else frozenset())
+        if not self.is_inventory and "unit_price" in self.fields:
             # The taxes and prices of products and services stand in other tables.
-            return not _PRICE_OR_TAX.fullmatch(name)
-        return True
+            hidden |= {name for name in self.fields if _PRICE_OR_TAX.fullmatch(name)}
+        return tuple(n for n in self.fields if n not in hidden and _QUERYABLE_NAME.fullmatch(n))
 
 
 def modules(listtypes: Any) -> dict[str, ModuleInfo]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
@@ -184,7 +184,7 @@ def encode(value: Any, kind: Kind, zone: ServerZone) -> str | None:
     if kind is Kind.DATETIME:
         return zone.wire(value if isinstance(value, datetime) else _moment(value))
     if kind is Kind.LIST:
-        return LIST_SEPARATOR.join(_members(value))
+        return LIST_SEPARATOR.join(_list(value))
     return _text(value)
 
 
@@ -239,12 +239,10 @@ def _moment(value: Any) -> datetime:
 
 
 def _list(wire: Any) -> list[str]:
-    return _members(wire if isinstance(wire, (list, tuple)) else str(wire).split("|##|"))
-
-
-def _members(value: Iterable[Any]) -> list[str]:
-    members: Sequence[str] = [str(member).strip() for member in value]
-    return [member for member in members if member]
+    members = wire.split("|##|") if isinstance(wire, str) else wire
+    if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
+        raise ValueError(wire)
+    return [text for member in members if (text := member.strip())]
 
 
 def _shape(wire: Any) -> str:

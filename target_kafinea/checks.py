@@ -8,8 +8,9 @@ from typing import Any
 
 from kafinea.describe import Field, Module
 from kafinea.values import LIST_SEPARATOR, Kind, ServerZone, encode, kind_of
+from target_kafinea.lookup import can_be_asked
 from target_kafinea.outcomes import Rejection
-from target_kafinea.plan import LINES, Plan
+from target_kafinea.plan import LINE_SERVERS_OWN, LINES, Plan
 
 _LARGEST_INTEGER = 2**31 - 1  # the column's; the server clips what is larger
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|\d+", re.ASCII)
@@ -51,8 +52,19 @@ def wire_value(field: Field, value: Any, zone: ServerZone) -> str | None:
     return wire
 
 
+def check_key(values: Sequence[str], names: Sequence[str]) -> None:
+    """Check that a record can be looked up by its key.
+
+    Raises:
+        Rejection: A value is too long for a query.
+    """
+    for name, value in zip(names, values, strict=False):
+        if not can_be_asked(value):
+            raise Rejection("INVALID_VALUE", f"{name}: the value is too long for a key")
+
+
 def wire_lines(lines: Any, module: Module, zone: ServerZone) -> list[dict[str, str | None]]:
-    """Return the lines of an inventory record as the wire wants them.
+    """Return the lines of an inventory record as the wire wants them; null leaves to the server.
 
     Args:
         lines: A list of objects, by the field names of the module of lines.
@@ -64,14 +76,7 @@ def wire_lines(lines: Any, module: Module, zone: ServerZone) -> list[dict[str, s
     """
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
         raise Rejection("INVALID_VALUE", f"{LINES} is not a list of objects")
-    return [
-        {
-            name: _in_line(position, wire_value, module.fields[name], value, zone)
-            for name, value in line.items()
-            if _known_in_line(position, name, module)
-        }
-        for position, line in enumerate(lines, start=1)
-    ]
+    return [_wire_line(position, line, module, zone) for position, line in enumerate(lines, 1)]
 
 
 def check_lines(lines: Sequence[Mapping[str, Any]]) -> None:
@@ -172,16 +177,21 @@ def _text(field: Field, value: Any) -> str:
     return text
 
 
-def _known_in_line(position: int, name: str, module: Module) -> bool:
-    if name in module.fields:
-        return True
-    if name in {"product_name", "entity_type", "deleted", "description"}:
-        return False  # what `retrieve` shows beside the fields
-    raise Rejection("INVALID_VALUE", f"{LINES}: line {position}: there is no field {name!r}")
-
-
-def _in_line(position: int, check: Any, field: Field, value: Any, zone: ServerZone) -> Any:
+def _wire_line(
+    position: int, line: Mapping[str, Any], module: Module, zone: ServerZone
+) -> dict[str, str | None]:
+    wires: dict[str, str | None] = {}
     try:
-        return check(field, value, zone)
+        for name, value in line.items():
+            if name in LINE_SERVERS_OWN or value is None:
+                continue
+            wires[name] = wire_value(_field_of_line(module, name), value, zone)
     except Rejection as rejection:
         raise Rejection(rejection.code, f"{LINES}: line {position}: {rejection}") from None
+    return wires
+
+
+def _field_of_line(module: Module, name: str) -> Field:
+    if name not in module.fields:
+        raise Rejection("INVALID_VALUE", f"there is no field {name!r}")
+    return module.fields[name]

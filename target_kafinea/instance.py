@@ -59,6 +59,12 @@ class Instance:
             self.learn_existing(module, [record_id])
         return self._existing[record_id]
 
+    def forget(self, record_id: str, *, deleted: bool) -> None:
+        """Forget what was known of a record that was changed or deleted."""
+        self.references.forget(record_id)
+        if deleted:
+            self._existing[record_id] = False
+
     def with_owner(self, values: dict[str, Any], key: Key) -> dict[str, Any]:
         """Return the values of a new record; without an owner it belongs to the API's user."""
         if "assigned_user_id" not in key.module.fields or values.get("assigned_user_id"):

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from kafinea.client import Client, Record
@@ -21,6 +22,8 @@ from target_kafinea.merge import changed_fields, key_of, same_lines
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import LINES, Key, Plan
 from target_kafinea.writer import Writer
+
+_UNRESOLVED = "UNRESOLVED_REFERENCE"
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,18 @@ class Loader:
         """Bring every record to its outcome; yield how many more have theirs, again and again."""
         for one in batch:
             self._prepare(one)
-        self._resolve_references(batch)
-        self._find(batch)
-        self._find_lines(batch)
-        self._find_referenced(batch)
-        yield from self._settle(self._by_record(batch))
+        waiting: Sequence[Incoming] = batch
+        while waiting:
+            self._resolve_references(waiting)
+            self._find(waiting)
+            self._find_lines(waiting)
+            self._find_referenced(waiting)
+            groups = self._groups(waiting)
+            ready, later = self._part(groups)
+            yield from self._settle(ready)
+            waiting = [one for group in later for one in group]
+            for one in waiting:
+                one.rejection = None
 
     # Before anything is written
 
@@ -116,6 +126,7 @@ class Loader:
             if one.rejection is None:
                 one.id = one.record.get(plan.id_property or "") or None
                 one.values = checks.wire_values(plan, one.record, zone)
+                checks.check_key(self._key_of(one), plan.match_on)
                 told = one.record.get(plan.lines_property or "")
                 if plan.lines and told is not None:
                     one.lines = checks.wire_lines(told, plan.lines, zone)
@@ -214,19 +225,38 @@ class Loader:
 
     # Writing
 
-    def _by_record(self, batch: Sequence[Incoming]) -> list[list[Incoming]]:
-        """Group the records that mean the same one, in the order in which they came."""
-        groups: dict[Any, list[Incoming]] = defaultdict(list)
-        for position, one in enumerate(batch):
-            if one.rejection:
-                groups["alone", position].append(one)
-            elif one.stored:
-                groups["id", one.stored["id"]].append(one)
-            elif key := self._key_of(one):
-                groups["key", key_of(key, self._key_fields)].append(one)
-            else:
-                groups["alone", position].append(one)
-        return list(groups.values())
+    def _groups(self, batch: Sequence[Incoming]) -> list[list[Incoming]]:
+        """Group the records that may mean the same one, each group in the order of the input."""
+        group_of: dict[Any, list[Incoming]] = {}
+        for one in batch:
+            known = [group_of[name] for name in self._names(one) & group_of.keys()]
+            met = {id(group): group for group in known}
+            group = sorted([*chain(*met.values()), one], key=lambda each: each.line)
+            for member in group:
+                group_of.update(dict.fromkeys(self._names(member), group))
+        return list({id(group): group for group in group_of.values()}.values())
+
+    def _names(self, one: Incoming) -> set[Any]:
+        """Return all that a record may be known by: its ids and its keys, old and new."""
+        if one.rejection and one.rejection.code != _UNRESOLVED:
+            return {("alone", id(one))}
+        names: set[Any] = {("id", one.id)} if one.id else set()
+        if key := self._key_of(one):
+            names.add(("key", key_of(key, self._key_fields)))
+        if one.stored:
+            names.add(("id", one.stored["id"]))
+            old = [one.stored.get(name) for name in self._plan.match_on]
+            if old and all(old):
+                names.add(("key", key_of(old, self._key_fields)))
+        return names or {("alone", id(one))}
+
+    def _part(self, groups: list[list[Incoming]]) -> tuple[list[list[Incoming]], ...]:
+        """Part the groups that can be settled from those that wait for others of this batch."""
+        if not self._plan.refers_to_itself:
+            return groups, []
+        ready = [group for group in groups if not any(map(_is_unresolved, group))]
+        later = [group for group in groups if any(map(_is_unresolved, group))]
+        return (ready, later) if ready else (later, [])
 
     def _settle(self, groups: Sequence[list[Incoming]]) -> Iterator[int]:
         """Settle the groups, several at a time."""
@@ -239,12 +269,11 @@ class Loader:
             workers.shutdown(cancel_futures=True)
 
     def _settle_group(self, group: Sequence[Incoming]) -> int:
-        outcome = None
-        for one in group:
-            if outcome and outcome.kind not in {Kind.REJECTED, Kind.UNCHANGED}:
-                self._see_what_was_written(one, outcome)
+        for position, one in enumerate(group):
             outcome = self._settle_one(one)
             self._done(one, self._shown_key(one), outcome)
+            if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
+                self._note_written(one, outcome, group[position + 1 :])
         return len(group)
 
     def _settle_one(self, one: Incoming) -> Outcome:
@@ -257,13 +286,25 @@ class Loader:
         except Rejection as rejection:
             return Outcome(Kind.REJECTED, id=rejection.id or one.id, rejection=rejection)
 
-    def _see_what_was_written(self, one: Incoming, outcome: Outcome) -> None:
-        """Compare the next record of the same key with what the one before it has written."""
-        one.stored, one.stored_lines = None, ()
-        if outcome.kind is Kind.DELETED or outcome.id is None:
+    def _note_written(self, one: Incoming, outcome: Outcome, later: Sequence[Incoming]) -> None:
+        """Let what comes later see what was written: the rest of the group, and references."""
+        if self._instance.dry_run:
+            self._pretend_written(one, outcome, later)
             return
-        one.stored = self._instance.client.retrieve(outcome.id)
-        one.stored_lines = one.stored.get(LINES) or ()
+        if outcome.id:
+            self._instance.forget(outcome.id, deleted=outcome.kind is Kind.DELETED)
+        rest = [each for each in later if not each.rejection]
+        self._find(rest)
+        self._find_lines(rest)
+
+    def _pretend_written(self, one: Incoming, outcome: Outcome, later: Sequence[Incoming]) -> None:
+        """In a dry run, let the rest of the group see what would have been written."""
+        names = self._names(one)
+        written = {**(one.stored or {}), **one.values, "id": outcome.id or ""}
+        for each in later:
+            if names & self._names(each):
+                gone = outcome.kind is Kind.DELETED
+                each.stored, each.stored_lines = (None, ()) if gone else (written, one.lines or ())
 
     def _create(self, one: Incoming) -> Outcome:
         self._refuse_unwritable()
@@ -355,7 +396,7 @@ class Loader:
     def _key_of(self, one: Incoming) -> KeyValues:
         """Return the wire values of the record's key; none if it has no complete one."""
         values = tuple(one.values.get(name) or "" for name in self._plan.match_on)
-        return values if all(values) else ()
+        return values if all(value.strip() for value in values) else ()
 
     def _shown_key(self, one: Incoming) -> dict[str, Any]:
         """Return the key as it came, for the file of outcomes."""
@@ -372,8 +413,12 @@ class Loader:
 
     def _columns(self) -> list[str]:
         """Return the fields to compare, as far as a query gives them."""
-        told = {known.name for known in self._plan.fields.values()}
+        told = {known.name for known in self._plan.fields.values()} | set(self._plan.match_on)
         return sorted(told & set(self._module.queryable)) or ["id"]
+
+
+def _is_unresolved(one: Incoming) -> bool:
+    return one.rejection is not None and one.rejection.code == _UNRESOLVED
 
 
 def _alive(batch: Iterable[Incoming]) -> Iterator[Incoming]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
@@ -15,6 +16,8 @@ from target_kafinea.plan import LINE_MODULE, Key, Modules, Reference
 KeyValues = tuple[str, ...]
 """The wire values of a natural key."""
 
+_Slot = tuple[str, tuple[str, ...], KeyValues]
+_LONGEST_KEY = 4_000  # bytes in the URL
 _PAGING = 80  # bytes that `AND id > ... ORDER BY id LIMIT ...` adds to a query
 Map = Callable[[Callable[[list[str]], list[Record]], Iterable[list[str]]], Iterable[list[Record]]]
 
@@ -36,8 +39,11 @@ class Finder:
     def by_id(
         self, module: str, ids: Collection[str], columns: Sequence[str] = ("id",)
     ) -> dict[str, Record]:
-        """Return the records with these ids, by id."""
-        return {row["id"]: row for row in self._rows(module, "id", ids, columns)}
+        """Return the records with these ids, by id. What is no id of the module finds nothing."""
+        # The server ignores the prefix, and would find another module's record.
+        own = re.compile(rf"{self._modules.get(module).id_prefix}x\d+", re.ASCII)
+        asked = [one for one in ids if own.fullmatch(one)]
+        return {row["id"]: row for row in self._rows(module, "id", asked, columns)}
 
     def by_key(
         self, key: Key, values: Collection[KeyValues], columns: Sequence[str] = ()
@@ -46,6 +52,8 @@ class Finder:
 
         An exact match goes before others that only the database takes for the same.
         """
+        if not values:
+            return {}
         fields = [key.module.fields[name] for name in key.fields]
         wanted = {key_of(value, fields): value for value in values}
         first = {value[0] for value in values}
@@ -105,7 +113,13 @@ class References:
 
     def __init__(self, create: Callable[[Key, KeyValues], str]) -> None:
         self._create = create
-        self._ids: dict[tuple[str, tuple[str, ...], KeyValues], str | Rejection] = {}
+        self._ids: dict[_Slot, str | Rejection] = {}
+        self._slots: dict[str, list[_Slot]] = defaultdict(list)
+
+    def forget(self, record_id: str) -> None:
+        """Forget a record that was changed or deleted: its key may stand for another now."""
+        for slot in self._slots.pop(record_id, ()):
+            self._ids.pop(slot, None)
 
     def learn(self, finder: Finder, reference: Reference, values: Collection[str]) -> None:
         """Look up the values that are not known yet."""
@@ -114,7 +128,9 @@ class References:
             unknown = {
                 (value,)
                 for value in values
-                if not isinstance(self._known(key, value), str) and not self._is_id(value)
+                if not isinstance(self._known(key, value), str)
+                and not self._is_id(value)
+                and can_be_asked(value)
             }
             if not unknown:
                 continue
@@ -164,11 +180,19 @@ class References:
         return self._ids.get(self._slot(key, value))
 
     def _remember(self, key: Key, value: str, known: str | Rejection) -> None:
-        self._ids[self._slot(key, value)] = known
+        slot = self._slot(key, value)
+        self._ids[slot] = known
+        if isinstance(known, str):
+            self._slots[known].append(slot)
 
-    def _slot(self, key: Key, value: str) -> tuple[str, tuple[str, ...], KeyValues]:
+    def _slot(self, key: Key, value: str) -> _Slot:
         fields = [key.module.fields[name] for name in key.fields]
         return key.module.name, key.fields, key_of((value,), fields[:1])
+
+
+def can_be_asked(value: str) -> bool:
+    """Whether a key value is short enough for a query."""
+    return encoded_size(value) <= _LONGEST_KEY
 
 
 def _chunks(

@@ -9,19 +9,13 @@ from typing import Any
 
 from kafinea.describe import Field, Module
 from kafinea.values import Kind, RowDecoder, ServerZone, encode, kind_of
-from target_kafinea.plan import LINES
+from target_kafinea.plan import LINE_SERVERS_OWN, LINES
 
 Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""
 
 _UTC = ServerZone()  # the same for both sides of a comparison
 _ANSWERED_ONLY = frozenset({"label", LINES, "LineItems_FinalDetails", "new"})
-_LINE_SERVERS_OWN = frozenset(
-    {
-        *("id", "parent_id", "product_name", "entity_type", "deleted", "incrementondel"),
-        *("image", "purchase_cost", "margin", "sequence_no"),
-    }
-)
 
 
 def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> list[str]:
@@ -109,11 +103,10 @@ def merged_lines(stored: Sequence[Wire], wanted: Sequence[Wire]) -> list[dict[st
     for position, new in enumerate(wanted):
         old = stored[position] if position < len(stored) else {}
         kept = old if old.get("productid") == new.get("productid") else {}
-        told = {name: value for name, value in new.items() if value is not None}
         lines.append(
             {
-                **{n: v for n, v in kept.items() if n not in _LINE_SERVERS_OWN and v != ""},
-                **told,
+                **{n: v for n, v in kept.items() if n not in LINE_SERVERS_OWN and v != ""},
+                **new,
                 "sequence_no": str(position + 1),
             }
         )

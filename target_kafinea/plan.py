@@ -14,6 +14,14 @@ from kafinea.errors import Refused, SettingsError
 LINES = "LineItems"
 LINE_MODULE = "LineItem"
 
+LINE_SERVERS_OWN = frozenset(
+    {
+        *("id", "parent_id", "product_name", "entity_type", "deleted", "incrementondel"),
+        *("image", "purchase_cost", "margin", "sequence_no", "description"),
+    }
+)
+"""What the server shows of a line and does not take, or takes from the line's place."""
+
 # The server fills these in itself, whatever it is sent.
 _SERVERS_OWN = frozenset({"createdtime", "modifiedtime", "modifiedby", "source", "label"})
 _TOTALS = frozenset({"hdnSubTotal", "hdnGrandTotal", "pre_tax_total", "balance"})
@@ -66,6 +74,12 @@ class Plan:
     lines_property: str | None = None
     lines: Module | None = None
     ignored: tuple[str, ...] = ()
+
+    @property
+    def refers_to_itself(self) -> bool:
+        """Whether its records may refer, by a natural key, to others of the same module."""
+        keys = (key for reference in self.references.values() for key in reference.keys)
+        return any(key.module.name == self.module.name for key in keys)
 
     @property
     def not_writable(self) -> str | None:
@@ -202,8 +216,7 @@ def _is_servers_own(module: Module, name: str) -> bool:
     known = module.fields.get(name)
     if known is None:
         return False
-    is_of_a_line = module.is_inventory and name not in module.queryable and name != "productid"
-    return not known.editable or known.type in _FILE_TYPES or is_of_a_line
+    return not known.editable or known.type in _FILE_TYPES or name in module.line_columns
 
 
 def _writable_field(stream: str, module: Module, name: str) -> Field:

@@ -88,8 +88,6 @@ class ModuleSink(BatchSink):
         Raises:
             SettingsError: A module or field is missing or cannot be written.
         """
-        # What came before is written first: this stream's records may refer to it.
-        self._target.drain_all()
         settings = self.config["streams"].get(self.stream_name) or {}
         properties = self.original_schema["properties"]
         plan = make_plan(self.stream_name, properties, settings, self._target.instance.modules)
@@ -100,11 +98,9 @@ class ModuleSink(BatchSink):
                 ", ".join(plan.ignored),
             )
         self._loader = Loader(plan, self._target.instance, self._target.policy, self._note)
-        self._target.open_sinks.append(self)
 
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        self._target.stop_if_too_many_rejects()
         reader = self._target.message_reader
         incoming = Incoming(record, reader.message, reader.line)
         if isinstance(self._validator, _Validator) and self._validator.problem:
@@ -114,7 +110,6 @@ class ModuleSink(BatchSink):
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
         """Bring every record of the batch to its outcome."""
-        self._target.drain_before(self)
         batch: list[Incoming] = context.get("records", [])
         with Progress(self.stream_name, len(batch), self.logger) as progress:
             for done in self._loader.load(batch):

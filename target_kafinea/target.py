@@ -12,6 +12,7 @@ from singer_sdk import Target
 from singer_sdk import typing as th
 from singer_sdk.contrib.msgspec import MsgSpecReader, decoder
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.sinks import Sink
 from typing_extensions import override
 
 from kafinea import SettingsError
@@ -168,8 +169,8 @@ class TargetKafinea(Target):
             super().__init__(**options)
         except ConfigValidationError as error:
             raise wrong_settings(error, self._config) from None
-        self.max_parallelism = 1  # sinks one after the other: records refer to earlier ones
-        self.open_sinks: list[ModuleSink] = []
+        self.max_parallelism = 1  # only one sink at a time has records that wait
+        self._current_stream: str | None = None
         client = connect(self.config)
         self.report = Report(
             self.logger,
@@ -192,22 +193,23 @@ class TargetKafinea(Target):
             serial_modules=frozenset(self.config["serial_modules"]),
         )
 
-    def drain_before(self, sink: ModuleSink) -> None:
-        """Write what waits in the streams that began before this one, to which it may refer."""
-        for other in self.open_sinks:
-            if other is sink:
-                return
-            self.drain_one(other)
-
-    def stop_if_too_many_rejects(self) -> None:
-        """Write what was read so far and end the run when too many records were rejected.
+    @override
+    def get_sink(self, stream_name: str, *, record: Any = None, **schema: Any) -> Sink:
+        """Return the sink of a stream; the SDK asks for it before it does anything with a record.
 
         Raises:
-            TooManyRejects: So it is.
+            TooManyRejects: More records were rejected than the run bears.
         """
-        if self.report.has_too_many:
+        if record is not None:
+            self._write_what_came_before(stream_name)
+        return super().get_sink(stream_name, record=record, **schema)
+
+    def _write_what_came_before(self, stream_name: str) -> None:
+        """Write what other streams brought before this record, which may refer to it."""
+        if stream_name != self._current_stream or self.report.has_too_many:
             self.drain_all()
-            self.report.check()
+            self._current_stream = stream_name
+        self.report.check()
 
     @override
     def process_endofpipe(self) -> None:
