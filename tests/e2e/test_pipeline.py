@@ -70,8 +70,8 @@ def test_the_demo_ends_well(demo):
 
 def test_the_demo_loads_visitors_by_their_email(demo):
     assert outcomes("visitors", "email") == {
-        "etienne.henry@etablissements-andre.example": ("unchanged", []),
-        "daniel.leveque@etablissements-andre.example": ("updated", ["phone"]),
+        "vincent.nguyen@etude-notariale-girard.example": ("unchanged", []),
+        "cyril.allard@etude-notariale-girard.example": ("updated", ["phone"]),
         "ines.garnier@boulangerie-du-port.example": ("created", []),
         "hugo.petit@librairie-du-quai.example": ("created", []),
     }
