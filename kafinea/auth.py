@@ -20,6 +20,7 @@ from requests.auth import AuthBase
 
 from kafinea import transport
 from kafinea.errors import (
+    PERHAPS_PASSING,
     SESSION_ENDED,
     Code,
     CredentialsRefused,
@@ -118,7 +119,7 @@ class ChallengeAuth(AuthBase):
         for method in ("GET", "POST"):
             try:
                 self._send(method, "extendsession", sessionName=session_name)
-            except (Refused, SessionEnded):
+            except (Refused, SessionEnded, Unavailable):
                 continue
             return True
         return False
@@ -146,6 +147,8 @@ class ChallengeAuth(AuthBase):
         try:
             return self._login_in_line()
         except Refused as error:
+            if error.code in PERHAPS_PASSING:
+                raise Unavailable(str(error), nothing_done=True) from None
             raise CredentialsRefused(
                 f"Kafinea does not accept the user {self._username!r} with this access key "
                 f"({error.code}). Check `username` and `access_key`: the key stands in Kafinea "

@@ -1,14 +1,16 @@
 """The client: one method for each documented operation.
 
-It alone decides what is tried again (`_worth_another_try`) and says so in the log.
+`_worth_another_try` alone decides which requests are sent again.
 """
 
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import logging
 import random
+import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -24,7 +26,6 @@ from kafinea import describe, transport
 from kafinea.auth import ChallengeAuth
 from kafinea.errors import (
     PERHAPS_PASSING,
-    Code,
     KafineaError,
     OutcomeUnknown,
     Refused,
@@ -158,7 +159,8 @@ class Client:
         Raises:
             Refused: There is no such module for this user. Case matters.
         """
-        return describe.module(self._read("describe", {"elementType": module}))
+        parameters = {"elementType": module}
+        return describe.module(self._call("GET", "describe", parameters, of=module))
 
     # Reading
 
@@ -168,8 +170,10 @@ class Client:
         Raises:
             Refused: There is no such record for this user.
         """
-        record: Record = self._read("retrieve", {"id": id})
-        return _without_secrets(record)
+        answer = self._read("retrieve", {"id": id})
+        if not isinstance(answer, dict) or "id" not in answer:
+            raise Unavailable(f"retrieve: the server answers {id} with no record.")
+        return _without_secrets(answer)
 
     def query(self, query: str) -> list[Record]:
         """Return what a query gives: 100 records at most, and `[]` also when it fails in SQL.
@@ -218,13 +222,16 @@ class Client:
         """
         answer = self._read("files_retrieve", {"id": id})
         said = answer[0] if isinstance(answer, list) and answer else answer
-        content = base64.b64decode(said["filecontents"])
-        if len(content) != int(said["filesize"]):
+        try:
+            content, size = base64.b64decode(said["filecontents"]), int(said["filesize"])
+            file = File(name=said["filename"], mime_type=said["filetype"], content=content)
+        except (KeyError, TypeError, ValueError):
+            raise Unavailable(f"files_retrieve: the server answers {id} with no file.") from None
+        if len(content) != size:
             raise Unavailable(
-                f"files_retrieve: the file {id} came with {len(content)} bytes instead of "
-                f"{said['filesize']}."
+                f"files_retrieve: the file {id} came with {len(content)} bytes, not {size}."
             )
-        return File(name=said["filename"], mime_type=said["filetype"], content=content)
+        return file
 
     # Writing
 
@@ -311,15 +318,22 @@ class Client:
         return self._call("GET", operation, parameters)
 
     def _records(self, operation: str, parameters: Mapping[str, str]) -> list[Record]:
-        records: list[Record] = self._read(operation, parameters)
+        module = re.search(r"(?i)\bFROM\s+(\w+)", parameters["query"])
+        answer = self._call("GET", operation, parameters, of=module[1] if module else "")
+        # A PHP array with gaps is an object.
+        records = list(answer.values()) if isinstance(answer, dict) else answer
+        if not isinstance(records, list) or not all(type(one) is dict for one in records):
+            raise Unavailable(f"{operation}: the server answers with no list of records.")
         if records and not describe.SECRET_FIELDS.isdisjoint(records[0]):
             return [_without_secrets(record) for record in records]
         return records
 
     def _write_element(self, operation: str, module: str, element: Mapping[str, Any]) -> Record:
         text = json.dumps(element, default=str)
-        record: Record = self._write(operation, {"elementType": module, "element": text})
-        return _without_secrets(record)
+        answer = self._write(operation, {"elementType": module, "element": text})
+        if not isinstance(answer, dict) or "id" not in answer:
+            raise OutcomeUnknown(f"{operation} of {module}: the server answers with no record.")
+        return _without_secrets(answer)
 
     def _write(self, operation: str, parameters: Mapping[str, str]) -> Any:
         try:
@@ -333,12 +347,16 @@ class Client:
                 raise OutcomeUnknown(f"{error} It is not known whether it was done.") from None
             raise
 
-    def _call(self, method: str, operation: str, parameters: Mapping[str, str]) -> Any:
+    def _call(
+        self, method: str, operation: str, parameters: Mapping[str, str], *, of: str = ""
+    ) -> Any:
+        label = f"{operation} of {of}" if of else operation
         parameters = {"operation": operation, **parameters}
+        tries = itertools.count(1)
         for attempt in backoff.retry_context(
             KafineaError,
             _waits,
-            giveup=lambda error: not _worth_another_try(error, method),
+            giveup=lambda error: not _worth_another_try(error, method, next(tries)),
             max_tries=_TRIES,
             jitter=None,
             on_backoff=_say_so,
@@ -353,7 +371,7 @@ class Client:
                     auth=connection.auth,
                     timeout=self._timeout,
                 )
-                answer = transport.result(response, operation, connection.auth.secrets)
+                answer = transport.result(response, label, connection.auth.secrets)
         return answer
 
     @contextmanager
@@ -365,7 +383,7 @@ class Client:
             self._free.put(connection)
 
 
-def _worth_another_try(error: BaseException, method: str) -> bool:
+def _worth_another_try(error: BaseException, method: str, tries: int) -> bool:
     """Decide whether to send a request again. The only place that does.
 
     What only reads is sent again after any failure that may pass. What writes is sent again only
@@ -378,7 +396,7 @@ def _worth_another_try(error: BaseException, method: str) -> bool:
     if isinstance(error, Unavailable):
         return error.nothing_done or method == "GET"
     if isinstance(error, Refused):
-        return method == "GET" and error.code == Code.DATABASE_QUERY_ERROR
+        return method == "GET" and error.code in PERHAPS_PASSING and tries == 1
     return False
 
 

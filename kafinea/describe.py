@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kafinea.query import is_name
+
 # `Users` answers the password hashes and everyone's access key in clear.
 SECRET_MODULES = frozenset({"Users"})
 SECRET_FIELDS = frozenset({"user_password", "confirm_password", "accesskey", "user_hash"})
@@ -32,7 +34,6 @@ _LINE_FIELDS = frozenset(
 _HEADER_DISCOUNTS = frozenset({"hdnDiscountAmount", "hdnDiscountPercent"})
 _TAX = re.compile(r"tax\d+")
 _PRICE_OR_TAX = re.compile(r"(tax|currency)\d+")
-_QUERYABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,10 @@ class Module:
     @property
     def is_inventory(self) -> bool:
         """Whether its records have lines: quotes, orders, invoices, credit notes."""
-        return {"hdnTaxType", "productid", "quantity"} <= self.fields.keys()
+        # A user may not see all of these; the module of the lines itself is no entity.
+        told = self.fields.keys()
+        headers = {"hdnTaxType", "hdnGrandTotal"} & told
+        return self.is_entity and bool(headers or {"productid", "quantity"} <= told)
 
     @property
     def line_columns(self) -> frozenset[str]:
@@ -110,7 +114,7 @@ class Module:
         if not self.is_inventory and "unit_price" in self.fields:
             # The taxes and prices of products and services stand in other tables.
             hidden |= {name for name in self.fields if _PRICE_OR_TAX.fullmatch(name)}
-        return tuple(n for n in self.fields if n not in hidden and _QUERYABLE_NAME.fullmatch(n))
+        return tuple(n for n in self.fields if n not in hidden and is_name(n))
 
 
 def modules(listtypes: Any) -> dict[str, ModuleInfo]:

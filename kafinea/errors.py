@@ -67,7 +67,7 @@ SESSION_ENDED = frozenset(
 """The four codes that a new login cures. The server did nothing, so any request may be resent."""
 
 PERHAPS_PASSING = frozenset({Code.DATABASE_QUERY_ERROR, Code.INTERNAL_SERVER_ERROR})
-"""Codes that are worth one more try for a read, and that leave open what a write has done."""
+"""Codes that may pass: a read is tried once more, and what a write has done is not known."""
 
 
 class KafineaError(Exception):

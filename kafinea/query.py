@@ -53,6 +53,11 @@ class Condition:
         return f"{field} {self.operator} {literal(self.value)}"
 
 
+def is_name(text: str) -> bool:
+    """Whether the language can read a module or field name: A-Z, a-z, 0-9 and _ only."""
+    return _NAME.fullmatch(text) is not None
+
+
 def name(text: str) -> str:
     """Return a module or field name that the language can read.
 
@@ -60,7 +65,7 @@ def name(text: str) -> str:
         QueryError: The name holds another character than A-Z, a-z, 0-9 and _. Inventory modules
             have such fields (`shipping_&_handling`); only `retrieve` gives them.
     """
-    if not _NAME.fullmatch(text):
+    if not is_name(text):
         raise QueryError(f"The query language cannot read the name {text!r}.")
     return text
 

@@ -24,7 +24,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from kafinea.errors import SESSION_ENDED, Refused, SessionEnded, SettingsError, Unavailable
+from kafinea.errors import SESSION_ENDED, Code, Refused, SessionEnded, SettingsError, Unavailable
 
 Timeout = tuple[float, float]
 """Seconds to connect and seconds between two bytes of the answer."""
@@ -73,7 +73,10 @@ def endpoint(url: str, *, allow_http: bool = False) -> str:
     Raises:
         SettingsError: The address cannot be used.
     """
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SettingsError(
             "`url` must be the address of your Kafinea, such as "
@@ -195,6 +198,8 @@ def result(response: requests.Response, operation: str, secrets: Collection[str]
         return answer.result
     error = answer.error or _ApiError()
     code, text = str(error.code), _without(secrets, error.message)[:300]
+    if code == Code.DATABASE_QUERY_ERROR:
+        text = "the database refused a statement"  # the server's text may show its values
     if code in SESSION_ENDED:
         raise SessionEnded(f"{operation}: {text} ({code})")
     raise Refused(f"{operation}: {text} ({code})", code=code)
@@ -206,7 +211,7 @@ def _decode(body: bytes) -> _Answer | None:
         if start >= 0:
             try:
                 return _decoder.decode(body[start:] if start else body)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
     return None
 
@@ -226,7 +231,7 @@ def _not_the_api(
     if status in {413, 414, 431}:
         return Refused(f"{operation}: HTTP {status}, the request is too long.", code=str(status))
     return Unavailable(
-        f"{operation}: HTTP {status}, {said}",
+        f"{operation}: HTTP {status}, {said}.",
         retry_after=_retry_after(response),
         nothing_done=status == requests.codes.too_many_requests,
     )
@@ -234,7 +239,10 @@ def _not_the_api(
 
 def redirected(response: requests.Response) -> SettingsError:
     """Return the error for a redirect: what we send holds credentials, so none is followed."""
-    parts = urlsplit(response.headers["Location"])
+    try:
+        parts = urlsplit(response.headers["Location"])
+    except ValueError:
+        parts = urlsplit("")
     place = f"at {parts.scheme}://{parts.hostname}" if parts.hostname else "on the same host"
     return SettingsError(
         f"The server points to another address {place}. Credentials are not sent there by "
@@ -249,7 +257,7 @@ def _retry_after(response: requests.Response) -> float | None:
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
@@ -270,7 +278,7 @@ def _excerpt(response: requests.Response, secrets: Collection[str]) -> str:
     text = body[:20_000].decode("utf-8", "replace")
     text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
     text = " ".join(_without(secrets, html.unescape(text)).split())
-    words = re.split(r"[\"'`={\[&@]|\w*\d{5,}|\b[0-9a-f]{13,}\b", text, maxsplit=1)[0].strip()[:120]
+    words = re.split(r"[\"'`={\[&@:]|\w*\d{5,}|\b[0-9a-f]{13,}\b", text, maxsplit=1)[0].strip()[:80]
     return f"not JSON: {words}" if words else "a page that is not JSON"
 
 

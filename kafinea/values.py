@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -45,8 +46,9 @@ _KINDS = {
 LIST_SEPARATOR = " |##| "
 _TRUE = frozenset({"1", "on", "yes", "true"})
 _FALSE = frozenset({"0", "off", "no", "false"})
+_ABSENT: Any = object()
 _INTEGER = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", re.ASCII)
 
@@ -86,6 +88,10 @@ class ServerZone:
         if not _DATETIME.fullmatch(wire):
             raise ValueError(wire)
         return datetime.fromisoformat(wire).replace(tzinfo=self._zone)
+
+    def moment(self, moment: datetime) -> datetime:
+        """Return a moment on the server's clock. One without a zone is the server's own."""
+        return moment.replace(tzinfo=moment.tzinfo or self._zone).astimezone(self._zone)
 
     def wire(self, moment: datetime) -> str:
         """Return a moment as the server writes it. A moment without a zone is the server's own."""
@@ -127,7 +133,7 @@ class RowDecoder:
     def __init__(self, kinds: Mapping[str, Kind], zone: ServerZone) -> None:
         self.misfits: Counter[str] = Counter()
         self.examples: dict[str, tuple[str, str]] = {}
-        decoders = {
+        decoders: dict[Kind, Decode] = {
             Kind.BOOLEAN: _boolean,
             Kind.INTEGER: _integer,
             Kind.NUMBER: _number,
@@ -140,24 +146,31 @@ class RowDecoder:
         self._decoders = [(name, decoders[kind]) for name, kind in kinds.items()]
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the typed record: strings, bools, ints, Decimals and lists of strings.
+        """Return the typed record, without the columns that the wire record lacks.
 
-        Dates are strings YYYY-MM-DD and date-times RFC 3339 strings with an offset.
+        Values are strings, bools, ints, Decimals and lists of strings. Dates are strings
+        YYYY-MM-DD, and date-times RFC 3339 strings with an offset.
         """
         typed: dict[str, Any] = {}
         get = record.get
         for name, decode in self._decoders:
-            wire = get(name)
+            wire = get(name, _ABSENT)
             if wire is None or wire == "":
                 typed[name] = None
                 continue
-            try:
-                typed[name] = decode(wire)
-            except (ValueError, TypeError, ArithmeticError):
-                typed[name] = None
-                self.misfits[name] += 1
-                self.examples.setdefault(name, (str(record.get("id")), _shape(wire)))
+            if decode is _text and type(wire) is str:
+                typed[name] = wire
+            elif wire is not _ABSENT:
+                typed[name] = self._decoded(name, decode, wire, record)
         return typed
+
+    def _decoded(self, name: str, decode: Decode, wire: Any, record: Mapping[str, Any]) -> Any:
+        try:
+            return decode(wire)
+        except (ValueError, TypeError, ArithmeticError):
+            self.misfits[name] += 1
+            self.examples.setdefault(name, (str(record.get("id")), _shape(wire)))
+            return None
 
 
 def encode(value: Any, kind: Kind, zone: ServerZone) -> str | None:
@@ -189,9 +202,12 @@ def encode(value: Any, kind: Kind, zone: ServerZone) -> str | None:
 
 
 def _text(wire: Any) -> str:
-    return wire if isinstance(wire, str) else str(wire)
+    if isinstance(wire, (bool, dict, list)):
+        raise TypeError(type(wire).__name__)
+    return str(wire)
 
 
+@lru_cache(maxsize=1000)
 def _boolean(wire: Any) -> bool:
     if isinstance(wire, bool):
         return wire
@@ -217,6 +233,7 @@ def _number(wire: Any) -> Decimal:
     return Decimal(text)
 
 
+@lru_cache(maxsize=100_000)
 def _date(wire: Any) -> str | None:
     if wire == "0000-00-00":
         return None
@@ -228,9 +245,12 @@ def _date(wire: Any) -> str | None:
 
 
 def _datetime(wire: Any, zone: ServerZone) -> str | None:
-    if wire == "0000-00-00 00:00:00":
+    if wire in {"0000-00-00 00:00:00", "0000-00-00"}:
         return None
-    return zone.aware(wire).isoformat()
+    moment = zone.aware(wire)
+    if (moment.utcoffset() or timedelta(0)).seconds % 60:
+        moment = moment.astimezone(timezone.utc)  # old local times; RFC 3339 has no such offsets
+    return moment.isoformat()
 
 
 def _moment(value: Any) -> datetime:

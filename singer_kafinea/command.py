@@ -8,6 +8,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from simplejson import JSONDecodeError  # type: ignore[import-untyped]  # what the SDK reads with
+from singer_sdk.exceptions import (
+    ConfigurationError,
+    MappingError,
+    RecordsWithoutSchemaException,
+)
 
 from kafinea.errors import KafineaError
 
@@ -22,7 +27,13 @@ def run(command: Callable[[], object], logger: logging.Logger) -> None:
             command()
     except JSONDecodeError as error:
         problem = f"The config, catalog or state is not JSON: {error}"
-    except (KafineaError, FileNotFoundError) as error:
+    except (
+        KafineaError,
+        FileNotFoundError,
+        ConfigurationError,
+        MappingError,
+        RecordsWithoutSchemaException,
+    ) as error:
         problem = str(error)
     else:
         return

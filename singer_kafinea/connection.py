@@ -36,7 +36,7 @@ HOW: tuple[th.Property[Any], ...] = (
     ),
     th.Property(
         "request_timeout",
-        th.NumberType(exclusive_minimum=0),
+        th.NumberType(exclusive_minimum=0, maximum=3600),
         default=120,
         description="Seconds to wait for the server",
     ),
@@ -67,7 +67,7 @@ def connect(config: Mapping[str, Any]) -> Client:
         config["username"],
         config["access_key"],
         max_sessions=config["max_sessions"],
-        request_timeout=config["request_timeout"],
+        request_timeout=float(config["request_timeout"]),  # the SDK reads a Decimal
         allow_http=config["allow_http"],
     )
     at_end.callback(client.close)

@@ -8,6 +8,7 @@ leaves the pass, and the next pass finds it.
 A stream's state holds:
 
 - `replication_key_value`: the upper end of the last complete pass, with an offset;
+- `wire`: the same as the server writes it, so that a changed `timezone` moves nothing;
 - `seen_at`: when this machine first saw that value;
 - `settled`: true when `lookback_seconds` have been read again late enough after that;
 - `pass`: the pass under way and its last id; a run that was killed goes on from there.
@@ -107,6 +108,11 @@ class Plan:
             reached = newest([Condition(MODIFIED, "<", min(tomorrow, before or tomorrow))])
         return Pass(since=since, until=until, reached=reached)
 
+    def whole(self) -> Pass:
+        """Return a pass over all records, or the rest of one that was not completed."""
+        unfinished = self.unfinished()
+        return unfinished if unfinished and unfinished.until is None else Pass()
+
     def begin(self, current: Pass) -> None:
         """Write a pass into the state."""
         self.state[_PASS] = asdict(current)
@@ -130,22 +136,31 @@ class Plan:
         if not reached:
             return
         if reached != bookmark:
+            value = self.zone.aware(reached).isoformat()
             self.state["replication_key"] = MODIFIED
-            self.state["replication_key_value"] = self.zone.aware(reached).isoformat()
+            self.state["replication_key_value"] = value
+            self.state["wire"] = {"value": value, "text": reached}
             self.state["seen_at"] = began.isoformat()
             self.state["settled"] = False
-        else:
-            waited = began - self._seen_at(began)
-            self.state["settled"] = waited >= timedelta(
-                seconds=max(self.lookback, 1)
-            ) and not self.zone.is_repeated(reached)
+        elif current.last_id is None and current.until >= reached:
+            # Only what was read from its beginning, and up to the bookmark, was read late enough.
+            late_enough = began - self._seen_at(began) >= timedelta(seconds=max(self.lookback, 1))
+            self.state["settled"] = late_enough and not self.zone.is_repeated(reached)
 
     def _bookmark(self) -> str | None:
         value = self.state.get("replication_key_value")
+        if not value:
+            return None
         try:
-            return self.zone.wire(moment(value)) if value else None
-        except (TypeError, ValueError):
+            wire = self.state.get("wire") or {}
+            # A value that somebody has changed since counts, not the text that belonged to it.
+            text: str = (
+                wire["text"] if wire.get("value") == value else self.zone.wire(moment(value))
+            )
+            self.zone.aware(text)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             raise _foreign("replication_key_value") from None
+        return text
 
     def _since(self) -> str | None:
         bookmark = self._bookmark()
@@ -155,7 +170,11 @@ class Plan:
         return max(self.zone.earlier(bookmark, self.lookback), start or "")
 
     def _seen_at(self, otherwise: datetime) -> datetime:
-        return moment(self.state["seen_at"]) if self.state.get("seen_at") else otherwise
+        try:
+            seen = moment(self.state["seen_at"])
+        except (KeyError, TypeError, ValueError):
+            return otherwise
+        return seen if seen.tzinfo else otherwise
 
 
 def _foreign(key: str) -> SettingsError:

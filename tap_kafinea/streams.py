@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metadata
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.describe import SECRET_FIELDS
-from kafinea.errors import IncompleteRead, SettingsError
+from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
@@ -41,6 +41,7 @@ class ModuleStream(Stream):
         self._kafinea = tap.client
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
+        self._failure: KafineaError | None = None
         self.primary_keys = ["id"]
         if MODIFIED in schema["properties"]:
             self.replication_key = MODIFIED
@@ -58,19 +59,39 @@ class ModuleStream(Stream):
 
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
+        try:
+            yield from self._passes()
+        except (Refused, IncompleteRead) as error:
+            # A matter of this module alone: the others are read, and the run fails at its end.
+            if self.ABORT_AT_RECORD_COUNT is not None:
+                raise
+            self._failure = error
+            self.logger.error("%s is not complete: %s", self.name, error)  # noqa: TRY400
+
+    @override
+    def log_sync_costs(self) -> None:
+        """Fail, now that all streams were read, if this one failed. The SDK calls this last.
+
+        Raises:
+            KafineaError: What went wrong.
+        """
+        if self._failure:
+            raise self._failure
+
+    def _passes(self) -> Iterator[dict[str, Any]]:
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            yield from self._read(self._plan.whole())
+            return
+        if self.replication_key != MODIFIED:
+            raise SettingsError(
+                f"{self.name}: the catalog asks for the replication key "
+                f"{self.replication_key!r}; Kafinea can only be read by {MODIFIED!r}."
+            )
         unfinished = self._plan.unfinished()
-        if self.replication_method == REPLICATION_INCREMENTAL:
-            if self.replication_key != MODIFIED:
-                raise SettingsError(
-                    f"{self.name}: the catalog asks for the replication key "
-                    f"{self.replication_key!r}; Kafinea can only be read by {MODIFIED!r}."
-                )
-            if unfinished:
-                yield from self._read(unfinished)
-            if following := self._plan.next(self._newest):
-                yield from self._read(following)
-        else:
-            yield from self._read(unfinished or Pass())
+        if unfinished and unfinished.until:
+            yield from self._read(unfinished)
+        if following := self._plan.next(self._newest):
+            yield from self._read(following)
 
     def _read(self, current: Pass) -> Iterator[dict[str, Any]]:
         """Yield the typed records of a pass, and complete it."""
@@ -97,11 +118,13 @@ class ModuleStream(Stream):
         self._plan.complete(current, began)
 
     def _newest(self, conditions: list[Condition]) -> str | None:
+        query = self._kafinea.query
         try:
-            return newest(self._kafinea.query, self.name, conditions)
+            return newest(query, self.name, conditions)
         except IncompleteRead as error:
-            if not conditions:
-                raise
+            # If the same query gives nothing of the whole module either, it is the query that
+            # fails, and this raises again.
+            newest(query, self.name)
             self.logger.warning("%s", error)
             return None
 
@@ -125,6 +148,12 @@ class ModuleStream(Stream):
                 record_id,
                 shape,
             )
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        super().apply_catalog(catalog)
+        # Whatever a catalog says: a record without its id is of no use to anyone.
+        self.metadata[("properties", "id")] = Metadata(inclusion=Metadata.InclusionType.AUTOMATIC)
 
     @override
     def _increment_stream_state(

@@ -17,9 +17,11 @@ from singer_sdk import typing as th
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
+from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea import Client, Module, Refused, SettingsError
+from kafinea.query import is_name
 from kafinea.values import ServerZone
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
 from tap_kafinea.passes import moment
@@ -74,6 +76,8 @@ class TapKafinea(Tap):
     ).to_dict()
 
     def __init__(self, **options: Any) -> None:
+        if not _is_catalog(options.get("catalog")):
+            raise SettingsError("The catalog is no Singer catalog. Make one with --discover.")
         try:
             super().__init__(**options)
         except ConfigValidationError as error:
@@ -101,11 +105,20 @@ class TapKafinea(Tap):
         """
         text = self.config.get(setting)
         try:
-            return moment(text) if text else None
-        except ValueError:
+            return self.zone.moment(moment(text)) if text else None
+        except (ValueError, OverflowError):
             raise SettingsError(
                 f"`{setting}` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."
             ) from None
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
+        if not isinstance(bookmarks, dict) or not all(
+            isinstance(bookmark, dict) for bookmark in bookmarks.values()
+        ):
+            raise SettingsError("The state is no Singer state. Correct it.")
+        super().load_state(state)
 
     @override
     def discover_streams(self) -> Sequence[ModuleStream]:
@@ -141,13 +154,22 @@ class TapKafinea(Tap):
                     f"`modules`: user {self.config['username']!r} can use no module "
                     f"{pattern!r}. There is {', '.join(near)}."
                 )
-        return [name for name in names if not self._patterns or self._is_wanted(name)]
+        wanted = [name for name in names if not self._patterns or self._is_wanted(name)]
+        for name in wanted:
+            if not is_name(name):
+                self.logger.warning("%r is left out: no query can name this module.", name)
+        return [name for name in wanted if is_name(name)]
 
     def _describe(self, names: list[str]) -> list[Module]:
         """Describe modules, several at a time."""
         with ThreadPoolExecutor(self.client.max_sessions) as threads:
             described = threads.map(self._describe_one, names)
-            return [module for module in described if module and module.retrieveable]
+            return [module for module in described if module and self._is_readable(module)]
+
+    def _is_readable(self, module: Module) -> bool:
+        if not module.retrieveable:
+            self.logger.warning("%s is left out: this user may not read it.", module.name)
+        return module.retrieveable
 
     def _describe_one(self, name: str) -> Module | None:
         try:
@@ -171,3 +193,16 @@ class TapKafinea(Tap):
 
 def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name.casefold(), pattern.casefold())
+
+
+def _is_catalog(catalog: Any) -> bool:
+    if catalog is None or isinstance(catalog, Catalog):
+        return True
+    streams = catalog.get("streams") if isinstance(catalog, dict) else None
+    return isinstance(streams, list) and all(
+        isinstance(stream, dict)
+        and isinstance(stream.get("tap_stream_id"), str)
+        and isinstance(stream.get("schema"), dict)
+        and isinstance(stream["schema"].get("properties"), dict)
+        for stream in streams
+    )

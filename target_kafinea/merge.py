@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from kafinea.describe import Field, Module
@@ -126,7 +126,7 @@ def _rounded(number: Decimal | int, *, like: Any) -> Decimal:
     exponent = like.as_tuple().exponent if isinstance(like, Decimal) else 0
     if not isinstance(exponent, int) or exponent >= 0:
         return number
-    return number.quantize(Decimal(1).scaleb(exponent), ROUND_HALF_UP)
+    return number.quantize(Decimal(1).scaleb(exponent), ROUND_HALF_UP, Context(prec=1000))
 
 
 def _key_part(value: Any, field: Field) -> str:

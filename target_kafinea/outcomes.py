@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,12 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any, Protocol
 
+import msgspec
+
 from kafinea.errors import KafineaError, SettingsError
+
+# Numbers came as Decimals and go with all their digits.
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 Message = Mapping[str, Any]
 """A Singer message."""
@@ -153,7 +157,7 @@ class Report:
         if self.has_too_many:
             where = f" They are in {self.rejects_path}." if self.rejects_path else ""
             raise TooManyRejects(
-                f"{self._rejected:,} records were rejected, more than `max_rejects` "
+                f"Rejected records: {self._rejected:,}, more than `max_rejects` "
                 f"({self.max_rejects:,}) allows.{where}"
             )
 
@@ -196,11 +200,11 @@ class _File:
 
     def __init__(self, path: str | None, setting: str) -> None:
         self._path = Path(path) if path else None
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
         if self._path:
             self._part = self._path.with_name(f"{self._path.name}.part")
             try:
-                self._file = self._part.open("w", encoding="utf-8", buffering=1)
+                self._file = self._part.open("wb", buffering=0)
             except OSError as error:
                 raise SettingsError(
                     f"`{setting}` {path!r} cannot be written: {error.strerror}."
@@ -208,8 +212,7 @@ class _File:
 
     def write(self, line: Message) -> None:
         if self._file:
-            # Numbers came as Decimals; a text keeps their digits.
-            self._file.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+            self._file.write(_encoder.encode(line) + b"\n")
 
     def close(self) -> None:
         if self._file and self._path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -168,7 +168,8 @@ def make_plan(
     ignored = []
     for name in properties:
         goes_to = renamed.get(name, name)
-        if goes_to is None or name.startswith("_sdc_"):
+        # Meltano drops a null; an empty text means the same.
+        if not goes_to or name.startswith("_sdc_"):
             continue
         if goes_to == "id":
             plan["id_property"] = name
@@ -194,7 +195,7 @@ def _references(
     stream: str, module: Module, settings: Mapping[str, Any], modules: Modules
 ) -> dict[str, Reference]:
     found = {}
-    for name, said in settings.items():
+    for name, said in _flat(settings):
         if name != f"{LINES}.productid" or not module.is_inventory:
             _writable_field(stream, module, name)
         choices = said if isinstance(said, list) else [said]
@@ -207,6 +208,15 @@ def _references(
             keys.append(Key(where, key_fields))
         found[name] = Reference(tuple(keys), create=bool(choices[0].get("create")))
     return found
+
+
+def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the references; Meltano makes `{LineItems: {productid: ...}}` of the dotted name."""
+    for name, said in settings.items():
+        if name == LINES:
+            yield from ((f"{LINES}.{leaf}", inner) for leaf, inner in said.items())
+        else:
+            yield name, said
 
 
 def _is_servers_own(module: Module, name: str) -> bool:

@@ -34,6 +34,7 @@ _REFERENCE = {
         "create": {"type": "boolean"},
     },
 }
+_REFERENCES = {"anyOf": [_REFERENCE, {"type": "array", "items": _REFERENCE, "minItems": 1}]}
 _STREAM = {
     "type": "object",
     "additionalProperties": False,
@@ -43,9 +44,8 @@ _STREAM = {
         "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
         "references": {
             "type": "object",
-            "additionalProperties": {
-                "anyOf": [_REFERENCE, {"type": "array", "items": _REFERENCE, "minItems": 1}]
-            },
+            "properties": {"LineItems": {"type": "object", "additionalProperties": _REFERENCES}},
+            "additionalProperties": _REFERENCES,
         },
     },
 }

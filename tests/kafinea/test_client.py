@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from kafinea import OutcomeUnknown, Refused, SettingsError, Unavailable
+from kafinea import OutcomeUnknown, Refused, SettingsError, Unavailable, transport
 from kafinea_sandbox import Sandbox
 from tests.conftest import connect
 
@@ -191,7 +191,7 @@ def test_a_write_waits_for_a_server_that_refuses_the_connection():
 @pytest.mark.usefixtures("quick")
 def test_what_does_not_pass_ends_in_one_clear_error(sandbox, client):
     ordered = sandbox.faults.add("status", operation="query", status=500, times=None)
-    with pytest.raises(Unavailable, match="query: HTTP 500, an empty body"):
+    with pytest.raises(Unavailable, match="query of Contacts: HTTP 500, an empty body"):
         client.query(READS)
     assert ordered.hits == 7
 
@@ -220,8 +220,82 @@ def test_a_query_too_long_for_the_web_server_is_refused_clearly(client):
 def test_each_retry_is_said_in_the_log(sandbox, client, caplog):
     sandbox.faults.add("status", operation="query", status=503, retry_after=0)
     client.query(READS)
-    assert "query: HTTP 503" in caplog.text
+    assert "query of Contacts: HTTP 503" in caplog.text
     assert "Trying again in" in caplog.text
+
+
+ODD = {
+    "null": "null",
+    "a text": '"x"',
+    "a list of texts": '["x"]',
+    "a number": "3",
+    "an object of texts": '{"0": "x"}',
+    "too deep": "[" * 100_000,
+}
+
+
+def answer(result):
+    return {"kind": "status", "status": 200, "body": f'{{"success":true,"result":{result}}}'}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("result", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda client: client.query(READS),
+        lambda client: client.query_related("1x1", "Contacts", "SELECT id FROM Contacts"),
+        lambda client: client.files_retrieve("1x1"),
+        lambda client: client.retrieve("1x1"),
+        lambda client: list(client.records("Contacts")),
+    ],
+    ids=["query", "query_related", "files_retrieve", "retrieve", "records"],
+)
+def test_an_answer_of_another_shape_is_a_clear_error(sandbox, client, result, read):
+    sandbox.faults.add(times=None, nth=3, **answer(result))
+    with pytest.raises(Unavailable):
+        read(client)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("result", ["[]", "null", '"x"', '{"name": 1}'])
+def test_a_write_that_is_answered_without_a_record_may_have_happened(sandbox, client, result):
+    client.listtypes()
+    sandbox.faults.add(operation="create", **answer(result))
+    with pytest.raises(OutcomeUnknown):
+        client.create("Contacts", {"lastname": "x"})
+
+
+def test_a_byte_that_is_no_utf_8_is_no_answer():
+    assert transport._decode(b'{"success":true,"result":"\xff"}') is None
+
+
+def test_an_object_of_records_is_a_php_array_with_gaps(sandbox, client):
+    client.listtypes()
+    sandbox.faults.add(operation="query", **answer('{"0": {"id": "1x1"}, "2": {"id": "1x2"}}'))
+    assert client.query(READS) == [{"id": "1x1"}, {"id": "1x2"}]
+
+
+@pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "DATABASE_QUERY_ERROR"])
+@pytest.mark.parametrize("times", [1, None])
+def test_an_error_that_may_pass_is_asked_once_more_and_not_more(sandbox, client, code, times):
+    client.listtypes()
+    body = f'{{"success":false,"error":{{"message":"secret text","code":"{code}"}}}}'
+    fault = sandbox.faults.add("status", operation="query", status=200, body=body, times=times)
+    if times:
+        assert client.query(READS)
+    else:
+        with pytest.raises(Refused):
+            client.query(READS)
+    assert fault.hits == (times or 2)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_fault_of_the_database_at_login_is_no_wrong_key(sandbox):
+    body = '{"success":false,"error":{"message":"x","code":"DATABASE_QUERY_ERROR"}}'
+    sandbox.faults.add("status", operation="login", status=200, body=body, times=2)
+    with connect(sandbox) as client:
+        assert client.query(READS)
 
 
 # What never shows

@@ -45,6 +45,7 @@ def test_inventory_modules_are_known_by_their_fields_and_lines_are_left_out():
     invoice = describe.module(
         {
             "name": "CreditNotes",
+            "isEntity": True,
             "fields": [*map(field, names), field("shipping_&_handling", "double")],
         }
     )

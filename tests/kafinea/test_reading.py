@@ -51,12 +51,12 @@ def test_all_columns_of_an_inventory_module_give_short_pages_and_still_every_rec
     assert_complete(ids(Reading(client.query, "Invoice", ["*"])), sandbox, "Invoice")
 
 
-def test_a_full_reading_costs_a_request_a_page_and_one_for_the_count(company):
+def test_a_full_reading_costs_a_request_a_page_one_for_the_count_and_one_for_the_end(company):
     sandbox, client = company
     client.listtypes()
     sandbox.requests.clear()
     found = ids(Reading(client.query, "Contacts", ["lastname"]))
-    assert len(sandbox.requests) == -(-len(found) // 100) + 1
+    assert len(sandbox.requests) == -(-len(found) // 100) + 2
 
 
 def test_the_notebook_way(company):
@@ -136,6 +136,87 @@ def test_a_reading_goes_on_behind_an_id(thousand):
     reading = Reading(client.query, "Contacts", ["lastname"], after=f"{prefix}x{every[123]}")
     assert [number(one) for one in ids(reading)] == every[124:]
     assert reading.total == len(every) - 124
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_stops_giving_in_the_middle_is_not_taken_for_a_lack_of_permission(thousand):
+    sandbox, client = thousand
+    sandbox.faults.add("empty", operation="query", contains="ORDER BY id", nth=3, times=None)
+    reading = Reading(client.query, "Contacts", ["lastname"])
+    with pytest.raises(Unavailable, match="not even those it gave before"):
+        ids(reading)
+    assert reading.received == 200
+
+
+def test_records_that_come_in_while_reading_push_no_others_out(thousand):
+    sandbox, client = thousand
+    every = numbers(sandbox, "Contacts")
+    for one in every:
+        sandbox.change("Contacts", one, {}, modifiedtime="2020-01-01 00:00:00")
+    for one in every[:150]:
+        sandbox.change("Contacts", one, {}, modifiedtime="2019-01-01 00:00:00")
+    where = [Condition("modifiedtime", ">=", "2020-01-01 00:00:00")]
+
+    def query(text):
+        answer = client.query(text)
+        if "count" in text:  # and now they come in, saved by a slow transaction
+            for one in every[:150]:
+                sandbox.change("Contacts", one, {}, modifiedtime="2020-01-01 00:00:00")
+        return answer
+
+    assert_complete(ids(Reading(query, "Contacts", ["lastname"], where)), sandbox, "Contacts")
+
+
+@pytest.mark.parametrize("page_size", [10, 30, 100, 1000])
+def test_small_pages_find_what_stands_behind_the_unreadable_too(page_size):
+    first = next_number()
+    chosen = list(range(first + 40, first + 75))
+    with Sandbox(rows=50, hidden={"Contacts": chosen}) as sandbox, connect(sandbox) as client:
+        for n in range(150):
+            sandbox.insert("Contacts", {"lastname": f"Many {n}"})
+        reading = Reading(client.query, "Contacts", ["lastname"], page_size=page_size)
+        assert_complete(ids(reading), sandbox, "Contacts", missing=chosen)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_count_is_not_tried_again_what_the_client_has_tried_again(thousand):
+    sandbox, client = thousand
+    client.listtypes()
+    fault = sandbox.faults.add("status", operation="query", status=500, times=None)
+    with pytest.raises(Unavailable):
+        count(client.query, "Contacts")
+    assert fault.hits == 7
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("said", ["-1", "", "1e3", "many", None])
+def test_a_count_that_is_no_number_is_an_error(said):
+    with pytest.raises(Unavailable):
+        count(lambda _: [{"count": said}], "Contacts")
+
+
+@pytest.mark.parametrize("row", [{}, {"id": None}, {"id": "garbage"}, {"id": 3}])
+def test_a_record_without_an_id_is_an_error(row):
+    with pytest.raises(IncompleteRead):
+        ids(Reading(lambda text: [{"count": "1"}] if "count" in text else [row], "Contacts"))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("row", [{}, {"modifiedtime": None}, {"modifiedtime": "garbage"}])
+def test_a_newest_change_that_is_no_date_time_is_an_error(row):
+    with pytest.raises(IncompleteRead):
+        newest(lambda text: [{"count": "1"}] if "count" in text else [row], "Contacts")
+
+
+def test_one_passing_error_costs_no_column(thousand):
+    sandbox, client = thousand
+    client.listtypes()
+    body = '{"success":false,"error":{"message":"x","code":"INTERNAL_SERVER_ERROR"}}'
+    sandbox.faults.add(
+        "status", operation="query", contains="ORDER BY id", status=200, body=body, times=3
+    )
+    pages = list(Reading(client.query, "Contacts", ["lastname", "phone"]))
+    assert {"lastname", "phone"} <= pages[0][0].keys()
 
 
 def test_records_that_go_away_while_reading_are_not_missed_nor_reported(thousand, caplog):

@@ -41,6 +41,7 @@ def decode(wire, kind, zone=UTC):
         ("", "date", None),
         ("2026-11-22 07:54:35", "datetime", "2026-11-22T07:54:35+00:00"),
         ("0000-00-00 00:00:00", "datetime", None),
+        ("0000-00-00", "datetime", None),
         ("14:05:00", "time", "14:05:00"),
         ("23", "time", "23"),
         ("Alpha |##| Été", "multipicklist", ["Alpha", "Été"]),
@@ -74,11 +75,14 @@ def test_wire_text_becomes_typed_value(wire, type_name, value):
         ("NaN", Kind.NUMBER),
         ("Infinity", Kind.NUMBER),
         ("1_000", Kind.NUMBER),
-        ("1e9999", Kind.NUMBER),
+        ("1e999", Kind.NUMBER),
         ("4.9", Kind.INTEGER),
         ("1_0", Kind.INTEGER),
         ("maybe", Kind.BOOLEAN),
         ([], Kind.NUMBER),
+        (True, Kind.TEXT),
+        ({"a": 1}, Kind.TEXT),
+        ([], Kind.BOOLEAN),
         ({}, Kind.DATE),
     ],
 )
@@ -96,7 +100,15 @@ def test_a_misfit_is_reported_by_its_shape_and_never_by_its_content():
 
 def test_only_the_columns_asked_for_are_kept():
     decoder = RowDecoder({"id": Kind.TEXT, "lastname": Kind.TEXT}, UTC)
-    assert decoder({"id": "12x1", "accesskey": "secret"}) == {"id": "12x1", "lastname": None}
+    assert decoder({"id": "12x1", "accesskey": "secret", "lastname": ""}) == {
+        "id": "12x1",
+        "lastname": None,
+    }
+
+
+def test_a_column_that_the_server_does_not_give_is_left_out_and_not_null():
+    decoder = RowDecoder({"id": Kind.TEXT, "lastname": Kind.TEXT}, UTC)
+    assert decoder({"id": "12x1"}) == {"id": "12x1"}
 
 
 @given(

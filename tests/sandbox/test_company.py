@@ -16,7 +16,7 @@ from kafinea_sandbox.company.people import FAIR_VISITORS, account_name
 from kafinea_sandbox.modules import MODULES, RELATIONS
 from kafinea_sandbox.spec import Field, File, Relation, Row
 
-NOW = datetime(2026, 11, 20, 10, 41)  # noqa: DTZ001 - the sandbox's clock is UTC
+NOW = datetime(2026, 11, 20, 10, 41)
 MODULE = {module.name: module for module in MODULES}
 FIELD = {module.name: {field.name: field for field in module.fields} for module in MODULES}
 NUMBER_TYPES = {"double", "currency"}
@@ -111,9 +111,9 @@ def check_value(field: Field, value: str | int | None) -> None:
     elif field.type == "integer" and value:
         assert str(int(text(value))) == value
     elif field.type == "date" and value:
-        datetime.strptime(text(value), "%Y-%m-%d")  # noqa: DTZ007
+        datetime.strptime(text(value), "%Y-%m-%d")
     elif field.type == "datetime" and value:
-        datetime.strptime(text(value), "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007
+        datetime.strptime(text(value), "%Y-%m-%d %H:%M:%S")
     elif field.type == "multipicklist" and value:
         assert set(text(value).split(" |##| ")) <= set(field.values)
     assert field.size is None or len(text(value)) <= field.size, (field.name, value)
@@ -312,18 +312,18 @@ def test_memory_stays_bounded() -> None:
 @pytest.mark.parametrize(
     ("now", "last"),
     [
-        (datetime(2026, 11, 20, 3, 0), "2026-11-19 18:59:59"),  # noqa: DTZ001 - before work
-        (datetime(2026, 11, 20, 10, 41), "2026-11-20 10:41:00"),  # noqa: DTZ001
-        (datetime(2026, 11, 20, 23, 0), "2026-11-20 18:59:59"),  # noqa: DTZ001 - after work
-        (datetime(2026, 11, 22, 9, 0), "2026-11-22 09:00:00"),  # noqa: DTZ001 - a Sunday
-        (datetime(2028, 2, 29, 9, 0), "2028-02-29 09:00:00"),  # noqa: DTZ001
+        (datetime(2026, 11, 20, 3, 0), "2026-11-19 18:59:59"),
+        (datetime(2026, 11, 20, 10, 41), "2026-11-20 10:41:00"),
+        (datetime(2026, 11, 20, 23, 0), "2026-11-20 18:59:59"),
+        (datetime(2026, 11, 22, 9, 0), "2026-11-22 09:00:00"),
+        (datetime(2028, 2, 29, 9, 0), "2028-02-29 09:00:00"),
     ],
 )
 def test_the_calendar_ends_now_and_works_on_weekdays(now: datetime, last: str) -> None:
     calendar = Calendar(now)
     assert calendar.stamp(calendar.end) == last
     worked = {
-        datetime.strptime(calendar.date(moment), "%Y-%m-%d").weekday()  # noqa: DTZ007
+        datetime.strptime(calendar.date(moment), "%Y-%m-%d").weekday()
         for moment in range(0, calendar.end - 2 * DAY, DAY)
     }
     assert worked == {0, 1, 2, 3, 4}

@@ -23,6 +23,7 @@ WRONG = {
     "unknown module": ({"modules": ["Contact"]}, "There is Contacts"),
     "a pattern for nothing": ({"modules": ["Nope*"]}, "'Nope*'"),
     "unknown zone": ({"timezone": "Paris"}, "Europe/Paris"),
+    "a broken address": ({"url": "http://[bad"}, "https://apps.kafinea.com"),
     "no date": ({"start_date": "yesterday"}, "2026-01-31"),
     "no end": ({"end_date": "31/12/2026"}, "`end_date`"),
     "a size of zero": ({"page_size": 0}, "page_size"),
@@ -68,6 +69,12 @@ def test_a_wrong_setting_is_one_clear_line_and_exit_code_1(sandbox, files, mode,
         ("--catalog", "["),
         ("--state", '{"bookmarks": {"Contacts": {"replication_key_value": "soon"}}}'),
         ("--state", '{"bookmarks": {"Contacts": {"pass": {"page": 3}}}}'),
+        ("--state", '{"bookmarks": []}'),
+        ("--state", '{"bookmarks": {"Contacts": 3}}'),
+        ("--catalog", "[]"),
+        ("--catalog", '{"streams": 3}'),
+        ("--catalog", '{"streams": [{"stream": "Contacts"}]}'),
+        ("--catalog", '{"streams": [{"tap_stream_id": "Contacts", "schema": {}}]}'),
     ],
 )
 def test_a_file_that_is_not_what_it_should_be_is_one_clear_line(sandbox, files, option, content):
@@ -92,6 +99,34 @@ def test_a_server_that_is_not_there_is_one_clear_line(files):
     assert done.returncode == 1
     assert "refuses the connection" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("seconds", [30.5, 60.0, 5])
+def test_a_timeout_may_have_a_fraction(sandbox, files, seconds):
+    config = settings(sandbox, modules=["Tax"], request_timeout=seconds)
+    assert command("--config", files("config.json", config)).returncode == 0
+
+
+def test_a_module_that_fails_stops_no_other_and_fails_the_run_at_its_end(files):
+    with Sandbox(rows=300) as sandbox:
+        denied = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
+        sandbox.faults.add(
+            "status",
+            operation="query",
+            contains="FROM Accounts",
+            status=200,
+            body=denied,
+            times=None,
+        )
+        config = settings(sandbox, modules=["Accounts", "Contacts", "Leads"])
+        done = command("--config", files("config.json", config))
+        output = parse(done.stdout.splitlines())
+        assert done.returncode == 1
+        assert "Accounts" in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+        assert len(output.ids("Leads")) == sandbox.count("Leads")
+        assert len(output.ids("Contacts")) == sandbox.count("Contacts")
+        assert not output.bookmark("Accounts").get("replication_key_value")
 
 
 def test_settings_may_come_from_the_environment(sandbox):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import threading
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 
 import pytest
 from singer_sdk.streams import Stream
 
+from kafinea import SettingsError
+from kafinea.errors import IncompleteRead
 from kafinea.reading import number
 from kafinea_sandbox import Sandbox
 from tap_kafinea.streams import ModuleStream
@@ -324,6 +327,85 @@ def test_sessions_that_end_in_the_middle_and_silent_failures_cost_no_record(sand
     sandbox.faults.add("empty", operation="query", contains="DESC LIMIT 1")
     sandbox.faults.add("status", operation="query", nth=5, status=502)
     assert sorted(contacts(sandbox).ids("Contacts")) == sorted(all_ids(sandbox))
+
+
+@pytest.mark.parametrize(("before", "after"), [("UTC", "Europe/Paris"), ("Europe/Paris", "UTC")])
+def test_a_time_zone_that_is_corrected_loses_nothing(before, after):
+    with old_company() as sandbox:
+        sandbox.insert("Contacts", {"lastname": "x"}, modifiedtime="2025-06-01 12:00:00")
+        state = contacts(sandbox, timezone=before).state
+        added = sandbox.insert("Contacts", {"lastname": "y"}, modifiedtime="2025-06-01 12:00:30")
+        assert added in contacts(sandbox, later(state, 100), timezone=after).ids("Contacts")
+
+
+def test_a_pass_that_is_taken_up_again_does_not_settle_the_module(sandbox):
+    state = contacts(sandbox).state
+    bookmark = state["bookmarks"]["Contacts"]
+    newest = max(sandbox.rows("Contacts"), key=lambda row: row["modifiedtime"])
+    low = min(sandbox.rows("Contacts"), key=lambda row: number(row["id"]))
+    bookmark["pass"] = {
+        "since": newest["modifiedtime"],
+        "until": newest["modifiedtime"],
+        "reached": newest["modifiedtime"],
+        "last_id": newest["id"],
+    }
+    sandbox.change("Contacts", low["id"], {"phone": "late"}, modifiedtime=newest["modifiedtime"])
+    resumed = contacts(sandbox, later(state, 100))
+    following = contacts(sandbox, later(resumed.state, 100))
+    assert low["id"] in resumed.ids("Contacts") + following.ids("Contacts")
+
+
+def test_a_bounded_run_does_not_settle_a_bookmark_that_lies_behind_it(sandbox):
+    state = contacts(sandbox).state
+    value = datetime.fromisoformat(state["bookmarks"]["Contacts"]["replication_key_value"])
+    end = (value - timedelta(seconds=30)).isoformat()
+    sandbox.insert("Contacts", {"lastname": "x"}, modifiedtime=wire(value - timedelta(seconds=45)))
+    state = contacts(sandbox, later(state, 100), end_date=end).state
+    assert state["bookmarks"]["Contacts"]["settled"] is False
+    late = sandbox.insert("Contacts", {"lastname": "late"}, modifiedtime=wire(value))
+    assert late in contacts(sandbox, later(state, 100)).ids("Contacts")
+
+
+def test_a_full_table_is_not_the_rest_of_an_incremental_pass(sandbox):
+    catalog = discover(sandbox, modules=["Contacts"])
+    catalog["streams"][0]["replication_method"] = "FULL_TABLE"
+    some = sorted(all_ids(sandbox), key=number)[3]
+    begun = {"since": None, "until": OLD, "reached": OLD, "last_id": some}
+    state = {"bookmarks": {"Contacts": {"pass": begun}}}
+    assert set(extract(sandbox, catalog=catalog, state=state).ids("Contacts")) == all_ids(sandbox)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_newest_change_that_is_never_told_is_an_error_and_no_quiet_success(sandbox):
+    state = contacts(sandbox).state
+    sandbox.insert("Contacts", {"lastname": "New"})
+    sandbox.faults.add("empty", operation="query", contains="DESC", times=None)
+    with pytest.raises(IncompleteRead):
+        contacts(sandbox, state)
+
+
+@pytest.mark.parametrize(
+    ("bookmark", "understood"),
+    [
+        ({"seen_at": "garbage"}, True),
+        ({"seen_at": "2026-01-01T00:00:00"}, True),
+        ({"wire": "garbage"}, False),
+        ({"replication_key_value": "0001-01-01T00:00:00+14:00"}, False),
+    ],
+)
+def test_a_state_that_was_changed_by_hand_is_understood_or_refused(sandbox, bookmark, understood):
+    state = contacts(sandbox).state
+    state["bookmarks"]["Contacts"] |= bookmark
+    with nullcontext() if understood else pytest.raises(SettingsError, match="state"):
+        assert contacts(sandbox, state).state
+
+
+def test_a_catalog_cannot_leave_out_the_id(sandbox):
+    catalog = discover(sandbox, modules=["Contacts"])
+    for entry in catalog["streams"][0]["metadata"]:
+        if entry["breadcrumb"] == ["properties", "id"]:
+            entry["metadata"] = {"inclusion": "available", "selected": False}
+    assert set(extract(sandbox, catalog=catalog).ids("Contacts")) == all_ids(sandbox)
 
 
 def test_the_sdk_still_calls_the_private_hook_that_keeps_the_position():
