@@ -272,10 +272,8 @@ def _traces(call: Call, table: Table, element: Element, mode: Mode) -> Element:
 
 def _blanks(table: Table) -> Element:
     """Vtiger 5.4 does not read a record before it updates it: what is not sent is lost."""
-    keep = {table.module.number_field, "source", *_SYSTEM}
-    return {
-        f.name: empty(f) for f in stored(table.module) if f.name.lower() not in keep and f.editable
-    }
+    keep = {table.module.number_field, "source", *_SYSTEM, *_ADDED_UP}
+    return {f.name: empty(f) for f in stored(table.module) if f.name not in keep and f.editable}
 
 
 def _damaged_description(

@@ -8,12 +8,16 @@ from functools import cached_property
 from typing import Any
 
 from kafinea.client import Client
+from kafinea.describe import Module
 from kafinea.errors import Refused
 from kafinea.values import ServerZone
 from target_kafinea import checks
 from target_kafinea.lookup import Finder, KeyValues, References
 from target_kafinea.plan import Key, Modules
 from target_kafinea.writer import Writer
+
+_PRETENDED = 10**9
+"""The number of the first record that a dry run pretends to create; real ones stay far below."""
 
 
 class Instance:
@@ -36,6 +40,7 @@ class Instance:
         self.finder = Finder(client, self.modules, lookups.map)
         self.references = References(self._create_referenced)
         self._existing: dict[str, bool] = {}
+        self._pretended_ids: set[str] = set()
 
     @cached_property
     def owners(self) -> frozenset[str] | None:
@@ -59,6 +64,18 @@ class Instance:
             self.learn_existing(module, [record_id])
         return self._existing[record_id]
 
+    def pretend(self, module: Module, record_id: str | None, record: dict[str, Any] | None) -> None:
+        """In a dry run, let what follows find a record as it would have been written."""
+        if record_id is None:
+            record_id = f"{module.id_prefix}x{_PRETENDED + len(self._pretended_ids)}"
+        self._pretended_ids.add(record_id)
+        self._existing[record_id] = record is not None
+        self.finder.pretend(module.name, record_id, record and {**record, "id": record_id})
+
+    def is_pretended(self, record_id: str) -> bool:
+        """Whether a record is only pretended to be as it is found."""
+        return record_id in self._pretended_ids
+
     def forget(self, record_id: str, *, deleted: bool) -> None:
         """Forget what was known of a record that was changed or deleted."""
         self.references.forget(record_id)
@@ -76,11 +93,12 @@ class Instance:
         wanted = self.with_owner(dict(zip(key.fields, values, strict=True)), key)
         checks.check_mandatory(key.module, wanted, complete=True)
         if self.dry_run:
-            made = f"{key.module.id_prefix}x0"
-        else:
-            with self.client.one_session() as session:
-                finder = Finder(session, self.modules)
-                writer = Writer(session, key.module)
-                made = writer.create(wanted, None, lambda: finder.one(key, values)).id or ""
+            self.pretend(key.module, None, wanted)
+            pretended = self.finder.one(key, values)
+            return pretended["id"] if pretended else ""
+        with self.client.one_session() as session:
+            finder = Finder(session, self.modules)
+            writer = Writer(session, key.module)
+            made = writer.create(wanted, None, lambda: finder.one(key, values)).id or ""
         self._existing[made] = True
         return made

@@ -176,7 +176,11 @@ class Loader:
 
     def _why_not_created(self, one: Incoming) -> Rejection | None:
         """Return why a record that was not found may not be created either."""
-        if one.stored is not None or one.deleted:
+        if one.stored is not None:
+            return None
+        if self._is_hidden(one):
+            return Rejection("NOT_READABLE", "there is such a record that this user may not read")
+        if one.deleted:
             return None
         if self._key_of(one) or (self._policy.append_only and not self._plan.match_on):
             if self._policy.create_missing:
@@ -189,13 +193,22 @@ class Loader:
             return Rejection("NO_KEY", f"there is no id, and no value in {names}")
         return Rejection("NO_KEY", "there is no id, and the stream has no `match_on`")
 
+    def _is_hidden(self, one: Incoming) -> bool:
+        finder, module = self._instance.finder, self._module.name
+        key = self._key_of(one)
+        return bool(
+            (one.id and finder.is_hidden(module, "id", one.id))
+            or (key and finder.is_hidden(module, self._plan.match_on[0], key[0]))
+        )
+
     def _find_what_no_query_gives(self, batch: Sequence[Incoming]) -> None:
         """Retrieve the records that are told fields which a query does not give."""
-        told = {known.name for known in self._plan.fields.values()}
-        if told <= set(self._module.queryable):
+        told_by_query = set(self._module.queryable)
+        if {known.name for known in self._plan.fields.values()} <= told_by_query:
             return
         for one in _alive(batch):
-            if one.stored and not one.values.keys() <= set(self._module.queryable):
+            pretended = one.stored and self._instance.is_pretended(one.stored["id"])
+            if one.stored and not pretended and not told_by_query >= one.values.keys():
                 one.stored = self._instance.client.retrieve(one.stored["id"])
 
     def _find_lines(self, batch: Sequence[Incoming]) -> None:
@@ -288,23 +301,18 @@ class Loader:
 
     def _note_written(self, one: Incoming, outcome: Outcome, later: Sequence[Incoming]) -> None:
         """Let what comes later see what was written: the rest of the group, and references."""
+        deleted = outcome.kind is Kind.DELETED
         if self._instance.dry_run:
-            self._pretend_written(one, outcome, later)
-            return
+            record = {**(one.stored or {}), **one.values}
+            self._instance.pretend(self._module, outcome.id, None if deleted else record)
         if outcome.id:
-            self._instance.forget(outcome.id, deleted=outcome.kind is Kind.DELETED)
+            self._instance.forget(outcome.id, deleted=deleted)
         rest = [each for each in later if not each.rejection]
         self._find(rest)
         self._find_lines(rest)
-
-    def _pretend_written(self, one: Incoming, outcome: Outcome, later: Sequence[Incoming]) -> None:
-        """In a dry run, let the rest of the group see what would have been written."""
-        names = self._names(one)
-        written = {**(one.stored or {}), **one.values, "id": outcome.id or ""}
-        for each in later:
-            if names & self._names(each):
-                gone = outcome.kind is Kind.DELETED
-                each.stored, each.stored_lines = (None, ()) if gone else (written, one.lines or ())
+        if self._instance.dry_run:
+            for each in rest:
+                each.stored_lines = one.lines or each.stored_lines
 
     def _create(self, one: Incoming) -> Outcome:
         self._refuse_unwritable()
@@ -384,7 +392,7 @@ class Loader:
         checks.check_reference(known, wire, self._instance.modules.prefixes(known.refers_to))
         module = self._module_of(known, wire)
         if module and not self._instance.exists(module, wire):
-            raise Rejection("UNRESOLVED_REFERENCE", f"{known.name}: there is no {module} {wire}")
+            raise Rejection("UNRESOLVED_REFERENCE", f"{known.name}: no {module} has this id")
 
     def _module_of(self, known: Field, wire: str) -> str | None:
         """Return the module that an id belongs to, of those that the field may refer to."""

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from kafinea.client import Client, Record
+from kafinea.errors import IncompleteRead
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
-from kafinea.reading import PAGE_SIZE, Reading
+from kafinea.reading import PAGE_SIZE, Reading, count
 from target_kafinea.merge import fold, key_of
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import LINE_MODULE, Key, Modules, Reference
@@ -29,12 +30,17 @@ class Finder:
         client: The instance, or one session of it.
         modules: Its modules.
         in_parallel: How to run several queries; one after the other by default.
+
+    Attributes:
+        hidden: Values that records have which this user may not read, by module and field.
     """
 
     def __init__(self, client: Client, modules: Modules, in_parallel: Map = map) -> None:
+        self.hidden: set[tuple[str, str, str]] = set()
         self._client = client
         self._modules = modules
         self._in_parallel = in_parallel
+        self._pretended: dict[str, dict[str, Record | None]] = defaultdict(dict)
 
     def by_id(
         self, module: str, ids: Collection[str], columns: Sequence[str] = ("id",)
@@ -43,7 +49,8 @@ class Finder:
         # The server ignores the prefix, and would find another module's record.
         own = re.compile(rf"{self._modules.get(module).id_prefix}x\d+", re.ASCII)
         asked = [one for one in ids if own.fullmatch(one)]
-        return {row["id"]: row for row in self._rows(module, "id", asked, columns)}
+        rows = self._with_pretended(module, self._rows(module, "id", asked, columns))
+        return {row["id"]: row for row in rows if row["id"] in set(asked)}
 
     def by_key(
         self, key: Key, values: Collection[KeyValues], columns: Sequence[str] = ()
@@ -57,9 +64,10 @@ class Finder:
         fields = [key.module.fields[name] for name in key.fields]
         wanted = {key_of(value, fields): value for value in values}
         first = {value[0] for value in values}
-        rows = self._rows(key.module.name, key.fields[0], first, [*key.fields, *columns])
+        names = list(dict.fromkeys([*key.fields, *columns]))
+        rows = self._rows(key.module.name, key.fields[0], first, names)
         found: dict[KeyValues, list[Record]] = defaultdict(list)
-        for row in rows:
+        for row in self._with_pretended(key.module.name, rows):
             if all(row.get(name) for name in key.fields):
                 found[key_of([row[name] for name in key.fields], fields)].append(row)
         for folded, value in wanted.items():
@@ -70,7 +78,8 @@ class Finder:
 
     def one(self, key: Key, values: KeyValues) -> Record | None:
         """Return the record with a natural key, the oldest if there are several."""
-        return next((row for rows in self.by_key(key, {values}).values() for row in rows), None)
+        fields = [key.module.fields[name] for name in key.fields]
+        return next(iter(self.by_key(key, {values})[key_of(values, fields)]), None)
 
     def lines_of(self, ids: Collection[str]) -> dict[str, list[Record]]:
         """Return the lines of these records in their order, by the record's id."""
@@ -81,6 +90,21 @@ class Finder:
         for lines in found.values():
             lines.sort(key=lambda line: int(line.get("sequence_no") or 0))
         return found
+
+    def is_hidden(self, module: str, field: str, value: str) -> bool:
+        """Whether a record has this value that this user may not read, as far as was asked."""
+        return (module, field, fold(value)) in self.hidden
+
+    def pretend(self, module: str, record_id: str, record: Record | None) -> None:
+        """Find a record as a dry run would have written it; None when it would be deleted."""
+        self._pretended[module][record_id] = record
+
+    def _with_pretended(self, module: str, rows: Iterable[Record]) -> list[Record]:
+        pretended = self._pretended[module]
+        return [
+            *(row for row in rows if row["id"] not in pretended),
+            *(record for record in pretended.values() if record is not None),
+        ]
 
     def _rows(
         self, module: str, field: str, values: Collection[str], columns: Sequence[str]
@@ -94,14 +118,39 @@ class Finder:
     def _ask(
         self, module: str, columns: Sequence[str], field: str, values: list[str]
     ) -> list[Record]:
+        """Return the records that have one of the values, and prove that there are no others."""
         where = [Condition(field, "IN", values)]
         query = select(module, columns, where=where, order_by=["id"], limit=PAGE_SIZE)
         page = self._client.query(query)
-        # A page that has them all proves itself; one that lacks some needs a count.
-        seen = {fold(str(row.get(field))) for row in page}
-        if seen >= {fold(value) for value in values} and (field == "id" or len(page) < PAGE_SIZE):
+        is_whole = len(page) < PAGE_SIZE
+        # A page that has all ids, or a record for each key and room for more, proves itself.
+        if not _missing(values, field, page) and (field == "id" or is_whole):
             return page
-        return [row for page in Reading(self._client.query, module, columns, where) for row in page]
+        counted = count(self._client.query, module, where)
+        if is_whole and counted == len(page):
+            return page
+        return self._ask_for_all(module, columns, field, values, counted)
+
+    def _ask_for_all(
+        self, module: str, columns: Sequence[str], field: str, values: list[str], counted: int
+    ) -> list[Record]:
+        where = [Condition(field, "IN", values)]
+        try:
+            reading = Reading(self._client.query, module, columns, where)
+            rows = [row for page in reading for row in page]
+        except IncompleteRead:
+            rows = []
+        if len(rows) < counted:
+            for value in _missing(values, field, rows):
+                if count(self._client.query, module, [Condition(field, "=", value)]):
+                    self.hidden.add((module, field, fold(value)))
+        return rows
+
+
+def _missing(values: Iterable[str], field: str, rows: Iterable[Record]) -> list[str]:
+    """Return the values that no record has."""
+    seen = {fold(str(row.get(field))) for row in rows}
+    return [value for value in values if fold(value) not in seen]
 
 
 class References:

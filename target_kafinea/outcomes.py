@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from enum import Enum
 from logging import Logger
 from pathlib import Path
@@ -95,11 +96,15 @@ class Report:
     rejects_path: str | None = None
     _counts: dict[str, Counter[Kind]] = field(default_factory=lambda: defaultdict(Counter))
     _lock: Lock = field(default_factory=Lock)
-    _rejected_streams: set[str] = field(default_factory=set)
+    _rejected_schemas: dict[str, Message] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._outcomes = _File(self.outcomes_path, "outcomes_path")
-        self._rejects = _File(self.rejects_path, "rejects_path")
+        try:
+            self._rejects = _File(self.rejects_path, "rejects_path", keep=True)
+        except SettingsError:
+            self._outcomes.close()
+            raise
 
     def add(
         self,
@@ -171,8 +176,8 @@ class Report:
 
     def _reject(self, rejection: Rejection, schema: Message, record: Message) -> None:
         """Write a rejected record so that the file can be loaded again once it is corrected."""
-        if schema["stream"] not in self._rejected_streams:
-            self._rejected_streams.add(schema["stream"])
+        if self._rejected_schemas.get(schema["stream"]) != schema:
+            self._rejected_schemas[schema["stream"]] = schema
             self._rejects.write(schema)
         self._rejects.write({**record, "code": rejection.code, "message": str(rejection)})
 
@@ -196,14 +201,21 @@ class _File:
     """A file of JSON lines. It takes its place when it is closed.
 
     So the rejects of the last run can be read as input while those of this run are written.
+
+    Args:
+        path: Where it is, or None for no file.
+        setting: The setting that says so, for messages.
+        keep: Put a file of an earlier run aside instead of replacing it, unless it is empty.
     """
 
-    def __init__(self, path: str | None, setting: str) -> None:
+    def __init__(self, path: str | None, setting: str, *, keep: bool = False) -> None:
         self._path = Path(path) if path else None
+        self._keep = keep
         self._file: IO[bytes] | None = None
         if self._path:
             self._part = self._path.with_name(f"{self._path.name}.part")
             try:
+                self._put_aside(self._part)  # of a run that was killed
                 self._file = self._part.open("wb", buffering=0)
             except OSError as error:
                 raise SettingsError(
@@ -217,4 +229,10 @@ class _File:
     def close(self) -> None:
         if self._file and self._path:
             self._file.close()
+            self._put_aside(self._path)
             self._part.replace(self._path)
+
+    def _put_aside(self, path: Path) -> None:
+        if self._keep and path.exists() and path.stat().st_size:
+            written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+            path.replace(path.with_name(f"{path.name}.{written:%Y%m%dT%H%M%S%f}"))

@@ -25,6 +25,7 @@ LINE_SERVERS_OWN = frozenset(
 # The server fills these in itself, whatever it is sent.
 _SERVERS_OWN = frozenset({"createdtime", "modifiedtime", "modifiedby", "source", "label"})
 _TOTALS = frozenset({"hdnSubTotal", "hdnGrandTotal", "pre_tax_total", "balance"})
+_OWNERS = ("Users", "Groups")
 _FILE_TYPES = frozenset({"file", "image"})
 
 
@@ -157,12 +158,13 @@ def make_plan(
     Raises:
         SettingsError: A module or field is missing or cannot be written.
     """
-    module = modules.find(settings.get("module") or stream, f"Stream {stream!r}")
+    where = f"Stream {stream!r}"
+    module = modules.find(settings.get("module") or stream, where)
     renamed = settings.get("fields") or {}
-    _check_names(stream, renamed, properties)
+    _check_names(where, renamed, properties)
     match_on = tuple(_list(settings.get("match_on")))
     for name in match_on:
-        _existing_field(stream, module, name)
+        _existing_field(where, module, name)
     plan: dict[str, Any] = {"id_property": None, "lines_property": None}
     fields: dict[str, Field] = {}
     ignored = []
@@ -178,13 +180,14 @@ def make_plan(
         elif name not in renamed and _is_servers_own(module, goes_to):
             ignored.append(name)
         else:
-            fields[name] = _writable_field(stream, module, goes_to)
+            fields[name] = _writable_field(where, module, goes_to)
+    _check_twice(where, fields)
     return Plan(
         stream=stream,
         module=module,
         match_on=match_on,
         fields=fields,
-        references=_references(stream, module, settings.get("references") or {}, modules),
+        references=_references(where, module, settings.get("references") or {}, modules),
         lines=modules.get(LINE_MODULE) if module.is_inventory else None,
         ignored=tuple(ignored),
         **plan,
@@ -192,28 +195,48 @@ def make_plan(
 
 
 def _references(
-    stream: str, module: Module, settings: Mapping[str, Any], modules: Modules
+    where: str, module: Module, settings: Mapping[str, Any], modules: Modules
 ) -> dict[str, Reference]:
     found = {}
     for name, said in _flat(settings):
-        if name != f"{LINES}.productid" or not module.is_inventory:
-            _writable_field(stream, module, name)
+        here = f"{where}, reference {name!r}"
+        known = _reference_field(here, module, name, modules)
+        accepted = _OWNERS if known.type == "owner" else known.refers_to
         choices = said if isinstance(said, list) else [said]
-        keys = []
-        for choice in choices:
-            where = modules.find(choice["module"], f"Stream {stream!r}, reference {name!r}")
-            key_fields = tuple(_list(choice["match_on"]))
-            for key_field in key_fields:
-                _existing_field(stream, where, key_field)
-            keys.append(Key(where, key_fields))
-        found[name] = Reference(tuple(keys), create=bool(choices[0].get("create")))
+        keys = tuple(_reference_key(here, choice, accepted, modules) for choice in choices)
+        found[name] = Reference(keys, create=bool(choices[0].get("create")))
     return found
+
+
+def _reference_field(where: str, module: Module, name: str, modules: Modules) -> Field:
+    if name == f"{LINES}.productid" and module.is_inventory:
+        return modules.get(LINE_MODULE).fields["productid"]
+    known = _writable_field(where, module, name)
+    if known.type not in {"reference", "owner"}:
+        raise SettingsError(f"{where}: {module.name}.{name} is of type {known.type}.")
+    return known
+
+
+def _reference_key(where: str, said: Any, accepted: tuple[str, ...], modules: Modules) -> Key:
+    told = said if isinstance(said, dict) else {}
+    names = _list(told.get("match_on"))
+    if not isinstance(told.get("module"), str) or len(names) != 1:
+        raise SettingsError(f"{where}: tell its `module`, and in `match_on` one field of it.")
+    if unknown := told.keys() - {"module", "match_on", "create"}:
+        raise SettingsError(f"{where}: there is no {', '.join(sorted(unknown))} to tell.")
+    module = modules.find(told["module"], where)
+    if accepted and module.name not in accepted:
+        raise SettingsError(
+            f"{where}: the field refers to {' or '.join(accepted)}, not to {module.name}."
+        )
+    _existing_field(where, module, names[0])
+    return Key(module, tuple(names))
 
 
 def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the references; Meltano makes `{LineItems: {productid: ...}}` of the dotted name."""
     for name, said in settings.items():
-        if name == LINES:
+        if name == LINES and isinstance(said, dict) and "module" not in said:
             yield from ((f"{LINES}.{leaf}", inner) for leaf, inner in said.items())
         else:
             yield name, said
@@ -229,32 +252,39 @@ def _is_servers_own(module: Module, name: str) -> bool:
     return not known.editable or known.type in _FILE_TYPES or name in module.line_columns
 
 
-def _writable_field(stream: str, module: Module, name: str) -> Field:
-    known = _existing_field(stream, module, name)
+def _writable_field(where: str, module: Module, name: str) -> Field:
+    known = _existing_field(where, module, name)
     if _is_servers_own(module, name):
         raise SettingsError(
-            f"Stream {stream!r}: the server fills in {module.name}.{name} itself; it cannot be "
-            "written."
+            f"{where}: the server fills in {module.name}.{name} itself; it cannot be written."
         )
     return known
 
 
-def _existing_field(stream: str, module: Module, name: str) -> Field:
+def _existing_field(where: str, module: Module, name: str) -> Field:
     if name not in module.fields:
         raise SettingsError(
-            f"Stream {stream!r}: {module.name} has no field {name!r}."
-            f"{_near(name, module.fields)} Name the field in `streams`, under `fields`; null "
-            "leaves a property out."
+            f"{where}: {module.name} has no field {name!r}.{_near(name, module.fields)} Name "
+            "the field in `streams`, under `fields`; null leaves a property out."
         )
     return module.fields[name]
 
 
-def _check_names(stream: str, renamed: Iterable[str], properties: Iterable[str]) -> None:
+def _check_names(where: str, renamed: Iterable[str], properties: Iterable[str]) -> None:
     for name in renamed:
         if name not in set(properties):
             raise SettingsError(
-                f"Stream {stream!r} has no property {name!r}, which `fields` names."
-                f"{_near(name, properties)}"
+                f"{where} has no property {name!r}, which `fields` names.{_near(name, properties)}"
+            )
+
+
+def _check_twice(where: str, fields: Mapping[str, Field]) -> None:
+    goes_to = {known.name: name for name, known in fields.items()}
+    for name, known in fields.items():
+        if goes_to[known.name] != name:
+            raise SettingsError(
+                f"{where}: {name!r} and {goes_to[known.name]!r} both go to "
+                f"{known.name!r}. Leave one out with null in `fields`."
             )
 
 

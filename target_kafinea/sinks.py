@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 class _Validator(BaseJSONSchemaValidator):
     """Notes what is wrong with a record; the SDK would log its contents and stop the run."""
 
-    def __init__(self, schema: dict[str, Any]) -> None:
+    def __init__(self, stream: str, schema: dict[str, Any]) -> None:
         super().__init__(schema)
         validator = jsonschema.validators.validator_for(schema, jsonschema.Draft7Validator)
         try:
             validator.check_schema(schema)
         except jsonschema.SchemaError as error:
-            raise SettingsError(f"A SCHEMA message is no JSON Schema: {error.message}") from None
+            raise SettingsError(
+                f"Stream {stream!r}: its SCHEMA is no JSON Schema: {error.message}"
+            ) from None
         self._validator = validator(schema)
         self.problem: str | None = None
 
@@ -44,7 +46,11 @@ class _Validator(BaseJSONSchemaValidator):
 
 
 class ModuleSink(BatchSink):
-    """Loads the records of one stream."""
+    """Loads the records of one stream.
+
+    Raises:
+        SettingsError: Its module or a field is missing or cannot be written.
+    """
 
     MAX_SIZE_DEFAULT = 1000
 
@@ -61,6 +67,14 @@ class ModuleSink(BatchSink):
         super().__init__(target, stream_name, schema, None)
         self._target = target
         self._told_key_properties = key_properties
+        # Here and not in `setup`: the SDK says twice what goes wrong there.
+        settings = self.config["streams"].get(stream_name) or {}
+        properties = self.original_schema["properties"]
+        plan = make_plan(stream_name, properties, settings, target.instance.modules)
+        if plan.ignored:
+            names = ", ".join(plan.ignored)
+            self.logger.info("Not loaded, for the server fills them in itself: %s.", names)
+        self._loader = Loader(plan, target.instance, target.policy, self._note)
 
     @property
     @override
@@ -75,29 +89,15 @@ class ModuleSink(BatchSink):
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
-        return _Validator(self.schema) if self.validate_schema else None
+        return _Validator(self.stream_name, self.schema) if self.validate_schema else None
 
     @override
     def _parse_timestamps_in_record(self, *_: Any, **__: Any) -> None:
         """Leave dates as they came: the SDK's parsing stops the run at one that is none."""
 
     @override
-    def setup(self) -> None:
-        """Decide how the stream is loaded, before its first record.
-
-        Raises:
-            SettingsError: A module or field is missing or cannot be written.
-        """
-        settings = self.config["streams"].get(self.stream_name) or {}
-        properties = self.original_schema["properties"]
-        plan = make_plan(self.stream_name, properties, settings, self._target.instance.modules)
-        if plan.ignored:
-            self.logger.info(
-                "%s: not loaded, for the server fills them in itself: %s.",
-                self.stream_name,
-                ", ".join(plan.ignored),
-            )
-        self._loader = Loader(plan, self._target.instance, self._target.policy, self._note)
+    def _after_process_record(self, context: dict[str, Any]) -> None:
+        """Log nothing: the SDK would show the batch with all its records."""
 
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
