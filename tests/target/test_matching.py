@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.target.running import load, matched, messages, write_requests
+from tests.target.running import empty, load, matched, messages, write_requests
 
 BY_KEY = matched("Contacts", "cf_853")
 
@@ -479,3 +479,29 @@ def test_a_deletion_of_what_several_records_match_deletes_none(sandbox):
     run = upsert(sandbox, {"cf_853": "A-1", "_sdc_deleted_at": GONE}, hard_delete=True)
     assert run.codes == ["AMBIGUOUS_KEY"]
     assert sandbox.count("Contacts") == 2
+
+
+# Records that this user may not read: the server counts them, and gives them to nobody
+
+
+def test_a_record_that_may_not_be_read_is_neither_doubled_nor_the_end_of_the_run():
+    with empty(hidden={"Contacts": [1]}) as sandbox:
+        contact(sandbox, "A-1")
+        contact(sandbox, "A-2")
+        records = [{"cf_853": f"A-{n}", "lastname": "New"} for n in (1, 2, 3)]
+        run = upsert(sandbox, *records, max_rejects=-1)
+        assert run.of("A-1")[0]["outcome"] == "rejected"
+        assert run.of("A-2")[0]["outcome"] == "updated"
+        assert run.of("A-3")[0]["outcome"] == "created"
+        keys = [row["cf_853"] for row in sandbox.rows("Contacts")]
+        assert sorted(keys) == ["A-1", "A-2", "A-3"]
+
+
+def test_a_key_of_which_nothing_may_be_read_rejects_its_record_alone():
+    with empty(hidden={"Contacts": [1]}) as sandbox:
+        contact(sandbox, "A-1")
+        records = [{"cf_853": f"A-{n}", "lastname": "New"} for n in (1, 2)]
+        run = upsert(sandbox, *records, max_rejects=-1)
+        assert run.of("A-1")[0]["outcome"] == "rejected"
+        assert run.of("A-2")[0]["outcome"] == "created"
+        assert sandbox.count("Contacts") == 2

@@ -1,0 +1,252 @@
+"""The command `target-kafinea` as its users meet it: what is wrong is one clear line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.target.running import Files, command, empty, load, matched, messages, settings
+
+LINES = messages("Contacts", {"cf_853": "a", "lastname": "x"})
+STREAMS = matched("Contacts", "cf_853")
+
+
+@pytest.fixture
+def server(quick):
+    with empty() as sandbox:
+        yield sandbox
+
+
+def refused(sandbox, *lines, **more):
+    """Run, and return the one line that says why nothing was loaded."""
+    run = load(sandbox, *lines, check=False, **more)
+    assert run.code == 1
+    assert "Traceback" not in run.stderr
+    assert len(run.errors) == 1, run.stderr
+    assert sandbox.count("Contacts") == 0
+    assert sandbox.requests.of("create") == []
+    assert run.stdout == ""
+    assert sandbox.access_key not in run.stderr
+    return run.errors[0]
+
+
+def streams(**entry):
+    return {"Contacts": {"match_on": "cf_853", **entry}}
+
+
+TO = {"module": "Accounts", "match_on": "accountname"}
+WRONG_SETTINGS = {
+    "no url": ({"url": None}, ["'url' is a required property"]),
+    "no access key": ({"access_key": None}, ["'access_key' is a required property"]),
+    "plain http": ({"url": "http://kafinea.example.com"}, ["allow_http"]),
+    "wrong access key": ({"access_key": "wr0ngKey"}, ["Check `username` and `access_key`"]),
+    "wrong user": ({"username": "nobody"}, ["'nobody'"]),
+    "unknown zone": ({"timezone": "Paris"}, ["Europe/Paris"]),
+    "overwrite": ({"load_method": "overwrite"}, ["overwrite", "upsert"]),
+    "no such load method": ({"load_method": "replace"}, ["load_method", "upsert"]),
+    "no such policy": ({"unknown_picklist": "ignore"}, ["unknown_picklist", "reject"]),
+    "a negative number": ({"max_rejects": -2}, ["max_rejects"]),
+    "no sessions": ({"max_sessions": 0}, ["max_sessions"]),
+    "a file that cannot be": ({"outcomes_path": "/nowhere/o.jsonl"}, ["outcomes_path", "/nowhere"]),
+    "another that cannot be": ({"rejects_path": "/nowhere/r.jsonl"}, ["rejects_path", "/nowhere"]),
+    "streams as a list": ({"streams": ["Contacts"]}, ["streams"]),
+    "an entry that is misspelt": ({"streams": streams(matchon="x")}, ["matchon"]),
+    "no such module": ({"streams": streams(module="Contact")}, ["Contact", "Contacts"]),
+    "no such key": ({"streams": streams(match_on="lastnme")}, ["lastnme", "lastname"]),
+    "no such field": (
+        {"streams": streams(fields={"lastname": "lastnam"})},
+        ["lastnam", "lastname"],
+    ),
+    "a field of the server": (
+        {"streams": streams(fields={"lastname": "contact_no"})},
+        ["contact_no"],
+    ),
+    "the time of the server": (
+        {"streams": streams(fields={"lastname": "modifiedtime"})},
+        ["modifiedtime"],
+    ),
+    "a property that is none": (
+        {"streams": streams(fields={"lastnme": "lastname"})},
+        ["lastnme", "lastname"],
+    ),
+    "two properties for one field": (
+        {"streams": streams(fields={"cf_853": "lastname"})},
+        ["lastname"],
+    ),
+    "a reference of no field": (
+        {"streams": streams(references={"acount_id": TO})},
+        ["acount_id", "account_id"],
+    ),
+    "a reference of a text": ({"streams": streams(references={"lastname": TO})}, ["lastname"]),
+    "a reference to no module": (
+        {"streams": streams(references={"account_id": {**TO, "module": "Acounts"}})},
+        ["Acounts", "Accounts"],
+    ),
+    "a reference to another module": (
+        {
+            "streams": streams(
+                references={"account_id": {**TO, "module": "Leads", "match_on": "company"}}
+            )
+        },
+        ["Leads", "account_id"],
+    ),
+    "a reference by no field": (
+        {"streams": streams(references={"account_id": {**TO, "match_on": "acountname"}})},
+        ["acountname", "accountname"],
+    ),
+    "a reference by nothing": (
+        {"streams": streams(references={"account_id": {"module": "Accounts"}})},
+        ["match_on"],
+    ),
+    "lines of a module that has none": (
+        {"streams": streams(references={"LineItems.productid": TO})},
+        ["LineItems"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS.keys())
+def test_a_wrong_setting_is_one_clear_line_before_the_first_record(server, change, said):
+    line = refused(server, LINES, **{"streams": STREAMS, **change})
+    for text in said:
+        assert text in line
+
+
+WRONG_STREAMS = {
+    "an unknown stream": (
+        messages("Contcts", {"cf_853": "a", "lastname": "x"}),
+        ["Contcts", "Contacts"],
+    ),
+    "an unknown property": (
+        messages("Contacts", {"cf_853": "a", "lastnme": "x"}),
+        ["lastnme", "lastname"],
+    ),
+    "lines where there are none": (
+        messages("Contacts", {"cf_853": "a", "lastname": "x", "LineItems": []}),
+        ["LineItems"],
+    ),
+    "a record before its schema": (LINES[1:], ["Contacts"]),
+    "a schema without properties": (
+        [json.dumps({"type": "SCHEMA", "stream": "Contacts", "schema": {}, "key_properties": []})],
+        ["properties"],
+    ),
+    "a schema that is none": (
+        messages("Contacts", properties={"lastname": {"type": "txt"}}),
+        ["Contacts"],
+    ),
+    "no JSON": (["{lastname: Lovelace}"], ["1"]),
+    "no object": (["[]"], ["1"]),
+    "no known type": ([json.dumps({"type": "ROW", "stream": "Contacts"})], ["1"]),
+    "a record without a record": (
+        [LINES[0], '{"type": "RECORD", "stream": "Contacts"}'],
+        ["record"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "said"), WRONG_STREAMS.values(), ids=WRONG_STREAMS.keys())
+def test_a_wrong_input_is_one_clear_line(server, lines, said):
+    line = refused(server, lines, streams=STREAMS)
+    for text in said:
+        assert text in line
+    assert "Lovelace" not in line
+
+
+def test_a_mistake_in_the_second_stream_stops_before_its_first_record(sandbox):
+    """What was read before it has its outcome; nothing of the stream itself is loaded."""
+    second = messages("Accounts", {"acountname": "ACME"})
+    run = load(sandbox, LINES, second, streams=STREAMS, check=False)
+    assert run.code == 1
+    assert "accountname" in run.errors[0]
+    assert sandbox.count("Accounts") == 0
+    assert len(run.outcomes) == sandbox.count("Contacts")
+
+
+def test_batch_messages_are_refused(server, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"cf_853": "a", "lastname": "x"}\n')
+    batch = {
+        "type": "BATCH",
+        "stream": "Contacts",
+        "encoding": {"format": "jsonl", "compression": "none"},
+        "manifest": [rows.as_uri()],
+    }
+    line = refused(server, LINES[0], json.dumps(batch), streams=STREAMS)
+    assert "BATCH" in line
+    assert "batch_config" in line
+
+
+def test_activate_version_deletes_nothing_and_is_said_once(sandbox):
+    old = sandbox.insert("Contacts", {"cf_853": "old", "lastname": "Old"})
+    version = json.dumps({"type": "ACTIVATE_VERSION", "stream": "Contacts", "version": 1})
+    run = load(sandbox, LINES, version, streams=STREAMS, hard_delete=True)
+    assert run.tally == {"created": 1}
+    assert old in {row["id"] for row in sandbox.rows("Contacts")}
+    assert len([line for line in run.stderr.splitlines() if "ACTIVATE_VERSION" in line]) == 1
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path, server):
+    config = Files(tmp_path).config(server)
+    for arguments in (["--config", "nowhere.json"], ["--config", config, "--input", "nowhere"]):
+        done = command(*arguments)
+        assert done.returncode in {1, 2}
+        assert "nowhere" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_there_is_one_clear_line(quick):
+    with empty() as gone:
+        where = settings(gone)
+    run = load(None, LINES, **where, streams=STREAMS, check=False)
+    assert run.code == 1
+    assert "refuses the connection" in run.errors[0]
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+
+
+def test_messages_come_from_stdin_and_settings_from_the_environment(sandbox):
+    env = {f"TARGET_KAFINEA_{k.upper()}": v for k, v in settings(sandbox).items()}
+    env["TARGET_KAFINEA_STREAMS"] = json.dumps(STREAMS)
+    lines = [*LINES, json.dumps({"type": "STATE", "value": {"done": 1}})]
+    done = command("--config", "ENV", env=env, input="".join(f"{line}\n" for line in lines))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"done": 1}
+    assert sandbox.count("Contacts") == 1
+
+
+def test_a_fraction_of_a_second_is_a_timeout(sandbox):
+    assert load(sandbox, LINES, streams=STREAMS, request_timeout=2.5).tally == {"created": 1}
+
+
+def test_no_input_is_no_error(sandbox):
+    run = load(sandbox)
+    assert (run.code, run.stdout) == (0, "")
+
+
+def test_a_stream_without_records_is_no_error(sandbox):
+    assert load(sandbox, LINES[0], streams=STREAMS).code == 0
+
+
+def test_stream_maps_work(sandbox):
+    maps = {"people": {"cf_853": "ref", "lastname": "name.upper()", "__else__": None}}
+    maps["people"]["__alias__"] = "Contacts"
+    lines = messages("people", {"ref": "a", "name": "Lovelace", "junk": "x"})
+    run = load(sandbox, lines, stream_maps=maps, streams=STREAMS, check=False)
+    assert run.tally == {"created": 1}
+    assert [row["lastname"] for row in sandbox.rows("Contacts")] == ["LOVELACE"]
+
+
+def test_about_documents_every_setting():
+    about = json.loads(command("--about", "--format=json").stdout)
+    properties = about["settings"]["properties"]
+    expected = {"url", "username", "access_key", "timezone", "max_sessions", "request_timeout"}
+    expected |= {"allow_http", "streams", "load_method", "hard_delete", "validate_records"}
+    expected |= {"create_missing", "unknown_picklist", "serial_modules", "max_rejects", "dry_run"}
+    expected |= {"outcomes_path", "rejects_path"}
+    assert expected <= properties.keys()
+    assert all(properties[name].get("description") for name in expected)
+    assert properties["access_key"]["secret"] is True
+    assert properties["load_method"]["default"] == "upsert"
+    assert "overwrite" not in json.dumps(properties["load_method"].get("enum", []))
+    assert command("--version").returncode == 0

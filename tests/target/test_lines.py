@@ -1,0 +1,357 @@
+"""Records with lines: totals are the server's, and equal lines are not written again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.target.running import load, matched, messages, write_requests
+
+LINES_BY_CODE = {
+    "account_id": {"module": "Accounts", "match_on": "accountname"},
+    "LineItems.productid": [
+        {"module": "Products", "match_on": "productcode"},
+        {"module": "Services", "match_on": "servicename"},
+    ],
+}
+STREAMS = matched("Invoice", "cf_911", references=LINES_BY_CODE)
+
+
+@pytest.fixture
+def shop(any_sandbox):
+    """A company that may be invoiced, a desk at 100 and 20 %, an hour of work at 50 and 10 %."""
+    any_sandbox.insert("Accounts", {"accountname": "ACME"})
+    any_sandbox.insert(
+        "Products",
+        {"productname": "Desk", "productcode": "D-1", "unit_price": "100", "tax1": "20.000"},
+    )
+    any_sandbox.insert("Services", {"servicename": "Hour", "unit_price": "50", "tax2": "10.000"})
+    return any_sandbox
+
+
+def invoice(*lines, **more):
+    record = {
+        "cf_911": "F-1",
+        "subject": "Order 1",
+        "account_id": "ACME",
+        "bill_street": "1 rue A",
+        "ship_street": "2 rue B",
+        "hdnTaxType": "individual",
+        "LineItems": list(lines),
+    }
+    return record | more
+
+
+DESK = {"productid": "D-1", "quantity": 2, "listprice": 100, "tax1": 20}
+HOUR = {
+    "productid": "Hour",
+    "quantity": 1.5,
+    "listprice": 50,
+    "discount_percent": 10,
+    "tax2": 10,
+    "comment": "à l'étage",
+}
+
+
+def upsert(sandbox, *records, **more):
+    more.setdefault("streams", STREAMS)
+    return load(sandbox, messages("Invoice", *records), **more)
+
+
+def head(sandbox):
+    (row,) = sandbox.rows("Invoice")
+    return row
+
+
+def lines(sandbox):
+    return sandbox.sql("SELECT * FROM LineItem ORDER BY CAST(sequence_no AS INTEGER)")
+
+
+def without(record, *names):
+    return {name: value for name, value in record.items() if name not in names}
+
+
+def test_an_invoice_is_created_with_its_lines_and_the_server_adds_up(shop):
+    assert upsert(shop, invoice(DESK, HOUR)).tally == {"created": 1}
+    desk, hour = lines(shop)
+    products = {row["id"].partition("x")[2] for row in shop.rows("Products")}
+    assert str(desk["productid"]) in products
+    assert (desk["quantity"], desk["listprice"]) == ("2.000", "100.00000000")
+    assert (hour["quantity"], hour["comment"]) == ("1.500", "à l'étage")
+    # 200 + 20 %, and 75 less 10 % + 10 %
+    assert float(head(shop)["hdnGrandTotal"]) == 240 + 74.25
+
+
+def test_the_same_lines_again_are_not_written(shop):
+    record = invoice(DESK, HOUR)
+    upsert(shop, record)
+    before = lines(shop)
+    shop.requests.clear()
+    assert upsert(shop, record).tally == {"unchanged": 1}
+    assert write_requests(shop) == []
+    assert lines(shop) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"productid": "D-1", "quantity": 2},
+        {"productid": "D-1", "quantity": "2.000", "listprice": "100.00"},
+        {"productid": "D-1", "quantity": 2, "listprice": 100, "comment": None, "tax1": None},
+        {"productid": "Hour", "quantity": 1, "discount_amount": 5},
+    ],
+    ids=["price of the product", "texts", "nulls", "discount"],
+)
+@pytest.mark.parametrize("taxes", ["individual", "group"])
+def test_what_a_line_leaves_to_the_server_is_no_difference(shop, line, taxes):
+    record = invoice(line, hdnTaxType=taxes)
+    assert upsert(shop, record).tally == {"created": 1}
+    assert upsert(shop, record).tally == {"unchanged": 1}
+
+
+def test_without_lines_the_head_changes_and_the_lines_stay(shop):
+    upsert(shop, invoice(DESK, HOUR))
+    before, total = lines(shop), head(shop)["hdnGrandTotal"]
+    run = upsert(shop, without(invoice(subject="New"), "LineItems"))
+    assert run.only["changed"] == ["subject"]
+    assert lines(shop) == before
+    assert head(shop)["subject"] == "New"
+    assert head(shop)["hdnGrandTotal"] == total
+
+
+def test_equal_lines_stay_when_the_head_changes(shop):
+    upsert(shop, invoice(DESK, HOUR))
+    before = lines(shop)
+    run = upsert(shop, invoice(DESK, HOUR, subject="New"))
+    assert run.only["changed"] == ["subject"]
+    assert lines(shop) == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "total"),
+    [
+        ([DESK | {"quantity": 3}, HOUR], 360 + 74.25),
+        ([DESK], 240),
+        ([HOUR, DESK], 314.25),
+        ([DESK, HOUR, DESK], 480 + 74.25),
+        ([DESK | {"comment": "new"}, HOUR], 314.25),
+        ([DESK | {"listprice": 99.99}, HOUR], 239.98 + 74.25),
+        ([DESK | {"tax1": 0}, HOUR], 200 + 74.25),
+        ([DESK | {"productid": "Hour"}, HOUR], None),
+    ],
+    ids=["quantity", "fewer", "order", "more", "comment", "price", "tax", "product"],
+)
+def test_lines_that_differ_are_written_and_nothing_else_changes(shop, changed, total):
+    upsert(shop, invoice(DESK, HOUR))
+    before = head(shop)
+    run = upsert(shop, invoice(*changed))
+    assert run.only["changed"] == ["LineItems"]
+    assert [line["comment"] for line in lines(shop)] == [
+        line.get("comment", "") for line in changed
+    ]
+    if total is not None:
+        assert float(head(shop)["hdnGrandTotal"]) == pytest.approx(total, abs=0.005)
+    sums = {"hdnSubTotal", "hdnGrandTotal", "pre_tax_total", "balance"}
+    assert without(head(shop), *sums, "modifiedtime") == without(before, *sums, "modifiedtime")
+    assert upsert(shop, invoice(*changed)).tally == {"unchanged": 1}
+
+
+def test_what_a_line_has_and_the_record_does_not_name_stays_when_another_line_changes(shop):
+    """An absent field means "leave", in a line too."""
+    upsert(shop, invoice(DESK | {"comment": "by the window"}, HOUR))
+    first = without(DESK, "listprice", "tax1")
+    upsert(shop, invoice(first, HOUR | {"quantity": 2}))
+    desk, hour = lines(shop)
+    assert (desk["comment"], desk["listprice"]) == ("by the window", "100.00000000")
+    assert float(desk["tax1"]) == 20
+    assert hour["quantity"] == "2.000"
+
+
+HEADER = {
+    "hdnDiscountAmount": 10,
+    "txtAdjustment": -0.25,
+    "received": 100,
+    "terms_conditions": "30 jours",
+    "description": "Été & <b>",
+    "duedate": "2026-02-28",
+    "cf_913": True,
+    "conversion_rate": 1.1,
+    "vtiger_purchaseorder": "PO-7",
+}
+
+
+@pytest.mark.parametrize("what", ["head", "lines"])
+def test_discounts_payments_and_terms_survive_an_update(shop, what):
+    upsert(shop, invoice(DESK, HOUR, **HEADER))
+    before = shop.sql("SELECT * FROM Invoice")[0]
+    if what == "head":
+        upsert(shop, without(invoice(subject="New"), "LineItems"))
+    else:
+        upsert(shop, invoice(DESK, HOUR | {"comment": "new"}, subject="New"))
+    after = shop.sql("SELECT * FROM Invoice")[0]
+    differing = {name for name in before if before[name] != after[name]}
+    assert {n for n in differing if not n.startswith("shipping_")} <= {"subject", "modifiedtime"}
+    assert float(after["hdnDiscountAmount"]) == 10
+    assert float(after["hdnGrandTotal"]) == 314.25 - 10 - 0.25
+    assert upsert(shop, invoice(DESK, subject="New", **HEADER)).only["changed"] == ["LineItems"]
+
+
+def test_a_discount_of_the_head_can_be_changed_and_is_then_unchanged(shop):
+    upsert(shop, invoice(DESK))
+    record = invoice(DESK, hdnDiscountPercent=10)
+    assert upsert(shop, record).only["changed"] == ["hdnDiscountPercent"]
+    assert float(shop.sql("SELECT hdnDiscountPercent d FROM Invoice")[0]["d"]) == 10
+    assert upsert(shop, record).tally == {"unchanged": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ({"quantity": 1}, "MANDATORY_FIELD_MISSING"),
+        ({"productid": None, "quantity": 1}, "MANDATORY_FIELD_MISSING"),
+        ({"productid": "D-1"}, "MANDATORY_FIELD_MISSING"),
+        ({"productid": "D-9", "quantity": 1}, "UNRESOLVED_REFERENCE"),
+        ({"productid": "D-1", "quantity": "two"}, "INVALID_VALUE"),
+        ({"productid": "D-1", "quantity": 1, "listprice": "1,5"}, "INVALID_VALUE"),
+        ({"productid": "D-1", "quantity": 1, "tax1": "normal"}, "INVALID_VALUE"),
+        ("D-1", "INVALID_VALUE"),
+    ],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["create", "update"])
+def test_a_bad_line_rejects_the_record_and_leaves_no_ghost(shop, line, code, there):
+    if there:
+        upsert(shop, invoice(DESK))
+    before, old = lines(shop), shop.rows("Invoice")
+    run = upsert(shop, invoice(DESK, line), check=False)
+    assert run.codes == [code]
+    assert "LineItems" in run.only["message"]
+    assert (lines(shop), shop.rows("Invoice")) == (before, old)
+
+
+@pytest.mark.parametrize("value", ["[]", {"1": DESK}, 3], ids=["text", "object", "number"])
+def test_lines_that_are_no_list_are_rejected(shop, value):
+    run = upsert(shop, invoice() | {"LineItems": value})
+    assert run.codes == ["INVALID_VALUE"]
+    assert shop.count("Invoice") == 0
+
+
+@pytest.mark.parametrize("value", [[], None, ...], ids=["empty", "null", "absent"])
+def test_no_invoice_without_lines(shop, value):
+    record = invoice() | {"LineItems": value}
+    record = {name: one for name, one in record.items() if one is not ...}
+    run = upsert(shop, record)
+    assert run.codes == ["MANDATORY_FIELD_MISSING"]
+    assert shop.requests.of("create") == []
+
+
+@pytest.mark.parametrize("value", [[], None], ids=["empty", "null"])
+def test_lines_are_never_all_taken_away(shop, value):
+    """The API has no way to say so: it takes an empty list for none sent."""
+    upsert(shop, invoice(DESK))
+    run = upsert(shop, invoice() | {"LineItems": value}, max_rejects=-1)
+    assert run.only["outcome"] in {"rejected", "unchanged"}
+    assert len(lines(shop)) == 1
+
+
+def test_an_unknown_property_of_a_line_is_rejected_or_told(shop):
+    run = upsert(shop, invoice(DESK | {"colour": "oak"}), check=False)
+    assert "colour" in run.stderr
+    assert "oak" not in run.stderr
+
+
+def test_a_ghost_without_lines_gets_its_lines(shop):
+    """What an older server leaves behind when it dies halfway through a create."""
+    upsert(shop, invoice(DESK, HOUR))
+    shop.sql("DELETE FROM LineItem")
+    assert upsert(shop, invoice(DESK, HOUR)).only["changed"] == ["LineItems"]
+    assert len(lines(shop)) == 2
+    assert shop.count("Invoice") == 1
+
+
+@pytest.mark.parametrize("module", ["Quotes", "SalesOrder", "PurchaseOrder", "CreditNotes"])
+def test_every_module_with_lines_takes_them(sandbox, module):
+    account = sandbox.insert("Accounts", {"accountname": "ACME"})
+    vendor = sandbox.insert("Vendors", {"vendorname": "Oak Ltd"})
+    product = sandbox.insert("Products", {"productname": "Desk", "productcode": "D-1"})
+    own = {
+        "Quotes": {"account_id": account, "quotestage": "Created"},
+        "SalesOrder": {
+            "account_id": account,
+            "sostatus": "Created",
+            "invoicestatus": "Created",
+        },
+        "PurchaseOrder": {"vendor_id": vendor, "postatus": "Created"},
+        "CreditNotes": {"account_id": account, "creditnotestatus": "Created"},
+    }
+    record = {"subject": "s", "bill_street": "a", "ship_street": "b", "hdnTaxType": "group"}
+    record |= own[module]
+    record["LineItems"] = [{"productid": product, "quantity": 2, "listprice": 10.5, "tax1": 20}]
+    streams = matched(module, "subject")
+    assert load(sandbox, messages(module, record), streams=streams).tally == {"created": 1}
+    assert load(sandbox, messages(module, record), streams=streams).tally == {"unchanged": 1}
+    changed = record | {"bill_street": "new"}
+    assert load(sandbox, messages(module, changed), streams=streams).tally == {"updated": 1}
+    assert [row["bill_street"] for row in sandbox.rows(module)] == ["new"]
+
+
+def test_totals_that_a_stream_brings_along_are_the_servers_business(shop):
+    upsert(shop, invoice(DESK))
+    record = invoice(DESK, hdnGrandTotal=1, hdnSubTotal=1, pre_tax_total=1, balance=1)
+    assert upsert(shop, record).tally == {"unchanged": 1}
+    assert float(head(shop)["hdnGrandTotal"]) == 240
+
+
+def test_columns_of_a_line_at_the_head_are_ignored(shop):
+    """A query gives an invoice the columns of one of its lines."""
+    upsert(shop, invoice(DESK, HOUR))
+    before = lines(shop)
+    record = without(invoice(), "LineItems") | {"quantity": 9, "listprice": 9, "comment": "9"}
+    assert upsert(shop, record).tally == {"unchanged": 1}
+    assert lines(shop) == before
+
+
+def test_a_line_by_itself_cannot_be_written(shop):
+    """A direct write to a line deletes the other lines of its invoice."""
+    upsert(shop, invoice(DESK, HOUR))
+    before = lines(shop)
+    id_ = f"{shop.instance.tables['LineItem'].prefix}x{before[0]['_number']}"
+    run = load(shop, messages("LineItem", {"id": id_, "quantity": 9}))
+    assert run.codes == ["NOT_WRITABLE"]
+    assert lines(shop) == before
+
+
+def test_line_ids_of_the_input_do_not_matter(shop):
+    """They change with every rewrite: a line is known by its place."""
+    upsert(shop, invoice(DESK, HOUR))
+    known = [DESK | {"id": "33x999"}, HOUR | {"id": "33x998"}]
+    assert upsert(shop, invoice(*known)).tally == {"unchanged": 1}
+
+
+def test_lines_that_retrieve_gave_are_the_same_lines(shop):
+    """A user who sends back what the API answered changes nothing."""
+    upsert(shop, invoice(DESK, HOUR))
+    own = {"productid", "quantity", "listprice", "discount_percent", "discount_amount", "comment"}
+    own |= {"tax1", "tax2", "tax3", "sequence_no"}
+    prefix = {
+        str(row["id"]).partition("x")[2]: row["id"]
+        for row in shop.rows("Products") + shop.rows("Services")
+    }
+    sent = [
+        {n: prefix[str(v)] if n == "productid" else v for n, v in line.items() if n in own}
+        for line in lines(shop)
+    ]
+    streams = matched("Invoice", "cf_911", references={"account_id": LINES_BY_CODE["account_id"]})
+    assert upsert(shop, invoice(*sent), streams=streams).tally == {"unchanged": 1}
+
+
+def test_lines_may_come_as_a_schema_of_objects(shop):
+    """As a warehouse with nested types has them."""
+    line = {"type": "object", "properties": {"productid": {"type": "string"}}}
+    lines_ = messages(
+        "Invoice",
+        invoice(DESK),
+        properties={"LineItems": {"type": ["array", "null"], "items": line}},
+    )
+    assert load(shop, lines_, streams=STREAMS).tally == {"created": 1}
+    assert json.loads(lines_[0])["schema"]["properties"]["LineItems"]["items"] == line

@@ -1,0 +1,363 @@
+"""One outcome per record: counted, written down, and for rejects ready to be loaded again."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.target.running import (
+    Files,
+    command,
+    empty,
+    load,
+    matched,
+    messages,
+    state,
+    write_requests,
+)
+
+STREAMS = matched("Contacts", "cf_853")
+GONE = "2026-01-01T00:00:00Z"
+
+
+def upsert(sandbox, *records, **more):
+    more.setdefault("streams", STREAMS)
+    return load(sandbox, messages("Contacts", *records), **more)
+
+
+def good(key, **values):
+    return {"cf_853": key, "lastname": f"Name {key}", **values}
+
+
+def bad(key):
+    return good(key, cf_863="no date")
+
+
+def keys(sandbox):
+    return {row["cf_853"] for row in sandbox.rows("Contacts")}
+
+
+def all_five(sandbox):
+    """Records that end in each of the five ways."""
+    for key in ("updated", "unchanged", "deleted"):
+        sandbox.insert("Contacts", good(key))
+    return [
+        good("created", _sdc_deleted_at=None),
+        good("updated", phone="1"),
+        good("unchanged"),
+        good("deleted", _sdc_deleted_at=GONE),
+        bad("rejected"),
+    ]
+
+
+def test_each_of_the_five_ends_is_counted_and_written_down(sandbox):
+    run = upsert(sandbox, *all_five(sandbox), hard_delete=True)
+    ids = {row["cf_853"]: row["id"] for row in sandbox.rows("Contacts")}
+    for key in ("created", "updated", "unchanged", "deleted", "rejected"):
+        (line,) = run.of(key)
+        assert line["outcome"] == key
+        assert line["changed"] == (["phone"] if key == "updated" else [])
+        if key in ids:
+            assert line["id"] == ids[key]
+    assert run.of("rejected")[0]["id"] is None
+    assert run.of("rejected")[0]["code"] == "INVALID_VALUE"
+    assert "Contacts: 1 created, 1 updated, 1 unchanged, 1 deleted, 1 rejected" in run.stderr
+
+
+def test_each_stream_has_its_own_line_of_the_summary(sandbox):
+    run = load(
+        sandbox,
+        messages("Contacts", good("a"), good("b")),
+        messages("Accounts", {"accountname": "ACME"}),
+        messages("Leads"),
+        streams={**STREAMS, **matched("Accounts", "accountname")},
+    )
+    assert run.summary == {"Contacts": {"created": 2}, "Accounts": {"created": 1}}
+
+
+def test_the_summary_comes_also_when_the_run_ends_badly(sandbox):
+    run = load(
+        sandbox, messages("Contacts", good("a")), "this is no message", streams=STREAMS, check=False
+    )
+    assert run.code == 1
+    assert run.summary.get("Contacts", {}) == ({"created": 1} if keys(sandbox) else {})
+
+
+def test_the_files_are_wanted_or_not(sandbox):
+    run = upsert(sandbox, bad("a"), check=False, outcomes_path=None, rejects_path=None)
+    assert (run.code, run.outcomes, run.rejects) == (1, [], [])
+    assert run.summary == {"Contacts": {"rejected": 1}}
+
+
+def test_progress_comes_every_few_seconds(tmp_path):
+    with empty(latency_ms=150) as sandbox:
+        files = Files(tmp_path)
+        records = [good(f"{n}") for n in range(150)]
+        config = files.config(sandbox, streams=STREAMS)
+        done = command("--config", config, "--input", files.input([messages("Contacts", *records)]))
+    lines = [line for line in done.stderr.splitlines() if "Contacts " in line and " of " in line]
+    assert len(lines) >= 2
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize(
+    ("max_rejects", "rejects", "code"),
+    [(0, 0, 0), (0, 1, 1), (2, 2, 0), (2, 3, 1), (-1, 3, 0)],
+)
+def test_the_exit_code_says_whether_there_were_too_many_rejects(
+    sandbox, max_rejects, rejects, code
+):
+    records = [bad(f"bad {n}") for n in range(rejects)] + [good("good")]
+    run = upsert(sandbox, *records, max_rejects=max_rejects)
+    assert run.code == code
+    assert keys(sandbox) == {"good"}
+    assert len(run.errors) == code
+    if code:
+        assert "max_rejects" in run.errors[0]
+
+
+def test_what_was_read_is_loaded_before_too_many_rejects_end_the_run(sandbox):
+    """Also over several batches: what has no outcome is not claimed by a state."""
+    lines = messages("Contacts", *[bad(f"{n}") if n == 20 else good(f"{n}") for n in range(1300)])
+    lines = lines[:1] + [
+        one for n, line in enumerate(lines[1:]) for one in (line, state({"done": n}))
+    ]
+    run = load(sandbox, lines, streams=STREAMS)
+    assert run.code == 1
+    with_outcome = {line["key"]["cf_853"] for line in run.outcomes}
+    claimed = max((one["done"] for one in run.states), default=-1)
+    assert {f"{n}" for n in range(claimed + 1)} <= with_outcome
+    assert keys(sandbox) == with_outcome - {"20"}
+    assert len(with_outcome) >= 1000
+
+
+def test_a_state_goes_out_as_it_came_in_when_all_before_it_is_done(sandbox):
+    value = {"bookmarks": {"x": {"replication_key_value": "2026-01-01", "ü": [1, None, 0.5]}}}
+    run = load(sandbox, messages("Contacts", good("a"), state=value), streams=STREAMS)
+    assert run.states == [value]
+
+
+def test_nothing_but_states_goes_to_stdout(sandbox):
+    run = upsert(sandbox, good("a"), bad("b"))
+    assert run.stdout == ""
+
+
+# The rejects file
+
+
+def test_rejects_are_singer_messages_as_they_came(sandbox):
+    properties = {"cf_855": {"type": ["number", "null"]}, "nested": {"type": "object"}}
+    shop = {
+        "module": "Contacts",
+        "match_on": "cf_853",
+        "fields": {"ref": "cf_853", "nested": None},
+    }
+    record = {
+        "ref": "a",
+        "lastname": "Müller",
+        "cf_863": "no date",
+        "cf_855": 1234.5,
+        "phone": None,
+        "nested": {"deep": [1, 2.5]},
+    }
+    lines = messages("shop", record, key=["ref"], properties=properties)
+    run = load(sandbox, lines, streams={"shop": shop})
+    schema, reject = run.rejects
+    assert schema == json.loads(lines[0])
+    assert reject["record"] == record
+    assert (reject["type"], reject["stream"]) == ("RECORD", "shop")
+    assert reject["code"] == "INVALID_VALUE"
+    assert "cf_863" in reject["message"]
+
+
+def test_a_number_in_the_rejects_file_keeps_its_digits_and_stays_a_number(sandbox, tmp_path):
+    files = Files(tmp_path)
+    schema = messages("Contacts", {"cf_853": "", "lastname": "", "cf_863": "", "cf_855": 0.5})[0]
+    line = (
+        '{"type": "RECORD", "stream": "Contacts", "record": {"cf_853": "a", "lastname": "x",'
+        ' "cf_863": "no date", "cf_855": 90071992547409.93}}'
+    )
+    path = str(files.path("rejects"))
+    load(sandbox, schema, line, streams=STREAMS, rejects_path=path, check=False)
+    assert '"cf_855": 90071992547409.93' in files.path("rejects").read_text("utf-8").replace(
+        '"cf_855":9', '"cf_855": 9'
+    )
+
+
+def test_a_schema_that_changed_stands_before_the_rejects_it_is_for(sandbox):
+    first = messages("Contacts", bad("a"))
+    second = messages("Contacts", bad("b") | {"phone": "1"})
+    run = load(sandbox, first, second, streams=STREAMS, max_rejects=2)
+    kinds = [(one["type"], one.get("record", {}).get("cf_853")) for one in run.rejects]
+    assert kinds == [("SCHEMA", None), ("RECORD", "a"), ("SCHEMA", None), ("RECORD", "b")]
+    assert "phone" in run.rejects[2]["schema"]["properties"]
+
+
+@pytest.mark.parametrize(
+    "reject",
+    [bad("a"), good("a", cf_887="Purple"), good("a", account_id="9x9"), {"cf_853": "a"}],
+    ids=["value", "picklist", "reference", "mandatory"],
+)
+def test_a_rejects_file_that_was_corrected_can_be_loaded_as_it_is(sandbox, tmp_path, reject):
+    files = Files(tmp_path)
+    config = files.config(sandbox, streams=STREAMS)
+    source = files.input([messages("Contacts", reject, good("b"), properties={"lastname": {}})])
+    first = command("--config", config, "--input", source)
+    assert first.returncode == 1, first.stderr
+    assert keys(sandbox) == {"b"}
+
+    corrected = []
+    for line in files.lines("rejects"):
+        if line["type"] == "RECORD":
+            line["record"] = good("a")
+        corrected.append(json.dumps(line))
+    run = load(sandbox, corrected, streams=STREAMS)
+    assert run.tally == {"created": 1}
+    assert keys(sandbox) == {"a", "b"}
+
+
+def test_a_rejects_file_is_never_overwritten_by_the_run_that_reads_it(sandbox, tmp_path):
+    """Who corrects `rejects.jsonl` and loads it with the same settings loses nothing."""
+    files = Files(tmp_path)
+    lines = messages("Contacts", good("a"), bad("b"))
+    path = files.path("rejects")
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    config = files.config(sandbox, streams=STREAMS)
+    done = command("--config", config, "--input", str(path))
+    assert "Traceback" not in done.stderr
+    left = files.lines("rejects")
+    assert keys(sandbox) | {one["record"]["cf_853"] for one in left if "record" in one} == {
+        "a",
+        "b",
+    }
+
+
+def test_a_rejected_line_with_the_marks_of_a_reject_is_rejected_again_with_new_ones(sandbox):
+    schema, line = messages("Contacts", bad("a"))
+    marked = json.dumps({**json.loads(line), "code": "OLD", "message": "old"})
+    run = load(sandbox, schema, marked, streams=STREAMS)
+    assert run.rejects[-1]["code"] == "INVALID_VALUE"
+    assert run.rejects[-1]["message"] != "old"
+
+
+# Dry runs
+
+
+def test_a_dry_run_tells_all_and_writes_nothing(any_sandbox):
+    records = all_five(any_sandbox)
+    before = any_sandbox.rows("Contacts")
+    run = upsert(any_sandbox, *records, hard_delete=True, dry_run=True)
+    assert write_requests(any_sandbox) == []
+    assert any_sandbox.rows("Contacts") == before
+    assert run.code == 1
+    said = [(line["key"], line["outcome"], line["changed"]) for line in run.outcomes]
+    real = upsert(any_sandbox, *records, hard_delete=True)
+    done = [(line["key"], line["outcome"], line["changed"]) for line in real.outcomes]
+    assert sorted(said, key=str) == sorted(done, key=str)
+    assert run.summary == real.summary
+    assert run.rejects == real.rejects
+
+
+def test_a_dry_run_creates_no_references_either(sandbox):
+    to_account = {"module": "Accounts", "match_on": "accountname", "create": True}
+    streams = matched("Contacts", "cf_853", references={"account_id": to_account})
+    records = [good(f"{n}", account_id="ACME") for n in range(3)]
+    run = upsert(sandbox, *records, streams=streams, dry_run=True)
+    assert run.tally == {"created": 3}
+    assert write_requests(sandbox) == []
+    assert upsert(sandbox, *records, streams=streams).tally == {"created": 3}
+
+
+def test_a_dry_run_sees_what_it_would_have_created(sandbox):
+    """Later records of the same key, and references to it, end as they would in a real run."""
+    to_account = {"module": "Accounts", "match_on": "accountname"}
+    streams = {
+        **matched("Contacts", "cf_853", references={"account_id": to_account}),
+        **matched("Accounts", "accountname"),
+    }
+    lines = [
+        messages("Accounts", {"accountname": "ACME"}),
+        messages("Contacts", good("a", account_id="ACME"), good("a", account_id="ACME", phone="1")),
+    ]
+    dry = load(sandbox, *lines, streams=streams, dry_run=True)
+    assert write_requests(sandbox) == []
+    real = load(sandbox, *lines, streams=streams)
+    assert dry.summary == real.summary
+
+
+def test_a_dry_run_passes_on_no_state(sandbox):
+    """What a state claims would never be loaded."""
+    lines = messages("Contacts", good("a"), state={"done": 1})
+    assert load(sandbox, lines, streams=STREAMS, dry_run=True).states == []
+
+
+# Sessions
+
+
+@contextmanager
+def most_at_once(sandbox, operation):
+    """Watch how many requests of an operation are under way at the same time."""
+    seen, stop = [0], threading.Event()
+
+    def watch():
+        while not stop.wait(0.001):
+            seen.append(sum(r.status is None for r in sandbox.requests.of(operation)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield lambda: max(seen)
+    finally:
+        stop.set()
+        watcher.join()
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 4])
+def test_as_many_records_are_written_at_once_as_there_are_sessions(sessions):
+    with empty(latency_ms=20) as sandbox:
+        with most_at_once(sandbox, "create") as most:
+            records = [good(f"{n}") for n in range(40)]
+            assert upsert(sandbox, *records, max_sessions=sessions).tally == {"created": 40}
+        assert most() == sessions
+        assert len({r.session for r in sandbox.requests if r.session}) <= sessions
+        assert len(sandbox.requests.of("login")) <= sessions
+
+
+@pytest.mark.parametrize(
+    ("module", "serial", "expected"),
+    [("Invoice", None, 1), ("Invoice", [], 4), ("Quotes", ["Quotes"], 1), ("Quotes", None, 4)],
+)
+def test_serial_modules_are_written_one_after_the_other(module, serial, expected):
+    """Their numbers must have neither gaps nor doubles, and parallel creates make doubles."""
+    with empty(latency_ms=15) as sandbox:
+        account = sandbox.insert("Accounts", {"accountname": "ACME"})
+        product = sandbox.insert("Products", {"productname": "Desk"})
+        record = {"account_id": account, "bill_street": "a", "ship_street": "b"}
+        record |= {"hdnTaxType": "group", "quotestage": "Created"}
+        record |= {"LineItems": [{"productid": product, "quantity": 1, "listprice": 1}]}
+        if module == "Invoice":
+            del record["quotestage"]
+        lines = messages(module, *[{"subject": f"{n}", **record} for n in range(12)])
+        more = {} if serial is None else {"serial_modules": serial}
+        with most_at_once(sandbox, "create") as most:
+            load(sandbox, lines, streams=matched(module, "subject"), max_sessions=4, **more)
+        assert most() == expected
+        assert sandbox.count(module) == 12
+        if expected == 1:
+            number = {"Invoice": "invoice_no", "Quotes": "quote_no"}[module]
+            rows = {row["subject"]: row[number] for row in sandbox.rows(module)}
+            prefix = {"Invoice": "INV", "Quotes": "QUO"}[module]
+            assert rows == {f"{n}": f"{prefix}{n + 1}" for n in range(12)}
+
+
+def test_all_sessions_are_logged_out_at_the_end(sandbox):
+    upsert(sandbox, *[good(f"{n}") for n in range(20)])
+    time.sleep(0.05)
+    logins = len(sandbox.requests.of("login"))
+    assert logins == len(sandbox.requests.of("logout")) > 0
