@@ -93,6 +93,16 @@ def test_the_same_lines_again_are_not_written(shop):
     assert lines(shop) == before
 
 
+def test_a_reference_of_a_line_may_be_nested_as_meltano_makes_it(shop):
+    nested = {
+        "account_id": LINES_BY_CODE["account_id"],
+        "LineItems": {"productid": LINES_BY_CODE["LineItems.productid"]},
+    }
+    streams = matched("Invoice", "cf_911", references=nested)
+    assert upsert(shop, invoice(DESK, HOUR), streams=streams).tally == {"created": 1}
+    assert len(shop.sql("SELECT * FROM LineItem")) == 2
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -505,3 +505,19 @@ def test_a_key_of_which_nothing_may_be_read_rejects_its_record_alone():
         assert run.of("A-1")[0]["outcome"] == "rejected"
         assert run.of("A-2")[0]["outcome"] == "created"
         assert sandbox.count("Contacts") == 2
+
+
+@pytest.mark.parametrize("left_out", [None, ""])
+def test_ids_of_another_instance_are_left_out(sandbox, left_out):
+    """An empty text means the same as null, which Meltano takes out of its files."""
+    other = contact(sandbox, "A-9")
+    streams = matched("Contacts", "cf_853", fields={"id": left_out})
+    run = upsert(sandbox, {"id": other, "cf_853": "A-1", "lastname": "New"}, streams=streams)
+    assert run.tally == {"created": 1}
+    assert stored(sandbox)[other] == "Old"
+
+
+def test_a_day_at_midnight_is_a_day_as_warehouses_give_it(sandbox):
+    for key, text in {"a": "2024-02-29T00:00:00Z", "b": "2024-02-29 00:00:00.000"}.items():
+        upsert(sandbox, {"cf_853": key, "lastname": "x", "cf_863": text})
+    assert {row["cf_863"] for row in sandbox.rows("Contacts")} == {"2024-02-29"}

@@ -238,6 +238,21 @@ def test_a_rejects_file_is_never_overwritten_by_the_run_that_reads_it(sandbox, t
     }
 
 
+def test_rejects_of_an_earlier_run_are_put_aside_and_not_lost(sandbox, tmp_path):
+    files = Files(tmp_path)
+    bad = messages("Contacts", {"cf_853": "a", "lastname": None})
+    good = messages("Contacts", {"cf_853": "b", "lastname": "x"})
+    for lines in (bad, good, bad, good):
+        config = files.config(sandbox, streams=STREAMS, max_rejects=-1)
+        assert command("--config", config, "--input", files.input(lines)).returncode == 0
+    aside = [path for path in tmp_path.glob("rejects.jsonl.*") if path.stat().st_size]
+    assert len(aside) == 2
+    assert all(
+        json.loads(path.read_text().splitlines()[1])["record"]["cf_853"] == "a" for path in aside
+    )
+    assert files.lines("rejects") == []
+
+
 def test_a_rejected_line_with_the_marks_of_a_reject_is_rejected_again_with_new_ones(sandbox):
     schema, line = messages("Contacts", bad("a"))
     marked = json.dumps({**json.loads(line), "code": "OLD", "message": "old"})
