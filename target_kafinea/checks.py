@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from kafinea.describe import Field, Module
@@ -18,8 +19,27 @@ _MIDNIGHT = re.compile(r"[T ]00:00:00(\.0+)?(Z|[+-]00:?00)?\Z", re.ASCII)
 _IS_ID = re.compile(r"\d+x\d+", re.ASCII)
 
 
-def wire_values(plan: Plan, record: Mapping[str, Any], zone: ServerZone) -> dict[str, str | None]:
+def record_id(value: Any) -> str | None:
+    """Return the Kafinea id that a record came with, if it did.
+
+    Raises:
+        Rejection: It is neither a text nor a number.
+    """
+    if isinstance(value, (bool, float, list, dict)):
+        raise Rejection("INVALID_VALUE", "id: the value is no id")
+    return str(value) if value not in {None, ""} else None
+
+
+def wire_values(
+    plan: Plan, record: Mapping[str, Any], zone: ServerZone, *, key_only: bool = False
+) -> dict[str, str | None]:
     """Return a record's values by field name as the wire wants them; None clears.
+
+    Args:
+        plan: How the record goes into its module.
+        record: The record.
+        zone: The server's time zone.
+        key_only: Of a record that is to be deleted, only the key matters.
 
     Raises:
         Rejection: A value does not fit its field.
@@ -27,7 +47,7 @@ def wire_values(plan: Plan, record: Mapping[str, Any], zone: ServerZone) -> dict
     return {
         field.name: wire_value(field, record[name], zone)
         for name, field in plan.fields.items()
-        if name in record
+        if name in record and (not key_only or field.name in plan.match_on)
     }
 
 
@@ -91,6 +111,10 @@ def check_lines(lines: Sequence[Mapping[str, Any]]) -> None:
     if not lines:
         raise Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
     for position, line in enumerate(lines, start=1):
+        if all(Decimal(line.get(name) or 0) for name in ("discount_percent", "discount_amount")):
+            raise Rejection(
+                "INVALID_VALUE", f"{LINES}: line {position} has two discounts; tell one"
+            )
         for name in ("productid", "quantity"):
             if not line.get(name):
                 raise Rejection(
@@ -136,20 +160,27 @@ def check_picklist(field: Field, wire: str | None) -> None:
         raise Rejection("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the picklist has no such value")
 
 
-def check_owner(field: Field, wire: str | None, owners: frozenset[str] | None) -> None:
+def check_owner(
+    field: Field,
+    wire: str | None,
+    owners: frozenset[str] | None,
+    prefixes: frozenset[str],
+) -> None:
     """Check that an owner is a user or group.
 
     Args:
         field: The field.
         wire: The owner's id.
         owners: All owners, or None when they cannot be read.
+        prefixes: The id prefixes of users and groups.
 
     Raises:
         Rejection: It is none; the server would make the record and fail.
     """
     if wire is None or field.type != "owner":
         return
-    if (owners is not None and wire not in owners) or not _IS_ID.fullmatch(wire):
+    is_one = wire.partition("x")[0] in prefixes if owners is None else wire in owners
+    if not is_one or not _IS_ID.fullmatch(wire):
         raise Rejection("UNKNOWN_OWNER", f"{field.name}: no user and no group has this id")
 
 
@@ -175,9 +206,16 @@ def _text(field: Field, value: Any) -> str:
     if isinstance(value, (bool, list, dict)):
         raise TypeError(type(value).__name__)
     text = str(value)
-    if field.type == "time" and not _TIME.fullmatch(text):
-        raise ValueError(field.type)
+    if field.type == "time":
+        if not _TIME.fullmatch(text):
+            raise ValueError(field.type)
+        return _whole_time(text) if ":" in text else text
     return text
+
+
+def _whole_time(text: str) -> str:
+    hours, _, rest = text.partition(":")
+    return f"{hours:0>2}:{rest}" + ("" if ":" in rest else ":00")
 
 
 def _wire_line(
@@ -186,12 +224,17 @@ def _wire_line(
     wires: dict[str, str | None] = {}
     try:
         for name, value in line.items():
-            if name in LINE_SERVERS_OWN or value is None:
+            if name in LINE_SERVERS_OWN or (value is None and _is_left_to_the_server(name)):
                 continue
             wires[name] = wire_value(_field_of_line(module, name), value, zone)
     except Rejection as rejection:
         raise Rejection(rejection.code, f"{LINES}: line {position}: {rejection}") from None
     return wires
+
+
+def _is_left_to_the_server(name: str) -> bool:
+    """Whether the server fills in what a line does not tell: the product's price and taxes."""
+    return name == "listprice" or name.startswith("tax")
 
 
 def _field_of_line(module: Module, name: str) -> Field:

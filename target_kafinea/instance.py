@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
+from threading import Condition
 from typing import Any
 
 from kafinea.client import Client
 from kafinea.describe import Module
-from kafinea.errors import Refused
+from kafinea.errors import KafineaError, Refused
 from kafinea.values import ServerZone
 from target_kafinea import checks
 from target_kafinea.lookup import Finder, KeyValues, References
@@ -18,6 +20,10 @@ from target_kafinea.writer import Writer
 
 _PRETENDED = 10**9
 """The number of the first record that a dry run pretends to create; real ones stay far below."""
+
+
+class Stopped(KafineaError):
+    """The run is to stop: a write was not begun."""
 
 
 class Instance:
@@ -41,6 +47,9 @@ class Instance:
         self.references = References(self._create_referenced)
         self._existing: dict[str, bool] = {}
         self._pretended_ids: set[str] = set()
+        self._stopping = False
+        self._in_flight = 0
+        self._writes = Condition()
 
     @cached_property
     def owners(self) -> frozenset[str] | None:
@@ -51,6 +60,37 @@ class Instance:
         except Refused:
             return None
         return frozenset(users | groups)
+
+    @cached_property
+    def owner_prefixes(self) -> frozenset[str]:
+        """The id prefixes of users and groups."""
+        prefixes = self.modules.prefixes(["Users", "Groups"])
+        return frozenset({*prefixes, self.client.user_id().partition("x")[0]})
+
+    @contextmanager
+    def writing(self) -> Iterator[Client]:
+        """Yield a session to write in; none any more once the run is to stop.
+
+        Raises:
+            Stopped: It is.
+        """
+        with self.client.one_session() as session:
+            if self._stopping:
+                raise Stopped
+            with self._writes:
+                self._in_flight += 1
+            try:
+                yield session
+            finally:
+                with self._writes:
+                    self._in_flight -= 1
+                    self._writes.notify_all()
+
+    def stop(self, patience: float) -> None:
+        """Begin no more writes, and wait so many seconds for those that are under way."""
+        self._stopping = True
+        with self._writes:
+            self._writes.wait_for(lambda: not self._in_flight, patience)
 
     def learn_existing(self, module: str, ids: Iterable[str]) -> None:
         """Find out which records exist, for `exists`."""
@@ -96,7 +136,7 @@ class Instance:
             self.pretend(key.module, None, wanted)
             pretended = self.finder.one(key, values)
             return pretended["id"] if pretended else ""
-        with self.client.one_session() as session:
+        with self.writing() as session:
             finder = Finder(session, self.modules)
             writer = Writer(session, key.module)
             made = writer.create(wanted, None, lambda: finder.one(key, values)).id or ""

@@ -15,10 +15,11 @@ from typing import Any
 
 from kafinea.client import Client, Record
 from kafinea.describe import Field
+from kafinea.errors import Refused
 from target_kafinea import checks
 from target_kafinea.instance import Instance
 from target_kafinea.lookup import Finder, KeyValues
-from target_kafinea.merge import changed_fields, key_of, same_lines
+from target_kafinea.merge import changed_fields, key_of, other_discount, same_lines
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import LINES, Key, Plan
 from target_kafinea.writer import Writer
@@ -124,11 +125,11 @@ class Loader:
         plan, zone = self._plan, self._instance.zone
         try:
             if one.rejection is None:
-                one.id = one.record.get(plan.id_property or "") or None
-                one.values = checks.wire_values(plan, one.record, zone)
+                one.id = checks.record_id(one.record.get(plan.id_property or ""))
+                one.values = checks.wire_values(plan, one.record, zone, key_only=one.deleted)
                 checks.check_key(self._key_of(one), plan.match_on)
                 told = one.record.get(plan.lines_property or "")
-                if plan.lines and told is not None:
+                if plan.lines and told is not None and not one.deleted:
                     one.lines = checks.wire_lines(told, plan.lines, zone)
                     checks.check_lines(one.lines)
         except Rejection as rejection:
@@ -164,7 +165,7 @@ class Loader:
         others = [one for one in _alive(batch) if one.stored is None and self._key_of(one)]
         by_key = finder.by_key(self._key, {self._key_of(one) for one in others}, columns)
         for one in others:
-            rows = by_key.get(key_of(self._key_of(one), self._key_fields), [])
+            rows = by_key[self._key_of(one)]
             one.stored = rows[0] if rows else None
             if len(rows) > 1:
                 ids_text = ", ".join(row["id"] for row in rows)
@@ -209,11 +210,16 @@ class Loader:
         for one in _alive(batch):
             pretended = one.stored and self._instance.is_pretended(one.stored["id"])
             if one.stored and not pretended and not told_by_query >= one.values.keys():
-                one.stored = self._instance.client.retrieve(one.stored["id"])
+                try:
+                    one.stored = self._instance.client.retrieve(one.stored["id"])
+                except Refused as error:
+                    one.rejection = Rejection(error.code, str(error), id=one.stored["id"])
 
     def _find_lines(self, batch: Sequence[Incoming]) -> None:
         """Find the lines of the records that are told lines."""
         found = {one.stored["id"]: one for one in _alive(batch) if one.stored and one.lines}
+        if not found:
+            return
         lines = self._instance.finder.lines_of(found.keys())
         for one in _alive(batch):
             if one.stored and one.lines:
@@ -308,6 +314,8 @@ class Loader:
         if outcome.id:
             self._instance.forget(outcome.id, deleted=deleted)
         rest = [each for each in later if not each.rejection]
+        if not rest:
+            return
         self._find(rest)
         self._find_lines(rest)
         if self._instance.dry_run:
@@ -323,9 +331,13 @@ class Loader:
         self._check(values, one.lines)
         if self._instance.dry_run:
             return Outcome(Kind.CREATED)
-        with self._instance.client.one_session() as session:
+        with self._instance.writing() as session:
             writer = Writer(session, self._module, self._plan.lines)
-            return writer.create(values, one.lines, self._finding(session, one))
+            outcome = writer.create(values, one.lines, self._finding(session, one))
+        if altered := sorted({*outcome.altered} & {*self._plan.match_on}):
+            text = f"it was created, but the server cut or changed its key in {', '.join(altered)}"
+            raise Rejection("KEY_ALTERED", text, id=outcome.id)
+        return outcome
 
     def _update(self, one: Incoming, stored: Record) -> Outcome:
         record_id: str = stored["id"]
@@ -338,7 +350,7 @@ class Loader:
         if self._instance.dry_run:
             changed = (*changes, LINES) if lines else tuple(changes)
             return Outcome(Kind.UPDATED, id=record_id, changed=changed)
-        with self._instance.client.one_session() as session:
+        with self._instance.writing() as session:
             writer = Writer(session, self._module, self._plan.lines)
             return writer.update(record_id, changes, lines)
 
@@ -348,18 +360,21 @@ class Loader:
         self._refuse_unwritable()
         if self._instance.dry_run:
             return Outcome(Kind.DELETED, id=one.stored["id"])
-        with self._instance.client.one_session() as session:
+        with self._instance.writing() as session:
             return Writer(session, self._module).delete(one.stored["id"])
 
     def _differences(
         self, one: Incoming, stored: Record
     ) -> tuple[dict[str, str | None], list[dict[str, str | None]] | None]:
         """Return the values that differ from those stored, and the lines if they differ."""
-        names = changed_fields(stored, one.values, self._module.fields)
+        values = dict(one.values)
+        if (other := other_discount(values)) and other in self._module.fields:
+            values[other] = None
+        names = changed_fields(stored, values, self._module.fields)
         lines = one.lines
         if lines and self._plan.lines and same_lines(one.stored_lines, lines, self._plan.lines):
             lines = None
-        return {name: one.values[name] for name in names}, lines
+        return {name: values[name] for name in names}, lines
 
     # Checking
 
@@ -380,7 +395,8 @@ class Loader:
             if self._policy.unknown_picklist == "reject":
                 checks.check_picklist(known, wire)
             if known.type == "owner":
-                checks.check_owner(known, wire, self._instance.owners)
+                owners, prefixes = self._instance.owners, self._instance.owner_prefixes
+                checks.check_owner(known, wire, owners, prefixes)
             self._check_reference(known, wire)
         for line in lines or ():
             if self._plan.lines:
@@ -417,7 +433,18 @@ class Loader:
         """Return what looks for the record in a session, if it has a key."""
         values = self._key_of(one)
         finder = Finder(session, self._instance.modules)
-        return (lambda: finder.one(self._key, values)) if values else None
+
+        def find() -> Record | None:
+            found = finder.one(self._key, values)
+            if found is None and finder.is_hidden(self._module.name, *self._first_of(values)):
+                text = "its answer was lost, and this user may not read what was created"
+                raise Rejection("UNKNOWN_OUTCOME", text)
+            return found
+
+        return find if values else None
+
+    def _first_of(self, values: KeyValues) -> tuple[str, str]:
+        return self._plan.match_on[0], values[0]
 
     def _columns(self) -> list[str]:
         """Return the fields to compare, as far as a query gives them."""

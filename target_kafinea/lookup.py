@@ -10,6 +10,7 @@ from kafinea.client import Client, Record
 from kafinea.errors import IncompleteRead
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.reading import PAGE_SIZE, Reading, count
+from kafinea.values import ServerZone, encode, kind_of
 from target_kafinea.merge import fold, key_of
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import LINE_MODULE, Key, Modules, Reference
@@ -48,21 +49,22 @@ class Finder:
         """Return the records with these ids, by id. What is no id of the module finds nothing."""
         # The server ignores the prefix, and would find another module's record.
         own = re.compile(rf"{self._modules.get(module).id_prefix}x\d+", re.ASCII)
-        asked = [one for one in ids if own.fullmatch(one)]
+        asked = {one for one in ids if own.fullmatch(one)}
+        if not asked:
+            return {}
         rows = self._with_pretended(module, self._rows(module, "id", asked, columns))
-        return {row["id"]: row for row in rows if row["id"] in set(asked)}
+        return {row["id"]: row for row in rows if row["id"] in asked}
 
     def by_key(
         self, key: Key, values: Collection[KeyValues], columns: Sequence[str] = ()
     ) -> dict[KeyValues, list[Record]]:
-        """Return the records with these natural keys, by key as `key_of` has it.
+        """Return the records with each of these natural keys.
 
-        An exact match goes before others that only the database takes for the same.
+        Exact matches go before others, which only the database takes for the same.
         """
         if not values:
             return {}
         fields = [key.module.fields[name] for name in key.fields]
-        wanted = {key_of(value, fields): value for value in values}
         first = {value[0] for value in values}
         names = list(dict.fromkeys([*key.fields, *columns]))
         rows = self._rows(key.module.name, key.fields[0], first, names)
@@ -70,16 +72,11 @@ class Finder:
         for row in self._with_pretended(key.module.name, rows):
             if all(row.get(name) for name in key.fields):
                 found[key_of([row[name] for name in key.fields], fields)].append(row)
-        for folded, value in wanted.items():
-            same = [row for row in found[folded] if tuple(row[n] for n in key.fields) == value]
-            if len(same) == 1:
-                found[folded] = same
-        return found
+        return {value: _exact(key, value, found[key_of(value, fields)]) for value in values}
 
     def one(self, key: Key, values: KeyValues) -> Record | None:
         """Return the record with a natural key, the oldest if there are several."""
-        fields = [key.module.fields[name] for name in key.fields]
-        return next(iter(self.by_key(key, {values})[key_of(values, fields)]), None)
+        return next(iter(self.by_key(key, {values})[values]), None)
 
     def lines_of(self, ids: Collection[str]) -> dict[str, list[Record]]:
         """Return the lines of these records in their order, by the record's id."""
@@ -147,6 +144,11 @@ class Finder:
         return rows
 
 
+def _exact(key: Key, values: KeyValues, rows: list[Record]) -> list[Record]:
+    exact = [row for row in rows if tuple(row[name] for name in key.fields) == values]
+    return exact or rows
+
+
 def _missing(values: Iterable[str], field: str, rows: Iterable[Record]) -> list[str]:
     """Return the values that no record has."""
     seen = {fold(str(row.get(field))) for row in rows}
@@ -173,19 +175,14 @@ class References:
     def learn(self, finder: Finder, reference: Reference, values: Collection[str]) -> None:
         """Look up the values that are not known yet."""
         for key in reference.keys:
-            fields = [key.module.fields[name] for name in key.fields]
             unknown = {
                 (value,)
                 for value in values
-                if not isinstance(self._known(key, value), str)
-                and not self._is_id(value)
-                and can_be_asked(value)
+                if not isinstance(self._known(key, value), str) and _fits(key, value)
             }
-            if not unknown:
-                continue
             found = finder.by_key(key, unknown)
             for value in unknown:
-                rows = found[key_of(value, fields)]
+                rows = found[value]
                 if len(rows) == 1:
                     self._remember(key, value[0], rows[0]["id"])
                 elif rows:
@@ -235,8 +232,16 @@ class References:
             self._slots[known].append(slot)
 
     def _slot(self, key: Key, value: str) -> _Slot:
-        fields = [key.module.fields[name] for name in key.fields]
-        return key.module.name, key.fields, key_of((value,), fields[:1])
+        return key.module.name, key.fields, (value,)
+
+
+def _fits(key: Key, value: str) -> bool:
+    """Whether a value may be one of the key's field, and is short enough for a query."""
+    try:
+        encode(value, kind_of(key.module.fields[key.fields[0]].type), ServerZone())
+    except (ValueError, ArithmeticError):
+        return False
+    return can_be_asked(value)
 
 
 def can_be_asked(value: str) -> bool:
@@ -249,11 +254,13 @@ def _chunks(
 ) -> Iterator[list[str]]:
     """Cut values into lists of up to a hundred, each short enough for a URL."""
     empty = encoded_size(select(module, columns, where=[Condition(field, "IN", ["x"])])) + _PAGING
+    # A page with room for one more proves that no key has a second record; ids have none.
+    most = PAGE_SIZE if field == "id" else PAGE_SIZE - 1
     chunk: list[str] = []
     size = empty
     for value in values:
         own = encoded_size(f"'{value}',") + encoded_size("'") * value.count("'") * 2
-        if chunk and (len(chunk) == PAGE_SIZE or size + own > LONGEST_QUERY):
+        if chunk and (len(chunk) == most or size + own > LONGEST_QUERY):
             yield chunk
             chunk, size = [], empty
         chunk.append(value)

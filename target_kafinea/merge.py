@@ -15,6 +15,10 @@ Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""
 
 _UTC = ServerZone()  # the same for both sides of a comparison
+_DISCOUNTS = (
+    ("discount_percent", "discount_amount"),
+    ("hdnDiscountPercent", "hdnDiscountAmount"),
+)
 _ANSWERED_ONLY = frozenset({"label", LINES, "LineItems_FinalDetails", "new"})
 
 
@@ -42,7 +46,9 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     kind = kind_of(field.type)
     left, right = (_typed(value, field, kind) for value in (stored, wanted))
     if kind in {Kind.NUMBER, Kind.INTEGER}:
-        return _rounded(right or Decimal(0), like=left) == (left or 0)
+        # A number that is no text has lost its last zeros, and tells no number of digits.
+        like = left if isinstance(stored, str) else None
+        return _rounded(right or Decimal(0), like=like) == (left or 0)
     if kind is Kind.BOOLEAN:
         return bool(left) == bool(right)
     if kind is Kind.LIST:
@@ -61,7 +67,7 @@ def key_of(values: Sequence[Any], fields: Sequence[Field]) -> tuple[str, ...]:
 
 def fold(text: str) -> str:
     """Return a text without what the server's database does not tell apart."""
-    plain = unicodedata.normalize("NFKD", text)
+    plain = unicodedata.normalize("NFD", text)
     return "".join(c for c in plain if not unicodedata.combining(c)).casefold().rstrip(" ")
 
 
@@ -97,20 +103,38 @@ def same_lines(stored: Sequence[Wire], wanted: Sequence[Wire], line: Module) -> 
     )
 
 
-def merged_lines(stored: Sequence[Wire], wanted: Sequence[Wire]) -> list[dict[str, Any]]:
-    """Return the lines to send. All are replaced, so a line keeps here what it is not told."""
+def merged_lines(
+    stored: Sequence[Wire], wanted: Sequence[Wire], fields: Mapping[str, Field]
+) -> list[dict[str, Any]]:
+    """Return the lines to send. All are replaced, so a line keeps here what it is not told.
+
+    A line is known by its place as long as the products stand in the same order. Else it keeps
+    what an equal line had, so that no line inherits the discount of another.
+    """
+    same_order = [old["productid"] for old in stored] == [new["productid"] for new in wanted]
+    unused = list(stored)
     lines = []
     for position, new in enumerate(wanted):
-        old = stored[position] if position < len(stored) else {}
-        kept = old if old.get("productid") == new.get("productid") else {}
-        lines.append(
-            {
-                **{n: v for n, v in kept.items() if n not in LINE_SERVERS_OWN and v != ""},
-                **new,
-                "sequence_no": str(position + 1),
-            }
-        )
+        equal = (old for old in unused if not changed_fields(old, new, fields))
+        old = stored[position] if same_order else next(equal, {})
+        unused = [one for one in unused if one is not old]
+        kept = {
+            name: value
+            for name, value in old.items()
+            if name not in LINE_SERVERS_OWN and value != "" and name != other_discount(new)
+        }
+        line = {**kept, **new, "sequence_no": str(position + 1)}
+        lines.append({name: value for name, value in line.items() if value is not None})
     return lines
+
+
+def other_discount(told: Wire) -> str | None:
+    """Return the discount that another one replaces: a percentage or an amount, never both."""
+    for percent, amount in _DISCOUNTS:
+        for name, other in ((percent, amount), (amount, percent)):
+            if Decimal(told.get(name) or 0) and other not in told:
+                return other
+    return None
 
 
 def _typed(value: Any, field: Field, kind: Kind) -> Any:

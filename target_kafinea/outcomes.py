@@ -211,12 +211,13 @@ class _File:
     def __init__(self, path: str | None, setting: str, *, keep: bool = False) -> None:
         self._path = Path(path) if path else None
         self._keep = keep
+        self._setting = setting
         self._file: IO[bytes] | None = None
         if self._path:
             self._part = self._path.with_name(f"{self._path.name}.part")
             try:
                 self._put_aside(self._part)  # of a run that was killed
-                self._file = self._part.open("wb", buffering=0)
+                self._file = self._part.open("wb")
             except OSError as error:
                 raise SettingsError(
                     f"`{setting}` {path!r} cannot be written: {error.strerror}."
@@ -224,7 +225,13 @@ class _File:
 
     def write(self, line: Message) -> None:
         if self._file:
-            self._file.write(_encoder.encode(line) + b"\n")
+            try:
+                self._file.write(_encoder.encode(line) + b"\n")
+                self._file.flush()
+            except OSError as error:
+                raise SettingsError(
+                    f"`{self._setting}` cannot be written any more: {error.strerror}."
+                ) from None
 
     def close(self) -> None:
         if self._file and self._path:

@@ -105,7 +105,17 @@ class ModuleSink(BatchSink):
         incoming = Incoming(record, reader.message, reader.line)
         if isinstance(self._validator, _Validator) and self._validator.problem:
             incoming.rejection = Rejection("INVALID_RECORD", self._validator.problem)
+        self._warn_of_what_is_not_loaded(record)
         context.setdefault("records", []).append(incoming)
+
+    def _warn_of_what_is_not_loaded(self, record: dict[str, Any]) -> None:
+        unknown = record.keys() - self.schema["properties"].keys() - self._warned_missing_fields
+        if unknown:
+            self._warned_missing_fields |= unknown
+            names = ", ".join(sorted(unknown))
+            self.logger.warning(
+                "Not loaded, for the stream's SCHEMA does not have them: %s.", names
+            )
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:

@@ -215,7 +215,9 @@ class TargetKafinea(Target):
         # The SDK drains within the signal handler and then emits the last state; in the middle of
         # a drain that state would cover records which are not written (meltano/sdk #3775). The
         # state that went out stands for what has its outcome; the rest comes again.
-        # Nothing is waited for: a request may hang longer than a scheduler has patience.
+        # What is under way gets a few seconds, so that the next run finds it; a request may hang
+        # longer than a scheduler has patience.
         self.logger.warning("Stopped by signal %d. Load the same input again to finish.", signum)
+        self.instance.stop(patience=5)
         self.report.close()
         os._exit(128 + signum)

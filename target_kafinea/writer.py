@@ -37,6 +37,7 @@ class Writer:
         self._client = client
         self._module = module
         self._line = line
+        self._line_fields = line.fields if line else {}
 
     def create(self, values: Mapping[str, Any], lines: Lines | None, find: Find | None) -> Outcome:
         """Create a record, once.
@@ -51,7 +52,7 @@ class Writer:
         """
         element = {name: value for name, value in values.items() if value is not None}
         if lines is not None:
-            element = with_lines(element, merged_lines([], lines))
+            element = with_lines(element, merged_lines([], lines, self._line_fields))
         for _ in range(_TRIES):
             try:
                 answer = self._client.create(self._module.name, element)
@@ -88,7 +89,9 @@ class Writer:
                     break
                 element = merged(stored, changes, self._module)
                 if lines is not None:
-                    element = with_lines(element, merged_lines(stored.get(LINES) or [], lines))
+                    element = with_lines(
+                        element, merged_lines(stored.get(LINES) or [], lines, self._line_fields)
+                    )
                 answer = self._client.update(self._module.name, element)
             except Refused as error:
                 raise _refused(error, record_id) from None

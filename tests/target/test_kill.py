@@ -202,6 +202,21 @@ def test_a_server_that_goes_away_ends_the_run_with_a_clear_line(tmp_path, quick)
         complete_after_a_rerun(sandbox, lines)
 
 
+def test_a_create_that_is_under_way_at_a_sigterm_is_found_by_the_next_run(tmp_path):
+    with empty() as sandbox:
+        sandbox.faults.add("latency", operation="create", seconds=2)
+        files = Files(tmp_path)
+        config = files.config(sandbox, streams=STREAMS)
+        lines = messages("Contacts", {"cf_853": "a", "lastname": "x"})
+        with running(config, "--input", files.input(lines)) as process:
+            until(lambda: sandbox.requests.of("create"))
+            process.terminate()
+            assert process.wait(timeout=10) == 143
+        run = load(sandbox, lines, streams=STREAMS)
+        assert run.code == 0
+        assert sandbox.count("Contacts") == 1
+
+
 def test_states_come_in_their_order_and_only_with_their_records(tmp_path):
     """Also within a run that is not disturbed: at each state line, what it claims is there."""
     with empty(latency_ms=5) as sandbox:

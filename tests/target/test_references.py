@@ -258,3 +258,30 @@ def test_an_empty_answer_does_not_make_a_second_company(sandbox, nth):
     streams = contacts({**TO_ACCOUNT, "create": True})
     upsert(sandbox, person("a", "ACME"), streams=streams, max_rejects=-1)
     assert [row["id"] for row in sandbox.rows("Accounts")] == [acme]
+
+
+def test_names_that_differ_by_an_accent_refer_to_their_own_records(sandbox):
+    plain, accented = account(sandbox, "Muller"), account(sandbox, "Müller")
+    upsert(sandbox, person("a", "Muller"), person("b", "Müller"))
+    assert linked(sandbox) == {"a": plain, "b": accented}
+
+
+def test_a_name_that_looks_like_an_id_is_a_name_first(sandbox):
+    other = account(sandbox, "Other")
+    named = account(sandbox, other)
+    upsert(sandbox, person("a", other))
+    assert linked(sandbox) == {"a": named}
+
+
+def test_a_value_that_no_record_can_have_is_unresolved_and_ends_no_run(sandbox):
+    by_number = contacts({"module": "Accounts", "match_on": "employees"})
+    run = upsert(sandbox, person("a", "abc"), streams=by_number, max_rejects=-1)
+    assert run.codes == ["UNRESOLVED_REFERENCE"]
+
+
+def test_a_module_without_lines_needs_no_module_of_lines(sandbox):
+    denied = '{"success":false,"error":{"message":"no","code":"ACCESS_DENIED"}}'
+    sandbox.faults.add(
+        "status", operation="describe", contains="LineItem", status=200, body=denied, times=None
+    )
+    assert upsert(sandbox, person("a", None)).tally == {"created": 1}

@@ -409,3 +409,10 @@ def test_a_change_of_a_user_is_rejected(sandbox):
     assert run.tally == {"unchanged": 1, "rejected": 1}
     assert run.codes == ["NOT_WRITABLE"]
     assert write_requests(sandbox) == []
+
+
+def test_a_property_that_the_schema_does_not_have_is_not_loaded_and_that_is_said(sandbox):
+    lines = messages("Contacts", {"cf_853": "k", "lastname": "x"})
+    more = messages("Contacts", {"cf_853": "l", "lastname": "x", "phone": "1"})[1:]
+    run = load(sandbox, lines, more, more, streams=STREAMS)
+    assert run.stderr.count("SCHEMA does not have them: phone") == 1
