@@ -15,7 +15,7 @@ from typing import Any
 
 from kafinea.client import Client, Record
 from kafinea.describe import Field
-from kafinea.errors import Refused
+from kafinea.errors import Refused, Unavailable
 from target_kafinea import checks
 from target_kafinea.instance import Instance
 from target_kafinea.lookup import Finder, KeyValues
@@ -179,7 +179,7 @@ class Loader:
         """Return why a record that was not found may not be created either."""
         if one.stored is not None:
             return None
-        if self._is_hidden(one):
+        if self._is_hidden(one, self._instance.finder):
             return Rejection("NOT_READABLE", "there is such a record that this user may not read")
         if one.deleted:
             return None
@@ -194,13 +194,10 @@ class Loader:
             return Rejection("NO_KEY", f"there is no id, and no value in {names}")
         return Rejection("NO_KEY", "there is no id, and the stream has no `match_on`")
 
-    def _is_hidden(self, one: Incoming) -> bool:
-        finder, module = self._instance.finder, self._module.name
-        key = self._key_of(one)
-        return bool(
-            (one.id and finder.is_hidden(module, "id", one.id))
-            or (key and finder.is_hidden(module, self._plan.match_on[0], key[0]))
-        )
+    def _is_hidden(self, one: Incoming, finder: Finder) -> bool:
+        module, key = self._module.name, self._key_of(one)
+        told = [*zip(self._plan.match_on, key, strict=False), *([("id", one.id)] if one.id else [])]
+        return any(finder.is_hidden(module, name, value) for name, value in told)
 
     def _find_what_no_query_gives(self, batch: Sequence[Incoming]) -> None:
         """Retrieve the records that are told fields which a query does not give."""
@@ -302,8 +299,17 @@ class Loader:
             if one.deleted:
                 return self._delete(one)
             return self._update(one, one.stored) if one.stored else self._create(one)
+        except Unavailable as error:
+            # A server that fails at this record and not at others must not stop at it for ever.
+            if error.nothing_done:
+                raise
+            self._instance.client.listtypes()
+            return self._rejected(one, Rejection("UNAVAILABLE", str(error)))
         except Rejection as rejection:
-            return Outcome(Kind.REJECTED, id=rejection.id or one.id, rejection=rejection)
+            return self._rejected(one, rejection)
+
+    def _rejected(self, one: Incoming, rejection: Rejection) -> Outcome:
+        return Outcome(Kind.REJECTED, id=rejection.id or one.id, rejection=rejection)
 
     def _note_written(self, one: Incoming, outcome: Outcome, later: Sequence[Incoming]) -> None:
         """Let what comes later see what was written: the rest of the group, and references."""
@@ -436,15 +442,12 @@ class Loader:
 
         def find() -> Record | None:
             found = finder.one(self._key, values)
-            if found is None and finder.is_hidden(self._module.name, *self._first_of(values)):
+            if found is None and self._is_hidden(one, finder):
                 text = "its answer was lost, and this user may not read what was created"
                 raise Rejection("UNKNOWN_OUTCOME", text)
             return found
 
         return find if values else None
-
-    def _first_of(self, values: KeyValues) -> tuple[str, str]:
-        return self._plan.match_on[0], values[0]
 
     def _columns(self) -> list[str]:
         """Return the fields to compare, as far as a query gives them."""

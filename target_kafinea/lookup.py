@@ -65,9 +65,11 @@ class Finder:
         if not values:
             return {}
         fields = [key.module.fields[name] for name in key.fields]
-        first = {value[0] for value in values}
+        # The part of the key that has the most different values finds the fewest others.
+        parts = [set(part) for part in zip(*values, strict=True)]
+        position = max(range(len(parts)), key=lambda place: len(parts[place]))
         names = list(dict.fromkeys([*key.fields, *columns]))
-        rows = self._rows(key.module.name, key.fields[0], first, names)
+        rows = self._rows(key.module.name, key.fields[position], parts[position], names)
         found: dict[KeyValues, list[Record]] = defaultdict(list)
         for row in self._with_pretended(key.module.name, rows):
             if all(row.get(name) for name in key.fields):

@@ -563,3 +563,22 @@ def test_a_created_record_that_may_not_be_read_is_not_created_twice():
         run = upsert(sandbox, {"cf_853": "A", "lastname": "x"}, max_rejects=-1)
         assert run.codes == ["UNKNOWN_OUTCOME"]
         assert sandbox.count("Contacts") == 1
+
+
+def test_a_key_is_looked_up_by_its_most_telling_part(sandbox):
+    streams = matched("Contacts", "firstname", "cf_853")
+    records = [{"firstname": "Jean", "cf_853": f"{n}", "lastname": "x"} for n in range(90)]
+    assert upsert(sandbox, *records, streams=streams).tally == {"created": 90}
+    sandbox.requests.clear()
+    assert upsert(sandbox, *records, streams=streams).tally == {"unchanged": 90}
+    assert len(sandbox.requests.of("query")) == 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_record_at_which_the_server_always_fails_holds_up_no_other(sandbox):
+    bad, good = contact(sandbox, "A"), contact(sandbox, "B")
+    sandbox.faults.add("status", operation="retrieve", contains=bad, status=500, times=None)
+    records = [{"cf_853": key, "lastname": "New"} for key in "AB"]
+    run = upsert(sandbox, *records, max_rejects=-1)
+    assert run.codes == ["UNAVAILABLE"]
+    assert stored(sandbox)[good] == "New"
