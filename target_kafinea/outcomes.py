@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from kafinea.errors import KafineaError, SettingsError
 
 # Numbers came as Decimals and go with all their digits.
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+
+_INTERVAL = 5  # seconds between two lines of the log that say how far a stream is
 
 Message = Mapping[str, Any]
 """A Singer message."""
@@ -96,6 +99,7 @@ class Report:
     rejects_path: str | None = None
     _counts: dict[str, Counter[Kind]] = field(default_factory=lambda: defaultdict(Counter))
     _lock: Lock = field(default_factory=Lock)
+    _said: float = field(default_factory=time.monotonic)
     _rejected_schemas: dict[str, Message] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,6 +129,8 @@ class Report:
         """
         with self._lock:
             self._counts[stream][outcome.kind] += 1
+            if time.monotonic() - self._said >= _INTERVAL:
+                self._say(stream)
             self._outcomes.write(_outcome_line(stream, key, outcome))
             if outcome.rejection:
                 self._reject(outcome.rejection, schema, record.message)
@@ -168,11 +174,16 @@ class Report:
 
     def close(self) -> None:
         """Say what was counted, a line for each stream, and close the files."""
-        for stream, counts in self._counts.items():
-            said = ", ".join(f"{counts[kind]:,} {kind.value}" for kind in Kind)
-            self.logger.info("%s: %s", stream, said)
+        for stream in self._counts:
+            self._say(stream)
         self._outcomes.close()
         self._rejects.close()
+
+    def _say(self, stream: str) -> None:
+        self._said = time.monotonic()
+        counts = self._counts[stream]
+        said = ", ".join(f"{counts[kind]:,} {kind.value}" for kind in Kind)
+        self.logger.info("%s: %s", stream, said)
 
     def _reject(self, rejection: Rejection, schema: Message, record: Message) -> None:
         """Write a rejected record so that the file can be loaded again once it is corrected."""

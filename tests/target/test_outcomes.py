@@ -99,8 +99,9 @@ def test_progress_comes_every_few_seconds(tmp_path):
         records = [good(f"{n}") for n in range(150)]
         config = files.config(sandbox, streams=STREAMS)
         done = command("--config", config, "--input", files.input([messages("Contacts", *records)]))
-    lines = [line for line in done.stderr.splitlines() if "Contacts " in line and " of " in line]
-    assert len(lines) >= 2
+    lines = done.stderr.splitlines()
+    assert len([line for line in lines if "Contacts " in line and " of " in line]) >= 2
+    assert len([line for line in lines if "created, " in line]) >= 2
 
 
 # Exit codes
