@@ -134,7 +134,7 @@ class Client:
             single = copy(self)
             single.max_sessions = 1
             single._free = LifoQueue()  # noqa: SLF001 it is one of us
-            single._free.put(connection)  # noqa: SLF001
+            single._free.put(connection)  # noqa: SLF001 so is this
             yield single
 
     def user_id(self) -> str:
@@ -164,7 +164,7 @@ class Client:
 
     # Reading
 
-    def retrieve(self, id: str) -> Record:  # noqa: A002
+    def retrieve(self, id: str) -> Record:
         """Return one record by its id, with its lines if it has any.
 
         Raises:
@@ -194,7 +194,7 @@ class Client:
         for page in Reading(self.query, module, columns, where):
             yield from page
 
-    def query_related(self, id: str, related_label: str, query: str) -> list[Record]:  # noqa: A002
+    def query_related(self, id: str, related_label: str, query: str) -> list[Record]:
         """Return records of a related list of a record, 100 at most.
 
         Args:
@@ -202,7 +202,6 @@ class Client:
             related_label: The label of the list, as the API names it.
             query: VTQL without the semicolon. The server adds its own condition: avoid OR.
         """
-        # Servers differ in the name of the parameter; each ignores the other's.
         parameters = {
             "id": id,
             "relatedLabel": related_label,
@@ -210,7 +209,7 @@ class Client:
         }
         return self._records("query_related", parameters)
 
-    def files_retrieve(self, id: str) -> File:  # noqa: A002
+    def files_retrieve(self, id: str) -> File:
         """Return a stored file.
 
         Args:
@@ -261,7 +260,7 @@ class Client:
         """
         return self._write_element("update", module, element)
 
-    def delete(self, id: str) -> None:  # noqa: A002
+    def delete(self, id: str) -> None:
         """Delete a record.
 
         Raises:

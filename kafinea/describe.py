@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from kafinea.query import is_name
@@ -92,7 +93,7 @@ class Module:
     retrieveable: bool
     fields: Mapping[str, Field]
 
-    @property
+    @cached_property
     def is_inventory(self) -> bool:
         """Whether its records have lines: quotes, orders, invoices, credit notes."""
         # A user may not see all of these; the module of the lines itself is no entity.
@@ -100,14 +101,14 @@ class Module:
         headers = {"hdnTaxType", "hdnGrandTotal"} & told
         return self.is_entity and bool(headers or {"productid", "quantity"} <= told)
 
-    @property
+    @cached_property
     def line_columns(self) -> frozenset[str]:
         """The fields that an inventory module describes and that belong to its lines."""
         if not self.is_inventory:
             return frozenset()
         return frozenset(n for n in self.fields if n in _LINE_FIELDS or _TAX.fullmatch(n))
 
-    @property
+    @cached_property
     def queryable(self) -> tuple[str, ...]:
         """The names of the fields whose own values a query gives. `describe` promises more."""
         hidden = self.line_columns | (_HEADER_DISCOUNTS if self.is_inventory else frozenset())

@@ -22,7 +22,7 @@ class Code(str, Enum):
     """No session was sent."""
     AUTHENTICATION_FAILURE = "AUTHENTICATION_FAILURE"
     """`extendsession` found no session to extend."""
-    INVALID_AUTH_TOKEN = "INVALID_AUTH_TOKEN"  # noqa: S105
+    INVALID_AUTH_TOKEN = "INVALID_AUTH_TOKEN"  # noqa: S105 a code, no password
     """The challenge token has expired, or the user is unknown."""
     INVALID_USER_CREDENTIALS = "INVALID_USER_CREDENTIALS"
     """Wrong access key, or a newer challenge of the same user replaced the token."""

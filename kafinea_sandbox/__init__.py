@@ -13,7 +13,7 @@ __all__ = ["Sandbox"]
 def __getattr__(name: str) -> Any:
     """Load the server only when it is wanted: the modules and the company need none."""
     if name == "Sandbox":
-        from kafinea_sandbox.running import Sandbox  # noqa: PLC0415
+        from kafinea_sandbox.running import Sandbox  # noqa: PLC0415 - see above
 
         return Sandbox
     raise AttributeError(name)

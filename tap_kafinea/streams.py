@@ -66,7 +66,7 @@ class ModuleStream(Stream):
             if self.ABORT_AT_RECORD_COUNT is not None:
                 raise
             self._failure = error
-            self.logger.error("%s is not complete: %s", self.name, error)  # noqa: TRY400
+            self.logger.error("%s is not complete: %s", self.name, error)  # noqa: TRY400 one line is enough
 
     @override
     def log_sync_costs(self) -> None:

@@ -9,14 +9,13 @@ from typing import Any
 
 from kafinea.describe import Field, Module
 from kafinea.values import LIST_SEPARATOR, Kind, ServerZone, encode, kind_of
-from target_kafinea.lookup import can_be_asked
+from target_kafinea.lookup import can_be_asked, is_id
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import LINE_SERVERS_OWN, LINES, Plan
 
 _LARGEST_INTEGER = 2**31 - 1  # the column's; the server clips what is larger
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|\d+", re.ASCII)
 _MIDNIGHT = re.compile(r"[T ]00:00:00(\.0+)?(Z|[+-]00:?00)?\Z", re.ASCII)
-_IS_ID = re.compile(r"\d+x\d+", re.ASCII)
 
 
 def record_id(value: Any) -> str | None:
@@ -180,7 +179,7 @@ def check_owner(
     if wire is None or field.type != "owner":
         return
     is_one = wire.partition("x")[0] in prefixes if owners is None else wire in owners
-    if not is_one or not _IS_ID.fullmatch(wire):
+    if not is_one or not is_id(wire):
         raise Rejection("UNKNOWN_OWNER", f"{field.name}: no user and no group has this id")
 
 
@@ -197,7 +196,7 @@ def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str])
     """
     if wire is None:
         return
-    if not _IS_ID.fullmatch(wire) or (prefixes and wire.partition("x")[0] not in prefixes):
+    if not is_id(wire) or (prefixes and wire.partition("x")[0] not in prefixes):
         accepted = " or ".join(field.refers_to) or "another module"
         raise Rejection("UNRESOLVED_REFERENCE", f"{field.name}: this is no id of {accepted}")
 

@@ -19,6 +19,7 @@ KeyValues = tuple[str, ...]
 """The wire values of a natural key."""
 
 _Slot = tuple[str, tuple[str, ...], KeyValues]
+_ID = re.compile(r"\d+x\d+", re.ASCII)
 _LONGEST_KEY = 4_000  # bytes in the URL
 _PAGING = 80  # bytes that `AND id > ... ORDER BY id LIMIT ...` adds to a query
 Map = Callable[[Callable[[list[str]], list[Record]], Iterable[list[str]]], Iterable[list[Record]]]
@@ -210,7 +211,7 @@ class References:
                 return known
             if known is not None:
                 raise Rejection(known.code, f"{field}: {known}")
-        if self._is_id(value):
+        if is_id(value):
             return value
         key = reference.keys[0]
         if reference.create:
@@ -219,10 +220,6 @@ class References:
             return made
         where = " or ".join(f"{key.module.name}.{key.fields[0]}" for key in reference.keys)
         raise Rejection("UNRESOLVED_REFERENCE", f"{field}: no record has this value in {where}")
-
-    def _is_id(self, value: str) -> bool:
-        prefix, x, number = value.partition("x")
-        return bool(x) and prefix.isdigit() and number.isdigit()
 
     def _known(self, key: Key, value: str) -> str | Rejection | None:
         return self._ids.get(self._slot(key, value))
@@ -244,6 +241,11 @@ def _fits(key: Key, value: str) -> bool:
     except (ValueError, ArithmeticError):
         return False
     return can_be_asked(value)
+
+
+def is_id(value: str) -> bool:
+    """Whether a text has the form of a Kafinea id, such as 12x34."""
+    return _ID.fullmatch(value) is not None
 
 
 def can_be_asked(value: str) -> bool:

@@ -51,7 +51,7 @@ class Rejection(Exception):
         id: The Kafinea id, where it is known.
     """
 
-    def __init__(self, code: str, message: str, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, code: str, message: str, *, id: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.id = id

@@ -232,7 +232,7 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
 
 
 def _in_process(arguments: list[str]) -> tuple[int, str, str]:
-    from target_kafinea.__main__ import main  # noqa: PLC0415
+    from target_kafinea.__main__ import main  # noqa: PLC0415 its streams are set first
 
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     code: Any = 0
@@ -243,7 +243,7 @@ def _in_process(arguments: list[str]) -> tuple[int, str, str]:
         except SystemExit as ended:
             code = ended.code or 0
     assert isinstance(code, int), code
-    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]  # set above
     return code, *texts
 
 
