@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+from kafinea.chain import PAGE_SIZE, count
 from kafinea.client import Client, Record
 from kafinea.errors import IncompleteRead
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
-from kafinea.reading import PAGE_SIZE, Reading, count
+from kafinea.reading import Reading
 from kafinea.values import ServerZone, encode, kind_of
 from target_kafinea.merge import fold, key_of
 from target_kafinea.outcomes import Rejection

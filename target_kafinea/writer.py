@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kafinea.chain import count
 from kafinea.client import Client, Record
 from kafinea.describe import Module
 from kafinea.errors import Code, OutcomeUnknown, Refused
 from kafinea.query import Condition
-from kafinea.reading import count
 from target_kafinea.merge import changed_fields, merged, merged_lines, same_lines, with_lines
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import LINES

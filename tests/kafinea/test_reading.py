@@ -6,9 +6,10 @@ import logging
 
 import pytest
 
+from kafinea.chain import count, number, refused_columns
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.query import Condition
-from kafinea.reading import Reading, count, newest, number, refused_columns
+from kafinea.reading import Reading, newest
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
 

@@ -12,8 +12,8 @@ import pytest
 from singer_sdk.streams import Stream
 
 from kafinea import SettingsError
+from kafinea.chain import number
 from kafinea.errors import IncompleteRead
-from kafinea.reading import number
 from kafinea_sandbox import Sandbox
 from tap_kafinea.streams import ModuleStream
 from tests.tap.running import discover, extract

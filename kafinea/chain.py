@@ -1,0 +1,270 @@
+"""One page behind the other, by id, each asked for behind the last id that came.
+
+`id > last ORDER BY id` is as fast at any depth and skips nothing while others write. Three things
+the server does make an empty or a short page no proof of the end: a query that fails in SQL answers
+`[]`; records the user may not read are taken out after the LIMIT; inventory modules collapse joined
+rows after it. So an empty page is believed only when the server counts none behind it, and records
+are called unreadable only while a query that gave records before still gives them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
+from typing import Any
+
+import backoff
+
+from kafinea.describe import SECRET_MODULES
+from kafinea.errors import Code, IncompleteRead, Refused, Unavailable
+from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
+
+logger = logging.getLogger(__name__)
+
+Page = list[dict[str, Any]]
+Query = Callable[[str], Page]
+
+PAGE_SIZE = 100
+"""The most records that servers give in one answer, whatever the LIMIT says."""
+
+PATIENCE = 6
+"""Tries of a query that gives nothing although the server counts records: about 8 s."""
+
+MOST_STEPS = 500
+"""Pages of a hundred records that cannot be read, one behind the other."""
+
+_REFUSALS_OF_COLUMNS = frozenset(
+    {Code.ACCESS_DENIED, Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR}
+)
+_COUNT_TRIES = 4
+
+
+class Selection:
+    """What is asked of a module. Chains share it, also between threads.
+
+    Args:
+        query: What sends a query, such as `Client.query`.
+        module: The module's name.
+        columns: The fields to ask for; `id` comes by itself.
+        where: Conditions, all of which must hold.
+        page_size: Records to ask for at a time.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        module: str,
+        columns: Iterable[str],
+        where: Sequence[Condition],
+        page_size: int,
+    ) -> None:
+        self.module = module
+        self.page_size = page_size
+        self._query = query
+        self._columns = list(columns)
+        self._where = tuple(where)
+        self._refusing = Lock()
+        too_long = encoded_size(self._text(self._columns, (), 0, page_size)) > LONGEST_QUERY
+        if too_long and module not in SECRET_MODULES:
+            self._columns = ["*"]
+
+    def page(self, after: str | None, offset: int = 0, limit: int | None = None) -> Page:
+        """Return the records behind an id, as many as the server gives."""
+        return self._ask(behind(after), offset, limit or self.page_size)
+
+    def part(self, conditions: Sequence[Condition]) -> Page:
+        """Return the first records that meet further conditions."""
+        return self._ask(conditions, 0, PAGE_SIZE)
+
+    def count(self, after: str | None) -> int:
+        """Return how many records there are behind an id."""
+        return count(self._query, self.module, [*self._where, *behind(after)])
+
+    def highest_id(self) -> str | None:
+        """Return the highest id; None when the last records cannot be read."""
+        # One of a hundred, for the user may not read the very last.
+        text = select(
+            self.module,
+            ["id"],
+            where=self._where,
+            order_by=["id"],
+            descending=True,
+            limit=PAGE_SIZE,
+        )
+        page = self._query(text)
+        return str(page[0].get("id")) if page else None
+
+    def _ask(self, conditions: Sequence[Condition], offset: int, limit: int) -> Page:
+        columns = self._columns
+        try:
+            return self._query(self._text(columns, conditions, offset, limit))
+        except Refused as error:
+            if error.code not in _REFUSALS_OF_COLUMNS:
+                raise
+            with self._refusing:
+                if self._columns is columns and not self._drop_refused_columns():
+                    raise
+        return self._query(self._text(self._columns, conditions, offset, limit))
+
+    def _drop_refused_columns(self) -> bool:
+        """Find what `describe` promises and a query refuses; return whether anything is left."""
+        refused = refused_columns(self._query, self.module, self._columns)
+        columns = [column for column in self._columns if column not in refused]
+        if columns and refused:
+            logger.warning(
+                "%s: the server describes these fields and refuses them in a query; they stay "
+                "empty: %s.",
+                self.module,
+                ", ".join(sorted(refused)),
+            )
+            self._columns = columns
+        return bool(columns)
+
+    def _text(
+        self, columns: Sequence[str], conditions: Sequence[Condition], offset: int, limit: int
+    ) -> str:
+        return select(
+            self.module,
+            columns,
+            where=[*self._where, *conditions],
+            order_by=["id"],
+            offset=offset,
+            limit=limit,
+        )
+
+
+class Chain:
+    """The records behind an id, page by page. One thread at a time may use it.
+
+    Args:
+        selection: What is asked.
+        after: The id; None for all records.
+        is_all_in: Whether as many records as were counted have come, from all chains together.
+    """
+
+    def __init__(
+        self, selection: Selection, after: str | None, is_all_in: Callable[[], bool]
+    ) -> None:
+        self.last = after
+        self._before_last: str | None = None
+        self._selection = selection
+        self._is_all_in = is_all_in
+
+    def next_page(self) -> Page:
+        """Return the next records; none only when it is certain that no more can be had.
+
+        Raises:
+            IncompleteRead: The ids do not ascend, or there is no end to unreadable records.
+            Unavailable: The queries fail.
+        """
+        if page := self.ask():
+            return page
+        if self._is_all_in():
+            return []
+        owed = self._selection.count(self.last)
+        if not owed:
+            return []
+        return self._ask_again() or self._step_over_the_unreadable(owed)
+
+    def ask(self, offset: int = 0, limit: int | None = None) -> Page:
+        """Return what the server gives for the next page, which may be nothing."""
+        page = self._selection.page(self.last, offset, limit)
+        return self._in_order(page) if page else page
+
+    @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
+    def _ask_again(self) -> Page:
+        return self.ask()
+
+    def _step_over_the_unreadable(self, owed: int) -> Page:
+        """Return the next records behind a page of records that this user may not read."""
+        self._check_that_queries_work()
+        step = min(self._selection.page_size, PAGE_SIZE)
+        for taken, offset in enumerate(range(step, owed, step), start=1):
+            if page := self.ask(offset, step):
+                return page
+            if taken == MOST_STEPS:
+                raise none_given(self._selection.module, owed)
+        return []
+
+    def _check_that_queries_work(self) -> None:
+        """Ask once more for the last page that came.
+
+        Raises:
+            Unavailable: There is nothing in it any more.
+        """
+        if self.last is None:
+            return  # nothing came yet: either the steps find something, or all is an error
+        if not self._selection.part([Condition("id", "<=", self.last), *behind(self._before_last)]):
+            raise Unavailable(
+                f"{self._selection.module}: the server counts records and gives none, not even "
+                "those it gave before. Its queries fail; its log will tell."
+            )
+
+    def _in_order(self, page: Page) -> Page:
+        """Take note of the last id, and drop the repetitions of a record that has several lines."""
+        by_number = {number(record.get("id")): record for record in page}
+        numbers = list(by_number)
+        if numbers != sorted(numbers) or (self.last and numbers[0] <= number(self.last)):
+            raise IncompleteRead(
+                f"{self._selection.module}: the server does not give records in id order."
+            )
+        self._before_last, self.last = self.last, page[-1]["id"]
+        return page if len(numbers) == len(page) else list(by_number.values())
+
+
+class _NoCount(Unavailable):
+    """The answer to a `count(*)` is not a number; what else may go wrong, `query` tries again."""
+
+
+@backoff.on_exception(backoff.expo, _NoCount, max_tries=_COUNT_TRIES, factor=0.25, logger=None)
+def count(query: Query, module: str, where: Sequence[Condition] = ()) -> int:
+    """Return how many records meet the conditions.
+
+    Raises:
+        Unavailable: The server gives no count, which means that the query failed in SQL.
+    """
+    answer = query(select(module, ["count(*)"], where=where))
+    text = str(next(iter(answer[0].values()), "")) if answer else ""
+    if not (text.isascii() and text.isdigit()):
+        raise _NoCount(f"{module}: the server does not count its records.")
+    return int(text)
+
+
+def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:
+    """Return which columns the server refuses to query, found by halving."""
+    try:
+        query(select(module, columns, limit=1))
+    except Refused:
+        if len(columns) == 1:
+            return set(columns)
+        middle = len(columns) // 2
+        return refused_columns(query, module, columns[:middle]) | refused_columns(
+            query, module, columns[middle:]
+        )
+    return set()
+
+
+def number(record_id: Any) -> int:
+    """Return the number behind the x of an id; servers order by it.
+
+    Raises:
+        IncompleteRead: It is no id.
+    """
+    try:
+        return int(record_id.partition("x")[2])
+    except (AttributeError, ValueError):
+        raise IncompleteRead("The server gives a record without an id.") from None
+
+
+def behind(record_id: str | None) -> list[Condition]:
+    """Return the condition for the records behind an id; none for all records."""
+    return [Condition("id", ">", record_id)] if record_id else []
+
+
+def none_given(module: str, counted: int) -> IncompleteRead:
+    """Return the error for records that are counted and do not come."""
+    return IncompleteRead(
+        f"{module}: the server counts {counted:,} records and gives none of them. Either its "
+        "query fails (its log will tell), or this user may not read them."
+    )
