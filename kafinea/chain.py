@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from itertools import dropwhile
 from threading import Lock
 from typing import Any
 
@@ -49,6 +50,9 @@ class Selection:
         columns: The fields to ask for; `id` comes by itself.
         where: Conditions, all of which must hold.
         page_size: Records to ask for at a time.
+
+    Attributes:
+        longest_page: The most records that came at a time.
     """
 
     def __init__(
@@ -64,14 +68,26 @@ class Selection:
         self._query = query
         self._columns = list(columns)
         self._where = tuple(where)
+        self.longest_page = 0
         self._refusing = Lock()
         too_long = encoded_size(self._text(self._columns, (), 0, page_size)) > LONGEST_QUERY
         if too_long and module not in SECRET_MODULES:
             self._columns = ["*"]
 
     def page(self, after: str | None, offset: int = 0, limit: int | None = None) -> Page:
-        """Return the records behind an id, as many as the server gives."""
-        return self._ask(behind(after), offset, limit or self.page_size)
+        """Return the records behind an id, as many as the server gives.
+
+        Raises:
+            IncompleteRead: Their ids do not ascend, so going on behind the last would skip some.
+        """
+        page = self._ask(behind(after), offset, limit or self.page_size)
+        self.longest_page = max(self.longest_page, len(page))
+        # A record that has several lines may be repeated.
+        by_number = {number(record.get("id")): record for record in page}
+        numbers = list(by_number)
+        if numbers != sorted(numbers) or (after and numbers and numbers[0] <= number(after)):
+            raise IncompleteRead(f"{self.module}: the server does not give records in id order.")
+        return page if len(numbers) == len(page) else list(by_number.values())
 
     def part(self, conditions: Sequence[Condition]) -> Page:
         """Return the first records that meet further conditions."""
@@ -80,20 +96,6 @@ class Selection:
     def count(self, after: str | None) -> int:
         """Return how many records there are behind an id."""
         return count(self._query, self.module, [*self._where, *behind(after)])
-
-    def highest_id(self) -> str | None:
-        """Return the highest id; None when the last records cannot be read."""
-        # One of a hundred, for the user may not read the very last.
-        text = select(
-            self.module,
-            ["id"],
-            where=self._where,
-            order_by=["id"],
-            descending=True,
-            limit=PAGE_SIZE,
-        )
-        page = self._query(text)
-        return str(page[0].get("id")) if page else None
 
     def _ask(self, conditions: Sequence[Condition], offset: int, limit: int) -> Page:
         columns = self._columns
@@ -169,8 +171,16 @@ class Chain:
 
     def ask(self, offset: int = 0, limit: int | None = None) -> Page:
         """Return what the server gives for the next page, which may be nothing."""
-        page = self._selection.page(self.last, offset, limit)
-        return self._in_order(page) if page else page
+        return self._went_on_to(self._selection.page(self.last, offset, limit))
+
+    def reaches(self, page: Page) -> bool:
+        """Whether a page begins no later than with the last record that came."""
+        return number(page[0]["id"]) <= number(self.last)
+
+    def take(self, page: Page) -> Page:
+        """Return what is new in a page which leaves out no record behind the last that came."""
+        last = number(self.last)
+        return self._went_on_to([*dropwhile(lambda one: number(one["id"]) <= last, page)])
 
     @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
     def _ask_again(self) -> Page:
@@ -179,9 +189,11 @@ class Chain:
     def _step_over_the_unreadable(self, owed: int) -> Page:
         """Return the next records behind a page of records that this user may not read."""
         self._check_that_queries_work()
-        step = min(self._selection.page_size, PAGE_SIZE)
+        size = self._selection.longest_page or min(self._selection.page_size, PAGE_SIZE)
+        # Pages share a few places: records may leave between two requests, and others move up.
+        step = max(1, size - size // 10 - 1)
         for taken, offset in enumerate(range(step, owed, step), start=1):
-            if page := self.ask(offset, step):
+            if page := self.ask(offset, size):
                 return page
             if taken == MOST_STEPS:
                 raise none_given(self._selection.module, owed)
@@ -201,16 +213,10 @@ class Chain:
                 "those it gave before. Its queries fail; its log will tell."
             )
 
-    def _in_order(self, page: Page) -> Page:
-        """Take note of the last id, and drop the repetitions of a record that has several lines."""
-        by_number = {number(record.get("id")): record for record in page}
-        numbers = list(by_number)
-        if numbers != sorted(numbers) or (self.last and numbers[0] <= number(self.last)):
-            raise IncompleteRead(
-                f"{self._selection.module}: the server does not give records in id order."
-            )
-        self._before_last, self.last = self.last, page[-1]["id"]
-        return page if len(numbers) == len(page) else list(by_number.values())
+    def _went_on_to(self, page: Page) -> Page:
+        if page:
+            self._before_last, self.last = self.last, page[-1]["id"]
+        return page
 
 
 class _NoCount(Unavailable):

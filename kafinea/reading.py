@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import backoff
 
@@ -20,16 +20,15 @@ from kafinea.chain import (
     Selection,
     count,
     none_given,
-    number,
 )
 from kafinea.errors import IncompleteRead
 from kafinea.query import Condition, select
-from kafinea.windows import Windows
+from kafinea.read_ahead import ReadAhead
 
 logger = logging.getLogger(__name__)
 
-_WORTH_SHARING = 3
-"""Pages behind the first, from which on several sessions read at once."""
+_T = TypeVar("_T")
+_U = TypeVar("_U")
 
 
 class Reading:
@@ -102,10 +101,7 @@ class Reading:
         if self._sessions == 1:
             self.total = self._selection.count(self._start)
             return self._next_page() if self.total else []
-        with ThreadPoolExecutor(1) as counting:
-            counted = counting.submit(self._selection.count, self._start)
-            page = self._chain.ask()
-            self.total = counted.result()
+        page, self.total = _at_once(self._chain.ask, lambda: self._selection.count(self._start))
         if not page:
             return self._next_page() if self.total else []
         self._take_in(page)
@@ -118,29 +114,18 @@ class Reading:
 
     def _rest(self, first: Page) -> Iterator[Page]:
         """Yield what is behind the first page."""
-        if self._sessions > 1 and self.total - self.received > _WORTH_SHARING * len(first):
-            highest = self._selection.highest_id()
-            if highest is not None:
-                yield from self._windows(first, number(highest))
-                return
+        owed = self.total - self.received
+        size = max(len(first), min(self._selection.page_size, PAGE_SIZE))
+        if self._sessions > 1 and owed > size:
+            pages = ReadAhead(
+                self._chain, self._selection, owed=owed, page_size=size, sessions=self._sessions
+            )
+            for page in pages:
+                self._take_in(page)
+                yield page
+            return
         while page := self._next_page():
             yield page
-
-    def _windows(self, first: Page, highest: int) -> Windows:
-        prefix = str(first[0]["id"]).partition("x")[0]
-
-        def chain_after(id_number: int) -> Chain:
-            return Chain(self._selection, f"{prefix}x{id_number}", self._is_all_in)
-
-        return Windows(
-            self._chain,
-            chain_after,
-            first,
-            highest=highest,
-            owed=self.total - self.received,
-            sessions=self._sessions,
-            take_in=self._take_in,
-        )
 
     def _take_in(self, page: Page) -> None:
         self.received += len(page)
@@ -161,6 +146,13 @@ class Reading:
                 f"{self.unreadable:,}",
                 f"{self.total:,}",
             )
+
+
+def _at_once(here: Callable[[], _T], elsewhere: Callable[[], _U]) -> tuple[_T, _U]:
+    """Return what both give, asked at the same time."""
+    with ThreadPoolExecutor(1) as thread:
+        other = thread.submit(elsewhere)
+        return here(), other.result()
 
 
 def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | None:

@@ -1,0 +1,119 @@
+"""Pages asked for ahead, by several sessions at once, and joined on in the order of the ids.
+
+The first page behind the last certain id is asked for together with those behind it, by offset:
+`id > last ORDER BY id LIMIT 98,100`, `LIMIT 196,100`, and so on. Offsets alone would skip records
+when others leave the reading in between. So each page begins with records that the page before it
+ends with, and is taken only if it does: a page is one statement's answer, so between its first and
+its last record nothing is left out. Where a page does not join on, the one behind the last certain
+id is asked for by itself.
+
+Windows of ids, cut before, would need a guess at how many records each holds, for ids are one
+sequence of all modules. Offsets this small cost the server little: on 205,000 contacts 9 ms for a
+thousand records, beside the 45 ms of a page.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from kafinea.chain import Chain, Page, Selection
+
+_FEWEST_IN_COMMON = 2
+"""Records that two pages have in common; one of them may leave and the pages still join on."""
+
+_GOOD_ROW = 10
+"""Pages that join on, after which one record less in common is tried."""
+
+_WAITING = 4
+"""Pages asked for beyond one for each session, so that none waits for us."""
+
+
+@dataclass
+class _Asked:
+    """A page that was asked for.
+
+    Attributes:
+        start: The place of its first record, counted from the first page.
+        offset: How far that is behind the last id that was certain then.
+        answer: The page.
+    """
+
+    start: int
+    offset: int
+    answer: Future[Page]
+
+
+class ReadAhead:
+    """Reads on behind a first page. Iterate over it once to get the pages.
+
+    Args:
+        chain: The chain that gave the first page.
+        selection: What is asked.
+        owed: How many records were counted behind the first page.
+        page_size: How many records a page has.
+        sessions: How many pages to ask for at the same time.
+    """
+
+    def __init__(
+        self, chain: Chain, selection: Selection, *, owed: int, page_size: int, sessions: int
+    ) -> None:
+        self._chain = chain
+        self._selection = selection
+        self._owed = owed
+        self._page_size = page_size
+        self._sessions = sessions
+        self._asked: deque[_Asked] = deque()
+        self._certain = self._planned = 0  # places behind the first page
+        self._in_common = _FEWEST_IN_COMMON
+        self._joined = 0
+
+    def __iter__(self) -> Iterator[Page]:
+        """Yield the pages in the order of the ids.
+
+        Raises:
+            KafineaError: What `Chain.next_page` raises, when all before it was yielded.
+        """
+        threads = ThreadPoolExecutor(self._sessions, thread_name_prefix="kafinea-read-ahead")
+        try:
+            while page := self._next_page(threads):
+                yield page
+        finally:
+            # Nobody waits for a page that nobody will take.
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _next_page(self, threads: ThreadPoolExecutor) -> Page:
+        self._ask_ahead(threads)
+        while self._asked:
+            asked = self._asked[0]
+            answer = asked.answer.result()
+            if answer and asked.offset and not self._chain.reaches(answer):
+                self._ask_for_more_in_common()
+                break
+            self._asked.popleft()
+            if page := self._chain.take(answer):
+                self._certain = max(self._certain, asked.start + self._page_size)
+                self._ask_for_less_in_common()
+                return page
+        self._certain += self._page_size
+        return self._chain.next_page()
+
+    def _ask_ahead(self, threads: ThreadPoolExecutor) -> None:
+        self._planned = max(self._planned, self._certain)
+        while len(self._asked) < self._sessions + _WAITING and self._planned < self._owed:
+            start = max(self._certain, self._planned - self._in_common)
+            offset = start - self._certain
+            answer = threads.submit(self._selection.page, self._chain.last, offset)
+            self._asked.append(_Asked(start, offset, answer))
+            self._planned = start + self._page_size
+
+    def _ask_for_more_in_common(self) -> None:
+        self._in_common = min(2 * self._in_common, self._page_size // 2)
+        self._joined = 0
+
+    def _ask_for_less_in_common(self) -> None:
+        self._joined += 1
+        if self._joined % _GOOD_ROW == 0:
+            self._in_common = max(self._in_common - 1, _FEWEST_IN_COMMON)

@@ -1,0 +1,232 @@
+"""Readings by several sessions at once: the same records, in fewer seconds and no more requests."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from random import Random
+from threading import Lock
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kafinea.chain import number
+from kafinea.errors import IncompleteRead, Unavailable
+from kafinea.query import Condition
+from kafinea.reading import Reading
+from kafinea_sandbox import Sandbox
+from tests.conftest import DIALECTS, connect
+from tests.kafinea.test_reading import assert_complete, ids, numbers
+
+
+class Table:
+    """What a server does with ids: rights are looked at after the LIMIT, others delete meanwhile.
+
+    A second, plain reading of API-FACTS f and h, quick enough for many examples.
+    """
+
+    def __init__(self, rows, hidden, most, leaving, random):
+        self.rows = sorted(rows)
+        self.hidden = hidden
+        self._most = most
+        self._leaving = leaving
+        self._random = random
+        self._lock = Lock()
+
+    def query(self, text):
+        with self._lock:
+            if self.rows and self._random.random() < self._leaving:
+                self.rows.remove(self._random.choice(self.rows))
+            above = re.search(r"id > '12x(\d+)'", text)
+            upto = re.search(r"id <= '12x(\d+)'", text)
+            first = bisect_right(self.rows, int(above[1])) if above else 0
+            end = bisect_right(self.rows, int(upto[1])) if upto else len(self.rows)
+            if "count(*)" in text:
+                return [{"count": str(end - first)}]
+            limit = re.search(r"LIMIT (?:(\d+),)?(\d+);", text)
+            first += int(limit[1] or 0)
+            end = min(end, first + min(int(limit[2]), self._most))
+            return [{"id": f"12x{row}"} for row in self.rows[first:end] if row not in self.hidden]
+
+    @property
+    def readable(self):
+        return [row for row in self.rows if row not in self.hidden]
+
+
+@pytest.fixture(scope="module")
+def at_once():
+    """No waits between tries."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("backoff._sync.time", SimpleNamespace(sleep=lambda _: None))
+        yield
+
+
+@pytest.mark.usefixtures("at_once")
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    rows=st.sampled_from([0, 3, 100, 150, 199, 350, 1000, 2500]),
+    density=st.sampled_from([1, 4, 50]),
+    hidden=st.sampled_from([0, 0.1, 0.5, 0.9, "block"]),
+    leaving=st.sampled_from([0, 0, 0.02, 0.2]),
+    most=st.sampled_from([100, 100, 1000, 50]),
+    page_size=st.sampled_from([100, 100, 1000, 30, 7]),
+    sessions=st.sampled_from([1, 2, 4, 16]),
+)
+def test_what_stays_and_may_be_read_comes_once_and_in_order(
+    seed, rows, density, hidden, leaving, most, page_size, sessions
+):
+    random = Random(seed)
+    every = sorted(random.sample(range(1, rows * density + 2), rows))
+    if hidden == "block":
+        start = random.randrange(rows + 1)
+        unreadable = set(every[start : start + random.randrange(400)])
+    else:
+        unreadable = {row for row in every if random.random() < hidden}
+    table = Table(every, unreadable, most, leaving, random)
+    reading = Reading(table.query, "Contacts", page_size=page_size, sessions=sessions)
+    try:
+        found = [number(one) for one in ids(reading)]
+    except (IncompleteRead, Unavailable):
+        # Nothing readable is left of what was counted, which looks like a query that fails.
+        assert leaving or not table.readable
+        return
+    assert found == sorted(set(found))
+    assert set(table.readable) <= set(found)
+    assert not unreadable & set(found)
+
+
+@pytest.fixture(scope="module", params=DIALECTS)
+def company(request):
+    sandbox = Sandbox(dialect=request.param, rows=6000)
+    with sandbox, connect(sandbox, max_sessions=8) as client:
+        yield sandbox, client
+
+
+@pytest.mark.parametrize("module", ["Contacts", "Invoice", "LineItem", "Users", "Tax"])
+@pytest.mark.parametrize("page_size", [1000, 100, 7])
+def test_every_record_comes_once_and_in_order(company, module, page_size):
+    sandbox, client = company
+    columns = [name for name in client.describe(module).queryable if name != "id"]
+    reading = Reading(client.query, module, columns, page_size=page_size, sessions=8)
+    assert_complete(ids(reading), sandbox, module)
+
+
+def test_a_full_reading_costs_little_more_than_a_request_a_page(company):
+    sandbox, client = company
+    client.listtypes()
+    sandbox.requests.clear()
+    found = ids(Reading(client.query, "Contacts", ["lastname"], sessions=8))
+    queries = [request for request in sandbox.requests if request.operation == "query"]
+    assert len(found) > 800
+    assert len(queries) <= 1.1 * len(found) / 100 + 10
+    assert len({request.session for request in queries}) > 1
+
+
+def test_a_reading_goes_on_behind_an_id(company):
+    sandbox, client = company
+    every = numbers(sandbox, "Contacts")
+    prefix = client.describe("Contacts").id_prefix
+    after = f"{prefix}x{every[333]}"
+    found = ids(Reading(client.query, "Contacts", ["lastname"], after=after, sessions=8))
+    assert [number(one) for one in found] == every[334:]
+
+
+@pytest.fixture
+def thousand():
+    with Sandbox(rows=50) as sandbox, connect(sandbox, max_sessions=4) as client:
+        for module_number in range(1000):
+            sandbox.insert("Contacts", {"lastname": f"Many {module_number}"})
+        yield sandbox, client
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("nth", [1, 2, 5, 11])
+@pytest.mark.parametrize(
+    ("kind", "details"),
+    [("empty", {}), ("status", {"status": 503}), ("reset", {}), ("truncate", {})],
+)
+def test_a_page_that_fails_in_the_middle_is_asked_again_by_itself(thousand, nth, kind, details):
+    sandbox, client = thousand
+    client.listtypes()
+    sandbox.requests.clear()
+    fault = sandbox.faults.add(
+        kind, operation="query", contains="ORDER BY id", nth=nth, times=1, **details
+    )
+    found = ids(Reading(client.query, "Contacts", ["lastname"], sessions=4))
+    assert_complete(found, sandbox, "Contacts")
+    assert fault.hits == 1
+    assert sum(request.operation == "query" for request in sandbox.requests) <= 20
+
+
+def test_what_came_before_a_page_that_fails_for_good_is_given(thousand):
+    sandbox, client = thousand
+    every = numbers(sandbox, "Contacts")
+    found = []
+
+    def query(text):
+        answer = client.query(text)
+        if any("id" in record and number(record["id"]) == every[500] for record in answer):
+            raise Unavailable("The server fails at this record.")
+        return answer
+
+    def read():
+        for page in Reading(query, "Contacts", ["lastname"], sessions=4):
+            found.extend(number(one["id"]) for one in page)
+
+    with pytest.raises(Unavailable):
+        read()
+    assert found == every[: len(found)]
+    assert 400 <= len(found) <= 500
+
+
+def test_no_more_is_read_ahead_than_is_taken(thousand):
+    sandbox, client = thousand
+    client.listtypes()
+    sandbox.requests.clear()
+    pages = iter(Reading(client.query, "Contacts", ["lastname"], sessions=2))
+    for _ in range(3):
+        next(pages)
+    pages.close()
+    assert len(sandbox.requests) < 12  # of the 13 a whole reading takes: 2 first, 2 taken, 6 ahead
+
+
+def test_records_that_others_take_out_meanwhile_push_none_out(thousand):
+    sandbox, client = thousand
+    every = numbers(sandbox, "Contacts")
+    doomed = iter(every[::7])
+    kept = {*every} - {*every[::7]}
+
+    def query(text):
+        if "ORDER BY" in text and (one := next(doomed, None)):
+            sandbox.remove("Contacts", one)
+        return client.query(text)
+
+    found = [number(one) for one in ids(Reading(query, "Contacts", ["lastname"], sessions=4))]
+    assert found == sorted(set(found))
+    assert kept <= {*found}
+
+
+def test_records_that_come_in_meanwhile_push_none_out(thousand):
+    sandbox, client = thousand
+    every = numbers(sandbox, "Contacts")
+    for one in every:
+        sandbox.change("Contacts", one, {}, modifiedtime="2020-01-01 00:00:00")
+    for one in every[:150]:
+        sandbox.change("Contacts", one, {}, modifiedtime="2019-01-01 00:00:00")
+    where = [Condition("modifiedtime", ">=", "2020-01-01 00:00:00")]
+
+    def query(text):
+        answer = client.query(text)
+        if "count" in text:  # and now they come in, saved by a slow transaction
+            for one in every[:150]:
+                sandbox.change("Contacts", one, {}, modifiedtime="2020-01-01 00:00:00")
+        return answer
+
+    found = [
+        number(one) for one in ids(Reading(query, "Contacts", ["lastname"], where, sessions=4))
+    ]
+    assert found == sorted(set(found))
+    assert {*every[150:]} <= {*found}
