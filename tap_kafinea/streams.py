@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,25 @@ if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
 
 
+@dataclass(frozen=True)
+class Opening:
+    """A pass that is about to be read.
+
+    Attributes:
+        current: The pass.
+        reading: Its records.
+        decode: Types them.
+        began: When it began, on this machine's clock.
+        is_resumed: An earlier run began it, so what is newer comes behind it.
+    """
+
+    current: Pass
+    reading: Reading
+    decode: RowDecoder
+    began: datetime
+    is_resumed: bool
+
+
 class ModuleStream(Stream):
     """The records of one module, in the order of their ids.
 
@@ -38,6 +59,7 @@ class ModuleStream(Stream):
 
     def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, schema=schema, name=name)
+        self._tap_kafinea = tap
         self._kafinea = tap.client
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
@@ -47,7 +69,8 @@ class ModuleStream(Stream):
             self.replication_key = MODIFIED
 
     @cached_property
-    def _plan(self) -> Plan:
+    def plan(self) -> Plan:
+        """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
         return Plan(
             self.stream_state,
@@ -78,25 +101,23 @@ class ModuleStream(Stream):
         if self._failure:
             raise self._failure
 
-    def _passes(self) -> Iterator[dict[str, Any]]:
+    def open(self, plan: Plan) -> Opening | None:
+        """Return what there is to read next, if anything; at the cost of a request at most."""
         if self.replication_method != REPLICATION_INCREMENTAL:
-            yield from self._read(self._plan.whole())
-            return
+            return self._opening(plan.whole())
         if self.replication_key != MODIFIED:
             raise SettingsError(
                 f"{self.name}: the catalog asks for the replication key "
                 f"{self.replication_key!r}; Kafinea can only be read by {MODIFIED!r}."
             )
-        unfinished = self._plan.unfinished()
+        unfinished = plan.unfinished()
         if unfinished and unfinished.until:
-            yield from self._read(unfinished)
-        if following := self._plan.next(self._newest):
-            yield from self._read(following)
+            return self._opening(unfinished, is_resumed=True)
+        following = plan.next(self._newest)
+        return self._opening(following) if following else None
 
-    def _read(self, current: Pass) -> Iterator[dict[str, Any]]:
-        """Yield the typed records of a pass, and complete it."""
+    def _opening(self, current: Pass, *, is_resumed: bool = False) -> Opening:
         began = now()
-        self._plan.begin(current)
         decode = RowDecoder(self._selected_kinds(), self._zone)
         reading = Reading(
             self._kafinea.query,
@@ -105,17 +126,28 @@ class ModuleStream(Stream):
             current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
+            sessions=self._kafinea.max_sessions,
         )
-        pages = iter(reading)
-        first = next(pages, [])
-        with Progress(self.name, reading.total, self.logger) as progress:
-            page = first
+        return Opening(current, reading, decode, began, is_resumed)
+
+    def _passes(self) -> Iterator[dict[str, Any]]:
+        opening = self._tap_kafinea.prefetch.opening(self)
+        while opening:
+            yield from self._read(opening)
+            opening = self.open(self.plan) if opening.is_resumed else None
+
+    def _read(self, opening: Opening) -> Iterator[dict[str, Any]]:
+        """Yield the typed records of a pass, and complete it."""
+        self.plan.begin(opening.current)
+        pages = iter(opening.reading)
+        page = next(pages, [])
+        with Progress(self.name, opening.reading.total, self.logger) as progress:
             while page:
-                yield from map(decode, page)
+                yield from map(opening.decode, page)
                 progress.advance(len(page))
                 page = next(pages, [])
-        self._report_misfits(decode)
-        self._plan.complete(current, began)
+        self._report_misfits(opening.decode)
+        self.plan.complete(opening.current, opening.began)
 
     def _newest(self, conditions: list[Condition]) -> str | None:
         query = self._kafinea.query
@@ -161,7 +193,7 @@ class ModuleStream(Stream):
     ) -> None:
         # The SDK would keep the greatest modifiedtime and call the stream not resumable. It calls
         # this behind each record it has written, and only this.
-        self._plan.advance(latest_record["id"])
+        self.plan.advance(latest_record["id"])
 
     @override
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:

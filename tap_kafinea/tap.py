@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from types import FrameType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from singer_sdk import Tap
 from singer_sdk import typing as th
@@ -23,8 +23,10 @@ from typing_extensions import override
 from kafinea import Client, Module, Refused, SettingsError
 from kafinea.query import is_name
 from kafinea.values import ServerZone
+from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
 from tap_kafinea.passes import moment
+from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.schema import schema_of
 from tap_kafinea.streams import ModuleStream
 
@@ -91,6 +93,14 @@ class TapKafinea(Tap):
             SettingsError: `url` cannot be used.
         """
         return connect(self.config)
+
+    @cached_property
+    def prefetch(self) -> Prefetch:
+        """Opens the selected streams before it is their turn. It begins when it is first used."""
+        selected = [stream for stream in self.streams.values() if stream.selected]
+        prefetch = Prefetch(cast("list[ModuleStream]", selected), self.client.max_sessions)
+        at_end.callback(prefetch.close)
+        return prefetch
 
     @cached_property
     def zone(self) -> ServerZone:

@@ -217,7 +217,8 @@ def test_progress_comes_every_few_seconds_while_it_takes_long(files):
         for n in range(4500):
             sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime="2020-01-01 00:00:00")
         began = time.monotonic()
-        done = command("--config", files("c.json", settings(sandbox, modules=["Contacts"])))
+        slow = settings(sandbox, modules=["Contacts"], max_sessions=1)
+        done = command("--config", files("c.json", slow))
         assert time.monotonic() - began > 6
         lines = [
             line for line in done.stderr.splitlines() if "Contacts " in line and " of " in line
