@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from typing_extensions import Self
+
+from benchmarks.server import ACCESS_KEY, USER
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {
@@ -29,6 +32,10 @@ class CommandFailed(Exception):
     """A command did not end well: no figure of it is worth anything."""
 
 
+class WrongResult(Exception):
+    """Records are missing, doubled, or not as they should be."""
+
+
 @dataclass(frozen=True)
 class Took:
     """What a command took.
@@ -36,7 +43,7 @@ class Took:
     Attributes:
         seconds: From its start to its end.
         active: From its first request to its end: without the start of Python and its imports.
-        reading: From its first query to the last answer.
+        working: From its first query or creation to the last answer.
         cpu: Seconds of user and system time.
         peak_mb: The most memory it held.
         requests: How many of each operation it sent.
@@ -48,7 +55,7 @@ class Took:
 
     seconds: float
     active: float
-    reading: float
+    working: float
     cpu: float
     peak_mb: float
     requests: dict[str, int]
@@ -91,7 +98,7 @@ def run(
     directory: Path,
     server: Server | None = None,
     *,
-    input: Path | None = None,
+    source: Path | None = None,
 ) -> Took:
     """Run a command in a directory; its output goes to the files `out` and `log` there.
 
@@ -99,15 +106,21 @@ def run(
         CommandFailed: It ended with an error.
     """
     measured = directory / "measured.json"
-    launcher = [sys.executable, "-I", "-S", ROOT / "benchmarks" / "launch.py", measured]
+    launcher: list[str | Path] = [
+        sys.executable,
+        "-I",
+        "-S",
+        ROOT / "benchmarks" / "launch.py",
+        measured,
+    ]
     with (
         (directory / "out").open("wb") as out,
         (directory / "log").open("wb") as log,
-        Path(input or os.devnull).open("rb") as source,
+        Path(source or os.devnull).open("rb") as stdin,
     ):
         ended = subprocess.run(
             [*launcher, *command],
-            stdin=source,
+            stdin=stdin,
             stdout=out,
             stderr=log,
             cwd=directory,
@@ -122,7 +135,7 @@ def run(
     return Took(
         seconds=took["ended"] - took["began"],
         active=took["ended"] - (counted["first"] or took["began"]),
-        reading=counted.get("last", 0) - counted.get("first_query", 0),
+        working=counted.get("last", 0) - counted.get("first_work", 0),
         cpu=took["cpu"],
         peak_mb=took["peak_mb"],
         requests=counted["requests"],
@@ -131,3 +144,19 @@ def run(
         sessions=counted.get("most_under_way", 0),
         server_cpu=counted.get("cpu", 0),
     )
+
+
+def write_config(server: Server, directory: Path, **settings: object) -> Path:
+    """Write the settings of a command into its directory."""
+    told = {"url": server.url, "username": USER, "access_key": ACCESS_KEY, **settings}
+    own = {"directory": str(directory), "work": str(directory / "work.json")}
+    path = directory / "config.json"
+    path.write_text(json.dumps(told | own))
+    return path
+
+
+def emptied(directory: Path) -> Path:
+    """Return a directory with nothing in it."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    return directory

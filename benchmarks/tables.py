@@ -11,7 +11,7 @@ import random
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -44,19 +44,23 @@ _TYPES = {
     "time": "cf_881",
     "url": "cf_871",
 }
-FIELDS = {name: kind for kind, names in _TYPES.items() for name in names.split()}
+FIELDS: Mapping[str, str] = {name: kind for kind, names in _TYPES.items() for name in names.split()}
 """The type of each field."""
 
 _MANDATORY = frozenset({"lastname", "assigned_user_id"})
 _VALUES = ("Cold Call", "Existing Customer", "Employee", "Partner", "Trade Show", "Été & fils")
 _REFERS_TO = {"account_id": ["Accounts"], "contact_id": ["Contacts"], "modifiedby": ["Users"]}
-_WORDS = "Anaïs Béla Chloé rue de la Paix 75002 Paris société générale d'équipement n° 12 à 14"
+_TEXT = (
+    "Alice Martin avenue de la Paix 75002 Paris Lyon Nantes commerce conseil transports services "
+    "bureau relance avant fin mois livraison le 12 mars rappeler Zoé société générale à côté"
+)
+_WORDS = _TEXT.split()
 _VARIANTS = 499  # prime, so that they do not fall in step with the pages
 _MOMENTS = 5_000
 _FIRST_MOMENT = datetime(2025, 1, 1, tzinfo=timezone.utc)
 
 
-def describe(module: str) -> dict[str, Any]:
+def describe(module: str, prefix: int, fields: Mapping[str, str]) -> dict[str, Any]:
     """Return what `describe` answers."""
     return {
         "label": module,
@@ -65,8 +69,8 @@ def describe(module: str) -> dict[str, Any]:
         "updateable": True,
         "deleteable": True,
         "retrieveable": True,
-        "fields": [_described(name, kind) for name, kind in FIELDS.items()],
-        "idPrefix": str(PREFIX),
+        "fields": [_described(name, kind) for name, kind in fields.items()],
+        "idPrefix": str(prefix),
         "isEntity": True,
         "allowDuplicates": True,
         "labelFields": "firstname,lastname",
@@ -102,10 +106,16 @@ def encode(answer: Any) -> bytes:
 class Formula:
     """Records made from their ids.
 
+    Attributes:
+        prefix: What stands before the x of their ids.
+        fields: The type of each field.
+
     Args:
         module: The module's name, which decides on the ids.
         rows: How many records.
     """
+
+    prefix, fields = PREFIX, FIELDS
 
     def __init__(self, module: str, rows: int) -> None:
         chance = random.Random(module)
@@ -114,7 +124,7 @@ class Formula:
             _FIRST_MOMENT + timedelta(seconds=chance.randrange(500 * 86_400))
             for _ in range(_MOMENTS)
         )
-        self._times = chance.choices([f"{one:%Y-%m-%d %H:%M:%S}" for one in moments], k=rows)
+        self._times = chance.choices([_wire(one) for one in moments], k=rows)
 
     @cached_property
     def _by_time(self) -> Sequence[int]:
@@ -125,13 +135,14 @@ class Formula:
         return [self._times[place] for place in self._by_time]
 
     def touch(self, count: int) -> list[str]:
-        """Change records, evenly spread over the module; return their ids."""
-        now = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S}"
+        """Change records, evenly spread over the module, before it is first read.
+
+        Returns:
+            Their ids.
+        """
         places = range(0, len(self.ids), len(self.ids) // count)[:count]
         for place in places:
-            self._times[place] = now
-        for kept in ("_by_time", "_sorted_times"):
-            self.__dict__.pop(kept, None)
+            self._times[place] = _now()
         return [f"{PREFIX}x{self.ids[place]}" for place in places]
 
     def find(self, query: Query) -> Sequence[int]:
@@ -169,34 +180,30 @@ class Stored:
     """Records that were created.
 
     Args:
-        first: The number of the first.
-        records: Those that are there from the beginning.
+        prefix: What stands before the x of their ids.
+        fields: The type of each field.
     """
 
-    def __init__(self, first: int = 1, records: Sequence[Mapping[str, str]] = ()) -> None:
-        self._next = first
-        self._chance = random.Random(first)
+    def __init__(self, prefix: int = PREFIX, fields: Mapping[str, str] = FIELDS) -> None:
+        self.prefix, self.fields = prefix, fields
         self.records: dict[int, dict[str, str]] = {}
-        for record in records:
-            self.create(record)
+        self._next = 1
+        self._chance = random.Random(prefix)
 
     def create(self, element: Mapping[str, Any]) -> dict[str, str]:
         """Store a new record."""
         number, self._next = self._next, self._next + self._chance.randrange(1, 4)
-        now = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S}"
-        told = {name: _stored(value) for name, value in element.items() if name in FIELDS}
-        self.records[number] = {
-            **dict.fromkeys(FIELDS, ""),
-            **told,
-            **{"createdtime": now, "modifiedtime": now, "id": f"{PREFIX}x{number}"},
-        }
+        now = _now()
+        told = {name: _stored(value) for name, value in element.items() if name in self.fields}
+        servers_own = {"createdtime": now, "modifiedtime": now, "id": f"{self.prefix}x{number}"}
+        self.records[number] = dict.fromkeys(self.fields, "") | told | servers_own
         return self.records[number]
 
     def update(self, element: Mapping[str, Any]) -> dict[str, str]:
         """Change a record."""
         record = self.get(str(element["id"]))
-        told = {name: _stored(value) for name, value in element.items() if name in FIELDS}
-        record |= {**told, "modifiedtime": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S}"}
+        told = {name: _stored(value) for name, value in element.items() if name in self.fields}
+        record |= {**told, "modifiedtime": _now()}
         return record
 
     def get(self, record_id: str) -> dict[str, str]:
@@ -274,6 +281,14 @@ def _number(record_id: str) -> int:
     return int(record_id.partition("x")[2])
 
 
+def _now() -> str:
+    return _wire(datetime.now(timezone.utc))
+
+
+def _wire(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
 def _stored(value: Any) -> str:
     return "" if value is None else str(value)
 
@@ -309,9 +324,7 @@ def _variants() -> list[dict[str, str]]:
 
 
 def _value(kind: str, chance: random.Random) -> str:
-    day = (
-        f"{chance.randrange(1950, 2026)}-{chance.randrange(1, 13):02}-{chance.randrange(1, 29):02}"
-    )
+    day = f"{date(1950, 1, 1) + timedelta(days=chance.randrange(27_000))}"
     always = {
         "boolean": chance.choice("01"),
         "currency": f"{chance.randrange(10**7) / 100:.2f}",
@@ -321,7 +334,7 @@ def _value(kind: str, chance: random.Random) -> str:
     }
     if kind in always:
         return always[kind]
-    if chance.random() < 0.25:
+    if chance.random() < 0.35:
         return ""
     return {
         "date": day,
@@ -330,7 +343,7 @@ def _value(kind: str, chance: random.Random) -> str:
         "phone": f"+33 1 {chance.randrange(10**8):08}",
         "picklist": chance.choice(_VALUES),
         "reference": f"11x{chance.randrange(10**5)}",
-        "text": " ".join(chance.choices(_WORDS.split(), k=8)),
+        "text": " ".join(chance.choices(_WORDS, k=8)),
         "time": "14:05:00",
         "url": f"https://www.example.com/{chance.randrange(10**5)}",
-    }.get(kind) or " ".join(chance.sample(_WORDS.split(), 2))
+    }.get(kind) or " ".join(chance.sample(_WORDS, 2))

@@ -78,9 +78,8 @@ def _conditions(text: str) -> tuple[Condition, ...]:
         if not found:
             raise ValueError(text)
         field, operator, value = found.groups()
-        conditions.append(
-            Condition(field, operator.upper(), tuple(map(_plain, _VALUE.findall(value))))
-        )
+        values = tuple(map(_plain, _VALUE.findall(value)))
+        conditions.append(Condition(field, operator.upper(), values))
         place = found.end()
         if place < len(text):
             joined = _AND.match(text, place)

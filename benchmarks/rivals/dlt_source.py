@@ -19,7 +19,7 @@ from dlt.sources.rest_api import rest_api_source
 from benchmarks.rivals.login import login
 
 
-class QueryPaginator(BasePaginator):
+class QueryPaginator(BasePaginator):  # type: ignore[misc]  # dlt is not in .venv
     """The offset stands in the query, not in a parameter of its own."""
 
     def __init__(self, module: str) -> None:
@@ -36,7 +36,7 @@ class QueryPaginator(BasePaginator):
             f"SELECT * FROM {self._module} ORDER BY id LIMIT {self._offset},100;"
         )
 
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002
         """End with an empty page."""
         self._offset += 100
         self._has_next_page = bool(data)

@@ -5,7 +5,7 @@ python -m benchmarks.rivals.sdk_tap --config CONFIG [--catalog CATALOG] [--state
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -109,7 +109,7 @@ class SdkTap(Tap):
         return requests.Session()
 
     @override
-    def discover_streams(self) -> Iterable[Stream]:
+    def discover_streams(self) -> Sequence[Stream]:
         return [
             KafineaStream(self, name=name, schema=self._schema(name))
             for name in self._ask("listtypes")["types"]
