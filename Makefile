@@ -2,13 +2,14 @@
 #   .venv          the project itself, with its tests and checks
 #   .venv-meltano  Meltano, apart, because its dependencies are its own affair
 #   .meltano       the plugins of meltano.yml, each in its own environment
+#   .venv-bench    the project, and what it is measured against
 # Each has a stamp that is newer than the files it was made from, so a second run has nothing to do.
 
 PYTHON ?= python3
 PIP = -m pip --disable-pip-version-check --quiet
 MELTANO = .venv-meltano/bin/meltano
 
-.PHONY: help demo test lint clean constraints
+.PHONY: help demo test lint bench clean constraints
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -24,8 +25,13 @@ lint: .venv/stamp  ## Style, format and types
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
+ROUNDS ?= 5
+
+bench: .venv-bench/stamp  ## Speed next to others, into docs/performance.md; ROUNDS=1 for a quick look
+	.venv-bench/bin/python -m benchmarks --rounds $(ROUNDS)
+
 clean:  ## Remove all that was made here, but neither .env nor warehouse.duckdb
-	rm -rf .venv .venv-meltano .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-meltano .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The pins, for all these Pythons at once, from what pyproject.toml allows. uv comes with Meltano.
@@ -33,6 +39,7 @@ clean:  ## Remove all that was made here, but neither .env nor warehouse.duckdb
 constraints: .venv-meltano/stamp  ## Pin the newest versions again
 	$(PIN) --extra dev pyproject.toml --output-file constraints/dev.txt
 	echo 'meltano~=4.4' | $(PIN) - --output-file constraints/meltano.txt
+	$(PIN) pyproject.toml benchmarks/requirements.txt --output-file constraints/bench.txt
 
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
@@ -53,4 +60,10 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 .meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt $(wildcard extractors/*/* loaders/*/*)
 	@echo 'Making the plugins of meltano.yml'
 	@$(MELTANO) --log-level warning install
+	@touch $@
+
+.venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
+	@echo 'Making .venv-bench (the first time takes a minute)'
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python $(PIP) install -c constraints/bench.txt -e . -r benchmarks/requirements.txt
 	@touch $@

@@ -1,0 +1,132 @@
+"""What is measured: the table of cases, and how each is run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from benchmarks import reading, writing
+from benchmarks.measure import Server, Took, emptied, run
+from benchmarks.reading import READERS, TAP, Night
+from benchmarks.writing import TARGET
+
+LATENCIES = (0, 20, 50, 200)
+SESSIONS = (1, 4, 8, 16)
+ROWS = 20_000
+MEMORY_ROWS = (10_000, 100_000, 1_000_000)
+LOADED = 2_000
+_LONGEST = 10  # seconds; slower readings get fewer rows, the same for all who read like that
+
+VERSION, IMPORT = "tap-kafinea --version", "import singer_sdk.tap_base"
+_STARTS = {
+    VERSION: [READERS[TAP].command[0], "--version"],
+    IMPORT: [sys.executable, "-c", IMPORT],
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure.
+
+    Attributes:
+        kind: What is done, a method of `Bench`.
+        who: Who does it.
+        rows: How many records.
+        latency_ms: How long the server takes for a request.
+        sessions: How many sessions may be used.
+        rounds: The most rounds it is worth.
+    """
+
+    kind: str
+    who: str
+    rows: int = 0
+    latency_ms: int = 0
+    sessions: int = 1
+    rounds: int = 1_000
+
+
+def all_cases() -> list[Case]:
+    """Return the table."""
+    return [
+        *_speed(),
+        *(
+            Case("memory", who, rows, sessions=8, rounds=1)
+            for who, reader in READERS.items()
+            for rows in MEMORY_ROWS
+            if reader.ids and (rows <= 100_000 or who == TAP)
+        ),
+        *(Case("night", who, Night.CHANGES, latency_ms=50, sessions=4) for who in Night.TAPS),
+        *(Case("night", who, 0, latency_ms=50, sessions=4) for who in Night.TAPS),
+        Case("load", TARGET, LOADED, latency_ms=50, sessions=8),
+        Case("load", writing.LIMIT, LOADED, latency_ms=50, sessions=8),
+        Case("load", writing.COOKIECUTTER, LOADED, latency_ms=50, rounds=1),
+        Case("reload", TARGET, LOADED, latency_ms=50, sessions=8),
+        *(Case("start", what) for what in (*_STARTS, *_STARTS, *_STARTS)),
+    ]
+
+
+def _speed() -> Iterator[Case]:
+    for latency in LATENCIES:
+        for sessions in SESSIONS:
+            rows = min(ROWS, _LONGEST * 1000 * sessions * 100 // max(latency, 1))
+            for who, reader in READERS.items():
+                if reader.is_parallel or sessions == 1:
+                    yield Case("read", who, rows, latency, sessions)
+
+
+class Bench:
+    """Runs cases.
+
+    Args:
+        server: The server.
+        work: A directory for files.
+    """
+
+    def __init__(self, server: Server, work: Path) -> None:
+        self._server, self._work = server, work
+        reading.warm_up(server, work)
+
+    def run(self, case: Case) -> Took:
+        """Run a case once."""
+        took: Took = getattr(self, f"_{case.kind}")(case)
+        return took
+
+    @cached_property
+    def _prepared_night(self) -> Night:
+        return Night(self._server, self._work)
+
+    def _read(self, case: Case) -> Took:
+        return reading.read(
+            self._server,
+            case.who,
+            self._work,
+            rows=case.rows,
+            latency_ms=case.latency_ms,
+            sessions=case.sessions,
+        )
+
+    _memory = _read
+
+    def _night(self, case: Case) -> Took:
+        return self._prepared_night.read(
+            case.who, changes=case.rows, latency_ms=case.latency_ms, sessions=case.sessions
+        )
+
+    def _load(self, case: Case) -> Took:
+        act = writing.load if case.kind == "load" else writing.reload
+        return act(
+            self._server,
+            case.who,
+            self._work,
+            rows=case.rows,
+            latency_ms=case.latency_ms,
+            sessions=case.sessions,
+        )
+
+    _reload = _load
+
+    def _start(self, case: Case) -> Took:
+        return run(_STARTS[case.who], emptied(self._work / "run"))

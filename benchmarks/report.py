@@ -1,0 +1,305 @@
+"""Writes docs/performance.md and its pictures from the results: no figure is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from benchmarks import results, writing
+from benchmarks.cases import IMPORT, LATENCIES, LOADED, MEMORY_ROWS, ROWS, SESSIONS, VERSION
+from benchmarks.goals import GOALS
+from benchmarks.measure import ROOT
+from benchmarks.reading import READERS, Night
+from benchmarks.results import Measure, Results
+from benchmarks.writing import TARGET
+
+_DOCUMENT = ROOT / "docs" / "performance.md"
+_PICTURES = ROOT / "docs" / "performance"
+_COLORS = dict(zip(READERS, ("#087f5b", "#c92a2a", "#7048e8", "#e8590c", "#868e96"), strict=True))
+
+_TEXT = """\
+# Performance
+
+`make bench` wrote this page: rounds: {rounds}, interleaved; the figures are medians. It ran on
+{processor}, {system}, Python {python}, {packages}.
+
+The server is a stand-in that answers from memory and by the clock, contacts of 60 fields, a hundred
+at most for a request, with ids as uneven as those of real modules. As on a real server, a session
+answers one request at a time. Every run counts only if no record is missing or doubled. All write
+to files, which are checked afterwards.
+
+- `tap-kafinea` and `target-kafinea` run as commands, with a catalog.
+- `cookiecutter tap` and `cookiecutter target` are what the SDK's template gives: pages by offset,
+  one session, a request for each record that is written.
+- `dlt` is its rest_api source, to JSON lines. `script` is twenty lines with requests.
+- `no parsing` and `creations only` are the limit: as many threads, sessions and kept-alive
+  connections, that send known requests with `http.client` and count bytes. Their time begins after
+  their logins; that of all others begins with their first request, logins included.
+
+## To reach
+
+{goals}
+
+## Records a second
+
+![Records a second against latency and sessions](performance/speed.png)
+
+{speed}
+
+With {rows:,} records; fewer where one session would take longer than ten seconds.
+
+## What it costs
+
+![Requests, CPU, memory, the nightly case](performance/cost.png)
+
+At 0 ms:
+
+{cost_0}
+
+At 50 ms:
+
+{cost_50}
+
+CPU and "with start" include the start of Python. The last column is how much of a processor the
+server took: below 100% it was not the bottleneck.
+
+Peak memory, in MB:
+
+{memory}
+
+## The nightly case
+
+{modules} modules, {changed} of which have {changes} changes each, at 50 ms, with the state of an
+earlier run:
+
+{night}
+
+## Loading
+
+{loaded:,} new contacts at 50 ms, and the same ones again:
+
+{load}
+
+## Start
+
+{start}
+"""
+
+
+def write() -> str:
+    """Write the page and its pictures; return the page."""
+    told = Results()
+    _PICTURES.mkdir(exist_ok=True)
+    _draw_speed(told)
+    _draw_cost(told)
+    text = _TEXT.format(
+        **told.machine,
+        goals=_table(
+            ["", "To reach", "Measured", "Reached"], [goal.row(told) for goal in GOALS], right=()
+        ),
+        speed=_speed(told),
+        rows=ROWS,
+        cost_0=_cost(told, 0),
+        cost_50=_cost(told, 50),
+        memory=_memory(told),
+        modules=len(Night.MODULES),
+        changed=len(Night.CHANGED),
+        changes=Night.CHANGES,
+        night=_night(told),
+        loaded=LOADED,
+        load=_load(told),
+        start=_table(
+            ["", "Seconds"],
+            [
+                [f"`{name}`", _figure(told, "{:.2f}", results.seconds, "start", name)]
+                for name in (VERSION, f"{IMPORT}")
+            ],
+        ),
+    )
+    if told.failed:
+        lines = (
+            f"- {one['case']['kind']}, {one['case']['who']}: {one['error']}" for one in told.failed
+        )
+        text += "\n## Failed runs\n\n" + "\n".join(lines) + "\n"
+    _DOCUMENT.write_text(text)
+    return text
+
+
+def _speed(told: Results) -> str:
+    rows = []
+    for who, reader in READERS.items():
+        for sessions in SESSIONS if reader.is_parallel else (1,):
+            rates = [
+                _figure(
+                    told, "{:,.0f}", results.rate, "read", who, latency_ms=ms, sessions=sessions
+                )
+                for ms in LATENCIES
+            ]
+            rows.append([who, str(sessions), *rates])
+    return _table(["", "Sessions", *(f"{ms} ms" for ms in LATENCIES)], rows)
+
+
+_COSTS: tuple[tuple[str, str, Measure], ...] = (
+    ("Records/s", "{:,.0f}", results.rate),
+    ("With start", "{:,.0f}", results.whole_rate),
+    ("Requests", "{:,.0f}", results.requests),
+    ("At once", "{:.0f}", results.sessions),
+    ("CPU us/record", "{:.0f}", results.cpu),
+    ("Peak MB", "{:.0f}", results.peak),
+    ("Server", "{:.0%}", results.server_share),
+)
+
+
+def _cost(told: Results, latency_ms: int) -> str:
+    rows = [
+        [
+            who,
+            str(sessions),
+            *(
+                _figure(told, shown, measure, "read", who, latency_ms=latency_ms, sessions=sessions)
+                for _, shown, measure in _COSTS
+            ),
+        ]
+        for who, reader in READERS.items()
+        for sessions in (SESSIONS if reader.is_parallel else (1,))
+    ]
+    return _table(["", "Sessions", *(name for name, _, _ in _COSTS)], rows)
+
+
+def _memory(told: Results) -> str:
+    rows = [
+        [who, *(_figure(told, "{:.0f}", results.peak, "memory", who, rows=n) for n in MEMORY_ROWS)]
+        for who, reader in READERS.items()
+        if reader.ids
+    ]
+    return _table(["", *(f"{count:,} records" for count in MEMORY_ROWS)], rows)
+
+
+def _night(told: Results) -> str:
+    rows = [
+        [
+            f"{who}, {'with changes' if changes else 'nothing new'}",
+            _figure(told, "{:.2f}", results.seconds, "night", who, rows=changes),
+            _figure(told, "{:.2f}", results.active, "night", who, rows=changes),
+            _figure(told, "{:.0f}", results.requests, "night", who, rows=changes),
+            _figure(told, "{:.0f}", results.sessions, "night", who, rows=changes),
+        ]
+        for changes in (Night.CHANGES, 0)
+        for who in Night.TAPS
+    ]
+    return _table(["", "Seconds", "Without start", "Requests", "At once"], rows)
+
+
+def _load(told: Results) -> str:
+    rows = [
+        [
+            f"{who}, again" if kind == "reload" else who,
+            _figure(told, "{:.2f}", results.active, kind, who),
+            _figure(told, "{:,.0f}", results.rate, kind, who),
+            _figure(told, "{:,.0f}", results.requests, kind, who),
+            _figure(told, "{:,.0f}", results.writes, kind, who),
+            _figure(told, "{:.0f}", results.sessions, kind, who),
+        ]
+        for kind, who in (
+            ("load", TARGET),
+            ("load", writing.LIMIT),
+            ("load", writing.COOKIECUTTER),
+            ("reload", TARGET),
+        )
+    ]
+    return _table(["", "Seconds", "Records/s", "Requests", "Writes", "At once"], rows)
+
+
+def _figure(told: Results, shown: str, measure: Measure, kind: str, who: str, **where: int) -> str:
+    try:
+        return shown.format(told.median(measure, kind, who, **where))
+    except LookupError:
+        return ""
+
+
+def _table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] | None = None
+) -> str:
+    """Return a table; all columns but the first stand to the right unless told."""
+    places = range(1, len(head)) if right is None else right
+    rule = ["---:" if place in places else "---" for place in range(len(head))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def _draw_speed(told: Results) -> None:
+    figure, (by_latency, by_sessions) = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True)
+    for who, reader in READERS.items():
+        for sessions in (4, 16) if reader.is_parallel else (1,):
+            label = f"{who}, {sessions} sessions" if reader.is_parallel else who
+            where = [{"latency_ms": ms, "sessions": sessions} for ms in LATENCIES]
+            _line(
+                by_latency, told, results.rate, "read", who, LATENCIES, where, label, sessions == 4
+            )
+        where = [
+            {"latency_ms": 50, "sessions": count if reader.is_parallel else 1} for count in SESSIONS
+        ]
+        _line(by_sessions, told, results.rate, "read", who, SESSIONS, where, who)
+    by_latency.set(xlabel="ms a request", ylabel="records a second", yscale="log", xticks=LATENCIES)
+    by_sessions.set(xlabel="sessions, at 50 ms", xticks=SESSIONS)
+    _save(figure, by_latency, by_sessions, name="speed")
+
+
+def _draw_cost(told: Results) -> None:
+    figure, ((requests, cpu), (memory, night)) = plt.subplots(2, 2, figsize=(11, 8))
+    readers = [who for who, reader in READERS.items() if reader.ids]
+    for axes, measure, title in (
+        (requests, results.requests, "requests for a full pass, 50 ms, 4 sessions"),
+        (cpu, results.cpu, "CPU for a record, microseconds, 0 ms, 4 sessions"),
+    ):
+        latency = 50 if measure is results.requests else 0
+        for who in READERS:
+            with suppress(LookupError):
+                axes.barh(who, told.read(measure, who, latency, 4), color=_COLORS[who])
+        axes.set(xlabel=title)
+        axes.invert_yaxis()
+    for who in readers:
+        where = [{"rows": rows} for rows in MEMORY_ROWS]
+        _line(memory, told, results.peak, "memory", who, MEMORY_ROWS, where, who)
+    memory.set(xlabel="records", ylabel="peak MB", xscale="log", ylim=0)
+    for changes in (Night.CHANGES, 0):
+        for who in Night.TAPS:
+            with suppress(LookupError):
+                label = f"{who},\n{'3 x 50 changes' if changes else 'nothing new'}"
+                taken = told.median(results.seconds, "night", who, rows=changes)
+                night.barh(label, taken, color=_COLORS[who])
+    night.set(xlabel="nightly case: seconds, with Python's start")
+    night.invert_yaxis()
+    _save(figure, memory, name="cost")
+
+
+def _line(
+    axes: Axes,
+    told: Results,
+    measure: Measure,
+    kind: str,
+    who: str,
+    places: Sequence[int],
+    where: Sequence[dict[str, int]],
+    label: str,
+    dashed: bool = False,
+) -> None:
+    points = []
+    for place, condition in zip(places, where, strict=True):
+        with suppress(LookupError):
+            points.append((place, told.median(measure, kind, who, **condition)))
+    if points:
+        style = "--" if dashed else "-"
+        axes.plot(*zip(*points, strict=True), style, marker="o", color=_COLORS[who], label=label)
+
+
+def _save(figure: plt.Figure, *with_legend: Axes, name: str) -> None:
+    for axes in filter(Axes.has_data, with_legend):
+        axes.legend(fontsize="small", frameon=False)
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(_PICTURES / f"{name}.png", dpi=100)
+    plt.close(figure)

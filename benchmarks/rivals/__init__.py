@@ -1,0 +1,1 @@
+"""What else one would run: each written plainly, as its own documentation shows it."""
