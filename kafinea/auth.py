@@ -70,7 +70,7 @@ class _Token:
             seconds = int(challenge["expireTime"]) - int(challenge["serverTime"])
         except (KeyError, TypeError, ValueError):
             seconds = 0
-        if not _TOKEN_MARGIN < seconds <= 3600:
+        if not 0 < seconds <= 3600:
             seconds = _TOKEN_SECONDS
         self._text = challenge["token"]
         self._until = asked + seconds - _TOKEN_MARGIN
