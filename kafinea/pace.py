@@ -20,11 +20,11 @@ _ROW = 50
 _FIRST_TRIAL = 200
 """Answers before the first trial: a short run has none."""
 _LAST_TRIAL = 800
-"""The most answers between trials. A trial costs up to eight rounds of requests at half speed."""
+"""The most answers between trials, for a trial of fewer costs time."""
 _WORTH = 1.2
 """How many times the answers twice the sessions have to bring."""
-_KNOWN = 8
-"""Answers after which the latency of a kind is known."""
+_KNOWN = 12
+"""Answers after which the latency of a kind is known, and the fewest of a trial."""
 _OUR_OWN = 0.02
 """Seconds below which a latency tells more of our own work than of the server's: then nobody is
 spared by fewer sessions."""
@@ -119,7 +119,7 @@ class Pace:
         count, mean = self._known.get(kind, (0, 0.0))
         if count >= _KNOWN:
             self._differences.append(_log(seconds) - mean)
-        needed = max(_KNOWN, 2 * tried)
+        needed = max(_KNOWN, tried)
         if len(self._differences) >= needed:
             gain = tried / self.usual / exp(median(self._differences))
             self._end_trial(tried, does=gain >= (_WORTH if tried > self.usual else 1 / _WORTH))
