@@ -119,11 +119,11 @@ class Sessions:
     def _give_back(self, session: Session) -> None:
         with self._changed:
             self._in_use -= 1
-            self._free.append(session)
-            self._changed.notify_all()
-            closed = self._closed.is_set()
-        if closed:
-            session.http.close()
+            if not self._closed.is_set():
+                self._free.append(session)
+                self._changed.notify_all()
+                return
+        session.http.close()
 
     def close(self) -> None:
         """Log out of all sessions that nobody uses, all at once; others expire by themselves.
