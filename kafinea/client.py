@@ -103,7 +103,7 @@ class Client:
         """Log out of all sessions, for good; any thread may call it.
 
         Other threads that wait for their turn or for another try get `Closed`. A request that is
-        under way is not waited for: it has its answer, and its session expires by itself.
+        under way is not waited for: it gets its answer, and its session expires by itself.
         """
         self._sessions.close()
 

@@ -102,8 +102,8 @@ class Sessions:
         """
         with self._changed:
             self._stand_in(self._wanting_session, lambda: self._in_use < self._most)
-            self._in_use += 1
             session = self._free.pop() if self._free else self._another()
+            self._in_use += 1
         try:
             yield session
         except (KeyboardInterrupt, SystemExit):
@@ -157,6 +157,7 @@ class Sessions:
             stretch = self._pace.stretch
         try:
             session.auth.user_id()  # if a login is due, its time is not the request's
+            self._check_open()
             began = time.monotonic()
             yield
             self._note_answer(kind, time.monotonic() - began, stretch)
