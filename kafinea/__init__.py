@@ -10,6 +10,7 @@ from kafinea.auth import ChallengeAuth
 from kafinea.client import Client
 from kafinea.describe import Field, Module, ModuleInfo
 from kafinea.errors import (
+    Closed,
     CredentialsRefused,
     KafineaError,
     OutcomeUnknown,
@@ -22,6 +23,7 @@ from kafinea.errors import (
 __all__ = [
     "ChallengeAuth",
     "Client",
+    "Closed",
     "CredentialsRefused",
     "Field",
     "KafineaError",

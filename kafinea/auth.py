@@ -3,6 +3,9 @@
 A login is two requests: `getchallenge` gives a token, `login` takes md5(token + access key) and
 gives a session id, which then goes with each request as `sessionName`. Like the HTTPDigestAuth of
 `requests`, the authenticator answers a refused response by logging in and sending again.
+
+The server does not take a token back when it has served: sessions that share one log in with one
+request each, all at once.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections import defaultdict
 from typing import Any
 from urllib.parse import quote_plus
@@ -38,16 +42,50 @@ _LOGOUT_TIMEOUT = (5, 5)
 
 _TOKEN_LOST = frozenset({Code.INVALID_USER_CREDENTIALS, Code.INVALID_AUTH_TOKEN})
 
+_TOKEN_SECONDS = 20
+"""How long to use a token whose server does not say how long it lives; all known say 300."""
+_TOKEN_MARGIN = 5
+"""Seconds of its life in which a token is no longer used: a login takes time to arrive."""
+
 # A server keeps one token for each user: a second challenge makes the first one useless. Within a
-# process the logins of a user stand in line here.
+# process those who take a challenge stand in line here, and log in before the next one does.
 _login_lines: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
+
+
+class _Token:
+    """The token of the last challenge that led to a session, for as long as it surely lives."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._until = 0.0
+
+    def keep(self, challenge: Any, asked: float) -> None:
+        """Keep the token of a challenge.
+
+        Args:
+            challenge: The server's answer.
+            asked: When it was asked for, by the monotonic clock: the server's may be wrong.
+        """
+        try:
+            seconds = int(challenge["expireTime"]) - int(challenge["serverTime"])
+        except (KeyError, TypeError, ValueError):
+            seconds = 0
+        if not 0 < seconds <= 3600:
+            seconds = _TOKEN_SECONDS
+        self._text = challenge["token"]
+        self._until = asked + seconds - _TOKEN_MARGIN
+
+    def fresh(self) -> str | None:
+        """Return the token, or None when it may have expired or there is none."""
+        return self._text if time.monotonic() < self._until else None
 
 
 class ChallengeAuth(AuthBase):
     """Adds a session to each request, and a new session when the old one has ended.
 
     One object is one session of the server. A session answers one request at a time, so use one
-    object for each connection that works in parallel. Sharing one between threads is safe.
+    object for each connection that works in parallel (see `another`). Sharing one between threads
+    is safe.
 
     Args:
         address: The full address of `webservice.php`.
@@ -74,7 +112,19 @@ class ChallengeAuth(AuthBase):
         self._session_name: str | None = None
         self._user_id = ""
         self._lock = threading.Lock()
+        self._token = _Token()
         self.secrets = {access_key}
+
+    def another(self, http: requests.Session) -> ChallengeAuth:
+        """Return one more session of this user, for another connection.
+
+        The two share their challenges: as long as a token lives, a login is a single request.
+        """
+        other = ChallengeAuth(
+            self._address, self._username, self._access_key, http=http, timeout=self._timeout
+        )
+        other._token = self._token
+        return other
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the session to a request that is about to be sent.
@@ -145,7 +195,7 @@ class ChallengeAuth(AuthBase):
 
     def _login(self) -> str:
         try:
-            return self._login_in_line()
+            return self._login_sharing() or self._login_in_line()
         except Refused as error:
             if error.code in PERHAPS_PASSING:
                 raise Unavailable(str(error), nothing_done=True) from None
@@ -154,6 +204,24 @@ class ChallengeAuth(AuthBase):
                 f"({error.code}). Check `username` and `access_key`: the key stands in Kafinea "
                 'under "My preferences" and is not the password.'
             ) from None
+
+    def _login_sharing(self) -> str | None:
+        """Log in with the token that another session has used, or be the first to take one.
+
+        Returns:
+            The session. None when the token was lost: somebody has taken a challenge since, or
+            this server takes each token once.
+        """
+        try:
+            with self._line:
+                token = self._token.fresh()
+                if token is None:
+                    return self._challenge_and_login()
+            return self._login_with(token)
+        except Refused as error:
+            if error.code in _TOKEN_LOST:
+                return None
+            raise
 
     # A wrong key and a token that another process's login of the same user has replaced are
     # answered alike. So this is tried a few times, at moments that spread.
@@ -166,11 +234,21 @@ class ChallengeAuth(AuthBase):
         logger=None,
     )
     def _login_in_line(self) -> str:
-        with _login_lines[self._address, self._username.casefold()]:
+        with self._line:
             return self._challenge_and_login()
 
+    @property
+    def _line(self) -> threading.Lock:
+        return _login_lines[self._address, self._username.casefold()]
+
     def _challenge_and_login(self) -> str:
-        token = _text(self._send("GET", "getchallenge", username=self._username), "token")
+        asked = time.monotonic()
+        challenge = self._send("GET", "getchallenge", username=self._username)
+        session_name = self._login_with(_text(challenge, "token"))
+        self._token.keep(challenge, asked)
+        return session_name
+
+    def _login_with(self, token: str) -> str:
         # What is sent is md5 because the API says so; it is no protection of ours.
         digest = hashlib.md5((token + self._access_key).encode(), usedforsecurity=False).hexdigest()
         self.secrets |= {token, digest}

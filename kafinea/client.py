@@ -6,24 +6,20 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import logging
 import random
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
-from queue import LifoQueue
 from types import TracebackType
 from typing import Any
 
-import backoff
 from typing_extensions import Self
 
 from kafinea import describe, transport
-from kafinea.auth import ChallengeAuth
 from kafinea.errors import (
     PERHAPS_PASSING,
     KafineaError,
@@ -34,6 +30,7 @@ from kafinea.errors import (
 )
 from kafinea.query import Condition
 from kafinea.reading import Reading
+from kafinea.sessions import LONGEST_WAIT, Session, Sessions
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +39,6 @@ Record = dict[str, Any]
 
 _TRIES = 7
 _FIRST_WAIT = 0.5  # seconds; doubled each time
-_LONGEST_WAIT = 60  # seconds, also when the server asks for more
 _CONNECT_TIMEOUT = 10  # seconds
 
 
@@ -55,28 +51,20 @@ class File:
     content: bytes
 
 
-class _Connection:
-    """A kept-alive connection with its own session, which the server serves one by one."""
-
-    def __init__(
-        self, address: str, username: str, access_key: str, timeout: transport.Timeout
-    ) -> None:
-        self.http = transport.open_http(address)
-        self.auth = ChallengeAuth(address, username, access_key, http=self.http, timeout=timeout)
-
-
 class Client:
     """A Kafinea instance, as one of its users.
 
     Threads may share a client. It opens as many sessions as are in use at once, up to
-    `max_sessions`; a request beyond that waits for a free one. Nothing is sent before the first
-    request. Use it in a `with` block, or call `close`, to log out.
+    `max_sessions`; a request beyond that waits for its turn, in the order of arrival. So do
+    requests for which the server has no room: the client sends fewer at once when it says so, and
+    when more at once only take longer. Nothing is sent before the first request. Use it in a `with`
+    block, or call `close`, to log out.
 
     Args:
         url: The address of the instance, with or without `webservice.php`.
         username: The user's name.
         access_key: The user's access key ("My preferences" in Kafinea), not the password.
-        max_sessions: The most sessions at once.
+        max_sessions: The most sessions, and so requests, at once.
         request_timeout: Seconds to wait for an answer to begin or to go on.
         allow_http: Accept plain http for a host that is not this machine.
 
@@ -97,14 +85,8 @@ class Client:
         self.max_sessions = max_sessions
         self._address = transport.endpoint(url, allow_http=allow_http)
         self._timeout = (min(_CONNECT_TIMEOUT, request_timeout), request_timeout)
-        self._connections = [
-            _Connection(self._address, username, access_key, self._timeout)
-            for _ in range(max_sessions)
-        ]
-        # Last in, first out: few requests at a time use few sessions.
-        self._free: LifoQueue[_Connection] = LifoQueue()
-        for connection in self._connections:
-            self._free.put(connection)
+        self._sessions = Sessions(self._address, username, access_key, max_sessions, self._timeout)
+        self._single: Session | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -118,10 +100,12 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Log out of all sessions and close the connections."""
-        for connection in self._connections:
-            connection.auth.logout()
-            connection.http.close()
+        """Log out of all sessions, for good; any thread may call it.
+
+        Other threads that wait for their turn or for another try get `Closed`. A request that is
+        under way is not waited for: it gets its answer, and its session expires by itself.
+        """
+        self._sessions.close()
 
     @contextmanager
     def one_session(self) -> Iterator[Client]:
@@ -129,18 +113,20 @@ class Client:
 
         A server runs the requests of a session one after the other. So what is asked in the
         session of a write that gave no answer is answered only when that write has ended.
+
+        The session counts as one of `max_sessions`. Within the block, ask the client it yields:
+        threads that hold all sessions and ask for one more wait for ever.
         """
-        with self._connection() as connection:
-            single = copy(self)
-            single.max_sessions = 1
-            single._free = LifoQueue()  # noqa: SLF001 it is one of us
-            single._free.put(connection)  # noqa: SLF001 so is this
-            yield single
+        with self._session() as session:
+            client = copy(self)
+            client.max_sessions = 1
+            client._single = session  # noqa: SLF001 it is one of us
+            yield client
 
     def user_id(self) -> str:
         """Return the id of the user that the client works as, such as 19x1."""
-        with self._connection() as connection:
-            return connection.auth.user_id()
+        with self._session() as session:
+            return session.auth.user_id()
 
     # Discovery
 
@@ -308,8 +294,8 @@ class Client:
 
     def extendsession(self) -> bool:
         """Ask for a longer session; return whether the server granted it."""
-        with self._connection() as connection:
-            return connection.auth.extend_session()
+        with self._session() as session:
+            return session.auth.extend_session()
 
     # Sending
 
@@ -351,35 +337,40 @@ class Client:
     ) -> Any:
         label = f"{operation} of {of}" if of else operation
         parameters = {"operation": operation, **parameters}
-        tries = itertools.count(1)
-        for attempt in backoff.retry_context(
-            KafineaError,
-            _waits,
-            giveup=lambda error: not _worth_another_try(error, method, next(tries)),
-            max_tries=_TRIES,
-            jitter=None,
-            on_backoff=_say_so,
-            logger=None,
-        ):
-            with attempt, self._connection() as connection:
-                response = transport.send(
-                    connection.http,
-                    method,
-                    self._address,
-                    parameters,
-                    auth=connection.auth,
-                    timeout=self._timeout,
-                )
-                answer = transport.result(response, label, connection.auth.secrets)
-        return answer
+        kind = label + _form(parameters.get("query", ""))
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._send(method, parameters, label, kind)
+            except KafineaError as error:
+                if tries == _TRIES or not _worth_another_try(error, method, tries):
+                    raise
+                wait = _wait(error, tries)
+                text = "%s Trying again in %.1f s (%d of %d)."
+                logger.warning(text, error, wait, tries, _TRIES - 1)
+            self._sessions.wait(wait)
+
+    def _send(self, method: str, parameters: Mapping[str, str], label: str, kind: str) -> Any:
+        with self._session() as session, self._sessions.turn(session, kind):
+            response = transport.send(
+                session.http,
+                method,
+                self._address,
+                parameters,
+                auth=session.auth,
+                timeout=self._timeout,
+            )
+            return transport.result(response, label, session.auth.secrets)
 
     @contextmanager
-    def _connection(self) -> Iterator[_Connection]:
-        connection = self._free.get()
-        try:
-            yield connection
-        finally:
-            self._free.put(connection)
+    def _session(self) -> Iterator[Session]:
+        if self._single:
+            with self._single.lock:
+                yield self._single
+        else:
+            with self._sessions.one() as session:
+                yield session
 
 
 def _worth_another_try(error: BaseException, method: str, tries: int) -> bool:
@@ -399,25 +390,16 @@ def _worth_another_try(error: BaseException, method: str, tries: int) -> bool:
     return False
 
 
-def _waits() -> Generator[float, BaseException | None, None]:
-    """Yield seconds to wait: doubling with full jitter, or what the server asked for."""
-    error = yield 0
-    wait = _FIRST_WAIT
-    while True:
-        asked = getattr(error, "retry_after", None)
-        jittered = random.uniform(0, min(wait, _LONGEST_WAIT))
-        error = yield min(asked, _LONGEST_WAIT) + jittered / 10 if asked else jittered
-        wait *= 2
+def _wait(error: KafineaError, tries: int) -> float:
+    """Return the seconds to wait: doubling with full jitter, or what the server asked for."""
+    asked = getattr(error, "retry_after", None)
+    jittered = random.uniform(0, min(_FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT))
+    return min(asked, LONGEST_WAIT) + jittered / 10 if asked else jittered
 
 
-def _say_so(details: Any) -> None:
-    logger.warning(
-        "%s Trying again in %.1f s (%d of %d).",
-        details["exception"],
-        details["wait"],
-        details["tries"],
-        _TRIES - 1,
-    )
+def _form(query: str) -> str:
+    """Return a query without its values: queries of one form take about the same time."""
+    return re.sub(r"\?(,\s*\?)+", "?", re.sub(r"'(?:[^']|'')*'|\b\d+\b", "?", query))
 
 
 def _without_secrets(record: Record) -> Record:

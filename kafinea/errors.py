@@ -82,6 +82,10 @@ class CredentialsRefused(KafineaError, PermissionError):
     """Stop the run: the server does not accept this user with this access key."""
 
 
+class Closed(KafineaError):
+    """Stop: the client was closed, perhaps by another thread; the request was not sent."""
+
+
 class SessionEnded(KafineaError):
     """Log in again and send the same request again; the server did nothing."""
 
@@ -92,14 +96,21 @@ class Unavailable(KafineaError):
     Attributes:
         retry_after: Seconds the server asked to wait, if it did.
         nothing_done: True when the request certainly never reached the API.
+        busy: True when the server, or what stands before it, had no room for the request.
     """
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, nothing_done: bool = False
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        nothing_done: bool = False,
+        busy: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.nothing_done = nothing_done
+        self.busy = busy
 
 
 class OutcomeUnknown(KafineaError):

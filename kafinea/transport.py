@@ -31,6 +31,7 @@ Timeout = tuple[float, float]
 
 _SCRIPT = "webservice.php"
 _ANSWER_START = b'{"success":'
+_BUSY = frozenset({429, 502, 503, 504})
 
 
 class _ApiError(msgspec.Struct):
@@ -191,7 +192,7 @@ def result(response: requests.Response, operation: str, secrets: Collection[str]
         Unavailable: The answer was not made by the API: an error page, a broken body.
         SettingsError: The address is not that of a `webservice.php`.
     """
-    answer = None if response.status_code in {429, 502, 503, 504} else _decode(response.content)
+    answer = None if response.status_code in _BUSY else _decode(response.content)
     if answer is None:
         raise _not_the_api(response, operation, secrets)
     if answer.success:
@@ -234,6 +235,7 @@ def _not_the_api(
         f"{operation}: HTTP {status}, {said}.",
         retry_after=_retry_after(response),
         nothing_done=status == requests.codes.too_many_requests,
+        busy=status in _BUSY,
     )
 
 

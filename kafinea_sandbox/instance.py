@@ -28,6 +28,8 @@ class Options:
     """The zone of createdtime and modifiedtime: the server's, whatever its users prefer."""
     latency_ms: float = 0
     """Added to every request, while its session is held."""
+    cores: int | None = None
+    """How many requests it works on at once, the others waiting; None: all of them."""
     idle_seconds: int = IDLE_SECONDS
     update_blanks: bool | None = None
     """Whether `update` empties the fields it is not sent; None: as the dialect does."""

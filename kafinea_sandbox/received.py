@@ -20,6 +20,8 @@ class Request:
     """The ordinal of its session: 1 is the first login since the start."""
     overlapped: bool = False
     """It had to wait for another request of its session."""
+    at_once: int = 0
+    """How many requests were under way when it came, itself included."""
     status: int | None = None
     """The HTTP status; None while it runs, or when the connection was cut."""
     code: str | int | None = None

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request as HttpRequest
@@ -45,6 +46,10 @@ class Server:
         self.instance = control.instance
         # Readers of different sessions run at the same time, as PHP's processes do.
         self.workers = ThreadPoolExecutor(16, thread_name_prefix="kafinea-sandbox")
+        cores = self.instance.options.cores
+        self.under_way = 0
+        self.cores: AbstractAsyncContextManager[object]
+        self.cores = asyncio.Semaphore(cores) if cores else nullcontext()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -79,13 +84,18 @@ class Server:
         log.session = session.ordinal if session else None
         log.overlapped = lock.locked()
         log.fault = faults[-1].kind if faults else None
-        async with lock:
-            await asyncio.sleep(self.instance.options.latency_ms / 1000)
-            answer = await befall_before(faults, self.instance, given, send)
-            if answer is None:
-                answer = await self._work(self._answer, request.method, given, log)
-            log.code = answer.code
-            sent = await befall_after(faults, answer, send)
+        self.under_way += 1
+        log.at_once = self.under_way
+        try:
+            async with lock, self.cores:
+                await asyncio.sleep(self.instance.options.latency_ms / 1000)
+                answer = await befall_before(faults, self.instance, given, send)
+                if answer is None:
+                    answer = await self._work(self._answer, request.method, given, log)
+                log.code = answer.code
+                sent = await befall_after(faults, answer, send)
+        finally:
+            self.under_way -= 1
         if sent:
             log.status = sent.status
 

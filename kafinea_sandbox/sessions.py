@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class Sessions:
         self._instance = instance
         self._open: dict[str, Session] = {}
         self._tokens: dict[int, tuple[str, int]] = {}
-        self._logins = 0
+        self._logins = itertools.count(1)  # sessions are opened in several threads
 
     def challenge(self, user: User) -> dict[str, Any]:
         """A new token; there is one per user, so the previous one is void from now on."""
@@ -74,8 +75,7 @@ class Sessions:
             raise ApiError("ACCESSKEY_UNDEFINED", "Access key for the user is undefined")
         if key != md5(token + user.access_key) or not user.is_active:
             raise ApiError("INVALID_USER_CREDENTIALS", "Invalid username or password")
-        self._logins += 1
-        session = Session(php.session_id(), self._logins, user, now)
+        session = Session(php.session_id(), next(self._logins), user, now)
         self._open[session.id] = session
         return session
 

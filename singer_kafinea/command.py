@@ -1,11 +1,13 @@
-"""What the commands share: an error in one line, and an end to every session."""
+"""What the commands share: an error in one line, an end to every session, and a prompt end."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import NoReturn
 
 from simplejson import JSONDecodeError  # type: ignore[import-untyped]  # what the SDK reads with
 from singer_sdk.exceptions import (
@@ -20,11 +22,34 @@ at_end = ExitStack()
 """What to do when a command ends, however it does. The SDK has no place for it."""
 
 
-def run(command: Callable[[], object], logger: logging.Logger) -> None:
-    """Run a command; what goes wrong is said in one line, and the exit code is 1."""
+def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
+    """Run a command as the whole program, and end the program with its exit code.
+
+    It ends at once: other threads may still be inside a request, which nothing can interrupt, and
+    the interpreter would wait for them until the server answers or the request times out.
+    """
+    try:
+        code = exit_code(command, logger)
+    except BaseException:  # noqa: BLE001 a mistake of ours; the interpreter would say it as well
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    logging.shutdown()
+    try:
+        sys.stdout.flush()
+    except OSError:  # not all of it arrived
+        code = code or 1
+    os._exit(code)
+
+
+def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
+    """Run a command and return its exit code; what goes wrong is said in one line."""
     try:
         with at_end:
             command()
+    except SystemExit as ended:  # click ends every command so
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BrokenPipeError:  # who reads the output has gone away, and knows why
+        return 1
     except JSONDecodeError as error:
         problem = f"The config, catalog or state is not JSON: {error}"
     except (
@@ -36,6 +61,6 @@ def run(command: Callable[[], object], logger: logging.Logger) -> None:
     ) as error:
         problem = str(error)
     else:
-        return
+        return 0
     logger.error("%s", problem)
-    sys.exit(1)
+    return 1

@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import requests
 
 from kafinea import ChallengeAuth, Client, CredentialsRefused, SettingsError
-from kafinea_sandbox import Sandbox
+from kafinea.auth import _Token
+from kafinea_sandbox import Sandbox, sessions
 from tests.conftest import connect
 
 ENDED = ["INVALID_SESSIONID", "SESSION_EXPIRED", "SESSION_LEFT_IDLE", "AUTHENTICATION_REQUIRED"]
@@ -41,7 +44,7 @@ def test_a_read_goes_on_after_the_session_has_ended(sandbox, client, code):
     sandbox.faults.add("session", operation="query", code=code)
     sandbox.requests.clear()
     assert client.query("SELECT id FROM Contacts ORDER BY id;") == expected
-    assert operations(sandbox) == ["query", "getchallenge", "login", "query"]
+    assert operations(sandbox) == ["query", "login", "query"]
 
 
 @pytest.mark.parametrize("code", ENDED)
@@ -118,13 +121,94 @@ def test_threads_with_a_session_each_all_log_in(sandbox):
     assert all(answers)
 
 
+def all_at_once(client, sessions):
+    """Use so many sessions of a client at once; what each was answered."""
+    here = Barrier(sessions)
+
+    def ask(_):
+        with client.one_session() as session:
+            here.wait(10)
+            return session.query("SELECT id FROM Currency LIMIT 1;")
+
+    with ThreadPoolExecutor(sessions) as threads:
+        return list(threads.map(ask, range(sessions)))
+
+
+def test_sessions_share_one_challenge(any_sandbox):
+    any_sandbox.requests.clear()
+    with connect(any_sandbox, max_sessions=8) as client:
+        assert all(all_at_once(client, 8))
+        asked = Counter(operations(any_sandbox))
+        assert asked == {"getchallenge": 1, "login": 8, "query": 8}
+        assert len({request.session for request in any_sandbox.requests.of("query")}) == 8
+        any_sandbox.requests.clear()
+        any_sandbox.expire_sessions()
+        assert all(all_at_once(client, 8))
+        assert Counter(operations(any_sandbox)) == {"login": 8, "query": 16}
+
+
+@pytest.mark.parametrize("moment", ["2001-02-03 04:05:06", "2090-02-03 04:05:06"])
+def test_the_clock_of_the_server_does_not_matter(sandbox, moment):
+    sandbox.set_time(moment)
+    sandbox.requests.clear()
+    with connect(sandbox, max_sessions=4) as client:
+        assert all(all_at_once(client, 4))
+        assert operations(sandbox).count("getchallenge") == 1
+
+
+def test_a_token_that_does_not_live_long_serves_one_login(sandbox, monkeypatch):
+    monkeypatch.setattr(sessions, "TOKEN_SECONDS", 5)
+    sandbox.requests.clear()
+    with connect(sandbox, max_sessions=4) as client:
+        assert all(all_at_once(client, 4))
+    asked = Counter(operations(sandbox))
+    assert asked["getchallenge"] == asked["login"] == 4
+
+
+def test_a_challenge_of_another_process_costs_a_retry_and_no_failure(any_sandbox):
+    with connect(any_sandbox, max_sessions=8) as client:
+        client.listtypes()
+        address = any_sandbox.url + "/webservice.php"
+        asked = {"operation": "getchallenge", "username": any_sandbox.username}
+        assert requests.get(address, params=asked, timeout=10).json()["success"]
+        any_sandbox.requests.clear()
+        assert all(all_at_once(client, 8))
+        logins = any_sandbox.requests.of("login")
+        assert len([login for login in logins if login.code is None]) == 7
+        assert len(logins) <= 14
+        assert len(any_sandbox.requests.of("getchallenge")) <= 7
+
+
+def test_a_server_that_takes_each_token_once_opens_all_sessions(any_sandbox, monkeypatch):
+    login = sessions.Sessions.login
+
+    def login_once(self, user, key):
+        session = login(self, user, key)
+        del self._tokens[user.number]
+        return session
+
+    monkeypatch.setattr(sessions.Sessions, "login", login_once)
+    with connect(any_sandbox, max_sessions=8) as client:
+        assert all(all_at_once(client, 8))
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"expireTime": "soon", "serverTime": 1}, {"expireTime": 10**9, "serverTime": 1}]
+)
+def test_a_token_whose_life_is_not_said_is_used_for_a_short_time(said):
+    token = _Token()
+    token.keep({"token": "x", **said}, asked=time.monotonic())
+    assert token.fresh() == "x"
+    token.keep({"token": "x", **said}, asked=time.monotonic() - 60)
+    assert token.fresh() is None
+
+
 LOGIN = """
 import sys
 from kafinea import Client
-with Client(*sys.argv[1:]) as client:
-    for _ in range(5):
+for _ in range(5):
+    with Client(*sys.argv[1:]) as client:
         print(len(client.query("SELECT id FROM Currency;")))
-        client.close()
 """
 
 
@@ -214,8 +298,8 @@ def test_the_address_may_name_the_script_or_not(sandbox):
 def test_one_session_is_never_asked_two_things_at_once(sandbox):
     with connect(sandbox, max_sessions=3) as client, ThreadPoolExecutor(12) as threads:
         list(threads.map(lambda _: client.query("SELECT * FROM Contacts;"), range(60)))
-    sessions = {request.session for request in sandbox.requests if request.operation == "query"}
-    assert len(sessions) == 3
+    assert len({request.session for request in sandbox.requests.of("query")}) == 3
+    assert max(request.at_once for request in sandbox.requests) <= 3
     assert not any(request.overlapped for request in sandbox.requests)
 
 

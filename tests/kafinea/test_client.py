@@ -329,8 +329,8 @@ def test_no_secret_and_no_content_shows_in_errors_and_logs(sandbox, fault, opera
             work()
         except Exception as error:  # noqa: BLE001 whatever it is, it must not tell
             said.append(describe_wholly(error))
-    for connection in client._connections:
-        secrets |= connection.auth.secrets
+    for session in client._sessions._free:
+        secrets |= session.auth.secrets | {session.auth._token._text or sandbox.access_key}
     client.close()
     text = "\n".join([*said, caplog.text])
     assert text

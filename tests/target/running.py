@@ -24,6 +24,7 @@ from unittest import mock
 
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
+from singer_kafinea.command import exit_code
 
 Record = Mapping[str, Any]
 
@@ -232,17 +233,12 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
 
 
 def _in_process(arguments: list[str]) -> tuple[int, str, str]:
-    from target_kafinea.__main__ import main  # noqa: PLC0415 its streams are set first
+    from target_kafinea.target import TargetKafinea  # noqa: PLC0415 its streams are set first
 
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    code: Any = 0
     argv = mock.patch.object(sys, "argv", ["target-kafinea", *arguments])
     with argv, redirect_stdout(out), redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-    assert isinstance(code, int), code
+        code = exit_code(TargetKafinea.cli, TargetKafinea.logger)
     texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]  # set above
     return code, *texts
 

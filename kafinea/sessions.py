@@ -1,0 +1,224 @@
+"""The sessions of a client: who may use one, and who may send a request, when.
+
+A server runs the requests of a session one after the other, so each session has a connection of
+its own and one user at a time. Requests of several sessions run at once: at most as many as there
+may be sessions, and fewer while the server has no room for so many (see `kafinea.pace`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import requests
+
+from kafinea import transport
+from kafinea.auth import ChallengeAuth
+from kafinea.errors import Closed, Unavailable
+from kafinea.pace import Pace
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = 60
+"""Seconds to wait before another try at most, also when the server asks for more."""
+
+_NO_ROOM = (
+    "Kafinea has no room for %d requests at once. Sending %d at once, and more again as it lets us."
+)
+_NO_USE = (
+    "Kafinea is no faster with %d requests at once than with %d. Sending as few as do, and now and "
+    "then trying more. `max_sessions` may be lower."
+)
+
+
+class Session:
+    """A kept-alive connection with its own session.
+
+    Attributes:
+        http: The connection.
+        auth: The session.
+        lock: Held while it is used, for threads that share a client of one session.
+        broken_off: Whether a request may still run of which nobody awaits the answer.
+    """
+
+    def __init__(self, http: requests.Session, auth: ChallengeAuth) -> None:
+        self.http = http
+        self.auth = auth
+        self.lock = threading.RLock()
+        self.broken_off = False
+
+    def close(self) -> None:
+        """Log out, unless that would wait for a request, and close the connection."""
+        if not self.broken_off:
+            self.auth.logout()
+        self.http.close()
+
+
+class Sessions:
+    """Up to `most` sessions of one user, opened when they are needed.
+
+    Threads share it. Those who wait are served in the order in which they came.
+
+    Args:
+        address: The full address of `webservice.php`.
+        username: The user's name.
+        access_key: The user's access key.
+        most: The most sessions.
+        timeout: Seconds to connect, and seconds to wait for an answer.
+    """
+
+    def __init__(
+        self, address: str, username: str, access_key: str, most: int, timeout: transport.Timeout
+    ) -> None:
+        self._address = address
+        self._most = most
+        http = transport.open_http(address)
+        self._auth = ChallengeAuth(address, username, access_key, http=http, timeout=timeout)
+        # Last in, first out: few requests at a time use few sessions.
+        self._free = [Session(http, self._auth)]
+        self._in_use = 0
+        self._wanting_session: deque[object] = deque()
+        self._pace = Pace(most)
+        self._under_way = 0
+        self._not_before = 0.0
+        self._wanting_turn: deque[object] = deque()
+        self._said: set[str] = set()
+        self._closed = threading.Event()
+        self._changed = threading.Condition()  # guards all that changes
+
+    # Sessions
+
+    @contextmanager
+    def one(self) -> Iterator[Session]:
+        """Yield a session that nobody else uses for the time of the block.
+
+        Raises:
+            Closed: The client was closed.
+        """
+        with self._changed:
+            self._stand_in(self._wanting_session, lambda: self._in_use < self._most)
+            session = self._free.pop() if self._free else self._another()
+            self._in_use += 1
+        try:
+            yield session
+        except (KeyboardInterrupt, SystemExit):
+            session.broken_off = True
+            raise
+        finally:
+            self._give_back(session)
+
+    def _another(self) -> Session:
+        http = transport.open_http(self._address)
+        return Session(http, self._auth.another(http))
+
+    def _give_back(self, session: Session) -> None:
+        with self._changed:
+            self._in_use -= 1
+            if not self._closed.is_set():
+                self._free.append(session)
+                self._changed.notify_all()
+                return
+        session.http.close()
+
+    def close(self) -> None:
+        """Log out of all sessions that nobody uses, all at once; others expire by themselves.
+
+        Whoever waits for a session, for a turn or for another try gets `Closed`.
+        """
+        with self._changed:
+            self._closed.set()
+            idle, self._free = self._free, []
+            self._changed.notify_all()
+        if idle:
+            with ThreadPoolExecutor(len(idle)) as threads:
+                list(threads.map(Session.close, idle))
+
+    # Requests
+
+    @contextmanager
+    def turn(self, session: Session, kind: str) -> Iterator[None]:
+        """Send one request in the block. It begins when the server has room for one more.
+
+        Args:
+            session: The session to send it in.
+            kind: What is asked for; requests of one kind take about the same time.
+
+        Raises:
+            Closed: The client was closed.
+        """
+        with self._changed:
+            self._stand_in(self._wanting_turn, self._has_room)
+            self._under_way += 1
+            stretch = self._pace.stretch
+        try:
+            session.auth.user_id()  # if a login is due, its time is not the request's
+            self._check_open()
+            began = time.monotonic()
+            yield
+            self._note_answer(kind, time.monotonic() - began, stretch)
+        except Unavailable as error:
+            if error.busy:
+                self._note_refusal(error.retry_after or 0, stretch)
+            raise
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return self._under_way < self._pace.limit and time.monotonic() >= self._not_before
+
+    def _note_answer(self, kind: str, seconds: float, stretch: int) -> None:
+        with self._changed:
+            before = self._pace.usual
+            self._pace.answered(kind, seconds, stretch)
+            now = self._pace.usual
+        self._say_if_fewer(_NO_USE, before, now)
+
+    def _note_refusal(self, retry_after: float, stretch: int) -> None:
+        with self._changed:
+            before = self._pace.limit
+            self._pace.refused(stretch)
+            now = self._pace.limit
+            until = time.monotonic() + min(retry_after, LONGEST_WAIT)
+            self._not_before = max(self._not_before, until)
+        self._say_if_fewer(_NO_ROOM, before, now)
+
+    def _say_if_fewer(self, text: str, before: int, now: int) -> None:
+        """Say why fewer requests are sent, once: the number may change often."""
+        if now < before and text not in self._said:
+            self._said.add(text)
+            logger.warning(text, before, now)
+
+    # Waiting
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but no longer than until the client is closed.
+
+        Raises:
+            Closed: It is.
+        """
+        self._closed.wait(seconds)
+        self._check_open()
+
+    def _stand_in(self, line: deque[object], ready: Callable[[], bool]) -> None:
+        """Wait until the first place in the line is ours and something is ready for us."""
+        place = object()
+        line.append(place)
+        try:
+            while not self._closed.is_set() and not (line[0] is place and ready()):
+                pause = self._not_before - time.monotonic()
+                self._changed.wait(pause if pause > 0 else None)
+        finally:
+            line.remove(place)
+            self._changed.notify_all()
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise Closed("The connection to Kafinea was closed; this request was not sent.")
