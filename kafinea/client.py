@@ -177,7 +177,8 @@ class Client:
         Raises:
             IncompleteRead: The server counted records and gave none of them.
         """
-        for page in Reading(self.query, module, columns, where):
+        sessions = self.max_sessions
+        for page in Reading(self.query, module, columns, where, sessions=sessions):
             yield from page
 
     def query_related(self, id: str, related_label: str, query: str) -> list[Record]:

@@ -150,9 +150,10 @@ class Reading:
 
 def _at_once(here: Callable[[], _T], elsewhere: Callable[[], _U]) -> tuple[_T, _U]:
     """Return what both give, asked at the same time."""
-    with ThreadPoolExecutor(1) as thread:
-        other = thread.submit(elsewhere)
-        return here(), other.result()
+    thread = ThreadPoolExecutor(1)
+    other = thread.submit(elsewhere)
+    thread.shutdown(wait=False)
+    return here(), other.result()
 
 
 def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | None:

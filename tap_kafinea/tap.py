@@ -172,9 +172,12 @@ class TapKafinea(Tap):
 
     def _describe(self, names: list[str]) -> list[Module]:
         """Describe modules, several at a time."""
-        with ThreadPoolExecutor(self.client.max_sessions) as threads:
+        threads = ThreadPoolExecutor(self.client.max_sessions)
+        try:
             described = threads.map(self._describe_one, names)
             return [module for module in described if module and self._is_readable(module)]
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _is_readable(self, module: Module) -> bool:
         if not module.retrieveable:
