@@ -14,7 +14,6 @@ from typing import Any, ClassVar, cast
 
 from singer_sdk import Tap
 from singer_sdk import typing as th
-from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Catalog
@@ -29,6 +28,7 @@ from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.schema import schema_of
 from tap_kafinea.streams import ModuleStream
+from tap_kafinea.writing import Writer
 
 
 class TapKafinea(Tap):
@@ -37,7 +37,7 @@ class TapKafinea(Tap):
     name = "tap-kafinea"
     package_name = "singer-kafinea"
     dynamic_catalog = True
-    message_writer_class = MsgSpecWriter
+    message_writer_class = Writer
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         capability for capability in Tap.capabilities if capability != PluginCapabilities.BATCH
     ]
