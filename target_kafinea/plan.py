@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 from kafinea.client import Client
 from kafinea.describe import SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
+from kafinea.values import Kind, kind_of
 
 LINES = "LineItems"
 LINE_MODULE = "LineItem"
@@ -76,6 +78,15 @@ class Plan:
     lines: Module | None = None
     ignored: tuple[str, ...] = ()
 
+    @cached_property
+    def texts(self) -> frozenset[str]:
+        """The properties whose texts need no check."""
+        return frozenset(
+            name
+            for name, known in self.fields.items()
+            if kind_of(known.type) is Kind.TEXT and known.type != "time"
+        )
+
     @property
     def refers_to_itself(self) -> bool:
         """Whether its records may refer, by a natural key, to others of the same module."""
@@ -131,6 +142,10 @@ class Modules:
         if name not in self._described:
             self._described[name] = self._client.describe(name)
         return self._described[name]
+
+    def of(self, record_id: str, names: Iterable[str]) -> str | None:
+        """Return which of these modules a record belongs to, by its id."""
+        return self.prefixes(names).get(record_id.partition("x")[0])
 
     def prefixes(self, names: Iterable[str]) -> dict[str, str]:
         """Return the id prefixes of those of the modules that this user can use."""
