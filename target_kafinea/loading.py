@@ -1,7 +1,9 @@
 """Bringing the records of a batch to their outcomes: in their order, and several at a time.
 
 A record is written only where it differs from what is stored. Records that may mean the same one
-are written one after the other, and each sees what those before it have written.
+are written one after the other, and each sees what those before it have written. So while the older
+half of a batch is settled, the younger one is looked up; and again, where the older one wrote what
+a record of the younger one may mean.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from target_kafinea.lookup import KEYS_AT_A_TIME
 from target_kafinea.matching import Incoming, Matcher, Policy
 from target_kafinea.merge import key_of
 from target_kafinea.outcomes import Kind, Outcome, Rejection
-from target_kafinea.plan import LINES, Key, Plan
+from target_kafinea.plan import LINES, Key, Plan, Write
 from target_kafinea.writer import Writer
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"
+_ANY = "any"
+"""Stands for all names when it is not known by which one a record is known now."""
 
 Done = Callable[[Incoming, Mapping[str, Any], Outcome], None]
 """Takes note of a record, the key it was looked for by, and its outcome."""
@@ -52,17 +56,41 @@ class Loader:
         shown = [name for name in (plan.id_property, *plan.match_on) if name]
         self._shown = [(name, properties.get(name, name)) for name in shown]
         self._batch: list[Incoming] = []
+        self._begun: list[Future[None]] = []
+        self._written: set[Any] = set()
+
+    @property
+    def size(self) -> int:
+        """How many records wait for their outcome."""
+        return len(self._batch)
 
     def add(self, one: Incoming) -> None:
         """Take a record into the batch, and begin to look it up together with others."""
         self._matcher.prepare(one)
         self._batch.append(one)
-        if len(self._batch) % KEYS_AT_A_TIME == 0:
-            self._matcher.look_ahead(self._batch[-KEYS_AT_A_TIME:])
+        if self.size == self._asked + KEYS_AT_A_TIME:
+            self._look_ahead()
 
-    def load(self) -> Iterator[int]:
+    def take(self, *, everything: bool) -> list[Incoming]:
+        """Take what is to be loaded next out of the batch, as soon as it is looked up.
+
+        Args:
+            everything: Else only the older half, while the younger one is looked up.
+        """
+        look_ups = len(self._begun) // 2
+        records = look_ups * KEYS_AT_A_TIME
+        if everything or not look_ups or self._plan.refers_to_itself:
+            self._look_ahead()
+            look_ups, records = len(self._begun), self.size
+        for begun in self._begun[:look_ups]:
+            begun.result()
+        taken, self._batch = self._batch[:records], self._batch[records:]
+        self._begun = self._begun[look_ups:]
+        return taken
+
+    def load(self, batch: Sequence[Incoming]) -> Iterator[int]:
         """Bring every record to its outcome; yield how many more have theirs, again and again."""
-        waiting, self._batch = self._batch, []
+        waiting = batch
         while waiting:
             self._matcher.resolve(waiting)
             self._matcher.match(waiting)
@@ -71,6 +99,27 @@ class Loader:
             waiting = sorted(chain.from_iterable(later), key=lambda one: one.line)
             for one in waiting:
                 one.rejection = one.found = None
+        self._look_again_at_what_was_written()
+
+    @property
+    def _asked(self) -> int:
+        """How many of the first records of the batch are looked up, or about to be."""
+        return len(self._begun) * KEYS_AT_A_TIME
+
+    def _look_ahead(self) -> None:
+        chunk = self._batch[self._asked :]
+        if chunk and self._matcher.looks_ahead:
+            self._begun.append(self._matcher.look_ahead(chunk))
+
+    def _look_again_at_what_was_written(self) -> None:
+        """Forget what was found ahead for records that may mean one that was written since."""
+        if self._written:
+            for begun in self._begun:
+                begun.result()
+            for one in self._batch[: self._asked]:
+                if _ANY in self._written or not self._written.isdisjoint(self._names(one)):
+                    one.found = None
+        self._written.clear()
 
     # In which order
 
@@ -96,9 +145,9 @@ class Loader:
         names: set[Any] = {one.id} if one.id else set()
         if one.key:
             names.add(key_of(one.key, self._key_fields))
-        if one.stored:
-            names.add(one.stored["id"])
-            old = tuple(one.stored.get(name) for name in self._plan.match_on)
+        for found in one.found or ():
+            names.add(found["id"])
+            old = tuple(found.get(name) for name in self._plan.match_on)
             if old and all(old) and old != one.key:
                 names.add(key_of(old, self._key_fields))
         return names or {id(one)}
@@ -121,6 +170,7 @@ class Loader:
                 if all(map(_is_left, group)):
                     yield self._settle_group(group)
                 else:
+                    self._written.update(*map(self._names, group))
                     writing.append(workers.submit(self._settle_group, group))
             for future in writing:
                 yield future.result()
@@ -142,6 +192,7 @@ class Loader:
             record = {**(one.stored or {}), **one.values}
             self._instance.pretend(self._module, outcome.id, None if deleted else record, one.lines)
         if outcome.id:
+            self._written.add(outcome.id)
             self._instance.forget(outcome.id, deleted=deleted)
         if rest := [each for each in later if not each.rejection]:
             for each in rest:
@@ -170,7 +221,7 @@ class Loader:
         return Outcome(Kind.REJECTED, id=rejection.id or one.id, rejection=rejection)
 
     def _create(self, one: Incoming) -> Outcome:
-        self._refuse_unwritable()
+        self._refuse_unwritable("create")
         values = self._instance.with_owner(one.values, self._key)
         checks.check_mandatory(self._module, values, complete=True)
         if self._module.is_inventory:
@@ -181,7 +232,7 @@ class Loader:
         with self._instance.writing() as session:
             writer = Writer(session, self._module, self._plan.lines)
             outcome = writer.create(values, one.lines, self._matcher.finding(session, one))
-        if altered := sorted({*outcome.altered} & {*self._plan.match_on}):
+        if altered := self._altered_key(outcome):
             text = f"it was created, but the server cut or changed its key in {', '.join(altered)}"
             raise Rejection("KEY_ALTERED", text, id=outcome.id)
         return outcome
@@ -191,7 +242,7 @@ class Loader:
         changes, lines = one.changes, one.changed_lines
         if not (changes or lines):
             return Outcome(Kind.UNCHANGED, id=record_id)
-        self._refuse_unwritable()
+        self._refuse_unwritable("update", record_id)
         checks.check_mandatory(self._module, changes, complete=False)
         self._check(changes, lines)
         if self._instance.dry_run:
@@ -199,12 +250,21 @@ class Loader:
             return Outcome(Kind.UPDATED, id=record_id, changed=changed)
         with self._instance.writing() as session:
             writer = Writer(session, self._module, self._plan.lines)
-            return writer.update(record_id, changes, lines)
+            outcome = writer.update(record_id, changes, lines)
+        self._altered_key(outcome)
+        return outcome
+
+    def _altered_key(self, outcome: Outcome) -> list[str]:
+        """Return the fields of the key that the server stored otherwise than they were sent."""
+        altered = sorted({*outcome.altered} & {*self._plan.match_on})
+        if altered:
+            self._written.add(_ANY)
+        return altered
 
     def _delete(self, one: Incoming) -> Outcome:
         if not one.stored or not self._policy.hard_delete:
             return Outcome(Kind.UNCHANGED, id=one.stored["id"] if one.stored else one.id)
-        self._refuse_unwritable()
+        self._refuse_unwritable("delete", one.stored["id"])
         if self._instance.dry_run:
             return Outcome(Kind.DELETED, id=one.stored["id"])
         with self._instance.writing() as session:
@@ -217,9 +277,9 @@ class Loader:
 
     # Checking
 
-    def _refuse_unwritable(self) -> None:
-        if self._plan.not_writable:
-            raise Rejection("NOT_WRITABLE", self._plan.not_writable)
+    def _refuse_unwritable(self, write: Write, record_id: str | None = None) -> None:
+        if reason := self._plan.why_not(write):
+            raise Rejection("NOT_WRITABLE", reason, id=record_id)
 
     def _check(
         self, values: Mapping[str, str | None], lines: Sequence[Mapping[str, Any]] | None

@@ -50,7 +50,7 @@ class Finder:
         self._client = client
         self._modules = modules
         self._in_parallel = in_parallel
-        self._pretended: dict[str, _Pretended] = defaultdict(_Pretended)
+        self._pretended: dict[str, _Pretended] = {}
         self._pretended_lines: dict[str, list[Record]] = {}
 
     def alone(self) -> Finder:
@@ -69,7 +69,7 @@ class Finder:
         if not asked:
             return {}
         found = {row["id"]: row for row in self._rows(module, "id", asked, columns)}
-        pretended = self._pretended[module].records
+        pretended = self._pretended_of(module).records
         told = {one: pretended.get(one, found.get(one)) for one in asked}
         return {one: record for one, record in told.items() if record}
 
@@ -89,7 +89,7 @@ class Finder:
         names = list(dict.fromkeys([*key.fields, *columns]))
         rows = self._rows(key.module.name, key.fields[position], parts[position], names)
         found: dict[KeyValues, list[Record]] = defaultdict(list)
-        pretended = self._pretended[key.module.name]
+        pretended = self._pretended_of(key.module.name)
         for row in rows:
             if (known_by := _known_by(row, fields)) and row["id"] not in pretended.records:
                 found[known_by].append(row)
@@ -128,9 +128,12 @@ class Finder:
         lines: Sequence[Mapping[str, Any]] | None,
     ) -> None:
         """Find a record as a dry run would have written it; None when it would be deleted."""
-        self._pretended[module].put(record_id, record)
+        self._pretended_of(module).put(record_id, record)
         if lines:
             self._pretended_lines[record_id] = [dict(line) for line in lines]
+
+    def _pretended_of(self, module: str) -> _Pretended:
+        return self._pretended.setdefault(module, _Pretended())
 
     def _rows(
         self, module: str, field: str, values: Collection[str], columns: Sequence[str]

@@ -87,6 +87,9 @@ class Matcher:
         plan: How the records go into their module.
         instance: The instance.
         policy: What may be written.
+
+    Attributes:
+        looks_ahead: Whether records can be looked up before their references are resolved.
     """
 
     def __init__(self, plan: Plan, instance: Instance, policy: Policy) -> None:
@@ -96,8 +99,7 @@ class Matcher:
         self._policy = policy
         self._key = Key(plan.module, plan.match_on)
         # What else a key may be made of is known as soon as the record is.
-        self._can_look_ahead = plan.references.keys().isdisjoint(plan.match_on)
-        self._begun: list[Future[None]] = []
+        self.looks_ahead = plan.references.keys().isdisjoint(plan.match_on)
 
     def prepare(self, one: Incoming) -> None:
         """Turn a record into wire values."""
@@ -115,11 +117,9 @@ class Matcher:
         except Rejection as rejection:
             one.rejection = rejection
 
-    def look_ahead(self, records: Sequence[Incoming]) -> None:
+    def look_ahead(self, records: Sequence[Incoming]) -> Future[None]:
         """Begin to look up prepared records while others are still read."""
-        if self._can_look_ahead:
-            alive = list(_alive(records))
-            self._begun.append(self._instance.lookups.submit(self._look_up, alive))
+        return self._instance.lookups.submit(self._look_up, list(_alive(records)))
 
     def resolve(self, records: Sequence[Incoming]) -> None:
         """Turn the natural keys of other records into their ids."""
@@ -139,14 +139,12 @@ class Matcher:
                     values[leaf] = references.resolve(reference, values[leaf] or "", name)
                 except Rejection as rejection:
                     one.rejection = one.rejection or rejection
-        if not self._can_look_ahead:
+        if not self.looks_ahead:
             for one in _alive(records):
                 one.key = self._key_of(one)
 
     def match(self, records: Sequence[Incoming]) -> None:
         """Find what is stored for each record, and what differs from it."""
-        while self._begun:
-            self._begun.pop(0).result()
         self._look_up_the_rest(records)
         for one in _alive(records):
             self._choose(one)

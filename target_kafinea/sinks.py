@@ -13,6 +13,7 @@ from typing_extensions import override
 from kafinea.errors import SettingsError
 from kafinea.progress import Progress
 from target_kafinea.loading import Loader
+from target_kafinea.lookup import KEYS_AT_A_TIME
 from target_kafinea.matching import Incoming
 from target_kafinea.outcomes import Outcome, Rejection
 from target_kafinea.plan import make_plan
@@ -29,7 +30,8 @@ class ModuleSink(BatchSink):
         SettingsError: Its module or a field is missing or cannot be written.
     """
 
-    MAX_SIZE_DEFAULT = 2000  # the sessions idle at the end of each batch, and its memory is little
+    # Large enough that the sessions seldom wait for the last record of a half.
+    MAX_SIZE_DEFAULT = 20 * KEYS_AT_A_TIME
 
     def __init__(
         self,
@@ -63,6 +65,12 @@ class ModuleSink(BatchSink):
     def include_sdc_metadata_properties(self) -> bool:
         # Otherwise the SDK takes `_sdc_deleted_at` away before we see it.
         return True
+
+    @property
+    @override
+    def current_size(self) -> int:
+        # Not all is drained when the batch is full; what is left is looked up meanwhile.
+        return self._loader.size
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
@@ -100,9 +108,10 @@ class ModuleSink(BatchSink):
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Bring every record of the batch to its outcome."""
-        with Progress(self.stream_name, self.current_size, self.logger) as progress:
-            for done in self._loader.load():
+        """Bring the records of the batch to their outcomes; when it is full, the older half."""
+        batch = self._loader.take(everything=not self.is_full)
+        with Progress(self.stream_name, len(batch), self.logger) as progress:
+            for done in self._loader.load(batch):
                 progress.advance(done)
 
     @override
