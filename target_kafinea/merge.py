@@ -34,7 +34,7 @@ def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> l
     return [
         name
         for name, value in wanted.items()
-        if not _same_text(stored.get(name), value)
+        if not _same_whatever_type(stored.get(name), value)
         and not same_value(stored.get(name), value, fields[name])
     ]
 
@@ -56,11 +56,6 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     if kind is Kind.LIST:
         return sorted(left or []) == sorted(right or [])
     return bool(left == right)
-
-
-def _same_text(stored: Any, wanted: Any) -> bool:
-    """Whether two wire values are the same of whatever type; of most it need not be asked."""
-    return bool(stored == wanted or (wanted is None and stored == ""))
 
 
 def key_of(values: Sequence[Any], fields: Sequence[Field]) -> tuple[str, ...]:
@@ -144,6 +139,11 @@ def other_discount(told: Wire) -> str | None:
             if Decimal(told.get(name) or 0) and other not in told:
                 return other
     return None
+
+
+def _same_whatever_type(stored: Any, wanted: Any) -> bool:
+    """Whether two wire values need no typing to be the same, as most need none."""
+    return bool(stored == wanted or (wanted is None and stored == ""))
 
 
 def _typed(value: Any, field: Field, kind: Kind) -> Any:
