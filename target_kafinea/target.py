@@ -166,7 +166,7 @@ class TargetKafinea(Target):
         )
         at_end.callback(self.report.close)
         lookups = ThreadPoolExecutor(client.max_sessions)
-        at_end.callback(lookups.shutdown, cancel_futures=True)
+        at_end.callback(lookups.shutdown, wait=False, cancel_futures=True)
         self.instance = Instance(
             client, ServerZone(self.config["timezone"]), lookups, dry_run=self.config["dry_run"]
         )
