@@ -182,11 +182,14 @@ class Loader:
             outcome = self._settle_one(one)
             self._done(one, self._shown_key(one), outcome)
             if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
-                self._note_written(one, outcome, group[position + 1 :])
+                self._note_written(one, outcome)
+            # A record may be rejected because it is not known what became of it.
+            if outcome.kind is not Kind.UNCHANGED and not one.rejection:
+                self._match_again(group[position + 1 :])
         return len(group)
 
-    def _note_written(self, one: Incoming, outcome: Outcome, later: Sequence[Incoming]) -> None:
-        """Let what comes later see what was written: the rest of the group, and references."""
+    def _note_written(self, one: Incoming, outcome: Outcome) -> None:
+        """Let what comes later see what was written."""
         deleted = outcome.kind is Kind.DELETED
         if self._instance.dry_run:
             record = {**(one.stored or {}), **one.values}
@@ -194,6 +197,9 @@ class Loader:
         if outcome.id:
             self._written.add(outcome.id)
             self._instance.forget(outcome.id, deleted=deleted)
+
+    def _match_again(self, later: Sequence[Incoming]) -> None:
+        """Let the rest of a group see what was written."""
         if rest := [each for each in later if not each.rejection]:
             for each in rest:
                 each.found = None

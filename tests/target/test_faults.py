@@ -314,3 +314,10 @@ def test_a_user_who_may_not_write_a_record_is_told_so(one_server):
     assert run.tally == {"created": 1}
     (row,) = one_server.rows("Contacts")
     assert row["assigned_user_id"].endswith("x2")
+
+
+def test_when_the_first_record_of_a_key_ends_in_doubt_the_second_is_looked_up_again(one_server):
+    one_server.faults.add("fatal_after", operation="create")
+    one_server.faults.add("status", operation="query", status=500, nth=3, times=7)
+    upsert(one_server, {"cf_853": "k", "lastname": "A"}, {"cf_853": "k", "lastname": "B"})
+    assert there_once(one_server) == {"k": "B"}
