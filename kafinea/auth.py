@@ -15,6 +15,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -80,6 +81,21 @@ class _Token:
         return self._text if time.monotonic() < self._until else None
 
 
+@dataclass
+class _Verdict:
+    """What the server thinks of the user and key, which sessions share.
+
+    Attributes:
+        awaited: Held during a login until one has succeeded.
+        accepted: Whether one has.
+        refused: What is wrong, if the first one was refused.
+    """
+
+    awaited: threading.Lock = field(default_factory=threading.Lock)
+    accepted: bool = False
+    refused: str | None = None
+
+
 class ChallengeAuth(AuthBase):
     """Adds a session to each request, and a new session when the old one has ended.
 
@@ -113,17 +129,19 @@ class ChallengeAuth(AuthBase):
         self._user_id = ""
         self._lock = threading.Lock()
         self._token = _Token()
+        self._verdict = _Verdict()
         self.secrets = {access_key}
 
     def another(self, http: requests.Session) -> ChallengeAuth:
         """Return one more session of this user, for another connection.
 
-        The two share their challenges: as long as a token lives, a login is a single request.
+        The two share their challenges: as long as a token lives, a login is a single request. And
+        what the server has refused to one of them, the other does not try.
         """
         other = ChallengeAuth(
             self._address, self._username, self._access_key, http=http, timeout=self._timeout
         )
-        other._token = self._token
+        other._token, other._verdict = self._token, self._verdict
         return other
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -194,6 +212,22 @@ class ChallengeAuth(AuthBase):
             return self._session_name
 
     def _login(self) -> str:
+        verdict = self._verdict
+        if verdict.accepted:
+            return self._login_patiently()
+        # However many sessions there are, a wrong key is tried as often as by one.
+        with verdict.awaited:
+            if verdict.refused:
+                raise CredentialsRefused(verdict.refused)
+            try:
+                session_name = self._login_patiently()
+            except CredentialsRefused as error:
+                verdict.refused = str(error)
+                raise
+            verdict.accepted = True
+            return session_name
+
+    def _login_patiently(self) -> str:
         try:
             return self._login_sharing() or self._login_in_line()
         except Refused as error:

@@ -79,6 +79,25 @@ def test_a_wrong_access_key_is_said_in_one_clear_line(any_sandbox):
     assert "wr0ngKey" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_wrong_access_key_is_tried_as_often_by_many_sessions_as_by_one(sandbox):
+    def logins(sessions):
+        sandbox.requests.clear()
+        options = {"max_sessions": sessions}
+        with Client(sandbox.url, sandbox.username, "wr0ngKey", **options) as client:
+            with ThreadPoolExecutor(8) as threads:
+                errors = list(threads.map(lambda _: refusal(client), range(20)))
+            assert len(set(errors)) == 1
+        return operations(sandbox).count("login")
+
+    def refusal(client):
+        with pytest.raises(CredentialsRefused) as caught:
+            client.listtypes()
+        return str(caught.value)
+
+    assert logins(8) == logins(1) <= 8
+
+
 def test_an_unknown_user_is_refused_at_once(sandbox):
     sandbox.requests.clear()
     with Client(sandbox.url, "nobody", "key") as client, pytest.raises(CredentialsRefused):
