@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -59,8 +59,14 @@ class ModuleStream(Stream):
     # Of 10,000, the SDK's default, too much would be read again after a kill.
     STATE_MSG_FREQUENCY = 1000
 
-    def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
+    COLUMNS: Sequence[str] = ()
+    """What to ask for instead of the selected fields."""
+
+    def __init__(
+        self, tap: TapKafinea, name: str, schema: dict[str, Any], *, module: str | None = None
+    ) -> None:
         super().__init__(tap, schema=schema, name=name)
+        self._module = module or name
         self._tap_kafinea = tap
         self._kafinea = tap.client
         self._zone = tap.zone
@@ -123,8 +129,8 @@ class ModuleStream(Stream):
         decode = RowDecoder(self._selected_kinds(), self._zone)
         reading = Reading(
             self._kafinea.query,
-            self.name,
-            decode.columns,
+            self._module,
+            self.COLUMNS or decode.columns,
             current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
@@ -154,11 +160,11 @@ class ModuleStream(Stream):
     def _newest(self, conditions: list[Condition]) -> str | None:
         query = self._kafinea.query
         try:
-            return newest(query, self.name, conditions)
+            return newest(query, self._module, conditions)
         except IncompleteRead as error:
             # If the same query gives nothing of the whole module either, it is the query that
             # fails, and this raises again.
-            newest(query, self.name)
+            newest(query, self._module)
             self.logger.warning("%s", error)
             return None
 

@@ -184,10 +184,12 @@ class TapKafinea(Tap):
     def discover_streams(self) -> Sequence[Stream]:
         if self.input_catalog:
             # A catalog holds all that is needed; the SDK would discover once more.
-            return [
+            streams = [
                 self._from_catalog(entry.tap_stream_id, entry.schema.to_dict())
                 for entry in self.input_catalog.values()
-                if not self._patterns or self._is_wanted(entry.tap_stream_id)
+            ]
+            return [
+                one for one in streams if type(one) is not ModuleStream or self._is_wanted(one.name)
             ]
         modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
@@ -210,7 +212,7 @@ class TapKafinea(Tap):
         return self.config.get("modules") or []
 
     def _is_wanted(self, name: str) -> bool:
-        return any(_matches(name, pattern) for pattern in self._patterns)
+        return not self._patterns or any(_matches(name, one) for one in self._patterns)
 
     def _wanted(self, names: list[str]) -> list[str]:
         """Return the modules to extract.
@@ -225,7 +227,7 @@ class TapKafinea(Tap):
                     f"`modules`: user {self.config['username']!r} can use no module "
                     f"{pattern!r}. There is {', '.join(near)}."
                 )
-        wanted = [name for name in names if not self._patterns or self._is_wanted(name)]
+        wanted = [name for name in names if self._is_wanted(name)]
         for name in wanted:
             if not is_name(name):
                 self.logger.warning("%r is left out: no query can name this module.", name)
