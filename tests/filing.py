@@ -35,7 +35,7 @@ def add_file(sandbox: Sandbox, parent: str, file: Told) -> str:
 
 
 def stored_files(sandbox: Sandbox, module: str = "Documents") -> list[dict[str, Any]]:
-    """The files of a module's living records, in their order: ids, parents, names, contents."""
+    """The files of the living records of a module, in their order."""
     table = sandbox.instance.tables[module]
     found = sandbox.sql(
         "SELECT f._number, f.parent, f.name, f.content FROM _file f JOIN _entity e"

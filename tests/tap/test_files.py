@@ -24,9 +24,9 @@ from tap_kafinea.file_store import safe_name
 from tap_kafinea.files import FilesStream
 from tap_kafinea.tap import TapKafinea
 from tests.filing import add_document, add_file, contents, stored_files
-from tests.target.running import empty
 from tests.tap import running
-from tests.tap.running import Output, discover, extract
+from tests.tap.running import discover, extract
+from tests.target.running import empty
 
 WITH_FILES = ("kafinea", "stock", "frevo")
 
