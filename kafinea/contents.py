@@ -23,7 +23,6 @@ _CONTENTS = re.compile(rb'"filecontents"\s*:\s*"')
 _SIZE = re.compile(rb'"filesize"\s*:\s*"?(\d+)')
 _LONGEST_KEY = 64  # bytes; where a key may have been cut between two pieces
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
-_NO_BASE64 = "files_retrieve: the contents are no base64."
 _PIECE = 3 * 2**17  # bytes that become whole base64
 
 
@@ -38,6 +37,13 @@ def lift_into(file: BinaryIO, max_bytes: int | None) -> Lift:
 
 
 def _lift(body: Iterable[bytes], *, file: BinaryIO, max_bytes: int | None) -> bytes:
+    try:
+        return _lifted(body, file, max_bytes)
+    except ValueError:
+        raise Unavailable("files_retrieve: the contents are no base64.") from None
+
+
+def _lifted(body: Iterable[bytes], file: BinaryIO, max_bytes: int | None) -> bytes:
     file.seek(0)
     file.truncate()
     pieces = iter(body)
@@ -55,31 +61,38 @@ def _lift(body: Iterable[bytes], *, file: BinaryIO, max_bytes: int | None) -> by
         raise TooLarge(int(said[1]))
     first = bytes(rest[found.end() :])
     del rest[found.end() :]
-    decoder = _Decoder(file, max_bytes)
+    decoder = Decoder(file, max_bytes)
     for piece in chain([first], pieces):
         end = piece.find(b'"')
         decoder.feed(piece if end < 0 else piece[:end])
         if end >= 0:
+            decoder.finish()
             rest += piece[end:]
             break
     rest += b"".join(pieces)
     return bytes(rest)
 
 
-class _Decoder:
-    """Decodes base64 as JSON has it, in pieces that are cut anywhere."""
+class Decoder:
+    """Decodes base64, as JSON has it too, in pieces that are cut anywhere.
 
-    def __init__(self, file: BinaryIO, max_bytes: int | None) -> None:
+    Args:
+        file: Where to write what it says.
+        max_bytes: How many bytes that may be.
+    """
+
+    def __init__(self, file: BinaryIO, max_bytes: int | None = None) -> None:
         self._file = file
         self._most = max_bytes
         self._size = 0
         self._left = b""
+        self._is_padded = False
 
     def feed(self, piece: bytes) -> None:
         """Decode one more piece.
 
         Raises:
-            Unavailable: It is no base64.
+            ValueError: It is no base64.
             TooLarge: The file is larger than it may be.
         """
         text = self._left + piece
@@ -88,21 +101,30 @@ class _Decoder:
             text = text[: len(text) - len(cut)].replace(b"\\/", b"/")
             text = text.replace(b"\\r", b"").replace(b"\\n", b"")
         whole = len(text) // 4 * 4
-        decoded = _decoded(text[:whole])
+        decoded = self._decoded(text[:whole])
         self._left = text[whole:] + cut
         self._size += len(decoded)
         if self._most is not None and self._size > self._most:
             raise TooLarge(self._size)
         self._file.write(decoded)
 
+    def finish(self) -> None:
+        """Make sure that nothing is left over.
 
-def _decoded(text: bytes) -> bytes:
-    if text.translate(None, _BASE64):  # Python would pass over what is none
-        raise Unavailable(_NO_BASE64)
-    try:
-        return binascii.a2b_base64(text)
-    except binascii.Error:
-        raise Unavailable(_NO_BASE64) from None
+        Raises:
+            ValueError: The last piece was not the end.
+        """
+        if self._left:
+            raise ValueError
+
+    def _decoded(self, text: bytes) -> bytes:
+        # Python would pass over what is no base64, and over what follows its end.
+        if text and (self._is_padded or text.translate(None, _BASE64)):
+            raise ValueError
+        self._is_padded = self._is_padded or text.endswith(b"=")
+        if b"=" in text.rstrip(b"="):
+            raise ValueError
+        return binascii.a2b_base64(text)  # its error is a ValueError, too
 
 
 class Form:

@@ -60,6 +60,7 @@ class Field:
         unique: No two records may share a value.
         picklist: The raw values of a picklist; write these, not their labels.
         refers_to: The modules that a reference may point to; none means unknown.
+        max_bytes: Of a file, how large it may be, if the server tells.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Field:
     unique: bool = False
     picklist: tuple[str, ...] = ()
     refers_to: tuple[str, ...] = ()
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,13 @@ def _field(said: Mapping[str, Any]) -> Field:
             str(_mapping(value).get("value", "")) for value in _values(kind.get("picklistValues"))
         ),
         refers_to=tuple(map(str, _values(kind.get("refersTo")))),
+        max_bytes=_number(kind.get("maxUploadFileSize")),
     )
+
+
+def _number(said: object) -> int | None:
+    text = str(said)
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _label(text: object) -> str:

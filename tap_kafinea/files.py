@@ -80,7 +80,8 @@ class FilesStream(ModuleStream):
     STATE_MSG_FREQUENCY = 100
 
     def __init__(self, tap: TapKafinea, schema: dict[str, Any]) -> None:
-        super().__init__(tap, NAME, schema, module=_DOCUMENTS)
+        super().__init__(tap, NAME, schema)
+        self.module = _DOCUMENTS
         self._met = Fetched()
 
     @cached_property

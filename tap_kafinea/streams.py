@@ -62,11 +62,9 @@ class ModuleStream(Stream):
     COLUMNS: Sequence[str] = ()
     """What to ask for instead of the selected fields."""
 
-    def __init__(
-        self, tap: TapKafinea, name: str, schema: dict[str, Any], *, module: str | None = None
-    ) -> None:
+    def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, schema=schema, name=name)
-        self._module = module or name
+        self.module = name
         self._tap_kafinea = tap
         self._kafinea = tap.client
         self._zone = tap.zone
@@ -129,7 +127,7 @@ class ModuleStream(Stream):
         decode = RowDecoder(self._selected_kinds(), self._zone)
         reading = Reading(
             self._kafinea.query,
-            self._module,
+            self.module,
             self.COLUMNS or decode.columns,
             current.conditions,
             after=current.last_id,
@@ -160,11 +158,11 @@ class ModuleStream(Stream):
     def _newest(self, conditions: list[Condition]) -> str | None:
         query = self._kafinea.query
         try:
-            return newest(query, self._module, conditions)
+            return newest(query, self.module, conditions)
         except IncompleteRead as error:
             # If the same query gives nothing of the whole module either, it is the query that
             # fails, and this raises again.
-            newest(query, self._module)
+            newest(query, self.module)
             self.logger.warning("%s", error)
             return None
 

@@ -72,6 +72,11 @@ class ModuleSink(BatchSink):
         # Not all is drained when the batch is full; what is left is looked up meanwhile.
         return self._loader.size
 
+    @property
+    @override
+    def is_full(self) -> bool:
+        return super().is_full or self._loader.is_heavy
+
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
         return Validator(self.stream_name, self.schema) if self.validate_schema else None

@@ -39,7 +39,8 @@ def stored_files(sandbox: Sandbox, module: str = "Documents") -> list[dict[str, 
     table = sandbox.instance.tables[module]
     found = sandbox.sql(
         "SELECT f._number, f.parent, f.name, f.content FROM _file f JOIN _entity e"
-        " ON e._number = f.parent AND e._deleted = 0 WHERE e.module = ? ORDER BY f.parent, f._number",
+        " ON e._number = f.parent AND e._deleted = 0 WHERE e.module = ?"
+        " ORDER BY f.parent, f._number",
         (module,),
     )
     return [

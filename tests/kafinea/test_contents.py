@@ -65,7 +65,9 @@ def test_what_is_no_file_is_left_as_it_is():
     assert lifted(cut(body, 9, 20)) == (b"", body)
 
 
-@pytest.mark.parametrize("bad", [b"QUJD*EFG", b"QUJD\\u002f", "QUé=".encode()])
+@pytest.mark.parametrize(
+    "bad", [b"QUJD*EFG", b"QUJD\\u002f", "QUé=".encode(), b"QQ==QUJD", b"Q=JD", b"QUJ", b"A==="]
+)
 def test_what_is_no_base64(bad):
     with pytest.raises(Unavailable, match="no base64"):
         lifted([b'{"filecontents":"' + bad + b'"}'])
