@@ -184,10 +184,16 @@ class TapKafinea(Tap):
     def discover_streams(self) -> Sequence[Stream]:
         if self.input_catalog:
             # A catalog holds all that is needed; the SDK would discover once more.
-            return [
+            streams = [
                 self._from_catalog(entry.tap_stream_id, entry.schema.to_dict())
                 for entry in self.input_catalog.values()
-                if not self._patterns or self._is_wanted(entry.tap_stream_id)
+            ]
+            return [
+                stream
+                for stream in streams
+                if type(stream) is not ModuleStream  # what is no module, the settings asked for
+                or not self._patterns
+                or self._is_wanted(stream.name)
             ]
         modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
