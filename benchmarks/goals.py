@@ -66,8 +66,8 @@ def _loading(other: str) -> Figure:
     return _of(_median(results.rate, "load", TARGET), _median(results.rate, "load", other))
 
 
-def _most_requests(told: Results) -> float:
-    return max(results.requests(*run) for run in told.runs("read", TAP, rows=ROWS))
+def _most(measure: Measure, **where: int) -> Figure:
+    return lambda told: max(measure(*run) for run in told.runs("read", TAP, rows=ROWS, **where))
 
 
 def _queries_of_a_settled_module(told: Results) -> float:
@@ -90,9 +90,16 @@ GOALS = (
         at_most=True,
     ),
     Goal(
-        f"Requests for {ROWS:,} records, logins included, the most in any run",
+        f"Requests for {ROWS:,} records with 4 sessions, logins and logouts included",
         1.1 * ROWS / 100 + 10,
-        _most_requests,
+        _most(results.requests, sessions=4),
+        _NUMBER,
+        at_most=True,
+    ),
+    Goal(
+        f"Queries for {ROWS:,} records with any number of sessions",
+        1.1 * ROWS / 100 + 10,
+        _most(results.queries),
         _NUMBER,
         at_most=True,
     ),

@@ -99,11 +99,20 @@ def run(
     server: Server | None = None,
     *,
     source: Path | None = None,
+    sessions: int = 1,
 ) -> Took:
     """Run a command in a directory; its output goes to the files `out` and `log` there.
 
+    Args:
+        command: The command.
+        directory: The directory.
+        server: The server that it asks, to see what it counts.
+        source: What the command reads.
+        sessions: The most requests that it may have under way at once.
+
     Raises:
         CommandFailed: It ended with an error.
+        WrongResult: It had more requests under way than it may.
     """
     measured = directory / "measured.json"
     launcher: list[str | Path] = [
@@ -129,9 +138,11 @@ def run(
         )
     if ended.returncode:
         tail = (directory / "log").read_text()[-2_000:]
-        raise CommandFailed(f"{' '.join(map(str, command))}: exit code {ended.returncode}\n{tail}")
+        raise CommandFailed(f"exit code {ended.returncode}\n{tail}")
     took = json.loads(measured.read_text())
     counted = server.ask() if server else {"requests": {}, "first": took["began"]}
+    if counted.get("most_under_way", 0) > sessions:
+        raise WrongResult(f"{counted['most_under_way']} requests at once, {sessions} allowed")
     return Took(
         seconds=took["ended"] - took["began"],
         active=took["ended"] - (counted["first"] or took["began"]),

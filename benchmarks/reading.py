@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from benchmarks.measure import Server, Took, WrongResult, emptied, run, write_config
-from benchmarks.tables import PREFIX, Formula
+from benchmarks.tables import PREFIX, ids_of
 from benchmarks.vtql import PAGE
 
 MODULE = "Contacts"
@@ -119,16 +119,16 @@ def read(
     """
     server.order("set_up", latency_ms=latency_ms, formulas={MODULE: rows})
     reader, directory = READERS[who], emptied(work / "run")
-    table = Formula(MODULE, rows)
+    ids = ids_of(MODULE, rows)
     config = write_config(server, directory, max_sessions=sessions, module=MODULE)
-    (directory / "work.json").write_text(json.dumps(_pages(table)))
+    (directory / "work.json").write_text(json.dumps(_pages(ids)))
     catalog = work / f"{who}.json"
     files: list[str | Path] = (
         ["--config", config, "--catalog", catalog] if reader.is_tap else [config]
     )
-    took = run([*reader.command, *files], directory, server)
+    took = run([*reader.command, *files], directory, server, sessions=sessions)
     if reader.ids:
-        _expect_all(reader.ids(directory), {MODULE: _wire(table.ids)})
+        _expect_all(reader.ids(directory), {MODULE: _wire(ids)})
     elif took.rows != rows or took.page_bytes > int((directory / "out").read_text()):
         raise WrongResult(f"{who}: {took.rows} of {rows} rows")
     return took
@@ -179,7 +179,7 @@ class Night:
         took = self._run(who, directory, max_sessions=sessions)
         came = _singer_ids(directory)
         for module in self.MODULES:
-            _expect(came.get(module, []), changed.get(module, []), module)
+            _expect(came.get(module, []), changed[module], module)
         return took
 
     def _write_state(self, who: str) -> None:
@@ -188,8 +188,8 @@ class Night:
         states = [line for line in (directory / "out").open() if '"STATE"' in line[:20]]
         self._state(who).write_text(json.dumps(json.loads(states[-1])["value"]))
 
-    def _run(self, who: str, directory: Path, **settings: int) -> Took:
-        config = write_config(self._server, directory, **settings)
+    def _run(self, who: str, directory: Path, *, max_sessions: int = 4, **settings: int) -> Took:
+        config = write_config(self._server, directory, max_sessions=max_sessions, **settings)
         files: list[str | Path] = [
             "--config",
             config,
@@ -198,7 +198,7 @@ class Night:
         ]
         if self._state(who).exists():
             files += ["--state", self._state(who)]
-        return run([*READERS[who].command, *files], directory, self._server)
+        return run([*READERS[who].command, *files], directory, self._server, sessions=max_sessions)
 
     def _state(self, who: str) -> Path:
         return self._work / f"{who} state.json"
@@ -229,9 +229,9 @@ def _wire(numbers: Iterable[int]) -> list[str]:
     return [f"{PREFIX}x{number}" for number in numbers]
 
 
-def _pages(table: Formula) -> list[tuple[str, str]]:
+def _pages(ids: Sequence[int]) -> list[tuple[str, str]]:
     """Return the requests for all pages, whose first ids are known here."""
-    last_ids = table.ids[PAGE - 1 : len(table.ids) - 1 : PAGE]
+    last_ids = ids[PAGE - 1 : len(ids) - 1 : PAGE]
     query = f"SELECT * FROM {MODULE} WHERE id > '{PREFIX}x%d' ORDER BY id LIMIT {PAGE};"
     return [
         ("GET", urlencode({"operation": "query", "query": query % last})) for last in [0, *last_ids]

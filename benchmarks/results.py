@@ -106,6 +106,11 @@ def requests(_: Case, took: Took) -> float:
     return sum(took.requests.values())
 
 
+def queries(_: Case, took: Took) -> float:
+    """The requests for records."""
+    return took.requests["query"]
+
+
 def writes(_: Case, took: Took) -> float:
     """The requests that write."""
     return sum(took.requests.get(name, 0) for name in ("create", "update", "revise", "delete"))

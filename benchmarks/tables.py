@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from benchmarks.vtql import Condition, Query
@@ -110,40 +110,30 @@ class Formula:
         prefix: What stands before the x of their ids.
         fields: The type of each field.
 
+        touched: The ids of those that changed just now.
+
     Args:
         module: The module's name, which decides on the ids.
         rows: How many records.
+        touched: How many of them changed just now, evenly spread.
     """
 
     prefix, fields = PREFIX, FIELDS
 
-    def __init__(self, module: str, rows: int) -> None:
+    def __init__(self, module: str, rows: int, touched: int = 0) -> None:
+        self._ids = ids_of(module, rows)
         chance = random.Random(module)
-        self.ids = _uneven_ids(chance, rows)
-        moments = sorted(
-            _FIRST_MOMENT + timedelta(seconds=chance.randrange(500 * 86_400))
+        moments = [
+            _wire(_FIRST_MOMENT + timedelta(seconds=chance.randrange(500 * 86_400)))
             for _ in range(_MOMENTS)
-        )
-        self._times = chance.choices([_wire(one) for one in moments], k=rows)
-
-    @cached_property
-    def _by_time(self) -> Sequence[int]:
-        return sorted(range(len(self.ids)), key=self._times.__getitem__)
-
-    @cached_property
-    def _sorted_times(self) -> list[str]:
-        return [self._times[place] for place in self._by_time]
-
-    def touch(self, count: int) -> list[str]:
-        """Change records, evenly spread over the module, before it is first read.
-
-        Returns:
-            Their ids.
-        """
-        places = range(0, len(self.ids), len(self.ids) // count)[:count]
+        ]
+        self._times = chance.choices(moments, k=rows)
+        places = range(0, rows, rows // touched)[:touched] if touched else ()
         for place in places:
             self._times[place] = _now()
-        return [f"{PREFIX}x{self.ids[place]}" for place in places]
+        self.touched = [f"{PREFIX}x{self._ids[place]}" for place in places]
+        self._by_time = sorted(range(rows), key=self._times.__getitem__)
+        self._sorted_times = sorted(self._times)
 
     def find(self, query: Query) -> Sequence[int]:
         """Return the places of the records that meet the query's conditions, in its order."""
@@ -151,17 +141,17 @@ class Formula:
         by_time = [one for one in query.where if one.field == "modifiedtime"]
         if len(by_id) + len(by_time) < len(query.where):
             raise ValueError(query.where)
-        first, last = _bounds(self.ids, [(one.operator, _numbers(one)) for one in by_id])
-        early, late = 0, len(self.ids)
+        first, last = _bounds(self._ids, [(one.operator, _numbers(one)) for one in by_id])
+        early, late = 0, len(self._ids)
         if by_time:
             early, late = _bounds(
                 self._sorted_times, [(one.operator, one.values) for one in by_time]
             )
         is_by_time = query.order[:1] == ("modifiedtime",)
         places: Sequence[int] = range(first, last)
-        if is_by_time or late - early < len(self.ids):
+        if is_by_time or late - early < len(self._ids):
             places = self._by_time[early:late]
-            if last - first < len(self.ids):
+            if last - first < len(self._ids):
                 places = [place for place in places if first <= place < last]
             places = places if is_by_time else sorted(places)
         return places[::-1] if query.descending else places
@@ -171,7 +161,7 @@ class Formula:
         templates = _templates(columns)
         return [
             templates[place % _VARIANTS]
-            % {b"id": self.ids[place], b"time": self._times[place].encode()}
+            % {b"id": self._ids[place], b"time": self._times[place].encode()}
             for place in places
         ]
 
@@ -229,8 +219,12 @@ class Stored:
         ]
 
 
-def _uneven_ids(chance: random.Random, rows: int) -> array[int]:
-    """Return ids as one sequence shared by all modules leaves them: imports, gaps, and between."""
+def ids_of(module: str, rows: int) -> array[int]:
+    """Return the numbers of a module's ids, which come from one sequence for all modules.
+
+    So they are as uneven as real ones: imports without gaps, times of little use, and between.
+    """
+    chance = random.Random(module)
     ids, last = array("Q"), 1_000
     while len(ids) < rows:
         last += chance.choice((1, 1, 1, 20_000))

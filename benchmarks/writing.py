@@ -93,9 +93,15 @@ def _run(server: Server, who: str, work: Path, rows: int, sessions: int) -> Took
     if writer.is_target:
         source = directory / "messages.jsonl"
         source.write_text("".join(f"{json.dumps(one)}\n" for one in _messages(records)))
-        return run([*writer.command, "--config", config], directory, server, source=source)
+        return run(
+            [*writer.command, "--config", config],
+            directory,
+            server,
+            source=source,
+            sessions=sessions,
+        )
     (directory / "work.json").write_text(json.dumps(_creations(records)))
-    return run([*writer.command, config], directory, server)
+    return run([*writer.command, config], directory, server, sessions=sessions)
 
 
 def _check(server: Server, rows: int) -> None:

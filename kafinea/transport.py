@@ -14,9 +14,10 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 import requests
@@ -138,18 +139,41 @@ def send(
         SettingsError: The address cannot be reached as it is written.
     """
     try:
-        return http.request(
-            method,
-            address,
-            params=parameters if method == "GET" else None,
-            data=parameters if method == "POST" else None,
-            auth=auth,
-            timeout=timeout,
-            allow_redirects=False,
-        )
+        request = _request(http, method, address, parameters)
+        if auth:
+            request = auth(request)
+        return http.send(request, timeout=timeout, allow_redirects=False)
     except requests.RequestException as error:
         # `from None`: the original error shows the URL.
         raise _no_answer(error, urlsplit(address).netloc, timeout) from None
+
+
+def _request(
+    http: requests.Session, method: str, address: str, parameters: Mapping[str, str]
+) -> requests.PreparedRequest:
+    """Return a request, as `http` would prepare it. But it would check the address each time."""
+    request = requests.PreparedRequest()
+    request.prepare_method(method)
+    request.url = _checked(address)
+    request.prepare_headers(http.headers)
+    request.prepare_cookies(http.cookies)
+    if method == "GET":
+        request.url = f"{request.url}?{urlencode(parameters)}"
+    else:
+        request.prepare_body(parameters, files=None)
+    return request
+
+
+@lru_cache
+def _checked(address: str) -> str:
+    """Return an address as it is sent.
+
+    Raises:
+        requests.RequestException: It is none.
+    """
+    request = requests.PreparedRequest()
+    request.prepare_url(address, params=None)
+    return request.url or ""
 
 
 def _no_answer(error: requests.RequestException, host: str, timeout: Timeout) -> Exception:
@@ -208,13 +232,17 @@ def result(response: requests.Response, operation: str, secrets: Collection[str]
 
 def _decode(body: bytes) -> _Answer | None:
     """Read the envelope; PHP may have printed notices before it."""
-    for start in (0, body.rfind(_ANSWER_START)):
-        if start >= 0:
-            try:
-                return _decoder.decode(body[start:] if start else body)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-    return None
+    answer = _read(body)
+    if answer is None and (start := body.rfind(_ANSWER_START)) > 0:
+        answer = _read(body[start:])
+    return answer
+
+
+def _read(body: bytes) -> _Answer | None:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _not_the_api(

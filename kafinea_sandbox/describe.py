@@ -46,12 +46,13 @@ def describe(call: Call) -> dict[str, Any]:
     """One module and its fields."""
     table = call.table(call.params.get("elementType", ""))
     module = table.module
+    closed = call.instance.options.closed.get(table.name, ())
     answer = {
         "label": module.label,
         "name": module.name,
-        "createable": True,
-        "updateable": True,
-        "deleteable": True,
+        "createable": "create" not in closed,
+        "updateable": "update" not in closed,
+        "deleteable": "delete" not in closed,
         "retrieveable": True,
         "fields": [
             _field(column.field, table, call.user.date_format) for column in table.columns.values()

@@ -35,6 +35,8 @@ class Options:
     """Whether `update` empties the fields it is not sent; None: as the dialect does."""
     hidden: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Records by module that nobody may read: dropped after LIMIT, and counted all the same."""
+    closed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Of `create`, `update` and `delete`, by module, what nobody may do."""
     private: Sequence[str] = ()
     """Modules of which users who are no administrators see their own records only."""
 
@@ -170,6 +172,15 @@ class Call:
                 "ACCESS_DENIED", f"Permission to perform the operation is denied for name : {name}"
             )
         return table
+
+    def check_open(self, table: Table, what: str) -> None:
+        """Check that records of the module may be created, updated or deleted.
+
+        Raises:
+            ApiError: they may not.
+        """
+        if what in self.instance.options.closed.get(table.name, ()):
+            raise ApiError("ACCESS_DENIED", "Permission to perform the operation is denied")
 
     def record(self, wire_id: str | None) -> tuple[Table, int]:
         """The record of an id that the user may work with.

@@ -52,6 +52,7 @@ def create(call: Call) -> dict[str, Any]:
     if not name:
         raise denied()
     table, element = call.table(name), records.element_of(call)
+    call.check_open(table, "create")
     if table.name == "LineItem":
         return inventory.create_line(call, table, element)
     if table.module.is_inventory:
@@ -83,6 +84,7 @@ def revise(call: Call) -> dict[str, Any]:
 def _change(call: Call, mode: records.Mode) -> dict[str, Any]:
     element = records.element_of(call)
     table, number = call.record(php.text(element.get("id")))
+    call.check_open(table, "update")
     if table.name == "LineItem":
         return inventory.update_line(call, number)
     if table.module.is_inventory:
@@ -94,6 +96,7 @@ def _change(call: Call, mode: records.Mode) -> dict[str, Any]:
 def delete(call: Call) -> dict[str, Any]:
     """Remove a record."""
     table, number = call.record(call.params.get("id"))
+    call.check_open(table, "delete")
     if table.name == "LineItem":
         raise Fatal("TypeError: Cannot access offset of type string on string")
     records.remove(call.instance, table, number)

@@ -61,7 +61,13 @@ class RelationStream(ModuleStream):
         return {"id": Kind.TEXT}
 
     @override
-    def _read(self, opening: Opening) -> Iterator[dict[str, Any]]:
+    def _passes(self) -> Iterator[dict[str, Any]]:
+        opening = self._tap_kafinea.prefetch.opening(self)
+        while opening:
+            yield from self._pairs(opening)
+            opening = self.open(self.plan) if opening.is_resumed else None
+
+    def _pairs(self, opening: Opening) -> Iterator[dict[str, Any]]:
         """Yield who stands in the lists of the records of a pass, and complete it."""
         self.plan.begin(opening.current)
         opening.reading.begin()

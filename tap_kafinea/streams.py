@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metadata
 from singer_sdk.streams import Stream
 from typing_extensions import override
@@ -202,6 +204,29 @@ class ModuleStream(Stream):
         # The SDK would keep the greatest modifiedtime and call the stream not resumable. It calls
         # this behind each record it has written, and only this.
         self.plan.advance(latest_record["id"])
+
+    @override
+    def generate_child_contexts(
+        self, record: Mapping[str, Any], context: Mapping[str, Any] | None
+    ) -> Iterable[None]:
+        """Return none: there are no child streams."""
+        return ()
+
+    @override
+    def _generate_record_messages(
+        self, record: dict[str, Any]
+    ) -> Generator[RecordMessage, None, None]:
+        # The SDK would first look up each property of each record in the selection. What comes
+        # from `get_records` holds only what is selected, and is typed.
+        for stream_map in self.stream_maps:
+            mapped = stream_map.transform(record)
+            if mapped is not None:
+                yield RecordMessage(
+                    stream=stream_map.stream_alias,
+                    record=mapped,
+                    version=self._stream_version,
+                    time_extracted=utc_now(),
+                )
 
     @override
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:

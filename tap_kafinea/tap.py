@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 from singer_sdk import Stream, Tap
 from singer_sdk import typing as th
-from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Catalog
@@ -30,6 +29,7 @@ from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.schema import schema_of
 from tap_kafinea.streams import ModuleStream
+from tap_kafinea.writing import Writer
 
 _RELATION = {
     "type": "object",
@@ -45,7 +45,7 @@ class TapKafinea(Tap):
     name = "tap-kafinea"
     package_name = "singer-kafinea"
     dynamic_catalog = True
-    message_writer_class = MsgSpecWriter
+    message_writer_class = Writer
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         capability for capability in Tap.capabilities if capability != PluginCapabilities.BATCH
     ]
@@ -189,11 +189,7 @@ class TapKafinea(Tap):
                 for entry in self.input_catalog.values()
             ]
             return [
-                stream
-                for stream in streams
-                if type(stream) is not ModuleStream  # what is no module, the settings asked for
-                or not self._patterns
-                or self._is_wanted(stream.name)
+                one for one in streams if type(one) is not ModuleStream or self._is_wanted(one.name)
             ]
         modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
@@ -216,7 +212,7 @@ class TapKafinea(Tap):
         return self.config.get("modules") or []
 
     def _is_wanted(self, name: str) -> bool:
-        return any(_matches(name, pattern) for pattern in self._patterns)
+        return not self._patterns or any(_matches(name, one) for one in self._patterns)
 
     def _wanted(self, names: list[str]) -> list[str]:
         """Return the modules to extract.
@@ -231,7 +227,7 @@ class TapKafinea(Tap):
                     f"`modules`: user {self.config['username']!r} can use no module "
                     f"{pattern!r}. There is {', '.join(near)}."
                 )
-        wanted = [name for name in names if not self._patterns or self._is_wanted(name)]
+        wanted = [name for name in names if self._is_wanted(name)]
         for name in wanted:
             if not is_name(name):
                 self.logger.warning("%r is left out: no query can name this module.", name)

@@ -43,11 +43,14 @@ def wire_values(
     Raises:
         Rejection: A value does not fit its field.
     """
-    return {
-        field.name: wire_value(field, record[name], zone)
-        for name, field in plan.fields.items()
-        if name in record and (not key_only or field.name in plan.match_on)
-    }
+    values: dict[str, str | None] = {}
+    for name, field in plan.fields.items():
+        if name not in record or (key_only and field.name not in plan.match_on):
+            continue
+        value = record[name]
+        is_text = type(value) is str and value != "" and name in plan.texts
+        values[field.name] = value if is_text else wire_value(field, value, zone)
+    return values
 
 
 def wire_value(field: Field, value: Any, zone: ServerZone) -> str | None:

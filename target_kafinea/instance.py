@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
-from threading import Condition
+from itertools import count
+from threading import Condition, Lock
 from typing import Any
 
 from kafinea.client import Client
@@ -18,7 +19,7 @@ from target_kafinea.lookup import Finder, KeyValues, References
 from target_kafinea.plan import Key, Modules
 from target_kafinea.writer import Writer
 
-_PRETENDED = 10**9
+_FIRST_PRETENDED = 10**9
 """The number of the first record that a dry run pretends to create; real ones stay far below."""
 
 
@@ -43,17 +44,30 @@ class Instance:
         self.zone = zone
         self.dry_run = dry_run
         self.modules = Modules(client)
+        self.lookups = lookups
         self.finder = Finder(client, self.modules, lookups.map)
         self.references = References(self._create_referenced)
         self._existing: dict[str, bool] = {}
         self._pretended_ids: set[str] = set()
+        self._unused = count(_FIRST_PRETENDED)
         self._stopping = False
         self._in_flight = 0
         self._writes = Condition()
+        self._learning = Lock()
 
     @cached_property
+    def user_id(self) -> str:
+        """The id of the user that the target works as."""
+        return self.client.user_id()
+
+    @property
     def owners(self) -> frozenset[str] | None:
         """The ids of all users and groups; None when this user may not read them."""
+        with self._learning:  # by one thread for all
+            return self._owners
+
+    @cached_property
+    def _owners(self) -> frozenset[str] | None:
         try:
             users = {row["id"] for row in self.client.records("Users", ["user_name"])}
             groups = {row["id"] for row in self.client.records("Groups", ["groupname"])}
@@ -65,7 +79,7 @@ class Instance:
     def owner_prefixes(self) -> frozenset[str]:
         """The id prefixes of users and groups."""
         prefixes = self.modules.prefixes(["Users", "Groups"])
-        return frozenset({*prefixes, self.client.user_id().partition("x")[0]})
+        return frozenset({*prefixes, self.user_id.partition("x")[0]})
 
     @contextmanager
     def writing(self) -> Iterator[Client]:
@@ -104,13 +118,19 @@ class Instance:
             self.learn_existing(module, [record_id])
         return self._existing[record_id]
 
-    def pretend(self, module: Module, record_id: str | None, record: dict[str, Any] | None) -> None:
+    def pretend(
+        self,
+        module: Module,
+        record_id: str | None,
+        record: dict[str, Any] | None,
+        lines: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
         """In a dry run, let what follows find a record as it would have been written."""
         if record_id is None:
-            record_id = f"{module.id_prefix}x{_PRETENDED + len(self._pretended_ids)}"
+            record_id = f"{module.id_prefix}x{next(self._unused)}"
         self._pretended_ids.add(record_id)
         self._existing[record_id] = record is not None
-        self.finder.pretend(module.name, record_id, record and {**record, "id": record_id})
+        self.finder.pretend(module.name, record_id, record and {**record, "id": record_id}, lines)
 
     def is_pretended(self, record_id: str) -> bool:
         """Whether a record is only pretended to be as it is found."""
@@ -126,7 +146,7 @@ class Instance:
         """Return the values of a new record; without an owner it belongs to the API's user."""
         if "assigned_user_id" not in key.module.fields or values.get("assigned_user_id"):
             return values
-        return {**values, "assigned_user_id": self.client.user_id()}
+        return {**values, "assigned_user_id": self.user_id}
 
     def _create_referenced(self, key: Key, values: KeyValues) -> str:
         """Create a record that another refers to, from its natural key alone."""

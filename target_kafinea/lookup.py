@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from threading import Lock
+from typing import Any
 
 from kafinea.chain import PAGE_SIZE, count
 from kafinea.client import Client, Record
+from kafinea.describe import Field
 from kafinea.errors import IncompleteRead
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.reading import Reading
@@ -16,6 +20,9 @@ from target_kafinea.merge import fold, key_of
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import LINE_MODULE, Key, Modules, Reference
 
+KEYS_AT_A_TIME = PAGE_SIZE - 1
+"""A page with room for one more proves that no key has a second record."""
+
 KeyValues = tuple[str, ...]
 """The wire values of a natural key."""
 
@@ -23,6 +30,7 @@ _Slot = tuple[str, tuple[str, ...], KeyValues]
 _ID = re.compile(r"\d+x\d+", re.ASCII)
 _LONGEST_KEY = 4_000  # bytes in the URL
 _PAGING = 80  # bytes that `AND id > ... ORDER BY id LIMIT ...` adds to a query
+_LONGEST_CHARACTER = 12  # bytes in the URL
 Map = Callable[[Callable[[list[str]], list[Record]], Iterable[list[str]]], Iterable[list[Record]]]
 
 
@@ -43,7 +51,14 @@ class Finder:
         self._client = client
         self._modules = modules
         self._in_parallel = in_parallel
-        self._pretended: dict[str, dict[str, Record | None]] = defaultdict(dict)
+        self._pretended: dict[str, _Pretended] = {}
+        self._pretended_lines: dict[str, list[Record]] = {}
+
+    def alone(self) -> Finder:
+        """Return this finder without threads, to be used within one of them."""
+        alone = copy(self)
+        alone._in_parallel = map  # noqa: SLF001 it is one of us
+        return alone
 
     def by_id(
         self, module: str, ids: Collection[str], columns: Sequence[str] = ("id",)
@@ -54,8 +69,10 @@ class Finder:
         asked = {one for one in ids if own.fullmatch(one)}
         if not asked:
             return {}
-        rows = self._with_pretended(module, self._rows(module, "id", asked, columns))
-        return {row["id"]: row for row in rows if row["id"] in asked}
+        found = {row["id"]: row for row in self._rows(module, "id", asked, columns)}
+        pretended = self._pretended_of(module).records
+        told = {one: pretended.get(one, found.get(one)) for one in asked}
+        return {one: record for one, record in told.items() if record}
 
     def by_key(
         self, key: Key, values: Collection[KeyValues], columns: Sequence[str] = ()
@@ -73,10 +90,15 @@ class Finder:
         names = list(dict.fromkeys([*key.fields, *columns]))
         rows = self._rows(key.module.name, key.fields[position], parts[position], names)
         found: dict[KeyValues, list[Record]] = defaultdict(list)
-        for row in self._with_pretended(key.module.name, rows):
-            if all(row.get(name) for name in key.fields):
-                found[key_of([row[name] for name in key.fields], fields)].append(row)
-        return {value: _exact(key, value, found[key_of(value, fields)]) for value in values}
+        pretended = self._pretended_of(key.module.name)
+        for row in rows:
+            if (known_by := _known_by(row, fields)) and row["id"] not in pretended.records:
+                found[known_by].append(row)
+        return {
+            value: _exact(key, value, [*found[known_by], *pretended.with_key(known_by, fields)])
+            for value in values
+            for known_by in [key_of(value, fields)]
+        }
 
     def one(self, key: Key, values: KeyValues) -> Record | None:
         """Return the record with a natural key, the oldest if there are several."""
@@ -84,28 +106,35 @@ class Finder:
 
     def lines_of(self, ids: Collection[str]) -> dict[str, list[Record]]:
         """Return the lines of these records in their order, by the record's id."""
+        if not ids:
+            return {}
         names = self._modules.get(LINE_MODULE).queryable
-        found: dict[str, list[Record]] = defaultdict(list)
-        for line in self._rows(LINE_MODULE, "parent_id", ids, names):
+        pretended = {one: self._pretended_lines[one] for one in ids if one in self._pretended_lines}
+        found: dict[str, list[Record]] = defaultdict(list, pretended)
+        for line in self._rows(LINE_MODULE, "parent_id", set(ids) - pretended.keys(), names):
             found[line["parent_id"]].append(line)
-        for lines in found.values():
-            lines.sort(key=lambda line: int(line.get("sequence_no") or 0))
+        for one in found.keys() - pretended.keys():
+            found[one].sort(key=lambda line: int(line.get("sequence_no") or 0))
         return found
 
     def is_hidden(self, module: str, field: str, value: str) -> bool:
         """Whether a record has this value that this user may not read, as far as was asked."""
         return (module, field, fold(value)) in self.hidden
 
-    def pretend(self, module: str, record_id: str, record: Record | None) -> None:
+    def pretend(
+        self,
+        module: str,
+        record_id: str,
+        record: Record | None,
+        lines: Sequence[Mapping[str, Any]] | None,
+    ) -> None:
         """Find a record as a dry run would have written it; None when it would be deleted."""
-        self._pretended[module][record_id] = record
+        self._pretended_of(module).put(record_id, record)
+        if lines:
+            self._pretended_lines[record_id] = [dict(line) for line in lines]
 
-    def _with_pretended(self, module: str, rows: Iterable[Record]) -> list[Record]:
-        pretended = self._pretended[module]
-        return [
-            *(row for row in rows if row["id"] not in pretended),
-            *(record for record in pretended.values() if record is not None),
-        ]
+    def _pretended_of(self, module: str) -> _Pretended:
+        return self._pretended.setdefault(module, _Pretended())
 
     def _rows(
         self, module: str, field: str, values: Collection[str], columns: Sequence[str]
@@ -146,6 +175,39 @@ class Finder:
                 if count(self._client.query, module, [Condition(field, "=", value)]):
                     self.hidden.add((module, field, fold(value)))
         return rows
+
+
+class _Pretended:
+    """The records of a module as a dry run would have left them. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record | None] = {}
+        self._ids: dict[tuple[Field, ...], defaultdict[KeyValues, set[str]]] = {}
+        self._lock = Lock()
+
+    def put(self, record_id: str, record: Record | None) -> None:
+        """Note a record; None when it would be deleted."""
+        with self._lock:
+            self.records[record_id] = record
+            for fields, ids in self._ids.items():
+                ids[_known_by(record or {}, fields)].add(record_id)
+
+    def with_key(self, known_by: KeyValues, fields: Sequence[Field]) -> list[Record]:
+        """Return the records that are known by a key."""
+        with self._lock:
+            ids = self._ids.setdefault(tuple(fields), defaultdict(set))
+            if not ids:
+                for one, record in self.records.items():
+                    ids[_known_by(record or {}, fields)].add(one)
+            once_known = sorted(ids.get(known_by, ()))
+            records = [self.records[one] for one in once_known]
+        return [one for one in records if one and _known_by(one, fields) == known_by]
+
+
+def _known_by(row: Record, fields: Sequence[Field]) -> KeyValues:
+    """Return the key of a record in the form in which equal keys are equal; none if incomplete."""
+    values = [row.get(field.name) for field in fields]
+    return key_of(values, fields) if all(values) else ()
 
 
 def _exact(key: Key, values: KeyValues, rows: list[Record]) -> list[Record]:
@@ -251,24 +313,26 @@ def is_id(value: str) -> bool:
 
 def can_be_asked(value: str) -> bool:
     """Whether a key value is short enough for a query."""
-    return encoded_size(value) <= _LONGEST_KEY
+    surely = len(value) * _LONGEST_CHARACTER <= _LONGEST_KEY
+    return surely or encoded_size(value) <= _LONGEST_KEY
 
 
 def _chunks(
     module: str, columns: Sequence[str], field: str, values: Sequence[str]
 ) -> Iterator[list[str]]:
     """Cut values into lists of up to a hundred, each short enough for a URL."""
-    empty = encoded_size(select(module, columns, where=[Condition(field, "IN", ["x"])])) + _PAGING
-    # A page with room for one more proves that no key has a second record; ids have none.
-    most = PAGE_SIZE if field == "id" else PAGE_SIZE - 1
-    chunk: list[str] = []
-    size = empty
-    for value in values:
-        own = encoded_size(f"'{value}',") + encoded_size("'") * value.count("'") * 2
-        if chunk and (len(chunk) == most or size + own > LONGEST_QUERY):
-            yield chunk
-            chunk, size = [], empty
-        chunk.append(value)
-        size += own
-    if chunk:
-        yield chunk
+    most = PAGE_SIZE if field == "id" else KEYS_AT_A_TIME  # no id has a second record
+    for start in range(0, len(values), most):
+        yield from _short_enough(module, columns, field, values[start : start + most])
+
+
+def _short_enough(
+    module: str, columns: Sequence[str], field: str, values: Sequence[str]
+) -> Iterator[list[str]]:
+    query = select(module, columns, where=[Condition(field, "IN", values)])
+    if len(values) == 1 or encoded_size(query) + _PAGING <= LONGEST_QUERY:
+        yield list(values)
+        return
+    middle = len(values) // 2
+    for half in (values[:middle], values[middle:]):
+        yield from _short_enough(module, columns, field, half)

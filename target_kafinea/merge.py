@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import cache
 from typing import Any
 
 from kafinea.describe import Field, Module
@@ -33,7 +34,8 @@ def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> l
     return [
         name
         for name, value in wanted.items()
-        if not same_value(stored.get(name), value, fields[name])
+        if not _same_whatever_type(stored.get(name), value)
+        and not same_value(stored.get(name), value, fields[name])
     ]
 
 
@@ -67,6 +69,8 @@ def key_of(values: Sequence[Any], fields: Sequence[Field]) -> tuple[str, ...]:
 
 def fold(text: str) -> str:
     """Return a text without what the server's database does not tell apart."""
+    if text.isascii():
+        return text.lower().rstrip(" ")
     plain = unicodedata.normalize("NFD", text)
     return "".join(c for c in plain if not unicodedata.combining(c)).casefold().rstrip(" ")
 
@@ -137,12 +141,22 @@ def other_discount(told: Wire) -> str | None:
     return None
 
 
+def _same_whatever_type(stored: Any, wanted: Any) -> bool:
+    """Whether two wire values need no typing to be the same, as most need none."""
+    return bool(stored == wanted or (wanted is None and stored == ""))
+
+
 def _typed(value: Any, field: Field, kind: Kind) -> Any:
     # A stored value that does not fit its type reads as null, as the tap says it.
-    typed = RowDecoder({"value": kind}, _UTC)({"value": value})["value"]
+    typed = _decoder(kind)({"value": value})["value"]
     if field.type == "time" and isinstance(typed, str) and typed.count(":") == 1:
         return f"{typed}:00"
     return typed
+
+
+@cache
+def _decoder(kind: Kind) -> RowDecoder:
+    return RowDecoder({"value": kind}, _UTC)
 
 
 def _rounded(number: Decimal | int, *, like: Any) -> Decimal:

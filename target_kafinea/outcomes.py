@@ -100,6 +100,7 @@ class Report:
     _counts: dict[str, Counter[Kind]] = field(default_factory=lambda: defaultdict(Counter))
     _lock: Lock = field(default_factory=Lock)
     _said: float = field(default_factory=time.monotonic)
+    _rejected: int = 0
     _rejected_schemas: dict[str, Message] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -155,10 +156,6 @@ class Report:
         """Whether more records were rejected than the run bears."""
         return 0 <= self.max_rejects < self._rejected
 
-    @property
-    def _rejected(self) -> int:
-        return sum(counts[Kind.REJECTED] for counts in self._counts.values())
-
     def check(self) -> None:
         """Stop when there are too many rejects.
 
@@ -187,6 +184,7 @@ class Report:
 
     def _reject(self, rejection: Rejection, schema: Message, record: Message) -> None:
         """Write a rejected record so that the file can be loaded again once it is corrected."""
+        self._rejected += 1
         if self._rejected_schemas.get(schema["stream"]) != schema:
             self._rejected_schemas[schema["stream"]] = schema
             self._rejects.write(schema)

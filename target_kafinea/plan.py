@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 from kafinea.client import Client
 from kafinea.describe import SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
+from kafinea.values import Kind, kind_of
 
 LINES = "LineItems"
 LINE_MODULE = "LineItem"
@@ -27,6 +29,14 @@ _SERVERS_OWN = frozenset({"createdtime", "modifiedtime", "modifiedby", "source",
 _TOTALS = frozenset({"hdnSubTotal", "hdnGrandTotal", "pre_tax_total", "balance"})
 _OWNERS = ("Users", "Groups")
 _FILE_TYPES = frozenset({"file", "image"})
+_NEVER_WRITTEN = {
+    **dict.fromkeys(
+        SECRET_MODULES, "users are not written: their passwords and keys cannot be read"
+    ),
+    LINE_MODULE: "lines are written with their document, as its LineItems",
+}
+
+Write = Literal["create", "update", "delete"]
 
 
 @dataclass(frozen=True)
@@ -76,20 +86,27 @@ class Plan:
     lines: Module | None = None
     ignored: tuple[str, ...] = ()
 
+    @cached_property
+    def texts(self) -> frozenset[str]:
+        """The properties whose texts need no check."""
+        return frozenset(
+            name
+            for name, known in self.fields.items()
+            if kind_of(known.type) is Kind.TEXT and known.type != "time"
+        )
+
     @property
     def refers_to_itself(self) -> bool:
         """Whether its records may refer, by a natural key, to others of the same module."""
         keys = (key for reference in self.references.values() for key in reference.keys)
         return any(key.module.name == self.module.name for key in keys)
 
-    @property
-    def not_writable(self) -> str | None:
-        """Why nothing may be written into this module, if so. Its records may still be compared."""
-        if self.module.name in SECRET_MODULES:
-            return "users are not written: their passwords and keys cannot be read"
-        if self.module.name == LINE_MODULE:
-            return "lines are written with their document, as its LineItems"
-        return None
+    def why_not(self, write: Write) -> str | None:
+        """Why records are not written so, if they are not. They may still be compared."""
+        if self.module.name in _NEVER_WRITTEN:
+            return _NEVER_WRITTEN[self.module.name]
+        may = getattr(self.module, f"{write}able")
+        return None if may else f"this user may not {write} {self.module.name}"
 
 
 class Modules:
@@ -132,6 +149,10 @@ class Modules:
             self._described[name] = self._client.describe(name)
         return self._described[name]
 
+    def of(self, record_id: str, names: Iterable[str]) -> str | None:
+        """Return which of these modules a record belongs to, by its id."""
+        return self.prefixes(names).get(record_id.partition("x")[0])
+
     def prefixes(self, names: Iterable[str]) -> dict[str, str]:
         """Return the id prefixes of those of the modules that this user can use."""
         found = {}
@@ -160,6 +181,8 @@ def make_plan(
     """
     where = f"Stream {stream!r}"
     module = modules.find(settings.get("module") or stream, where)
+    if module.name not in _NEVER_WRITTEN and not (module.createable or module.updateable):
+        raise SettingsError(f"{where}: this user may neither create nor update {module.name}.")
     renamed = settings.get("fields") or {}
     check_names(where, renamed, properties)
     match_on = tuple(_list(settings.get("match_on")))
@@ -220,7 +243,10 @@ def reference_to(where: str, said: Any, accepted: tuple[str, ...], modules: Modu
     """
     choices = said if isinstance(said, list) else [said]
     keys = tuple(_reference_key(where, choice, accepted, modules) for choice in choices)
-    return Reference(keys, create=bool(choices[0].get("create")))
+    create = bool(choices[0].get("create"))
+    if create and not keys[0].module.createable:
+        raise SettingsError(f"{where}: this user may not create {keys[0].module.name}.")
+    return Reference(keys, create)
 
 
 def _reference_field(where: str, module: Module, name: str, modules: Modules) -> Field:

@@ -19,7 +19,8 @@ from kafinea.errors import IncompleteRead, OutcomeUnknown, Refused, SettingsErro
 from kafinea.related import MOST_AT_A_TIME, RelatedList, find_list, related_ids
 from singer_kafinea.relations import RELATED, SOURCE, list_of
 from target_kafinea.instance import Instance
-from target_kafinea.loading import Done, Incoming, Policy
+from target_kafinea.loading import Done
+from target_kafinea.matching import Incoming, Policy
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import Reference, check_names, reference_to
 
@@ -134,11 +135,25 @@ class RelationLoader:
         self._policy = policy
         self._done = done
         self._pretended: set[tuple[str, str]] = set()
+        self._batch: list[Incoming] = []
+
+    @property
+    def size(self) -> int:
+        """How many records wait for their outcome."""
+        return len(self._batch)
+
+    def add(self, one: Incoming) -> None:
+        """Take a record into the batch."""
+        self._prepare(one)
+        self._batch.append(one)
+
+    def take(self, *, everything: bool) -> list[Incoming]:  # noqa: ARG002 as of `Loader`
+        """Take what is to be loaded next out of the batch: all of it."""
+        taken, self._batch = self._batch, []
+        return taken
 
     def load(self, batch: Sequence[Incoming]) -> Iterator[int]:
         """Bring every record to its outcome; yield how many more have theirs, again and again."""
-        for one in batch:
-            self._prepare(one)
         for side in self._plan.properties:
             self._resolve(side, [one for one in batch if not one.rejection])
         for one in batch:
@@ -150,10 +165,12 @@ class RelationLoader:
     def _prepare(self, one: Incoming) -> None:
         for side, name in self._plan.properties.items():
             value = one.record.get(name)
+            if one.rejection:
+                return
             if isinstance(value, (bool, float, list, dict)):
                 one.rejection = Rejection("INVALID_VALUE", f"{side}: the value is no id or key")
             elif value in {None, ""}:
-                one.rejection = one.rejection or Rejection("NO_KEY", f"there is no {side}")
+                one.rejection = Rejection("NO_KEY", f"there is no {side}")
             else:
                 one.values[side] = str(value)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 from singer_sdk.sinks import BatchSink
 from singer_sdk.sinks.core import BaseJSONSchemaValidator
 from typing_extensions import override
@@ -14,37 +13,16 @@ from typing_extensions import override
 from kafinea.errors import SettingsError
 from kafinea.progress import Progress
 from target_kafinea import relations
-from target_kafinea.loading import Incoming, Loader
+from target_kafinea.loading import Loader
+from target_kafinea.lookup import KEYS_AT_A_TIME
+from target_kafinea.matching import Incoming
 from target_kafinea.outcomes import Outcome, Rejection
 from target_kafinea.plan import make_plan
 from target_kafinea.relations import RelationLoader
+from target_kafinea.validating import Validator
 
 if TYPE_CHECKING:
     from target_kafinea.target import TargetKafinea
-
-
-class _Validator(BaseJSONSchemaValidator):
-    """Notes what is wrong with a record; the SDK would log its contents and stop the run."""
-
-    def __init__(self, stream: str, schema: dict[str, Any]) -> None:
-        super().__init__(schema)
-        validator = jsonschema.validators.validator_for(schema, jsonschema.Draft7Validator)
-        try:
-            validator.check_schema(schema)
-        except jsonschema.SchemaError as error:
-            raise SettingsError(
-                f"Stream {stream!r}: its SCHEMA is no JSON Schema: {error.message}"
-            ) from None
-        self._validator = validator(schema)
-        self.problem: str | None = None
-
-    @override
-    def validate(self, record: dict[str, Any]) -> None:
-        error = jsonschema.exceptions.best_match(self._validator.iter_errors(record))
-        self.problem = None
-        if error is not None:
-            where = "/".join(map(str, error.absolute_path)) or "the record"
-            self.problem = f"{where} does not obey `{error.validator}` of the stream's schema"
 
 
 class ModuleSink(BatchSink):
@@ -54,7 +32,8 @@ class ModuleSink(BatchSink):
         SettingsError: Its module or a field is missing or cannot be written.
     """
 
-    MAX_SIZE_DEFAULT = 1000
+    # Large enough that the sessions seldom wait for the last record of a half.
+    MAX_SIZE_DEFAULT = 20 * KEYS_AT_A_TIME
 
     def __init__(
         self,
@@ -98,9 +77,19 @@ class ModuleSink(BatchSink):
         # Otherwise the SDK takes `_sdc_deleted_at` away before we see it.
         return True
 
+    @property
+    @override
+    def current_size(self) -> int:
+        # Not all is drained when the batch is full; what is left is looked up meanwhile.
+        return self._loader.size
+
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:
-        return _Validator(self.stream_name, self.schema) if self.validate_schema else None
+        return Validator(self.stream_name, self.schema) if self.validate_schema else None
+
+    @override
+    def _add_sdc_metadata_to_record(self, *_: Any, **__: Any) -> None:
+        """Add nothing: the SDK's columns have no field."""
 
     @override
     def _parse_timestamps_in_record(self, *_: Any, **__: Any) -> None:
@@ -114,10 +103,10 @@ class ModuleSink(BatchSink):
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         reader = self._target.message_reader
         incoming = Incoming(record, reader.message, reader.line)
-        if isinstance(self._validator, _Validator) and self._validator.problem:
+        if isinstance(self._validator, Validator) and self._validator.problem:
             incoming.rejection = Rejection("INVALID_RECORD", self._validator.problem)
         self._warn_of_what_is_not_loaded(record)
-        context.setdefault("records", []).append(incoming)
+        self._loader.add(incoming)
 
     def _warn_of_what_is_not_loaded(self, record: dict[str, Any]) -> None:
         unknown = record.keys() - self.schema["properties"].keys() - self._warned_missing_fields
@@ -130,8 +119,8 @@ class ModuleSink(BatchSink):
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Bring every record of the batch to its outcome."""
-        batch: list[Incoming] = context.get("records", [])
+        """Bring the records of the batch to their outcomes; when it is full, the older half."""
+        batch = self._loader.take(everything=not self.is_full)
         with Progress(self.stream_name, len(batch), self.logger) as progress:
             for done in self._loader.load(batch):
                 progress.advance(done)

@@ -21,7 +21,7 @@ from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
 from target_kafinea.instance import Instance
-from target_kafinea.loading import Policy
+from target_kafinea.matching import Policy
 from target_kafinea.outcomes import Report
 from target_kafinea.sinks import ModuleSink
 
@@ -166,11 +166,10 @@ class TargetKafinea(Target):
             self.config.get("rejects_path"),
         )
         at_end.callback(self.report.close)
+        lookups = ThreadPoolExecutor(client.max_sessions)
+        at_end.callback(lookups.shutdown, wait=False, cancel_futures=True)
         self.instance = Instance(
-            client,
-            ServerZone(self.config["timezone"]),
-            at_end.enter_context(ThreadPoolExecutor(client.max_sessions)),
-            dry_run=self.config["dry_run"],
+            client, ServerZone(self.config["timezone"]), lookups, dry_run=self.config["dry_run"]
         )
         self.policy = Policy(
             append_only=self.config["load_method"] == "append-only",

@@ -1,7 +1,10 @@
 """Values: every wire text of API-FACTS section e, and round trips for the rest."""
 
+import re
+from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -204,3 +207,103 @@ def test_looking_back_never_looks_forward(local, seconds):
 def test_unknown_zone_is_a_wrong_setting():
     with pytest.raises(SettingsError, match="Europe/Paris"):
         ServerZone("Paris")
+
+
+ZONES = ["UTC", "Europe/Paris", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Monrovia"]
+EDGES = [
+    *("0", "1", "on", "Yes", "false", "2", "007", "-7", "+7", "4.", "4.0", "4.9", "²", "٣", "1_0"),
+    *("1234.57000000", ".5", "5.", ".", "-", "-.5", "1e5", "1E-99", "1e999", "NaN", " 1", "1 "),
+    *("2024-02-29", "2023-02-29", "0000-00-00", "2026-W01-1", "20261122", "2026-11-2٢"),
+    *("0000-00-00 00:00:00", "2026-11-22T07:54:35", "2026-11-22 07:54", "2026-11-22 07:54:60"),
+    *("2026-11-22 7:54:35", "2026-11-22 07:54:35Z", "2026-11-22 07.54.35", "2026-W47-7 07:54:35"),
+    *("2026-10-25 02:30:00", "2026-03-29 02:30:00", "1911-03-10 23:59:59", "0001-01-01 00:00:00"),
+    *("2026-10-04 02:15:00", "2026-10-04 02:45:00", "1972-01-07 00:30:00", "9999-12-31 23:59:59"),
+    *("A |##| B", "|##|", " |##| ", "A|##||##|B ", "né"),
+    *(0, 1, -3, 10**20, True, False, Decimal("267.50"), Decimal("1.0"), None, ""),
+    *([], ["a", " b ", ""], ["a", 1], {}, {"a": "b"}),
+]
+texts = st.one_of(
+    st.sampled_from([edge for edge in EDGES if isinstance(edge, str)]),
+    st.text(max_size=5),
+    st.datetimes(min_value=datetime(1900, 1, 1)).map(lambda one: one.isoformat(" ", "seconds")),
+    st.dates().map(date.isoformat),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    st.integers().map(str),
+)
+wires = st.sampled_from(EDGES) | texts
+kinds = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(Kind), min_size=1)
+rows = st.lists(st.dictionaries(st.sampled_from("abcdefghi"), wires), max_size=5)
+MISFIT = object()
+
+
+def meaning(wire, kind, zone):
+    """What a value of the wire means: the rules, as plain as they can be written."""
+    text = str(wire)
+    if wire is None or wire == "":
+        return None
+    if kind is Kind.TEXT:
+        return MISFIT if isinstance(wire, bool | list | dict) else text
+    if kind is Kind.BOOLEAN:
+        if text.lower() in {"1", "on", "yes", "true"}:
+            return True
+        return False if text.lower() in {"0", "off", "no", "false"} else MISFIT
+    if kind is Kind.INTEGER:
+        return int(text.partition(".")[0]) if re.fullmatch(r"[+-]?[0-9]+(\.0*)?", text) else MISFIT
+    if kind is Kind.NUMBER:
+        number = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?"
+        return Decimal(text) if re.fullmatch(number, text) else MISFIT
+    if kind is Kind.LIST:
+        members = text.split("|##|") if isinstance(wire, str) else wire
+        if not isinstance(members, list) or any(not isinstance(one, str) for one in members):
+            return MISFIT
+        return [one.strip() for one in members if one.strip()]
+    return moment_or_day(wire, kind, zone)
+
+
+def moment_or_day(wire, kind, zone):
+    if wire == "0000-00-00" or (kind is Kind.DATETIME and wire == "0000-00-00 00:00:00"):
+        return None
+    day = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    form = day if kind is Kind.DATE else f"{day}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}"
+    if not isinstance(wire, str) or not re.fullmatch(form, wire):
+        return MISFIT
+    try:
+        if kind is Kind.DATE:
+            datetime.strptime(wire, "%Y-%m-%d")
+            return wire
+        moment = datetime.strptime(wire.replace("T", " "), "%Y-%m-%d %H:%M:%S")
+        moment = moment.replace(tzinfo=ZoneInfo(zone))
+        if moment.utcoffset().seconds % 60:
+            moment = moment.astimezone(timezone.utc)
+        return moment.isoformat()
+    except (ValueError, OverflowError):
+        return MISFIT
+
+
+def assert_rows_mean_what_the_rules_say(kinds, rows, zone):
+    decoder = RowDecoder(kinds, ServerZone(zone))
+    misfits = Counter()
+    for row in rows:
+        meant = {name: meaning(row[name], kinds[name], zone) for name in kinds.keys() & row.keys()}
+        misfits.update(name for name, value in meant.items() if value is MISFIT)
+        expected = {name: None if value is MISFIT else value for name, value in meant.items()}
+        # As texts, since 1, True and Decimal("1.0") are equal.
+        assert sorted(map(repr, decoder(row).items())) == sorted(map(repr, expected.items()))
+    assert decoder.misfits == misfits
+    assert decoder.examples.keys() == misfits.keys()
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("kind", Kind)
+def test_each_value_means_what_the_rules_say(kind, zone):
+    assert_rows_mean_what_the_rules_say({"x": kind}, [{"x": wire} for wire in EDGES], zone)
+
+
+@given(kinds, rows, st.sampled_from(ZONES))
+def test_each_row_means_what_the_rules_say_of_its_values(kinds, rows, zone):
+    assert_rows_mean_what_the_rules_say(kinds, rows, zone)
+
+
+@given(kinds, st.dictionaries(st.sampled_from("abcdefghi"), texts), st.sampled_from(ZONES))
+def test_each_row_of_texts_means_what_the_rules_say_of_its_values(kinds, row, zone):
+    assert_rows_mean_what_the_rules_say(kinds, [row, row], zone)

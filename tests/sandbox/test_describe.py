@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -191,3 +192,20 @@ def test_taxes_of_products_have_texts_for_booleans(api: Api):
     assert (tax["nullable"], tax["editable"], tax["mandatory"]) == ("1", "1", "")
     charge = fields(api, "Invoice")["shipping_&_handling"]
     assert (charge["nullable"], charge["mandatory"]) == (True, False)
+
+
+def test_what_is_closed_is_described_so_and_refused():
+    with Sandbox(rows=1, closed={"Contacts": ["create", "delete"]}) as sandbox:
+        api = Api(sandbox)
+        told = api.ok("describe", elementType="Contacts")
+        assert [told[f"{name}able"] for name in ("create", "update", "delete")] == [
+            False,
+            True,
+            False,
+        ]
+        contact = sandbox.rows("Contacts")[0]
+        element = json.dumps({"lastname": "x", "assigned_user_id": contact["assigned_user_id"]})
+        code, _ = api.error_post("create", elementType="Contacts", element=element)
+        assert code == "ACCESS_DENIED"
+        assert api.error_post("delete", id=contact["id"])[0] == "ACCESS_DENIED"
+        api.ok_post("update", element=json.dumps({**contact, "lastname": "New"}))

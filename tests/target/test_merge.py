@@ -273,3 +273,17 @@ def test_a_line_more_or_less_is_a_difference(wanted):
     stored = stored_lines(wanted)
     assert not same_lines(stored, wanted[:-1], LINE)
     assert not same_lines(stored[:-1], wanted, LINE)
+
+
+WIRES = st.none() | st.text(max_size=3) | st.sampled_from(["", "0", "1.0", "no", "A |##| B", 0])
+
+
+@given(WIRES, WIRES.map(lambda wire: None if wire == 0 else wire), st.sampled_from(sorted(TYPES)))
+def test_what_is_told_apart_without_its_type_is_told_apart_by_it(stored, wanted, type_name):
+    differs = changed_fields({"f": stored}, {"f": wanted}, {"f": field(type_name)})
+    assert bool(differs) != same_value(stored, wanted, field(type_name))
+
+
+@given(st.text(st.characters(max_codepoint=0x17F)))
+def test_a_text_is_folded_alike_whatever_stands_beside_it(text):
+    assert fold(text) == fold(f"{text}é").removesuffix("e").rstrip(" ")

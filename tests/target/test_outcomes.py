@@ -359,17 +359,17 @@ def test_serial_modules_are_written_one_after_the_other(module, serial, expected
         record |= {"LineItems": [{"productid": product, "quantity": 1, "listprice": 1}]}
         if module == "Invoice":
             del record["quotestage"]
-        lines = messages(module, *[{"subject": f"{n}", **record} for n in range(12)])
+        lines = messages(module, *[{"subject": f"{n}", **record} for n in range(40)])
         more = {} if serial is None else {"serial_modules": serial}
         with most_at_once(sandbox, "create") as most:
             load(sandbox, lines, streams=matched(module, "subject"), max_sessions=4, **more)
         assert most() == expected
-        assert sandbox.count(module) == 12
+        assert sandbox.count(module) == 40
         if expected == 1:
             number = {"Invoice": "invoice_no", "Quotes": "quote_no"}[module]
             rows = {row["subject"]: row[number] for row in sandbox.rows(module)}
             prefix = {"Invoice": "INV", "Quotes": "QUO"}[module]
-            assert rows == {f"{n}": f"{prefix}{n + 1}" for n in range(12)}
+            assert rows == {f"{n}": f"{prefix}{n + 1}" for n in range(40)}
 
 
 def test_all_sessions_are_logged_out_at_the_end(sandbox):

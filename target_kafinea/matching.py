@@ -1,0 +1,303 @@
+"""What each record of a batch means: its values, the record that it stands for, what differs.
+
+Records are looked up many in one request. That begins while others are still read, and ends before
+anything of their batch is written.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from kafinea.client import Client, Record
+from kafinea.describe import Field
+from kafinea.errors import Refused
+from target_kafinea import checks
+from target_kafinea.instance import Instance
+from target_kafinea.lookup import KEYS_AT_A_TIME, Finder, KeyValues
+from target_kafinea.merge import changed_fields, other_discount, same_lines
+from target_kafinea.outcomes import Rejection
+from target_kafinea.plan import LINES, Key, Plan
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The settings that decide what is written.
+
+    Attributes:
+        append_only: Leave records that are found as they are.
+        create_missing: Create records that are not found.
+        hard_delete: Delete records that the source has deleted.
+        unknown_picklist: `reject` or `allow` values that a picklist does not have.
+        serial_modules: Modules whose records are written one after the other.
+    """
+
+    append_only: bool
+    create_missing: bool
+    hard_delete: bool
+    unknown_picklist: str
+    serial_modules: frozenset[str]
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A record on its way.
+
+    Attributes:
+        record: The record, after stream maps.
+        message: The RECORD message as it came.
+        line: The line of the input that it stood in.
+        rejection: Why it is not written, as soon as that is known.
+        id: The Kafinea id that it came with.
+        values: Its wire values by field name; None clears.
+        key: The wire values of its natural key; none if it has no complete one.
+        lines: Its lines, when it told any.
+        found: The records that it may mean; None as long as they were not looked up.
+        stored: The one that it means.
+        changes: The values that differ from those stored.
+        changed_lines: Its lines, if they differ from those stored.
+        deleted: Whether the source has deleted it.
+    """
+
+    record: Mapping[str, Any]
+    message: Mapping[str, Any]
+    line: int
+    rejection: Rejection | None = None
+    id: str | None = None
+    values: dict[str, str | None] = field(default_factory=dict)
+    key: KeyValues = ()
+    lines: list[dict[str, str | None]] | None = None
+    found: Sequence[Record] | None = None
+    stored: Record | None = None
+    changes: dict[str, str | None] = field(default_factory=dict)
+    changed_lines: list[dict[str, str | None]] | None = None
+    deleted: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deleted = bool(self.record.get("_sdc_deleted_at"))
+
+
+class Matcher:
+    """Matches the records of one stream with those of its module.
+
+    Args:
+        plan: How the records go into their module.
+        instance: The instance.
+        policy: What may be written.
+
+    Attributes:
+        looks_ahead: Whether records can be looked up before their references are resolved.
+    """
+
+    def __init__(self, plan: Plan, instance: Instance, policy: Policy) -> None:
+        self._plan = plan
+        self._module = plan.module
+        self._instance = instance
+        self._policy = policy
+        self._key = Key(plan.module, plan.match_on)
+        # What else a key may be made of is known as soon as the record is.
+        self.looks_ahead = plan.references.keys().isdisjoint(plan.match_on)
+
+    def prepare(self, one: Incoming) -> None:
+        """Turn a record into wire values."""
+        plan, zone = self._plan, self._instance.zone
+        try:
+            if one.rejection is None:
+                one.id = checks.record_id(one.record.get(plan.id_property or ""))
+                one.values = checks.wire_values(plan, one.record, zone, key_only=one.deleted)
+                one.key = self._key_of(one)
+                checks.check_key(one.key, plan.match_on)
+                told = one.record.get(plan.lines_property or "")
+                if plan.lines and told is not None and not one.deleted:
+                    one.lines = checks.wire_lines(told, plan.lines, zone)
+                    checks.check_lines(one.lines)
+        except Rejection as rejection:
+            one.rejection = rejection
+
+    def look_ahead(self, records: Sequence[Incoming]) -> Future[None]:
+        """Begin to look up prepared records while others are still read."""
+        return self._instance.lookups.submit(self._look_up, list(_alive(records)))
+
+    def resolve(self, records: Sequence[Incoming]) -> None:
+        """Turn the natural keys of other records into their ids."""
+        references = self._instance.references
+        for name, reference in self._plan.references.items():
+            leaf = name.removeprefix(f"{LINES}.")
+            places = [
+                (one, values)
+                for one in _alive(records)
+                for values in ([one.values] if leaf == name else one.lines or [])
+                if values.get(leaf) is not None
+            ]
+            told = {value for _, values in places if (value := values[leaf])}
+            references.learn(self._instance.finder, reference, told)
+            for one, values in places:
+                try:
+                    values[leaf] = references.resolve(reference, values[leaf] or "", name)
+                except Rejection as rejection:
+                    one.rejection = one.rejection or rejection
+        if not self.looks_ahead:
+            for one in _alive(records):
+                one.key = self._key_of(one)
+
+    def match(self, records: Sequence[Incoming]) -> None:
+        """Find what is stored for each record, and what differs from it."""
+        self._look_up_the_rest(records)
+        for one in _alive(records):
+            self._choose(one)
+        self._retrieve_what_no_query_gives(records)
+        self._compare(records)
+        self._learn_referenced(records)
+
+    def finding(self, session: Client, one: Incoming) -> Callable[[], Record | None] | None:
+        """Return what looks a record up in a session, if it has a key."""
+        finder = Finder(session, self._instance.modules)
+
+        def find() -> Record | None:
+            found = finder.one(self._key, one.key)
+            if found is None and self._is_hidden(one, finder):
+                text = "its answer was lost, and this user may not read what was created"
+                raise Rejection("UNKNOWN_OUTCOME", text)
+            return found
+
+        return find if one.key else None
+
+    # Finding
+
+    def _look_up_the_rest(self, records: Sequence[Incoming]) -> None:
+        rest = [one for one in _alive(records) if one.found is None]
+        chunks = [rest[at : at + KEYS_AT_A_TIME] for at in range(0, len(rest), KEYS_AT_A_TIME)]
+        for _ in self._instance.lookups.map(self._look_up, chunks):
+            pass
+
+    def _look_up(self, records: Sequence[Incoming]) -> None:
+        """Find the records that these may mean, by id or else by their key."""
+        finder, columns = self._instance.finder.alone(), self._columns()
+        ids = {one.id for one in records if one.id and not self._policy.append_only}
+        by_id = finder.by_id(self._module.name, ids, columns)
+        others = [one for one in records if one.key and one.id not in by_id]
+        by_key = finder.by_key(self._key, {one.key for one in others}, columns)
+        for one in records:
+            row = by_id.get(one.id or "")
+            one.found = [row] if row else by_key.get(one.key, [])
+
+    def _choose(self, one: Incoming) -> None:
+        found = one.found or []
+        one.stored = found[0] if found else None
+        if len(found) > 1:
+            ids = ", ".join(row["id"] for row in found)
+            one.rejection = Rejection("AMBIGUOUS_KEY", f"several records have this key: {ids}")
+        elif not found:
+            one.rejection = self._why_not_created(one)
+
+    def _why_not_created(self, one: Incoming) -> Rejection | None:
+        """Return why a record that was not found may not be created either."""
+        if self._is_hidden(one, self._instance.finder):
+            return Rejection("NOT_READABLE", "there is such a record that this user may not read")
+        if one.deleted:
+            return None
+        if one.key or (self._policy.append_only and not self._plan.match_on):
+            if self._policy.create_missing:
+                return None
+            return Rejection("NOT_FOUND", "no record has this key, and `create_missing` is off")
+        if one.id and not self._policy.append_only:
+            return Rejection("NOT_FOUND", "no record has this id", id=one.id)
+        if self._plan.match_on:
+            names = ", ".join(self._plan.match_on)
+            return Rejection("NO_KEY", f"there is no id, and no value in {names}")
+        return Rejection("NO_KEY", "there is no id, and the stream has no `match_on`")
+
+    def _is_hidden(self, one: Incoming, finder: Finder) -> bool:
+        if not finder.hidden:
+            return False
+        told = zip(self._plan.match_on, one.key, strict=False)
+        named = [*told, *([("id", one.id)] if one.id else [])]
+        return any(finder.is_hidden(self._module.name, name, value) for name, value in named)
+
+    def _retrieve_what_no_query_gives(self, records: Sequence[Incoming]) -> None:
+        """Retrieve the records that are told fields which a query does not give."""
+        told_by_query = set(self._module.queryable)
+        if {known.name for known in self._plan.fields.values()} <= told_by_query:
+            return
+        told_more = [
+            one
+            for one in _alive(records)
+            if one.stored
+            and not told_by_query >= one.values.keys()
+            and not self._instance.is_pretended(one.stored["id"])
+        ]
+        for _ in self._instance.lookups.map(self._retrieve, told_more):
+            pass
+
+    def _retrieve(self, one: Incoming) -> None:
+        record_id = one.stored["id"] if one.stored else ""
+        try:
+            one.stored = self._instance.client.retrieve(record_id)
+        except Refused as error:
+            one.rejection = Rejection(error.code, str(error), id=record_id)
+
+    # Comparing
+
+    def _compare(self, records: Sequence[Incoming]) -> None:
+        """Note what differs from what is stored."""
+        known = [one for one in _alive(records) if one.stored and not one.deleted]
+        if self._policy.append_only:
+            return
+        with_lines = {one.stored["id"] for one in known if one.stored and one.lines}
+        lines = self._instance.finder.lines_of(with_lines)
+        for one in known:
+            stored = one.stored or {}
+            one.changes = self._changes(one, stored)
+            one.changed_lines = self._changed_lines(one, lines.get(stored["id"], []))
+
+    def _changes(self, one: Incoming, stored: Record) -> dict[str, str | None]:
+        values, fields = one.values, self._module.fields
+        other = other_discount(values) if self._module.is_inventory else None
+        if other and other in fields:
+            values = {**values, other: None}
+        return {name: values[name] for name in changed_fields(stored, values, fields)}
+
+    def _changed_lines(
+        self, one: Incoming, stored: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, str | None]] | None:
+        lines, module = one.lines, self._plan.lines
+        return None if not lines or not module or same_lines(stored, lines, module) else lines
+
+    # References
+
+    def _learn_referenced(self, records: Sequence[Incoming]) -> None:
+        """Find out which of the records that are newly referred to exist."""
+        told: dict[str, set[str]] = defaultdict(set)
+        for one in _alive(records):
+            for name, wire in (one.changes if one.stored else one.values).items():
+                self._note_referenced(told, self._module.fields[name], wire)
+            for line in one.lines or ():
+                if self._plan.lines:
+                    product = self._plan.lines.fields["productid"]
+                    self._note_referenced(told, product, line.get("productid"))
+        for module, ids in told.items():
+            self._instance.learn_existing(module, ids)
+
+    def _note_referenced(self, told: dict[str, set[str]], known: Field, wire: str | None) -> None:
+        if known.type != "reference" or not wire:
+            return
+        if module := self._instance.modules.of(wire, known.refers_to):
+            told[module].add(wire)
+
+    # Keys
+
+    def _key_of(self, one: Incoming) -> KeyValues:
+        values = tuple(one.values.get(name) or "" for name in self._plan.match_on)
+        return values if all(value.strip() for value in values) else ()
+
+    def _columns(self) -> list[str]:
+        """Return the fields to compare, as far as a query gives them."""
+        told = {known.name for known in self._plan.fields.values()} | set(self._plan.match_on)
+        return sorted(told & set(self._module.queryable)) or ["id"]
+
+
+def _alive(records: Iterable[Incoming]) -> Iterator[Incoming]:
+    return (one for one in records if one.rejection is None)

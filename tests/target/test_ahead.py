@@ -1,0 +1,130 @@
+"""Records are looked up ahead of the writes, and yet each sees what those before it wrote."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.target.running import empty, load, matched, messages, write_requests
+
+STREAMS = matched("Contacts", "cf_853")
+BATCH = 400
+"""Of four look-ups: while those of the older two are settled, the younger two are under way."""
+
+
+def person(key, name, **more):
+    return {"cf_853": key, "lastname": name, **more}
+
+
+def upsert(sandbox, records, **more):
+    more = {"streams": STREAMS, "batch_size_rows": BATCH, **more}
+    return load(sandbox, messages("Contacts", *records), **more)
+
+
+def names(sandbox):
+    return sorted((row["cf_853"], row["lastname"]) for row in sandbox.rows("Contacts"))
+
+
+@pytest.mark.parametrize("batch", [1, 98, 99, 100, 197, 198, 199, 396, 400, 1000])
+def test_every_record_comes_to_its_outcome_wherever_a_batch_ends(sandbox, batch):
+    records = [person(f"{n}", f"Name {n}") for n in range(396)]
+    for record in records:
+        sandbox.insert("Contacts", record)
+    assert upsert(sandbox, records, batch_size_rows=batch).tally == {"unchanged": 396}
+    assert sandbox.count("Contacts") == 396
+
+
+def test_an_unchanged_record_costs_a_hundredth_of_a_request(sandbox):
+    records = [person(f"{n}", f"Name {n}") for n in range(990)]
+    for record in records:
+        sandbox.insert("Contacts", record)
+    assert upsert(sandbox, records).tally == {"unchanged": 990}
+    assert len(sandbox.requests.of("query")) == 10
+    assert write_requests(sandbox) == []
+
+
+def test_new_records_need_nothing_else_that_is_asked_one_by_one(sandbox):
+    upsert(sandbox, [person(f"{n}", "New") for n in range(198)])
+    asked = [request.operation for request in sandbox.requests]
+    assert asked.count("create") == 198
+    assert asked.count("query") == 4  # two pages, and two counts that prove them
+    assert asked.count("describe") == 1
+
+
+def test_what_was_created_meanwhile_is_not_created_again(any_sandbox):
+    records = [person(f"{n % 200}", f"Name {n}") for n in range(600)]
+    run = upsert(any_sandbox, records)
+    assert run.tally == {"created": 200, "updated": 400}
+    assert names(any_sandbox) == sorted((f"{n}", f"Name {400 + n}") for n in range(200))
+
+
+def test_what_was_deleted_meanwhile_is_created_anew(sandbox):
+    upsert(sandbox, [person(f"{n}", "Old") for n in range(200)])
+    gone = [person(f"{n}", "Old", _sdc_deleted_at="2026-01-01T00:00:00Z") for n in range(200)]
+    back = [person(f"{n}", "New") for n in range(200)]
+    run = upsert(sandbox, [*gone, *back], hard_delete=True)
+    assert run.tally == {"deleted": 200, "created": 200}
+    assert names(sandbox) == sorted((f"{n}", "New") for n in range(200))
+
+
+def test_a_key_that_moved_meanwhile_is_found_where_it_is(sandbox):
+    """The older half gives the keys of some records to others, which the younger half means."""
+    ids = [sandbox.insert("Contacts", person(f"a{n}", "Old")) for n in range(200)]
+    moved = [person(f"b{n}", "Moved", id=id_) for n, id_ in enumerate(ids)]
+    by_key = [person(f"b{n}", "New", id=None) for n in range(200)]
+    once = [person(f"a{n}", "Another", id=None) for n in range(200)]
+    run = upsert(sandbox, [*moved, *by_key, *once])
+    assert run.tally == {"updated": 400, "created": 200}
+    expected = [
+        *((f"b{n}", "New") for n in range(200)),
+        *((f"a{n}", "Another") for n in range(200)),
+    ]
+    assert names(sandbox) == sorted(expected)
+
+
+def test_a_key_that_the_server_cut_meanwhile_is_not_made_twice(sandbox):
+    """It stands last in the older half; the first run shows what becomes of it."""
+    long, others = "k" * 300, [person(f"{n}", "Other") for n in range(197)]
+    upsert(sandbox, [person(long, "Cut")], max_rejects=1)
+    (cut,) = sandbox.rows("Contacts")
+    assert len(cut["cf_853"]) < len(long)
+    sandbox.sql("DELETE FROM Contacts")
+    again = [person(cut["cf_853"], "Cut") for _ in range(250)]
+    run = upsert(sandbox, [*others, person(long, "Cut"), *again], max_rejects=1)
+    assert run.codes == ["KEY_ALTERED"]
+    assert [name for _, name in names(sandbox)].count("Cut") == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_input_leaves_what_it_leaves_record_by_record(seed):
+    """Ids, keys that move, and deletions."""
+    left = []
+    for batch in (1, BATCH):
+        with empty() as sandbox:
+            records = list(adventures(sandbox, random.Random(seed)))
+            run = upsert(sandbox, records, batch_size_rows=batch, hard_delete=True)
+            left.append((names(sandbox), run.tally))
+    assert left[0] == left[1]
+
+
+def adventures(sandbox, dice):
+    """Records that mean each other: known by an old key or a new one, by id, deleted and back."""
+    keys = [f"k{n}" for n in range(30)]
+    ids = [sandbox.insert("Contacts", person(key, "Old")) for key in keys[:15]]
+    for n in range(450):
+        record = person(dice.choice(keys), f"Name {n}", id=None, _sdc_deleted_at=None)
+        fate = dice.random()
+        if fate < 0.1:
+            record["_sdc_deleted_at"] = "2026-01-01T00:00:00Z"
+        elif fate < 0.3:
+            record |= {"id": dice.choice(ids), "cf_853": f"moved{n}"}
+            keys.append(record["cf_853"])
+        yield record
+
+
+def test_a_dry_run_over_many_records_tells_what_the_run_then_does(sandbox):
+    records = [person(f"{n % 250}", f"Name {n % 300}") for n in range(600)]
+    dry = upsert(sandbox, records, dry_run=True)
+    assert sandbox.count("Contacts") == 0
+    assert dry.tally == upsert(sandbox, records).tally
