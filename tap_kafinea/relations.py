@@ -130,7 +130,7 @@ def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
     """
     wanted = tap.config.get("relations") or []
     described = {module.name: module for module in modules}
-    lists = _all_lists(tap, modules) if wanted == "all" else _named_lists(tap, wanted, described)
+    lists = _all_lists(tap, modules) if "all" in wanted else _named_lists(tap, wanted, described)
     streams: dict[str, Stream] = {}
     for one in lists:
         name = _name(one, {*described, *streams})

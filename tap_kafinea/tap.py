@@ -37,6 +37,8 @@ _RELATION = {
     "required": ["module", "related"],
     "properties": {"module": {"type": "string"}, "related": {"type": "string"}},
 }
+# Meltano takes a list only, or makes one of the letters of a text.
+_RELATION_OR_ALL = {"anyOf": [_RELATION, {"enum": ["all"]}]}
 
 
 class TapKafinea(Tap):
@@ -91,7 +93,9 @@ class TapKafinea(Tap):
         ),
         th.Property(
             "relations",
-            th.CustomType({"type": ["array", "string"], "items": _RELATION, "pattern": "^all$"}),
+            th.CustomType(
+                {"type": ["array", "string"], "items": _RELATION_OR_ALL, "pattern": "^all$"}
+            ),
             description='Related lists to extract, such as [{"module": "Campaigns", '
             '"related": "Contacts"}], or "all"',
         ),
