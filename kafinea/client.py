@@ -148,6 +148,26 @@ class Client:
         parameters = {"elementType": module}
         return describe.module(self._call("GET", "describe", parameters, of=module))
 
+    def relatedtypes(self, module: str) -> dict[str, str] | None:
+        """Return the related lists of a module: the module of each, by the label of the list.
+
+        Kafinea does not document this operation, and not all servers of the family have it.
+
+        Returns:
+            None when the server has no such operation.
+
+        Raises:
+            Refused: There is no such module for this user.
+        """
+        parameters = {"elementType": module}
+        try:
+            answer = self._call("GET", "relatedtypes", parameters, of=module, is_probe=True)
+        except Unavailable as error:
+            if error.busy or error.nothing_done:
+                raise
+            return None
+        return describe.related_lists(answer)
+
     # Reading
 
     def retrieve(self, id: str) -> Record:
@@ -334,7 +354,13 @@ class Client:
             raise
 
     def _call(
-        self, method: str, operation: str, parameters: Mapping[str, str], *, of: str = ""
+        self,
+        method: str,
+        operation: str,
+        parameters: Mapping[str, str],
+        *,
+        of: str = "",
+        is_probe: bool = False,
     ) -> Any:
         label = f"{operation} of {of}" if of else operation
         parameters = {"operation": operation, **parameters}
@@ -345,7 +371,9 @@ class Client:
             try:
                 return self._send(method, parameters, label, kind)
             except KafineaError as error:
-                if tries == _TRIES or not _worth_another_try(error, method, tries):
+                if tries == _TRIES or not _worth_another_try(
+                    error, method, tries, is_probe=is_probe
+                ):
                     raise
                 wait = _wait(error, tries)
                 text = "%s Trying again in %.1f s (%d of %d)."
@@ -374,18 +402,24 @@ class Client:
                 yield session
 
 
-def _worth_another_try(error: BaseException, method: str, tries: int) -> bool:
+def _worth_another_try(
+    error: BaseException, method: str, tries: int, *, is_probe: bool = False
+) -> bool:
     """Decide whether to send a request again. The only place that does.
 
     What only reads is sent again after any failure that may pass. What writes is sent again only
     when the server certainly did nothing: the connection was not made, the session had ended, it
     turned the request away with 429, or the login before it failed. After an error page, a 502 or
     a 503, a write may have happened.
+
+    An operation that a server does not have makes it fail as a mistake of its own would: such a
+    failure of an operation that may not be there is tried once more.
     """
     if isinstance(error, SessionEnded):
         return True
     if isinstance(error, Unavailable):
-        return error.nothing_done or method == "GET"
+        is_missing = is_probe and not error.busy and tries > 1
+        return error.nothing_done or (method == "GET" and not is_missing)
     if isinstance(error, Refused):
         return method == "GET" and error.code in PERHAPS_PASSING and tries == 1
     return False

@@ -150,6 +150,12 @@ def module(describe: Any) -> Module:
     )
 
 
+def related_lists(relatedtypes: Any) -> dict[str, str]:
+    """Read the answer of `relatedtypes`: the module of each list, by the label of the list."""
+    information = _mapping(_mapping(relatedtypes).get("information"))
+    return {str(label): str(_mapping(said).get("name")) for label, said in information.items()}
+
+
 def is_secret(field: Field) -> bool:
     """Whether a field holds a password, its hash, or an access key."""
     return field.type in _SECRET_TYPES or field.name in SECRET_FIELDS

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -59,14 +59,19 @@ class ModuleStream(Stream):
     # Of 10,000, the SDK's default, too much would be read again after a kill.
     STATE_MSG_FREQUENCY = 1000
 
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    bookmarked_by: ClassVar[str | None] = MODIFIED
+    """The replication key of an incremental stream."""
+
     def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, schema=schema, name=name)
+        self.module = name
         self._tap_kafinea = tap
         self._kafinea = tap.client
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
         self._failure: KafineaError | None = None
-        self.primary_keys = ["id"]
+        self.primary_keys = list(self.key)
         if MODIFIED in schema["properties"]:
             self.replication_key = MODIFIED
 
@@ -107,7 +112,7 @@ class ModuleStream(Stream):
         """Return what there is to read next, if anything; at the cost of a request at most."""
         if self.replication_method != REPLICATION_INCREMENTAL:
             return self._opening(plan.whole())
-        if self.replication_key != MODIFIED:
+        if self.replication_key != self.bookmarked_by:
             raise SettingsError(
                 f"{self.name}: the catalog asks for the replication key "
                 f"{self.replication_key!r}; Kafinea can only be read by {MODIFIED!r}."
@@ -123,7 +128,7 @@ class ModuleStream(Stream):
         decode = RowDecoder(self._selected_kinds(), self._zone)
         reading = Reading(
             self._kafinea.query,
-            self.name,
+            self.module,
             decode.columns,
             current.conditions,
             after=current.last_id,
@@ -154,11 +159,11 @@ class ModuleStream(Stream):
     def _newest(self, conditions: list[Condition]) -> str | None:
         query = self._kafinea.query
         try:
-            return newest(query, self.name, conditions)
+            return newest(query, self.module, conditions)
         except IncompleteRead as error:
             # If the same query gives nothing of the whole module either, it is the query that
             # fails, and this raises again.
-            newest(query, self.name)
+            newest(query, self.module)
             self.logger.warning("%s", error)
             return None
 
@@ -187,7 +192,10 @@ class ModuleStream(Stream):
     def apply_catalog(self, catalog: Catalog) -> None:
         super().apply_catalog(catalog)
         # Whatever a catalog says: a record without its id is of no use to anyone.
-        self.metadata[("properties", "id")] = Metadata(inclusion=Metadata.InclusionType.AUTOMATIC)
+        for name in self.key:
+            self.metadata[("properties", name)] = Metadata(
+                inclusion=Metadata.InclusionType.AUTOMATIC
+            )
 
     @override
     def _increment_stream_state(
