@@ -35,6 +35,8 @@ class Options:
     """Whether `update` empties the fields it is not sent; None: as the dialect does."""
     hidden: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Records by module that nobody may read: dropped after LIMIT, and counted all the same."""
+    closed: Sequence[str] = ()
+    """Modules that the API does not have for anybody."""
     private: Sequence[str] = ()
     """Modules of which users who are no administrators see their own records only."""
 
@@ -159,7 +161,8 @@ class Call:
 
     def may_use(self, table: Table) -> bool:
         """Whether the module is there for the user."""
-        return table.name != "Users" or self.user.is_admin
+        closed = table.name in self.instance.options.closed
+        return not closed and (table.name != "Users" or self.user.is_admin)
 
     def table(self, name: str) -> Table:
         """A module by its exact name."""

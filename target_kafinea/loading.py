@@ -14,14 +14,14 @@ from itertools import chain
 from typing import Any
 
 from kafinea.client import Client, Record
-from kafinea.describe import Field
+from kafinea.describe import LINES, Field
 from kafinea.errors import Refused, Unavailable
 from target_kafinea import checks
 from target_kafinea.instance import Instance
 from target_kafinea.lookup import Finder, KeyValues
 from target_kafinea.merge import changed_fields, key_of, other_discount, same_lines
 from target_kafinea.outcomes import Kind, Outcome, Rejection
-from target_kafinea.plan import LINES, Key, Plan
+from target_kafinea.plan import Key, Plan
 from target_kafinea.writer import Writer
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"

@@ -8,13 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from kafinea.chain import PAGE_SIZE, count
 from kafinea.client import Client, Record
+from kafinea.describe import LINE_MODULE
 from kafinea.errors import IncompleteRead
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.reading import Reading
 from kafinea.values import ServerZone, encode, kind_of
 from target_kafinea.merge import fold, key_of
 from target_kafinea.outcomes import Rejection
-from target_kafinea.plan import LINE_MODULE, Key, Modules, Reference
+from target_kafinea.plan import Key, Modules, Reference
 
 KeyValues = tuple[str, ...]
 """The wire values of a natural key."""

@@ -8,11 +8,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from kafinea.client import Client
-from kafinea.describe import SECRET_MODULES, Field, Module
+from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
-
-LINES = "LineItems"
-LINE_MODULE = "LineItem"
 
 LINE_SERVERS_OWN = frozenset(
     {
