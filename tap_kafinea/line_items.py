@@ -78,7 +78,7 @@ class Documents:
             return None
         try:
             lines = self._lines_of([record["id"] for record in page])
-        except (Refused, IncompleteRead) as error:
+        except (Refused, IncompleteRead, Unavailable) as error:
             self._retrieves = True
             text = "%s: the documents are retrieved one by one, for lines cannot be queried: %s"
             logger.warning(text, self._module, error)

@@ -58,12 +58,6 @@ def with_lines(schema: Mapping[str, Any], module: Module, line: Module | None) -
     return {**schema, "properties": {**schema["properties"], LINES: lines}}
 
 
-def without_lines(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a module whose records do not carry their lines."""
-    kept = {name: said for name, said in schema["properties"].items() if name != LINES}
-    return {**schema, "properties": kept}
-
-
 def kinds_of(schema: Mapping[str, Any]) -> dict[str, Kind]:
     """Return how to type each property of a stream's schema, the lines left out."""
     properties = schema.get("properties", {})

@@ -21,7 +21,7 @@ from kafinea.reading import Reading, newest
 from kafinea.values import Kind, RowDecoder
 from tap_kafinea.line_items import Documents
 from tap_kafinea.passes import Pass, Plan, now
-from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines, without_lines
+from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
@@ -69,8 +69,6 @@ class ModuleStream(Stream):
     STATE_MSG_FREQUENCY = 1000
 
     def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
-        if tap.config["line_items"] == "off":
-            schema = without_lines(schema)
         super().__init__(tap, schema=schema, name=name)
         self._tap_kafinea = tap
         self._kafinea = tap.client
@@ -216,6 +214,9 @@ class ModuleStream(Stream):
         super().apply_catalog(catalog)
         # Whatever a catalog says: a record without its id is of no use to anyone.
         self.metadata[("properties", "id")] = Metadata(inclusion=Metadata.InclusionType.AUTOMATIC)
+        if self.config["line_items"] == "off":
+            never = Metadata(inclusion=Metadata.InclusionType.UNSUPPORTED)
+            self.metadata[("properties", LINES)] = never
 
     @override
     def _increment_stream_state(
