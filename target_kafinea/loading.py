@@ -131,7 +131,8 @@ class Loader:
                 told = one.record.get(plan.lines_property or "")
                 if plan.lines and told is not None and not one.deleted:
                     one.lines = checks.wire_lines(told, plan.lines, zone)
-                    checks.check_lines(one.lines)
+                    if one.lines:
+                        checks.check_lines(one.lines)
         except Rejection as rejection:
             one.rejection = rejection
 
@@ -213,14 +214,15 @@ class Loader:
                     one.rejection = Rejection(error.code, str(error), id=one.stored["id"])
 
     def _find_lines(self, batch: Sequence[Incoming]) -> None:
-        """Find the lines of the records that are told lines."""
-        found = {one.stored["id"]: one for one in _alive(batch) if one.stored and one.lines}
-        if not found:
-            return
-        lines = self._instance.finder.lines_of(found.keys())
-        for one in _alive(batch):
-            if one.stored and one.lines:
-                one.stored_lines = lines[one.stored["id"]]
+        """Find the lines of the records that are told lines, or to have none."""
+        told = [one for one in _alive(batch) if one.stored and one.lines is not None]
+        found = {one.stored["id"] for one in told if one.stored}
+        lines = self._instance.finder.lines_of(found) if found else {}
+        for one in told:
+            one.stored_lines = lines[one.stored["id"]] if one.stored else ()
+            if one.stored_lines and not one.lines:
+                # The server cannot take away the last line.
+                one.rejection = Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
 
     def _find_referenced(self, batch: Sequence[Incoming]) -> None:
         """Find out which of the records that are newly referred to exist."""
@@ -377,7 +379,7 @@ class Loader:
         if (other := other_discount(values)) and other in self._module.fields:
             values[other] = None
         names = changed_fields(stored, values, self._module.fields)
-        lines = one.lines
+        lines = one.lines or None
         if lines and self._plan.lines and same_lines(one.stored_lines, lines, self._plan.lines):
             lines = None
         return {name: values[name] for name in names}, lines
