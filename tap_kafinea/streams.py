@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,14 +15,15 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metad
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.describe import SECRET_FIELDS
+from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
-from kafinea.values import RowDecoder
+from kafinea.values import Kind, RowDecoder
+from tap_kafinea.line_items import Documents
 from tap_kafinea.passes import Pass, Plan, now
-from tap_kafinea.schema import MODIFIED, kinds_of
+from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
@@ -36,6 +37,7 @@ class Opening:
         current: The pass.
         reading: Its records.
         decode: Types them.
+        decode_line: Types their lines, if they carry any.
         began: When it began, on this machine's clock.
         is_resumed: An earlier run began it, so what is newer comes behind it.
     """
@@ -43,8 +45,17 @@ class Opening:
     current: Pass
     reading: Reading
     decode: RowDecoder
+    decode_line: RowDecoder | None
     began: datetime
     is_resumed: bool
+
+    @property
+    def typed(self) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        """What types a record."""
+        header, line = self.decode, self.decode_line
+        if line is None:
+            return header
+        return lambda record: {**header(record), LINES: [line(one) for one in record[LINES]]}
 
 
 class ModuleStream(Stream):
@@ -126,16 +137,28 @@ class ModuleStream(Stream):
     def _opening(self, current: Pass, *, is_resumed: bool = False) -> Opening:
         began = now()
         decode = RowDecoder(self._selected_kinds(), self._zone)
+        lines = self._kinds_of_selected_lines()
+        decode_line = RowDecoder(lines, self._zone) if lines else None
+        documents = self._documents(decode.columns, list(lines))
         reading = Reading(
             self._kafinea.query,
             self.module,
-            decode.columns,
+            documents.columns if documents else decode.columns,
             current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
             sessions=self._kafinea.max_sessions,
+            complete=documents.complete if documents else None,
+            complete_at_once=documents.at_once if documents else 1,
         )
-        return Opening(current, reading, decode, began, is_resumed)
+        return Opening(current, reading, decode, decode_line, began, is_resumed)
+
+    def _documents(self, fields: list[str], lines: list[str]) -> Documents | None:
+        """Return what completes the records, if a query does not give all that is selected."""
+        if not lines and not only_retrieved(fields):
+            return None
+        page_size = self.config["page_size"]
+        return Documents(self._kafinea, self.module, fields, lines, page_size)
 
     def _passes(self) -> Iterator[dict[str, Any]]:
         opening = self._tap_kafinea.prefetch.opening(self)
@@ -150,10 +173,12 @@ class ModuleStream(Stream):
         page = next(pages, [])
         with Progress(self.name, opening.reading.total, self.logger) as progress:
             while page:
-                yield from map(opening.decode, page)
+                yield from map(opening.typed, page)
                 progress.advance(len(page))
                 page = next(pages, [])
-        self._report_misfits(opening.decode)
+        self._report_misfits(self.name, opening.decode)
+        if opening.decode_line:
+            self._report_misfits(f"{self.name}.{LINES}", opening.decode_line)
         self.plan.complete(opening.current, opening.began)
 
     def _newest(self, conditions: list[Condition]) -> str | None:
@@ -167,7 +192,7 @@ class ModuleStream(Stream):
             self.logger.warning("%s", error)
             return None
 
-    def _selected_kinds(self) -> dict[str, Any]:
+    def _selected_kinds(self) -> dict[str, Kind]:
         """Return the fields to ask for and their kinds: `id`, and what the catalog selects."""
         return {
             name: kind
@@ -175,13 +200,16 @@ class ModuleStream(Stream):
             if name not in SECRET_FIELDS and (name == "id" or self.mask["properties", name])
         }
 
-    def _report_misfits(self, decode: RowDecoder) -> None:
+    def _kinds_of_selected_lines(self) -> dict[str, Kind]:
+        return kinds_of_lines(self.effective_schema) if self.mask["properties", LINES] else {}
+
+    def _report_misfits(self, where: str, decode: RowDecoder) -> None:
         for name, count in decode.misfits.items():
             record_id, shape = decode.examples[name]
             self.logger.warning(
                 "%s.%s: %s values do not fit the field's type and are null; the first is in "
                 "record %s and looks like %r.",
-                self.name,
+                where,
                 name,
                 f"{count:,}",
                 record_id,
@@ -196,6 +224,9 @@ class ModuleStream(Stream):
             self.metadata[("properties", name)] = Metadata(
                 inclusion=Metadata.InclusionType.AUTOMATIC
             )
+        if self.config["line_items"] == "off":
+            never = Metadata(inclusion=Metadata.InclusionType.UNSUPPORTED)
+            self.metadata[("properties", LINES)] = never
 
     @override
     def _increment_stream_state(

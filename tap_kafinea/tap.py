@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from difflib import get_close_matches
@@ -20,6 +20,7 @@ from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea import Client, Module, Refused, SettingsError
+from kafinea.describe import LINE_MODULE
 from kafinea.query import is_name
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
@@ -27,7 +28,7 @@ from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_setti
 from tap_kafinea import deletions, files, relations
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
-from tap_kafinea.schema import schema_of
+from tap_kafinea.schema import schema_of, with_lines
 from tap_kafinea.streams import ModuleStream
 from tap_kafinea.writing import Writer
 
@@ -197,11 +198,22 @@ class TapKafinea(Tap):
             ]
         modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
-            *(ModuleStream(self, module.name, schema_of(module)) for module in modules),
+            *(ModuleStream(self, module.name, schema) for module, schema in self._schemas(modules)),
             *relations.discover(self, modules),
             *files.discover(self, modules),
             *deletions.discover(self, modules),
         ]
+
+    def _schemas(self, modules: Sequence[Module]) -> Iterator[tuple[Module, dict[str, Any]]]:
+        """Yield each module with the schema of its stream, lines included."""
+        embeds = self.config["line_items"] == "embed"
+        line = next((module for module in modules if module.name == LINE_MODULE), None)
+        if embeds and line is None and any(module.is_inventory for module in modules):
+            line = self._describe_one(LINE_MODULE)
+        for module in modules:
+            schema = schema_of(module)
+            has_lines = embeds and module.is_inventory
+            yield module, with_lines(schema, module, line) if has_lines else schema
 
     def _from_catalog(self, name: str, schema: dict[str, Any]) -> Stream:
         return (

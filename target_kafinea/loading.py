@@ -22,7 +22,7 @@ from target_kafinea.lookup import KEYS_AT_A_TIME
 from target_kafinea.matching import Incoming, Matcher, Policy
 from target_kafinea.merge import key_of
 from target_kafinea.outcomes import Kind, Outcome, Rejection
-from target_kafinea.plan import LINES, Key, Plan, Write
+from target_kafinea.plan import Key, Plan, Write
 from target_kafinea.writer import Writer
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"

@@ -9,12 +9,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from kafinea.client import Client
-from kafinea.describe import SECRET_MODULES, Field, Module
+from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
 from kafinea.values import Kind, kind_of
-
-LINES = "LineItems"
-LINE_MODULE = "LineItem"
 
 LINE_SERVERS_OWN = frozenset(
     {
