@@ -28,6 +28,7 @@ from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_setti
 from tap_kafinea import deletions, files, relations
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
+from tap_kafinea.scans import Scans
 from tap_kafinea.schema import schema_of
 from tap_kafinea.streams import ModuleStream
 
@@ -153,6 +154,11 @@ class TapKafinea(Tap):
         return prefetch
 
     @cached_property
+    def scans(self) -> Scans | None:
+        """What finds deleted records, if it is asked for and `deleted_records` is selected."""
+        return deletions.scans(self)
+
+    @cached_property
     def zone(self) -> ServerZone:
         """The time zone of the server's date-times."""
         return ServerZone(self.config["timezone"])
@@ -184,11 +190,11 @@ class TapKafinea(Tap):
     def discover_streams(self) -> Sequence[Stream]:
         if self.input_catalog:
             # A catalog holds all that is needed; the SDK would discover once more.
-            return [
+            streams = [
                 self._from_catalog(entry.tap_stream_id, entry.schema.to_dict())
                 for entry in self.input_catalog.values()
-                if not self._patterns or self._is_wanted(entry.tap_stream_id)
             ]
+            return [one for one in streams if self._is_wanted_stream(one)]
         modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
             *(ModuleStream(self, module.name, schema_of(module)) for module in modules),
@@ -208,6 +214,11 @@ class TapKafinea(Tap):
     @property
     def _patterns(self) -> list[str]:
         return self.config.get("modules") or []
+
+    def _is_wanted_stream(self, stream: Stream) -> bool:
+        # `modules` names modules only; what else the catalog has goes by its own setting.
+        is_module = isinstance(stream, ModuleStream)
+        return not (is_module and self._patterns) or self._is_wanted(stream.name)
 
     def _is_wanted(self, name: str) -> bool:
         return any(_matches(name, pattern) for pattern in self._patterns)
