@@ -179,7 +179,7 @@ class DeletedRecords(Stream):
 
     def _modules(self) -> list[ModuleStream]:
         streams = self._tap_kafinea.streams.values()
-        return [one for one in streams if isinstance(one, ModuleStream) and one.selected]
+        return [one for one in streams if type(one) is ModuleStream and one.selected]
 
     def _fail(self, name: str, error: KafineaError) -> None:
         self._failures[name] = error

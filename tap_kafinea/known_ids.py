@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import accumulate, chain
 
-import fsspec  # type: ignore[import-untyped]
 import msgspec
 
 from kafinea.chain import number
 from kafinea.errors import IncompleteRead, SettingsError
+from singer_kafinea.storage import open_storage
 
 
 class Change(msgspec.Struct):
@@ -118,9 +118,10 @@ class Folder:
 
     def __init__(self, path: str) -> None:
         try:
-            self._files, self._root = fsspec.url_to_fs(path)
-        except Exception as error:  # noqa: BLE001 each kind of place has its own errors
-            raise _no_place(error) from None
+            self._files, root = open_storage(path)
+        except SettingsError as error:
+            raise SettingsError(f"`deletions_path`: {error}") from None
+        self._root = root.rstrip("/")
 
     def load(self, url: str, user: str, module: str) -> KnownIds | None:
         """Return what is known of a module; None when there is no file.
@@ -132,8 +133,8 @@ class Folder:
             content = self._files.cat_file(self._path(module))
         except FileNotFoundError:
             return None
-        except Exception as error:  # noqa: BLE001 as above
-            raise _no_place(error) from None
+        except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
+            raise _failed(error) from None
         known = _decoded(content, self._name(module))
         if (known.url, known.user, known.module) != (url, user, module):
             raise SettingsError(
@@ -154,8 +155,8 @@ class Folder:
             self._files.makedirs(self._root, exist_ok=True)
             self._files.pipe_file(f"{path}.new", _encoded(known))
             self._files.mv(f"{path}.new", path)
-        except Exception as error:  # noqa: BLE001 as above
-            raise _no_place(error) from None
+        except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
+            raise _failed(error) from None
 
     def _path(self, module: str) -> str:
         return f"{self._root}/{self._name(module)}"
@@ -165,8 +166,10 @@ class Folder:
         return f"{module}.json.gz"
 
 
-def _no_place(error: Exception) -> SettingsError:
-    return SettingsError(f"`deletions_path` cannot be used: {type(error).__name__}: {error}")
+def _failed(error: Exception) -> SettingsError:
+    # The text of the error may show a URL, which may hold a password.
+    why = getattr(error, "strerror", None) or "it cannot be read or written"
+    return SettingsError(f"`deletions_path`: {type(error).__name__}: {why}.")
 
 
 def _encoded(known: KnownIds) -> bytes:

@@ -143,7 +143,7 @@ class ModuleStream(Stream):
 
     def _watched(self) -> AbstractContextManager[Note]:
         """Return what finds the module's deletions, when they are asked for, and notes its ids."""
-        scans = self._tap_kafinea.scans
+        scans = self._tap_kafinea.scans if type(self) is ModuleStream else None
         return scans.watch(self.name) if scans else nullcontext(lambda _: None)
 
     def _read(self, opening: Opening, note: Note) -> Iterator[dict[str, Any]]:

@@ -194,7 +194,9 @@ class TapKafinea(Tap):
                 self._from_catalog(entry.tap_stream_id, entry.schema.to_dict())
                 for entry in self.input_catalog.values()
             ]
-            return [one for one in streams if self._is_wanted_stream(one)]
+            return [
+                one for one in streams if type(one) is not ModuleStream or self._is_wanted(one.name)
+            ]
         modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
             *(ModuleStream(self, module.name, schema_of(module)) for module in modules),
@@ -215,13 +217,8 @@ class TapKafinea(Tap):
     def _patterns(self) -> list[str]:
         return self.config.get("modules") or []
 
-    def _is_wanted_stream(self, stream: Stream) -> bool:
-        # `modules` names modules only; what else the catalog has goes by its own setting.
-        is_module = isinstance(stream, ModuleStream)
-        return not (is_module and self._patterns) or self._is_wanted(stream.name)
-
     def _is_wanted(self, name: str) -> bool:
-        return any(_matches(name, pattern) for pattern in self._patterns)
+        return not self._patterns or any(_matches(name, one) for one in self._patterns)
 
     def _wanted(self, names: list[str]) -> list[str]:
         """Return the modules to extract.
@@ -236,7 +233,7 @@ class TapKafinea(Tap):
                     f"`modules`: user {self.config['username']!r} can use no module "
                     f"{pattern!r}. There is {', '.join(near)}."
                 )
-        wanted = [name for name in names if not self._patterns or self._is_wanted(name)]
+        wanted = [name for name in names if self._is_wanted(name)]
         for name in wanted:
             if not is_name(name):
                 self.logger.warning("%r is left out: no query can name this module.", name)
