@@ -444,40 +444,26 @@ def test_a_state_that_somebody_wrote_by_hand_is_refused(runs, scanned):
     assert "state" in runs.failing(SettingsError)[1]
 
 
-def test_a_record_that_is_created_and_deleted_around_a_scan_is_told(tmp_path):
-    """It was not there when the module was scanned, and was written out all the same."""
+def test_a_record_that_is_created_behind_the_scan_and_written_out_is_told_too(tmp_path):
     with Sandbox(rows=50) as sandbox:
-        runs = Runs(sandbox, tmp_path, ["Users"])
-        runs()
+        runs = Runs(sandbox, tmp_path, ["Users"], page_size=3, max_sessions=1)
+        sandbox.faults.add("latency", contains="user_name", seconds=0.3, times=None)
         late = []
 
-        def create():
+        def create_when_scanned():
+            while not (tmp_path / "Users.json.gz").exists():
+                time.sleep(0.001)
             late.append(sandbox.insert("Users", {"user_name": "late", "status": "Active"}))
 
-        catalog = discover(sandbox, **runs.settings)
-        once_scanned(sandbox, "Users", create)
-        output = extract(sandbox, state=runs.state, catalog=catalog, **runs.settings)
+        writer = threading.Thread(target=create_when_scanned)
+        writer.start()
+        output = extract(sandbox, **runs.settings)
+        writer.join()
         runs.state = output.state
         assert late[0] in output.ids("Users")
         remove(sandbox, late, "Users")
+        sandbox.faults.clear()
         assert told(runs()) == late
-
-
-def once_scanned(sandbox, module, action):
-    """Do something when the ids of a module were given and its records were not asked for."""
-    log = sandbox.requests
-    done = []
-
-    def watch():
-        end = time.monotonic() + 20
-        while not done and time.monotonic() < end:
-            asked = [r.params.get("query", "") for r in log]
-            if any(query.startswith(f"SELECT id FROM {module}") for query in asked):
-                done.append(action())
-            time.sleep(0.001)
-
-    sandbox.faults.add("latency", operation="query", contains=f"FROM {module}", seconds=0.2)
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
