@@ -51,6 +51,21 @@ class File:
     content: bytes
 
 
+@dataclass(frozen=True)
+class Deletions:
+    """What a page of `sync` tells of deleted records.
+
+    Attributes:
+        ids: The ids of deleted records.
+        until: The time of the last change on the page, in seconds; the next page is behind it.
+        more: Whether there is one.
+    """
+
+    ids: list[str]
+    until: int
+    more: bool
+
+
 class Client:
     """A Kafinea instance, as one of its users.
 
@@ -238,6 +253,33 @@ class Client:
                 f"files_retrieve: the file {id} came with {len(content)} bytes, not {size}."
             )
         return file
+
+    def sync(self, module: str, since: int) -> Deletions:
+        """Return which records were deleted after a moment, page by page.
+
+        The operation is not documented: some servers lack it, and on others it fails. It is for
+        administrators, and gives the changed records too, which are ignored.
+
+        Args:
+            module: The module's name.
+            since: Seconds since 1970, more than 0.
+
+        Raises:
+            Refused: The user is no administrator, or the module has no such list.
+            Unavailable: The server does not have the operation, or cannot be reached.
+        """
+        parameters = {
+            "modifiedTime": str(since),
+            "elementType": module,
+            "syncType": "application",  # without it, only the records that this user owns
+        }
+        answer = self._call("GET", "sync", parameters, of=module)
+        try:
+            ids, until, more = answer["deleted"], int(answer["lastModifiedTime"]), answer["more"]
+        except (KeyError, TypeError, ValueError):
+            raise Unavailable(f"sync of {module}: the server answers with no changes.") from None
+        # A PHP array with gaps is an object.
+        return Deletions(list(ids.values() if isinstance(ids, dict) else ids), until, bool(more))
 
     # Writing
 

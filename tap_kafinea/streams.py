@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +16,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metad
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
+from kafinea.chain import Page
 from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError
 from kafinea.progress import Progress
@@ -27,6 +29,8 @@ from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
+
+Note = Callable[[Page], None]
 
 
 @dataclass(frozen=True)
@@ -162,24 +166,52 @@ class ModuleStream(Stream):
 
     def _passes(self) -> Iterator[dict[str, Any]]:
         opening = self._tap_kafinea.prefetch.opening(self)
-        while opening:
-            yield from self._read(opening)
-            opening = self.open(self.plan) if opening.is_resumed else None
+        with self._watched() as note:
+            while opening:
+                yield from self._read(opening, note)
+                opening = self.open(self.plan) if opening.is_resumed else None
 
-    def _read(self, opening: Opening) -> Iterator[dict[str, Any]]:
+    def _watched(self) -> AbstractContextManager[Note]:
+        """Return what finds the module's deletions, when they are asked for, and notes its ids."""
+        scans = self._tap_kafinea.scans if type(self) is ModuleStream else None
+        return scans.watch(self.name) if scans else nullcontext(lambda _: None)
+
+    def _read(self, opening: Opening, note: Note) -> Iterator[dict[str, Any]]:
         """Yield the typed records of a pass, and complete it."""
+        is_whole = opening.current.until is None
+        self._stream_version = self.plan.new_version() if is_whole else None
         self.plan.begin(opening.current)
         pages = iter(opening.reading)
         page = next(pages, [])
         with Progress(self.name, opening.reading.total, self.logger) as progress:
             while page:
+                note(page)
                 yield from map(opening.typed, page)
                 progress.advance(len(page))
                 page = next(pages, [])
         self._report_misfits(self.name, opening.decode)
         if opening.decode_line:
             self._report_misfits(f"{self.name}.{LINES}", opening.decode_line)
+        if self._stream_version and self._is_proven(opening):
+            self._write_activate_version_message(self._stream_version)
         self.plan.complete(opening.current, opening.began)
+
+    def _is_proven(self, opening: Opening) -> bool:
+        """Whether all records came, so that a loader may drop the rows that did not."""
+        if opening.current.last_id:
+            self.logger.info(
+                "%s: an earlier run read its first part, so loaders keep the rows that vanished "
+                "until the next complete run.",
+                self.name,
+            )
+        elif opening.reading.unreadable:
+            self.logger.warning(
+                "%s: not all records could be read, so loaders keep the rows that vanished.",
+                self.name,
+            )
+        else:
+            return True
+        return False
 
     def _newest(self, conditions: list[Condition]) -> str | None:
         query = self._kafinea.query
@@ -262,6 +294,12 @@ class ModuleStream(Stream):
     @override
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
         """Return none: the bookmark comes from the server (see `passes`)."""
+
+    @property
+    @override
+    def emit_activate_version_messages(self) -> bool:
+        """False: the SDK would tell loaders to drop the old rows before the new ones are read."""
+        return False
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:

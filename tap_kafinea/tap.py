@@ -28,6 +28,7 @@ from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_setti
 from tap_kafinea import deletions, files, relations
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
+from tap_kafinea.scans import Scans
 from tap_kafinea.schema import schema_of, with_lines
 from tap_kafinea.streams import ModuleStream
 from tap_kafinea.writing import Writer
@@ -156,6 +157,11 @@ class TapKafinea(Tap):
         prefetch = Prefetch(selected, self.client.max_sessions)
         at_end.callback(prefetch.close)
         return prefetch
+
+    @cached_property
+    def scans(self) -> Scans | None:
+        """What finds deleted records, if it is asked for and `deleted_records` is selected."""
+        return deletions.scans(self)
 
     @cached_property
     def zone(self) -> ServerZone:

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from kafinea.client import Record
-from kafinea.describe import Field
+from kafinea.describe import LINES, Field
 from kafinea.errors import Unavailable
 from target_kafinea import checks
 from target_kafinea.instance import Instance
