@@ -32,7 +32,7 @@ LOG = OUTPUT / "meltano.log"
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
 OUTCOMES = OUTPUT / "outcomes.jsonl"
 REJECTS = OUTPUT / "rejects.jsonl"
-ANSWERS = ("turnover.sql", "unpaid_invoices.sql", "open_opportunities.sql")
+ANSWERS = ("turnover.sql", "best_sellers.sql", "unpaid_invoices.sql", "open_opportunities.sql")
 KINDS = ("created", "updated", "unchanged", "rejected")
 WIDEST = 44  # characters of a text in a table
 
@@ -58,8 +58,9 @@ def main() -> None:
     with phase("Starting a local Kafinea with a demo company"):
         sandbox = Sandbox()
     with sandbox, Client(sandbox.url, sandbox.username, sandbox.access_key) as client:
-        names = sorted(client.listtypes())
-        modules = [name for name in names if client.describe(name).retrieveable]
+        described = [client.describe(name) for name in sorted(client.listtypes())]
+        modules = [module.name for module in described if module.retrieveable]
+        documents = [module.name for module in described if module.is_inventory]
         with phase("First run: all records, tap-kafinea to target-duckdb"):
             first = extract(sandbox, modules)
         with phase("Changing a telephone number, paying an invoice, adding an account"):
@@ -71,6 +72,7 @@ def main() -> None:
             run(sandbox, "tap-duckdb", "target-kafinea")
         problems = differences(sandbox)
     here = {module: count(module) for module in modules}
+    lines = sum(count_lines(module) for module in documents)
 
     columns = (there, here, first, second)
     show(
@@ -90,6 +92,8 @@ def main() -> None:
         for module in modules
         if there[module] != here[module]
     ]
+    if lines != there["LineItem"]:
+        problems.append(f"The documents in the warehouse have {lines:,} lines in all.")
     problems += [
         f"{changed.module} {changed.id}: {changed.field} is not {changed.value!r} in the warehouse."
         for changed in changes
@@ -170,6 +174,13 @@ def count(module: str, condition: str = "true", *parameters: Any) -> int:
             return int(warehouse.execute(sql, parameters).fetchall()[0][0])
         except duckdb.CatalogException:
             return 0
+
+
+def count_lines(module: str) -> int:
+    """Return how many lines the documents of a module have in the warehouse."""
+    sql = f"SELECT sum(json_array_length(lineitems)) FROM kafinea.{module.lower()}"  # noqa: S608
+    with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
+        return int(warehouse.execute(sql).fetchall()[0][0] or 0)
 
 
 def differences(sandbox: Sandbox) -> list[str]:

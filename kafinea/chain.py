@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import dropwhile
+from operator import lt
 from threading import Lock
 from typing import Any
 
@@ -82,12 +83,18 @@ class Selection:
         """
         page = self._ask(behind(after), offset, limit or self.page_size)
         self.longest_page = max(self.longest_page, len(page))
+        numbers = [number(record.get("id")) for record in page]
+        if after and numbers and numbers[0] <= number(after):
+            raise self._not_in_order()
+        if all(map(lt, numbers, numbers[1:])):
+            return page
         # A record that has several lines may be repeated.
-        by_number = {number(record.get("id")): record for record in page}
-        numbers = list(by_number)
-        if numbers != sorted(numbers) or (after and numbers and numbers[0] <= number(after)):
-            raise IncompleteRead(f"{self.module}: the server does not give records in id order.")
-        return page if len(numbers) == len(page) else list(by_number.values())
+        if numbers != sorted(numbers):
+            raise self._not_in_order()
+        return list(dict(zip(numbers, page, strict=True)).values())
+
+    def _not_in_order(self) -> IncompleteRead:
+        return IncompleteRead(f"{self.module}: the server does not give records in id order.")
 
     def part(self, conditions: Sequence[Condition]) -> Page:
         """Return the first records that meet further conditions."""
@@ -258,7 +265,7 @@ def number(record_id: Any) -> int:
         IncompleteRead: It is no id.
     """
     try:
-        return int(record_id.partition("x")[2])
+        return int(record_id[record_id.index("x") + 1 :])
     except (AttributeError, ValueError):
         raise IncompleteRead("The server gives a record without an id.") from None
 

@@ -53,6 +53,21 @@ class File:
     size: int
 
 
+@dataclass(frozen=True)
+class Deletions:
+    """What a page of `sync` tells of deleted records.
+
+    Attributes:
+        ids: The ids of deleted records.
+        until: The time of the last change on the page, in seconds; the next page is behind it.
+        more: Whether there is one.
+    """
+
+    ids: list[str]
+    until: int
+    more: bool
+
+
 class Client:
     """A Kafinea instance, as one of its users.
 
@@ -150,6 +165,26 @@ class Client:
         parameters = {"elementType": module}
         return describe.module(self._call("GET", "describe", parameters, of=module))
 
+    def relatedtypes(self, module: str) -> dict[str, str] | None:
+        """Return the related lists of a module: the module of each, by the label of the list.
+
+        Kafinea does not document this operation, and not all servers of the family have it.
+
+        Returns:
+            None when the server has no such operation.
+
+        Raises:
+            Refused: There is no such module for this user.
+        """
+        parameters = {"elementType": module}
+        try:
+            answer = self._call("GET", "relatedtypes", parameters, of=module, is_probe=True)
+        except Unavailable as error:
+            if error.busy or error.nothing_done:
+                raise
+            return None
+        return describe.related_lists(answer)
+
     # Reading
 
     def retrieve(self, id: str) -> Record:
@@ -225,6 +260,33 @@ class Client:
                 f"files_retrieve: the file {id} came with {came:,} bytes, not {file.size:,}."
             )
         return file
+
+    def sync(self, module: str, since: int) -> Deletions:
+        """Return which records were deleted after a moment, page by page.
+
+        The operation is not documented: some servers lack it, and on others it fails. It is for
+        administrators, and gives the changed records too, which are ignored.
+
+        Args:
+            module: The module's name.
+            since: Seconds since 1970, more than 0.
+
+        Raises:
+            Refused: The user is no administrator, or the module has no such list.
+            Unavailable: The server does not have the operation, or cannot be reached.
+        """
+        parameters = {
+            "modifiedTime": str(since),
+            "elementType": module,
+            "syncType": "application",  # without it, only the records that this user owns
+        }
+        answer = self._call("GET", "sync", parameters, of=module)
+        try:
+            ids, until, more = answer["deleted"], int(answer["lastModifiedTime"]), answer["more"]
+        except (KeyError, TypeError, ValueError):
+            raise Unavailable(f"sync of {module}: the server answers with no changes.") from None
+        # A PHP array with gaps is an object.
+        return Deletions(list(ids.values() if isinstance(ids, dict) else ids), until, bool(more))
 
     # Writing
 
@@ -351,6 +413,7 @@ class Client:
         parameters: Mapping[str, str],
         *,
         of: str = "",
+        is_probe: bool = False,
         **transfer: Any,
     ) -> Any:
         label = f"{operation} of {of}" if of else operation
@@ -362,7 +425,9 @@ class Client:
             try:
                 return self._send(method, parameters, label, kind, transfer)
             except KafineaError as error:
-                if tries == _TRIES or not _worth_another_try(error, method, tries):
+                if tries == _TRIES or not _worth_another_try(
+                    error, method, tries, is_probe=is_probe
+                ):
                     raise
                 wait = _wait(error, tries)
                 text = "%s Trying again in %.1f s (%d of %d)."
@@ -399,18 +464,24 @@ class Client:
                 yield session
 
 
-def _worth_another_try(error: BaseException, method: str, tries: int) -> bool:
+def _worth_another_try(
+    error: BaseException, method: str, tries: int, *, is_probe: bool = False
+) -> bool:
     """Decide whether to send a request again. The only place that does.
 
     What only reads is sent again after any failure that may pass. What writes is sent again only
     when the server certainly did nothing: the connection was not made, the session had ended, it
     turned the request away with 429, or the login before it failed. After an error page, a 502 or
     a 503, a write may have happened.
+
+    An operation that a server does not have makes it fail as a mistake of its own would: such a
+    failure of an operation that may not be there is tried once more.
     """
     if isinstance(error, SessionEnded):
         return True
     if isinstance(error, Unavailable):
-        return error.nothing_done or method == "GET"
+        is_missing = is_probe and not error.busy and tries > 1
+        return error.nothing_done or (method == "GET" and not is_missing)
     if isinstance(error, Refused):
         return method == "GET" and error.code in PERHAPS_PASSING and tries == 1
     return False

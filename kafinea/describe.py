@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,12 @@ from kafinea.query import is_name
 SECRET_MODULES = frozenset({"Users"})
 SECRET_FIELDS = frozenset({"user_password", "confirm_password", "accesskey", "user_hash"})
 _SECRET_TYPES = frozenset({"password"})
+
+LINES = "LineItems"
+"""Where a document keeps its lines, in what is retrieved and what is written."""
+
+LINE_MODULE = "LineItem"
+"""The module of the lines."""
 
 # The columns of the lines, which inventory modules describe as if they were their own. A query
 # for them gives those of one line, and fewer than 100 records a page.
@@ -33,6 +39,8 @@ _LINE_FIELDS = frozenset(
 )
 # They share a column name with the discount of a line, and a query gives them under that name.
 _HEADER_DISCOUNTS = frozenset({"hdnDiscountAmount", "hdnDiscountPercent"})
+# A charge of the whole document, such as `shipping_&_handling`, and its taxes stand in no column.
+_CHARGE_TAX = re.compile(r"(.+)_shtax\d+")
 _TAX = re.compile(r"tax\d+")
 _PRICE_OR_TAX = re.compile(r"(tax|currency)\d+")
 
@@ -111,9 +119,14 @@ class Module:
         return frozenset(n for n in self.fields if n in _LINE_FIELDS or _TAX.fullmatch(n))
 
     @cached_property
+    def only_retrieved(self) -> frozenset[str]:
+        """The fields of an inventory module that `retrieve` gives and no query."""
+        return only_retrieved(self.fields) if self.is_inventory else frozenset()
+
+    @cached_property
     def queryable(self) -> tuple[str, ...]:
         """The names of the fields whose own values a query gives. `describe` promises more."""
-        hidden = self.line_columns | (_HEADER_DISCOUNTS if self.is_inventory else frozenset())
+        hidden = self.line_columns | self.only_retrieved
         if not self.is_inventory and "unit_price" in self.fields:
             # The taxes and prices of products and services stand in other tables.
             hidden |= {name for name in self.fields if _PRICE_OR_TAX.fullmatch(name)}
@@ -150,6 +163,20 @@ def module(describe: Any) -> Module:
         retrieveable=bool(said.get("retrieveable")),
         fields={field.name: field for field in fields if not is_secret(field)},
     )
+
+
+def related_lists(relatedtypes: Any) -> dict[str, str]:
+    """Read the answer of `relatedtypes`: the module of each list, by the label of the list."""
+    information = _mapping(_mapping(relatedtypes).get("information"))
+    return {str(label): str(_mapping(said).get("name")) for label, said in information.items()}
+
+
+def only_retrieved(names: Iterable[str]) -> frozenset[str]:
+    """Return those fields of an inventory module that `retrieve` gives and no query."""
+    known = frozenset(names)
+    taxes = {name: match[1] for name in known if (match := _CHARGE_TAX.fullmatch(name))}
+    charges = {*taxes, *taxes.values(), *(name for name in known if not is_name(name))}
+    return known & (_HEADER_DISCOUNTS | charges)
 
 
 def is_secret(field: Field) -> bool:

@@ -267,13 +267,17 @@ def result(response: requests.Response, operation: str, secrets: Collection[str]
 
 def _decode(body: bytes) -> _Answer | None:
     """Read the envelope; PHP may have printed notices before it."""
-    for start in (0, body.rfind(_ANSWER_START)):
-        if start >= 0:
-            try:
-                return _decoder.decode(body[start:] if start else body)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-    return None
+    answer = _read(body)
+    if answer is None and (start := body.rfind(_ANSWER_START)) > 0:
+        answer = _read(body[start:])
+    return answer
+
+
+def _read(body: bytes) -> _Answer | None:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _not_the_api(

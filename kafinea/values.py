@@ -141,7 +141,7 @@ class RowDecoder:
         self._quick: dict[str, Decode] = {
             name: _quick(kind, zone) for name, kind in kinds.items() if kind is not Kind.TEXT
         }
-        self._layout = self._layout_of([])
+        self._layout = _Layout([], unwanted=[], quick=[])
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the typed record, without the columns that the wire record lacks.
@@ -200,16 +200,7 @@ class _Layout(NamedTuple):
 
 def _rule(kind: Kind, zone: ServerZone) -> Decode:
     """Return what decides what a value means, whatever it is."""
-    rules: dict[Kind, Decode] = {
-        Kind.BOOLEAN: _boolean,
-        Kind.INTEGER: _integer,
-        Kind.NUMBER: _number,
-        Kind.DATE: _date,
-        Kind.DATETIME: partial(_datetime, zone=zone),
-        Kind.LIST: _list,
-        Kind.TEXT: _text,
-    }
-    return rules[kind]
+    return partial(_datetime, zone=zone) if kind is Kind.DATETIME else _RULES[kind]
 
 
 def _quick(kind: Kind, zone: ServerZone) -> Decode:
@@ -353,6 +344,16 @@ def _list(wire: Any) -> list[str]:
 
 def _members(texts: list[str]) -> list[str]:
     return [member for text in texts if (member := text.strip())]
+
+
+_RULES: dict[Kind, Decode] = {
+    Kind.BOOLEAN: _boolean,
+    Kind.INTEGER: _integer,
+    Kind.NUMBER: _number,
+    Kind.DATE: _date,
+    Kind.LIST: _list,
+    Kind.TEXT: _text,
+}
 
 
 def _shape(wire: Any) -> str:

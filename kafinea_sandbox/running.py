@@ -138,6 +138,9 @@ class _Server(uvicorn.Server):
         for task in self.server_state.tasks:
             task.cancel()
         await asyncio.sleep(0)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()  # of a visitor who still waits for an answer
+        await asyncio.sleep(0)
         for listening in sockets or []:
             listening.close()
 

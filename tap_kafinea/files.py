@@ -21,7 +21,7 @@ from kafinea.reading import Reading
 from tap_kafinea.downloads import Downloads, Fetched
 from tap_kafinea.file_store import FileStore, Row
 from tap_kafinea.schema import MODIFIED
-from tap_kafinea.streams import ModuleStream, Opening
+from tap_kafinea.streams import ModuleStream, Note, Opening
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
@@ -76,7 +76,7 @@ class FilesStream(ModuleStream):
     another id. So only the files of documents that have changed are looked at.
     """
 
-    COLUMNS = ("*",)  # the ids of the files cannot be asked for by name
+    columns = ("*",)  # the ids of the files cannot be asked for by name
     STATE_MSG_FREQUENCY = 100
 
     def __init__(self, tap: TapKafinea, schema: dict[str, Any]) -> None:
@@ -103,7 +103,9 @@ class FilesStream(ModuleStream):
         self._report()
 
     @override
-    def _read(self, opening: Opening) -> Iterator[Row]:
+    def _read(self, opening: Opening, note: Note) -> Iterator[Row]:
+        is_whole = opening.current.until is None
+        self._stream_version = self.plan.new_version() if is_whole else None
         self.plan.begin(opening.current)
         opening.reading.begin()
         with Progress(self.name, opening.reading.total, self.logger) as progress:
@@ -113,6 +115,9 @@ class FilesStream(ModuleStream):
                 progress.advance(1)
 
             yield from self._files_of(opening.reading, done)
+        # What could not be fetched has no row, and may have had one.
+        if self._stream_version and not self._met.missing and self._is_proven(opening):
+            self._write_activate_version_message(self._stream_version)
         self.plan.complete(opening.current, opening.began)
 
     def _read_owed(self) -> Iterator[Row]:
@@ -121,7 +126,7 @@ class FilesStream(ModuleStream):
         for start in range(0, len(owed), PAGE_SIZE):
             asked = owed[start : start + PAGE_SIZE]
             where = [Condition("id", "IN", list(asked))]
-            there = Reading(self._kafinea.query, _DOCUMENTS, self.COLUMNS, where)
+            there = Reading(self._kafinea.query, _DOCUMENTS, self.columns, where)
             yield from self._files_of(there, asked.remove)
             for gone in asked:
                 self._settle(gone, owed=False)

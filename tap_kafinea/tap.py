@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from difflib import get_close_matches
@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 
 from singer_sdk import Stream, Tap
 from singer_sdk import typing as th
-from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea import Client, Module, Refused, SettingsError
+from kafinea.describe import LINE_MODULE
 from kafinea.query import is_name
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
@@ -28,8 +28,10 @@ from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_setti
 from tap_kafinea import deletions, files, relations
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
-from tap_kafinea.schema import schema_of
+from tap_kafinea.scans import Scans
+from tap_kafinea.schema import schema_of, with_lines
 from tap_kafinea.streams import ModuleStream
+from tap_kafinea.writing import Writer
 
 _RELATION = {
     "type": "object",
@@ -37,6 +39,8 @@ _RELATION = {
     "required": ["module", "related"],
     "properties": {"module": {"type": "string"}, "related": {"type": "string"}},
 }
+# Meltano takes a list only, or makes one of the letters of a text.
+_RELATION_OR_ALL = {"anyOf": [_RELATION, {"enum": ["all"]}]}
 
 
 class TapKafinea(Tap):
@@ -45,7 +49,7 @@ class TapKafinea(Tap):
     name = "tap-kafinea"
     package_name = "singer-kafinea"
     dynamic_catalog = True
-    message_writer_class = MsgSpecWriter
+    message_writer_class = Writer
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         capability for capability in Tap.capabilities if capability != PluginCapabilities.BATCH
     ]
@@ -91,7 +95,9 @@ class TapKafinea(Tap):
         ),
         th.Property(
             "relations",
-            th.CustomType({"type": ["array", "string"], "items": _RELATION, "pattern": "^all$"}),
+            th.CustomType(
+                {"type": ["array", "string"], "items": _RELATION_OR_ALL, "pattern": "^all$"}
+            ),
             description='Related lists to extract, such as [{"module": "Campaigns", '
             '"related": "Contacts"}], or "all"',
         ),
@@ -153,6 +159,11 @@ class TapKafinea(Tap):
         return prefetch
 
     @cached_property
+    def scans(self) -> Scans | None:
+        """What finds deleted records, if it is asked for and `deleted_records` is selected."""
+        return deletions.scans(self)
+
+    @cached_property
     def zone(self) -> ServerZone:
         """The time zone of the server's date-times."""
         return ServerZone(self.config["timezone"])
@@ -193,11 +204,22 @@ class TapKafinea(Tap):
             ]
         modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
-            *(ModuleStream(self, module.name, schema_of(module)) for module in modules),
+            *(ModuleStream(self, module.name, schema) for module, schema in self._schemas(modules)),
             *relations.discover(self, modules),
             *files.discover(self, modules),
             *deletions.discover(self, modules),
         ]
+
+    def _schemas(self, modules: Sequence[Module]) -> Iterator[tuple[Module, dict[str, Any]]]:
+        """Yield each module with the schema of its stream, lines included."""
+        embeds = self.config["line_items"] == "embed"
+        line = next((module for module in modules if module.name == LINE_MODULE), None)
+        if embeds and line is None and any(module.is_inventory for module in modules):
+            line = self._describe_one(LINE_MODULE)
+        for module in modules:
+            schema = schema_of(module)
+            has_lines = embeds and module.is_inventory
+            yield module, with_lines(schema, module, line) if has_lines else schema
 
     def _from_catalog(self, name: str, schema: dict[str, Any]) -> Stream:
         return (

@@ -2,7 +2,7 @@
 
 import gc
 
-gc.disable()  # importing makes no garbage, and looking for some takes a tenth of the time
+gc.disable()  # importing makes no garbage, and looking for some takes a third of the time
 
 from singer_kafinea import command  # noqa: E402
 from target_kafinea.target import TargetKafinea  # noqa: E402

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from kafinea.client import Record
-from kafinea.describe import Field
+from kafinea.describe import LINES, Field
 from kafinea.errors import Unavailable
 from target_kafinea import checks
 from target_kafinea.files import Files
@@ -23,7 +23,7 @@ from target_kafinea.lookup import KEYS_AT_A_TIME
 from target_kafinea.matching import Incoming, Matcher, Policy
 from target_kafinea.merge import key_of
 from target_kafinea.outcomes import Kind, Outcome, Rejection
-from target_kafinea.plan import LINES, Key, Plan, Write
+from target_kafinea.plan import Key, Plan, Write
 from target_kafinea.writer import Writer
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"

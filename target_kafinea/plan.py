@@ -9,16 +9,14 @@ from functools import cached_property
 from typing import Any, Literal
 
 from kafinea.client import Client
-from kafinea.describe import SECRET_MODULES, Field, Module
+from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
 from kafinea.values import Kind, kind_of
 
-LINES = "LineItems"
 FILE_PATH = "_file_path"
 FILE_BASE64 = "_file_base64"
 FILE_NAME = "filename"
 RELATED_TO = "_related_to"
-LINE_MODULE = "LineItem"
 
 LINE_SERVERS_OWN = frozenset(
     {
@@ -199,7 +197,7 @@ def make_plan(
     if module.name not in _NEVER_WRITTEN and not (module.createable or module.updateable):
         raise SettingsError(f"{where}: this user may neither create nor update {module.name}.")
     renamed = settings.get("fields") or {}
-    _check_names(where, renamed, properties)
+    check_names(where, renamed, properties)
     match_on = tuple(_list(settings.get("match_on")))
     for name in match_on:
         _existing_field(where, module, name)
@@ -275,13 +273,28 @@ def _references(
         here = f"{where}, reference {name!r}"
         known = _reference_field(here, module, name, modules)
         accepted = _OWNERS if known.type == "owner" else known.refers_to
-        choices = said if isinstance(said, list) else [said]
-        keys = tuple(_reference_key(here, choice, accepted, modules) for choice in choices)
-        create = bool(choices[0].get("create"))
-        if create and not keys[0].module.createable:
-            raise SettingsError(f"{here}: this user may not create {keys[0].module.name}.")
-        found[name] = Reference(keys, create)
+        found[name] = reference_to(here, said, accepted, modules)
     return found
+
+
+def reference_to(where: str, said: Any, accepted: tuple[str, ...], modules: Modules) -> Reference:
+    """Return how to resolve a reference that the settings tell of.
+
+    Args:
+        where: Who tells it, for messages.
+        said: What they say: where to look, or several such places.
+        accepted: The modules that it may refer to; none means any.
+        modules: The modules of the instance.
+
+    Raises:
+        SettingsError: They tell too little, too much, or what is not there.
+    """
+    choices = said if isinstance(said, list) else [said]
+    keys = tuple(_reference_key(where, choice, accepted, modules) for choice in choices)
+    create = bool(choices[0].get("create"))
+    if create and not keys[0].module.createable:
+        raise SettingsError(f"{where}: this user may not create {keys[0].module.name}.")
+    return Reference(keys, create)
 
 
 def _reference_field(where: str, module: Module, name: str, modules: Modules) -> Field:
@@ -346,7 +359,12 @@ def _existing_field(where: str, module: Module, name: str) -> Field:
     return module.fields[name]
 
 
-def _check_names(where: str, renamed: Iterable[str], properties: Iterable[str]) -> None:
+def check_names(where: str, renamed: Iterable[str], properties: Iterable[str]) -> None:
+    """Check that the properties that `fields` names are there.
+
+    Raises:
+        SettingsError: One is not.
+    """
     for name in renamed:
         if name not in set(properties):
             raise SettingsError(

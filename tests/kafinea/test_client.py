@@ -253,9 +253,9 @@ def answer(result):
     ],
     ids=["query", "query_related", "files_retrieve", "retrieve", "records"],
 )
-def test_an_answer_of_another_shape_is_a_clear_error(sandbox, client, result, read):
-    sandbox.faults.add(times=None, nth=3, **answer(result))
-    with pytest.raises(Unavailable):
+def test_an_answer_of_another_shape_is_a_clear_error(sandbox, result, read):
+    sandbox.faults.add(times=None, nth=3, **answer(result))  # behind the login
+    with connect(sandbox, max_sessions=1) as client, pytest.raises(Unavailable):
         read(client)
 
 

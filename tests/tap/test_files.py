@@ -13,6 +13,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from singer_sdk.singerlib import Catalog
 
 from kafinea import SettingsError
 from kafinea.chain import number
@@ -62,12 +63,12 @@ def files(sandbox, path, state=None, **more):
     return extract(sandbox, state=state, modules=["Documents"], files=settings, **more)
 
 
-def files_and_failure(sandbox, path, state=None, **more):
+def files_and_failure(sandbox, path, state=None, catalog=None, **more):
     """What a run gave, and how it failed."""
     settings = {"enabled": True, "path": path, **more.pop("files", {})}
     config = running.settings(sandbox, modules=["Documents"], files=settings, **more)
     writer = running._Collector()
-    tap = TapKafinea(config=config, state=state, message_writer=writer)
+    tap = TapKafinea(config=config, state=state, catalog=catalog, message_writer=writer)
     with pytest.raises(KafineaError) as caught:
         tap.sync_all()
     tap.client.close()
@@ -144,6 +145,27 @@ def test_a_property_that_is_not_selected_does_not_come(sandbox, path):
     rows = files(sandbox, path, catalog=catalog).records("files")
     assert len(rows) == 15
     assert not any("sha256" in row for row in rows)
+
+
+def test_a_stream_that_is_read_whole_lets_loaders_drop_what_vanished(sandbox, path, monkeypatch):
+    catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
+    catalog["streams"] = [one for one in catalog["streams"] if one["tap_stream_id"] == "files"]
+    catalog["streams"][0]["replication_method"] = "FULL_TABLE"
+    for entry in catalog["streams"][0]["metadata"]:
+        if not entry["breadcrumb"]:
+            entry["metadata"]["forced-replication-method"] = "FULL_TABLE"
+
+    def types(output):
+        return [one["type"] for one in output.messages if one.get("stream") == "files"]
+
+    output = files(sandbox, path, catalog=catalog)
+    check(output, sandbox)
+    assert types(output)[-1] == "ACTIVATE_VERSION"
+    missing = stored_files(sandbox)[0]["id"]
+    failing(monkeypatch, missing, ApiError("RECORD_NOT_FOUND", "not found"))
+    Path(path, missing, ".file.json").unlink()
+    output, _ = files_and_failure(sandbox, path, catalog=Catalog.from_dict(catalog))
+    assert "ACTIVATE_VERSION" not in types(output)
 
 
 # What comes again

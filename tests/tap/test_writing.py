@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
 
 from kafinea_sandbox import Sandbox
 from tap_kafinea.streams import ModuleStream
-from tests.tap.running import discover, extract
+from tests.tap.running import command, discover, extract, parse, settings
 
 METHOD = "_generate_record_messages"
 
@@ -81,3 +82,21 @@ def comparable(message):
 def test_the_sdk_still_calls_the_method(sandbox, monkeypatch):
     monkeypatch.setattr(ModuleStream, METHOD, lambda *_: ())
     assert not extract(sandbox, modules=["Contacts"]).records("Contacts")
+
+
+def test_each_state_stands_for_the_records_before_it_and_no_others(sandbox, tmp_path):
+    for n in range(2_500):
+        sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime="2020-01-01 00:00:00")
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(settings(sandbox, modules=["Contacts"])))
+    output = parse(command("--config", str(config)).stdout.splitlines())
+    last, told = None, 0
+    for message in output.messages:
+        if message["type"] == "RECORD":
+            last = message["record"]["id"]
+        elif message["type"] == "STATE":
+            underway = message["value"]["bookmarks"].get("Contacts", {}).get("pass")
+            if underway and underway["last_id"]:
+                assert underway["last_id"] == last
+                told += 1
+    assert told == 2

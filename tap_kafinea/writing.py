@@ -1,0 +1,33 @@
+"""Writing messages: some records at a time, for a call to the system costs as much as a record."""
+
+from __future__ import annotations
+
+import sys
+
+from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder
+from singer_sdk.singerlib import RecordMessage
+from singer_sdk.singerlib.encoding.simple import Message
+from typing_extensions import override
+
+_ENOUGH = 65_536  # bytes: what a pipe takes at once
+
+
+class Writer(MsgSpecWriter):
+    """Writes messages to stdout, in their order.
+
+    Records wait for others, at most until the next message of another kind. So a STATE never comes
+    before its records, and what is lost when the tap is killed is behind the last STATE.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting = bytearray()
+
+    @override
+    def write_message(self, message: Message) -> None:
+        encoder.encode_into(message.to_dict(), self._waiting, -1)
+        self._waiting += b"\n"
+        if len(self._waiting) >= _ENOUGH or not isinstance(message, RecordMessage):
+            sys.stdout.buffer.write(self._waiting)
+            sys.stdout.flush()
+            self._waiting.clear()
