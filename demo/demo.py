@@ -6,6 +6,7 @@ makes is in `output/`, new each time. It ends with 1 if Kafinea and the warehous
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -84,6 +85,7 @@ def main() -> None:
     print("records are read once more, for others may have been saved in the same second.")
     for name in ANSWERS:
         answer(ROOT / "demo" / name)
+    show_file()
     show_load()
     print(f"\nThe warehouse is {WAREHOUSE.relative_to(ROOT)}, the log {LOG.relative_to(ROOT)}.")
 
@@ -99,6 +101,7 @@ def main() -> None:
         for changed in changes
         if not count(changed.module, f'id = ? AND "{changed.field}" = ?', changed.id, changed.value)
     ]
+    problems += damaged_files()
     if problems:
         sys.exit("\n".join(["", *problems]))
 
@@ -220,6 +223,30 @@ def show_load() -> None:
             if line["outcome"] == "rejected"
         ],
     )
+
+
+def show_file() -> None:
+    """Print how many files were downloaded, and what the warehouse says of one."""
+    with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
+        found = warehouse.execute(
+            "SELECT f.name, f.size, d.notes_title, f.path, count(*) OVER ()"
+            " FROM kafinea.files f JOIN kafinea.documents d ON d.id = f.document_id"
+            " ORDER BY f.size DESC LIMIT 1"
+        )
+        *file, files = found.fetchall()[0]
+    print(f"\nOne of {files:,} files that were downloaded")
+    show(("File", "Bytes", "Document", "Path"), [file])
+
+
+def damaged_files() -> list[str]:
+    """Compare the files with what the warehouse says of them."""
+    with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
+        told = warehouse.execute("SELECT path, sha256 FROM kafinea.files").fetchall()
+    return [
+        f"{path} is not the file that the warehouse tells of."
+        for path, digest in told
+        if hashlib.sha256((ROOT / path).read_bytes()).hexdigest() != digest
+    ]
 
 
 def answer(file: Path) -> None:

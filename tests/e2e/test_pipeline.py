@@ -79,6 +79,10 @@ def test_the_demo_ends_well(demo):
     assert "What sold best" in demo
 
 
+def test_the_demo_shows_a_file_that_it_has_downloaded(demo):
+    assert "output/files/" in demo.split("files that were downloaded")[1]
+
+
 def test_the_demo_loads_visitors_by_their_email(demo):
     assert outcomes("visitors", "email") == {
         "vincent.nguyen@etude-notariale-girard.example": ("unchanged", []),
