@@ -6,6 +6,7 @@ makes is in `output/`, new each time. It ends with 1 if Kafinea and the warehous
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -32,7 +33,7 @@ LOG = OUTPUT / "meltano.log"
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
 OUTCOMES = OUTPUT / "outcomes.jsonl"
 REJECTS = OUTPUT / "rejects.jsonl"
-ANSWERS = ("turnover.sql", "unpaid_invoices.sql", "open_opportunities.sql")
+ANSWERS = ("turnover.sql", "best_sellers.sql", "unpaid_invoices.sql", "open_opportunities.sql")
 KINDS = ("created", "updated", "unchanged", "rejected")
 WIDEST = 44  # characters of a text in a table
 
@@ -58,8 +59,9 @@ def main() -> None:
     with phase("Starting a local Kafinea with a demo company"):
         sandbox = Sandbox()
     with sandbox, Client(sandbox.url, sandbox.username, sandbox.access_key) as client:
-        names = sorted(client.listtypes())
-        modules = [name for name in names if client.describe(name).retrieveable]
+        described = [client.describe(name) for name in sorted(client.listtypes())]
+        modules = [module.name for module in described if module.retrieveable]
+        documents = [module.name for module in described if module.is_inventory]
         with phase("First run: all records, tap-kafinea to target-duckdb"):
             first = extract(sandbox, modules)
         with phase("Changing a telephone number, paying an invoice, adding an account"):
@@ -71,6 +73,7 @@ def main() -> None:
             run(sandbox, "tap-duckdb", "target-kafinea")
         problems = differences(sandbox)
     here = {module: count(module) for module in modules}
+    lines = sum(count_lines(module) for module in documents)
 
     columns = (there, here, first, second)
     show(
@@ -82,6 +85,7 @@ def main() -> None:
     print("records are read once more, for others may have been saved in the same second.")
     for name in ANSWERS:
         answer(ROOT / "demo" / name)
+    show_file()
     show_load()
     print(f"\nThe warehouse is {WAREHOUSE.relative_to(ROOT)}, the log {LOG.relative_to(ROOT)}.")
 
@@ -90,11 +94,14 @@ def main() -> None:
         for module in modules
         if there[module] != here[module]
     ]
+    if lines != there["LineItem"]:
+        problems.append(f"The documents in the warehouse have {lines:,} lines in all.")
     problems += [
         f"{changed.module} {changed.id}: {changed.field} is not {changed.value!r} in the warehouse."
         for changed in changes
         if not count(changed.module, f'id = ? AND "{changed.field}" = ?', changed.id, changed.value)
     ]
+    problems += damaged_files()
     if problems:
         sys.exit("\n".join(["", *problems]))
 
@@ -172,6 +179,13 @@ def count(module: str, condition: str = "true", *parameters: Any) -> int:
             return 0
 
 
+def count_lines(module: str) -> int:
+    """Return how many lines the documents of a module have in the warehouse."""
+    sql = f"SELECT sum(json_array_length(lineitems)) FROM kafinea.{module.lower()}"  # noqa: S608
+    with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
+        return int(warehouse.execute(sql).fetchall()[0][0] or 0)
+
+
 def differences(sandbox: Sandbox) -> list[str]:
     """Compare Kafinea with what was loaded: all must be there but what was rejected."""
     accounts = {row["id"]: row for row in sandbox.rows("Accounts")}
@@ -209,6 +223,30 @@ def show_load() -> None:
             if line["outcome"] == "rejected"
         ],
     )
+
+
+def show_file() -> None:
+    """Print how many files were downloaded, and what the warehouse says of one."""
+    with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
+        found = warehouse.execute(
+            "SELECT f.name, f.size, d.notes_title, f.path, count(*) OVER ()"
+            " FROM kafinea.files f JOIN kafinea.documents d ON d.id = f.document_id"
+            " ORDER BY f.size DESC LIMIT 1"
+        )
+        *file, files = found.fetchall()[0]
+    print(f"\nOne of {files:,} files that were downloaded")
+    show(("File", "Bytes", "Document", "Path"), [file])
+
+
+def damaged_files() -> list[str]:
+    """Compare the files with what the warehouse says of them."""
+    with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
+        told = warehouse.execute("SELECT path, sha256 FROM kafinea.files").fetchall()
+    return [
+        f"{path} is not the file that the warehouse tells of."
+        for path, digest in told
+        if hashlib.sha256((ROOT / path).read_bytes()).hexdigest() != digest
+    ]
 
 
 def answer(file: Path) -> None:

@@ -24,6 +24,7 @@ import requests
 from requests.auth import AuthBase
 
 from kafinea import transport
+from kafinea.contents import Form
 from kafinea.errors import (
     PERHAPS_PASSING,
     SESSION_ENDED,
@@ -333,7 +334,9 @@ def _text(answer: Any, *keys: str) -> str:
 def _add_session(request: requests.PreparedRequest, session_name: str) -> None:
     """Put the session where the operation's other parameters are: the form, or else the URL."""
     pair = "sessionName=" + quote_plus(session_name)
-    if isinstance(request.body, str) and request.method == "POST":
+    if isinstance(request.body, Form):
+        transport.use_form(request, request.body.with_field(pair))
+    elif isinstance(request.body, str) and request.method == "POST":
         request.body = f"{request.body}&{pair}"
         request.prepare_content_length(request.body)
     else:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import random
@@ -14,14 +13,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from io import SEEK_END
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from typing_extensions import Self
 
 from kafinea import describe, transport
+from kafinea.contents import lift_into
 from kafinea.errors import (
     PERHAPS_PASSING,
+    IncompleteRead,
     KafineaError,
     OutcomeUnknown,
     Refused,
@@ -44,11 +46,26 @@ _CONNECT_TIMEOUT = 10  # seconds
 
 @dataclass(frozen=True)
 class File:
-    """A stored file, as `files_retrieve` gives it."""
+    """What `files_retrieve` tells of a stored file."""
 
     name: str
     mime_type: str
-    content: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class Deletions:
+    """What a page of `sync` tells of deleted records.
+
+    Attributes:
+        ids: The ids of deleted records.
+        until: The time of the last change on the page, in seconds; the next page is behind it.
+        more: Whether there is one.
+    """
+
+    ids: list[str]
+    until: int
+    more: bool
 
 
 class Client:
@@ -148,6 +165,26 @@ class Client:
         parameters = {"elementType": module}
         return describe.module(self._call("GET", "describe", parameters, of=module))
 
+    def relatedtypes(self, module: str) -> dict[str, str] | None:
+        """Return the related lists of a module: the module of each, by the label of the list.
+
+        Kafinea does not document this operation, and not all servers of the family have it.
+
+        Returns:
+            None when the server has no such operation.
+
+        Raises:
+            Refused: There is no such module for this user.
+        """
+        parameters = {"elementType": module}
+        try:
+            answer = self._call("GET", "relatedtypes", parameters, of=module, is_probe=True)
+        except Unavailable as error:
+            if error.busy or error.nothing_done:
+                raise
+            return None
+        return describe.related_lists(answer)
+
     # Reading
 
     def retrieve(self, id: str) -> Record:
@@ -196,28 +233,60 @@ class Client:
         }
         return self._records("query_related", parameters)
 
-    def files_retrieve(self, id: str) -> File:
-        """Return a stored file.
+    def files_retrieve(self, id: str, into: BinaryIO, *, max_bytes: int | None = None) -> File:
+        """Write the contents of a stored file into an open one, and tell what it is.
 
         Args:
             id: The id of the file, which is not that of its document.
+            into: An open file; it is emptied first, and again before another try.
+            max_bytes: Leave a file that is larger.
 
         Raises:
             Refused: There is no such file.
-            Unavailable: The content is not as long as the server says it is.
+            TooLarge: It is larger; what was written is of no use.
+            IncompleteRead: The contents are not as long as the server says they are.
         """
-        answer = self._read("files_retrieve", {"id": id})
+        lift = lift_into(into, max_bytes)
+        # With its id, for files take very different times.
+        answer = self._call("GET", "files_retrieve", {"id": id}, of=id, lift=lift)
         said = answer[0] if isinstance(answer, list) and answer else answer
         try:
-            content, size = base64.b64decode(said["filecontents"]), int(said["filesize"])
-            file = File(name=said["filename"], mime_type=said["filetype"], content=content)
+            file = File(str(said["filename"]), str(said["filetype"]), int(said["filesize"]))
+            said["filecontents"]
         except (KeyError, TypeError, ValueError):
             raise Unavailable(f"files_retrieve: the server answers {id} with no file.") from None
-        if len(content) != size:
-            raise Unavailable(
-                f"files_retrieve: the file {id} came with {len(content)} bytes, not {size}."
+        if (came := into.seek(0, SEEK_END)) != file.size:
+            raise IncompleteRead(
+                f"files_retrieve: the file {id} came with {came:,} bytes, not {file.size:,}."
             )
         return file
+
+    def sync(self, module: str, since: int) -> Deletions:
+        """Return which records were deleted after a moment, page by page.
+
+        The operation is not documented: some servers lack it, and on others it fails. It is for
+        administrators, and gives the changed records too, which are ignored.
+
+        Args:
+            module: The module's name.
+            since: Seconds since 1970, more than 0.
+
+        Raises:
+            Refused: The user is no administrator, or the module has no such list.
+            Unavailable: The server does not have the operation, or cannot be reached.
+        """
+        parameters = {
+            "modifiedTime": str(since),
+            "elementType": module,
+            "syncType": "application",  # without it, only the records that this user owns
+        }
+        answer = self._call("GET", "sync", parameters, of=module)
+        try:
+            ids, until, more = answer["deleted"], int(answer["lastModifiedTime"]), answer["more"]
+        except (KeyError, TypeError, ValueError):
+            raise Unavailable(f"sync of {module}: the server answers with no changes.") from None
+        # A PHP array with gaps is an object.
+        return Deletions(list(ids.values() if isinstance(ids, dict) else ids), until, bool(more))
 
     # Writing
 
@@ -271,14 +340,19 @@ class Client:
         self._write("add_related", parameters)
 
     def file_upload(
-        self, parent_id: str, file_name: str, content: bytes, *, attachment_type: str = "Attachment"
+        self,
+        parent_id: str,
+        file_name: str,
+        content: BinaryIO,
+        *,
+        attachment_type: str = "Attachment",
     ) -> Any:
         """Upload a file and link it to a document, or an image to a product.
 
         Args:
             parent_id: The id of the document or product.
             file_name: The file's name.
-            content: The file itself.
+            content: The file, opened; it must be able to seek.
             attachment_type: `Attachment`, or `Image` for a product.
 
         Raises:
@@ -289,9 +363,8 @@ class Client:
             "parentId": parent_id,
             "attachmentType": attachment_type,
             "fileName": file_name,
-            "fileContents": base64.b64encode(content).decode("ascii"),
         }
-        return self._write("FileUpload", parameters)
+        return self._write("FileUpload", parameters, upload=("fileContents", content))
 
     def extendsession(self) -> bool:
         """Ask for a longer session; return whether the server granted it."""
@@ -321,9 +394,9 @@ class Client:
             raise OutcomeUnknown(f"{operation} of {module}: the server answers with no record.")
         return _without_secrets(answer)
 
-    def _write(self, operation: str, parameters: Mapping[str, str]) -> Any:
+    def _write(self, operation: str, parameters: Mapping[str, str], **transfer: Any) -> Any:
         try:
-            return self._call("POST", operation, parameters)
+            return self._call("POST", operation, parameters, **transfer)
         except Unavailable as error:
             if error.nothing_done:
                 raise
@@ -334,7 +407,14 @@ class Client:
             raise
 
     def _call(
-        self, method: str, operation: str, parameters: Mapping[str, str], *, of: str = ""
+        self,
+        method: str,
+        operation: str,
+        parameters: Mapping[str, str],
+        *,
+        of: str = "",
+        is_probe: bool = False,
+        **transfer: Any,
     ) -> Any:
         label = f"{operation} of {of}" if of else operation
         parameters = {"operation": operation, **parameters}
@@ -343,16 +423,25 @@ class Client:
         while True:
             tries += 1
             try:
-                return self._send(method, parameters, label, kind)
+                return self._send(method, parameters, label, kind, transfer)
             except KafineaError as error:
-                if tries == _TRIES or not _worth_another_try(error, method, tries):
+                if tries == _TRIES or not _worth_another_try(
+                    error, method, tries, is_probe=is_probe
+                ):
                     raise
                 wait = _wait(error, tries)
                 text = "%s Trying again in %.1f s (%d of %d)."
                 logger.warning(text, error, wait, tries, _TRIES - 1)
             self._sessions.wait(wait)
 
-    def _send(self, method: str, parameters: Mapping[str, str], label: str, kind: str) -> Any:
+    def _send(
+        self,
+        method: str,
+        parameters: Mapping[str, str],
+        label: str,
+        kind: str,
+        transfer: Mapping[str, Any],
+    ) -> Any:
         with self._session() as session, self._sessions.turn(session, kind):
             response = transport.send(
                 session.http,
@@ -361,6 +450,7 @@ class Client:
                 parameters,
                 auth=session.auth,
                 timeout=self._timeout,
+                **transfer,
             )
             return transport.result(response, label, session.auth.secrets)
 
@@ -374,18 +464,24 @@ class Client:
                 yield session
 
 
-def _worth_another_try(error: BaseException, method: str, tries: int) -> bool:
+def _worth_another_try(
+    error: BaseException, method: str, tries: int, *, is_probe: bool = False
+) -> bool:
     """Decide whether to send a request again. The only place that does.
 
     What only reads is sent again after any failure that may pass. What writes is sent again only
     when the server certainly did nothing: the connection was not made, the session had ended, it
     turned the request away with 429, or the login before it failed. After an error page, a 502 or
     a 503, a write may have happened.
+
+    An operation that a server does not have makes it fail as a mistake of its own would: such a
+    failure of an operation that may not be there is tried once more.
     """
     if isinstance(error, SessionEnded):
         return True
     if isinstance(error, Unavailable):
-        return error.nothing_done or method == "GET"
+        is_missing = is_probe and not error.busy and tries > 1
+        return error.nothing_done or (method == "GET" and not is_missing)
     if isinstance(error, Refused):
         return method == "GET" and error.code in PERHAPS_PASSING and tries == 1
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,12 @@ from kafinea.query import is_name
 SECRET_MODULES = frozenset({"Users"})
 SECRET_FIELDS = frozenset({"user_password", "confirm_password", "accesskey", "user_hash"})
 _SECRET_TYPES = frozenset({"password"})
+
+LINES = "LineItems"
+"""Where a document keeps its lines, in what is retrieved and what is written."""
+
+LINE_MODULE = "LineItem"
+"""The module of the lines."""
 
 # The columns of the lines, which inventory modules describe as if they were their own. A query
 # for them gives those of one line, and fewer than 100 records a page.
@@ -33,6 +39,8 @@ _LINE_FIELDS = frozenset(
 )
 # They share a column name with the discount of a line, and a query gives them under that name.
 _HEADER_DISCOUNTS = frozenset({"hdnDiscountAmount", "hdnDiscountPercent"})
+# A charge of the whole document, such as `shipping_&_handling`, and its taxes stand in no column.
+_CHARGE_TAX = re.compile(r"(.+)_shtax\d+")
 _TAX = re.compile(r"tax\d+")
 _PRICE_OR_TAX = re.compile(r"(tax|currency)\d+")
 
@@ -60,6 +68,7 @@ class Field:
         unique: No two records may share a value.
         picklist: The raw values of a picklist; write these, not their labels.
         refers_to: The modules that a reference may point to; none means unknown.
+        max_bytes: Of a file, how large it may be, if the server tells.
     """
 
     name: str
@@ -70,6 +79,7 @@ class Field:
     unique: bool = False
     picklist: tuple[str, ...] = ()
     refers_to: tuple[str, ...] = ()
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,9 +119,14 @@ class Module:
         return frozenset(n for n in self.fields if n in _LINE_FIELDS or _TAX.fullmatch(n))
 
     @cached_property
+    def only_retrieved(self) -> frozenset[str]:
+        """The fields of an inventory module that `retrieve` gives and no query."""
+        return only_retrieved(self.fields) if self.is_inventory else frozenset()
+
+    @cached_property
     def queryable(self) -> tuple[str, ...]:
         """The names of the fields whose own values a query gives. `describe` promises more."""
-        hidden = self.line_columns | (_HEADER_DISCOUNTS if self.is_inventory else frozenset())
+        hidden = self.line_columns | self.only_retrieved
         if not self.is_inventory and "unit_price" in self.fields:
             # The taxes and prices of products and services stand in other tables.
             hidden |= {name for name in self.fields if _PRICE_OR_TAX.fullmatch(name)}
@@ -150,6 +165,20 @@ def module(describe: Any) -> Module:
     )
 
 
+def related_lists(relatedtypes: Any) -> dict[str, str]:
+    """Read the answer of `relatedtypes`: the module of each list, by the label of the list."""
+    information = _mapping(_mapping(relatedtypes).get("information"))
+    return {str(label): str(_mapping(said).get("name")) for label, said in information.items()}
+
+
+def only_retrieved(names: Iterable[str]) -> frozenset[str]:
+    """Return those fields of an inventory module that `retrieve` gives and no query."""
+    known = frozenset(names)
+    taxes = {name: match[1] for name in known if (match := _CHARGE_TAX.fullmatch(name))}
+    charges = {*taxes, *taxes.values(), *(name for name in known if not is_name(name))}
+    return known & (_HEADER_DISCOUNTS | charges)
+
+
 def is_secret(field: Field) -> bool:
     """Whether a field holds a password, its hash, or an access key."""
     return field.type in _SECRET_TYPES or field.name in SECRET_FIELDS
@@ -168,7 +197,13 @@ def _field(said: Mapping[str, Any]) -> Field:
             str(_mapping(value).get("value", "")) for value in _values(kind.get("picklistValues"))
         ),
         refers_to=tuple(map(str, _values(kind.get("refersTo")))),
+        max_bytes=_number(kind.get("maxUploadFileSize")),
     )
+
+
+def _number(said: object) -> int | None:
+    text = str(said)
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _label(text: object) -> str:

@@ -129,9 +129,21 @@ class Refused(KafineaError):
         self.code = code
 
 
+class TooLarge(KafineaError):
+    """Leave the file: it is larger than it may be.
+
+    Attributes:
+        size: How large it is at least, in bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The file is larger than it may be: {size:,} bytes.")
+        self.size = size
+
+
 class QueryError(KafineaError, ValueError):
     """The query language cannot say this."""
 
 
 class IncompleteRead(KafineaError):
-    """The server counted records that it then did not give."""
+    """The server counted records, or bytes of a file, that it then did not give."""

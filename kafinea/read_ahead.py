@@ -15,11 +15,15 @@ thousand records, beside the 45 ms of a page.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from kafinea.chain import Chain, Page, Selection
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
 
 _FEWEST_IN_COMMON = 2
 """Records that two pages have in common; one of them may leave and the pages still join on."""
@@ -117,3 +121,20 @@ class ReadAhead:
         self._joined += 1
         if self._joined % _GOOD_ROW == 0:
             self._in_common = max(self._in_common - 1, _FEWEST_IN_COMMON)
+
+
+def worked_out_ahead(
+    function: Callable[[_T], _U], items: Iterable[_T], sessions: int
+) -> Iterator[_U]:
+    """Yield what a function gives for each item, in their order, several at the same time."""
+    threads = ThreadPoolExecutor(sessions, thread_name_prefix="kafinea-ahead")
+    begun: deque[Future[_U]] = deque()
+    try:
+        for item in items:
+            begun.append(threads.submit(function, item))
+            if len(begun) > sessions + _WAITING:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)

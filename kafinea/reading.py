@@ -23,7 +23,7 @@ from kafinea.chain import (
 )
 from kafinea.errors import IncompleteRead
 from kafinea.query import Condition, select
-from kafinea.read_ahead import ReadAhead
+from kafinea.read_ahead import ReadAhead, worked_out_ahead
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,9 @@ class Reading:
         after: The last id read before; the reading goes on behind it.
         page_size: Records to ask for at a time.
         sessions: How many requests may be under way at the same time.
+        complete: Makes of some records what is given out instead of them; it may leave some out.
+            Several threads call it, ahead, with no record twice.
+        complete_at_once: How many records to give it at a time.
 
     Attributes:
         total: How many records the server counted at the start; 0 before.
@@ -59,12 +62,16 @@ class Reading:
         after: str | None = None,
         page_size: int = PAGE_SIZE,
         sessions: int = 1,
+        complete: Callable[[Page], Page] | None = None,
+        complete_at_once: int = PAGE_SIZE,
     ) -> None:
         self.total = self.received = self.unreadable = 0
         self._module = module
         self._selection = Selection(query, module, columns, where, page_size)
         self._start = after
         self._sessions = sessions
+        self._complete = complete
+        self._complete_at_once = complete_at_once
         self._chain = Chain(self._selection, after, self._is_all_in)
         self._begun: list[Page] = []
 
@@ -90,6 +97,16 @@ class Reading:
             IncompleteRead: The server counted records and gave none of them, or not in order.
             Unavailable: The server cannot count.
         """
+        if self._complete is None:
+            return self._pages()
+        return filter(None, worked_out_ahead(self._complete, self._parts(), self._sessions))
+
+    def _parts(self) -> Iterator[Page]:
+        size = self._complete_at_once
+        for page in self._pages():
+            yield from (page[start : start + size] for start in range(0, len(page), size))
+
+    def _pages(self) -> Iterator[Page]:
         self.begin()
         yield from filter(None, self._begun)
         if self._begun[-1]:

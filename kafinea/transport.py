@@ -14,9 +14,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -25,6 +25,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from kafinea.contents import Form, Lift
 from kafinea.errors import SESSION_ENDED, Code, Refused, SessionEnded, SettingsError, Unavailable
 
 Timeout = tuple[float, float]
@@ -32,6 +33,7 @@ Timeout = tuple[float, float]
 
 _SCRIPT = "webservice.php"
 _ANSWER_START = b'{"success":'
+_PIECE = 2**18  # bytes of an answer to read at a time
 _BUSY = frozenset({429, 502, 503, 504})
 
 
@@ -129,10 +131,22 @@ def send(
     *,
     timeout: Timeout,
     auth: AuthBase | None = None,
+    upload: tuple[str, BinaryIO] | None = None,
+    lift: Lift | None = None,
 ) -> requests.Response:
     """Send one request: its parameters in the URL for GET, in a form for POST.
 
     The server reads the parameters of an operation from one of the two only.
+
+    Args:
+        http: The connection.
+        method: GET or POST.
+        address: The full address of `webservice.php`.
+        parameters: The parameters.
+        timeout: Seconds to connect, and seconds to wait for the answer.
+        auth: Adds the session.
+        upload: The name of one more field of a form, and the file that it holds in base64.
+        lift: Takes the contents of a file out of the answer while it comes.
 
     Raises:
         Unavailable: No answer came.
@@ -140,12 +154,33 @@ def send(
     """
     try:
         request = _request(http, method, address, parameters)
+        if upload:
+            use_form(request, Form(urlencode(parameters), *upload))
+        take = partial(_taken, lift=lift) if lift else None
+        if take:
+            request.hooks["response"].append(take)  # before `auth` looks at the answer
         if auth:
             request = auth(request)
-        return http.send(request, timeout=timeout, allow_redirects=False)
+        stream = take is not None
+        response = http.send(request, timeout=timeout, allow_redirects=False, stream=stream)
+        return take(response) if take else response  # `auth` may have sent it once more
     except requests.RequestException as error:
         # `from None`: the original error shows the URL.
         raise _no_answer(error, urlsplit(address).netloc, timeout) from None
+
+
+def _taken(response: requests.Response, *, lift: Lift, **_: Any) -> requests.Response:
+    """Read an answer whose contents are lifted out of it; once."""
+    if not response._content:  # noqa: SLF001 it is not read yet
+        with response:
+            response._content = lift(response.iter_content(_PIECE))  # noqa: SLF001
+    return response
+
+
+def use_form(request: requests.PreparedRequest, form: Form) -> None:
+    """Give a request a form that is made while it is sent."""
+    request.body = form  # type: ignore[assignment]  # what can be iterated over will do
+    request.headers["Content-Length"] = str(len(form))
 
 
 def _request(

@@ -37,6 +37,8 @@ class Options:
     """Records by module that nobody may read: dropped after LIMIT, and counted all the same."""
     closed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Of `create`, `update` and `delete`, by module, what nobody may do."""
+    absent: Sequence[str] = ()
+    """Modules that the API does not have for anybody."""
     private: Sequence[str] = ()
     """Modules of which users who are no administrators see their own records only."""
 
@@ -161,7 +163,8 @@ class Call:
 
     def may_use(self, table: Table) -> bool:
         """Whether the module is there for the user."""
-        return table.name != "Users" or self.user.is_admin
+        absent = table.name in self.instance.options.absent
+        return not absent and (table.name != "Users" or self.user.is_admin)
 
     def table(self, name: str) -> Table:
         """A module by its exact name."""

@@ -11,6 +11,7 @@ A stream's state holds:
 - `wire`: the same as the server writes it, so that a changed `timezone` moves nothing;
 - `seen_at`: when this machine first saw that value;
 - `settled`: true when `lookback_seconds` have been read again late enough after that;
+- `version`: that of the rows of the last reading, where the module is read whole;
 - `pass`: the pass under way and its last id; a run that was killed goes on from there.
 """
 
@@ -29,6 +30,8 @@ from tap_kafinea.schema import MODIFIED
 State = dict[str, Any]
 
 _PASS = "pass"  # noqa: S105 a pass over a module, no password
+
+_VERSION = "version"
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,19 @@ class Plan:
         """Return a pass over all records, or the rest of one that was not completed."""
         unfinished = self.unfinished()
         return unfinished if unfinished and unfinished.until is None else Pass()
+
+    def new_version(self) -> int:
+        """Return the version of the rows of a table that is read whole, newer than any before.
+
+        Raises:
+            SettingsError: The state was not written by this tap.
+        """
+        before = self.state.get(_VERSION, 0)
+        if not isinstance(before, int):
+            raise _foreign(_VERSION)
+        version = max(int(now().timestamp()), before + 1)
+        self.state[_VERSION] = version
+        return version
 
     def begin(self, current: Pass) -> None:
         """Write a pass into the state."""

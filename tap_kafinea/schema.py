@@ -5,10 +5,11 @@ A catalog holds all that a run needs, so that nothing has to be described again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from kafinea.describe import Field, Module
+from kafinea.describe import LINE_MODULE, LINES, Field, Module
 from kafinea.values import Kind, kind_of
 
 MODIFIED = "modifiedtime"
@@ -24,23 +25,66 @@ _TYPES: dict[Kind, dict[str, Any]] = {
 }
 
 
+# Documents describe the fields of their lines too, most of the decimals as texts.
+_TEXTS_OF_LINES = frozenset({"productid", "comment", "image"})
+
+
 def schema_of(module: Module) -> dict[str, Any]:
-    """Return the JSON Schema of a module's stream: `id` first, then each field a query gives."""
-    fields = [module.fields[name] for name in module.queryable if name != "id"]
+    """Return the JSON Schema of a module's stream: `id` first, then each field it can be given."""
+    names = [name for name in module.fields if name in {*module.queryable, *module.only_retrieved}]
     return {
         "type": "object",
         "title": module.label,
-        "properties": {
-            "id": {"type": "string", "description": f"{module.name} id, such as 12x34"},
-            **{field.name: _property_of(field) for field in fields},
-        },
+        "properties": _properties(module, names),
         "required": ["id"],
     }
 
 
+def with_lines(schema: Mapping[str, Any], module: Module, line: Module | None) -> dict[str, Any]:
+    """Return the schema of a module whose records carry their lines.
+
+    Args:
+        schema: The schema without lines.
+        module: The module.
+        line: The module of lines; None if this user may not use it.
+    """
+    line = line or _line_as_told_by(module)
+    lines = {
+        "type": ["array", "null"],
+        "items": {"type": "object", "properties": _properties(line, line.queryable)},
+        "title": "Lines",
+        "description": "the lines, in their order",
+    }
+    return {**schema, "properties": {**schema["properties"], LINES: lines}}
+
+
 def kinds_of(schema: Mapping[str, Any]) -> dict[str, Kind]:
-    """Return how to type each property of a stream's schema."""
-    return {name: _kind_of(said) for name, said in schema.get("properties", {}).items()}
+    """Return how to type each property of a stream's schema, the lines left out."""
+    properties = schema.get("properties", {})
+    return {name: _kind_of(said) for name, said in properties.items() if name != LINES}
+
+
+def kinds_of_lines(schema: Mapping[str, Any]) -> dict[str, Kind]:
+    """Return how to type each property of a line; none if the stream has no lines."""
+    return kinds_of(schema.get("properties", {}).get(LINES, {}).get("items", {}))
+
+
+def _properties(module: Module, names: Iterable[str]) -> dict[str, Any]:
+    return {
+        "id": {"type": "string", "description": f"{module.name} id, such as 12x34"},
+        **{name: _property_of(module.fields[name]) for name in names if name != "id"},
+    }
+
+
+def _line_as_told_by(document: Module) -> Module:
+    """Return what a document's module tells of its lines, as `retrieve` gives them."""
+    told = [
+        field if field.name in _TEXTS_OF_LINES else replace(field, type="double")
+        for field in (document.fields[name] for name in sorted(document.line_columns))
+    ]
+    place = Field("sequence_no", "sequence_no", "integer")
+    fields = {field.name: field for field in (place, *told)}
+    return replace(document, name=LINE_MODULE, is_entity=False, fields=fields)
 
 
 def _property_of(field: Field) -> dict[str, Any]:

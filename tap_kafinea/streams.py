@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -15,17 +16,21 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metad
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.describe import SECRET_FIELDS
+from kafinea.chain import Page
+from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
-from kafinea.values import RowDecoder
+from kafinea.values import Kind, RowDecoder
+from tap_kafinea.line_items import Documents
 from tap_kafinea.passes import Pass, Plan, now
-from tap_kafinea.schema import MODIFIED, kinds_of
+from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
+
+Note = Callable[[Page], None]
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Opening:
         current: The pass.
         reading: Its records.
         decode: Types them.
+        decode_line: Types their lines, if they carry any.
         began: When it began, on this machine's clock.
         is_resumed: An earlier run began it, so what is newer comes behind it.
     """
@@ -43,8 +49,17 @@ class Opening:
     current: Pass
     reading: Reading
     decode: RowDecoder
+    decode_line: RowDecoder | None
     began: datetime
     is_resumed: bool
+
+    @property
+    def typed(self) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        """What types a record."""
+        header, line = self.decode, self.decode_line
+        if line is None:
+            return header
+        return lambda record: {**header(record), LINES: [line(one) for one in record[LINES]]}
 
 
 class ModuleStream(Stream):
@@ -59,14 +74,21 @@ class ModuleStream(Stream):
     # Of 10,000, the SDK's default, too much would be read again after a kill.
     STATE_MSG_FREQUENCY = 1000
 
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    bookmarked_by: ClassVar[str | None] = MODIFIED
+    """The replication key of an incremental stream."""
+    columns: ClassVar[Sequence[str]] = ()
+    """What to ask for instead of the selected fields."""
+
     def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, schema=schema, name=name)
+        self.module = name
         self._tap_kafinea = tap
         self._kafinea = tap.client
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
         self._failure: KafineaError | None = None
-        self.primary_keys = ["id"]
+        self.primary_keys = list(self.key)
         if MODIFIED in schema["properties"]:
             self.replication_key = MODIFIED
 
@@ -107,7 +129,7 @@ class ModuleStream(Stream):
         """Return what there is to read next, if anything; at the cost of a request at most."""
         if self.replication_method != REPLICATION_INCREMENTAL:
             return self._opening(plan.whole())
-        if self.replication_key != MODIFIED:
+        if self.replication_key != self.bookmarked_by:
             raise SettingsError(
                 f"{self.name}: the catalog asks for the replication key "
                 f"{self.replication_key!r}; Kafinea can only be read by {MODIFIED!r}."
@@ -121,48 +143,90 @@ class ModuleStream(Stream):
     def _opening(self, current: Pass, *, is_resumed: bool = False) -> Opening:
         began = now()
         decode = RowDecoder(self._selected_kinds(), self._zone)
+        lines = self._kinds_of_selected_lines()
+        decode_line = RowDecoder(lines, self._zone) if lines else None
+        documents = self._documents(decode.columns, list(lines))
         reading = Reading(
             self._kafinea.query,
-            self.name,
-            decode.columns,
+            self.module,
+            self.columns or (documents.columns if documents else decode.columns),
             current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
             sessions=self._kafinea.max_sessions,
+            complete=documents.complete if documents else None,
+            complete_at_once=documents.at_once if documents else 1,
         )
-        return Opening(current, reading, decode, began, is_resumed)
+        return Opening(current, reading, decode, decode_line, began, is_resumed)
+
+    def _documents(self, fields: list[str], lines: list[str]) -> Documents | None:
+        """Return what completes the records, if a query does not give all that is selected."""
+        if not lines and not only_retrieved(fields):
+            return None
+        page_size = self.config["page_size"]
+        return Documents(self._kafinea, self.module, fields, lines, page_size)
 
     def _passes(self) -> Iterator[dict[str, Any]]:
         opening = self._tap_kafinea.prefetch.opening(self)
-        while opening:
-            yield from self._read(opening)
-            opening = self.open(self.plan) if opening.is_resumed else None
+        with self._watched() as note:
+            while opening:
+                yield from self._read(opening, note)
+                opening = self.open(self.plan) if opening.is_resumed else None
 
-    def _read(self, opening: Opening) -> Iterator[dict[str, Any]]:
+    def _watched(self) -> AbstractContextManager[Note]:
+        """Return what finds the module's deletions, when they are asked for, and notes its ids."""
+        scans = self._tap_kafinea.scans if type(self) is ModuleStream else None
+        return scans.watch(self.name) if scans else nullcontext(lambda _: None)
+
+    def _read(self, opening: Opening, note: Note) -> Iterator[dict[str, Any]]:
         """Yield the typed records of a pass, and complete it."""
+        is_whole = opening.current.until is None
+        self._stream_version = self.plan.new_version() if is_whole else None
         self.plan.begin(opening.current)
         pages = iter(opening.reading)
         page = next(pages, [])
         with Progress(self.name, opening.reading.total, self.logger) as progress:
             while page:
-                yield from map(opening.decode, page)
+                note(page)
+                yield from map(opening.typed, page)
                 progress.advance(len(page))
                 page = next(pages, [])
-        self._report_misfits(opening.decode)
+        self._report_misfits(self.name, opening.decode)
+        if opening.decode_line:
+            self._report_misfits(f"{self.name}.{LINES}", opening.decode_line)
+        if self._stream_version and self._is_proven(opening):
+            self._write_activate_version_message(self._stream_version)
         self.plan.complete(opening.current, opening.began)
+
+    def _is_proven(self, opening: Opening) -> bool:
+        """Whether all records came, so that a loader may drop the rows that did not."""
+        if opening.current.last_id:
+            self.logger.info(
+                "%s: an earlier run read its first part, so loaders keep the rows that vanished "
+                "until the next complete run.",
+                self.name,
+            )
+        elif opening.reading.unreadable:
+            self.logger.warning(
+                "%s: not all records could be read, so loaders keep the rows that vanished.",
+                self.name,
+            )
+        else:
+            return True
+        return False
 
     def _newest(self, conditions: list[Condition]) -> str | None:
         query = self._kafinea.query
         try:
-            return newest(query, self.name, conditions)
+            return newest(query, self.module, conditions)
         except IncompleteRead as error:
             # If the same query gives nothing of the whole module either, it is the query that
             # fails, and this raises again.
-            newest(query, self.name)
+            newest(query, self.module)
             self.logger.warning("%s", error)
             return None
 
-    def _selected_kinds(self) -> dict[str, Any]:
+    def _selected_kinds(self) -> dict[str, Kind]:
         """Return the fields to ask for and their kinds: `id`, and what the catalog selects."""
         return {
             name: kind
@@ -170,13 +234,16 @@ class ModuleStream(Stream):
             if name not in SECRET_FIELDS and (name == "id" or self.mask["properties", name])
         }
 
-    def _report_misfits(self, decode: RowDecoder) -> None:
+    def _kinds_of_selected_lines(self) -> dict[str, Kind]:
+        return kinds_of_lines(self.effective_schema) if self.mask["properties", LINES] else {}
+
+    def _report_misfits(self, where: str, decode: RowDecoder) -> None:
         for name, count in decode.misfits.items():
             record_id, shape = decode.examples[name]
             self.logger.warning(
                 "%s.%s: %s values do not fit the field's type and are null; the first is in "
                 "record %s and looks like %r.",
-                self.name,
+                where,
                 name,
                 f"{count:,}",
                 record_id,
@@ -187,7 +254,13 @@ class ModuleStream(Stream):
     def apply_catalog(self, catalog: Catalog) -> None:
         super().apply_catalog(catalog)
         # Whatever a catalog says: a record without its id is of no use to anyone.
-        self.metadata[("properties", "id")] = Metadata(inclusion=Metadata.InclusionType.AUTOMATIC)
+        for name in self.key:
+            self.metadata[("properties", name)] = Metadata(
+                inclusion=Metadata.InclusionType.AUTOMATIC
+            )
+        if self.config["line_items"] == "off":
+            never = Metadata(inclusion=Metadata.InclusionType.UNSUPPORTED)
+            self.metadata[("properties", LINES)] = never
 
     @override
     def _increment_stream_state(
@@ -223,6 +296,12 @@ class ModuleStream(Stream):
     @override
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
         """Return none: the bookmark comes from the server (see `passes`)."""
+
+    @property
+    @override
+    def emit_activate_version_messages(self) -> bool:
+        """False: the SDK would tell loaders to drop the old rows before the new ones are read."""
+        return False
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:

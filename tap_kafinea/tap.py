@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from types import FrameType
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
-from singer_sdk import Tap
+from singer_sdk import Stream, Tap
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
@@ -20,15 +20,27 @@ from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea import Client, Module, Refused, SettingsError
+from kafinea.describe import LINE_MODULE
 from kafinea.query import is_name
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
+from tap_kafinea import deletions, files, relations
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
-from tap_kafinea.schema import schema_of
+from tap_kafinea.scans import Scans
+from tap_kafinea.schema import schema_of, with_lines
 from tap_kafinea.streams import ModuleStream
 from tap_kafinea.writing import Writer
+
+_RELATION = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["module", "related"],
+    "properties": {"module": {"type": "string"}, "related": {"type": "string"}},
+}
+# Meltano takes a list only, or makes one of the letters of a text.
+_RELATION_OR_ALL = {"anyOf": [_RELATION, {"enum": ["all"]}]}
 
 
 class TapKafinea(Tap):
@@ -74,6 +86,46 @@ class TapKafinea(Tap):
             default=100,
             description="Records to ask for at a time; most servers give 100 at most",
         ),
+        th.Property(
+            "line_items",
+            th.StringType,
+            allowed_values=["embed", "off"],
+            default="embed",
+            description="`embed` gives quotes, orders and invoices their lines, in `LineItems`",
+        ),
+        th.Property(
+            "relations",
+            th.CustomType(
+                {"type": ["array", "string"], "items": _RELATION_OR_ALL, "pattern": "^all$"}
+            ),
+            description='Related lists to extract, such as [{"module": "Campaigns", '
+            '"related": "Contacts"}], or "all"',
+        ),
+        th.Property(
+            "files",
+            th.ObjectType(
+                th.Property("enabled", th.BooleanType, default=False),
+                th.Property("path", th.StringType, default="files"),
+                th.Property("max_bytes", th.IntegerType(minimum=1)),
+                additional_properties=False,
+            ),
+            description="`enabled` downloads the files of documents into `path`, a folder or an "
+            "fsspec URL; those over `max_bytes` are left there",
+        ),
+        th.Property(
+            "deletions",
+            th.StringType,
+            allowed_values=["off", "scan", "sync"],
+            default="off",
+            description="How to find deleted records: `scan` compares the ids with those of the "
+            "last scan, `sync` asks the server's own undocumented operation",
+        ),
+        th.Property(
+            "deletions_path",
+            th.StringType,
+            default="deletions",
+            description="Folder or fsspec URL where `scan` keeps the ids",
+        ),
         *HOW,
     ).to_dict()
 
@@ -97,10 +149,19 @@ class TapKafinea(Tap):
     @cached_property
     def prefetch(self) -> Prefetch:
         """Opens the selected streams before it is their turn. It begins when it is first used."""
-        selected = [stream for stream in self.streams.values() if stream.selected]
-        prefetch = Prefetch(cast("list[ModuleStream]", selected), self.client.max_sessions)
+        selected = [
+            stream
+            for stream in self.streams.values()
+            if isinstance(stream, ModuleStream) and stream.selected
+        ]
+        prefetch = Prefetch(selected, self.client.max_sessions)
         at_end.callback(prefetch.close)
         return prefetch
+
+    @cached_property
+    def scans(self) -> Scans | None:
+        """What finds deleted records, if it is asked for and `deleted_records` is selected."""
+        return deletions.scans(self)
 
     @cached_property
     def zone(self) -> ServerZone:
@@ -131,25 +192,49 @@ class TapKafinea(Tap):
         super().load_state(state)
 
     @override
-    def discover_streams(self) -> Sequence[ModuleStream]:
+    def discover_streams(self) -> Sequence[Stream]:
         if self.input_catalog:
             # A catalog holds all that is needed; the SDK would discover once more.
-            return [
-                ModuleStream(self, entry.tap_stream_id, entry.schema.to_dict())
+            streams = [
+                self._from_catalog(entry.tap_stream_id, entry.schema.to_dict())
                 for entry in self.input_catalog.values()
-                if not self._patterns or self._is_wanted(entry.tap_stream_id)
             ]
+            return [
+                one for one in streams if type(one) is not ModuleStream or self._is_wanted(one.name)
+            ]
+        modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
-            ModuleStream(self, module.name, schema_of(module))
-            for module in self._describe(self._wanted(list(self.client.listtypes())))
+            *(ModuleStream(self, module.name, schema) for module, schema in self._schemas(modules)),
+            *relations.discover(self, modules),
+            *files.discover(self, modules),
+            *deletions.discover(self, modules),
         ]
+
+    def _schemas(self, modules: Sequence[Module]) -> Iterator[tuple[Module, dict[str, Any]]]:
+        """Yield each module with the schema of its stream, lines included."""
+        embeds = self.config["line_items"] == "embed"
+        line = next((module for module in modules if module.name == LINE_MODULE), None)
+        if embeds and line is None and any(module.is_inventory for module in modules):
+            line = self._describe_one(LINE_MODULE)
+        for module in modules:
+            schema = schema_of(module)
+            has_lines = embeds and module.is_inventory
+            yield module, with_lines(schema, module, line) if has_lines else schema
+
+    def _from_catalog(self, name: str, schema: dict[str, Any]) -> Stream:
+        return (
+            relations.from_catalog(self, name, schema)
+            or files.from_catalog(self, name, schema)
+            or deletions.from_catalog(self, name, schema)
+            or ModuleStream(self, name, schema)
+        )
 
     @property
     def _patterns(self) -> list[str]:
         return self.config.get("modules") or []
 
     def _is_wanted(self, name: str) -> bool:
-        return any(_matches(name, pattern) for pattern in self._patterns)
+        return not self._patterns or any(_matches(name, one) for one in self._patterns)
 
     def _wanted(self, names: list[str]) -> list[str]:
         """Return the modules to extract.
@@ -164,7 +249,7 @@ class TapKafinea(Tap):
                     f"`modules`: user {self.config['username']!r} can use no module "
                     f"{pattern!r}. There is {', '.join(near)}."
                 )
-        wanted = [name for name in names if not self._patterns or self._is_wanted(name)]
+        wanted = [name for name in names if self._is_wanted(name)]
         for name in wanted:
             if not is_name(name):
                 self.logger.warning("%r is left out: no query can name this module.", name)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from kafinea.describe import Field, Module
+from kafinea.describe import LINES, Field, Module
 from kafinea.values import LIST_SEPARATOR, Kind, ServerZone, encode, kind_of
 from target_kafinea.lookup import can_be_asked, is_id
 from target_kafinea.outcomes import Rejection
-from target_kafinea.plan import LINE_SERVERS_OWN, LINES, Plan
+from target_kafinea.plan import LINE_SERVERS_OWN, Plan
 
 _LARGEST_INTEGER = 2**31 - 1  # the column's; the server clips what is larger
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|\d+", re.ASCII)

@@ -14,18 +14,20 @@ from itertools import chain
 from typing import Any
 
 from kafinea.client import Record
-from kafinea.describe import Field
+from kafinea.describe import LINES, Field
 from kafinea.errors import Unavailable
 from target_kafinea import checks
+from target_kafinea.files import Files
 from target_kafinea.instance import Instance
 from target_kafinea.lookup import KEYS_AT_A_TIME
 from target_kafinea.matching import Incoming, Matcher, Policy
 from target_kafinea.merge import key_of
 from target_kafinea.outcomes import Kind, Outcome, Rejection
-from target_kafinea.plan import LINES, Key, Plan, Write
+from target_kafinea.plan import Key, Plan, Write
 from target_kafinea.writer import Writer
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"
+_HEAVY = 2**24  # bytes
 _ANY = "any"
 """Stands for all names when it is not known by which one a record is known now."""
 
@@ -50,12 +52,14 @@ class Loader:
         self._policy = policy
         self._done = done
         self._matcher = Matcher(plan, instance, policy)
+        self._files = Files(plan, instance, append_only=policy.append_only)
         self._key = Key(plan.module, plan.match_on)
         self._key_fields = [plan.module.fields[name] for name in plan.match_on]
         properties = {known.name: name for name, known in plan.fields.items()}
         shown = [name for name in (plan.id_property, *plan.match_on) if name]
         self._shown = [(name, properties.get(name, name)) for name in shown]
         self._batch: list[Incoming] = []
+        self._weight = 0
         self._begun: list[Future[None]] = []
         self._written: set[Any] = set()
 
@@ -64,10 +68,16 @@ class Loader:
         """How many records wait for their outcome."""
         return len(self._batch)
 
+    @property
+    def is_heavy(self) -> bool:
+        """Whether the records that wait take much memory."""
+        return self._weight >= _HEAVY
+
     def add(self, one: Incoming) -> None:
         """Take a record into the batch, and begin to look it up together with others."""
         self._matcher.prepare(one)
         self._batch.append(one)
+        self._weight += self._files.weight(one)
         if self.size == self._asked + KEYS_AT_A_TIME:
             self._look_ahead()
 
@@ -86,6 +96,7 @@ class Loader:
             begun.result()
         taken, self._batch = self._batch[:records], self._batch[records:]
         self._begun = self._begun[look_ups:]
+        self._weight = sum(map(self._files.weight, self._batch))
         return taken
 
     def load(self, batch: Sequence[Incoming]) -> Iterator[int]:
@@ -167,7 +178,7 @@ class Loader:
         writing: list[Future[int]] = []
         try:
             for group in groups:
-                if all(map(_is_left, group)):
+                if not self._plan.files and all(map(_is_left, group)):
                     yield self._settle_group(group)
                 else:
                     self._written.update(*map(self._names, group))
@@ -213,7 +224,7 @@ class Loader:
                 raise one.rejection
             if one.deleted:
                 return self._delete(one)
-            return self._update(one, one.stored) if one.stored else self._create(one)
+            return self._files.settle(one, self._write) if self._plan.files else self._write(one)
         except Unavailable as error:
             # A server that fails at this record and not at others must not stop at it for ever.
             if error.nothing_done:
@@ -222,6 +233,9 @@ class Loader:
             return self._rejected(one, Rejection("UNAVAILABLE", str(error)))
         except Rejection as rejection:
             return self._rejected(one, rejection)
+
+    def _write(self, one: Incoming) -> Outcome:
+        return self._update(one, one.stored) if one.stored else self._create(one)
 
     def _rejected(self, one: Incoming, rejection: Rejection) -> Outcome:
         return Outcome(Kind.REJECTED, id=rejection.id or one.id, rejection=rejection)

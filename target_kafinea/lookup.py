@@ -11,14 +11,14 @@ from typing import Any
 
 from kafinea.chain import PAGE_SIZE, count
 from kafinea.client import Client, Record
-from kafinea.describe import Field
+from kafinea.describe import LINE_MODULE, Field
 from kafinea.errors import IncompleteRead
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.reading import Reading
 from kafinea.values import ServerZone, encode, kind_of
 from target_kafinea.merge import fold, key_of
 from target_kafinea.outcomes import Rejection
-from target_kafinea.plan import LINE_MODULE, Key, Modules, Reference
+from target_kafinea.plan import Key, Modules, Reference
 
 KEYS_AT_A_TIME = PAGE_SIZE - 1
 """A page with room for one more proves that no key has a second record."""

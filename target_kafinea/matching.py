@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafinea.client import Client, Record
-from kafinea.describe import Field
+from kafinea.describe import LINES, Field
 from kafinea.errors import Refused
 from target_kafinea import checks
 from target_kafinea.instance import Instance
 from target_kafinea.lookup import KEYS_AT_A_TIME, Finder, KeyValues
 from target_kafinea.merge import changed_fields, other_discount, same_lines
 from target_kafinea.outcomes import Rejection
-from target_kafinea.plan import LINES, Key, Plan
+from target_kafinea.plan import Key, Plan
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ class Matcher:
                 told = one.record.get(plan.lines_property or "")
                 if plan.lines and told is not None and not one.deleted:
                     one.lines = checks.wire_lines(told, plan.lines, zone)
-                    checks.check_lines(one.lines)
+                    if one.lines:
+                        checks.check_lines(one.lines)
         except Rejection as rejection:
             one.rejection = rejection
 
@@ -246,12 +247,16 @@ class Matcher:
         known = [one for one in _alive(records) if one.stored and not one.deleted]
         if self._policy.append_only:
             return
-        with_lines = {one.stored["id"] for one in known if one.stored and one.lines}
-        lines = self._instance.finder.lines_of(with_lines)
+        told = {one.stored["id"] for one in known if one.stored and one.lines is not None}
+        lines = self._instance.finder.lines_of(told)
         for one in known:
             stored = one.stored or {}
             one.changes = self._changes(one, stored)
-            one.changed_lines = self._changed_lines(one, lines.get(stored["id"], []))
+            stored_lines = lines.get(stored["id"], [])
+            one.changed_lines = self._changed_lines(one, stored_lines)
+            if stored_lines and one.lines == []:
+                # The server cannot take away the last line.
+                one.rejection = Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
 
     def _changes(self, one: Incoming, stored: Record) -> dict[str, str | None]:
         values, fields = one.values, self._module.fields

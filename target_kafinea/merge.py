@@ -8,9 +8,9 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
 from typing import Any
 
-from kafinea.describe import Field, Module
+from kafinea.describe import LINES, Field, Module
 from kafinea.values import Kind, RowDecoder, ServerZone, encode, kind_of
-from target_kafinea.plan import LINE_SERVERS_OWN, LINES
+from target_kafinea.plan import LINE_SERVERS_OWN
 
 Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""

@@ -9,12 +9,14 @@ from functools import cached_property
 from typing import Any, Literal
 
 from kafinea.client import Client
-from kafinea.describe import SECRET_MODULES, Field, Module
+from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
 from kafinea.values import Kind, kind_of
 
-LINES = "LineItems"
-LINE_MODULE = "LineItem"
+FILE_PATH = "_file_path"
+FILE_BASE64 = "_file_base64"
+FILE_NAME = "filename"
+RELATED_TO = "_related_to"
 
 LINE_SERVERS_OWN = frozenset(
     {
@@ -27,7 +29,16 @@ LINE_SERVERS_OWN = frozenset(
 # The server fills these in itself, whatever it is sent.
 _SERVERS_OWN = frozenset({"createdtime", "modifiedtime", "modifiedby", "source", "label"})
 _TOTALS = frozenset({"hdnSubTotal", "hdnGrandTotal", "pre_tax_total", "balance"})
+_FOLDERS = "DocumentFolders"
 _OWNERS = ("Users", "Groups")
+_FILE_PROPERTIES = {
+    "Documents": {
+        **{name: name for name in (FILE_PATH, FILE_BASE64, RELATED_TO)},
+        **{name: name for name in (FILE_NAME, "filetype")},
+    },
+    "Products": {FILE_PATH: FILE_PATH, FILE_BASE64: FILE_BASE64, "imagename": FILE_NAME},
+}
+"""What a record may tell of a file besides its fields, and what it means."""
 _FILE_TYPES = frozenset({"file", "image"})
 _NEVER_WRITTEN = {
     **dict.fromkeys(
@@ -74,6 +85,7 @@ class Plan:
         lines_property: The property that holds the lines, if any.
         lines: The module of lines, for modules that have them.
         ignored: Properties that are not loaded because the server fills these fields in itself.
+        files: The properties that tell of a file, by what they tell.
     """
 
     stream: str
@@ -85,6 +97,7 @@ class Plan:
     lines_property: str | None = None
     lines: Module | None = None
     ignored: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def texts(self) -> frozenset[str]:
@@ -184,17 +197,18 @@ def make_plan(
     if module.name not in _NEVER_WRITTEN and not (module.createable or module.updateable):
         raise SettingsError(f"{where}: this user may neither create nor update {module.name}.")
     renamed = settings.get("fields") or {}
-    _check_names(where, renamed, properties)
+    check_names(where, renamed, properties)
     match_on = tuple(_list(settings.get("match_on")))
     for name in match_on:
         _existing_field(where, module, name)
     plan: dict[str, Any] = {"id_property": None, "lines_property": None}
     fields: dict[str, Field] = {}
     ignored = []
+    files = _file_properties(where, module, properties, renamed)
     for name in properties:
         goes_to = renamed.get(name, name)
         # Meltano drops a null; an empty text means the same.
-        if not goes_to or name.startswith("_sdc_"):
+        if not goes_to or name.startswith("_sdc_") or name in files.values():
             continue
         if goes_to == "id":
             plan["id_property"] = name
@@ -210,11 +224,45 @@ def make_plan(
         module=module,
         match_on=match_on,
         fields=fields,
-        references=_references(where, module, settings.get("references") or {}, modules),
+        references=_references(
+            where, module, _with_folders(module, fields, settings, modules), modules
+        ),
         lines=modules.get(LINE_MODULE) if module.is_inventory else None,
         ignored=tuple(ignored),
+        files=files,
         **plan,
     )
+
+
+def _file_properties(
+    where: str, module: Module, properties: Iterable[str], renamed: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Return the properties that tell of a file, or of what a document is linked with."""
+    meaning = _FILE_PROPERTIES.get(module.name, {})
+    files: dict[str, str] = {}
+    for name in properties:
+        means = meaning.get(renamed.get(name, name) or "")
+        if means in files:
+            raise SettingsError(
+                f"{where}: {name!r} and {files[means]!r} both tell {means!r}. Leave one out with "
+                "null in `fields`."
+            )
+        if means:
+            files[means] = name
+    if {FILE_PATH, FILE_BASE64}.isdisjoint(files):
+        return {means: name for means, name in files.items() if means == RELATED_TO}
+    return files
+
+
+def _with_folders(
+    module: Module, fields: Mapping[str, Field], settings: Mapping[str, Any], modules: Modules
+) -> Mapping[str, Any]:
+    """Return the references to resolve; a document may name its folder without being asked."""
+    told: Mapping[str, Any] = settings.get("references") or {}
+    is_folder_told = "folderid" in {known.name for known in fields.values()}
+    if module.name != "Documents" or not is_folder_told or _FOLDERS not in modules.names:
+        return told
+    return {"folderid": {"module": _FOLDERS, "match_on": "foldername"}, **told}
 
 
 def _references(
@@ -225,13 +273,28 @@ def _references(
         here = f"{where}, reference {name!r}"
         known = _reference_field(here, module, name, modules)
         accepted = _OWNERS if known.type == "owner" else known.refers_to
-        choices = said if isinstance(said, list) else [said]
-        keys = tuple(_reference_key(here, choice, accepted, modules) for choice in choices)
-        create = bool(choices[0].get("create"))
-        if create and not keys[0].module.createable:
-            raise SettingsError(f"{here}: this user may not create {keys[0].module.name}.")
-        found[name] = Reference(keys, create)
+        found[name] = reference_to(here, said, accepted, modules)
     return found
+
+
+def reference_to(where: str, said: Any, accepted: tuple[str, ...], modules: Modules) -> Reference:
+    """Return how to resolve a reference that the settings tell of.
+
+    Args:
+        where: Who tells it, for messages.
+        said: What they say: where to look, or several such places.
+        accepted: The modules that it may refer to; none means any.
+        modules: The modules of the instance.
+
+    Raises:
+        SettingsError: They tell too little, too much, or what is not there.
+    """
+    choices = said if isinstance(said, list) else [said]
+    keys = tuple(_reference_key(where, choice, accepted, modules) for choice in choices)
+    create = bool(choices[0].get("create"))
+    if create and not keys[0].module.createable:
+        raise SettingsError(f"{where}: this user may not create {keys[0].module.name}.")
+    return Reference(keys, create)
 
 
 def _reference_field(where: str, module: Module, name: str, modules: Modules) -> Field:
@@ -296,7 +359,12 @@ def _existing_field(where: str, module: Module, name: str) -> Field:
     return module.fields[name]
 
 
-def _check_names(where: str, renamed: Iterable[str], properties: Iterable[str]) -> None:
+def check_names(where: str, renamed: Iterable[str], properties: Iterable[str]) -> None:
+    """Check that the properties that `fields` names are there.
+
+    Raises:
+        SettingsError: One is not.
+    """
     for name in renamed:
         if name not in set(properties):
             raise SettingsError(

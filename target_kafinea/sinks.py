@@ -12,11 +12,13 @@ from typing_extensions import override
 
 from kafinea.errors import SettingsError
 from kafinea.progress import Progress
+from target_kafinea import relations
 from target_kafinea.loading import Loader
 from target_kafinea.lookup import KEYS_AT_A_TIME
 from target_kafinea.matching import Incoming
 from target_kafinea.outcomes import Outcome, Rejection
 from target_kafinea.plan import make_plan
+from target_kafinea.relations import RelationLoader
 from target_kafinea.validating import Validator
 
 if TYPE_CHECKING:
@@ -48,12 +50,21 @@ class ModuleSink(BatchSink):
         self._told_key_properties = key_properties
         # Here and not in `setup`: the SDK says twice what goes wrong there.
         settings = self.config["streams"].get(stream_name) or {}
+        self._loader = self._relation_loader(settings) or self._module_loader(settings)
+
+    def _relation_loader(self, settings: Mapping[str, Any]) -> RelationLoader | None:
+        instance, policy = self._target.instance, self._target.policy
+        plan = relations.make_plan(self.stream_name, self.original_schema, settings, instance)
+        return RelationLoader(plan, instance, policy, self._note) if plan else None
+
+    def _module_loader(self, settings: Mapping[str, Any]) -> Loader:
+        instance, policy = self._target.instance, self._target.policy
         properties = self.original_schema["properties"]
-        plan = make_plan(stream_name, properties, settings, target.instance.modules)
+        plan = make_plan(self.stream_name, properties, settings, instance.modules)
         if plan.ignored:
             names = ", ".join(plan.ignored)
             self.logger.info("Not loaded, for the server fills them in itself: %s.", names)
-        self._loader = Loader(plan, target.instance, target.policy, self._note)
+        return Loader(plan, instance, policy, self._note)
 
     @property
     @override
@@ -71,6 +82,11 @@ class ModuleSink(BatchSink):
     def current_size(self) -> int:
         # Not all is drained when the batch is full; what is left is looked up meanwhile.
         return self._loader.size
+
+    @property
+    @override
+    def is_full(self) -> bool:
+        return super().is_full or self._loader.is_heavy
 
     @override
     def get_validator(self) -> BaseJSONSchemaValidator | None:

@@ -30,6 +30,7 @@ _STREAM = {
     "additionalProperties": False,
     "properties": {
         "module": {"type": "string"},
+        "related": {"type": "string"},
         "match_on": {"type": ["string", "array"], "items": {"type": "string"}},
         "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
         "references": {"type": "object"},  # `plan` checks it, and says more clearly what is wrong
@@ -91,7 +92,7 @@ class TargetKafinea(Target):
             "streams",
             th.CustomType({"type": "object", "additionalProperties": _STREAM}),
             default={},
-            description="For each stream: `module`, `match_on`, `fields`, `references`",
+            description="For each stream: `module`, `related`, `match_on`, `fields`, `references`",
         ),
         th.Property(
             "load_method",

@@ -12,12 +12,11 @@ from typing import Any
 
 from kafinea.chain import count
 from kafinea.client import Client, Record
-from kafinea.describe import Module
+from kafinea.describe import LINES, Module
 from kafinea.errors import Code, OutcomeUnknown, Refused
 from kafinea.query import Condition
 from target_kafinea.merge import changed_fields, merged, merged_lines, same_lines, with_lines
 from target_kafinea.outcomes import Kind, Outcome, Rejection
-from target_kafinea.plan import LINES
 
 _TRIES = 3
 Find = Callable[[], Record | None]

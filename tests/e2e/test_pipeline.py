@@ -54,6 +54,16 @@ def test_meltano_run_loads_every_invoice_exactly(sandbox, tmp_path):
         for text in ("subject", "invoice_no", "invoicedate", "account_id", "terms_conditions"):
             assert (loaded[text] or "") == invoice[text]
         assert loaded["modifiedtime"] == datetime.fromisoformat(invoice["modifiedtime"])
+        number = invoice["id"].partition("x")[2]
+        lines = sandbox.sql(
+            "SELECT quantity, listprice FROM LineItem WHERE parent_id = ?"
+            " ORDER BY CAST(sequence_no AS INT)",
+            (number,),
+        )
+        assert [
+            {name: Decimal(str(line[name])) for name in ("quantity", "listprice")}
+            for line in json.loads(loaded["lineitems"])
+        ] == [{name: Decimal(value) for name, value in line.items()} for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +76,11 @@ def demo():
 
 def test_the_demo_ends_well(demo):
     assert "Unpaid invoices" in demo
+    assert "What sold best" in demo
+
+
+def test_the_demo_shows_a_file_that_it_has_downloaded(demo):
+    assert "output/files/" in demo.split("files that were downloaded")[1]
 
 
 def test_the_demo_loads_visitors_by_their_email(demo):

@@ -6,6 +6,7 @@ import logging
 import time
 import traceback
 from decimal import Decimal
+from io import BytesIO
 
 import pytest
 
@@ -108,11 +109,12 @@ def test_a_file_is_uploaded_and_retrieved_with_the_same_bytes(sandbox, client):
             "assigned_user_id": owner(client),
         },
     )
-    client.file_upload(document["id"], "report.bin", content)
+    client.file_upload(document["id"], "report.bin", BytesIO(content))
     stored = client.query(f"SELECT * FROM Documents WHERE id = '{document['id']}';")[0]
-    file = client.files_retrieve(stored["imageattachmentids"])
-    assert file.content == content
-    assert file.name == "report.bin"
+    into = BytesIO(b"what was there")
+    file = client.files_retrieve(stored["imageattachmentids"], into)
+    assert into.getvalue() == content
+    assert (file.name, file.size) == ("report.bin", len(content))
 
 
 def test_the_secrets_of_users_are_not_even_handed_out(client):
@@ -245,15 +247,15 @@ def answer(result):
     [
         lambda client: client.query(READS),
         lambda client: client.query_related("1x1", "Contacts", "SELECT id FROM Contacts"),
-        lambda client: client.files_retrieve("1x1"),
+        lambda client: client.files_retrieve("1x1", BytesIO()),
         lambda client: client.retrieve("1x1"),
         lambda client: list(client.records("Contacts")),
     ],
     ids=["query", "query_related", "files_retrieve", "retrieve", "records"],
 )
-def test_an_answer_of_another_shape_is_a_clear_error(sandbox, client, result, read):
-    sandbox.faults.add(times=None, nth=3, **answer(result))
-    with pytest.raises(Unavailable):
+def test_an_answer_of_another_shape_is_a_clear_error(sandbox, result, read):
+    sandbox.faults.add(times=None, nth=3, **answer(result))  # behind the login
+    with connect(sandbox, max_sessions=1) as client, pytest.raises(Unavailable):
         read(client)
 
 

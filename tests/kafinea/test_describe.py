@@ -51,6 +51,12 @@ def test_inventory_modules_are_known_by_their_fields_and_lines_are_left_out():
     )
     assert invoice.is_inventory
     assert invoice.queryable == ("subject", "hdnTaxType")
+    assert invoice.only_retrieved == {"hdnDiscountAmount", "shipping_&_handling"}
+
+
+def test_charges_of_documents_are_known_by_their_taxes_also_without_an_ampersand():
+    names = ["freight", "freight_shtax1", "freight_terms", "shipping_&_handling"]
+    assert describe.only_retrieved(names) == {*names} - {"freight_terms"}
 
 
 def test_taxes_and_prices_of_products_are_left_out_because_a_query_refuses_them():

@@ -57,6 +57,8 @@ def test_every_value_is_that_of_the_database_typed_by_describe(company):
         for record in output.records(stream):
             assert record.keys() == properties.keys()
             for name, value in record.items():
+                if name == "LineItems" or "&" in name:  # see test_line_items
+                    continue
                 compared += 1
                 expected = typed(rows[record["id"]].get(name), properties[name])
                 assert value == expected, (stream, record["id"], name)

@@ -1,0 +1,167 @@
+"""The contents of files on the wire: base64 within JSON or within a form, a piece at a time.
+
+So a file of any size takes little memory.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain
+from typing import BinaryIO
+from urllib.parse import quote_plus
+
+from kafinea.errors import TooLarge, Unavailable
+
+Lift = Callable[[Iterable[bytes]], bytes]
+"""Takes the body of an answer as it comes, and returns it without the contents of the file."""
+
+_CONTENTS = re.compile(rb'"filecontents"\s*:\s*"')
+_SIZE = re.compile(rb'"filesize"\s*:\s*"?(\d+)')
+_LONGEST_KEY = 64  # bytes; where a key may have been cut between two pieces
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_PIECE = 3 * 2**17  # bytes that become whole base64
+
+
+def lift_into(file: BinaryIO, max_bytes: int | None) -> Lift:
+    """Return what takes the contents out of an answer of `files_retrieve`, into a file.
+
+    Args:
+        file: Where they go; it is emptied first.
+        max_bytes: Stop at a file that is larger.
+    """
+    return partial(_lift, file=file, max_bytes=max_bytes)
+
+
+def _lift(body: Iterable[bytes], *, file: BinaryIO, max_bytes: int | None) -> bytes:
+    try:
+        return _lifted(body, file, max_bytes)
+    except ValueError:
+        raise Unavailable("files_retrieve: the contents are no base64.") from None
+
+
+def _lifted(body: Iterable[bytes], file: BinaryIO, max_bytes: int | None) -> bytes:
+    file.seek(0)
+    file.truncate()
+    pieces = iter(body)
+    rest = bytearray()
+    found = None
+    for piece in pieces:
+        seen = len(rest)
+        rest += piece
+        if found := _CONTENTS.search(rest, max(0, seen - _LONGEST_KEY)):
+            break
+    if found is None:
+        return bytes(rest)  # an error, or nothing of the API's
+    said = _SIZE.search(rest)
+    if said and max_bytes is not None and int(said[1]) > max_bytes:
+        raise TooLarge(int(said[1]))
+    first = bytes(rest[found.end() :])
+    del rest[found.end() :]
+    decoder = Decoder(file, max_bytes)
+    for piece in chain([first], pieces):
+        end = piece.find(b'"')
+        decoder.feed(piece if end < 0 else piece[:end])
+        if end >= 0:
+            decoder.finish()
+            rest += piece[end:]
+            break
+    rest += b"".join(pieces)
+    return bytes(rest)
+
+
+class Decoder:
+    """Decodes base64, as JSON has it too, in pieces that are cut anywhere.
+
+    Args:
+        file: Where to write what it says.
+        max_bytes: How many bytes that may be.
+    """
+
+    def __init__(self, file: BinaryIO, max_bytes: int | None = None) -> None:
+        self._file = file
+        self._most = max_bytes
+        self._size = 0
+        self._left = b""
+        self._is_padded = False
+
+    def feed(self, piece: bytes) -> None:
+        """Decode one more piece.
+
+        Raises:
+            ValueError: It is no base64.
+            TooLarge: The file is larger than it may be.
+        """
+        text = self._left + piece
+        cut = text[-1:] if text.endswith(b"\\") else b""
+        if b"\\" in text:
+            text = text[: len(text) - len(cut)].replace(b"\\/", b"/")
+            text = text.replace(b"\\r", b"").replace(b"\\n", b"")
+        whole = len(text) // 4 * 4
+        decoded = self._decoded(text[:whole])
+        self._left = text[whole:] + cut
+        self._size += len(decoded)
+        if self._most is not None and self._size > self._most:
+            raise TooLarge(self._size)
+        self._file.write(decoded)
+
+    def finish(self) -> None:
+        """Make sure that nothing is left over.
+
+        Raises:
+            ValueError: The last piece was not the end.
+        """
+        if self._left:
+            raise ValueError
+
+    def _decoded(self, text: bytes) -> bytes:
+        # Python would pass over what is no base64, and over what follows its end.
+        if text and (self._is_padded or text.translate(None, _BASE64)):
+            raise ValueError
+        self._is_padded = self._is_padded or text.endswith(b"=")
+        if b"=" in text.rstrip(b"="):
+            raise ValueError
+        return binascii.a2b_base64(text)  # its error is a ValueError, too
+
+
+class Form:
+    """A form whose last field is a file in base64, made while it is sent.
+
+    Iterate over it to get its body; any number of times.
+
+    Args:
+        fields: The fields before it, encoded.
+        name: The name of its field.
+        file: The file; it must be able to seek.
+    """
+
+    def __init__(self, fields: str, name: str, file: BinaryIO) -> None:
+        self._fields = fields
+        self._name = name
+        self._file = file
+        self._contents_size = sum(map(len, self._contents()))
+
+    def __len__(self) -> int:
+        return len(self._before()) + self._contents_size
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._before()
+        yield from self._contents()
+
+    def with_field(self, pair: str) -> Form:
+        """Return the same form with one more field, which is encoded already."""
+        form = object.__new__(Form)
+        form.__dict__.update(self.__dict__, _fields=f"{self._fields}&{pair}")
+        return form
+
+    def _before(self) -> bytes:
+        return f"{self._fields}&{quote_plus(self._name)}=".encode("ascii")
+
+    def _contents(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        while piece := self._file.read(_PIECE):
+            text = b64encode(piece)
+            yield text.replace(b"+", b"%2B").replace(b"/", b"%2F").replace(b"=", b"%3D")

@@ -1,0 +1,171 @@
+"""Related lists: which a module has, and the ids that stand in one, with the proof.
+
+The server pastes the ids of the list into the text of a query. So conditions are joined with AND
+only, and only a text with a WHERE may have an ORDER BY or a LIMIT. A list in which nothing stands
+answers nothing, also to `count(*)`; a query that fails in SQL does the same. So nothing is believed
+to be in a list when both say so, and what is there is believed to be all when it is as much as the
+server counts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import backoff
+
+from kafinea.chain import (
+    PAGE_SIZE,
+    PATIENCE,
+    Chain,
+    Page,
+    Query,
+    Selection,
+    count,
+    none_given,
+    number,
+)
+from kafinea.client import Client
+from kafinea.errors import Refused, SettingsError, Unavailable
+from kafinea.query import Condition, is_name, select
+
+logger = logging.getLogger(__name__)
+
+MOST_AT_A_TIME = 100
+"""The most ids to ask for in one query; all of them come in one answer."""
+
+
+@dataclass(frozen=True)
+class RelatedList:
+    """A list that the records of a module have.
+
+    Attributes:
+        module: The module whose records have the list.
+        label: The name of the list, which the API asks for.
+        related: The module of the records in the list.
+    """
+
+    module: str
+    label: str
+    related: str
+
+
+def lists_of(client: Client, module: str) -> list[RelatedList] | None:
+    """Return the related lists of a module; None when the server does not tell.
+
+    Raises:
+        Refused: There is no such module for this user.
+    """
+    told = client.relatedtypes(module)
+    if told is None:
+        return None
+    return [
+        RelatedList(module, label, related) for label, related in told.items() if is_name(related)
+    ]
+
+
+def find_list(client: Client, module: str, name: str) -> RelatedList:
+    """Return a related list of a module, by its label or by the module of its records.
+
+    Where the server does not tell which lists there are, the name is tried as both.
+
+    Raises:
+        SettingsError: There is no such list, or several.
+    """
+    known = lists_of(client, module)
+    if known is None:
+        return _tried(client, RelatedList(module, name, name))
+    wanted = name.casefold()
+    found = [one for one in known if one.label.casefold() == wanted] or [
+        one for one in known if one.related.casefold() == wanted
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        labels = " or ".join(repr(one.label) for one in found)
+        raise SettingsError(f"{module} has several related lists of {name}: name {labels}.")
+    there = ", ".join(one.label for one in known) or "none"
+    raise SettingsError(f"{module} has no related list {name!r}. There is: {there}.")
+
+
+def related_ids(
+    client: Client, one: RelatedList, source_id: str, among: Sequence[str] = ()
+) -> list[str]:
+    """Return the ids in the list of a record, in their order.
+
+    Args:
+        client: The instance.
+        one: The list.
+        source_id: The record whose list it is.
+        among: Only these, `MOST_AT_A_TIME` at most; all if empty.
+
+    Raises:
+        IncompleteRead: The server counts records in the list and gives none of them.
+        Refused: There is no such record or list for this user.
+    """
+
+    def query(text: str) -> Page:
+        return client.query_related(source_id, one.label, text)
+
+    def is_count_of_nothing(text: str) -> Page:
+        return query(text) or ([] if page else [{"count": "0"}])
+
+    where = [Condition("id", "IN", among)] if among else []
+    everything = select(one.related, ["id"], where=where)
+    page = query(everything)
+    found = {row["id"] for row in page}
+    if among and found.issuperset(among):
+        return sorted(found, key=number)
+    counted = count(is_count_of_nothing, one.related, where)
+    if len(found) != counted:
+        page = page or _patiently(query, everything)
+        if not page:
+            raise none_given(f"{source_id}: {one.label}", counted)
+        found = _all(query, one, page[0]["id"], where, counted)
+    return sorted(found, key=number)
+
+
+def _all(
+    query: Query, one: RelatedList, some_id: str, where: Sequence[Condition], counted: int
+) -> set[str]:
+    """Return the ids of a list that did not come in one answer."""
+    everything = Condition("id", ">", f"{some_id.partition('x')[0]}x0")  # there must be a WHERE
+    selection = Selection(query, one.related, ["id"], [*where, everything], PAGE_SIZE)
+    found: set[str] = set()
+    chain = Chain(selection, None, lambda: len(found) >= counted)
+    while len(found) < counted and (page := chain.next_page()):
+        found.update(row["id"] for row in page)
+    unreadable = selection.count(None) - len(found) if len(found) < counted else 0
+    if unreadable > 0:
+        logger.warning(
+            "%s of a %s: %s of %s records could not be read. As a rule they are records that this "
+            "user may not see.",
+            one.label,
+            one.module,
+            f"{unreadable:,}",
+            f"{counted:,}",
+        )
+    return found
+
+
+@backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
+def _patiently(query: Query, text: str) -> Page:
+    return query(text)
+
+
+def _tried(client: Client, one: RelatedList) -> RelatedList:
+    """Return a list if the server gives that of the first record.
+
+    Raises:
+        SettingsError: It does not.
+    """
+    missing = f"{one.module} has no related list {one.label!r} that can be read"
+    if not is_name(one.related):
+        raise SettingsError(f"{missing}. Name the module of its records.")
+    for first in client.query(select(one.module, ["id"], limit=1)):
+        try:
+            client.query_related(first["id"], one.label, select(one.related, ["id"]))
+        except (Refused, Unavailable) as error:
+            raise SettingsError(f"{missing}: {error}") from None
+    return one

@@ -1,0 +1,42 @@
+"""The stream of a related list: what the tap writes, and the target reads, in its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kafinea.related import RelatedList
+
+SOURCE = "source_id"
+RELATED = "related_id"
+
+
+def schema_of(one: RelatedList) -> dict[str, Any]:
+    """Return the JSON Schema of the stream of a list. Its titles tell which list it is."""
+    return {
+        "type": "object",
+        "title": f"{one.module}: {one.label}",
+        "properties": {
+            SOURCE: {
+                "type": "string",
+                "title": one.module,
+                "description": f"id of the record of {one.module} that has the list",
+            },
+            RELATED: {
+                "type": "string",
+                "title": one.related,
+                "description": f"id of a record of {one.related} that stands in it",
+            },
+        },
+        "required": [SOURCE, RELATED],
+    }
+
+
+def list_of(schema: Mapping[str, Any]) -> RelatedList | None:
+    """Return which list the stream with this schema is of, if it is one of the tap's."""
+    properties = schema["properties"]
+    if not {SOURCE, RELATED} <= properties.keys():
+        return None
+    module, _, label = str(schema.get("title", "")).partition(": ")
+    related = properties[RELATED].get("title")
+    return RelatedList(module, label, related) if module and label and related else None

@@ -1,0 +1,208 @@
+"""Related lists as streams: which records belong together."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
+from singer_sdk.streams import Stream
+from typing_extensions import override
+
+from kafinea.chain import count
+from kafinea.describe import SECRET_MODULES, Module
+from kafinea.errors import Refused, SettingsError
+from kafinea.progress import Progress
+from kafinea.query import Condition
+from kafinea.related import RelatedList, find_list, lists_of, related_ids
+from kafinea.values import Kind
+from singer_kafinea.relations import RELATED, SOURCE, list_of, schema_of
+from tap_kafinea.schema import MODIFIED
+from tap_kafinea.streams import ModuleStream, Opening
+
+if TYPE_CHECKING:
+    from tap_kafinea.tap import TapKafinea
+
+_T = TypeVar("_T")
+
+_WAITING = 4
+"""Lists that are asked for beyond one for each session, so that none waits for us."""
+
+
+class RelationStream(ModuleStream):
+    """Which records stand in a related list of which, in the order of those that have the list.
+
+    The lists of the records that were changed are read, and all of them where their module has no
+    `modifiedtime`.
+    """
+
+    STATE_MSG_LISTS = 20
+    """Lists between two states. As between those of a module, a few dozen requests."""
+
+    key: ClassVar[tuple[str, ...]] = (SOURCE, RELATED)
+    bookmarked_by = None  # by `modifiedtime` of records that are not the stream's
+
+    def __init__(
+        self, tap: TapKafinea, name: str, one: RelatedList, *, is_incremental: bool = True
+    ) -> None:
+        super().__init__(tap, name, schema_of(one))
+        self.module = one.module
+        self._list = one
+        self.forced_replication_method = (
+            REPLICATION_INCREMENTAL if is_incremental else REPLICATION_FULL_TABLE
+        )
+
+    @override
+    def _selected_kinds(self) -> dict[str, Any]:
+        return {"id": Kind.TEXT}
+
+    @override
+    def _passes(self) -> Iterator[dict[str, Any]]:
+        opening = self._tap_kafinea.prefetch.opening(self)
+        while opening:
+            yield from self._pairs(opening)
+            opening = self.open(self.plan) if opening.is_resumed else None
+
+    def _pairs(self, opening: Opening) -> Iterator[dict[str, Any]]:
+        """Yield who stands in the lists of the records of a pass, and complete it."""
+        self.plan.begin(opening.current)
+        opening.reading.begin()
+        sources = (record["id"] for page in opening.reading for record in page)
+        lists = _ahead(self._related_ids, sources, self._kafinea.max_sessions)
+        with Progress(self.name, opening.reading.total, self.logger) as progress:
+            for done, (source_id, related) in enumerate(lists, start=1):
+                for related_id in related:
+                    yield {SOURCE: source_id, RELATED: related_id}
+                # Only now were all of them written.
+                self.plan.advance(source_id)
+                progress.advance(1)
+                if done % self.STATE_MSG_LISTS == 0:
+                    self._write_state()
+        self.plan.complete(opening.current, opening.began)
+
+    def _related_ids(self, source_id: str) -> list[str]:
+        try:
+            return related_ids(self._kafinea, self._list, source_id)
+        except Refused:
+            if count(self._kafinea.query, self.module, [Condition("id", "=", source_id)]):
+                raise
+            return []  # deleted meanwhile
+
+    def _write_state(self) -> None:
+        # The SDK writes states behind so many records; most lists have none.
+        if self.ABORT_AT_RECORD_COUNT is None:
+            self.state_manager.is_flushed = False
+            self._write_state_message()
+
+    @override
+    def _increment_stream_state(
+        self, latest_record: dict[str, Any], *, context: Mapping[str, Any] | None = None
+    ) -> None:
+        """Do nothing: a list is done when all in it is written."""
+
+
+def _ahead(ask: Callable[[str], _T], ids: Iterable[str], sessions: int) -> Iterator[tuple[str, _T]]:
+    """Yield what is answered for each id, in their order, and ask for those that follow."""
+    threads = ThreadPoolExecutor(sessions, thread_name_prefix="kafinea-relations")
+    asked: deque[tuple[str, Future[_T]]] = deque()
+    try:
+        for one in ids:
+            asked.append((one, threads.submit(ask, one)))
+            if len(asked) >= sessions + _WAITING:
+                first, answer = asked.popleft()
+                yield first, answer.result()
+        for first, answer in asked:
+            yield first, answer.result()
+    finally:
+        # Nobody waits for a list that nobody will take.
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
+    """Return the streams that the settings ask for.
+
+    Raises:
+        SettingsError: There is no such list.
+    """
+    wanted = tap.config.get("relations") or []
+    described = {module.name: module for module in modules}
+    lists = _all_lists(tap, modules) if "all" in wanted else _named_lists(tap, wanted, described)
+    streams: dict[str, Stream] = {}
+    for one in lists:
+        name = _name(one, {*described, *streams})
+        parent = described.get(one.module) or tap.client.describe(one.module)
+        streams[name] = RelationStream(tap, name, one, is_incremental=MODIFIED in parent.fields)
+    return [*streams.values()]
+
+
+def from_catalog(tap: TapKafinea, name: str, schema: Mapping[str, Any]) -> Stream | None:
+    """Return the stream of a catalog entry, if it is one of these."""
+    one = list_of(schema)
+    return RelationStream(tap, name, one) if one else None
+
+
+def _named_lists(
+    tap: TapKafinea, wanted: Sequence[Mapping[str, str]], described: Mapping[str, Module]
+) -> list[RelatedList]:
+    found = []
+    for said in wanted:
+        names = described.keys()
+        exact = _exactly(said["module"], names) or _exactly(said["module"], tap.client.listtypes())
+        if exact is None:
+            raise SettingsError(
+                f"`relations`: user {tap.config['username']!r} can use no module "
+                f"{said['module']!r}."
+            )
+        try:
+            found.append(find_list(tap.client, exact, said["related"]))
+        except SettingsError as error:
+            raise SettingsError(f"`relations`: {error}") from None
+    return list(dict.fromkeys(found))
+
+
+def _all_lists(tap: TapKafinea, modules: Sequence[Module]) -> list[RelatedList]:
+    """Return the lists of all these modules whose records this user can read."""
+    sources = [one.name for one in modules if one.is_entity and one.name not in SECRET_MODULES]
+    threads = ThreadPoolExecutor(tap.client.max_sessions)
+    try:
+        told = list(threads.map(lambda name: _lists_if_told(tap, name), sources))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+    if sources and all(lists is None for lists in told):
+        raise SettingsError(
+            "`relations`: the server does not tell which related lists there are. Name those that "
+            'you want, such as [{"module": "Campaigns", "related": "Contacts"}].'
+        )
+    usable = tap.client.listtypes()
+    return [one for lists in told for one in lists or [] if one.related in usable]
+
+
+def _lists_if_told(tap: TapKafinea, module: str) -> list[RelatedList] | None:
+    try:
+        lists = lists_of(tap.client, module)
+    except Refused as error:
+        tap.logger.warning("The related lists of %s are left out: %s", module, error)
+        return []
+    if lists is None:
+        tap.logger.warning("The related lists of %s are left out: they are not told.", module)
+    return lists
+
+
+def _exactly(name: str, names: Iterable[str]) -> str | None:
+    return next((one for one in names if one.casefold() == name.casefold()), None)
+
+
+def _name(one: RelatedList, taken: Collection[str]) -> str:
+    """Return the name of a list's stream, such as `campaigns_contacts`."""
+    name = "_".join([*_words(one.module), *(_words(one.label) or _words(one.related))])
+    same = [name, *(f"{name}_{n}" for n in range(2, len(taken) + 2))]
+    return next(each for each in same if each not in taken)
+
+
+def _words(text: str) -> list[str]:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", plain)]

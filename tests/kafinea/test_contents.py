@@ -1,0 +1,159 @@
+"""Contents of files, a piece at a time: wherever an answer is cut, the same bytes come out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from io import BytesIO
+from itertools import pairwise
+from urllib.parse import parse_qs
+
+import pytest
+
+from kafinea import Unavailable
+from kafinea.contents import Form, lift_into
+from kafinea.errors import IncompleteRead, TooLarge
+from kafinea_sandbox import Sandbox
+from kafinea_sandbox.routes import OPERATIONS
+from tests.conftest import connect
+
+ODD = bytes(range(256)) * 3 + b"\xff\xfe\xfb" * 50
+
+
+def answer(content, **told):
+    said = {"fileid": "7", "filename": 'a "filecontents":" b', "filetype": "x/y"}
+    said |= {"filesize": len(content), **told}
+    said["filecontents"] = base64.b64encode(content).decode()
+    body = json.dumps({"success": True, "result": [said]}).replace("/", "\\/").replace(" ", "")
+    return body.encode()
+
+
+def cut(body, *places):
+    edges = [0, *sorted(places), len(body)]
+    return [body[start:end] for start, end in pairwise(edges)]
+
+
+def lifted(pieces, max_bytes=None):
+    file = BytesIO(b"what was there")
+    rest = lift_into(file, max_bytes)(pieces)
+    return file.getvalue(), rest
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 500])
+def test_an_answer_that_is_cut_anywhere(size):
+    content = ODD[-size:] if size else b""
+    body = answer(content)
+    for place in range(len(body)):
+        found, rest = lifted(cut(body, place))
+        assert found == content
+        (said,) = json.loads(rest)["result"]
+        assert said["filecontents"] == ""
+        assert said["filesize"] == size
+    assert lifted(bytes([byte]) for byte in body)[0] == content
+
+
+def test_contents_in_lines():
+    body = answer(ODD).replace(b"AA", b"A\\r\\nA")
+    rng = random.Random(1)
+    for _ in range(100):
+        assert lifted(cut(body, *(rng.randrange(len(body)) for _ in range(9))))[0] == ODD
+
+
+def test_what_is_no_file_is_left_as_it_is():
+    body = b'{"success":false,"error":{"message":"no","code":"RECORD_NOT_FOUND"}}'
+    assert lifted(cut(body, 9, 20)) == (b"", body)
+
+
+@pytest.mark.parametrize(
+    "bad", [b"QUJD*EFG", b"QUJD\\u002f", "QUé=".encode(), b"QQ==QUJD", b"Q=JD", b"QUJ", b"A==="]
+)
+def test_what_is_no_base64(bad):
+    with pytest.raises(Unavailable, match="no base64"):
+        lifted([b'{"filecontents":"' + bad + b'"}'])
+
+
+def test_a_file_that_is_too_large_is_left_before_it_comes():
+    def pieces():
+        yield answer(ODD)[:200]
+        pytest.fail("more of it was asked for")
+
+    with pytest.raises(TooLarge) as caught:
+        lifted(pieces(), max_bytes=len(ODD) - 1)
+    assert caught.value.size == len(ODD)
+    assert lifted([answer(ODD)], max_bytes=len(ODD))[0] == ODD
+
+
+def test_a_file_that_is_larger_than_it_is_said_to_be():
+    with pytest.raises(TooLarge):
+        lifted([answer(ODD, filesize=3)], max_bytes=10)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 700_000])
+def test_a_form_is_as_long_as_it_says(size):
+    content = random.Random(size).randbytes(size)
+    form = Form("a=1&b=%2B", "file", BytesIO(content)).with_field("c=%C3%A9")
+    for _ in range(2):
+        body = b"".join(form)
+        assert len(body) == len(form)
+        told = parse_qs(body.decode(), keep_blank_values=True)
+        assert base64.b64decode(told.pop("file")[0], validate=True) == content
+        assert told == {"a": ["1"], "b": ["+"], "c": ["é"]}
+
+
+# Over the wire
+
+
+@pytest.fixture
+def stored():
+    """A sandbox with a large file, and the ids of its document and of the file."""
+    with Sandbox(rows=50) as sandbox, connect(sandbox) as client:
+        document = sandbox.rows("Documents")[0]["id"]
+        content = random.Random(2).randbytes(1_000_000)
+        client.file_upload(document, "large.bin", BytesIO(content))
+        files = client.retrieve(document)["imageattachmentids"].split(",")
+        yield sandbox, client, document, files[-1], content
+
+
+@pytest.mark.parametrize("kind", ["truncate", "reset", "reset_after", "hang", "drip", "session"])
+def test_a_download_that_breaks_off_begins_again(stored, kind, quick):
+    sandbox, _, _, file, content = stored
+    with connect(sandbox, request_timeout=0.4) as client:
+        client.user_id()
+        fault = sandbox.faults.add(kind, operation="files_retrieve", seconds=1)
+        into = BytesIO(b"before")
+        assert client.files_retrieve(file, into).size == len(content)
+    assert into.getvalue() == content
+    assert fault.hits == 1
+
+
+def test_an_upload_whose_session_has_ended_is_sent_again_whole(stored):
+    sandbox, client, document, _, content = stored
+    sandbox.expire_sessions()
+    client.file_upload(document, "again.bin", BytesIO(content))
+    newest = client.retrieve(document)["imageattachmentids"].split(",")[-1]
+    into = BytesIO()
+    assert client.files_retrieve(newest, into).name == "again.bin"
+    assert into.getvalue() == content
+
+
+def test_the_session_of_an_upload_is_in_the_form_and_not_in_the_url(stored):
+    sandbox, client, document, _, _ = stored
+    sandbox.requests.clear()
+    client.file_upload(document, "small.bin", BytesIO(b"x"))
+    (request,) = sandbox.requests
+    assert request.params["fileContents"] == "eA=="
+    assert request.session is not None
+
+
+def test_a_file_that_is_not_as_long_as_the_server_says(stored, monkeypatch):
+    _, client, _, file, _ = stored
+    whole = OPERATIONS["files_retrieve"]
+
+    def shortened(call):
+        (said,) = whole.run(call)
+        return [{**said, "filecontents": base64.b64encode(b"0123456789").decode()}]
+
+    monkeypatch.setitem(OPERATIONS, "files_retrieve", whole._replace(run=shortened))
+    with pytest.raises(IncompleteRead, match="came with 10 bytes, not 1,000,000"):
+        client.files_retrieve(file, BytesIO())

@@ -1,0 +1,704 @@
+"""Deleted records: each is told, none wrongly, whatever happens to the server or to the run."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from copy import deepcopy
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import fsspec
+import pytest
+
+from kafinea import Refused, SettingsError, Unavailable
+from kafinea.chain import number
+from kafinea.errors import IncompleteRead, KafineaError
+from kafinea_sandbox import Sandbox
+from tap_kafinea.known_ids import Folder, KnownIds
+from tap_kafinea.tap import TapKafinea
+from tests.conftest import connect
+from tests.tap.running import _Collector, command, discover, extract, parse, settings
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+OLD = "2020-01-01 00:00:00"
+STREAM = "deleted_records"
+DENIED = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
+
+
+class Runs:
+    """Runs that follow each other, each with the state of the one before."""
+
+    def __init__(self, sandbox, path, modules=("Contacts",), **more):
+        self.sandbox = sandbox
+        self.settings = {"deletions": "scan", "deletions_path": str(path), "modules": [*modules]}
+        self.settings |= more
+        self.state = None
+
+    def __call__(self, **more):
+        output = extract(self.sandbox, state=deepcopy(self.state), **self.settings | more)
+        self.state = output.state
+        return output.records(STREAM)
+
+    def failing(self, expected=KafineaError, **more):
+        """A run that fails; what it wrote up to its last state counts."""
+        writer = _Collector()
+        config = settings(self.sandbox, **self.settings | more)
+        tap = TapKafinea(config=config, state=deepcopy(self.state), message_writer=writer)
+        with pytest.raises(expected) as raised:
+            tap.sync_all()
+        tap.client.close()
+        output = parse(writer.lines)
+        self.state = output.state if output.states else self.state
+        return output.records(STREAM), str(raised.value)
+
+
+@pytest.fixture
+def runs(sandbox, tmp_path):
+    return Runs(sandbox, tmp_path)
+
+
+def there(sandbox, module="Contacts"):
+    return sorted((row["id"] for row in sandbox.rows(module)), key=number)
+
+
+def remove(sandbox, ids, module="Contacts"):
+    for one in ids:
+        sandbox.remove(module, one)
+
+
+def restore(sandbox, ids, module="Contacts"):
+    for one in ids:
+        sandbox.sql(f'UPDATE "{module}" SET _deleted = 0 WHERE _number = ?', [number(one)])
+
+
+def hide(sandbox, numbers):
+    """Let nobody read some contacts, from now on."""
+    instance = sandbox.instance
+    instance.options = replace(instance.options, hidden={"Contacts": numbers})
+
+
+def told(rows):
+    assert all(datetime.fromisoformat(row["detected_at"]).tzinfo for row in rows)
+    return [row["id"] for row in rows]
+
+
+def file_of(path, module="Contacts"):
+    return json.loads(gzip.decompress((path / f"{module}.json.gz").read_bytes()))
+
+
+def fill(sandbox, count, module="Contacts"):
+    field = "lastname" if module == "Contacts" else "subject"
+    return [sandbox.insert(module, {field: f"{n}"}, modifiedtime=OLD) for n in range(count)]
+
+
+# scan
+
+
+@pytest.mark.parametrize("sessions", [1, 4])
+def test_what_was_deleted_is_told_once_for_each_module(any_sandbox, tmp_path, sessions):
+    fill(any_sandbox, 350)
+    modules = ["Contacts", "Invoice", "LineItem", "Leads", "Currency"]
+    runs = Runs(any_sandbox, tmp_path, modules, max_sessions=sessions)
+    assert runs() == []
+    gone = {
+        "Contacts": there(any_sandbox)[::3],
+        "Invoice": there(any_sandbox, "Invoice")[:2],
+        "Leads": there(any_sandbox, "Leads"),
+    }
+    lines = set(there(any_sandbox, "LineItem"))
+    for module, ids in gone.items():
+        remove(any_sandbox, ids, module)
+    gone["LineItem"] = sorted(lines - {*there(any_sandbox, "LineItem")}, key=number)
+    any_sandbox.insert("Contacts", {"lastname": "New"})
+    rows = runs()
+    for module in modules:
+        assert told([row for row in rows if row["module"] == module]) == gone.get(module, [])
+    assert len(gone["Contacts"]) > 110
+    assert runs() == []
+
+
+def test_all_modules_can_be_scanned(any_sandbox, tmp_path):
+    runs = Runs(any_sandbox, tmp_path, ["*"])
+    assert runs() == []
+    assert runs() == []
+
+
+def test_the_stream_has_a_key_and_a_schema(sandbox, tmp_path):
+    output = extract(sandbox, deletions="scan", deletions_path=str(tmp_path), modules=["Leads"])
+    (schema,) = (m for m in output.messages if m["type"] == "SCHEMA" and m["stream"] == STREAM)
+    assert schema["key_properties"] == ["module", "id"]
+    assert schema["schema"]["properties"].keys() == {"module", "id", "detected_at"}
+    assert not any(m["type"] == "ACTIVATE_VERSION" for m in output.messages)
+
+
+def test_off_is_no_stream(sandbox, tmp_path):
+    assert STREAM not in {s["stream"] for s in discover(sandbox)["streams"]}
+    catalog = discover(sandbox, modules=["Leads"], deletions="scan")
+    output = extract(sandbox, catalog=catalog, deletions_path=str(tmp_path / "x"))
+    assert output.records("Leads")
+    assert output.records(STREAM) == []
+    assert not (tmp_path / "x").exists()
+
+
+def test_with_a_catalog_only_selected_modules_are_scanned_and_nothing_else_is_asked(
+    sandbox, tmp_path
+):
+    runs = Runs(sandbox, tmp_path, ["Contacts", "Leads"])
+    catalog = discover(sandbox, **runs.settings)
+    deselect(catalog, "Leads")
+    runs(catalog=catalog)
+    remove(sandbox, there(sandbox)[:1])
+    remove(sandbox, there(sandbox, "Leads")[:1], "Leads")
+    sandbox.requests.clear()
+    assert {row["module"] for row in runs(catalog=catalog)} == {"Contacts"}
+    asked = [(request.operation, request.params) for request in sandbox.requests]
+    assert not {"listtypes", "describe"} & {operation for operation, _ in asked}
+    assert not [params for _, params in asked if "Leads" in params.get("query", "")]
+    assert [file.name for file in tmp_path.iterdir()] == ["Contacts.json.gz"]
+
+    deselect(catalog, STREAM)
+    sandbox.requests.clear()
+    runs(catalog=catalog)
+    assert not [r for r in sandbox.requests if "SELECT id FROM" in r.params.get("query", "")]
+
+
+def deselect(catalog, name):
+    stream = next(one for one in catalog["streams"] if one["stream"] == name)
+    for entry in stream["metadata"]:
+        if not entry["breadcrumb"]:
+            entry["metadata"]["selected"] = False
+
+
+def test_a_scan_costs_a_request_for_each_hundred_ids(sandbox, tmp_path):
+    fill(sandbox, 1000)
+    runs = Runs(sandbox, tmp_path, max_sessions=1)
+    runs()
+    for gone in (0, 250):
+        remove(sandbox, there(sandbox)[:gone])
+        counted = sandbox.count("Contacts")
+        sandbox.requests.clear()
+        assert len(runs()) == gone
+        queries = [request.params.get("query", "") for request in sandbox.requests]
+        pages = [query for query in queries if query.startswith("SELECT id FROM Contacts")]
+        assert len(pages) == -(-counted // 100) + 1
+        confirmations = [query for query in queries if "id IN (" in query]
+        assert len(confirmations) == -(-gone // 100)
+
+
+def test_the_file_is_small_and_says_whose_it_is(runs, sandbox, tmp_path):
+    runs()
+    content = file_of(tmp_path)
+    assert content["url"] == f"{sandbox.url}/webservice.php"
+    assert (content["user"], content["module"]) == ("admin", "Contacts")
+    folder = Folder(str(tmp_path / "large"))
+    ids = [n * 7 + n % 5 for n in range(1_000_000)]
+    folder.save(KnownIds("u", "n", "Contacts", "12", ids))
+    assert (tmp_path / "large" / "Contacts.json.gz").stat().st_size < 1_000_000
+    assert folder.load("u", "n", "Contacts").ids == ids
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_the_ids_may_be_kept_anywhere(sandbox, slash):
+    runs = Runs(sandbox, f"memory://{id(sandbox)}/scans{slash}")
+    runs()
+    gone = there(sandbox)[:1]
+    remove(sandbox, gone)
+    assert told(runs()) == gone
+    assert len(fsspec.filesystem("memory").ls(f"/{id(sandbox)}/scans")) == 1
+
+
+@pytest.mark.parametrize("path", ["nowhere://x", "/proc/none/x"])
+def test_a_place_that_cannot_be_used_is_one_clear_error(sandbox, path):
+    _, said = Runs(sandbox, path).failing(SettingsError)
+    assert said.startswith("`deletions_path`: ")
+
+
+def test_a_record_that_comes_back_is_told_too(runs, sandbox):
+    runs()
+    gone = there(sandbox)[:3]
+    remove(sandbox, gone)
+    assert told(runs()) == gone
+    restore(sandbox, gone[1:])
+    assert runs() == [{"module": "Contacts", "id": one, "detected_at": None} for one in gone[1:]]
+    assert runs() == []
+    remove(sandbox, gone[2:])
+    assert told(runs()) == gone[2:]
+    assert runs() == []
+
+
+def test_the_sql_of_the_readme_gives_the_records_that_there_are(runs, sandbox):
+    runs()
+    remove(sandbox, there(sandbox)[:5])
+    rows = runs()
+    restore(sandbox, [row["id"] for row in rows][:2])
+    loaded = {*there(sandbox), *(row["id"] for row in rows)}
+    rows += runs()
+    with duckdb.connect() as db:
+        db.execute("CREATE TABLE contacts (id TEXT)")
+        db.execute(
+            "CREATE TABLE deleted_records "
+            "(module TEXT, id TEXT, detected_at TIMESTAMPTZ, PRIMARY KEY (module, id))"
+        )
+        db.executemany("INSERT INTO contacts VALUES (?)", [[one] for one in loaded])
+        insert = "INSERT OR REPLACE INTO deleted_records VALUES (?, ?, ?)"
+        db.executemany(insert, [[*row.values()] for row in rows])
+        sql = re.search(r"```sql\n(SELECT \* FROM contacts .*?)```", README.read_text(), re.DOTALL)
+        alive = {row[0] for row in db.execute(sql[1]).fetchall()}
+    assert alive == set(there(sandbox)) != loaded
+
+
+def test_a_record_that_changed_or_moved_is_not_reported(runs, sandbox):
+    runs()
+    for one in there(sandbox)[:5]:
+        sandbox.change("Contacts", one, {"assigned_user_id": "2", "lastname": "Other"})
+    assert runs() == []
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("sessions", "kind"),
+    [(1, "empty"), (1, "reset"), (4, "empty"), (4, "reset"), (4, "session"), (4, "html")],
+)
+@pytest.mark.parametrize("times", [1, None])
+@pytest.mark.parametrize(
+    "contains", ["SELECT id FROM Contacts", "SELECT count(*) FROM Contacts;", "id IN ("]
+)
+def test_faults_in_the_middle_report_nothing_wrong_and_lose_nothing(
+    tmp_path, sessions, times, kind, contains
+):
+    with Sandbox(rows=50) as sandbox:
+        fill(sandbox, 450)
+        runs = Runs(sandbox, tmp_path, max_sessions=sessions)
+        runs()
+        gone = there(sandbox)[100:160:7]
+        remove(sandbox, gone)
+        nth = 3 if contains.endswith("Contacts") else 1
+        fault = sandbox.faults.add(kind, operation="query", contains=contains, nth=nth, times=times)
+        if times is None:
+            before = (tmp_path / "Contacts.json.gz").read_bytes()
+            rows, _ = runs.failing()
+            assert rows == []
+            assert (tmp_path / "Contacts.json.gz").read_bytes() == before
+            sandbox.faults.clear()
+        assert told(runs()) == gone
+        assert fault.hits
+        assert runs() == []
+
+
+def test_records_that_cannot_be_read_are_not_called_deleted(tmp_path, caplog):
+    with Sandbox(rows=300) as sandbox:
+        runs = Runs(sandbox, tmp_path)
+        runs()
+        before = (tmp_path / "Contacts.json.gz").read_bytes()
+        hidden = [number(one) for one in there(sandbox)[3:6]]
+        gone = there(sandbox)[:1]
+        hide(sandbox, hidden)
+        remove(sandbox, gone)
+        assert runs() == []
+        assert "Contacts: no deletions are told, for 3 of its records cannot be read" in caplog.text
+        assert (tmp_path / "Contacts.json.gz").read_bytes() == before
+        hide(sandbox, [])
+        assert told(runs()) == gone
+
+
+def test_a_record_that_hides_while_another_is_created_is_not_called_deleted(tmp_path):
+    """The count is right then, and the ids are not."""
+    with Sandbox(rows=50, latency_ms=3) as sandbox:
+        fill(sandbox, 450)
+        runs = Runs(sandbox, tmp_path, max_sessions=1)
+        runs()
+        hidden = [number(there(sandbox)[3])]
+        hide(sandbox, hidden)
+        stop = threading.Event()
+
+        def write():
+            while not stop.wait(0.005):
+                sandbox.insert("Contacts", {"lastname": "New"}, modifiedtime=OLD)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        rows = [row for _ in range(3) for row in runs()]
+        stop.set()
+        writer.join()
+        assert rows == []
+
+
+def test_a_module_that_fails_stops_no_other(runs, sandbox):
+    runs.settings["modules"] = ["Accounts", "Contacts", "Leads"]
+    runs()
+    gone = {module: there(sandbox, module)[:2] for module in runs.settings["modules"]}
+    for module, ids in gone.items():
+        remove(sandbox, ids, module)
+    sandbox.faults.add(
+        "status",
+        operation="query",
+        contains="SELECT id FROM Contacts",
+        status=200,
+        body=DENIED,
+        times=None,
+    )
+    rows, _ = runs.failing(Refused)
+    assert told(rows) == gone["Accounts"] + gone["Leads"]
+    sandbox.faults.clear()
+    assert told(runs()) == gone["Contacts"]
+
+
+def test_another_instance_or_user_is_never_compared(runs, sandbox):
+    runs()
+    joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
+    rows, said = Runs(sandbox, runs.settings["deletions_path"]).failing(SettingsError, **joe)
+    assert rows == []
+    assert "user 'admin'" in said
+    with Sandbox(rows=50) as other:
+        rows, said = Runs(other, runs.settings["deletions_path"]).failing(SettingsError)
+        assert rows == []
+        assert sandbox.url in said
+
+
+def test_a_private_module_is_scanned_as_its_user_sees_it(tmp_path):
+    with Sandbox(rows=300, private=["Contacts"]) as sandbox:
+        joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
+        runs = Runs(sandbox, tmp_path, **joe)
+        runs()
+        mine = extract(sandbox, modules=["Contacts"], **joe).ids("Contacts")
+        assert 0 < len(mine) < sandbox.count("Contacts")
+        others = [one for one in there(sandbox) if one not in mine]
+        remove(sandbox, [mine[0], others[0]])
+        assert told(runs()) == mine[:1]
+
+
+def test_a_damaged_file_is_one_clear_error(runs, tmp_path):
+    runs()
+    file = tmp_path / "Contacts.json.gz"
+    for content in (file.read_bytes()[:50], b"", b"{}", gzip.compress(b"{}")):
+        file.write_bytes(content)
+        _, said = runs.failing(SettingsError)
+        assert "Contacts.json.gz is damaged" in said
+
+
+def test_a_file_that_is_gone_begins_anew_and_says_so(runs, sandbox, tmp_path, caplog):
+    runs()
+    (tmp_path / "Contacts.json.gz").unlink()
+    remove(sandbox, there(sandbox)[:1])
+    assert runs() == []
+    assert "not in `deletions_path` any more" in caplog.text
+    gone = there(sandbox)[:1]
+    remove(sandbox, gone)
+    assert told(runs()) == gone
+
+
+def test_a_state_that_was_lost_or_is_older_is_told_all_that_came_since(runs, sandbox):
+    runs()
+    states, gone = [runs.state], []
+    for _ in range(3):
+        gone.append(there(sandbox)[0])
+        remove(sandbox, gone[-1:])
+        assert told(runs()) == gone[-1:]
+        states.append(runs.state)
+    restore(sandbox, gone[:1])
+    assert [row["detected_at"] for row in runs()] == [None]
+    for n, state in enumerate(states):
+        runs.state = state
+        rows = {row["id"]: row["detected_at"] for row in runs()}
+        assert rows.keys() == {*gone[n:], gone[0]}
+        assert rows.pop(gone[0]) is None
+        assert all(rows.values())
+    runs.state = None
+    assert {row["id"] for row in runs()} == set(gone)
+    assert runs() == []
+
+
+def test_what_is_told_again_is_told_in_the_same_words(runs, sandbox):
+    runs()
+    before = runs.state
+    remove(sandbox, there(sandbox)[:3])
+    first = runs()
+    runs.state = before
+    assert runs() == first != []
+
+
+def test_a_clock_that_was_set_back_loses_nothing(runs, sandbox, monkeypatch):
+    runs()
+    gone = there(sandbox)[:2]
+    remove(sandbox, gone[:1])
+    runs()
+    earlier = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
+    monkeypatch.setattr("tap_kafinea.scans.now", lambda: earlier)
+    remove(sandbox, gone[1:])
+    assert told(runs()) == gone[1:]
+    assert runs() == []
+
+
+@pytest.mark.parametrize("scanned", [{"Contacts": "soon"}, {"Contacts": 3}, ["x"], "x"])
+def test_a_state_that_somebody_wrote_by_hand_is_refused(runs, scanned):
+    runs.state = {"bookmarks": {STREAM: {"scanned": scanned}}}
+    assert "state" in runs.failing(SettingsError)[1]
+
+
+def test_a_record_that_is_created_behind_the_scan_and_written_out_is_told_too(tmp_path):
+    with Sandbox(rows=50) as sandbox:
+        runs = Runs(sandbox, tmp_path, ["Users"], page_size=3, max_sessions=1)
+        sandbox.faults.add("latency", contains="user_name", seconds=0.3, times=None)
+        late = []
+
+        def create_when_scanned():
+            while not (tmp_path / "Users.json.gz").exists():
+                time.sleep(0.001)
+            late.append(sandbox.insert("Users", {"user_name": "late", "status": "Active"}))
+
+        writer = threading.Thread(target=create_when_scanned)
+        writer.start()
+        output = extract(sandbox, **runs.settings)
+        writer.join()
+        runs.state = output.state
+        assert late[0] in output.ids("Users")
+        remove(sandbox, late, "Users")
+        sandbox.faults.clear()
+        assert told(runs()) == late
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["scan", "confirmation", "first", "many"])
+def test_a_run_that_is_killed_loses_no_deletion(tmp_path, how, moment):
+    """A target has what stands before the last state; the file has what was found."""
+    with Sandbox(rows=50, latency_ms=5) as sandbox:
+        fill(sandbox, 2500)
+        runs = Runs(sandbox, tmp_path / "ids")
+        runs()
+        gone = there(sandbox)[:1500]
+        remove(sandbox, gone)
+        warehouse = set()
+        config = settings(sandbox, **runs.settings)
+        (tmp_path / "config").write_text(json.dumps(config))
+        (tmp_path / "state").write_text(json.dumps(runs.state))
+        sandbox.requests.clear()
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tap_kafinea",
+                "--config",
+                str(tmp_path / "config"),
+                "--state",
+                str(tmp_path / "state"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        lines = []
+        if moment in {"scan", "confirmation"}:
+            text = "SELECT id FROM" if moment == "scan" else "id IN ("
+            while not [r for r in sandbox.requests if text in r.params.get("query", "")]:
+                time.sleep(0.002)
+            process.send_signal(how)
+        else:
+            for line in process.stdout:
+                lines.append(line)
+                told_so_far = sum(STREAM in one and '"RECORD"' in one for one in lines)
+                if told_so_far >= (1 if moment == "first" else 1200):
+                    process.send_signal(how)
+                    break
+        with process:
+            lines += [line for line in process.stdout if line.endswith("\n")]
+        last = max((n for n, line in enumerate(lines) if '"STATE"' in line[:20]), default=-1)
+        killed = parse(lines[: last + 1])
+        warehouse |= {row["id"] for row in killed.records(STREAM)}
+        runs.state = killed.state if killed.states else runs.state
+        warehouse |= {row["id"] for row in runs()}
+        assert warehouse == set(gone)
+        assert runs() == []
+
+
+def test_a_first_run_that_is_killed_has_noted_what_it_wrote(tmp_path):
+    with Sandbox(rows=50, latency_ms=10) as sandbox:
+        fill(sandbox, 3000)
+        runs = Runs(sandbox, tmp_path / "ids")
+        (tmp_path / "config").write_text(json.dumps(settings(sandbox, **runs.settings)))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tap_kafinea", "--config", str(tmp_path / "config")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if len(lines) == 1500:
+                process.kill()
+                break
+        with process:
+            process.stdout.read()
+        written = parse(lines)
+        runs.state = written.state
+        gone = written.ids("Contacts")[:10]
+        remove(sandbox, gone)
+        assert told(runs()) == gone
+
+
+def test_the_command_ends_with_1_when_a_module_cannot_be_scanned(sandbox, tmp_path):
+    sandbox.faults.add(
+        "status",
+        operation="query",
+        contains="SELECT id FROM",
+        status=200,
+        body=DENIED,
+        times=None,
+    )
+    runs = Runs(sandbox, tmp_path / "ids")
+    (tmp_path / "config").write_text(json.dumps(settings(sandbox, **runs.settings)))
+    done = command("--config", str(tmp_path / "config"))
+    assert done.returncode == 1
+    assert "Contacts cannot be scanned for deletions" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(parse(done.stdout.splitlines()).ids("Contacts")) == sandbox.count("Contacts")
+
+
+def test_a_test_of_the_connection_scans_nothing(sandbox, tmp_path):
+    runs = Runs(sandbox, tmp_path / "ids")
+    (tmp_path / "config").write_text(json.dumps(settings(sandbox, **runs.settings)))
+    assert command("--config", str(tmp_path / "config"), "--test").returncode == 0
+    assert not (tmp_path / "ids").exists()
+    assert not [r for r in sandbox.requests if "SELECT id FROM" in r.params.get("query", "")]
+
+
+# sync
+
+
+@pytest.fixture
+def synced(sandbox):
+    return Runs(sandbox, "unused", ["Contacts", "Leads", "Currency"], deletions="sync")
+
+
+def test_the_server_is_asked_for_its_own_list(any_sandbox):
+    runs = Runs(any_sandbox, "unused", ["Contacts", "Leads", "Currency"], deletions="sync")
+    fill(any_sandbox, 350)
+    early = there(any_sandbox)[:2]
+    remove(any_sandbox, early)
+    assert told(runs()) == early
+    gone = {module: there(any_sandbox, module)[:5] for module in ("Contacts", "Leads")}
+    for module, ids in gone.items():
+        remove(any_sandbox, ids, module)
+    assert set(told(runs())) >= {*gone["Contacts"], *gone["Leads"]}
+    assert {row["module"] for row in runs()} <= {"Contacts", "Leads"}
+    asked = any_sandbox.requests.of("sync")
+    assert {request.params["elementType"] for request in asked} == {"Contacts", "Leads"}
+    assert {request.params["syncType"] for request in asked} == {"application"}
+
+
+def test_a_module_with_nothing_new_costs_one_request(synced, sandbox):
+    synced()
+    synced.sandbox.requests.clear()
+    assert synced() == []
+    assert len(sandbox.requests.of("sync")) == 2
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Paris", "America/New_York"])
+@pytest.mark.parametrize("believed", ["UTC", "Europe/Paris"])
+def test_no_deletion_is_missed_in_any_zone(zone, believed):
+    with Sandbox(rows=50, timezone=zone) as sandbox:
+        runs = Runs(sandbox, "unused", deletions="sync", timezone=believed)
+        moment = datetime.fromisoformat("2027-03-01T10:00:00+00:00")
+        found = set()
+        for n in range(6):
+            sandbox.set_time(moment + timedelta(minutes=20 * n))
+            gone = there(sandbox)[0]
+            remove(sandbox, [gone])
+            rows = told(runs())
+            assert gone in rows
+            found |= {*rows}
+        assert len(found) == 6
+
+
+def test_the_hour_that_comes_twice_hides_no_deletion():
+    with Sandbox(rows=50, timezone="Europe/Paris") as sandbox:
+        runs = Runs(sandbox, "unused", deletions="sync", timezone="Europe/Paris")
+        for moment in ("2027-10-31T00:50:00+00:00", "2027-10-31T01:10:00+00:00"):
+            sandbox.set_time(moment)
+            gone = there(sandbox)[0]
+            remove(sandbox, [gone])
+            assert gone in told(runs())
+
+
+def test_what_was_deleted_in_the_second_of_the_bookmark_is_found(synced, sandbox):
+    sandbox.set_time("2027-03-01T10:00:00+00:00")
+    first, second = there(sandbox)[:2]
+    remove(sandbox, [first])
+    assert told(synced()) == [first]
+    remove(sandbox, [second])
+    assert second in told(synced())
+
+
+def test_what_is_there_again_is_not_told(synced, sandbox):
+    gone = there(sandbox)[:2]
+    remove(sandbox, gone)
+    synced()
+    restore(sandbox, gone[:1])
+    assert told(synced()) == gone[1:]
+
+
+def test_an_ordinary_user_is_sent_to_scan_in_one_error(sandbox):
+    joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
+    runs = Runs(sandbox, "unused", ["Contacts", "Leads"], deletions="sync", **joe)
+    _, said = runs.failing()
+    assert "Contacts, Leads" in said
+    assert "administrators" in said
+    assert "`scan`" in said
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", ["status", "html", "die"])
+def test_a_server_without_sync_is_one_clear_error_and_all_else_is_read(synced, sandbox, kind):
+    sandbox.faults.add(kind, operation="sync", status=500, times=None)
+    _, said = synced.failing()
+    assert "`scan`" in said
+    assert {r.params["elementType"] for r in sandbox.requests.of("sync")} == {"Contacts"}
+    assert synced.state["bookmarks"]["Leads"]["replication_key_value"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_walk_that_breaks_off_goes_on_where_it_was(synced, sandbox):
+    for n in range(450):
+        moment = datetime(2021, 1, 1) + timedelta(seconds=n)
+        one = sandbox.insert("Contacts", {"lastname": f"{n}"}, str(moment))
+        if n % 50 == 0:
+            sandbox.sql("UPDATE Contacts SET _deleted = 1 WHERE _number = ?", [number(one)])
+    sandbox.faults.add("status", operation="sync", nth=4, status=500, times=None)
+    rows, _ = synced.failing()
+    sandbox.faults.clear()
+    assert len({*told(rows)} | {*told(synced())}) == 9
+
+
+def test_the_answers_of_sync_are_checked(sandbox, quick):
+    with connect(sandbox) as client:
+        page = client.sync("Contacts", 1)
+        assert (page.ids, page.more) == ([], False)
+        assert page.until > 1
+        with pytest.raises(Refused):
+            client.sync("Currency", 1)
+        for result in ("[]", '{"deleted":[],"more":false,"lastModifiedTime":"x"}', '"no"'):
+            body = f'{{"success":true,"result":{result}}}'
+            sandbox.faults.add("status", operation="sync", status=200, body=body)
+            with pytest.raises(Unavailable):
+                client.sync("Contacts", 1)
+
+
+def test_a_server_that_repeats_itself_is_no_endless_loop(synced, sandbox):
+    body = '{"success":true,"result":{"updated":[],"deleted":[],"more":true,"lastModifiedTime":5}}'
+    sandbox.faults.add("status", operation="sync", status=200, body=body, times=None)
+    synced.failing(IncompleteRead)
+
+
+@pytest.mark.parametrize("bookmark", ["soon", [3], 10**20])
+def test_a_bookmark_of_sync_that_somebody_wrote_is_refused(synced, bookmark):
+    synced.state = {"bookmarks": {STREAM: {"synced": {"Contacts": bookmark}}}}
+    assert "state" in synced.failing(SettingsError)[1]

@@ -1,0 +1,559 @@
+"""The files of documents: all of them, once, whole, and never outside their folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fsspec
+import pytest
+from singer_sdk.singerlib import Catalog
+
+from kafinea import SettingsError
+from kafinea.chain import number
+from kafinea.errors import IncompleteRead, KafineaError, Refused
+from kafinea_sandbox import Sandbox
+from kafinea_sandbox.errors import ApiError
+from kafinea_sandbox.routes import OPERATIONS
+from tap_kafinea.file_store import safe_name
+from tap_kafinea.files import FilesStream
+from tap_kafinea.tap import TapKafinea
+from tests.filing import add_document, add_file, contents, stored_files
+from tests.tap import running
+from tests.tap.running import discover, extract
+from tests.target.running import empty
+
+WITH_FILES = ("kafinea", "stock", "frevo")
+
+
+def some_bytes(size, seed=0):
+    return random.Random(f"{size} {seed}").randbytes(size)
+
+
+@pytest.fixture
+def sandbox():
+    """Twelve documents with a file, one with three, one with none, one elsewhere."""
+    with empty() as sandbox:
+        fill(sandbox)
+        yield sandbox
+
+
+def fill(sandbox):
+    for n in range(12):
+        modified = f"2020-01-{n + 1:02} 00:00:00"
+        add_document(sandbox, (f"file {n}.pdf", some_bytes(1000 + n)), modifiedtime=modified)
+    add_document(sandbox, *((f"one of three {n}.txt", some_bytes(50, n)) for n in range(3)))
+    add_document(sandbox, filename="lost.pdf", filesize="100")
+    add_document(sandbox, filename="https://docs.example/x", filelocationtype="E")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "files")
+
+
+def files(sandbox, path, state=None, **more):
+    settings = {"enabled": True, "path": path, **more.pop("files", {})}
+    return extract(sandbox, state=state, modules=["Documents"], files=settings, **more)
+
+
+def files_and_failure(sandbox, path, state=None, catalog=None, **more):
+    """What a run gave, and how it failed."""
+    settings = {"enabled": True, "path": path, **more.pop("files", {})}
+    config = running.settings(sandbox, modules=["Documents"], files=settings, **more)
+    writer = running._Collector()
+    tap = TapKafinea(config=config, state=state, catalog=catalog, message_writer=writer)
+    with pytest.raises(KafineaError) as caught:
+        tap.sync_all()
+    tap.client.close()
+    return running.parse(writer.lines), caught.value
+
+
+def read(row):
+    with fsspec.open(row["path"], "rb") as file:
+        return file.read()
+
+
+def check(output, sandbox):
+    """All files are told of and are there, byte for byte."""
+    rows = output.records("files")
+    stored = stored_files(sandbox)
+    assert [row["id"] for row in rows] == [file["id"] for file in stored]
+    assert {row["id"]: read(row) for row in rows} == contents(stored)
+    for row, file in zip(rows, stored, strict=True):
+        assert (row["document_id"], row["name"]) == (file["parent"], file["name"])
+        assert row["size"] == len(file["content"])
+        assert row["sha256"] == hashlib.sha256(file["content"]).hexdigest()
+
+
+def fetched(sandbox):
+    return [request.params["id"] for request in sandbox.requests.of("files_retrieve")]
+
+
+# What comes
+
+
+@pytest.mark.parametrize("dialect", WITH_FILES)
+def test_all_files_come_with_all_their_bytes(dialect, path):
+    with empty(dialect=dialect) as sandbox:
+        fill(sandbox)
+        add_document(sandbox, ("empty.txt", b""))
+        add_document(sandbox, ("large.bin", some_bytes(3_000_000)))
+        output = files(sandbox, path)
+        check(output, sandbox)
+        assert {row["mime_type"] for row in output.records("files")} == {"x/y"}
+        assert len(fetched(sandbox)) == 17
+
+
+def test_the_files_of_the_demo_company():
+    with Sandbox(rows=2000) as sandbox:
+        output = files(sandbox, "memory://demo")
+        check(output, sandbox)
+        assert len(output.records("files")) > 3
+
+
+def test_a_stream_of_its_own_only_when_it_is_asked_for(sandbox, path):
+    names = [one["tap_stream_id"] for one in discover(sandbox)["streams"]]
+    assert "files" not in names
+    catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
+    (stream,) = (one for one in catalog["streams"] if one["tap_stream_id"] == "files")
+    assert stream["key_properties"] == ["id"]
+    assert stream["replication_key"] == "modifiedtime"
+    check(files(sandbox, path, catalog=catalog), sandbox)
+    without = discover(sandbox, modules=["Accounts"], files={"enabled": True})
+    assert [one["tap_stream_id"] for one in without["streams"]] == ["Accounts"]
+
+
+def test_a_catalog_that_selects_files_although_the_setting_is_off(sandbox, path):
+    catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
+    with pytest.raises(SettingsError, match=r"`files\.enabled` is off"):
+        files(sandbox, path, catalog=catalog, files={"enabled": False})
+
+
+def test_a_property_that_is_not_selected_does_not_come(sandbox, path):
+    catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
+    (stream,) = (one for one in catalog["streams"] if one["tap_stream_id"] == "files")
+    for entry in stream["metadata"]:
+        if entry["breadcrumb"] == ["properties", "sha256"]:
+            entry["metadata"]["selected"] = False
+    rows = files(sandbox, path, catalog=catalog).records("files")
+    assert len(rows) == 15
+    assert not any("sha256" in row for row in rows)
+
+
+def test_a_stream_that_is_read_whole_lets_loaders_drop_what_vanished(sandbox, path, monkeypatch):
+    catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
+    catalog["streams"] = [one for one in catalog["streams"] if one["tap_stream_id"] == "files"]
+    catalog["streams"][0]["replication_method"] = "FULL_TABLE"
+    for entry in catalog["streams"][0]["metadata"]:
+        if not entry["breadcrumb"]:
+            entry["metadata"]["forced-replication-method"] = "FULL_TABLE"
+
+    def types(output):
+        return [one["type"] for one in output.messages if one.get("stream") == "files"]
+
+    output = files(sandbox, path, catalog=catalog)
+    check(output, sandbox)
+    assert types(output)[-1] == "ACTIVATE_VERSION"
+    missing = stored_files(sandbox)[0]["id"]
+    failing(monkeypatch, missing, ApiError("RECORD_NOT_FOUND", "not found"))
+    Path(path, missing, ".file.json").unlink()
+    output, _ = files_and_failure(sandbox, path, catalog=Catalog.from_dict(catalog))
+    assert "ACTIVATE_VERSION" not in types(output)
+
+
+# What comes again
+
+
+def test_nothing_is_fetched_twice(sandbox, path):
+    first = files(sandbox, path)
+    sandbox.requests.clear()
+    again = files(sandbox, path)  # as if the warehouse was emptied
+    assert again.records("files") == first.records("files")
+    assert fetched(sandbox) == []
+    later = files(sandbox, path, first.state)
+    assert len(later.records("files")) == 3
+    assert fetched(sandbox) == []
+
+
+def test_only_what_is_new_is_fetched(sandbox, path):
+    first = files(sandbox, path)
+    changed = first.records("files")[2]["document_id"]
+    new = add_file(sandbox, changed, ("second version.pdf", b"new"))
+    sandbox.change("Documents", changed, {"filename": "second version.pdf", "filesize": "3"})
+    added = add_document(sandbox, ("added.pdf", b"added"))
+    sandbox.requests.clear()
+    second = files(sandbox, path, first.state)
+    rows = {row["id"]: row for row in second.records("files")}
+    assert read(rows[new]) == b"new"
+    assert added in {row["document_id"] for row in rows.values()}
+    # The older file too: what the server says of its document is something else now.
+    assert len(fetched(sandbox)) == 3
+    third = files(sandbox, path)
+    check(third, sandbox)
+    assert len(fetched(sandbox)) == 3
+
+
+def test_a_document_that_is_only_renamed_has_the_same_file(sandbox, path):
+    first = files(sandbox, path)
+    document = first.records("files")[0]["document_id"]
+    sandbox.change("Documents", document, {"notes_title": "Another title"})
+    sandbox.requests.clear()
+    rows = files(sandbox, path, first.state).records("files")
+    assert document in {row["document_id"] for row in rows}
+    assert fetched(sandbox) == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "note gone", "note damaged", "note of another"])
+def test_what_is_not_there_as_it_was_is_fetched_again(sandbox, path, damage):
+    row = files(sandbox, path).records("files")[0]
+    file = Path(row["path"])
+    note = file.parent / ".file.json"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif damage == "gone":
+        file.unlink()
+    elif damage == "note gone":
+        note.unlink()
+    else:
+        told = json.loads(note.read_text())
+        told["said"]["filesize"] = "1"
+        note.write_text("{" if damage == "note damaged" else json.dumps(told))
+    sandbox.requests.clear()
+    check(files(sandbox, path), sandbox)
+    assert fetched(sandbox) == [row["id"]]
+
+
+def test_files_of_another_instance_are_others_whatever_their_ids(path):
+    for content in (b"one", b"two"):
+        with empty() as sandbox:
+            add_document(sandbox, ("same.txt", content))
+            check(files(sandbox, path), sandbox)
+
+
+# Names
+
+NAMES = [
+    "plain.pdf",
+    "Devis signé n° 12 (copie).pdf",
+    "../../outside.pdf",
+    "/etc/passwd",
+    "..\\..\\outside.pdf",
+    "..",
+    ".",
+    "",
+    " ",
+    ".part",
+    ".file.json",
+    "nul",
+    "COM1.txt",
+    "a\x00b\x1f.pdf",
+    "a/b/c.pdf",
+    "C:\\temp\\x.doc",
+    "x" * 300 + ".pdf",
+    "é" * 300 + ".tar.gz",
+    "x." + "y" * 300,
+    "[2024] *?.pdf",
+    "100 % #1 & co;.pdf",
+    "漢字.pdf",
+    "'; DROP TABLE x; --.pdf",
+    "file://x",
+    "s3::y.zip",
+    "~root",
+    "ends with a dot.",
+    "\N{RIGHT-TO-LEFT OVERRIDE}fdp.exe",
+]
+
+
+def test_whatever_a_file_is_called(tmp_path):
+    with empty() as sandbox:
+        for name in NAMES:
+            add_document(sandbox, (name, name.encode()), filename=name.replace("\x00", ""))
+        folder = tmp_path / "inner" / "files"
+        output = files(sandbox, str(folder))
+        check(output, sandbox)
+        there = {file for file in tmp_path.rglob("*") if file.is_file()}
+        told = {Path(row["path"]) for row in output.records("files")}
+        assert len(told) == len(NAMES)
+        assert there == told | {file.parent / ".file.json" for file in told}
+        assert all(file.parent.parent == folder for file in told)
+        sandbox.requests.clear()
+        assert files(sandbox, str(folder)).records("files") == output.records("files")
+        assert fetched(sandbox) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_every_system_takes(name):
+    safe = safe_name(name)
+    assert 0 < len(safe.encode()) <= 200
+    assert not set(safe) & set('/\\:*?"<>|\x00')
+    assert not safe.startswith(".")
+    assert safe_name(safe) == safe
+
+
+def test_what_is_usual_keeps_its_name():
+    for name in ("plan.pdf", "Devis signé n° 12 (copie).pdf", "漢字.pdf", "[2024] été.tar.gz"):
+        assert safe_name(name) == name
+    assert safe_name("x" * 300 + ".pdf").endswith("x.pdf")
+
+
+def test_ids_that_are_none_lead_nowhere(path, monkeypatch, tmp_path):
+    with empty() as sandbox:
+        add_document(sandbox, ("good.pdf", b"good"))
+        query = OPERATIONS["query"]
+
+        def with_odd_ids(call):
+            rows = query.run(call)
+            for row in rows:
+                if "imageattachmentids" in row:
+                    row["imageattachmentids"] += ",../../x, ,15x5/../.."
+            return rows
+
+        monkeypatch.setitem(OPERATIONS, "query", query._replace(run=with_odd_ids))
+        output, failure = files_and_failure(sandbox, path)
+        assert [read(row) for row in output.records("files")] == [b"good"]
+        assert "holds no id" in str(failure)
+        assert len(fetched(sandbox)) == 1
+
+
+# What is left
+
+
+def test_files_that_are_too_large_are_told_of_and_left(sandbox, path, caplog):
+    output = files(sandbox, path, files={"max_bytes": 1005})
+    rows = {row["id"]: row for row in output.records("files")}
+    stored = contents(stored_files(sandbox))
+    assert rows.keys() == stored.keys()
+    for file, content in stored.items():
+        assert rows[file]["size"] == len(content)
+        if len(content) > 1005:
+            assert rows[file]["path"] is rows[file]["sha256"] is None
+            assert rows[file]["name"].endswith(".pdf")
+        else:
+            assert read(rows[file]) == content
+    assert "6 files are larger than `files.max_bytes`" in caplog.text
+    assert len(fetched(sandbox)) == 9
+    larger = files(sandbox, path)
+    check(larger, sandbox)
+
+
+@pytest.mark.parametrize("told", ["0", "", "3", "garbage"])
+def test_what_a_document_says_of_its_size_is_not_believed(path, told):
+    with empty() as sandbox:
+        add_document(sandbox, ("large.bin", some_bytes(500_000)), filesize=told)
+        (row,) = files(sandbox, path, files={"max_bytes": 1000}).records("files")
+        assert (row["size"], row["path"]) == (500_000, None)
+        assert not Path(path).exists()
+        check(files(sandbox, path), sandbox)
+
+
+# What goes wrong
+
+
+def failing(monkeypatch, file_id, error):
+    whole = OPERATIONS["files_retrieve"]
+
+    def run(call):
+        if file_id in (call.params.get("id"), "all"):
+            raise error
+        return whole.run(call)
+
+    monkeypatch.setitem(OPERATIONS, "files_retrieve", whole._replace(run=run))
+
+
+def test_a_file_that_is_not_there_stops_no_other(sandbox, path, monkeypatch):
+    missing = stored_files(sandbox)[4]
+    with monkeypatch.context() as patch:
+        failing(patch, missing["id"], ApiError("RECORD_NOT_FOUND", "not found"))
+        output, failure = files_and_failure(sandbox, path)
+    assert isinstance(failure, IncompleteRead)
+    assert "1 of 15 files could not be fetched" in str(failure)
+    assert missing["id"] in str(failure)
+    rows = {row["id"]: row for row in output.records("files")}
+    assert len(rows) == 15
+    assert rows.pop(missing["id"])["path"] is None
+    assert all(row["path"] for row in rows.values())
+    # The server has said that there is none; the next run is about what has changed.
+    sandbox.requests.clear()
+    assert "pass" not in files(sandbox, path, output.state).bookmark("files")
+    assert fetched(sandbox) == []
+
+
+def test_a_file_that_the_storage_has_lost(sandbox, path, monkeypatch):
+    whole = OPERATIONS["files_retrieve"]
+    lost = stored_files(sandbox)[0]
+
+    def run(call):
+        (said,) = whole.run(call)
+        return [said | {"filecontents": ""}] if call.params["id"] == lost["id"] else [said]
+
+    monkeypatch.setitem(OPERATIONS, "files_retrieve", whole._replace(run=run))
+    output, failure = files_and_failure(sandbox, path)
+    assert "came with 0 bytes, not 1,000" in str(failure)
+    assert not (Path(path) / lost["id"]).exists()
+    assert output.records("files")[0]["path"] is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_file_at_which_the_server_fails_is_owed(sandbox, path):
+    """It stops no other, its run fails, and the next run fetches it."""
+    owed = stored_files(sandbox)[4]
+    sandbox.faults.add(
+        "status", operation="files_retrieve", contains=owed["id"], status=500, times=None
+    )
+    output, failure = files_and_failure(sandbox, path)
+    assert "1 of 15 files could not be fetched" in str(failure)
+    assert len(output.records("files")) == 14
+    assert output.bookmark("files")["owed"] == [owed["parent"]]
+    assert "replication_key_value" in output.bookmark("files")
+    second, _ = files_and_failure(sandbox, path, output.state)
+    assert second.bookmark("files")["owed"] == [owed["parent"]]
+    sandbox.faults.clear()
+    sandbox.requests.clear()
+    third = files(sandbox, path, second.state)
+    assert owed["id"] in third.ids("files")
+    assert fetched(sandbox) == [owed["id"]]
+    assert "owed" not in third.bookmark("files")
+    check(files(sandbox, path), sandbox)
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_owed_and_then_deleted_is_forgotten(sandbox, path):
+    owed = stored_files(sandbox)[4]
+    sandbox.faults.add(
+        "status", operation="files_retrieve", contains=owed["id"], status=500, times=None
+    )
+    output, _ = files_and_failure(sandbox, path)
+    sandbox.remove("Documents", owed["parent"])
+    assert "owed" not in files(sandbox, path, output.state).bookmark("files")
+
+
+def test_a_refusal_of_all_files_does_not_pass_for_having_read_them(sandbox, path, monkeypatch):
+    monkeypatch.setattr("tap_kafinea.files._MOST_OWED", 5)
+    with monkeypatch.context() as patch:
+        failing(patch, "all", ApiError("ACCESS_DENIED", "not permitted"))
+        output, failure = files_and_failure(sandbox, path)
+    assert "not permitted" in str(failure)
+    assert output.records("files") == []
+    later = files(sandbox, path, output.state)
+    assert set(later.ids("files")) == contents(stored_files(sandbox)).keys()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_gives_no_files(path):
+    with empty(dialect="legacy") as sandbox:
+        fill(sandbox)
+        output, failure = files_and_failure(sandbox, path)
+    assert isinstance(failure, Refused)
+    assert "files.enabled" in str(failure)
+    assert len(output.records("Documents")) == 15
+    assert output.records("files") == []
+    assert "replication_key_value" not in output.bookmark("files")
+
+
+@pytest.mark.parametrize("kind", ["truncate", "reset", "reset_after", "hang", "drip", "session"])
+def test_what_goes_wrong_on_the_way_is_made_good(sandbox, path, kind, quick):
+    fault = sandbox.faults.add(kind, operation="files_retrieve", nth=3, times=4, seconds=1)
+    check(files(sandbox, path, request_timeout=0.4), sandbox)
+    assert fault.hits == 4
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_goes_away_stops_the_run(sandbox, path):
+    sandbox.faults.add("status", operation="files_retrieve", nth=6, status=500, times=None)
+    sandbox.faults.add("status", operation="listtypes", nth=2, status=500, times=None)
+    output, failure = files_and_failure(sandbox, path)
+    assert "HTTP 500" in str(failure)
+    sandbox.faults.clear()
+    state = output.states[-1] if output.states else None
+    later = files(sandbox, path, state)
+    told = {row["id"] for row in output.records("files") + later.records("files")}
+    assert told == contents(stored_files(sandbox)).keys()
+
+
+def test_a_place_that_cannot_be_written_stops_the_run(sandbox, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SettingsError, match=r"`files\.path` cannot be used: "):
+        files(sandbox, str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://bucket/x", "singer-kafinea\\[s3\\]"),
+        ("gs://bucket/x", "singer-kafinea\\[gcs\\]"),
+        ("az://bucket/x", "singer-kafinea\\[azure\\]"),
+        ("nowhere://user:secret@host", "nowhere://"),
+    ],
+)
+def test_a_place_that_nothing_here_can_open(sandbox, url, said):
+    with pytest.raises(SettingsError, match=said) as caught:
+        files(sandbox, url)
+    assert "secret" not in str(caught.value)
+
+
+# Runs that are stopped
+
+
+def test_no_state_says_more_than_was_written(sandbox, path, monkeypatch):
+    monkeypatch.setattr(FilesStream, "STATE_MSG_FREQUENCY", 1)
+    messages = files(sandbox, path).messages
+    written = set()
+    claims = 0
+    for message in messages:
+        if message["type"] == "RECORD" and message["stream"] == "files":
+            written.add(message["record"]["id"])
+        told = message.get("value", {}).get("bookmarks", {}).get("files", {})
+        if last := (told.get("pass") or {}).get("last_id"):
+            claims += 1
+            due = {f["id"] for f in stored_files(sandbox) if number(f["parent"]) <= number(last)}
+            assert due <= written
+    assert claims > 5
+
+
+def test_a_run_that_is_killed_leaves_no_half_file_and_is_made_good(tmp_path):
+    with empty(latency_ms=30) as sandbox:
+        for n in range(30):
+            add_document(sandbox, (f"{n}.bin", some_bytes(400_000, n)))
+        folder = tmp_path / "files"
+        config = running.settings(
+            sandbox, modules=["Documents"], files={"enabled": True, "path": str(folder)}
+        )
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        command = [sys.executable, "-m", "tap_kafinea", "--config", str(tmp_path / "config.json")]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+            while len(list(folder.glob("*/*.bin"))) < 8:
+                assert run.poll() is None
+                time.sleep(0.002)
+            run.send_signal(signal.SIGKILL)
+        whole = contents(stored_files(sandbox))
+        there = {file.parent.name: file.read_bytes() for file in folder.glob("*/*.bin")}
+        assert 8 <= len(there) < 30
+        assert there == {file: whole[file] for file in there}
+        sandbox.requests.clear()
+        check(files(sandbox, str(folder)), sandbox)
+        assert len(fetched(sandbox)) <= 30 - 8 + 4
+        assert not list(folder.glob("*/.part"))
+
+
+def test_few_files_are_fetched_ahead(path):
+    """A reader that takes its time must not fill the disk, nor a kill throw much away."""
+    with empty() as sandbox:
+        for n in range(60):
+            add_document(sandbox, (f"{n}.bin", b"x"))
+        config = running.settings(
+            sandbox, modules=["Documents"], files={"enabled": True, "path": path}
+        )
+        tap = TapKafinea(config=config)
+        rows = iter(tap.streams["files"].get_records(None))
+        next(rows)
+        time.sleep(0.3)
+        assert len(fetched(sandbox)) <= 2 * tap.client.max_sessions + 1
+        rows.close()
+        tap.client.close()

@@ -1,0 +1,396 @@
+"""Documents and their lines: every line with its document, once, to the cent, on every server."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from kafinea.errors import IncompleteRead
+from kafinea_sandbox import Sandbox
+from kafinea_sandbox.company import opening
+from kafinea_sandbox.spec import Row
+from tap_kafinea.line_items import Documents
+from tests.conftest import DIALECTS, connect
+from tests.tap.running import discover, extract
+
+DOCUMENTS = ("Quotes", "SalesOrder", "PurchaseOrder", "Invoice", "CreditNotes")
+HEADER_DISCOUNTS = {"hdnDiscountAmount", "hdnDiscountPercent"}
+SIZES = (0, 1, 99, 100, 101, 250)
+
+
+def is_retrieved(name):
+    return name in HEADER_DISCOUNTS or "&" in name
+
+
+def by_queries(sandbox, *modules, without=is_retrieved):
+    """A catalog without the fields that only `retrieve` gives."""
+    catalog = discover(sandbox, modules=list(modules))
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if entry["breadcrumb"] and without(entry["breadcrumb"][1]):
+                entry["metadata"]["selected"] = False
+    return catalog
+
+
+def sent(sandbox, contains=""):
+    """What was asked: `retrieve`, and the texts of queries."""
+    asked = [
+        request.params.get("query", request.operation)
+        for request in sandbox.requests
+        if request.operation in {"query", "retrieve"}
+    ]
+    return [text for text in asked if contains in text]
+
+
+def truth(sandbox, module):
+    """The lines of each document in the database, in their order, by the document's id."""
+    table = sandbox.instance.tables[module]
+    lines = defaultdict(list)
+    rows = sandbox.sql("SELECT * FROM LineItem ORDER BY CAST(sequence_no AS INT), _number")
+    for row in rows:
+        lines[f"{table.prefix}x{row['parent_id']}"].append(row)
+    return lines
+
+
+def assert_lines(sandbox, module, records):
+    wanted = truth(sandbox, module)
+    prefix = sandbox.instance.tables["LineItem"].prefix
+    assert [r["id"] for r in records] == [row["id"] for row in sandbox.rows(module)]
+    for record in records:
+        lines = wanted[record["id"]]
+        assert [line["id"] for line in record["LineItems"]] == [
+            f"{prefix}x{line['_number']}" for line in lines
+        ]
+        for line, row in zip(record["LineItems"], lines, strict=True):
+            assert line["parent_id"] == record["id"]
+            assert line["sequence_no"] == int(row["sequence_no"])
+            assert line["productid"].partition("x")[2] == str(row["productid"])
+            assert (line["comment"] or "") == row["comment"]
+            for name in ("quantity", "listprice", "discount_percent", "discount_amount", "tax1"):
+                assert str(line[name]) == str(Decimal(row[name]))
+
+
+def company(sizes=SIZES):
+    """The items of a company whose invoices have so many lines, some stored in another order."""
+    yield from opening.settings()
+    yield Row("Products", 1001, {"productname": "Desk", "assigned_user_id": 1})
+    first = 1
+    for n, size in enumerate(sizes):
+        invoice = 2001 + n
+        yield Row(
+            "Invoice",
+            invoice,
+            {
+                "subject": f"{size} lines",
+                "assigned_user_id": 1,
+                "modifiedtime": f"2026-01-{5 + n % 20:02d} 08:00:00",
+                "hdnDiscountAmount": "3.10000000" if n % 2 else None,
+            },
+        )
+        for place in range(size):
+            yield Row(
+                "LineItem",
+                first + place,
+                {
+                    "parent_id": invoice,
+                    "productid": 1001,
+                    "sequence_no": str(size - place if n % 2 else place + 1),
+                    "quantity": f"{place + 1}.000",
+                    "listprice": "19.99000000",
+                    "discount_percent": "0.000",
+                    "discount_amount": "0.01000000",
+                    "comment": "é & <b>" if place % 3 else "",
+                    "tax1": "20.000",
+                },
+            )
+        first += size
+
+
+@pytest.fixture(params=DIALECTS)
+def shop(request):
+    with Sandbox(dialect=request.param, company=company()) as sandbox:
+        yield sandbox
+
+
+def invoices(sandbox, **more):
+    return extract(sandbox, **{"modules": ["Invoice"], **more}).records("Invoice")
+
+
+# What comes
+
+
+def test_every_document_carries_its_lines_typed_and_in_their_order(any_sandbox):
+    modules = [name for name in DOCUMENTS if name in any_sandbox.instance.tables]
+    output = extract(any_sandbox, modules=modules)
+    lines = 0
+    for module in modules:
+        assert_lines(any_sandbox, module, output.records(module))
+        lines += sum(len(record["LineItems"]) for record in output.records(module))
+    assert lines > 100
+
+
+def test_queries_give_the_same_as_retrieve(any_sandbox):
+    retrieved = invoices(any_sandbox)
+    any_sandbox.requests.clear()
+    queried = invoices(any_sandbox, catalog=by_queries(any_sandbox, "Invoice"))
+    assert not sent(any_sandbox, "retrieve")
+    for record in retrieved:
+        for name in [name for name in record if is_retrieved(name)]:
+            del record[name]
+    assert queried == retrieved
+    assert len(queried) > 5
+
+
+def test_no_line_is_lost_however_many_a_document_has(shop):
+    assert_lines(shop, "Invoice", invoices(shop))
+    shop.requests.clear()
+    assert_lines(shop, "Invoice", invoices(shop, catalog=by_queries(shop, "Invoice")))
+    assert not sent(shop, "retrieve")
+    count, *pages = sent(shop, "FROM LineItem")
+    assert count.startswith("SELECT count(*)")
+    assert len(pages) == 6  # 551 lines
+
+
+@pytest.mark.parametrize("retrieves", [True, False])
+@pytest.mark.parametrize("page_size", [1, 3, 100, 1000])
+def test_nor_with_pages_of_any_size_and_several_sessions(shop, page_size, retrieves):
+    catalog = None if retrieves else by_queries(shop, "Invoice")
+    shop.requests.clear()
+    found = invoices(shop, catalog=catalog, page_size=page_size, max_sessions=8)
+    assert_lines(shop, "Invoice", found)
+    assert len(sent(shop, "retrieve")) == (len(SIZES) if retrieves else 0)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("sessions", [1, 8])
+def test_many_documents_come_with_their_lines_and_each_is_retrieved_once(dialect, sessions):
+    sizes = [number % 4 for number in range(1050)]
+    with Sandbox(dialect=dialect, company=company(sizes)) as sandbox:
+        assert_lines(sandbox, "Invoice", invoices(sandbox, max_sessions=sessions))
+        assert len(sent(sandbox, "retrieve")) == 1050
+        sandbox.requests.clear()
+        catalog = by_queries(sandbox, "Invoice")
+        found = invoices(sandbox, max_sessions=sessions, catalog=catalog)
+        assert_lines(sandbox, "Invoice", found)
+        assert not sent(sandbox, "retrieve")
+        of_lines = sent(sandbox, "FROM LineItem")
+        # A hundred documents (98, when they are read ahead) have 150 lines; the last have fewer.
+        assert len([text for text in of_lines if "count(*)" in text]) == 11
+        assert len(of_lines) == 10 * 3 + 2
+
+
+def test_a_query_of_lines_is_short_enough_for_a_url(shop):
+    invoices(shop, catalog=by_queries(shop, "Invoice"))
+    assert all(len(request.params.get("query", "")) < 7000 for request in shop.requests)
+
+
+def test_the_schema_tells_each_field_of_a_line_with_its_type(sandbox):
+    (stream,) = discover(sandbox, modules=["Invoice"])["streams"]
+    lines = stream["schema"]["properties"]["LineItems"]
+    fields = lines["items"]["properties"]
+    assert lines["type"] == ["array", "null"]
+    assert fields["quantity"]["type"] == ["number", "null"]
+    assert fields["sequence_no"]["type"] == ["integer", "null"]
+    assert "Products" in fields["productid"]["description"]
+    assert {"productid", "quantity"}.isdisjoint(stream["schema"]["properties"])
+
+
+# Discounts and charges of the header
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_discounts_of_headers_are_right_even_where_the_totals_do_not_show_them(dialect):
+    with Sandbox(dialect=dialect, rows=300) as sandbox:
+        stale = sandbox.rows("Invoice")[0]["id"]
+        with connect(sandbox) as client:  # as any program may
+            element = client.retrieve(stale)
+            before = element["pre_tax_total"]
+            kept = {n: v for n, v in element.items() if v not in ("", None)}
+            del kept["LineItems"], kept["LineItems_FinalDetails"]
+            client.update("Invoice", {**kept, "hdnDiscountPercent": "2.5"})
+            assert client.retrieve(stale)["pre_tax_total"] == before
+        found = {record["id"]: record for record in invoices(sandbox)}
+        assert found[stale]["hdnDiscountPercent"] == Decimal("2.5")
+        for row in sandbox.rows("Invoice"):
+            for name in HEADER_DISCOUNTS:
+                assert found[row["id"]][name] == (Decimal(row[name]) if row[name] else None)
+        assert any(record["hdnDiscountAmount"] for record in found.values())
+
+
+def test_charges_come_under_their_own_names(sandbox):
+    (record, *_) = invoices(sandbox)
+    charges = {name: value for name, value in record.items() if "&" in name}
+    assert charges == {
+        "shipping_&_handling": None,
+        **{f"shipping_&_handling_shtax{n}": 0 for n in (1, 2, 3)},
+    }
+
+
+# What is asked
+
+
+def test_each_document_is_retrieved_once_and_its_lines_are_not_asked_for_again(shop):
+    invoices(shop)
+    assert len(sent(shop, "retrieve")) == len(SIZES)
+    assert not sent(shop, "FROM LineItem")
+    (page, *_) = sent(shop, "ORDER BY id")
+    assert page.startswith("SELECT id FROM Invoice")
+
+
+@pytest.mark.parametrize(("setting", "deselected"), [("off", ""), ("embed", "LineItems")])
+def test_lines_that_are_not_wanted_are_not_asked_for(shop, setting, deselected):
+    def unwanted(name):
+        return is_retrieved(name) or name == deselected
+
+    catalog = by_queries(shop, "Invoice", without=unwanted)
+    shop.requests.clear()
+    found = invoices(shop, catalog=catalog, line_items=setting)
+    assert len(found) == len(SIZES)
+    assert "LineItems" not in found[0]
+    assert not sent(shop, "LineItem")
+    assert not sent(shop, "retrieve")
+
+
+def test_without_lines_the_discounts_of_headers_still_come(shop):
+    found = invoices(shop, line_items="off")
+    assert [record["hdnDiscountAmount"] for record in found] == [None, Decimal("3.10000000")] * 3
+    assert "LineItems" not in found[0]
+    assert len(sent(shop, "retrieve")) == len(SIZES)
+
+
+def test_a_catalog_is_all_that_a_run_needs(shop):
+    catalog = discover(shop, modules=["Invoice"])
+    shop.requests.clear()
+    assert_lines(shop, "Invoice", invoices(shop, catalog=catalog))
+    assert not {"listtypes", "describe"} & {request.operation for request in shop.requests}
+
+
+def test_a_catalog_of_before_there_were_lines_works_as_it_did(shop):
+    catalog = discover(shop, modules=["Invoice"])
+    properties = catalog["streams"][0]["schema"]["properties"]
+    for name in [name for name in properties if is_retrieved(name) or name == "LineItems"]:
+        del properties[name]
+    catalog["streams"][0]["metadata"] = [
+        entry
+        for entry in catalog["streams"][0]["metadata"]
+        if not entry["breadcrumb"] or entry["breadcrumb"][1] in properties
+    ]
+    shop.requests.clear()
+    found = invoices(shop, catalog=catalog)
+    assert len(found) == len(SIZES)
+    assert found[0].keys() == properties.keys()
+    assert not sent(shop, "LineItem")
+    assert not sent(shop, "retrieve")
+
+
+def test_only_what_has_changed_is_asked_for_again(shop):
+    catalog = by_queries(shop, "Invoice")
+    first = extract(shop, modules=["Invoice"], catalog=catalog)
+    _, changed, *_, newest = first.ids("Invoice")
+    shop.change("Invoice", changed, {"subject": "New"})
+    shop.requests.clear()
+    again = extract(shop, modules=["Invoice"], catalog=catalog, state=first.state)
+    assert again.ids("Invoice") == [changed, newest]  # the newest may have had company
+    asked = sent(shop, "FROM LineItem")
+    assert len(asked) == 1 + 3  # 251 lines, counted
+    assert all(f"parent_id IN ('{changed}','{newest}')" in text for text in asked)
+
+
+# When something goes wrong
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("nth", [1, 2, 4])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "empty"},
+        {"kind": "empty", "times": 2},
+        {"kind": "reset"},
+        {"kind": "session"},
+        {"kind": "status"},
+        {"kind": "truncate"},
+    ],
+)
+def test_no_line_is_lost_when_a_query_of_lines_goes_wrong(shop, fault, nth):
+    catalog = by_queries(shop, "Invoice")
+    ordered = shop.faults.add(operation="query", contains="FROM LineItem", nth=nth, **fault)
+    assert_lines(shop, "Invoice", invoices(shop, catalog=catalog, max_sessions=8))
+    assert ordered.hits
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", ["reset", "session", "status", "truncate", "html"])
+def test_no_document_is_lost_when_retrieve_goes_wrong_for_a_moment(shop, kind):
+    shop.faults.add(kind, operation="retrieve", nth=3)
+    assert_lines(shop, "Invoice", invoices(shop))
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("what", ["FROM LineItem", "') ORDER BY id"])
+def test_lines_that_queries_never_give_are_retrieved(shop, what):
+    catalog = by_queries(shop, "Invoice")
+    shop.faults.add("empty", operation="query", contains=what, times=None)
+    assert_lines(shop, "Invoice", invoices(shop, catalog=catalog))
+    assert len(sent(shop, "retrieve")) == len(SIZES)
+
+
+@pytest.mark.usefixtures("quick")
+def test_lines_that_are_hidden_from_queries_are_retrieved():
+    with Sandbox(company=company(), hidden={"LineItem": [1, 7, 150, 551]}) as sandbox:
+        catalog = by_queries(sandbox, "Invoice")
+        assert_lines(sandbox, "Invoice", invoices(sandbox, catalog=catalog))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_without_the_module_of_lines_documents_are_retrieved(dialect):
+    with Sandbox(dialect=dialect, company=company(), absent=["LineItem"]) as sandbox:
+        catalog = by_queries(sandbox, "Invoice")
+        fields = catalog["streams"][0]["schema"]["properties"]["LineItems"]["items"]["properties"]
+        assert fields["tax1"]["type"] == fields["discount_percent"]["type"] == ["number", "null"]
+        found = invoices(sandbox, catalog=catalog)
+        assert not sent(sandbox, "FROM LineItem")
+        wanted = truth(sandbox, "Invoice")
+        for record in found:
+            lines = [(str(line["quantity"]), line["tax1"]) for line in record["LineItems"]]
+            assert lines == [(row["quantity"], Decimal(20)) for row in wanted[record["id"]]]
+
+
+def test_a_module_of_lines_that_closes_after_discovery_is_done_without(shop):
+    catalog = by_queries(shop, "Invoice")
+    shop.instance.options = replace(shop.instance.options, absent=["LineItem"])
+    assert_lines(shop, "Invoice", invoices(shop, catalog=catalog))
+    assert len(sent(shop, "retrieve")) == len(SIZES)
+
+
+def test_a_document_that_is_deleted_meanwhile_is_left_out(shop):
+    first, second, *_ = (row["id"] for row in shop.rows("Invoice"))
+    shop.remove("Invoice", first)
+    with connect(shop) as client:
+        documents = Documents(client, "Invoice", ["id", "hdnDiscountAmount"], [], 100)
+        (found,) = documents.complete([{"id": first}, {"id": second}])
+    assert found["id"] == second
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_document_that_cannot_be_retrieved_stops_its_module_and_no_other(shop, caplog):
+    broken = shop.rows("Invoice")[3]["id"]
+    shop.faults.add("status", operation="retrieve", contains=broken, times=None, status=500)
+    with pytest.raises(IncompleteRead, match=f"{broken} cannot be retrieved.*deselect"):
+        extract(shop, modules=["Invoice", "Products"])
+    assert "Invoice is not complete" in caplog.text
+    assert sent(shop, "FROM Products")
+    shop.requests.clear()
+    assert_lines(shop, "Invoice", invoices(shop, catalog=by_queries(shop, "Invoice")))
+
+
+def test_values_of_lines_that_do_not_fit_are_null_and_reported(shop, caplog):
+    shop.sql("UPDATE LineItem SET quantity = 'two' WHERE _number = 150")
+    found = invoices(shop, catalog=by_queries(shop, "Invoice"))
+    quantities = [line["quantity"] for record in found for line in record["LineItems"]]
+    assert quantities.count(None) == 1
+    assert "Invoice.LineItems.quantity: 1 values do not fit" in caplog.text
+    assert "two" not in caplog.text

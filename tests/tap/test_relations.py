@@ -1,0 +1,367 @@
+"""Related lists as streams: every pair once, whatever the server does, and at what cost."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from kafinea import SettingsError
+from kafinea.errors import IncompleteRead, Refused
+from kafinea_sandbox import Sandbox
+from tests.conftest import connect
+from tests.tap.running import Output, discover, extract, parse, settings
+from tests.target.running import empty
+
+DIALECTS = ("kafinea", "stock", "frevo")  # `legacy` has no related lists
+CONTACTS = [{"module": "Campaigns", "related": "Contacts"}]
+STREAM = "campaigns_contacts"
+OLD = "2020-01-01 00:00:00"
+SIZES = (0, 1, 99, 100, 101, 250, 0)
+
+
+def number(wire_id):
+    return int(wire_id.partition("x")[2])
+
+
+def link(sandbox, source, related, label="Contacts"):
+    sandbox.sql("INSERT INTO _relation VALUES (?, ?, ?)", (number(source), number(related), label))
+
+
+def campaigns(sandbox, *sizes):
+    """Campaigns with so many contacts each; the contacts are shared."""
+    contacts = [
+        sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime=OLD)
+        for n in range(max(sizes, default=0))
+    ]
+    made = []
+    for n, size in enumerate(sizes):
+        made.append(sandbox.insert("Campaigns", {"campaignname": f"{n}"}, modifiedtime=OLD))
+        for contact in contacts[len(contacts) - size :]:
+            link(sandbox, made[-1], contact)
+    return made
+
+
+def truth(sandbox, label="Contacts"):
+    rows = sandbox.sql("SELECT source, related FROM _relation WHERE label = ?", (label,))
+    return Counter((row["source"], row["related"]) for row in rows)
+
+
+def pairs(output, stream=STREAM):
+    return [(number(r["source_id"]), number(r["related_id"])) for r in output.records(stream)]
+
+
+def only(sandbox, **more):
+    """A catalog of the relation alone."""
+    catalog = discover(sandbox, modules=["Campaigns"], relations=CONTACTS, **more)
+    catalog["streams"] = [one for one in catalog["streams"] if one["tap_stream_id"] == STREAM]
+    return catalog
+
+
+def asked(sandbox):
+    counted = Counter(request.operation for request in sandbox.requests)
+    return {name: counted[name] for name in counted if "log" not in name and "chal" not in name}
+
+
+@pytest.fixture
+def sandbox():
+    with empty() as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_pair_comes_once_and_in_order(dialect):
+    with empty(dialect=dialect) as sandbox:
+        campaigns(sandbox, *SIZES)
+        output = extract(sandbox, modules=["Campaigns"], relations=CONTACTS)
+        found = pairs(output)
+        assert found == sorted(found)
+        assert Counter(found) == truth(sandbox)
+        assert len(found) == sum(SIZES)
+        prefixes = {(r["source_id"][:-1].split("x")[0]) for r in output.records(STREAM)}
+        assert prefixes == {sandbox.instance.tables["Campaigns"].prefix}
+        assert not [request for request in sandbox.requests if request.overlapped]
+
+
+@pytest.mark.parametrize("relations", ["all", ["all"]], ids=str)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_all_is_every_list_of_the_selected_modules_and_of_no_other(dialect, relations):
+    with Sandbox(dialect=dialect, rows=60) as sandbox:
+        output = extract(sandbox, modules=["Campaigns", "PriceBooks"], relations=relations)
+        streams = {one["stream"] for one in output.messages if one["type"] == "SCHEMA"}
+        assert streams == {
+            *("Campaigns", "campaigns_contacts", "campaigns_leads", "campaigns_potentials"),
+            *("campaigns_activities", "campaigns_activity_history", "campaigns_accounts"),
+            *("PriceBooks", "price_books_products", "price_books_services"),
+        }
+        assert Counter(pairs(output, "campaigns_leads")) == truth(sandbox, "Leads")
+        books = {number(row["id"]) for row in sandbox.rows("PriceBooks")}
+        goods = Counter(p for p in truth(sandbox, "Products") if p[0] in books)
+        assert Counter(pairs(output, "price_books_products")) == goods
+
+
+def test_all_of_a_whole_company_has_streams_of_different_names(sandbox):
+    catalog = discover(sandbox, relations="all")
+    names = [one["tap_stream_id"] for one in catalog["streams"]]
+    assert len(names) == len(set(names)) > 100
+    assert {"pbx_manager", "accounts_pbx_manager", "help_desk_documents"} & set(names) == {
+        *("accounts_pbx_manager", "help_desk_documents")
+    }
+
+
+def test_a_run_with_a_catalog_asks_for_lists_and_nothing_else(sandbox):
+    campaigns(sandbox, 0, 2, 100, 250)
+    catalog = only(sandbox)
+    sandbox.requests.clear()
+    output = extract(sandbox, catalog=catalog, modules=["Campaigns"])
+    assert Counter(pairs(output)) == truth(sandbox)
+    # The newest change, how many campaigns and their page, and that no more came. Of each list its
+    # first page and its count; of the long one three pages more.
+    assert asked(sandbox) == {"query": 4, "query_related": 4 * 2 + 3}
+
+
+def test_a_catalog_goes_there_and_back(sandbox):
+    schema = only(sandbox)["streams"][0]["schema"]
+    assert schema["title"] == "Campaigns: Contacts"
+    assert schema["properties"].keys() == {"source_id", "related_id"}
+    assert schema["properties"]["related_id"]["title"] == "Contacts"
+
+
+@pytest.mark.parametrize(
+    ("module", "related", "stream"),
+    [
+        ("campaigns", "contacts", "campaigns_contacts"),
+        ("Accounts", "Sales Order", "accounts_sales_order"),
+        ("Accounts", "SalesOrder", "accounts_sales_order"),
+        ("Accounts", "activity history", "accounts_activity_history"),
+        ("Products", "Products", "products_product_bundles"),
+    ],
+)
+def test_a_list_is_named_by_its_label_or_its_module(sandbox, module, related, stream):
+    said = {"module": module, "related": related}
+    catalog = discover(sandbox, modules=["Leads"], relations=[said, said])
+    assert [one["tap_stream_id"] for one in catalog["streams"]] == ["Leads", stream]
+
+
+@pytest.mark.parametrize(
+    ("module", "related", "said"),
+    [
+        ("Campaigns", "Invoice", "no related list 'Invoice'. There is: Contacts, Leads"),
+        ("Accounts", "Calendar", "'Activities' or 'Activity History'"),
+        ("Campagnes", "Contacts", "no module 'Campagnes'"),
+        ("SMSNotifier", "Contacts", "There is: none"),
+    ],
+)
+def test_a_list_that_is_not_there_is_an_error_at_discovery(sandbox, module, related, said):
+    with pytest.raises(SettingsError, match=f"`relations`.*{said}"):
+        discover(sandbox, relations=[{"module": module, "related": related}])
+
+
+@pytest.mark.usefixtures("quick")
+def test_where_the_server_does_not_tell_its_lists_the_name_is_tried(sandbox):
+    campaigns(sandbox, 3)
+    sandbox.faults.add("status", operation="relatedtypes", status=500, times=None)
+    output = extract(sandbox, modules=["Campaigns"], relations=CONTACTS)
+    assert Counter(pairs(output)) == truth(sandbox)
+    for related in ("Invoice", "Nope", "Sales Order"):
+        with pytest.raises(SettingsError, match=f"no related list '{related}'"):
+            discover(sandbox, relations=[{"module": "Campaigns", "related": related}])
+    with pytest.raises(SettingsError, match="Name those that you want"):
+        discover(sandbox, relations="all")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("relations", [CONTACTS, "all"])
+def test_a_server_without_related_lists_is_an_error_at_discovery(relations):
+    with empty(dialect="legacy") as sandbox:
+        campaigns(sandbox, 0)
+        with pytest.raises(SettingsError, match="`relations`"):
+            discover(sandbox, modules=["Campaigns"], relations=relations)
+
+
+# Runs that follow each other
+
+
+def test_only_the_lists_of_records_that_changed_are_read_again(sandbox):
+    first, second, third = campaigns(sandbox, 120, 3, 0)
+    sandbox.change("Campaigns", third, {}, modifiedtime="2020-01-02 00:00:00")
+    run = extract(sandbox, catalog=only(sandbox))
+    unseen, seen = (sandbox.insert("Contacts", {"lastname": "New"}) for _ in range(2))
+    link(sandbox, first, unseen)  # by another way, which leaves the campaign as it was
+    link(sandbox, second, seen)
+    sandbox.change("Campaigns", second, {})
+    sandbox.requests.clear()
+    again = extract(sandbox, catalog=only(sandbox), state=run.state)
+    lists = {request.params["id"] for request in sandbox.requests.of("query_related")}
+    assert lists == {second, third}  # the last one before is looked at again
+    assert {source for source, _ in pairs(again)} == {number(second)}
+    assert len(pairs(again)) == 4
+
+
+def test_a_pair_that_the_api_added_is_in_the_next_run(sandbox):
+    (campaign,) = campaigns(sandbox, 0)
+    contact = sandbox.insert("Contacts", {"lastname": "New"})
+    run = extract(sandbox, catalog=only(sandbox))
+    assert pairs(run) == []
+    with connect(sandbox) as client:
+        client.add_related(campaign, "Contacts", contact)
+    again = extract(sandbox, catalog=only(sandbox), state=run.state)
+    assert pairs(again) == [(number(campaign), number(contact))]
+
+
+def test_the_full_table_is_read_whole_each_time(sandbox):
+    campaigns(sandbox, 3, 2)
+    catalog = only(sandbox)
+    catalog["streams"][0]["replication_method"] = "FULL_TABLE"
+    state = extract(sandbox, catalog=catalog).state
+    output = extract(sandbox, catalog=catalog, state=state)
+    assert Counter(pairs(output)) == truth(sandbox)
+
+
+def test_a_run_goes_on_from_any_of_its_states_and_loses_no_pair(sandbox):
+    campaigns(sandbox, *([3, 0, 1] * 40))
+    catalog = only(sandbox)
+    whole = extract(sandbox, catalog=catalog)
+    resumed = 0
+    for position, message in enumerate(whole.messages):
+        if message["type"] != "STATE":
+            continue
+        begun = message["value"]["bookmarks"].get(STREAM, {}).get("pass")
+        if begun:
+            resumed += 1
+            before = pairs(Output(whole.messages[:position]))
+            sandbox.requests.clear()
+            again = extract(sandbox, catalog=catalog, state=message["value"])
+            assert set(before) | set(pairs(again)) == set(truth(sandbox))
+            assert not again.bookmark(STREAM).get("pass")
+    assert resumed == 120 // 20
+
+
+def test_lists_without_records_move_the_state_too(sandbox):
+    made = campaigns(sandbox, *([0] * 45))
+    states = extract(sandbox, catalog=only(sandbox)).states
+    reached = [state["bookmarks"][STREAM].get("pass", {}).get("last_id") for state in states]
+    assert reached[:2] == [made[19], made[39]]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path, how):
+    with empty(latency_ms=10) as sandbox:
+        campaigns(sandbox, *([2, 0] * 100))
+        files = {"config": settings(sandbox), "catalog": only(sandbox)}
+        arguments = []
+        for name, content in files.items():
+            path = tmp_path / f"{name}.json"
+            path.write_text(json.dumps(content))
+            arguments += [f"--{name}", str(path)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tap_kafinea", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if len(lines) == 100:
+                process.send_signal(how)
+        process.communicate(timeout=30)
+        assert process.returncode == (-how if how == signal.SIGKILL else 128 + how)
+        before = parse(line for line in lines if line.endswith("}\n"))
+        last = before.bookmark(STREAM)["pass"]["last_id"]
+        sandbox.requests.clear()
+        after = extract(sandbox, catalog=files["catalog"], state=before.state)
+        assert set(pairs(before)) | set(pairs(after)) == set(truth(sandbox))
+        asked_first = sandbox.requests.of("query_related")[0].params["id"]
+        assert number(asked_first) > number(last)
+
+
+# Misfortunes
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("nth", [1, 2, 4, 7])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "empty"},
+        {"kind": "empty", "contains": "count("},
+        {"kind": "empty", "contains": "ORDER BY", "times": 2},
+        {"kind": "reset"},
+        {"kind": "reset_after"},
+        {"kind": "truncate"},
+        {"kind": "html"},
+        {"kind": "notices"},
+        {"kind": "status", "status": 502},
+        {"kind": "session", "code": "SESSION_EXPIRED"},
+        {"kind": "session", "times": 3},
+    ],
+    ids=lambda fault: "-".join(map(str, fault.values())),
+)
+def test_misfortunes_in_the_middle_cost_no_pair(sandbox, fault, nth):
+    campaigns(sandbox, 0, 2, 101, 0)
+    sandbox.faults.add(**fault, operation="query_related", nth=nth)
+    output = extract(sandbox, catalog=only(sandbox))
+    assert pairs(output) == sorted(truth(sandbox).elements())
+
+
+@pytest.mark.usefixtures("quick")
+def test_records_that_are_counted_and_never_given_are_an_error(sandbox):
+    _, second = campaigns(sandbox, 2, 3)
+    sandbox.faults.add("empty", operation="query_related", contains="SELECT id", nth=2, times=None)
+    with pytest.raises(IncompleteRead, match=f"{second}: Contacts.*counts 3"):
+        extract(sandbox, catalog=only(sandbox), max_sessions=1)
+
+
+def test_a_record_that_is_deleted_meanwhile_ends_no_run():
+    with empty(latency_ms=20) as sandbox:
+        made = campaigns(sandbox, *([1] * 40))
+        catalog, outputs = only(sandbox), []
+        sandbox.requests.clear()
+        run = threading.Thread(target=lambda: outputs.append(extract(sandbox, catalog=catalog)))
+        run.start()
+        while not sandbox.requests.of("query_related"):
+            time.sleep(0.001)
+        sandbox.remove("Campaigns", made[-1])
+        run.join()
+        denied = [r for r in sandbox.requests.of("query_related") if r.code == "ACCESS_DENIED"]
+        assert [request.params["id"] for request in denied] == [made[-1]]
+        assert {source for source, _ in pairs(outputs[0])} == set(map(number, made[:-1]))
+
+
+def test_a_list_that_is_refused_stops_no_other_stream_and_fails_the_run(sandbox):
+    made = campaigns(sandbox, 1, 1, 1)
+    denied = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
+    sandbox.faults.add(
+        "status",
+        operation="query_related",
+        contains=made[1],
+        status=200,
+        body=denied,
+        times=None,
+    )
+    catalog = discover(sandbox, modules=["Campaigns", "Leads"], relations=CONTACTS)
+    catalog["streams"].reverse()
+    with pytest.raises(Refused):
+        extract(sandbox, catalog=catalog)
+    assert [r for r in sandbox.requests.of("query") if "FROM Leads" in r.params["query"]]
+
+
+def test_lists_are_read_by_several_sessions_each_with_one_request_at_a_time():
+    with empty(latency_ms=10) as sandbox:
+        campaigns(sandbox, *([1] * 40))
+        catalog = only(sandbox)
+        sandbox.requests.clear()
+        output = extract(sandbox, catalog=catalog, max_sessions=3)
+        assert pairs(output) == sorted(truth(sandbox).elements())
+        requests = sandbox.requests.of("query_related")
+        assert len(requests) == 80
+        assert len({request.session for request in requests}) == 3
+        assert max(request.at_once for request in requests) == 3
+        assert not [request for request in sandbox.requests if request.overlapped]
