@@ -18,7 +18,7 @@ demo: .venv/stamp .meltano/stamp  ## A local Kafinea, extracted into DuckDB with
 	@.venv/bin/python demo/demo.py
 
 test: .venv/stamp .meltano/stamp  ## All tests, the end-to-end ones included
-	.venv/bin/pytest
+	.venv/bin/pytest -n 2 --dist loadfile
 
 lint: .venv/stamp  ## Style, format and types
 	.venv/bin/ruff check
