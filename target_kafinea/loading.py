@@ -89,7 +89,7 @@ class Loader:
         """
         look_ups = len(self._begun) // 2
         records = look_ups * KEYS_AT_A_TIME
-        # What stays must never be full: that tells the SDK's last drain, of everything, from others.
+        # What stays is never full: that tells the SDK's last drain, of everything, from others.
         is_heavy = self._weigh(self._batch[records:]) >= _HEAVY
         if everything or not look_ups or is_heavy or self._plan.refers_to_itself:
             self._look_ahead()
