@@ -89,14 +89,16 @@ class Loader:
         """
         look_ups = len(self._begun) // 2
         records = look_ups * KEYS_AT_A_TIME
-        if everything or not look_ups or self._plan.refers_to_itself:
+        # What stays is never full: that tells the SDK's last drain, of everything, from others.
+        is_heavy = self._weigh(self._batch[records:]) >= _HEAVY
+        if everything or not look_ups or is_heavy or self._plan.refers_to_itself:
             self._look_ahead()
             look_ups, records = len(self._begun), self.size
         for begun in self._begun[:look_ups]:
             begun.result()
         taken, self._batch = self._batch[:records], self._batch[records:]
         self._begun = self._begun[look_ups:]
-        self._weight = sum(map(self._files.weight, self._batch))
+        self._weight = self._weigh(self._batch)
         return taken
 
     def load(self, batch: Sequence[Incoming]) -> Iterator[int]:
@@ -131,6 +133,9 @@ class Loader:
                 if _ANY in self._written or not self._written.isdisjoint(self._names(one)):
                     one.found = None
         self._written.clear()
+
+    def _weigh(self, records: Sequence[Incoming]) -> int:
+        return sum(map(self._files.weight, records))
 
     # In which order
 
