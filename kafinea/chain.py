@@ -19,7 +19,7 @@ from typing import Any
 import backoff
 
 from kafinea.describe import SECRET_MODULES
-from kafinea.errors import Code, IncompleteRead, Refused, Unavailable
+from kafinea.errors import Code, IncompleteRead, NotCounted, Refused, Unavailable
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 
 logger = logging.getLogger(__name__)
@@ -226,21 +226,17 @@ class Chain:
         return page
 
 
-class _NoCount(Unavailable):
-    """The answer to a `count(*)` is not a number; what else may go wrong, `query` tries again."""
-
-
-@backoff.on_exception(backoff.expo, _NoCount, max_tries=_COUNT_TRIES, factor=0.25, logger=None)
+@backoff.on_exception(backoff.expo, NotCounted, max_tries=_COUNT_TRIES, factor=0.25, logger=None)
 def count(query: Query, module: str, where: Sequence[Condition] = ()) -> int:
     """Return how many records meet the conditions.
 
     Raises:
-        Unavailable: The server gives no count, which means that the query failed in SQL.
+        NotCounted: The server gives no count, which means that the query failed in SQL.
     """
     answer = query(select(module, ["count(*)"], where=where))
     text = str(next(iter(answer[0].values()), "")) if answer else ""
     if not (text.isascii() and text.isdigit()):
-        raise _NoCount(f"{module}: the server does not count its records.")
+        raise NotCounted(f"{module}: the server does not count its records.")
     return int(text)
 
 

@@ -113,6 +113,10 @@ class Unavailable(KafineaError):
         self.busy = busy
 
 
+class NotCounted(Unavailable):
+    """A `count(*)` was answered without a number, several times: this query fails, others may not."""
+
+
 class OutcomeUnknown(KafineaError):
     """Look the record up first: a write was sent and its answer was lost."""
 

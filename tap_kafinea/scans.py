@@ -19,7 +19,7 @@ from typing import Any
 
 from kafinea.chain import PAGE_SIZE, Page, Query, count, number
 from kafinea.client import Client
-from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError
+from kafinea.errors import IncompleteRead, KafineaError, NotCounted, Refused, SettingsError
 from kafinea.progress import Progress
 from kafinea.query import Condition, select
 from kafinea.reading import Reading
@@ -110,7 +110,7 @@ class Scans:
             there = self._read(module)
             if there is not None:
                 known = self._compared(known, there)
-        except (Refused, IncompleteRead) as error:
+        except (Refused, IncompleteRead, NotCounted) as error:
             # A matter of this module alone: the others are scanned, and the run fails at its end.
             self.failures[module] = error
             logger.error("%s cannot be scanned for deletions: %s", module, error)  # noqa: TRY400 one line is enough

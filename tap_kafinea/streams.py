@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from kafinea.chain import Page
 from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
-from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError
+from kafinea.errors import IncompleteRead, KafineaError, NotCounted, Refused, SettingsError
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
@@ -108,7 +108,7 @@ class ModuleStream(Stream):
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
         try:
             yield from self._passes()
-        except (Refused, IncompleteRead) as error:
+        except (Refused, IncompleteRead, NotCounted) as error:
             # A matter of this module alone: the others are read, and the run fails at its end.
             if self.ABORT_AT_RECORD_COUNT is not None:
                 raise

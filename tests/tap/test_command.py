@@ -107,15 +107,19 @@ def test_a_timeout_may_have_a_fraction(sandbox, files, seconds):
     assert command("--config", files("config.json", config)).returncode == 0
 
 
-def test_a_module_that_fails_stops_no_other_and_fails_the_run_at_its_end(files):
+DENIED = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
+FAILED_IN_SQL = '{"success":true,"result":[]}'
+
+
+@pytest.mark.parametrize("answer", [DENIED, FAILED_IN_SQL], ids=["denied", "failed in SQL"])
+def test_a_module_that_fails_stops_no_other_and_fails_the_run_at_its_end(files, answer):
     with Sandbox(rows=300) as sandbox:
-        denied = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
         sandbox.faults.add(
             "status",
             operation="query",
             contains="FROM Accounts",
             status=200,
-            body=denied,
+            body=answer,
             times=None,
         )
         config = settings(sandbox, modules=["Accounts", "Contacts", "Leads"])
