@@ -114,7 +114,7 @@ class Unavailable(KafineaError):
 
 
 class NotCounted(Unavailable):
-    """A `count(*)` was answered without a number, several times: this query fails, others may not."""
+    """A `count(*)` gets no number, however often it is asked: this query fails, others may not."""
 
 
 class OutcomeUnknown(KafineaError):
