@@ -132,7 +132,7 @@ def worked_out_ahead(
     try:
         for item in items:
             begun.append(threads.submit(function, item))
-            if len(begun) > sessions + _WAITING:
+            if len(begun) >= sessions + _WAITING:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()

@@ -103,22 +103,17 @@ class FilesStream(ModuleStream):
         self._report()
 
     @override
-    def _read(self, opening: Opening, note: Note) -> Iterator[Row]:
-        is_whole = opening.current.until is None
-        self._stream_version = self.plan.new_version() if is_whole else None
-        self.plan.begin(opening.current)
-        opening.reading.begin()
-        with Progress(self.name, opening.reading.total, self.logger) as progress:
+    def _records(self, opening: Opening, note: Note, progress: Progress) -> Iterator[Row]:
+        def done(document_id: str) -> None:
+            self.plan.advance(document_id)
+            progress.advance(1)
 
-            def done(document_id: str) -> None:
-                self.plan.advance(document_id)
-                progress.advance(1)
+        yield from self._files_of(opening.reading, done)
 
-            yield from self._files_of(opening.reading, done)
+    @override
+    def _is_proven(self, opening: Opening) -> bool:
         # What could not be fetched has no row, and may have had one.
-        if self._stream_version and not self._met.missing and self._is_proven(opening):
-            self._write_activate_version_message(self._stream_version)
-        self.plan.complete(opening.current, opening.began)
+        return not self._met.missing and super()._is_proven(opening)
 
     def _read_owed(self) -> Iterator[Row]:
         """Yield the files that earlier runs could not fetch."""

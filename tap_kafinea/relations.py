@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
@@ -18,19 +17,15 @@ from kafinea.describe import SECRET_MODULES, Module
 from kafinea.errors import Refused, SettingsError
 from kafinea.progress import Progress
 from kafinea.query import Condition
+from kafinea.read_ahead import worked_out_ahead
 from kafinea.related import RelatedList, find_list, lists_of, related_ids
 from kafinea.values import Kind
 from singer_kafinea.relations import RELATED, SOURCE, list_of, schema_of
 from tap_kafinea.schema import MODIFIED
-from tap_kafinea.streams import ModuleStream, Opening
+from tap_kafinea.streams import ModuleStream, Note, Opening
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
-
-_T = TypeVar("_T")
-
-_WAITING = 4
-"""Lists that are asked for beyond one for each session, so that none waits for us."""
 
 
 class RelationStream(ModuleStream):
@@ -44,6 +39,7 @@ class RelationStream(ModuleStream):
     """Lists between two states. As between those of a module, a few dozen requests."""
 
     key: ClassVar[tuple[str, ...]] = (SOURCE, RELATED)
+    has_versions = False  # who may not read all of a list is only warned, so nothing is proven
     bookmarked_by = None  # by `modifiedtime` of records that are not the stream's
 
     def __init__(
@@ -61,28 +57,22 @@ class RelationStream(ModuleStream):
         return {"id": Kind.TEXT}
 
     @override
-    def _passes(self) -> Iterator[dict[str, Any]]:
-        opening = self._tap_kafinea.prefetch.opening(self)
-        while opening:
-            yield from self._pairs(opening)
-            opening = self.open(self.plan) if opening.is_resumed else None
-
-    def _pairs(self, opening: Opening) -> Iterator[dict[str, Any]]:
-        """Yield who stands in the lists of the records of a pass, and complete it."""
-        self.plan.begin(opening.current)
-        opening.reading.begin()
+    def _records(
+        self, opening: Opening, note: Note, progress: Progress
+    ) -> Iterator[dict[str, Any]]:
         sources = (record["id"] for page in opening.reading for record in page)
-        lists = _ahead(self._related_ids, sources, self._kafinea.max_sessions)
-        with Progress(self.name, opening.reading.total, self.logger) as progress:
-            for done, (source_id, related) in enumerate(lists, start=1):
-                for related_id in related:
-                    yield {SOURCE: source_id, RELATED: related_id}
-                # Only now were all of them written.
-                self.plan.advance(source_id)
-                progress.advance(1)
-                if done % self.STATE_MSG_LISTS == 0:
-                    self._write_state()
-        self.plan.complete(opening.current, opening.began)
+        lists = worked_out_ahead(self._list_of, sources, self._kafinea.max_sessions)
+        for done, (source_id, related) in enumerate(lists, start=1):
+            for related_id in related:
+                yield {SOURCE: source_id, RELATED: related_id}
+            # Only now were all of them written.
+            self.plan.advance(source_id)
+            progress.advance(1)
+            if done % self.STATE_MSG_LISTS == 0:
+                self._write_state()
+
+    def _list_of(self, source_id: str) -> tuple[str, list[str]]:
+        return source_id, self._related_ids(source_id)
 
     def _related_ids(self, source_id: str) -> list[str]:
         try:
@@ -103,23 +93,6 @@ class RelationStream(ModuleStream):
         self, latest_record: dict[str, Any], *, context: Mapping[str, Any] | None = None
     ) -> None:
         """Do nothing: a list is done when all in it is written."""
-
-
-def _ahead(ask: Callable[[str], _T], ids: Iterable[str], sessions: int) -> Iterator[tuple[str, _T]]:
-    """Yield what is answered for each id, in their order, and ask for those that follow."""
-    threads = ThreadPoolExecutor(sessions, thread_name_prefix="kafinea-relations")
-    asked: deque[tuple[str, Future[_T]]] = deque()
-    try:
-        for one in ids:
-            asked.append((one, threads.submit(ask, one)))
-            if len(asked) >= sessions + _WAITING:
-                first, answer = asked.popleft()
-                yield first, answer.result()
-        for first, answer in asked:
-            yield first, answer.result()
-    finally:
-        # Nobody waits for a list that nobody will take.
-        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:

@@ -79,6 +79,8 @@ class ModuleStream(Stream):
     """The replication key of an incremental stream."""
     columns: ClassVar[Sequence[str]] = ()
     """What to ask for instead of the selected fields."""
+    has_versions: ClassVar[bool] = True
+    """Whether a loader may drop the rows that a complete reading did not bring."""
 
     def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, schema=schema, name=name)
@@ -181,22 +183,25 @@ class ModuleStream(Stream):
     def _read(self, opening: Opening, note: Note) -> Iterator[dict[str, Any]]:
         """Yield the typed records of a pass, and complete it."""
         is_whole = opening.current.until is None
-        self._stream_version = self.plan.new_version() if is_whole else None
+        self._stream_version = self.plan.new_version() if is_whole and self.has_versions else None
         self.plan.begin(opening.current)
-        pages = iter(opening.reading)
-        page = next(pages, [])
+        opening.reading.begin()
         with Progress(self.name, opening.reading.total, self.logger) as progress:
-            while page:
-                note(page)
-                yield from map(opening.typed, page)
-                progress.advance(len(page))
-                page = next(pages, [])
+            yield from self._records(opening, note, progress)
         self._report_misfits(self.name, opening.decode)
         if opening.decode_line:
             self._report_misfits(f"{self.name}.{LINES}", opening.decode_line)
         if self._stream_version and self._is_proven(opening):
             self._write_activate_version_message(self._stream_version)
         self.plan.complete(opening.current, opening.began)
+
+    def _records(
+        self, opening: Opening, note: Note, progress: Progress
+    ) -> Iterator[dict[str, Any]]:
+        for page in opening.reading:
+            note(page)
+            yield from map(opening.typed, page)
+            progress.advance(len(page))
 
     def _is_proven(self, opening: Opening) -> bool:
         """Whether all records came, so that a loader may drop the rows that did not."""
