@@ -94,7 +94,7 @@ class Api:
 
     def records(self, module: str) -> list[dict[str, str]]:
         """Return all records of a stored module."""
-        return list(self._tables[module].records.values())  # type: ignore[union-attr]
+        return list(self._tables[module].records.values())  # type: ignore[union-attr]  # only stored tables are asked
 
     def due(self, now: float, parameters: Parameters) -> float:
         """Return when the answer may go out. A session's requests stand in line."""

@@ -170,7 +170,7 @@ def change(sandbox: Sandbox) -> list[Change]:
 def count(module: str, condition: str = "true", *parameters: Any) -> int:
     """Return how many rows of a module the warehouse holds; 0 if it has no such table."""
     # target-duckdb writes all names in small letters.
-    sql = f'SELECT count(*) FROM kafinea."{module.lower()}" WHERE {condition}'  # noqa: S608
+    sql = f'SELECT count(*) FROM kafinea."{module.lower()}" WHERE {condition}'  # noqa: S608 names of our own
     # Open for this query only: a DuckDB file that is open here cannot be written by the loader.
     with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
         try:
@@ -181,7 +181,7 @@ def count(module: str, condition: str = "true", *parameters: Any) -> int:
 
 def count_lines(module: str) -> int:
     """Return how many lines the documents of a module have in the warehouse."""
-    sql = f"SELECT sum(json_array_length(lineitems)) FROM kafinea.{module.lower()}"  # noqa: S608
+    sql = f"SELECT sum(json_array_length(lineitems)) FROM kafinea.{module.lower()}"  # noqa: S608 names of our own
     with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
         return int(warehouse.execute(sql).fetchall()[0][0] or 0)
 

@@ -173,7 +173,7 @@ def _taken(response: requests.Response, *, lift: Lift, **_: Any) -> requests.Res
     """Read an answer whose contents are lifted out of it; once."""
     if not response._content:  # noqa: SLF001 it is not read yet
         with response:
-            response._content = lift(response.iter_content(_PIECE))  # noqa: SLF001
+            response._content = lift(response.iter_content(_PIECE))  # noqa: SLF001 requests has no other place for a body read in pieces
     return response
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec  # type: ignore[import-untyped]  # it has no types
 
 from kafinea.errors import SettingsError
 

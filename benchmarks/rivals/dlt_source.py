@@ -36,7 +36,7 @@ class QueryPaginator(BasePaginator):  # type: ignore[misc]  # dlt is not in .ven
             f"SELECT * FROM {self._module} ORDER BY id LIMIT {self._offset},100;"
         )
 
-    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:  # noqa: ARG002 as dlt calls it
         """End with an empty page."""
         self._offset += 100
         self._has_next_page = bool(data)

@@ -180,7 +180,7 @@ def test_what_waits_at_the_end_ends(sandbox):
         client = connect(sandbox, max_sessions=1)
         with ThreadPoolExecutor(8) as pool:
             answers = [pool.submit(client.query, SMALL) for _ in range(8)]
-            until(lambda: ordered.hits >= (2 if fault["status"] == 500 else 1))  # noqa: B023
+            until(lambda: ordered.hits >= (2 if fault["status"] == 500 else 1))  # noqa: B023 it is called at once
             client.close()
             for answer in answers:
                 with pytest.raises(Closed, match="was closed"):
