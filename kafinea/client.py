@@ -1,13 +1,8 @@
-"""The client: one method for each documented operation.
-
-`_worth_another_try` alone decides which requests are sent again.
-"""
+"""The client: one method for each documented operation."""
 
 from __future__ import annotations
 
 import json
-import logging
-import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,23 +19,18 @@ from kafinea.contents import lift_into
 from kafinea.errors import (
     PERHAPS_PASSING,
     IncompleteRead,
-    KafineaError,
     OutcomeUnknown,
     Refused,
-    SessionEnded,
     Unavailable,
 )
 from kafinea.query import Condition
 from kafinea.reading import Reading
-from kafinea.sessions import LONGEST_WAIT, Session, Sessions
-
-logger = logging.getLogger(__name__)
+from kafinea.retry import until_answered
+from kafinea.sessions import Session, Sessions
 
 Record = dict[str, Any]
 """A record as the wire has it: texts as a rule; `retrieve` also gives numbers, nulls and lists."""
 
-_TRIES = 7
-_FIRST_WAIT = 0.5  # seconds; doubled each time
 _CONNECT_TIMEOUT = 10  # seconds
 
 
@@ -142,8 +132,7 @@ class Client:
 
     def user_id(self) -> str:
         """Return the id of the user that the client works as, such as 19x1."""
-        with self._session() as session:
-            return session.auth.user_id()
+        return until_answered(self._user_id, wait=self._sessions.wait)
 
     # Discovery
 
@@ -419,20 +408,16 @@ class Client:
         label = f"{operation} of {of}" if of else operation
         parameters = {"operation": operation, **parameters}
         kind = label + _form(parameters.get("query", ""))
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                return self._send(method, parameters, label, kind, transfer)
-            except KafineaError as error:
-                if tries == _TRIES or not _worth_another_try(
-                    error, method, tries, is_probe=is_probe
-                ):
-                    raise
-                wait = _wait(error, tries)
-                text = "%s Trying again in %.1f s (%d of %d)."
-                logger.warning(text, error, wait, tries, _TRIES - 1)
-            self._sessions.wait(wait)
+        return until_answered(
+            lambda: self._send(method, parameters, label, kind, transfer),
+            wait=self._sessions.wait,
+            writes=method == "POST",
+            is_probe=is_probe,
+        )
+
+    def _user_id(self) -> str:
+        with self._session() as session:
+            return session.auth.user_id()
 
     def _send(
         self,
@@ -462,36 +447,6 @@ class Client:
         else:
             with self._sessions.one() as session:
                 yield session
-
-
-def _worth_another_try(
-    error: BaseException, method: str, tries: int, *, is_probe: bool = False
-) -> bool:
-    """Decide whether to send a request again. The only place that does.
-
-    What only reads is sent again after any failure that may pass. What writes is sent again only
-    when the server certainly did nothing: the connection was not made, the session had ended, it
-    turned the request away with 429, or the login before it failed. After an error page, a 502 or
-    a 503, a write may have happened.
-
-    An operation that a server does not have makes it fail as a mistake of its own would: such a
-    failure of an operation that may not be there is tried once more.
-    """
-    if isinstance(error, SessionEnded):
-        return True
-    if isinstance(error, Unavailable):
-        is_missing = is_probe and not error.busy and tries > 1
-        return error.nothing_done or (method == "GET" and not is_missing)
-    if isinstance(error, Refused):
-        return method == "GET" and error.code in PERHAPS_PASSING and tries == 1
-    return False
-
-
-def _wait(error: KafineaError, tries: int) -> float:
-    """Return the seconds to wait: doubling with full jitter, or what the server asked for."""
-    asked = getattr(error, "retry_after", None)
-    jittered = random.uniform(0, min(_FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT))
-    return min(asked, LONGEST_WAIT) + jittered / 10 if asked else jittered
 
 
 def _form(query: str) -> str:

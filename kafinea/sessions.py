@@ -21,11 +21,9 @@ from kafinea import transport
 from kafinea.auth import ChallengeAuth
 from kafinea.errors import Closed, Unavailable
 from kafinea.pace import Pace
+from kafinea.retry import LONGEST_WAIT
 
 logger = logging.getLogger(__name__)
-
-LONGEST_WAIT = 60
-"""Seconds to wait before another try at most, also when the server asks for more."""
 
 _NO_ROOM = (
     "Kafinea has no room for %d requests at once. Sending %d at once, and more again as it lets us."

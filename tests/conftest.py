@@ -49,4 +49,4 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits between tries are a fiftieth of what they are for users."""
     hurried = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 50))
     monkeypatch.setattr("backoff._sync.time", hurried)
-    monkeypatch.setattr("kafinea.client._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("kafinea.retry._FIRST_WAIT", 0.01)

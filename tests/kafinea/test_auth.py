@@ -60,6 +60,13 @@ def user_id(client: Client) -> str:
     return client.query("SELECT id FROM Users LIMIT 1;")[0]["id"]
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", ["reset", "truncate", "html"])
+def test_a_login_that_fails_once_is_tried_again_whatever_needs_it(sandbox, client, kind):
+    sandbox.faults.add(kind, operation="login")
+    assert client.user_id() == user_id(client)
+
+
 def test_sessions_that_end_again_and_again_are_opened_again_and_again(sandbox, client):
     for _ in range(10):
         client.query("SELECT id FROM Currency LIMIT 1;")

@@ -1,0 +1,78 @@
+"""Sending a request again: when, how often, and after what wait. The only place that decides."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from kafinea.errors import PERHAPS_PASSING, KafineaError, Refused, SessionEnded, Unavailable
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = 60
+"""Seconds to wait before another try at most, also when the server asks for more."""
+
+_TRIES = 7
+_FIRST_WAIT = 0.5  # seconds; doubled each time
+
+Result = TypeVar("Result")
+
+
+def until_answered(
+    send: Callable[[], Result],
+    *,
+    wait: Callable[[float], None],
+    writes: bool = False,
+    is_probe: bool = False,
+) -> Result:
+    """Send a request, and again after a failure that may pass.
+
+    Args:
+        send: Sends it once.
+        wait: Waits so many seconds, but no longer than somebody wants the answer.
+        writes: Whether it changes what is stored.
+        is_probe: Whether it asks for an operation that the server may not have. Such a server
+            fails as by a mistake of its own; that is tried once more only.
+
+    Raises:
+        KafineaError: The last failure.
+    """
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return send()
+        except KafineaError as error:
+            if tries == _TRIES or not _may_pass(error, tries, writes=writes, is_probe=is_probe):
+                raise
+            seconds = _seconds_before_next(error, tries)
+            text = "%s Trying again in %.1f s (%d of %d)."
+            logger.warning(text, error, seconds, tries, _TRIES - 1)
+        wait(seconds)
+
+
+def _may_pass(error: KafineaError, tries: int, *, writes: bool, is_probe: bool) -> bool:
+    """Decide whether to send a request again.
+
+    What only reads is sent again after any failure that may pass. What writes is sent again only
+    when the server certainly did nothing: the connection was not made, the session had ended, it
+    turned the request away with 429, or the login before it failed. After an error page, a 502 or
+    a 503, a write may have happened.
+    """
+    if isinstance(error, SessionEnded):
+        return True
+    if isinstance(error, Unavailable):
+        is_missing = is_probe and not error.busy and tries > 1
+        return error.nothing_done or not (writes or is_missing)
+    if isinstance(error, Refused):
+        return not writes and error.code in PERHAPS_PASSING and tries == 1
+    return False
+
+
+def _seconds_before_next(error: KafineaError, tries: int) -> float:
+    """Return the seconds to wait: doubling with full jitter, or what the server asked for."""
+    asked = getattr(error, "retry_after", None)
+    jittered = random.uniform(0, min(_FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT))
+    return min(asked, LONGEST_WAIT) + jittered / 10 if asked else jittered
