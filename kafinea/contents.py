@@ -17,7 +17,7 @@ from urllib.parse import quote_plus
 from kafinea.errors import TooLarge, Unavailable
 
 Lift = Callable[[Iterable[bytes]], bytes]
-"""Takes the body of an answer as it comes, and returns it without the contents of the file."""
+"""Makes the body of an answer of the pieces that come, perhaps without the contents of a file."""
 
 _CONTENTS = re.compile(rb'"filecontents"\s*:\s*"')
 _SIZE = re.compile(rb'"filesize"\s*:\s*"?(\d+)')

@@ -24,6 +24,8 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from typing_extensions import override
+from urllib3.connectionpool import ConnectionPool
 
 from kafinea.contents import Form, Lift
 from kafinea.errors import SESSION_ENDED, Code, Refused, SessionEnded, SettingsError, Unavailable
@@ -118,9 +120,21 @@ def open_http(address: str) -> requests.Session:
     http.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     http.trust_env = False
     http.headers["Accept"] = "application/json"
-    http.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
-    http.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
+    http.mount("https://", _OneHost(pool_connections=1, pool_maxsize=1))
+    http.mount("http://", _OneHost(pool_connections=1, pool_maxsize=1))
     return http
+
+
+class _OneHost(HTTPAdapter):
+    """Sends all requests to one address, so it works out once which connections go there."""
+
+    _connections: ConnectionPool | None = None
+
+    @override
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> ConnectionPool:
+        if self._connections is None:
+            self._connections = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._connections
 
 
 def send(
@@ -132,7 +146,7 @@ def send(
     timeout: Timeout,
     auth: AuthBase | None = None,
     upload: tuple[str, BinaryIO] | None = None,
-    lift: Lift | None = None,
+    lift: Lift = b"".join,
 ) -> requests.Response:
     """Send one request: its parameters in the URL for GET, in a form for POST.
 
@@ -146,7 +160,7 @@ def send(
         timeout: Seconds to connect, and seconds to wait for the answer.
         auth: Adds the session.
         upload: The name of one more field of a form, and the file that it holds in base64.
-        lift: Takes the contents of a file out of the answer while it comes.
+        lift: Makes the body of the pieces that come; it may take the contents of a file out.
 
     Raises:
         Unavailable: No answer came.
@@ -156,21 +170,19 @@ def send(
         request = _request(http, method, address, parameters)
         if upload:
             use_form(request, Form(urlencode(parameters), *upload))
-        take = partial(_taken, lift=lift) if lift else None
-        if take:
-            request.hooks["response"].append(take)  # before `auth` looks at the answer
+        take = partial(_taken, lift=lift)
+        request.hooks["response"].append(take)  # before `auth` looks at the answer
         if auth:
             request = auth(request)
-        stream = take is not None
-        response = http.send(request, timeout=timeout, allow_redirects=False, stream=stream)
-        return take(response) if take else response  # `auth` may have sent it once more
+        response = http.send(request, timeout=timeout, allow_redirects=False, stream=True)
+        return take(response)  # `auth` may have sent it once more
     except requests.RequestException as error:
         # `from None`: the original error shows the URL.
         raise _no_answer(error, urlsplit(address).netloc, timeout) from None
 
 
 def _taken(response: requests.Response, *, lift: Lift, **_: Any) -> requests.Response:
-    """Read an answer whose contents are lifted out of it; once."""
+    """Read an answer, once, in larger pieces than `requests` would: they cost less."""
     if not response._content:  # noqa: SLF001 it is not read yet
         with response:
             response._content = lift(response.iter_content(_PIECE))  # noqa: SLF001 requests has no other place for a body read in pieces

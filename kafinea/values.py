@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from itertools import compress
+from operator import eq, not_
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kafinea.errors import SettingsError
@@ -141,7 +143,6 @@ class RowDecoder:
         self._quick: dict[str, Decode] = {
             name: _quick(kind, zone) for name, kind in kinds.items() if kind is not Kind.TEXT
         }
-        self._layout = _Layout([], unwanted=[], quick=[])
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the typed record, without the columns that the wire record lacks.
@@ -149,35 +150,47 @@ class RowDecoder:
         Values are strings, bools, ints, Decimals and lists of strings. Dates are strings
         YYYY-MM-DD, and date-times RFC 3339 strings with an offset.
         """
-        typed = dict(record)
-        names = list(typed)
-        if names != self._layout.names:
-            self._layout = self._layout_of(names)
-        for name in self._layout.unwanted:
-            del typed[name]
-        if not _WIRE_TYPES.issuperset(map(type, typed.values())):
-            return self._by_the_rules(typed, record)
-        for name, wire in typed.items():
-            if not wire:
-                typed[name] = None
-        for name, decode in self._layout.quick:
-            if wire := typed[name]:
-                try:
-                    typed[name] = decode(wire)
-                except _DOES_NOT_FIT:
-                    typed[name] = self._by_its_rule(name, wire, record)
-        return typed
+        return self.rows([dict(record)])[0]
 
-    def _layout_of(self, names: list[str]) -> _Layout:
-        """Work out what to do with rows of these columns. The rows of a query are all alike."""
-        return _Layout(
-            names,
-            unwanted=[name for name in names if name not in self._rules],
-            quick=[(name, self._quick[name]) for name in names if name in self._quick],
-        )
+    def rows(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Type records in place, which for a page takes half the time that a copy would."""
+        names = [list(record) for record in records]
+        if all(map(eq, names, names[1:])):
+            self._type_columns(records)  # the rows of a query are all alike
+        else:
+            for record in records:
+                self._type_columns([record])
+        return records
 
-    def _by_the_rules(self, wires: dict[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: self._by_its_rule(name, wire, record) for name, wire in wires.items()}
+    def _type_columns(self, records: list[dict[str, Any]]) -> None:
+        """Type records that have the same columns."""
+        names = list(records[0]) if records else []
+        columns = list(zip(*map(dict.values, records), strict=True))
+        for name, wires in zip(names, columns, strict=True):
+            if name in self._rules and not self._typed_quickly(name, wires, records):
+                for record, wire in zip(records, wires, strict=True):
+                    record[name] = self._by_its_rule(name, wire, record)
+        for name in [name for name in names if name not in self._rules]:
+            for record in records:
+                del record[name]
+
+    def _typed_quickly(
+        self, name: str, wires: Sequence[Any], records: list[dict[str, Any]]
+    ) -> bool:
+        """Type a column of the common forms; return whether it was one."""
+        if not _WIRE_TYPES.issuperset(map(type, wires)):
+            return False
+        decode = self._quick.get(name)
+        if decode is None:
+            for record in compress(records, map(not_, wires)):
+                record[name] = None
+            return True
+        try:
+            for record, wire in zip(records, wires, strict=True):
+                record[name] = decode(wire) if wire else None
+        except _DOES_NOT_FIT:
+            return False
+        return True
 
     def _by_its_rule(self, name: str, wire: Any, record: Mapping[str, Any]) -> Any:
         if wire is None or wire == "":
@@ -188,14 +201,6 @@ class RowDecoder:
             self.misfits[name] += 1
             self.examples.setdefault(name, (str(record.get("id")), _shape(wire)))
             return None
-
-
-class _Layout(NamedTuple):
-    """What to do with rows of the same columns."""
-
-    names: list[str]
-    unwanted: list[str]
-    quick: list[tuple[str, Decode]]
 
 
 def _rule(kind: Kind, zone: ServerZone) -> Decode:

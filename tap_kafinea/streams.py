@@ -53,13 +53,14 @@ class Opening:
     began: datetime
     is_resumed: bool
 
-    @property
-    def typed(self) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-        """What types a record."""
-        header, line = self.decode, self.decode_line
-        if line is None:
-            return header
-        return lambda record: {**header(record), LINES: [line(one) for one in record[LINES]]}
+    def type(self, page: Page) -> Page:
+        """Type the records of a page, in place."""
+        if self.decode_line is None:
+            return self.decode.rows(page)
+        lines = [self.decode_line.rows(record.pop(LINES)) for record in page]
+        for record, its in zip(self.decode.rows(page), lines, strict=True):
+            record[LINES] = its
+        return page
 
 
 class ModuleStream(Stream):
@@ -200,7 +201,7 @@ class ModuleStream(Stream):
     ) -> Iterator[dict[str, Any]]:
         for page in opening.reading:
             note(page)
-            yield from map(opening.typed, page)
+            yield from opening.type(page)
             progress.advance(len(page))
 
     def _is_proven(self, opening: Opening) -> bool:
