@@ -52,6 +52,7 @@ _WORDS = {
 }
 _DOES_NOT_FIT = (ValueError, TypeError, ArithmeticError, LookupError)
 _WIRE_TYPES = frozenset({str, type(None)})
+_DAYS_OF_A_CENTURY = 40_000
 _INTEGER = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -235,23 +236,25 @@ def _plain_number(wire: str) -> Decimal:
 
 @lru_cache(maxsize=4)
 def _quick_datetime(zone: ServerZone) -> Decode:
-    """Return a codec that asks the zone once for each hour of which all has the same offset."""
-    within_an_hour = {f":{minute:02}:{second:02}" for minute in range(60) for second in range(60)}
+    """Return a codec that asks the zone once for each day of which all has the same offset."""
+    hours = frozenset(f" {hour:02}" for hour in range(24))
+    within_an_hour = frozenset(
+        f":{minute:02}:{second:02}" for minute in range(60) for second in range(60)
+    )
 
-    @lru_cache(maxsize=20_000)
-    def hour(wire: str) -> tuple[str, str]:
-        first = _datetime(wire + ":00:00", zone) or ""
-        last = _datetime(wire + ":59:59", zone) or ""
-        text, offset = wire.replace(" ", "T"), first[19:]
-        if first != f"{text}:00:00{offset}" or last != f"{text}:59:59{offset}":
-            raise ValueError(wire)
-        return text, offset
+    @lru_cache(maxsize=_DAYS_OF_A_CENTURY)
+    def offset(day: str) -> str:
+        first = _datetime(f"{day} 00:00:00", zone) or ""
+        last = _datetime(f"{day} 23:59:59", zone) or ""
+        offset = first[19:]
+        if first != f"{day}T00:00:00{offset}" or last != f"{day}T23:59:59{offset}":
+            raise ValueError(day)
+        return offset
 
     def decode(wire: str) -> str:
-        text, offset = hour(wire[:13])
-        rest = wire[13:]
-        if rest in within_an_hour:
-            return text + rest + offset
+        day = wire[:10]
+        if wire[10:13] in hours and wire[13:] in within_an_hour:
+            return f"{day}T{wire[11:]}{offset(day)}"
         raise ValueError(wire)
 
     return decode
@@ -314,7 +317,7 @@ def _number(wire: Any) -> Decimal:
     return Decimal(text)
 
 
-@lru_cache(maxsize=40_000)  # the days of a century
+@lru_cache(maxsize=_DAYS_OF_A_CENTURY)
 def _date(wire: Any) -> str | None:
     if wire == "0000-00-00":
         return None

@@ -281,15 +281,17 @@ def moment_or_day(wire, kind, zone):
 
 
 def assert_rows_mean_what_the_rules_say(kinds, rows, zone):
-    decoder = RowDecoder(kinds, ServerZone(zone))
+    decoder, of_one = (RowDecoder(kinds, ServerZone(zone)) for _ in range(2))
     misfits = Counter()
-    for row in rows:
+    page = decoder.rows([dict(row) for row in rows])
+    for row, typed in zip(rows, page, strict=True):
         meant = {name: meaning(row[name], kinds[name], zone) for name in kinds.keys() & row.keys()}
         misfits.update(name for name, value in meant.items() if value is MISFIT)
         expected = {name: None if value is MISFIT else value for name, value in meant.items()}
         # As texts, since 1, True and Decimal("1.0") are equal.
-        assert sorted(map(repr, decoder(row).items())) == sorted(map(repr, expected.items()))
-    assert decoder.misfits == misfits
+        assert sorted(map(repr, typed.items())) == sorted(map(repr, expected.items()))
+        assert of_one(row) == typed
+    assert decoder.misfits == of_one.misfits == misfits
     assert decoder.examples.keys() == misfits.keys()
 
 
