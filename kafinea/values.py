@@ -179,7 +179,7 @@ class RowDecoder:
         self, name: str, wires: Sequence[Any], records: list[dict[str, Any]]
     ) -> bool:
         """Type a column of the common forms; return whether it was one."""
-        if not _WIRE_TYPES.issuperset(map(type, wires)):
+        if not _are_texts(wires):
             return False
         decode = self._quick.get(name)
         if decode is None:
@@ -202,6 +202,15 @@ class RowDecoder:
             self.misfits[name] += 1
             self.examples.setdefault(name, (str(record.get("id")), _shape(wire)))
             return None
+
+
+def _are_texts(wires: Sequence[Any]) -> bool:
+    """Whether all are texts or null. `join` finds that out in a fifth of the time of `type`."""
+    try:
+        "".join(wires)
+    except TypeError:
+        return _WIRE_TYPES.issuperset(map(type, wires))
+    return True
 
 
 def _rule(kind: Kind, zone: ServerZone) -> Decode:
