@@ -23,14 +23,16 @@ import shutil
 import signal
 import socket
 import subprocess
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import requests
 import yaml
+
+from kafinea import Client
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = "The local Kafinea"
@@ -74,8 +76,13 @@ def sections(page: str) -> dict[str, str]:
     return {"": before, **dict(zip(found[::2], found[1::2], strict=True))}
 
 
+def anchors(page: str) -> set[str]:
+    """The headings of a page, as links name them."""
+    return {_anchor(title) for title in re.findall(r"^#+ (.*)", text_of(page), re.MULTILINE)}
+
+
 def _anchor(title: str) -> str:
-    return title.casefold().replace(" ", "-")
+    return re.sub(r"[^\w -]", "", title.casefold()).replace(" ", "-")
 
 
 def blocks(text: str) -> list[Block]:
@@ -117,7 +124,7 @@ class Project:
             (directory / name).parent.mkdir(exist_ok=True)
             (directory / name).symlink_to(ROOT / name)
 
-    def follow(self, page: str, *, without: frozenset[str] = frozenset()) -> Iterator[str]:
+    def follow(self, page: str, *, without: Container[str] = ()) -> Iterator[str]:
         """Do what a page says, and yield the title of each section that is done.
 
         Args:
@@ -133,16 +140,27 @@ class Project:
                     self._do(block)
             yield title
 
+    def client(self, port: int = 8080) -> Client:
+        """A client of the Kafinea that the page started at this port."""
+        return Client(f"http://127.0.0.1:{self._ports[str(port)]}", "admin", "kafineaSandbox01")
+
     def kafinea(self, action: str, port: int = 8080, **told: Any) -> Any:
         """Look behind the Kafinea that the page started at this port; see `Control.over_http`."""
         url = f"http://127.0.0.1:{self._ports[str(port)]}/_control/{action}"
-        with urllib.request.urlopen(url, json.dumps(told).encode(), timeout=20) as answer:
-            return json.loads(answer.read())["result"]
+        return requests.post(url, json=told, timeout=20).json()["result"]
 
     def ask(self, sql: str, warehouse: str = "warehouse.duckdb") -> list[tuple[Any, ...]]:
         """Ask a warehouse."""
         with duckdb.connect(self.directory / warehouse, read_only=True) as connection:
             return connection.execute(sql).fetchall()
+
+    def tables(self) -> list[str]:
+        """The tables of the warehouse."""
+        return [name for (name,) in self.ask("SELECT table_name FROM information_schema.tables")]
+
+    def count(self, table: str) -> int:
+        """How many rows a table of the warehouse has."""
+        return self.ask(f'SELECT count(*) FROM kafinea."{table}"')[0][0]
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """The lines of a file of JSON lines."""
@@ -202,7 +220,9 @@ class Project:
             command, cwd=self.directory, env=self._environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
-        assert bool(done.returncode) == fails, f"{command[-1]}\nends with {done.returncode}\n{done.stdout}"
+        assert bool(done.returncode) == fails, (
+            f"{command[-1]}\nends with {done.returncode}\n{done.stdout}"
+        )
         return done.stdout
 
     @property
