@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -119,7 +120,7 @@ class Project:
             copy = directory / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy)
-            os.utime(copy, (0, 0))  # older than what was made of it, for make
+            _make_old(copy)
         for name in _MADE:
             (directory / name).parent.mkdir(exist_ok=True)
             (directory / name).symlink_to(ROOT / name)
@@ -143,6 +144,17 @@ class Project:
     def client(self, port: int = 8080) -> Client:
         """A client of the Kafinea that the page started at this port."""
         return Client(f"http://127.0.0.1:{self._ports[str(port)]}", "admin", "kafineaSandbox01")
+
+    def type(self, commands: str, *, fails: bool = False) -> str:
+        """Type commands, and return what they print; they must succeed, or else fail."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=self.directory, env=self._environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        printed = done.stdout
+        assert bool(done.returncode) == fails, f"{commands}ends with {done.returncode}\n{printed}"
+        return printed
 
     def kafinea(self, action: str, port: int = 8080, **told: Any) -> Any:
         """Look behind the Kafinea that the page started at this port; see `Control.over_http`."""
@@ -179,6 +191,7 @@ class Project:
         if block.file == "meltano.yml":
             known = yaml.safe_load(path.read_text(encoding="utf-8"))
             path.write_text(yaml.safe_dump(merged(known, yaml.safe_load(block.text))), "utf-8")
+            _make_old(path)
         elif block.file == ".env":
             with path.open("a", encoding="utf-8") as settings:
                 settings.write(block.text)
@@ -186,55 +199,49 @@ class Project:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
         elif block.language == "sh":
-            self._type(block)
+            self._try(block)
         elif block.language == "python":
-            self._run([".venv/bin/python", "-W", "error", "-c", block.text])
+            self.type(f".venv/bin/python -W error -c {shlex.quote(block.text)}")
         elif block.language == "sql":
             self.ask(block.text)
         else:
             raise AssertionError(f"What is this block for?\n{block}")
 
-    def _type(self, block: Block) -> None:
-        command = ["bash", "-euo", "pipefail", "-c", block.text]
+    def _try(self, block: Block) -> None:
         shown = block.printed or ""
         if "kafinea sandbox" in block.text:
-            printed = self._serve(command)
+            printed = self._serve(block.text)
         else:
-            printed = self._run(command, fails="[error" in shown)
+            printed = self.type(block.text, fails="[error" in shown)
         missing = first_missing(shown, printed)
         assert missing is None, f"{block.text}\ndoes not print\n{missing}\nbut\n{printed}"
 
-    def _serve(self, command: list[str]) -> str:
-        # `exec`: a signal to the shell is one to the server.
-        command = [*command[:-1], f"exec {command[-1]}"]
+    def _serve(self, command: str) -> str:
         process = subprocess.Popen(
-            command, cwd=self.directory, env=self._environment,
+            ["bash", "-c", f"exec {command}"],  # so a signal to the shell is one to the server
+            cwd=self.directory, env=self._environment,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         self._served.append(process)
         assert process.stdout
         return process.stdout.readline()
 
-    def _run(self, command: list[str], *, fails: bool = False) -> str:
-        done = subprocess.run(
-            command, cwd=self.directory, env=self._environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-        )  # fmt: skip
-        assert bool(done.returncode) == fails, (
-            f"{command[-1]}\nends with {done.returncode}\n{done.stdout}"
-        )
-        return done.stdout
-
     @property
     def _environment(self) -> dict[str, str]:
         own = {k: v for k, v in os.environ.items() if not k.startswith(_OWN_SETTINGS)}
-        return {**own, "NO_COLOR": "1"}
+        # The environments are those of the project that is copied. Nothing is put into them.
+        return {**own, "NO_COLOR": "1", "MELTANO_AUTO_INSTALL": "false"}
 
     def _free_port(self, match: re.Match[str]) -> str:
         if match[0] not in self._ports:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 self._ports[match[0]] = str(free.getsockname()[1])
         return self._ports[match[0]]
+
+
+def _make_old(path: Path) -> None:
+    """Let make see that a file is older than what was made of it."""
+    os.utime(path, (0, 0))
 
 
 def merged(known: Any, told: Any) -> Any:

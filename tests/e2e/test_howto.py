@@ -189,7 +189,7 @@ def test_every_link_leads_somewhere_and_every_page_can_be_found():
     }
     for page, target in links:
         path, _, anchor = target.partition("#")
-        led_to = os.path.normpath(os.path.join(os.path.dirname(page), path) if path else page)
+        led_to = os.path.normpath(Path(page).parent / path) if path else page
         assert (pages.ROOT / led_to).exists(), f"{page}: {target}"
         assert not anchor or anchor in pages.anchors(led_to), f"{page}: {target}"
     assert {target for page, target in links if page == "README.md"} >= {
