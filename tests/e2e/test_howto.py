@@ -208,7 +208,7 @@ class Company:
     def __init__(self, project: Project, port: int) -> None:
         self._project, self._port = project, port
         self._owners = self._names("Groups", "groupname") | {
-            # What belongs to a user whom the API does not show goes to the one who loads it.
+            # The API does not show the others, and the page gives what is theirs to `admin`.
             row["id"]: row["user_name"] if row["status"] == "Active" else "admin"
             for row in self._rows("Users")
         }
