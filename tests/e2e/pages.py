@@ -116,14 +116,17 @@ class Project:
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        for name in filter(None, listed.stdout.split("\0")):
+        for name in listed.stdout.split("\0"):
+            if not (ROOT / name).is_file():
+                continue
             copy = directory / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy)
             _make_old(copy)
+        (directory / ".meltano").mkdir()
         for name in _MADE:
-            (directory / name).parent.mkdir(exist_ok=True)
-            (directory / name).symlink_to(ROOT / name)
+            if (ROOT / name).exists():
+                (directory / name).symlink_to(ROOT / name)
 
     def follow(self, page: str, *, without: Container[str] = ()) -> Iterator[str]:
         """Do what a page says, and yield the title of each section that is done.

@@ -29,6 +29,9 @@ pytestmark = pytest.mark.e2e
 HEADING = re.compile(r"^### (`+) ?(.*?) ?\1$", re.MULTILINE)
 HEADINGS = [match[2] for match in HEADING.finditer(pages.text_of("docs/troubleshooting.md"))]
 
+MELTANOS_OWN = {"Failed to parse JSON array from string"}
+"""What Meltano says by itself comes with a traceback."""
+
 PROVOKED: dict[str, Callable[[Path], str]] = {}
 """What prints each message."""
 
@@ -51,6 +54,7 @@ def test_each_message_of_the_page_is_provoked():
 def test_a_message_is_printed_as_the_page_quotes_it(heading, tmp_path):
     printed = PROVOKED[heading](tmp_path)
     assert pages.first_missing(heading, printed) is None, printed
+    assert ("Traceback" in printed) == (heading in MELTANOS_OWN), printed
 
 
 def tap(directory: Path, config: dict[str, Any], *arguments: str) -> str:
