@@ -37,7 +37,11 @@ def main() -> None:
         sys.exit(f"There is no .sql file in {config['queries']!r}.")
     if not Path(config["path"]).exists():
         sys.exit(f"There is no {config['path']!r}. Extract into it first.")
-    with duckdb.connect(config["path"], read_only=True) as warehouse:
+    try:
+        warehouse = duckdb.connect(config["path"], read_only=True)
+    except duckdb.Error as error:
+        sys.exit(f"{config['path']}: {error}")
+    with warehouse:
         for file in files:
             try:
                 for message in messages(warehouse, file):

@@ -28,7 +28,7 @@ from tap_kafinea.tap import TapKafinea
 from tests.conftest import connect
 from tests.tap.running import _Collector, command, discover, extract, parse, settings
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/first-extraction.md"
 OLD = "2020-01-01 00:00:00"
 STREAM = "deleted_records"
 DENIED = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
@@ -251,7 +251,8 @@ def test_the_sql_of_the_readme_gives_the_records_that_there_are(runs, sandbox):
         db.executemany("INSERT INTO contacts VALUES (?)", [[one] for one in loaded])
         insert = "INSERT OR REPLACE INTO deleted_records VALUES (?, ?, ?)"
         db.executemany(insert, [[*row.values()] for row in rows])
-        sql = re.search(r"```sql\n(SELECT \* FROM contacts .*?)```", README.read_text(), re.DOTALL)
+        page = PAGE.read_text(encoding="utf-8").replace("kafinea.", "")
+        sql = re.search(r"```sql\n(SELECT \* FROM contacts .*?)```", page, re.DOTALL)
         alive = {row[0] for row in db.execute(sql[1]).fetchall()}
     assert alive == set(there(sandbox)) != loaded
 

@@ -1,0 +1,407 @@
+"""Every message of docs/troubleshooting.md is one that users see: each is provoked here."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import duckdb
+import pytest
+
+from kafinea_sandbox import Sandbox
+from singer_kafinea.command import exit_code
+from tap_kafinea.tap import TapKafinea
+from tests.e2e import pages
+from tests.filing import stored_files
+from tests.tap.running import discover, settings
+from tests.target.running import empty, load, matched, messages
+
+pytestmark = pytest.mark.e2e
+
+HEADING = re.compile(r"^### (`+) ?(.*?) ?\1$", re.MULTILINE)
+HEADINGS = [match[2] for match in HEADING.finditer(pages.text_of("docs/troubleshooting.md"))]
+
+MELTANOS_OWN = {"Failed to parse JSON array from string"}
+"""What Meltano says by itself comes with a traceback."""
+
+PROVOKED: dict[str, Callable[[Path], str]] = {}
+"""What prints each message."""
+
+
+def prints(heading: str) -> Callable[[Callable[[Path], str]], Callable[[Path], str]]:
+    def note(provoke: Callable[[Path], str]) -> Callable[[Path], str]:
+        PROVOKED[heading] = provoke
+        return provoke
+
+    return note
+
+
+def test_each_message_of_the_page_is_provoked():
+    assert set(HEADINGS) == PROVOKED.keys()
+    assert len(HEADINGS) == len(PROVOKED)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_a_message_is_printed_as_the_page_quotes_it(heading, tmp_path):
+    printed = PROVOKED[heading](tmp_path)
+    assert pages.first_missing(heading, printed) is None, printed
+    assert ("Traceback" in printed) == (heading in MELTANOS_OWN), printed
+
+
+def tap(directory: Path, config: dict[str, Any], *arguments: str) -> str:
+    """Run the tap within this process, and return what it says."""
+    path = directory / "config.json"
+    path.write_text(json.dumps(config), "utf-8")
+    said = io.StringIO()
+    argv = mock.patch.object(sys, "argv", ["tap-kafinea", "--config", str(path), *arguments])
+    with argv, redirect_stdout(io.TextIOWrapper(io.BytesIO())), redirect_stderr(said):
+        exit_code(TapKafinea.cli, TapKafinea.logger)
+    return said.getvalue()
+
+
+def contacts(directory: Path, sandbox: Sandbox, **more: Any) -> str:
+    """Extract the contacts."""
+    return tap(directory, settings(sandbox, modules=["Contacts"], **more))
+
+
+# Address, user and time zone
+
+
+@prints("Settings: 'access_key' is a required property")
+def _(directory):
+    return tap(directory, {"url": "https://kafinea.example", "username": "ada"})
+
+
+@prints("Kafinea does not accept the user '...' with this access key")
+def _(directory):
+    with empty() as sandbox:
+        return tap(directory, {**settings(sandbox), "access_key": "wrong"})
+
+
+@prints("`url` must be the address of your Kafinea")
+def _(directory):
+    return tap(directory, _somewhere("apps.kafinea.com/YourKafinea"))
+
+
+@prints("`url` uses http, which would send the access to ... unprotected")
+def _(directory):
+    return tap(directory, _somewhere("http://kafinea.example"))
+
+
+@prints("There is no webservice.php at this `url`")
+def _(directory):
+    with empty() as sandbox:
+        sandbox.faults.add("status", status=404, times=None)
+        return tap(directory, settings(sandbox))
+
+
+@prints("The server points to another address ...")
+def _(directory):
+    with empty() as sandbox:
+        sandbox.faults.add("redirect", times=None)
+        return tap(directory, settings(sandbox))
+
+
+@prints("... refuses the connection")
+def _(directory):
+    return tap(directory, _somewhere("http://127.0.0.1:9"))
+
+
+@prints("... did not answer within ... s")
+def _(directory):
+    with empty() as sandbox:
+        sandbox.faults.add("hang", operation="listtypes", seconds=0.3, times=None)
+        return tap(directory, settings(sandbox, request_timeout=0.1))
+
+
+@prints("Kafinea has no room for ... requests at once")
+def _(directory):
+    with Sandbox(rows=300) as sandbox:
+        sandbox.faults.add("status", status=503, operation="query", times=3)
+        return tap(directory, settings(sandbox))
+
+
+@prints("`timezone` '...' is not a known time zone")
+def _(directory):
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox, timezone="Paris"))
+
+
+def _somewhere(url: str) -> dict[str, str]:
+    return {"url": url, "username": "ada", "access_key": "secret"}
+
+
+# The tap
+
+
+@prints("`modules`: user '...' can use no module '...'")
+def _(directory):
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox, modules=["Organisations"]))
+
+
+@prints("... of ... records could not be read")
+def _(directory):
+    with _hiding_a_contact() as sandbox:
+        return contacts(directory, sandbox)
+
+
+@prints("... is not complete: ...")
+def _(directory):
+    with Sandbox(rows=300) as sandbox:
+        sandbox.faults.add("empty", operation="query", contains="ORDER BY id", times=None)
+        return contacts(directory, sandbox)
+
+
+@prints("... values do not fit the field's type and are null")
+def _(directory):
+    with Sandbox(rows=300) as sandbox:
+        sandbox.change("Contacts", sandbox.rows("Contacts")[0]["id"], {"birthday": "soon"})
+        return contacts(directory, sandbox)
+
+
+@prints("The config, catalog or state is not JSON: ...")
+def _(directory):
+    state = directory / "state.json"
+    state.write_text('{"bookmarks": {', "utf-8")
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox), "--state", str(state))
+
+
+@prints("The catalog selects the stream 'files', and `files.enabled` is off")
+def _(directory):
+    catalog = directory / "catalog.json"
+    with Sandbox(rows=300) as sandbox:
+        found = discover(sandbox, modules=["Documents"], files={"enabled": True})
+        catalog.write_text(json.dumps(found), "utf-8")
+        return tap(directory, settings(sandbox), "--catalog", str(catalog))
+
+
+@prints("... of ... files could not be fetched")
+def _(directory):
+    return _fetched_without(directory, lambda sandbox: stored_files(sandbox)[0]["id"])
+
+
+@prints("This server does not give files: it fails at the operation files_retrieve")
+def _(directory):
+    return _fetched_without(directory, lambda _: None)
+
+
+def _fetched_without(directory: Path, choose: Callable[[Sandbox], str | None]) -> str:
+    """Extract the files of a server that fails at one of them, or at all."""
+    with Sandbox(rows=500) as sandbox:
+        fails = {"operation": "files_retrieve", "contains": choose(sandbox), "status": 500}
+        sandbox.faults.add("status", times=None, **fails)
+        files = {"enabled": True, "path": str(directory / "files")}
+        return tap(directory, settings(sandbox, modules=["Documents"], files=files))
+
+
+@prints("no deletions are told, for ... of its records cannot be read and would look deleted")
+def _(directory):
+    with _hiding_a_contact() as sandbox:
+        path = str(directory / "ids")
+        return contacts(directory, sandbox, deletions="scan", deletions_path=path)
+
+
+def _hiding_a_contact() -> Sandbox:
+    with Sandbox(rows=300) as sandbox:
+        number = int(sandbox.rows("Contacts")[0]["id"].partition("x")[2])
+    return Sandbox(rows=300, hidden={"Contacts": [number]})
+
+
+# The target
+
+
+@prints("Stream '...': there is no module '...'")
+def _(directory):
+    return rejected("visitors", {"lastname": "Roux"})
+
+
+@prints("... has no field '...'")
+def _(directory):
+    return rejected("Contacts", {"Lastname": "Roux"})
+
+
+@prints("this user may neither create nor update ...")
+def _(directory):
+    with empty(closed={"Contacts": ["create", "update"]}) as sandbox:
+        return load(sandbox, messages("Contacts", {"lastname": "Roux"}), check=False).stderr
+
+
+@prints("Rejected records: ..., more than `max_rejects` (...) allows")
+def _(directory):
+    return rejected("Contacts", {"firstname": "Ada"})
+
+
+@prints("Line ... of the input is not a Singer message")
+def _(directory):
+    with empty() as sandbox:
+        return load(sandbox, "lastname,firstname", check=False).stderr
+
+
+@prints("`rejects_path` '...' cannot be written")
+def _(directory):
+    path = str(directory / "nowhere" / "rejects.jsonl")
+    return rejected("Contacts", {"lastname": "Roux"}, rejects_path=path)
+
+
+# A record was rejected
+
+
+def rejected(stream: str, *records: dict[str, Any], **more: Any) -> str:
+    """Load records into an empty Kafinea, and return what the target says."""
+    with empty() as sandbox:
+        return load(sandbox, messages(stream, *records), check=False, **more).stderr
+
+
+@prints("... no record has this value in ... (UNRESOLVED_REFERENCE)")
+def _(directory):
+    references = {"account_id": {"module": "Accounts", "match_on": "accountname"}}
+    streams = matched("Contacts", "lastname", references=references)
+    return rejected("Contacts", {"lastname": "Roux", "account_id": "Nobody"}, streams=streams)
+
+
+@prints("... no Accounts has this id (UNRESOLVED_REFERENCE)")
+def _(directory):
+    return rejected("Contacts", {"lastname": "Roux", "account_id": "3x99999"}, streams=LASTNAME)
+
+
+@prints("several records have this key: ... (AMBIGUOUS_KEY)")
+def _(directory):
+    with empty() as sandbox:
+        for _ in range(2):
+            sandbox.insert("Contacts", {"lastname": "Roux"})
+        record = {"lastname": "Roux"}
+        return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
+
+
+@prints("there is no id, and the stream has no `match_on` (NO_KEY)")
+def _(directory):
+    return rejected("Contacts", {"lastname": "Roux"})
+
+
+@prints("no record has this id (NOT_FOUND)")
+def _(directory):
+    return rejected("Contacts", {"id": "8x99999", "lastname": "Roux"})
+
+
+@prints("no value in ... (MANDATORY_FIELD_MISSING)")
+def _(directory):
+    return rejected("Contacts", {"email": "a@b.example"}, streams=matched("Contacts", "email"))
+
+
+@prints("... the picklist has no such value (UNKNOWN_PICKLIST_VALUE)")
+def _(directory):
+    return rejected("Contacts", {"lastname": "Roux", "leadsource": "Fair"}, streams=LASTNAME)
+
+
+@prints("... the value is not of type ... (INVALID_VALUE)")
+def _(directory):
+    return rejected("Contacts", {"lastname": "Roux", "birthday": "31/01/1990"}, streams=LASTNAME)
+
+
+@prints("... does not obey ... of the stream's schema (INVALID_RECORD)")
+def _(directory):
+    with empty() as sandbox:
+        lines = messages("Contacts", {"lastname": 1}, properties={"lastname": {"type": "string"}})
+        return load(sandbox, lines, streams=LASTNAME, check=False).stderr
+
+
+@prints("... no user and no group has this id (UNKNOWN_OWNER)")
+def _(directory):
+    record = {"lastname": "Roux", "assigned_user_id": "37x99"}
+    return rejected("Contacts", record, streams=LASTNAME)
+
+
+@prints("... There is no key to look it up by. (UNKNOWN_OUTCOME)")
+def _(directory):
+    with empty() as sandbox:
+        sandbox.faults.add("reset_after", operation="create")
+        lines = messages("Contacts", {"lastname": "Roux"})
+        return load(sandbox, lines, load_method="append-only", check=False).stderr
+
+
+@prints(
+    "... is not in '...' of ... What stands in a list because of a field is written with that"
+    " field. (NOT_RELATED)"
+)
+def _(directory):
+    with empty() as sandbox:
+        account = sandbox.insert("Accounts", {"accountname": "Roux & Co"})
+        contact = sandbox.insert("Contacts", {"lastname": "Roux"})
+        lines = messages("listed", {"source_id": account, "related_id": contact})
+        streams = {"listed": {"module": "Accounts", "related": "Contacts"}}
+        return load(sandbox, lines, streams=streams, check=False).stderr
+
+
+@prints("_file_path: there is no such file (FILE_NOT_FOUND)")
+def _(directory):
+    record = {"notes_title": "A contract", "_file_path": str(directory / "contract.pdf")}
+    return rejected("Documents", record, streams=matched("Documents", "notes_title"))
+
+
+LASTNAME = matched("Contacts", "lastname")
+
+
+# Meltano and the warehouse
+
+
+@prints("Cannot start plugin tap-kafinea: Catalog discovery failed")
+def _(directory):
+    return meltano(directory, "tap-kafinea", "target-duckdb")
+
+
+@prints("Extractor failed")
+def _(directory):
+    return meltano(directory, "tap-duckdb", "target-kafinea")
+
+
+@prints("Failed to parse JSON array from string")
+def _(directory):
+    return meltano(directory, "tap-kafinea", "target-duckdb", TAP_KAFINEA_MODULES="Accounts")
+
+
+@prints("There is no 'warehouse.duckdb'. Extract into it first.")
+def _(directory):
+    return tap_duckdb(directory)
+
+
+@prints("Could not set lock on file")
+def _(directory):
+    with duckdb.connect(directory / "warehouse.duckdb"):
+        return tap_duckdb(directory)
+
+
+def meltano(directory: Path, extractor: str, loader: str, **told: str) -> str:
+    """Run a pipeline with addresses at which there is no Kafinea."""
+    project = pages.Project(directory)
+    (directory / "load").mkdir()
+    (directory / "load/one.sql").write_text("SELECT 1 AS one")
+    for side, url in (("TAP", "nowhere"), ("TARGET", "http://127.0.0.1:9")):
+        where = {"URL": url, "USERNAME": "ada", "ACCESS_KEY": "secret"}
+        told |= {f"{side}_KAFINEA_{name}": value for name, value in where.items()}
+    lines = [f"{name}={value}\n" for name, value in told.items()]
+    (directory / ".env").write_text("".join(lines), "utf-8")
+    return project.type(f".venv-meltano/bin/meltano run {extractor} {loader}", fails=True)
+
+
+def tap_duckdb(directory: Path) -> str:
+    """Run the tap of the warehouse by itself."""
+    (directory / "one.sql").write_text("SELECT 1 AS one")
+    config = directory / "config.json"
+    config.write_text(json.dumps({"path": "warehouse.duckdb", "queries": "."}))
+    command = pages.ROOT / ".meltano/extractors/tap-duckdb/venv/bin/tap-duckdb"
+    done = subprocess.run(
+        [command, "--config", config], cwd=directory, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    return done.stderr
