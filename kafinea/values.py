@@ -253,12 +253,12 @@ def _quick_datetime(zone: ServerZone) -> Decode:
 
     @lru_cache(maxsize=_DAYS_OF_A_CENTURY)
     def offset(day: str) -> str:
-        first = _datetime(f"{day} 00:00:00", zone) or ""
-        last = _datetime(f"{day} 23:59:59", zone) or ""
-        offset = first[19:]
-        if first != f"{day}T00:00:00{offset}" or last != f"{day}T23:59:59{offset}":
+        morning = zone.aware(f"{day} 00:00:00")
+        evening = morning.replace(hour=23, minute=59, second=59)
+        text = morning.isoformat()[19:]
+        if morning.utcoffset() != evening.utcoffset() or len(text) != len("+00:00"):
             raise ValueError(day)
-        return offset
+        return text
 
     def decode(wire: str) -> str:
         day = wire[:10]
