@@ -37,7 +37,7 @@ clean:  ## Remove all that was made here, but neither .env nor warehouse.duckdb
 # The pins, for all these Pythons at once, from what pyproject.toml allows. uv comes with Meltano.
 # Run it to take newer versions, then `make test`.
 constraints: .venv-meltano/stamp  ## Pin the newest versions again
-	$(PIN) --extra dev pyproject.toml --output-file constraints/dev.txt
+	$(PIN) --extra dev pyproject.toml loaders/postgres/pyproject.toml --output-file constraints/dev.txt
 	echo 'meltano~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	$(PIN) pyproject.toml benchmarks/requirements.txt --output-file constraints/bench.txt
 
