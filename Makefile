@@ -38,7 +38,7 @@ clean:  ## Remove all that was made here, but neither .env nor warehouse.duckdb
 # Run it to take newer versions, then `make test`.
 constraints: .venv-meltano/stamp  ## Pin the newest versions again
 	$(PIN) --extra dev pyproject.toml loaders/postgres/pyproject.toml --output-file constraints/dev.txt
-	echo 'meltano~=4.4' | $(PIN) - --output-file constraints/meltano.txt
+	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	$(PIN) pyproject.toml benchmarks/requirements.txt --output-file constraints/bench.txt
 
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
