@@ -54,7 +54,7 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 .venv-meltano/stamp: constraints/meltano.txt
 	@echo 'Making .venv-meltano'
 	@$(PYTHON) -m venv .venv-meltano
-	@.venv-meltano/bin/python $(PIP) install -c constraints/meltano.txt meltano
+	@.venv-meltano/bin/python $(PIP) install -c constraints/meltano.txt 'meltano[postgres]'
 	@touch $@
 
 .meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt $(wildcard extractors/*/* loaders/*/*)
