@@ -2,6 +2,7 @@
 
 - Its `timestamp` columns have no zone, and PostgreSQL writes into them what the clock shows in the
   zone of the database's settings. Here they are `timestamptz`: the instant, whatever that zone is.
+- With `use_copy`, which is faster, it takes decimals for floats.
 - Lists are arrays (`text[]`, `jsonb[]`). Here they are `jsonb`, and one that is null is NULL, not
   the JSON `null`.
 - When a field changes its type, it fails, or rounds decimals to integers. Here the column widens.
@@ -79,6 +80,13 @@ class Sink(PostgresSink):
 
     connector_class = Connector
 
+    def _do_copy(
+        self, connection: Any, copy_statement: str, columns: list[sa.Column], data_to_copy: Any
+    ) -> None:
+        dialect = connection.dialect
+        columns = [sa.Column(each.name, each.type.dialect_impl(dialect)) for each in columns]
+        super()._do_copy(connection, copy_statement, columns, data_to_copy)
+
     def sanitize_null_text_characters(self, data: Any) -> Any:
         """Replace the characters that PostgreSQL refuses, at any depth."""
         if isinstance(data, str):
@@ -94,6 +102,7 @@ class Target(TargetPostgres):
     """target-postgres with such sinks."""
 
     default_sink_class = Sink
+    max_parallelism = 1  # target-postgres says so too, too early; `drain_one` needs it
 
     def drain_one(self, sink: Any) -> None:
         """Write what waits, and tell the state that it has reached."""
