@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from kafinea_sandbox import Sandbox
 from tests.e2e.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN = [
-    *(ROOT / ".venv-meltano/bin/meltano", "--env-file", os.devnull),
-    *("run", "--no-install", "tap-kafinea", "target-postgres"),
-]
+COMMAND = ".venv-meltano/bin/meltano run{} tap-kafinea target-postgres"
+
+
+def command(*options: str) -> list[str]:
+    """The command, without the `.env` of whoever runs the tests."""
+    meltano, run, *plugins = shlex.split(COMMAND.format(""))
+    return [meltano, "--env-file", os.devnull, run, "--no-install", *options, *plugins]
 
 
 def environment(sandbox: Sandbox, warehouse: Postgres, state: Postgres, **own: str) -> dict:
@@ -35,7 +39,7 @@ def environment(sandbox: Sandbox, warehouse: Postgres, state: Postgres, **own: s
 def run(settings: dict, *options: str, check: bool = True) -> str:
     """Run it to its end, a good one unless `check` is false; what it said."""
     done = subprocess.run(
-        [*RUN, *options],
+        command(*options),
         cwd=ROOT,
         env=settings,
         stdout=subprocess.PIPE,

@@ -18,7 +18,7 @@ import pytest
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import company as demo
 from kafinea_sandbox.spec import Field, Row
-from tests.e2e.meltano import ROOT, RUN, environment, run
+from tests.e2e.meltano import COMMAND, ROOT, command, environment, run
 
 LOADER = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres-exact"
 SESSIONS = 4  # the tap's default
@@ -234,6 +234,20 @@ def test_a_list_without_members_is_null(first):
     assert filled > 2
 
 
+def test_the_page_on_postgresql_has_these_commands_and_answers(first):
+    page = (ROOT / "docs/postgresql.md").read_text(encoding="utf-8")
+    commands, queries = (
+        re.findall(rf"^```{language}\n(.*?)\n?^```", page, re.M | re.S)
+        for language in ("sh", "sql")
+    )
+    assert commands == [COMMAND.format(""), COMMAND.format(" --force")]
+    (lines_of_invoices,) = map(first.warehouse.rows, queries)
+    assert len(lines_of_invoices) == sum(map(len, first.lines.values()))
+    alpha = """SELECT count(*) FROM kafinea."Contacts" WHERE cf_889 ? 'Alpha'"""
+    members = [row["cf_889"] for row in first.there["Contacts"]]
+    assert first.warehouse.rows(alpha) == [{"count": sum("Alpha" in each for each in members)}]
+
+
 @pytest.fixture(scope="module")
 def second(first):
     """What a second run brought, after an administrator was there."""
@@ -301,7 +315,7 @@ def resumed(postgres):
         # The tap tells its state every 1000 records, and 1250 are in the first 13 pages.
         sandbox.faults.add("hang", operation="query", contains="id >", nth=18, seconds=600)
         with subprocess.Popen(
-            RUN, cwd=ROOT, env=settings, start_new_session=True, stderr=subprocess.DEVNULL
+            command(), cwd=ROOT, env=settings, start_new_session=True, stderr=subprocess.DEVNULL
         ) as killed:
             try:
                 while (reached := reached_by(store)) is None:
