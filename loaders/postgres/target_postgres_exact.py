@@ -9,8 +9,8 @@
 - It can replace NUL characters, which PostgreSQL refuses, but not those within a list.
 - It tells its state every five minutes, so a run that is killed begins again where it was then.
   Here it does with each batch.
-- When it is told to stop while it writes a batch, it tells the state of what it has not written.
-- Its errors show the records.
+- Told to stop while it writes a batch, it does not finish it, and exits with 0 all the same.
+- Its errors show whole records.
 """
 
 from __future__ import annotations

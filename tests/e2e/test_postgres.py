@@ -101,7 +101,7 @@ def first(postgres):
             sandbox,
             warehouse,
             state,
-            TAP_KAFINEA_MODULES='["Contacts", "Invoice"]',
+            TAP_KAFINEA_MODULES='["Contacts", "Invoice", "DocumentFolders"]',
             TAP_KAFINEA_TIMEZONE="Europe/Paris",
         )
         run(settings)
@@ -237,7 +237,7 @@ def test_a_list_without_members_is_null(first):
 def test_the_page_on_postgresql_has_these_commands_and_answers(first):
     page = (ROOT / "docs/postgresql.md").read_text(encoding="utf-8")
     commands, queries = (
-        re.findall(rf"^```{language}\n(.*?)\n?^```", page, re.M | re.S)
+        re.findall(rf"^```{language}\n(.*?)\n?^```", page, re.MULTILINE | re.DOTALL)
         for language in ("sh", "sql")
     )
     assert commands == [COMMAND.format(""), COMMAND.format(" --force")]
@@ -256,9 +256,13 @@ def second(first):
     values = {field.name: wire for field, (wire, *_) in AFTER.items()}
     sandbox.change("Contacts", first.changed, values)
     new = sandbox.insert("Contacts", {"lastname": "New", **values})
+    folder = sandbox.rows("DocumentFolders")[-1]["id"]
+    sandbox.remove("DocumentFolders", folder)
     run(first.settings)
     return SimpleNamespace(
         new=new,
+        folder=folder,
+        folders=table(first.warehouse, "DocumentFolders"),
         columns=columns(first.warehouse),
         here=table(first.warehouse, "Contacts"),
         there=sandbox.rows("Contacts"),
@@ -290,6 +294,12 @@ def test_a_field_that_disappears_leaves_its_column(first, second):
 def test_no_row_is_lost_or_doubled_when_fields_change(first, second):
     assert second.here.keys() == {row["id"] for row in second.there}
     assert len(second.here) == len(first.here["Contacts"]) + 1
+
+
+def test_a_row_that_vanishes_from_a_module_that_is_read_whole_is_marked(second):
+    marked = {key for key, row in second.folders.items() if row["_sdc_deleted_at"]}
+    assert marked == {second.folder}
+    assert len(second.folders) > 1
 
 
 @pytest.fixture(scope="module")
