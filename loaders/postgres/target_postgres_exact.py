@@ -3,8 +3,7 @@
 - Its `timestamp` columns have no zone, and PostgreSQL writes into them what the clock shows in the
   zone of the database's settings. Here they are `timestamptz`: the instant, whatever that zone is.
 - With `use_copy`, which is faster, it takes decimals for floats.
-- Lists are arrays (`text[]`, `jsonb[]`). Here they are `jsonb`, and one that is null is NULL, not
-  the JSON `null`.
+- Lists are arrays (`text[]`, `jsonb[]`). Here they are `jsonb`.
 - When a field changes its type, it fails, or rounds decimals to integers. Here the column widens.
 - It can replace NUL characters, which PostgreSQL refuses, but not those within a list.
 - It tells its state every five minutes, so a run that is killed begins again where it was then.
@@ -37,6 +36,7 @@ class Connector(PostgresConnector):
         types = super().jsonschema_to_sql
         types.register_format_handler("date-time", lambda _: sa.TIMESTAMP(timezone=True))
         for of_json in ("array", "object"):
+            # Without a value it is NULL, not the `null` of JSON.
             types.register_type_handler(of_json, lambda _: JSONB(none_as_null=True))
         return types
 
