@@ -105,10 +105,16 @@ def started(directory: str) -> Iterator[Postgres]:
     port = free_port()
     options = f"-p {port} -h 127.0.0.1 -c unix_socket_directories= -c fsync=off"
     run("pg_ctl", "start", "--wait", "-o", options)
-    try:
+    # Stops it when this process has ended, however it ends.
+    stop = 'cat; exec "$0" stop --silent --mode=immediate -D "$1"'
+    with subprocess.Popen(
+        ["sh", "-c", stop, binaries / "pg_ctl", data],
+        cwd=directory,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        **account,
+    ):
         yield Postgres("127.0.0.1", port, "kafinea", password)
-    finally:
-        run("pg_ctl", "stop", "--mode=immediate")
 
 
 def machine_binaries() -> Path | None:
