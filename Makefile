@@ -2,6 +2,7 @@
 #   .venv          the project itself, with its tests and checks
 #   .venv-meltano  Meltano, apart, because its dependencies are its own affair
 #   .meltano       the plugins of meltano.yml, each in its own environment
+#   .venv-loaders  other loaders that docs/loaders.md recommends, for the tests
 #   .venv-bench    the project, and what it is measured against
 # Each has a stamp that is newer than the files it was made from, so a second run has nothing to do.
 
@@ -17,7 +18,7 @@ help:  ## Show this list
 demo: .venv/stamp .meltano/stamp  ## A local Kafinea, extracted into DuckDB with Meltano, then its changes
 	@.venv/bin/python demo/demo.py
 
-test: .venv/stamp .meltano/stamp  ## All tests, the end-to-end ones included
+test: .venv/stamp .meltano/stamp .venv-loaders/stamp  ## All tests, the end-to-end ones included
 	.venv/bin/pytest -n 2 --dist loadfile
 
 lint: .venv/stamp  ## Style, format and types
@@ -31,14 +32,14 @@ bench: .venv-bench/stamp  ## Speed next to others, into docs/performance.md; ROU
 	.venv-bench/bin/python -m benchmarks --rounds $(ROUNDS)
 
 clean:  ## Remove all that was made here, but neither .env nor warehouse.duckdb
-	rm -rf .venv .venv-meltano .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-meltano .venv-loaders .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The pins, for all these Pythons at once, from what pyproject.toml allows. uv comes with Meltano.
 # Run it to take newer versions, then `make test`.
 constraints: .venv-meltano/stamp  ## Pin the newest versions again
-	$(PIN) --extra dev pyproject.toml --output-file constraints/dev.txt
-	echo 'meltano~=4.4' | $(PIN) - --output-file constraints/meltano.txt
+	$(PIN) --extra dev pyproject.toml loaders/postgres/pyproject.toml --output-file constraints/dev.txt
+	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	$(PIN) pyproject.toml benchmarks/requirements.txt --output-file constraints/bench.txt
 
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
@@ -54,12 +55,18 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 .venv-meltano/stamp: constraints/meltano.txt
 	@echo 'Making .venv-meltano'
 	@$(PYTHON) -m venv .venv-meltano
-	@.venv-meltano/bin/python $(PIP) install -c constraints/meltano.txt meltano
+	@.venv-meltano/bin/python $(PIP) install -c constraints/meltano.txt 'meltano[postgres]'
 	@touch $@
 
 .meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt $(wildcard extractors/*/* loaders/*/*)
 	@echo 'Making the plugins of meltano.yml'
 	@$(MELTANO) --log-level warning install
+	@touch $@
+
+.venv-loaders/stamp: constraints/dev.txt
+	@echo 'Making .venv-loaders'
+	@$(PYTHON) -m venv .venv-loaders
+	@.venv-loaders/bin/python $(PIP) install -c constraints/dev.txt meltanolabs-target-csv==0.5.0
 	@touch $@
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt

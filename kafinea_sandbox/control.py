@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from kafinea_sandbox.faults import Faults
 from kafinea_sandbox.instance import Instance
 from kafinea_sandbox.received import RequestLog
 from kafinea_sandbox.schema import Table, empty, stored
+from kafinea_sandbox.spec import Field
 
 Values = dict[str, Any]
 
@@ -82,6 +83,17 @@ class Control:
     def remove(self, module: str, number: int | str) -> None:
         """Delete a record behind the API's back."""
         records.remove(self.instance, self.instance.tables[module], _number(number))
+
+    def redefine(self, module: str, *fields: Field, without: Sequence[str] = ()) -> None:
+        """Add fields or change some of the same names, and take others away, as administrators do.
+
+        Values stay as they are, those of fields that are taken away too.
+        """
+        present = self.instance.tables[module].module
+        kept = {f.name: f for f in present.fields if f.name not in without}
+        new = [field for field in fields if field.name not in kept]
+        kept |= {field.name: field for field in fields if field.name in kept}
+        self.instance.redefine(replace(present, fields=(*new, *kept.values())))
 
     def expire_sessions(self, code: str = "INVALID_SESSIONID") -> int:
         """End all sessions; the next request of each answers `code`."""

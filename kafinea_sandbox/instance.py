@@ -16,6 +16,7 @@ from kafinea_sandbox.sessions import IDLE_SECONDS, Session, Sessions
 
 if TYPE_CHECKING:
     from kafinea_sandbox.schema import Table
+    from kafinea_sandbox.spec import Module
     from kafinea_sandbox.store import Store
 
 
@@ -97,6 +98,16 @@ class Instance:
         self.clock = Clock(options.timezone)
         self.sessions = Sessions(self)
         self._by_prefix = {table.prefix: table for table in self.tables.values()}
+
+    def redefine(self, module: Module) -> None:
+        """Give a module other fields. A new one is empty; one that is there keeps its values."""
+        present = {name for _, name, *_ in self.store.rows(f'PRAGMA table_info("{module.name}")')}
+        for new in schema.stored(module):
+            if new.name not in present:
+                column = f"\"{new.name}\" TEXT DEFAULT '{schema.empty(new) or ''}'"
+                self.store.execute(f'ALTER TABLE "{module.name}" ADD COLUMN {column}')
+        table = schema.build_one(module, self.tables, self.dialect)
+        self.tables[module.name] = self._by_prefix[table.prefix] = table
 
     def user_named(self, name: str) -> User | None:
         """A user by name, in any case."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -82,8 +82,19 @@ class Table:
 
 def build(dialect: Dialect) -> dict[str, Table]:
     """The tables of all modules that the dialect has."""
-    modules = {m.name: m for m in MODULES if m.name not in dialect.without_modules}
-    return {name: _table(module, modules, dialect) for name, module in modules.items()}
+    modules = [module for module in MODULES if module.name not in dialect.without_modules]
+    names = {module.name for module in modules}
+    return {module.name: build_one(module, names, dialect) for module in modules}
+
+
+def build_one(module: Module, names: Collection[str], dialect: Dialect) -> Table:
+    """The table of a module, beside others of these names."""
+    columns = {}
+    known = {name: dialect.prefix(name) for name in names}
+    for field in _with_id(module):
+        refers_to = tuple(name for name in field.refers_to if name in known)
+        columns[field.name] = _column(replace(field, refers_to=refers_to), known, module)
+    return Table(module, dialect.prefix(module.name), columns)
 
 
 def kind_of(field: Field) -> str:
@@ -106,15 +117,6 @@ def empty(field: Field) -> str | int | None:
     if field.type == "boolean":
         return "0"
     return {"reference": 0, "owner": 0, "date": None, "datetime": None}.get(kind, "")
-
-
-def _table(module: Module, modules: dict[str, Module], dialect: Dialect) -> Table:
-    columns = {}
-    known = {name: dialect.prefix(name) for name in modules}
-    for field in _with_id(module):
-        refers_to = tuple(name for name in field.refers_to if name in modules)
-        columns[field.name] = _column(replace(field, refers_to=refers_to), known, module)
-    return Table(module, dialect.prefix(module.name), columns)
 
 
 def _with_id(module: Module) -> Iterator[Field]:

@@ -154,6 +154,8 @@ PAGES = {
 
 ELSEWHERE = {
     "make demo\nmake test\n": "test_pipeline.py runs the demo, and these are the tests",
+    "docs/postgresql.md": "test_postgres.py",
+    "docs/loaders.md": "test_loaders.py",
 }
 """Commands, and whole pages, that are not followed here, and why."""
 

@@ -8,6 +8,7 @@ import requests
 from sandbox_api import Api, small_company
 
 from kafinea_sandbox import Sandbox
+from kafinea_sandbox.spec import Field
 
 
 def post(sandbox: Sandbox, name: str, **arguments: object) -> requests.Response:
@@ -40,6 +41,25 @@ def test_changes_behind_the_apis_back(fresh: Sandbox, fresh_api: Api):
     assert read["createdtime"] == read["modifiedtime"] == "2026-02-02 02:02:02"
     fresh.remove("Contacts", added)
     assert fresh_api.error("retrieve", id=added)[0] == "ACCESS_DENIED"
+
+
+def test_fields_come_and_go_and_change(fresh: Sandbox, fresh_api: Api):
+    email = "a@example.com"
+    fresh.change("Contacts", 11, {"cf_865": email})
+    new = Field("cf_999", "New", "currency", scale=2)
+    other = Field("cf_853", "X Text", "multipicklist", values=("A", "B"))
+    fresh.redefine("Contacts", new, other, without=["cf_865"])
+    described = {f["name"]: f for f in fresh_api.ok("describe", elementType="Contacts")["fields"]}
+    assert described["cf_999"]["type"]["name"] == "currency"
+    assert [v["value"] for v in described["cf_853"]["type"]["picklistValues"]] == ["A", "B"]
+    assert "cf_865" not in described
+    fresh.change("Contacts", 11, {"cf_999": "7.10"})
+    rows = fresh_api.query("SELECT cf_999 FROM Contacts ORDER BY id LIMIT 2;")
+    assert [row["cf_999"] for row in rows] == ["7.10", "0.00"]
+    assert fresh_api.ok("retrieve", id="12x11")["cf_999"] == "7.10"
+    assert "cf_865" not in fresh_api.ok("retrieve", id="12x11")
+    fresh.redefine("Contacts", Field("cf_865", "Back", "email"))
+    assert fresh_api.ok("retrieve", id="12x11")["cf_865"] == email
 
 
 def test_sql(fresh: Sandbox):

@@ -1,0 +1,17 @@
+"""What the end-to-end tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.postgres import Postgres
+from tests.e2e.postgres import postgres as running_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL; `postgres.fresh()` is an empty database of it."""
+    with running_postgres() as server:
+        yield server
