@@ -22,6 +22,8 @@ ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),
     "PYTHONWARNINGS": "ignore",
+    # The SDK's joblib loads the numpy of the pictures, if it is there; its threads would spin.
+    "OPENBLAS_NUM_THREADS": "1",
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "ERROR",
     "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true",

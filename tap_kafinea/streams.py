@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from singer_sdk.helpers._util import utc_now
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metadata
@@ -26,6 +25,7 @@ from kafinea.values import Kind, RowDecoder
 from tap_kafinea.line_items import Documents
 from tap_kafinea.passes import Pass, Plan, now
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
+from tap_kafinea.writing import Extracted
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
@@ -292,12 +292,7 @@ class ModuleStream(Stream):
         for stream_map in self.stream_maps:
             mapped = stream_map.transform(record)
             if mapped is not None:
-                yield RecordMessage(
-                    stream=stream_map.stream_alias,
-                    record=mapped,
-                    version=self._stream_version,
-                    time_extracted=utc_now(),
-                )
+                yield Extracted(stream_map.stream_alias, mapped, self._stream_version)
 
     @override
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:

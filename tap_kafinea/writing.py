@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime, timezone
+from typing import Any
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder
-from singer_sdk.singerlib import RecordMessage
+from singer_sdk.singerlib import RecordMessage, SingerMessageType
 from singer_sdk.singerlib.encoding.simple import Message
 from typing_extensions import override
 
 _ENOUGH = 65_536  # bytes: what a pipe takes at once
+
+
+class Extracted(RecordMessage):
+    """The RECORD message of a record that is written now, made in half the time of any other's.
+
+    Args:
+        stream: The stream's name.
+        record: The record.
+        version: That of the table's rows, if it has versions.
+    """
+
+    def __init__(self, stream: str, record: dict[str, Any], version: int | None) -> None:
+        # Without the check of a time that somebody else may have set.
+        self.type = SingerMessageType.RECORD
+        self.stream = stream
+        self.record = record
+        self.version = version
+        self.time_extracted = datetime.now(timezone.utc)
 
 
 class Writer(MsgSpecWriter):
