@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea import transport
 from kafinea.client import Deletions
 from kafinea.describe import Module
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
 from tap_kafinea.known_ids import Folder
-from tap_kafinea.passes import now
+from tap_kafinea.passes import now, of_instance
 from tap_kafinea.scans import Scan, Scans, deleted
 from tap_kafinea.schema import MODIFIED
 from tap_kafinea.streams import ModuleStream
@@ -61,7 +60,7 @@ def scans(tap: TapKafinea) -> Scans | None:
     return Scans(
         tap.client,
         Folder(tap.config["deletions_path"]),
-        url=transport.endpoint(tap.config["url"], allow_http=tap.config["allow_http"]),
+        url=tap.address,
         user=tap.config["username"].casefold(),
         told=_by_module(stream.stream_state, "scanned"),
         page_size=tap.config["page_size"],
@@ -113,7 +112,8 @@ class DeletedRecords(Stream):
 
     def _synced(self) -> Iterator[dict[str, Any]]:
         """Yield what the server's own list of deletions tells."""
-        until = _by_module(self.stream_state, "synced")
+        state = of_instance(self.stream_state, self._tap_kafinea.address)
+        until = _by_module(state, "synced")
         refused: dict[str, Refused] = {}
         for module in self._modules_with_a_list():
             try:

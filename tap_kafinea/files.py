@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea import transport
 from kafinea.chain import PAGE_SIZE
 from kafinea.client import Record
 from kafinea.describe import Module
@@ -86,15 +85,16 @@ class FilesStream(ModuleStream):
 
     @cached_property
     def _downloads(self) -> Downloads:
-        config, settings = self.config, _settings(self._tap_kafinea)
+        settings = _settings(self._tap_kafinea)
         if not settings.get("enabled"):
             raise SettingsError(
                 f"The catalog selects the stream {self.name!r}, and `files.enabled` is off. "
                 "Set it, or take the stream out of the catalog."
             )
-        url = transport.endpoint(config["url"], allow_http=config["allow_http"])
         store = FileStore(settings.get("path") or NAME)
-        return Downloads(self._kafinea, url, self._zone, store, settings.get("max_bytes"))
+        return Downloads(
+            self._kafinea, self._tap_kafinea.address, self._zone, store, settings.get("max_bytes")
+        )
 
     @override
     def _passes(self) -> Iterator[Row]:

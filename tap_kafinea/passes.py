@@ -12,7 +12,8 @@ A stream's state holds:
 - `seen_at`: when this machine first saw that value;
 - `settled`: true when `lookback_seconds` have been read again late enough after that;
 - `version`: that of the rows of the last reading, where the module is read whole;
-- `pass`: the pass under way and its last id; a run that was killed goes on from there.
+- `pass`: the pass under way and its last id; a run that was killed goes on from there;
+- `url`: the instance. Times and ids of another one would leave out records without a word.
 """
 
 from __future__ import annotations
@@ -32,6 +33,22 @@ State = dict[str, Any]
 _PASS = "pass"  # noqa: S105 a pass over a module, no password
 
 _VERSION = "version"
+_URL = "url"
+
+
+def of_instance(state: State, address: str) -> State:
+    """Return a stream's state, from now on marked as that of an instance.
+
+    Raises:
+        SettingsError: It is that of another one.
+    """
+    if (other := state.setdefault(_URL, address)) != address:
+        raise SettingsError(
+            f"The state is of another Kafinea, at {other}; its times and ids mean nothing at "
+            f"{address}. Begin a new state, as Meltano does in another environment or with "
+            f"`--state-id-suffix`; or, if this Kafinea has moved, correct each {_URL!r} in it."
+        )
+    return state
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from kafinea.query import Condition
 from kafinea.reading import Reading, newest
 from kafinea.values import Kind, RowDecoder
 from tap_kafinea.line_items import Documents
-from tap_kafinea.passes import Pass, Plan, now
+from tap_kafinea.passes import Pass, Plan, now, of_instance
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 from tap_kafinea.writing import Extracted
 
@@ -100,7 +100,7 @@ class ModuleStream(Stream):
         """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
         return Plan(
-            self.stream_state,
+            of_instance(self.stream_state, self._tap_kafinea.address),
             zone=self._zone,
             lookback=self.config["lookback_seconds"],
             start=self._start,

@@ -19,7 +19,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
-from kafinea import Client, Module, Refused, SettingsError
+from kafinea import Client, Module, Refused, SettingsError, transport
 from kafinea.describe import LINE_MODULE
 from kafinea.query import is_name
 from kafinea.values import ServerZone
@@ -136,6 +136,15 @@ class TapKafinea(Tap):
             super().__init__(**options)
         except ConfigValidationError as error:
             raise wrong_settings(error, self._config) from None
+
+    @cached_property
+    def address(self) -> str:
+        """The full address of the instance, which tells it from others.
+
+        Raises:
+            SettingsError: `url` cannot be used.
+        """
+        return transport.endpoint(self.config["url"], allow_http=self.config["allow_http"])
 
     @cached_property
     def client(self) -> Client:

@@ -177,6 +177,15 @@ def _(directory):
         return tap(directory, settings(sandbox), "--state", str(state))
 
 
+@prints("The state is of another Kafinea, at ...")
+def _(directory):
+    bookmark = {"url": "https://old.example/webservice.php"}
+    state = directory / "state.json"
+    state.write_text(json.dumps({"bookmarks": {"Contacts": bookmark}}), "utf-8")
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox, modules=["Contacts"]), "--state", str(state))
+
+
 @prints("The catalog selects the stream 'files', and `files.enabled` is off")
 def _(directory):
     catalog = directory / "catalog.json"

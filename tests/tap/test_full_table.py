@@ -172,6 +172,7 @@ def test_records_that_cannot_be_read_keep_the_rows(caplog):
     with Sandbox(rows=300, hidden={"Contacts": hidden}) as sandbox:
         loader = Loader().load(visible.messages)
         everything = loader.ids()
+        del visible.state["bookmarks"]["Contacts"]["url"]  # both are meant to be one
         output = contacts(sandbox, visible.state)
         assert len(output.ids("Contacts")) == len(everything) - 3
         assert not activations(output)

@@ -400,6 +400,16 @@ def test_a_state_that_was_changed_by_hand_is_understood_or_refused(sandbox, book
         assert contacts(sandbox, state).state
 
 
+def test_a_state_of_another_instance_is_refused_and_not_believed(sandbox):
+    state = contacts(sandbox).state
+    with Sandbox(rows=300) as other:
+        with pytest.raises(SettingsError, match="another Kafinea"):
+            contacts(other, state)
+        here = contacts(other).state["bookmarks"]["Contacts"]["url"]
+        state["bookmarks"]["Contacts"]["url"] = here  # it has moved
+        assert contacts(other, state).state
+
+
 def test_a_catalog_cannot_leave_out_the_id(sandbox):
     catalog = discover(sandbox, modules=["Contacts"])
     for entry in catalog["streams"][0]["metadata"]:
