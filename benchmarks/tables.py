@@ -10,9 +10,10 @@ import json
 import random
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
+from operator import ge, gt, le, lt, ne
 from typing import Any
 
 from benchmarks.vtql import Condition, Query
@@ -202,10 +203,11 @@ class Stored:
 
     def find(self, query: Query) -> Sequence[int]:
         """Return the numbers of the records that meet the query's conditions, in its order."""
+        conditions = [_test(one) for one in query.where]
         numbers = [
             number
             for number, record in self.records.items()
-            if all(_meets(record, number, one) for one in query.where)
+            if all(meets(number, record) for meets in conditions)
         ]
         if query.order and query.order[0] != "id":
             numbers.sort(key=lambda number: self.records[number][query.order[0]])
@@ -248,23 +250,22 @@ def _bounds(ordered: Sequence[Any], limits: Sequence[tuple[str, Sequence[Any]]])
     return first, max(first, last)
 
 
-def _meets(record: Mapping[str, str], number: int, condition: Condition) -> bool:
+def _test(condition: Condition) -> Callable[[int, Mapping[str, str]], bool]:
+    """Return what tells whether a record meets a condition; texts are the same in any case."""
     if condition.field == "id":
-        return _holds(number, condition.operator, _numbers(condition))
-    value = record.get(condition.field, "").casefold()
-    return _holds(value, condition.operator, [one.casefold() for one in condition.values])
+        holds = _holding(condition.operator, _numbers(condition))
+        return lambda number, _: holds(number)
+    name = condition.field
+    holds = _holding(condition.operator, [one.casefold() for one in condition.values])
+    return lambda _, record: holds(record.get(name, "").casefold())
 
 
-def _holds(value: Any, operator: str, others: Sequence[Any]) -> bool:
+def _holding(operator: str, others: Sequence[Any]) -> Callable[[Any], bool]:
     if operator in {"IN", "="}:
-        return value in others
+        return frozenset(others).__contains__
     other = others[0]
-    return bool(
-        (operator == "!=" and value != other)
-        or ("<" in operator and value < other)
-        or (">" in operator and value > other)
-        or (operator in {"<=", ">="} and value == other)
-    )
+    compare = {"!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}[operator]
+    return lambda value: compare(value, other)
 
 
 def _numbers(condition: Condition) -> list[int]:
