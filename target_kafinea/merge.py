@@ -20,6 +20,13 @@ _DISCOUNTS = (
     ("discount_percent", "discount_amount"),
     ("hdnDiscountPercent", "hdnDiscountAmount"),
 )
+_ADDED_UP = frozenset(
+    {
+        *("hdnTaxType", "hdnDiscountPercent", "hdnDiscountAmount"),
+        *("hdnS_H_Amount", "hdnS_H_Percent", "txtAdjustment"),
+    }
+)
+"""What the totals are made of besides the lines."""
 _ANSWERED_ONLY = frozenset({"label", LINES, "LineItems_FinalDetails", "new"})
 
 
@@ -98,6 +105,18 @@ def merged(retrieved: Wire, changes: Wire, module: Module) -> dict[str, Any]:
 def with_lines(element: dict[str, Any], lines: Sequence[Wire]) -> dict[str, Any]:
     """Return an inventory record with these lines. The header must name a product of one."""
     return {**element, "productid": lines[0]["productid"], LINES: [dict(line) for line in lines]}
+
+
+def lines_to_add_up(stored: Sequence[Wire], changes: Wire) -> Sequence[Wire] | None:
+    """Return lines that leave all as it is, if the server is to add up: it does so only with lines.
+
+    Args:
+        stored: The lines as `retrieve` gives them.
+        changes: New values of the head by field name.
+    """
+    if _ADDED_UP.isdisjoint(changes) or not stored:
+        return None
+    return [{"productid": line["productid"]} for line in stored]
 
 
 def same_lines(stored: Sequence[Wire], wanted: Sequence[Wire], line: Module) -> bool:

@@ -15,7 +15,14 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES, Module
 from kafinea.errors import Code, OutcomeUnknown, Refused
 from kafinea.query import Condition
-from target_kafinea.merge import changed_fields, merged, merged_lines, same_lines, with_lines
+from target_kafinea.merge import (
+    changed_fields,
+    lines_to_add_up,
+    merged,
+    merged_lines,
+    same_lines,
+    with_lines,
+)
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 
 _TRIES = 3
@@ -87,10 +94,11 @@ class Writer:
                 if attempt == _TRIES:
                     break
                 element = merged(stored, changes, self._module)
-                if lines is not None:
-                    element = with_lines(
-                        element, merged_lines(stored.get(LINES) or [], lines, self._line_fields)
-                    )
+                stored_lines = stored.get(LINES) or []
+                told = lines_to_add_up(stored_lines, changes) if lines is None else lines
+                if told is not None:
+                    told = merged_lines(stored_lines, told, self._line_fields)
+                    element = with_lines(element, told)
                 answer = self._client.update(self._module.name, element)
             except Refused as error:
                 raise _refused(error, record_id) from None

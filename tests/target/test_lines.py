@@ -216,6 +216,30 @@ def test_a_discount_of_the_head_can_be_changed_and_is_then_unchanged(shop):
 
 
 @pytest.mark.parametrize(
+    ("change", "total"),
+    [
+        ({"hdnDiscountPercent": 10}, 282.83),
+        ({"hdnDiscountAmount": 10}, 304.25),
+        ({"txtAdjustment": -0.25}, 314),
+        ({"hdnS_H_Amount": 7.5}, 321.75),
+        ({"hdnTaxType": "group"}, 321),
+    ],
+)
+def test_totals_follow_what_changes_in_the_head(shop, change, total):
+    """A server adds up only what comes with lines."""
+    upsert(shop, invoice(DESK, HOUR))
+    record = without(invoice(**change), "LineItems")
+    assert upsert(shop, record).only["changed"] == [*change]
+    assert float(head(shop)["hdnGrandTotal"]) == total
+    assert float(head(shop)["balance"]) == total
+    assert [(line["comment"], float(line["discount_percent"])) for line in lines(shop)] == [
+        ("", 0),
+        ("à l'étage", 10),
+    ]
+    assert upsert(shop, record).tally == {"unchanged": 1}
+
+
+@pytest.mark.parametrize(
     ("line", "code"),
     [
         ({"quantity": 1}, "MANDATORY_FIELD_MISSING"),
