@@ -131,16 +131,15 @@ def merged_lines(
 ) -> list[dict[str, Any]]:
     """Return the lines to send. All are replaced, so a line keeps here what it is not told.
 
-    A line is known by its place as long as the products stand in the same order. Else it keeps
-    what an equal line had, so that no line inherits the discount of another.
+    A line keeps what an equal line had, so that none inherits the discount of another. When some
+    have no equal, and the products stand in the same order, each is known by its place.
     """
     same_order = [old["productid"] for old in stored] == [new["productid"] for new in wanted]
-    unused = list(stored)
+    known = _equal_lines(stored, wanted, fields)
+    if same_order and not all(known):
+        known = list(stored)
     lines = []
-    for position, new in enumerate(wanted):
-        equal = (old for old in unused if not changed_fields(old, new, fields))
-        old = stored[position] if same_order else next(equal, {})
-        unused = [one for one in unused if one is not old]
+    for position, (old, new) in enumerate(zip(known, wanted, strict=True)):
         kept = {
             name: value
             for name, value in old.items()
@@ -149,6 +148,20 @@ def merged_lines(
         line = {**kept, **new, "sequence_no": str(position + 1)}
         lines.append({name: value for name, value in line.items() if value is not None})
     return lines
+
+
+def _equal_lines(
+    stored: Sequence[Wire], wanted: Sequence[Wire], fields: Mapping[str, Field]
+) -> list[Wire]:
+    """Return a stored line of its own for each line wanted; an empty one if none is equal."""
+    unused = list(stored)
+    found = []
+    for new in wanted:
+        equal = (old for old in unused if not changed_fields(old, new, fields))
+        old = next(equal, {})
+        unused = [one for one in unused if one is not old]
+        found.append(old)
+    return found
 
 
 def other_discount(told: Wire) -> str | None:

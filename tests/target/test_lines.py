@@ -405,3 +405,17 @@ def test_a_line_that_goes_takes_its_discount_along(shop):
     (line,) = lines(shop)
     assert float(line["discount_percent"] or 0) == 0
     assert float(head(shop)["hdnGrandTotal"]) == 360
+
+
+def test_lines_that_change_places_take_their_discounts_along(sandbox):
+    product = sandbox.insert("Products", {"productname": "Desk", "unit_price": "100"})
+    account = sandbox.insert("Accounts", {"accountname": "ACME"})
+    cheap = {"productid": product, "quantity": 1, "discount_percent": 50}
+    dear = {"productid": product, "quantity": 2}
+    streams = matched("Invoice", "cf_911")
+    for told in ([cheap, dear], [dear, cheap]):
+        upsert(sandbox, invoice(*told, account_id=account), streams=streams)
+        stored = [
+            (float(line["quantity"]), float(line["discount_percent"])) for line in lines(sandbox)
+        ]
+        assert stored == [(one["quantity"], one.get("discount_percent", 0)) for one in told]
