@@ -312,6 +312,10 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would(sandbox, account):
     assert run.of("other")[0]["outcome"] == "updated"
     assert run.of("new")[0]["outcome"] == "created"
     assert run.codes == ["FILE_NOT_FOUND"]
+    link = messages("Documents", {"notes_title": "same", "_related_to": account})
+    run = load(sandbox, link, streams=TITLE, dry_run=True)
+    assert run.only["changed"] == ["_related_to"]
+    assert documents_of(sandbox, account) == []
 
 
 def test_append_only_leaves_what_is_there_and_completes_what_is_not(sandbox):
@@ -323,6 +327,17 @@ def test_append_only_leaves_what_is_there_and_completes_what_is_not(sandbox):
     run = load(sandbox, messages("Documents", *records), streams=TITLE, load_method="append-only")
     assert run.tally == {"created": 1, "updated": 1, "unchanged": 1}
     assert [file["content"] for file in stored_files(sandbox)] == [b"old", b"new", b"new"]
+
+
+def test_append_only_links_what_a_run_that_was_killed_has_not(sandbox, account):
+    document = add_document(sandbox, ("x.txt", b"x"), notes_title="x")
+    record = {"notes_title": "x", "_file_path": put(b"x"), "_related_to": account}
+    for expected in ("updated", "unchanged"):
+        lines = messages("Documents", record)
+        run = load(sandbox, lines, streams=TITLE, load_method="append-only")
+        assert run.tally == {expected: 1}
+    assert documents_of(sandbox, account) == [document]
+    assert len(stored_files(sandbox)) == 1
 
 
 # What goes wrong
