@@ -265,14 +265,16 @@ class Files:
             )
 
     def _ask_whether_it_takes_files(self) -> bool:
-        try:
-            self._instance.client.file_upload("", "", BytesIO())
-        except Refused as error:
-            return error.code not in {"UNKNOWN_OPERATION", "OPERATION_NOT_SUPPORTED"}
-        except OutcomeUnknown:
-            self._instance.client.listtypes()
-            return False
-        return True
+        for _ in range(_TRIES):
+            try:
+                self._instance.client.file_upload("", "", BytesIO())
+            except Refused as error:
+                return error.code not in {"UNKNOWN_OPERATION", "OPERATION_NOT_SUPPORTED"}
+            except OutcomeUnknown:  # no such operation, or a failure that passes
+                self._instance.client.listtypes()
+            else:
+                return True
+        return False
 
     def _upload(self, session: Client, record_id: str, file: _File) -> None:
         """Send a file until it is there. When an answer was lost, look before sending again."""

@@ -369,6 +369,15 @@ def test_what_goes_wrong_on_the_way_makes_no_doubles(sandbox, account, operation
     assert sorted(documents_of(sandbox, account)) == sorted(titles)
 
 
+@pytest.mark.parametrize("kind", ["reset", "fatal_after", "html"])
+def test_a_failure_that_passes_does_not_mean_that_the_server_takes_no_files(sandbox, kind):
+    sandbox.faults.add(kind, operation="fileupload", times=2)
+    record = {"notes_title": "x", "_file_path": put(b"x")}
+    run = load(sandbox, messages("Documents", record), streams=TITLE)
+    assert run.tally == {"created": 1}
+    assert only_file(sandbox)["content"] == b"x"
+
+
 def test_a_server_that_cannot_store_a_file_stops_no_other(sandbox):
     sandbox.faults.add("status", operation="fileupload", contains="bad.txt", status=500, times=None)
     records = [
