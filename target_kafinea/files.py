@@ -21,6 +21,7 @@ from kafinea.chain import number
 from kafinea.client import Client, Record
 from kafinea.contents import Decoder
 from kafinea.errors import (
+    Code,
     IncompleteRead,
     OutcomeUnknown,
     Refused,
@@ -347,7 +348,11 @@ def _is_same(session: Client, file_id: str, file: _File) -> bool:
     digest: Any = _Digest()
     try:
         session.files_retrieve(file_id, digest, max_bytes=file.size)
-    except (TooLarge, Refused, IncompleteRead):  # another, or lost
+    except (TooLarge, IncompleteRead):
+        return False
+    except Refused as error:
+        if error.code != Code.RECORD_NOT_FOUND:  # it may be the same: sending it may double it
+            raise
         return False
     return bool(digest.hexdigest() == file.sha256)
 

@@ -378,6 +378,17 @@ def test_a_failure_that_passes_does_not_mean_that_the_server_takes_no_files(sand
     assert only_file(sandbox)["content"] == b"x"
 
 
+def test_a_file_that_may_not_be_read_is_not_sent_again(sandbox):
+    record = {"notes_title": "x", "_file_path": put(b"x")}
+    lines = messages("Documents", record)
+    load(sandbox, lines, streams=TITLE)
+    denied = {"success": False, "error": {"code": "ACCESS_DENIED", "message": "Denied"}}
+    sandbox.faults.add("status", operation="files_retrieve", status=200, body=json.dumps(denied))
+    assert load(sandbox, lines, streams=TITLE).codes == ["ACCESS_DENIED"]
+    assert load(sandbox, lines, streams=TITLE).tally == {"unchanged": 1}
+    assert len(stored_files(sandbox)) == 1
+
+
 def test_a_server_that_cannot_store_a_file_stops_no_other(sandbox):
     sandbox.faults.add("status", operation="fileupload", contains="bad.txt", status=500, times=None)
     records = [
