@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from kafinea_sandbox.routes import OPERATIONS
 from tests.target.running import load, matched, messages, write_requests
 
 LINES_BY_CODE = {
@@ -405,6 +406,27 @@ def test_a_line_that_goes_takes_its_discount_along(shop):
     (line,) = lines(shop)
     assert float(line["discount_percent"] or 0) == 0
     assert float(head(shop)["hdnGrandTotal"]) == 360
+
+
+@pytest.mark.parametrize("operation", ["create", "update"])
+def test_a_line_that_the_server_did_not_store_is_told(shop, monkeypatch, operation):
+    if operation == "update":
+        upsert(shop, invoice(HOUR))
+    whole = OPERATIONS[operation]
+
+    def forgetful(call):
+        element = json.loads(call.params["element"])
+        element["LineItems"] = element["LineItems"][:1]
+        call.params["element"] = json.dumps(element)
+        return whole.run(call)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(OPERATIONS, operation, whole._replace(run=forgetful))
+        run = upsert(shop, invoice(DESK, HOUR))
+    assert run.only["altered"] == ["LineItems"]
+    assert "stored other values than it was sent in LineItems" in run.stderr
+    assert upsert(shop, invoice(DESK, HOUR)).only["changed"] == ["LineItems"]
+    assert "altered" not in upsert(shop, invoice(DESK)).only
 
 
 def test_lines_that_change_places_take_their_discounts_along(sandbox):
