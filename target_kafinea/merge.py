@@ -140,14 +140,17 @@ def merged_lines(
         known = list(stored)
     lines = []
     for position, (old, new) in enumerate(zip(known, wanted, strict=True)):
-        kept = {
-            name: value
-            for name, value in old.items()
-            if name not in LINE_SERVERS_OWN and value != "" and name != other_discount(new)
-        }
-        line = {**kept, **new, "sequence_no": str(position + 1)}
+        line = {**_kept(old, new), **new, "sequence_no": str(position + 1)}
         lines.append({name: value for name, value in line.items() if value is not None})
     return lines
+
+
+def _kept(old: Wire, new: Wire) -> dict[str, Any]:
+    """Return what a line keeps. No tax goes as 0: a line without any gets those of its product."""
+    gone = LINE_SERVERS_OWN | {other_discount(new)}
+    taxes = {name: "0" for name in old if name.startswith("tax")}
+    told = {name: value for name, value in old.items() if value not in ("", None)}
+    return {name: value for name, value in {**taxes, **told}.items() if name not in gone}
 
 
 def _equal_lines(

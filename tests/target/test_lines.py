@@ -408,6 +408,16 @@ def test_a_line_that_goes_takes_its_discount_along(shop):
     assert float(head(shop)["hdnGrandTotal"]) == 360
 
 
+@pytest.mark.parametrize("change", [{"LineItems": [{"productid": "D-1", "quantity": 3}]}, {}])
+def test_a_line_without_taxes_does_not_get_those_of_its_product(shop, change):
+    """As when the product was not taxed yet."""
+    upsert(shop, invoice({"productid": "D-1", "quantity": 2}))
+    shop.sql("UPDATE LineItem SET tax1 = '', tax2 = '', tax3 = ''")
+    upsert(shop, without(invoice(txtAdjustment=5), "LineItems") | change)
+    quantity = 3 if change else 2
+    assert float(head(shop)["hdnGrandTotal"]) == quantity * 100 + 5
+
+
 @pytest.mark.parametrize("operation", ["create", "update"])
 def test_a_line_that_the_server_did_not_store_is_told(shop, monkeypatch, operation):
     if operation == "update":
