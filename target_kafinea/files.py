@@ -278,19 +278,14 @@ class Files:
         return False
 
     def _upload(self, session: Client, record_id: str, file: _File) -> None:
-        """Send a file until it is there. When an answer was lost, look before sending again."""
-        before = set(_attachments(session.retrieve(record_id)))
+        """Send a file until it can be read back. When an answer was lost, look before resending."""
         kind = "Attachment" if self._is_document else "Image"
         for _ in range(_TRIES):
             is_said = False
-            try:
+            with suppress(OutcomeUnknown):
                 session.file_upload(record_id, file.name, file.content, attachment_type=kind)
                 is_said = True
-            except OutcomeUnknown:
-                pass
-            stored = session.retrieve(record_id)
-            new = set(_attachments(stored)) - before
-            if new and (is_said or self._is_there(session, stored, file)):
+            if self._is_there(session, session.retrieve(record_id), file):
                 return
             if is_said:
                 break

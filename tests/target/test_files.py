@@ -405,6 +405,22 @@ def test_a_server_that_cannot_store_a_file_stops_no_other(sandbox):
     assert len(stored_files(sandbox)) == 2
 
 
+def test_a_server_that_says_successful_and_stores_half_of_a_file(sandbox, monkeypatch):
+    whole = OPERATIONS["fileupload"]
+
+    def half(call):
+        contents = call.params.get("fileContents", "")
+        call.params["fileContents"] = contents[: len(contents) // 8 * 4]
+        return whole.run(call)
+
+    lines = messages("Documents", {"notes_title": "x", "_file_path": put(some_bytes(3000))})
+    with monkeypatch.context() as patch:
+        patch.setitem(OPERATIONS, "fileupload", whole._replace(run=half))
+        assert load(sandbox, lines, streams=TITLE, max_rejects=1).codes == ["FILE_NOT_STORED"]
+    assert load(sandbox, lines, streams=TITLE).tally == {"updated": 1}
+    assert stored_files(sandbox)[-1]["content"] == some_bytes(3000)
+
+
 def test_a_server_that_says_successful_and_stores_nothing(sandbox, account, monkeypatch):
     for operation, code in (("fileupload", "FILE_NOT_STORED"), ("add_related", "NOT_RELATED")):
         whole = OPERATIONS[operation]
