@@ -281,17 +281,17 @@ class Files:
         """Send a file until it can be read back. When an answer was lost, look before resending."""
         kind = "Attachment" if self._is_document else "Image"
         for _ in range(_TRIES):
-            is_said = False
-            with suppress(OutcomeUnknown):
+            failure = ""
+            try:
                 session.file_upload(record_id, file.name, file.content, attachment_type=kind)
-                is_said = True
+            except OutcomeUnknown as error:
+                failure = str(error)
             if self._is_there(session, session.retrieve(record_id), file):
                 return
-            if is_said:
+            if not failure:
                 break
-        said = "says that it has stored the file, and" if is_said else f"failed {_TRIES} times:"
-        text = f"the server {said} {record_id} has no such file"
-        raise Rejection("FILE_NOT_STORED", text)
+        said = failure or "The server says that it has stored the file."
+        raise Rejection("FILE_NOT_STORED", f"{said} {record_id} has no such file.")
 
     def _is_there(self, session: Client, stored: Record, file: _File) -> bool:
         """Whether a record has this file: the same bytes, whatever the server calls them.

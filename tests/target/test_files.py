@@ -398,6 +398,7 @@ def test_a_server_that_cannot_store_a_file_stops_no_other(sandbox):
     run = load(sandbox, lines, streams=TITLE, max_rejects=1)
     assert run.codes == ["FILE_NOT_STORED"]
     (rejected,) = run.of("bad")
+    assert "HTTP 500" in rejected["message"]
     document = next(row for row in sandbox.rows("Documents") if row["notes_title"] == "bad")
     assert rejected["id"] == document["id"]
     sandbox.faults.clear()
