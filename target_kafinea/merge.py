@@ -94,9 +94,10 @@ def merged(retrieved: Wire, changes: Wire, module: Module) -> dict[str, Any]:
     if module.is_inventory:
         # The server calculates with these values, and an empty text makes it fail.
         element = {name: value for name, value in element.items() if value not in ("", None)}
-        lines = retrieved.get(LINES)
-        if lines:
-            element["productid"] = lines[0]["productid"]
+        # Any product of a line will do; one that was deleted reads as none.
+        products = [line["productid"] for line in retrieved.get(LINES) or []]
+        if product := next(filter(None, products), None):
+            element["productid"] = product
     for name, value in changes.items():
         element[name] = _cleared(module.fields[name]) if value is None else value
     return element

@@ -98,6 +98,9 @@ class Writer:
                 stored_lines = stored.get(LINES) or []
                 told = lines_to_add_up(stored_lines, changes) if lines is None else lines
                 if told is not None:
+                    if not all(line["productid"] for line in told):
+                        text = f"{LINES}: the product of a stored line was deleted; tell all lines"
+                        raise Rejection("UNRESOLVED_REFERENCE", text, id=record_id)
                     told = merged_lines(stored_lines, told, self._line_fields)
                     element = with_lines(element, told)
                 answer = self._client.update(self._module.name, element)

@@ -240,6 +240,16 @@ def test_totals_follow_what_changes_in_the_head(shop, change, total):
     assert upsert(shop, record).tally == {"unchanged": 1}
 
 
+def test_a_line_whose_product_was_deleted_is_not_sent_without_it(shop):
+    upsert(shop, invoice(DESK, HOUR))
+    shop.remove("Products", shop.rows("Products")[0]["id"])
+    before = lines(shop)
+    record = without(invoice(hdnDiscountPercent=10), "LineItems")
+    assert upsert(shop, record, max_rejects=1).codes == ["UNRESOLVED_REFERENCE"]
+    assert lines(shop) == before
+    assert upsert(shop, without(invoice(subject="New"), "LineItems")).tally == {"updated": 1}
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
