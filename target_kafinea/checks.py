@@ -34,6 +34,9 @@ def wire_values(
 ) -> dict[str, str | None]:
     """Return a record's values by field name as the wire wants them; None clears.
 
+    A field that no record is without is left out when it is told nothing: the server, or the
+    user of the API, fills it in when the record is new, and what it has stays otherwise.
+
     Args:
         plan: How the record goes into its module.
         record: The record.
@@ -49,7 +52,9 @@ def wire_values(
             continue
         value = record[name]
         is_text = type(value) is str and value != "" and name in plan.texts
-        values[field.name] = value if is_text else wire_value(field, value, zone)
+        wire = value if is_text else wire_value(field, value, zone)
+        if wire is not None or not _is_never_empty(field, plan.module):
+            values[field.name] = wire
     return values
 
 
@@ -143,7 +148,8 @@ def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool
         and (complete or field.name in values)
         and not (module.is_inventory and field.name not in module.queryable)
     ]
-    if complete and module.is_inventory and not values.get("hdnTaxType"):
+    is_tax_type_told = complete or "hdnTaxType" in values
+    if module.is_inventory and is_tax_type_told and not values.get("hdnTaxType"):
         missing.append("hdnTaxType")
     if missing:
         raise Rejection("MANDATORY_FIELD_MISSING", f"no value in {', '.join(missing)}")
@@ -232,6 +238,13 @@ def _wire_line(
     except Rejection as rejection:
         raise Rejection(rejection.code, f"{LINES}: line {position}: {rejection}") from None
     return wires
+
+
+def _is_never_empty(field: Field, module: Module) -> bool:
+    """Whether each record has a value here, also one that was created without."""
+    if module.is_inventory and field.name in {"currency_id", "conversion_rate"}:
+        return True
+    return field.type == "owner" or (module.name, field.name) == ("Documents", "folderid")
 
 
 def _is_left_to_the_server(name: str) -> bool:

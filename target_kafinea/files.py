@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from io import SEEK_END, BytesIO
 from tempfile import SpooledTemporaryFile
@@ -21,6 +21,7 @@ from kafinea.chain import number
 from kafinea.client import Client, Record
 from kafinea.contents import Decoder
 from kafinea.errors import (
+    Code,
     IncompleteRead,
     OutcomeUnknown,
     Refused,
@@ -102,8 +103,6 @@ class Files:
             outcome = write(one)
             one.id = outcome.id or one.id
             try:
-                if self._instance.dry_run:
-                    return self._pretended(one, outcome, file)
                 return self._complete(one, outcome, file, sources)
             except Refused as error:
                 raise Rejection(error.code, str(error)) from None
@@ -227,31 +226,30 @@ class Files:
     def _complete(
         self, one: Incoming, outcome: Outcome, file: _File | None, sources: Iterable[str]
     ) -> Outcome:
-        """Bring what a record lacks besides its values."""
-        record_id = one.id or ""
-        is_new = outcome.kind is Kind.CREATED
+        """Bring what a record lacks besides its values; a dry run only tells it."""
+        record_id, is_new = one.id or "", outcome.kind is Kind.CREATED
+        is_dry = self._instance.dry_run
+        if is_dry and (is_new or self._instance.is_pretended(record_id)):
+            return outcome
         changed = []
-        with self._instance.writing() as session:
+        with nullcontext(self._instance.client) if is_dry else self._instance.writing() as session:
             stored = {} if is_new else session.retrieve(record_id)
-            if self._append_only and not is_new and (not file or _attachments(stored)):
-                return outcome
-            if file and not self._is_there(session, stored, file):
-                self._upload(session, record_id, file)
+            if file and not self._is_provided(session, stored, file):
+                if not is_dry:
+                    self._upload(session, record_id, file)
                 changed.append(file.told_in)
             for source in sources:
                 if is_new or not self._is_among(session, source, record_id):
-                    self._add_to(session, source, record_id)
+                    if not is_dry:
+                        self._add_to(session, source, record_id)
                     changed.append(self._properties[RELATED_TO])
         return _with_changes(outcome, record_id, changed)
 
-    def _pretended(self, one: Incoming, outcome: Outcome, file: _File | None) -> Outcome:
-        stored_id = (one.stored or {}).get("id")
-        if not file or not stored_id or self._instance.is_pretended(stored_id):
-            return outcome
-        client = self._instance.client
-        if self._append_only or self._is_there(client, client.retrieve(stored_id), file):
-            return outcome
-        return _with_changes(outcome, stored_id, [file.told_in])
+    def _is_provided(self, session: Client, stored: Record, file: _File) -> bool:
+        """Whether a record needs no file: where what is found is left as it is, any will do."""
+        if self._append_only:
+            return bool(_attachments(stored))
+        return self._is_there(session, stored, file)
 
     def _check_that_it_takes_files(self) -> None:
         """Ask once for an upload to nothing: a server that takes files refuses it.
@@ -268,35 +266,32 @@ class Files:
             )
 
     def _ask_whether_it_takes_files(self) -> bool:
-        try:
-            self._instance.client.file_upload("", "", BytesIO())
-        except Refused as error:
-            return error.code not in {"UNKNOWN_OPERATION", "OPERATION_NOT_SUPPORTED"}
-        except OutcomeUnknown:
-            self._instance.client.listtypes()
-            return False
-        return True
+        for _ in range(_TRIES):
+            try:
+                self._instance.client.file_upload("", "", BytesIO())
+            except Refused as error:
+                return error.code not in {"UNKNOWN_OPERATION", "OPERATION_NOT_SUPPORTED"}
+            except OutcomeUnknown:  # no such operation, or a failure that passes
+                self._instance.client.listtypes()
+            else:
+                return True
+        return False
 
     def _upload(self, session: Client, record_id: str, file: _File) -> None:
-        """Send a file until it is there. When an answer was lost, look before sending again."""
-        before = set(_attachments(session.retrieve(record_id)))
+        """Send a file until it can be read back. When an answer was lost, look before resending."""
         kind = "Attachment" if self._is_document else "Image"
         for _ in range(_TRIES):
-            is_said = False
+            failure = ""
             try:
                 session.file_upload(record_id, file.name, file.content, attachment_type=kind)
-                is_said = True
-            except OutcomeUnknown:
-                pass
-            stored = session.retrieve(record_id)
-            new = set(_attachments(stored)) - before
-            if new and (is_said or self._is_there(session, stored, file)):
+            except OutcomeUnknown as error:
+                failure = str(error)
+            if self._is_there(session, session.retrieve(record_id), file):
                 return
-            if is_said:
+            if not failure:
                 break
-        said = "says that it has stored the file, and" if is_said else f"failed {_TRIES} times:"
-        text = f"the server {said} {record_id} has no such file"
-        raise Rejection("FILE_NOT_STORED", text)
+        said = failure or "The server says that it has stored the file."
+        raise Rejection("FILE_NOT_STORED", f"{said} {record_id} has no such file.")
 
     def _is_there(self, session: Client, stored: Record, file: _File) -> bool:
         """Whether a record has this file: the same bytes, whatever the server calls them.
@@ -348,7 +343,11 @@ def _is_same(session: Client, file_id: str, file: _File) -> bool:
     digest: Any = _Digest()
     try:
         session.files_retrieve(file_id, digest, max_bytes=file.size)
-    except (TooLarge, Refused, IncompleteRead):  # another, or lost
+    except (TooLarge, IncompleteRead):
+        return False
+    except Refused as error:
+        if error.code != Code.RECORD_NOT_FOUND:  # it may be the same: sending it may double it
+            raise
         return False
     return bool(digest.hexdigest() == file.sha256)
 

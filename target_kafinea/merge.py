@@ -20,6 +20,13 @@ _DISCOUNTS = (
     ("discount_percent", "discount_amount"),
     ("hdnDiscountPercent", "hdnDiscountAmount"),
 )
+_ADDED_UP = frozenset(
+    {
+        *("hdnTaxType", "hdnDiscountPercent", "hdnDiscountAmount"),
+        *("hdnS_H_Amount", "hdnS_H_Percent", "txtAdjustment"),
+    }
+)
+"""What the totals are made of besides the lines."""
 _ANSWERED_ONLY = frozenset({"label", LINES, "LineItems_FinalDetails", "new"})
 
 
@@ -87,9 +94,10 @@ def merged(retrieved: Wire, changes: Wire, module: Module) -> dict[str, Any]:
     if module.is_inventory:
         # The server calculates with these values, and an empty text makes it fail.
         element = {name: value for name, value in element.items() if value not in ("", None)}
-        lines = retrieved.get(LINES)
-        if lines:
-            element["productid"] = lines[0]["productid"]
+        # Any product of a line will do; one that was deleted reads as none.
+        products = [line["productid"] for line in retrieved.get(LINES) or []]
+        if product := next(filter(None, products), None):
+            element["productid"] = product
     for name, value in changes.items():
         element[name] = _cleared(module.fields[name]) if value is None else value
     return element
@@ -98,6 +106,18 @@ def merged(retrieved: Wire, changes: Wire, module: Module) -> dict[str, Any]:
 def with_lines(element: dict[str, Any], lines: Sequence[Wire]) -> dict[str, Any]:
     """Return an inventory record with these lines. The header must name a product of one."""
     return {**element, "productid": lines[0]["productid"], LINES: [dict(line) for line in lines]}
+
+
+def lines_to_add_up(stored: Sequence[Wire], changes: Wire) -> Sequence[Wire] | None:
+    """Return lines that leave all as it is, if the server is to add up: it does so only with lines.
+
+    Args:
+        stored: The lines as `retrieve` gives them.
+        changes: New values of the head by field name.
+    """
+    if _ADDED_UP.isdisjoint(changes) or not stored:
+        return None
+    return [{"productid": line["productid"]} for line in stored]
 
 
 def same_lines(stored: Sequence[Wire], wanted: Sequence[Wire], line: Module) -> bool:
@@ -112,24 +132,40 @@ def merged_lines(
 ) -> list[dict[str, Any]]:
     """Return the lines to send. All are replaced, so a line keeps here what it is not told.
 
-    A line is known by its place as long as the products stand in the same order. Else it keeps
-    what an equal line had, so that no line inherits the discount of another.
+    A line keeps what an equal line had, so that none inherits the discount of another. When some
+    have no equal, and the products stand in the same order, each is known by its place.
     """
     same_order = [old["productid"] for old in stored] == [new["productid"] for new in wanted]
-    unused = list(stored)
+    known = _equal_lines(stored, wanted, fields)
+    if same_order and not all(known):
+        known = list(stored)
     lines = []
-    for position, new in enumerate(wanted):
-        equal = (old for old in unused if not changed_fields(old, new, fields))
-        old = stored[position] if same_order else next(equal, {})
-        unused = [one for one in unused if one is not old]
-        kept = {
-            name: value
-            for name, value in old.items()
-            if name not in LINE_SERVERS_OWN and value != "" and name != other_discount(new)
-        }
-        line = {**kept, **new, "sequence_no": str(position + 1)}
+    for position, (old, new) in enumerate(zip(known, wanted, strict=True)):
+        line = {**_kept(old, new), **new, "sequence_no": str(position + 1)}
         lines.append({name: value for name, value in line.items() if value is not None})
     return lines
+
+
+def _kept(old: Wire, new: Wire) -> dict[str, Any]:
+    """Return what a line keeps. No tax goes as 0: a line without any gets those of its product."""
+    gone = LINE_SERVERS_OWN | {other_discount(new)}
+    taxes = {name: "0" for name in old if name.startswith("tax")}
+    told = {name: value for name, value in old.items() if value not in ("", None)}
+    return {name: value for name, value in {**taxes, **told}.items() if name not in gone}
+
+
+def _equal_lines(
+    stored: Sequence[Wire], wanted: Sequence[Wire], fields: Mapping[str, Field]
+) -> list[Wire]:
+    """Return a stored line of its own for each line wanted; an empty one if none is equal."""
+    unused = list(stored)
+    found = []
+    for new in wanted:
+        equal = (old for old in unused if not changed_fields(old, new, fields))
+        old = next(equal, {})
+        unused = [one for one in unused if one is not old]
+        found.append(old)
+    return found
 
 
 def other_discount(told: Wire) -> str | None:

@@ -15,7 +15,14 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES, Module
 from kafinea.errors import Code, OutcomeUnknown, Refused
 from kafinea.query import Condition
-from target_kafinea.merge import changed_fields, merged, merged_lines, same_lines, with_lines
+from target_kafinea.merge import (
+    changed_fields,
+    lines_to_add_up,
+    merged,
+    merged_lines,
+    same_lines,
+    with_lines,
+)
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 
 _TRIES = 3
@@ -63,7 +70,8 @@ class Writer:
                 if found := find():
                     return self._complete(found["id"], values, lines)
                 continue
-            return Outcome(Kind.CREATED, id=answer["id"], altered=self._altered(answer, values))
+            altered = self._altered(answer, values, lines)
+            return Outcome(Kind.CREATED, id=answer["id"], altered=altered)
         raise _unknown(f"the server failed {_TRIES} times to create it, and it does not exist")
 
     def update(
@@ -87,10 +95,14 @@ class Writer:
                 if attempt == _TRIES:
                     break
                 element = merged(stored, changes, self._module)
-                if lines is not None:
-                    element = with_lines(
-                        element, merged_lines(stored.get(LINES) or [], lines, self._line_fields)
-                    )
+                stored_lines = stored.get(LINES) or []
+                told = lines_to_add_up(stored_lines, changes) if lines is None else lines
+                if told is not None:
+                    if not all(line["productid"] for line in told):
+                        text = f"{LINES}: the product of a stored line was deleted; tell all lines"
+                        raise Rejection("UNRESOLVED_REFERENCE", text, id=record_id)
+                    told = merged_lines(stored_lines, told, self._line_fields)
+                    element = with_lines(element, told)
                 answer = self._client.update(self._module.name, element)
             except Refused as error:
                 raise _refused(error, record_id) from None
@@ -133,23 +145,27 @@ class Writer:
         answer: Mapping[str, Any] | None = None,
     ) -> Outcome:
         changed = (*changes, *([LINES] if lines is not None else []))
-        return Outcome(
-            Kind.UPDATED, id=record_id, changed=changed, altered=self._altered(answer, changes)
-        )
+        altered = self._altered(answer or {}, changes, lines)
+        return Outcome(Kind.UPDATED, id=record_id, changed=changed, altered=altered)
 
     def _altered(
-        self, answer: Mapping[str, Any] | None, values: Mapping[str, Any]
+        self, answer: Mapping[str, Any], values: Mapping[str, Any], lines: Lines | None
     ) -> tuple[str, ...]:
         """Return what the server stored otherwise, as far as its answer shows it."""
-        shown = {name: value for name, value in values.items() if name in (answer or {})}
-        return tuple(changed_fields(answer or {}, shown, self._module.fields))
+        shown = {name: value for name, value in values.items() if name in answer}
+        altered = changed_fields(answer, shown, self._module.fields)
+        return (*altered, LINES) if self._has_other_lines(answer, lines) else tuple(altered)
 
     def _differs(self, stored: Record, changes: Mapping[str, Any], lines: Lines | None) -> bool:
         if changed_fields(stored, changes, self._module.fields):
             return True
-        if lines is None or self._line is None:
+        return self._has_other_lines({LINES: [], **stored}, lines)
+
+    def _has_other_lines(self, record: Mapping[str, Any], lines: Lines | None) -> bool:
+        """Whether a record shows other lines than those told."""
+        if lines is None or self._line is None or LINES not in record:
             return False
-        return not same_lines(stored.get(LINES) or [], lines, self._line)
+        return not same_lines(record[LINES] or [], lines, self._line)
 
     def _exists(self, record_id: str) -> bool:
         where = [Condition("id", "=", record_id)]

@@ -312,6 +312,10 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would(sandbox, account):
     assert run.of("other")[0]["outcome"] == "updated"
     assert run.of("new")[0]["outcome"] == "created"
     assert run.codes == ["FILE_NOT_FOUND"]
+    link = messages("Documents", {"notes_title": "same", "_related_to": account})
+    run = load(sandbox, link, streams=TITLE, dry_run=True)
+    assert run.only["changed"] == ["_related_to"]
+    assert documents_of(sandbox, account) == []
 
 
 def test_append_only_leaves_what_is_there_and_completes_what_is_not(sandbox):
@@ -323,6 +327,17 @@ def test_append_only_leaves_what_is_there_and_completes_what_is_not(sandbox):
     run = load(sandbox, messages("Documents", *records), streams=TITLE, load_method="append-only")
     assert run.tally == {"created": 1, "updated": 1, "unchanged": 1}
     assert [file["content"] for file in stored_files(sandbox)] == [b"old", b"new", b"new"]
+
+
+def test_append_only_links_what_a_run_that_was_killed_has_not(sandbox, account):
+    document = add_document(sandbox, ("x.txt", b"x"), notes_title="x")
+    record = {"notes_title": "x", "_file_path": put(b"x"), "_related_to": account}
+    for expected in ("updated", "unchanged"):
+        lines = messages("Documents", record)
+        run = load(sandbox, lines, streams=TITLE, load_method="append-only")
+        assert run.tally == {expected: 1}
+    assert documents_of(sandbox, account) == [document]
+    assert len(stored_files(sandbox)) == 1
 
 
 # What goes wrong
@@ -354,6 +369,26 @@ def test_what_goes_wrong_on_the_way_makes_no_doubles(sandbox, account, operation
     assert sorted(documents_of(sandbox, account)) == sorted(titles)
 
 
+@pytest.mark.parametrize("kind", ["reset", "fatal_after", "html"])
+def test_a_failure_that_passes_does_not_mean_that_the_server_takes_no_files(sandbox, kind):
+    sandbox.faults.add(kind, operation="fileupload", times=2)
+    record = {"notes_title": "x", "_file_path": put(b"x")}
+    run = load(sandbox, messages("Documents", record), streams=TITLE)
+    assert run.tally == {"created": 1}
+    assert only_file(sandbox)["content"] == b"x"
+
+
+def test_a_file_that_may_not_be_read_is_not_sent_again(sandbox):
+    record = {"notes_title": "x", "_file_path": put(b"x")}
+    lines = messages("Documents", record)
+    load(sandbox, lines, streams=TITLE)
+    denied = {"success": False, "error": {"code": "ACCESS_DENIED", "message": "Denied"}}
+    sandbox.faults.add("status", operation="files_retrieve", status=200, body=json.dumps(denied))
+    assert load(sandbox, lines, streams=TITLE).codes == ["ACCESS_DENIED"]
+    assert load(sandbox, lines, streams=TITLE).tally == {"unchanged": 1}
+    assert len(stored_files(sandbox)) == 1
+
+
 def test_a_server_that_cannot_store_a_file_stops_no_other(sandbox):
     sandbox.faults.add("status", operation="fileupload", contains="bad.txt", status=500, times=None)
     records = [
@@ -363,11 +398,28 @@ def test_a_server_that_cannot_store_a_file_stops_no_other(sandbox):
     run = load(sandbox, lines, streams=TITLE, max_rejects=1)
     assert run.codes == ["FILE_NOT_STORED"]
     (rejected,) = run.of("bad")
+    assert "HTTP 500" in rejected["message"]
     document = next(row for row in sandbox.rows("Documents") if row["notes_title"] == "bad")
     assert rejected["id"] == document["id"]
     sandbox.faults.clear()
     assert load(sandbox, lines, streams=TITLE).tally == {"updated": 1, "unchanged": 1}
     assert len(stored_files(sandbox)) == 2
+
+
+def test_a_server_that_says_successful_and_stores_half_of_a_file(sandbox, monkeypatch):
+    whole = OPERATIONS["fileupload"]
+
+    def half(call):
+        contents = call.params.get("fileContents", "")
+        call.params["fileContents"] = contents[: len(contents) // 8 * 4]
+        return whole.run(call)
+
+    lines = messages("Documents", {"notes_title": "x", "_file_path": put(some_bytes(3000))})
+    with monkeypatch.context() as patch:
+        patch.setitem(OPERATIONS, "fileupload", whole._replace(run=half))
+        assert load(sandbox, lines, streams=TITLE, max_rejects=1).codes == ["FILE_NOT_STORED"]
+    assert load(sandbox, lines, streams=TITLE).tally == {"updated": 1}
+    assert stored_files(sandbox)[-1]["content"] == some_bytes(3000)
 
 
 def test_a_server_that_says_successful_and_stores_nothing(sandbox, account, monkeypatch):

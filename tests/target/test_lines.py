@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from kafinea_sandbox.routes import OPERATIONS
 from tests.target.running import load, matched, messages, write_requests
 
 LINES_BY_CODE = {
@@ -216,6 +217,40 @@ def test_a_discount_of_the_head_can_be_changed_and_is_then_unchanged(shop):
 
 
 @pytest.mark.parametrize(
+    ("change", "total"),
+    [
+        ({"hdnDiscountPercent": 10}, 282.83),
+        ({"hdnDiscountAmount": 10}, 304.25),
+        ({"txtAdjustment": -0.25}, 314),
+        ({"hdnS_H_Amount": 7.5}, 321.75),
+        ({"hdnTaxType": "group"}, 321),
+    ],
+)
+def test_totals_follow_what_changes_in_the_head(shop, change, total):
+    """A server adds up only what comes with lines."""
+    upsert(shop, invoice(DESK, HOUR))
+    record = without(invoice(**change), "LineItems")
+    assert upsert(shop, record).only["changed"] == [*change]
+    assert float(head(shop)["hdnGrandTotal"]) == total
+    assert float(head(shop)["balance"]) == total
+    assert [(line["comment"], float(line["discount_percent"])) for line in lines(shop)] == [
+        ("", 0),
+        ("à l'étage", 10),
+    ]
+    assert upsert(shop, record).tally == {"unchanged": 1}
+
+
+def test_a_line_whose_product_was_deleted_is_not_sent_without_it(shop):
+    upsert(shop, invoice(DESK, HOUR))
+    shop.remove("Products", shop.rows("Products")[0]["id"])
+    before = lines(shop)
+    record = without(invoice(hdnDiscountPercent=10), "LineItems")
+    assert upsert(shop, record, max_rejects=1).codes == ["UNRESOLVED_REFERENCE"]
+    assert lines(shop) == before
+    assert upsert(shop, without(invoice(subject="New"), "LineItems")).tally == {"updated": 1}
+
+
+@pytest.mark.parametrize(
     ("line", "code"),
     [
         ({"quantity": 1}, "MANDATORY_FIELD_MISSING"),
@@ -381,3 +416,48 @@ def test_a_line_that_goes_takes_its_discount_along(shop):
     (line,) = lines(shop)
     assert float(line["discount_percent"] or 0) == 0
     assert float(head(shop)["hdnGrandTotal"]) == 360
+
+
+@pytest.mark.parametrize("change", [{"LineItems": [{"productid": "D-1", "quantity": 3}]}, {}])
+def test_a_line_without_taxes_does_not_get_those_of_its_product(shop, change):
+    """As when the product was not taxed yet."""
+    upsert(shop, invoice({"productid": "D-1", "quantity": 2}))
+    shop.sql("UPDATE LineItem SET tax1 = '', tax2 = '', tax3 = ''")
+    upsert(shop, without(invoice(txtAdjustment=5), "LineItems") | change)
+    quantity = 3 if change else 2
+    assert float(head(shop)["hdnGrandTotal"]) == quantity * 100 + 5
+
+
+@pytest.mark.parametrize("operation", ["create", "update"])
+def test_a_line_that_the_server_did_not_store_is_told(shop, monkeypatch, operation):
+    if operation == "update":
+        upsert(shop, invoice(HOUR))
+    whole = OPERATIONS[operation]
+
+    def forgetful(call):
+        element = json.loads(call.params["element"])
+        element["LineItems"] = element["LineItems"][:1]
+        call.params["element"] = json.dumps(element)
+        return whole.run(call)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(OPERATIONS, operation, whole._replace(run=forgetful))
+        run = upsert(shop, invoice(DESK, HOUR))
+    assert run.only["altered"] == ["LineItems"]
+    assert "stored other values than it was sent in LineItems" in run.stderr
+    assert upsert(shop, invoice(DESK, HOUR)).only["changed"] == ["LineItems"]
+    assert "altered" not in upsert(shop, invoice(DESK)).only
+
+
+def test_lines_that_change_places_take_their_discounts_along(sandbox):
+    product = sandbox.insert("Products", {"productname": "Desk", "unit_price": "100"})
+    account = sandbox.insert("Accounts", {"accountname": "ACME"})
+    cheap = {"productid": product, "quantity": 1, "discount_percent": 50}
+    dear = {"productid": product, "quantity": 2}
+    streams = matched("Invoice", "cf_911")
+    for told in ([cheap, dear], [dear, cheap]):
+        upsert(sandbox, invoice(*told, account_id=account), streams=streams)
+        stored = [
+            (float(line["quantity"]), float(line["discount_percent"])) for line in lines(sandbox)
+        ]
+        assert stored == [(one["quantity"], one.get("discount_percent", 0)) for one in told]

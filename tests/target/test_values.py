@@ -297,11 +297,40 @@ def test_who_is_not_given_an_owner_gets_the_user_of_the_api(any_sandbox, owner):
     )
 
 
-def test_the_owner_of_a_record_stays_when_none_is_given(sandbox):
+@pytest.mark.parametrize("told", [{}, {"assigned_user_id": None}, {"assigned_user_id": ""}])
+def test_the_owner_of_a_record_stays_when_none_is_given(sandbox, told):
     joe = f"{sandbox.instance.tables['Users'].prefix}x2"
     sandbox.insert("Contacts", {"cf_853": "k", "lastname": "x", "assigned_user_id": joe})
-    assert upsert(sandbox, {"cf_853": "k", "phone": "1"}).tally == {"updated": 1}
+    record = {"cf_853": "k", "phone": "1", **told}
+    assert upsert(sandbox, record).only["changed"] == ["phone"]
     assert row(sandbox)["assigned_user_id"] == joe
+    assert upsert(sandbox, record).tally == {"unchanged": 1}
+
+
+def test_what_the_server_fills_in_for_null_is_no_difference(any_sandbox):
+    """Else an invoice would lose its rate and its currency, and a document its folder."""
+    product = any_sandbox.insert("Products", {"productname": "Desk"})
+    account = any_sandbox.insert("Accounts", {"accountname": "ACME"})
+    bill = {"subject": "F", "account_id": account, "bill_street": "a", "ship_street": "b"}
+    bill |= {"hdnTaxType": "group", "LineItems": [{"productid": product, "quantity": 1}]}
+    bill |= dict.fromkeys(["currency_id", "conversion_rate", "assigned_user_id"])
+    document = {"notes_title": "D", "folderid": None, "assigned_user_id": None}
+    streams = matched("Invoice", "subject") | matched("Documents", "notes_title")
+    for expected in ("created", "unchanged"):
+        run = load(
+            any_sandbox,
+            messages("Invoice", bill),
+            messages("Documents", document),
+            streams=streams,
+        )
+        assert run.tally == {expected: 2}
+    (invoice,) = any_sandbox.rows("Invoice")
+    assert invoice["currency_id"]
+    assert float(invoice["conversion_rate"]) == 1
+    assert any_sandbox.rows("Documents")[0]["folderid"]
+    run = load(any_sandbox, messages("Invoice", bill | {"hdnTaxType": None}), streams=streams)
+    assert run.codes == ["MANDATORY_FIELD_MISSING"]
+    assert any_sandbox.rows("Invoice")[0]["hdnTaxType"] == "group"
 
 
 def test_every_missing_mandatory_field_is_named(sandbox):
