@@ -127,6 +127,7 @@ class ModuleStream(Stream):
         Raises:
             KafineaError: What went wrong.
         """
+        self._tap_kafinea.flush()
         if self._failure:
             raise self._failure
 

@@ -19,7 +19,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
-from kafinea import Client, KafineaError, Module, Refused, SettingsError
+from kafinea import Client, Module, Refused, SettingsError
 from kafinea.describe import LINE_MODULE
 from kafinea.query import is_name
 from kafinea.values import ServerZone
@@ -278,17 +278,8 @@ class TapKafinea(Tap):
             self.logger.warning("%s is left out, for it cannot be described: %s", name, error)
             return None
 
-    @override
-    def sync_all(self) -> None:
-        try:
-            super().sync_all()
-        except KafineaError:
-            self._flush()
-            raise
-        # Not after a signal: it may have come in the middle of a message.
-        self._flush()
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write the records that wait; not after a signal, which may come in the middle of one."""
         if isinstance(self.message_writer, Writer):
             self.message_writer.flush()
 
