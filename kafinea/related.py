@@ -134,7 +134,11 @@ def _all(
     selection = Selection(query, one.related, ["id"], [*where, everything], PAGE_SIZE)
     found: set[str] = set()
     chain = Chain(selection, None, lambda: len(found) >= counted)
-    while len(found) < counted and (page := chain.next_page()):
+    page: Page = []
+    # Records that came in behind the count may have pushed others out of a full page.
+    while len(found) < counted or len(page) >= PAGE_SIZE:
+        if not (page := chain.next_page()):
+            break
         found.update(row["id"] for row in page)
     unreadable = selection.count(None) - len(found) if len(found) < counted else 0
     if unreadable > 0:

@@ -95,6 +95,7 @@ class DeletedRecords(Stream):
         Raises:
             KafineaError: What went wrong first.
         """
+        self._tap_kafinea.flush()
         for error in self._failures.values():
             raise error
 

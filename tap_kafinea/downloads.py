@@ -12,7 +12,14 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
 from kafinea.client import Client, Record
-from kafinea.errors import Code, IncompleteRead, Refused, TooLarge, Unavailable
+from kafinea.errors import (
+    Code,
+    IncompleteRead,
+    Refused,
+    SettingsError,
+    TooLarge,
+    Unavailable,
+)
 from kafinea.values import Kind, RowDecoder, ServerZone
 from tap_kafinea.file_store import FileStore, Row, is_file_id
 from tap_kafinea.schema import MODIFIED
@@ -140,18 +147,26 @@ class Downloads:
         }
         if known := self._store.known(file_id, said):
             return known
-        with SpooledTemporaryFile(_IN_MEMORY) as spool:
-            content: Any = spool  # it does what a BinaryIO does
-            file = self._client.files_retrieve(file_id, content, max_bytes=self._largest)
-            self._is_proven = True
-            row = {
-                "id": file_id,
-                "name": file.name,
-                "mime_type": file.mime_type,
-                "size": file.size,
-                "sha256": _sha256(content),
-            }
-            return self._store.save(row, said, content)
+        try:
+            with SpooledTemporaryFile(_IN_MEMORY) as spool:
+                return self._fetched(file_id, said, spool)
+        except OSError as error:  # those of the store are told as its own
+            raise SettingsError(
+                f"The temporary folder cannot take the file {file_id}: {error.strerror}. Set "
+                "TMPDIR to a folder with more room."
+            ) from None
+
+    def _fetched(self, file_id: str, said: Row, content: Any) -> Row:
+        file = self._client.files_retrieve(file_id, content, max_bytes=self._largest)
+        self._is_proven = True
+        row = {
+            "id": file_id,
+            "name": file.name,
+            "mime_type": file.mime_type,
+            "size": file.size,
+            "sha256": _sha256(content),
+        }
+        return self._store.save(row, said, content)
 
     def _may_come_later(
         self, error: Refused | Unavailable | IncompleteRead, document_id: str

@@ -94,15 +94,19 @@ class Documents:
         query, columns = self._client.query, self._lines
         owed = count(query, LINE_MODULE, where)
         selection = Selection(query, LINE_MODULE, columns, where, self._page_size)
+        full = min(self._page_size, PAGE_SIZE)
         rows: Page = []
-        while len(rows) < owed:
-            rows += (page := selection.page(rows[-1]["id"] if rows else None))
-            if not page:
-                reading = Reading(query, LINE_MODULE, columns, where, page_size=self._page_size)
-                rows = [row for page in reading for row in page]
-                if reading.unreadable:
-                    return None
+        page: Page = []
+        # Lines that came in behind the count may have pushed those of other documents out.
+        while len(rows) < owed or len(page) >= full:
+            if not (page := selection.page(rows[-1]["id"] if rows else None)):
                 break
+            rows += page
+        if len(rows) < owed:
+            reading = Reading(query, LINE_MODULE, columns, where, page_size=self._page_size)
+            rows = [row for page in reading for row in page]
+            if reading.unreadable:
+                return None
         found: dict[str, Page] = {one: [] for one in ids}
         for row in rows:
             if row.get(_PARENT) not in found:

@@ -90,18 +90,17 @@ class Scans:
             SettingsError: `deletions_path` cannot be used.
         """
         ids = self._scan(module)
-        written: list[str] = []
+        unknown: list[str] = []
 
         def note(page: Page) -> None:
-            written.extend(one["id"] for one in page if not _is_in(ids, number(one["id"])))
+            unknown.extend(one["id"] for one in page if not _is_in(ids, number(one["id"])))
+            if module in self.done:  # few, and no state may tell of them before the file does
+                self._keep(module, unknown)
 
         try:
             yield note
         finally:
-            if written:
-                known = self._load(module) or self._nothing_known(module)
-                known.add(written)
-                self._folder.save(known)
+            self._keep(module, unknown)
 
     def _scan(self, module: str) -> Sequence[int]:
         """Return the ids that are known of a module, now that it is scanned if that is possible."""
@@ -180,6 +179,14 @@ class Scans:
         known.ids = sorted(present.union(map(number, absent)) - gone)
         known.change(at, gone, back)
         return bool(gone or back or known.ids != before)
+
+    def _keep(self, module: str, unknown: list[str]) -> None:
+        """Add ids to those that are known of a module."""
+        if unknown:
+            known = self._load(module) or self._nothing_known(module)
+            known.add(unknown)
+            self._folder.save(known)
+            unknown.clear()
 
     def _load(self, module: str) -> KnownIds | None:
         return self._folder.load(self._url, self._user, module)

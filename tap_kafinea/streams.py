@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from kafinea.chain import Page
 from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
-from kafinea.errors import IncompleteRead, KafineaError, NotCounted, Refused, SettingsError
+from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
@@ -111,10 +111,12 @@ class ModuleStream(Stream):
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
         try:
             yield from self._passes()
-        except (Refused, IncompleteRead, NotCounted) as error:
-            # A matter of this module alone: the others are read, and the run fails at its end.
+        except (Refused, IncompleteRead, Unavailable) as error:
             if self.ABORT_AT_RECORD_COUNT is not None:
                 raise
+            if isinstance(error, Unavailable):
+                self._kafinea.listtypes()  # fails as well when the server is away
+            # A matter of this module alone: the others are read, and the run fails at its end.
             self._failure = error
             self.logger.error("%s is not complete: %s", self.name, error)  # noqa: TRY400 one line is enough
 
@@ -125,6 +127,7 @@ class ModuleStream(Stream):
         Raises:
             KafineaError: What went wrong.
         """
+        self._tap_kafinea.flush()
         if self._failure:
             raise self._failure
 

@@ -287,6 +287,11 @@ class TapKafinea(Tap):
             self.logger.warning("%s is left out, for it cannot be described: %s", name, error)
             return None
 
+    def flush(self) -> None:
+        """Write the records that wait; not after a signal, which may come in the middle of one."""
+        if isinstance(self.message_writer, Writer):
+            self.message_writer.flush()
+
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK writes a STATE from within the signal handler, where it may fall into the middle

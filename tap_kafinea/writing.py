@@ -35,8 +35,9 @@ class Extracted(RecordMessage):
 class Writer(MsgSpecWriter):
     """Writes messages to stdout, in their order.
 
-    Records wait for others, at most until the next message of another kind. So a STATE never comes
-    before its records, and what is lost when the tap is killed is behind the last STATE.
+    Records wait for others, at most until the next message of another kind, or until `flush`. So
+    a STATE never comes before its records, and what is lost when the tap is killed is behind the
+    last STATE.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,10 @@ class Writer(MsgSpecWriter):
         encoder.encode_into(message.to_dict(), self._waiting, -1)
         self._waiting += b"\n"
         if len(self._waiting) >= _ENOUGH or not isinstance(message, RecordMessage):
-            sys.stdout.buffer.write(self._waiting)
-            sys.stdout.flush()
-            self._waiting.clear()
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits. There is no STATE behind the last records when it has not changed."""
+        sys.stdout.buffer.write(self._waiting)
+        sys.stdout.flush()
+        self._waiting.clear()

@@ -13,6 +13,7 @@ import time
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 
 import duckdb
@@ -23,6 +24,7 @@ from kafinea import Refused, SettingsError, Unavailable
 from kafinea.chain import number
 from kafinea.errors import IncompleteRead, KafineaError
 from kafinea_sandbox import Sandbox
+from kafinea_sandbox.routes import OPERATIONS
 from tap_kafinea.known_ids import Folder, KnownIds
 from tap_kafinea.tap import TapKafinea
 from tests.conftest import connect
@@ -465,6 +467,24 @@ def test_a_record_that_is_created_behind_the_scan_and_written_out_is_told_too(tm
         remove(sandbox, late, "Users")
         sandbox.faults.clear()
         assert told(runs()) == late
+
+
+def test_it_is_known_before_a_state_can_tell_of_it(sandbox, tmp_path, monkeypatch):
+    """A run that is killed behind that state does not read the record again."""
+    query, late = OPERATIONS["query"], []
+
+    def create_when_scanned(call):
+        if not late and (tmp_path / "Users.json.gz").exists():
+            late.append(sandbox.insert("Users", {"user_name": "late", "status": "Active"}))
+        return query.run(call)
+
+    monkeypatch.setitem(OPERATIONS, "query", query._replace(run=create_when_scanned))
+    runs = Runs(sandbox, tmp_path, ["Users"], page_size=3, max_sessions=1)
+    tap = TapKafinea(config=settings(sandbox, **runs.settings))
+    rows = iter(tap.streams["Users"].get_records(None))
+    assert any([row["id"]] == late for row in rows)  # and it goes no further
+    assert number(late[0]) in accumulate(file_of(tmp_path, "Users")["ids"])
+    tap.client.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

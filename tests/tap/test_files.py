@@ -483,6 +483,13 @@ def test_a_place_that_cannot_be_written_stops_the_run(sandbox, tmp_path):
         files(sandbox, str(tmp_path / "file"))
 
 
+def test_a_temporary_folder_that_takes_nothing_stops_the_run(sandbox, path, tmp_path, monkeypatch):
+    monkeypatch.setattr("tap_kafinea.downloads._IN_MEMORY", 1)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(SettingsError, match=r"temporary folder cannot take the file .* TMPDIR"):
+        files(sandbox, path)
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [

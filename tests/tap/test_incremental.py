@@ -13,10 +13,11 @@ from singer_sdk.streams import Stream
 
 from kafinea import SettingsError
 from kafinea.chain import number
-from kafinea.errors import IncompleteRead
+from kafinea.errors import IncompleteRead, Unavailable
 from kafinea_sandbox import Sandbox
 from tap_kafinea.streams import ModuleStream
-from tests.tap.running import discover, extract
+from tap_kafinea.tap import TapKafinea
+from tests.tap.running import _Collector, discover, extract, parse, settings
 
 OLD = "2020-01-01 00:00:00"
 
@@ -382,6 +383,22 @@ def test_a_newest_change_that_is_never_told_is_an_error_and_no_quiet_success(san
     sandbox.faults.add("empty", operation="query", contains="DESC", times=None)
     with pytest.raises(IncompleteRead):
         contacts(sandbox, state)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_module_at_which_the_server_always_fails_stops_no_other(sandbox, is_away):
+    """Only a server that answers nothing any more ends the run."""
+    sandbox.faults.add("status", contains="FROM Contacts", status=500, times=None)
+    if is_away:
+        sandbox.faults.add("status", operation="listtypes", nth=2, status=500, times=None)
+    writer = _Collector()
+    config = settings(sandbox, modules=["Contacts", "Leads"])
+    tap = TapKafinea(config=config, message_writer=writer)
+    with pytest.raises(Unavailable, match="listtypes" if is_away else "query of Contacts"):
+        tap.sync_all()
+    tap.client.close()
+    assert bool(parse(writer.lines).records("Leads")) != is_away
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from decimal import Decimal
 
 import pytest
 
+from kafinea.chain import number
 from kafinea.errors import IncompleteRead
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
+from kafinea_sandbox.routes import OPERATIONS
 from kafinea_sandbox.spec import Row
 from tap_kafinea.line_items import Documents
 from tests.conftest import DIALECTS, connect
@@ -320,6 +322,30 @@ def test_no_line_is_lost_when_a_query_of_lines_goes_wrong(shop, fault, nth):
     ordered = shop.faults.add(operation="query", contains="FROM LineItem", nth=nth, **fault)
     assert_lines(shop, "Invoice", invoices(shop, catalog=catalog, max_sessions=8))
     assert ordered.hits
+
+
+@pytest.mark.parametrize("sizes", [(0, 1, 99, 100, 101, 250), (0, 1, 90)])
+def test_lines_that_come_in_meanwhile_push_no_others_out(monkeypatch, sizes):
+    """Servers give the ids of lines that are gone to new ones, before those of other documents."""
+    query = OPERATIONS["query"]
+    with Sandbox(company=company(sizes)) as shop:
+        catalog = by_queries(shop, "Invoice")
+        shop.sql("UPDATE LineItem SET _number = _number + 1000")
+
+        def grow_when_counted(call):
+            answer = query.run(call)
+            if "count(*) FROM LineItem" in call.params["query"]:
+                for place in range(1, 61):
+                    line = shop.insert("LineItem", {"parent_id": "7x2001", "sequence_no": place})
+                    shop.sql(
+                        "UPDATE LineItem SET _number = ? WHERE _number = ?", (place, number(line))
+                    )
+            return answer
+
+        monkeypatch.setitem(OPERATIONS, "query", query._replace(run=grow_when_counted))
+        found = {row["id"]: len(row["LineItems"]) for row in invoices(shop, catalog=catalog)}
+        wanted = truth(shop, "Invoice")
+        assert found == {one: len(wanted[one]) for one in found}
 
 
 @pytest.mark.usefixtures("quick")

@@ -15,6 +15,7 @@ import pytest
 from kafinea import SettingsError
 from kafinea.errors import IncompleteRead, Refused
 from kafinea_sandbox import Sandbox
+from kafinea_sandbox.routes import OPERATIONS
 from tests.conftest import connect
 from tests.tap.running import Output, discover, extract, parse, settings
 from tests.target.running import empty
@@ -309,6 +310,26 @@ def test_misfortunes_in_the_middle_cost_no_pair(sandbox, fault, nth):
     sandbox.faults.add(**fault, operation="query_related", nth=nth)
     output = extract(sandbox, catalog=only(sandbox))
     assert pairs(output) == sorted(truth(sandbox).elements())
+
+
+def test_records_that_come_into_a_list_meanwhile_push_no_others_out(sandbox, monkeypatch):
+    """From the other side too, which does not modify the record that has the list."""
+    contacts = [sandbox.insert("Contacts", {"lastname": f"{n}"}, OLD) for n in range(210)]
+    (source,) = campaigns(sandbox, 0)
+    for contact in contacts[60:]:
+        link(sandbox, source, contact)
+    catalog = only(sandbox)
+    query_related = OPERATIONS["query_related"]
+
+    def grow_when_counted(call):
+        answer = query_related.run(call)
+        if "count(" in call.params["query"]:
+            for contact in contacts[:60]:
+                link(sandbox, source, contact)
+        return answer
+
+    monkeypatch.setitem(OPERATIONS, "query_related", query_related._replace(run=grow_when_counted))
+    assert pairs(extract(sandbox, catalog=catalog)) == sorted(truth(sandbox).elements())
 
 
 @pytest.mark.usefixtures("quick")

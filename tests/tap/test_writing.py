@@ -100,3 +100,20 @@ def test_each_state_stands_for_the_records_before_it_and_no_others(sandbox, tmp_
                 assert underway["last_id"] == last
                 told += 1
     assert told == 2
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_last_records_are_written_when_the_state_stays_as_it_was(tmp_path, fails):
+    with Sandbox(rows=50) as sandbox:
+        path = {name: tmp_path / f"{name}.json" for name in ("config", "state")}
+        path["config"].write_text(json.dumps(settings(sandbox, modules=["Accounts", "Contacts"])))
+        first = parse(command("--config", str(path["config"])).stdout.splitlines())
+        path["state"].write_text(json.dumps(first.state))
+        if fails:
+            denied = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
+            sandbox.faults.add("status", contains="FROM Accounts", status=200, body=denied)
+        done = command(*(word for name in path for word in (f"--{name}", str(path[name]))))
+        again = parse(done.stdout.splitlines())
+        assert done.returncode == fails
+        assert again.state == first.state
+        assert first.ids("Contacts")[-1] in again.ids("Contacts")
