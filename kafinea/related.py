@@ -90,7 +90,12 @@ def find_list(client: Client, module: str, name: str) -> RelatedList:
 
 
 def related_ids(
-    client: Client, one: RelatedList, source_id: str, among: Sequence[str] = ()
+    client: Client,
+    one: RelatedList,
+    source_id: str,
+    among: Sequence[str] = (),
+    *,
+    giving: str | None = None,
 ) -> list[str]:
     """Return the ids in the list of a record, in their order.
 
@@ -99,6 +104,8 @@ def related_ids(
         one: The list.
         source_id: The record whose list it is.
         among: Only these, `MOST_AT_A_TIME` at most; all if empty.
+        giving: A record whose list gave something before. If it still does, records that are
+            counted here and not given are such as this user may not see.
 
     Raises:
         IncompleteRead: The server counts records in the list and gives none of them.
@@ -119,6 +126,9 @@ def related_ids(
         return sorted(found, key=number)
     counted = count(is_count_of_nothing, one.related, where)
     if len(found) != counted:
+        if not page and giving and client.query_related(giving, one.label, everything):
+            _warn_of_unreadable(one, counted, counted)
+            return []
         page = page or _patiently(query, everything)
         if not page:
             raise none_given(f"{source_id}: {one.label}", counted)
@@ -142,15 +152,19 @@ def _all(
         found.update(row["id"] for row in page)
     unreadable = selection.count(None) - len(found) if len(found) < counted else 0
     if unreadable > 0:
-        logger.warning(
-            "%s of a %s: %s of %s records could not be read. As a rule they are records that this "
-            "user may not see.",
-            one.label,
-            one.module,
-            f"{unreadable:,}",
-            f"{counted:,}",
-        )
+        _warn_of_unreadable(one, unreadable, counted)
     return found
+
+
+def _warn_of_unreadable(one: RelatedList, unreadable: int, counted: int) -> None:
+    logger.warning(
+        "%s of a %s: %s of %s records could not be read. As a rule they are records that this "
+        "user may not see.",
+        one.label,
+        one.module,
+        f"{unreadable:,}",
+        f"{counted:,}",
+    )
 
 
 @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)

@@ -48,6 +48,7 @@ class RelationStream(ModuleStream):
         super().__init__(tap, name, schema_of(one))
         self.module = one.module
         self._list = one
+        self._giving: str | None = None
         self.forced_replication_method = (
             REPLICATION_INCREMENTAL if is_incremental else REPLICATION_FULL_TABLE
         )
@@ -76,11 +77,14 @@ class RelationStream(ModuleStream):
 
     def _related_ids(self, source_id: str) -> list[str]:
         try:
-            return related_ids(self._kafinea, self._list, source_id)
+            found = related_ids(self._kafinea, self._list, source_id, giving=self._giving)
         except Refused:
             if count(self._kafinea.query, self.module, [Condition("id", "=", source_id)]):
                 raise
             return []  # deleted meanwhile
+        if found:
+            self._giving = source_id
+        return found
 
     def _write_state(self) -> None:
         # The SDK writes states behind so many records; most lists have none.

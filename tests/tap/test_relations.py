@@ -340,6 +340,18 @@ def test_records_that_are_counted_and_never_given_are_an_error(sandbox):
         extract(sandbox, catalog=only(sandbox), max_sessions=1)
 
 
+def test_a_list_of_which_nothing_may_be_seen_stops_no_other(caplog):
+    with empty() as plain:
+        hidden = plain.insert("Contacts", {"lastname": "hidden"})
+    with empty(hidden={"Contacts": [number(hidden)]}) as sandbox:
+        assert sandbox.insert("Contacts", {"lastname": "hidden"}) == hidden
+        first, second, third = campaigns(sandbox, 2, 0, 3)
+        link(sandbox, second, hidden)
+        output = extract(sandbox, catalog=only(sandbox), max_sessions=1)
+    assert Counter(source for source, _ in pairs(output)) == {number(first): 2, number(third): 3}
+    assert "1 of 1 records could not be read" in caplog.text
+
+
 def test_a_record_that_is_deleted_meanwhile_ends_no_run():
     with empty(latency_ms=20) as sandbox:
         made = campaigns(sandbox, *([1] * 40))
