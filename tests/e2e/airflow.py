@@ -72,11 +72,11 @@ class Airflow:
             self._wait_for(lambda: self._is_up(process), "Airflow")
             yield
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             # The tasks are in sessions of their own.
-            for left in self.processes():
-                left.kill()
+            self.kill()
 
     def _is_up(self, process: subprocess.Popen[bytes]) -> bool:
         said = (self.home / "standalone.log").read_text(errors="replace")
@@ -112,13 +112,20 @@ class Airflow:
             dag,
         )
 
-    def processes(self, **words: str) -> Iterator[psutil.Process]:
-        """The processes of this Airflow and its tasks whose environment has these words."""
-        words["AIRFLOW_HOME"] = str(self.home)
+    def processes(self, program: str = "", **environment: str) -> Iterator[psutil.Process]:
+        """The processes of this Airflow and its tasks that run a program in an environment."""
+        environment["AIRFLOW_HOME"] = str(self.home)
         for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if words.items() <= process.environ().items():
+            with suppress(psutil.Error):  # it is gone, or somebody else's
+                has_program = program in " ".join(process.cmdline())
+                if has_program and environment.items() <= process.environ().items():
                     yield process
+
+    def kill(self, **environment: str) -> None:
+        """Kill these processes, as a machine does that runs out of memory."""
+        for process in self.processes(**environment):
+            with suppress(psutil.Error):
+                process.kill()
 
     def _wait_for(self, is_so: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + _LONGEST

@@ -194,10 +194,8 @@ class Meanwhile:
             self.gone.append(self._to_go["id"])
 
     def _kill(self, task: str) -> None:
-        processes = [*self._airflow.processes(TASK=task)]
-        if any("target-postgres" in " ".join(process.cmdline()) for process in processes):
-            for process in processes:
-                process.kill()
+        if any(self._airflow.processes("target-postgres", TASK=task)):
+            self._airflow.kill(TASK=task)
             self.killed.append(task)
 
     def _is_read(self, name: str) -> bool:
