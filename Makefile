@@ -3,6 +3,7 @@
 #   .venv-meltano  Meltano, apart, because its dependencies are its own affair
 #   .meltano       the plugins of meltano.yml, each in its own environment
 #   .venv-loaders  other loaders that docs/loaders.md recommends, for the tests
+#   .venv-airflow  Airflow, which its tests run
 #   .venv-bench    the project, and what it is measured against
 # Each has a stamp that is newer than the files it was made from, so a second run has nothing to do.
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 PIP = -m pip --disable-pip-version-check --quiet
 MELTANO = .venv-meltano/bin/meltano
 
-.PHONY: help demo test lint bench clean constraints
+.PHONY: help demo test lint bench backfill clean constraints
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -18,7 +19,7 @@ help:  ## Show this list
 demo: .venv/stamp .meltano/stamp  ## A local Kafinea, extracted into DuckDB with Meltano, then its changes
 	@.venv/bin/python demo/demo.py
 
-test: .venv/stamp .meltano/stamp .venv-loaders/stamp  ## All tests, the end-to-end ones included
+test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp  ## All tests, the end-to-end ones included
 	.venv/bin/pytest -n 2 --dist loadfile
 
 lint: .venv/stamp  ## Style, format and types
@@ -31,8 +32,11 @@ ROUNDS ?= 5
 bench: .venv-bench/stamp  ## Speed next to others, into docs/performance.md; ROUNDS=1 for a quick look
 	.venv-bench/bin/python -m benchmarks --rounds $(ROUNDS)
 
+backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## The test of docs/backfill.md with 200,000 records
+	BACKFILL_LARGE=1 .venv/bin/pytest tests/e2e/test_airflow.py -k backfill --durations 3
+
 clean:  ## Remove all that was made here, but neither .env nor warehouse.duckdb
-	rm -rf .venv .venv-meltano .venv-loaders .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-meltano .venv-loaders .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The pins, for all these Pythons at once, from what pyproject.toml allows. uv comes with Meltano.
@@ -40,6 +44,7 @@ clean:  ## Remove all that was made here, but neither .env nor warehouse.duckdb
 constraints: .venv-meltano/stamp  ## Pin the newest versions again
 	$(PIN) --extra dev pyproject.toml loaders/postgres/pyproject.toml --output-file constraints/dev.txt
 	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
+	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
 	$(PIN) pyproject.toml benchmarks/requirements.txt --output-file constraints/bench.txt
 
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
@@ -68,6 +73,15 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	@$(PYTHON) -m venv .venv-loaders
 	@.venv-loaders/bin/python $(PIP) install -c constraints/dev.txt meltanolabs-target-csv==0.5.0
 	@touch $@
+
+.venv-airflow/stamp: constraints/airflow.txt
+	@echo 'Making .venv-airflow (the first time takes a minute)'
+	@$(PYTHON) -m venv .venv-airflow
+	@.venv-airflow/bin/python $(PIP) install -c constraints/airflow.txt $(AIRFLOW)
+	@touch $@
+
+# With the drivers of its own database, a PostgreSQL.
+AIRFLOW = apache-airflow psycopg2-binary asyncpg
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
 	@echo 'Making .venv-bench (the first time takes a minute)'

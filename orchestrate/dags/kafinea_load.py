@@ -1,0 +1,69 @@
+"""Loads what the warehouse knows into Kafinea, and tells of each record that was rejected."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath, Variable, dag
+from airflow.sdk.exceptions import AirflowFailException
+from kafinea_tasks import DEFAULTS, ENVIRONMENT, PROJECT, SESSIONS, Meltano
+
+EXTRACTOR = "tap-duckdb"
+
+# A Variable of Airflow may name another place, such as s3://connection@bucket/rejects.
+_REJECTS = f"file://{PROJECT}/output/rejects"
+
+
+class Load(Meltano):
+    """Runs Meltano, and fails when Kafinea did not take all records. That is not tried again."""
+
+    def execute(self, context: Any) -> None:
+        """Load."""
+        with TemporaryDirectory() as folder:
+            path = f"{folder}/rejects.jsonl"
+            self.env = (self.env or {}) | {"TARGET_KAFINEA_REJECTS_PATH": path}
+            try:
+                super().execute(context)
+            finally:
+                # A run that breaks off may have rejected records that do not come again.
+                told = _keep(Path(folder), f"{context['run_id']}-{context['ti'].try_number}.jsonl")
+                self.log.info(told)
+        if told:
+            raise AirflowFailException(told)
+
+
+def _keep(folder: Path, name: str) -> str:
+    """Put rejected records where they stay; tell how many there are, but not what they hold."""
+    # A run that was killed leaves `rejects.jsonl.part`, perhaps with half a line.
+    text = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
+    lines = [json.loads(line) for line in text.split("\n")[:-1]]
+    found = Counter((line["stream"], line["code"]) for line in lines if line["type"] == "RECORD")
+    if not found:
+        return ""
+    kept = ObjectStoragePath(Variable.get("kafinea_rejects", default=_REJECTS)) / name
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(text, encoding="utf-8")
+    reasons = [f"{count:,} of {stream} ({code})" for (stream, code), count in sorted(found.items())]
+    return f"Kafinea did not take {', '.join(reasons)}. They are in {kept}."
+
+
+@dag(schedule=None, max_active_runs=1, default_args=DEFAULTS, doc_md=__doc__)
+def kafinea_load() -> None:
+    """Build the DAG."""
+    Load(
+        task_id="load",
+        command=("run", "--no-install", EXTRACTOR, "target-kafinea"),
+        env={
+            "MELTANO_ENVIRONMENT": ENVIRONMENT,
+            "TARGET_KAFINEA_MAX_SESSIONS": str(SESSIONS),
+            # Rejects alone are no reason to try again.
+            "TARGET_KAFINEA_MAX_REJECTS": "-1",
+        },
+    )
+
+
+kafinea_load()

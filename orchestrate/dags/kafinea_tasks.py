@@ -1,0 +1,150 @@
+"""What the DAGs share: how Meltano is run, for which streams, and who is told when it fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import Variable
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+LOADER = "target-postgres"
+ENVIRONMENT = os.environ.get("MELTANO_ENVIRONMENT", "prod")
+
+SESSIONS = 4
+"""Of Kafinea that a task may use, and the slots that it takes of the pool."""
+
+DEFAULTS: dict[str, Any] = {
+    "pool": "kafinea",
+    "pool_slots": SESSIONS,
+    "retries": 4,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=30),
+    "execution_timeout": timedelta(hours=12),
+    "on_failure_callback": lambda context: alert(_failure(context)),
+}
+
+PROJECT = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path(__file__).resolve().parents[2])
+EXTRACT = ("run", "--no-install", "tap-kafinea", LOADER)
+_DELETED = "deleted_records"
+
+Settings = dict[str, str]
+
+
+def alert(message: str) -> None:
+    """Tell somebody. Put here what you have: e-mail, a pager, a notifier of Airflow.
+
+    The Variable `kafinea_alert_url` may hold the incoming webhook of a chat.
+    """
+    url = Variable.get("kafinea_alert_url", default=None)
+    if not url:
+        logging.getLogger(__name__).warning("Nobody was told: kafinea_alert_url is not set.")
+        return
+    body = json.dumps({"text": message}).encode()
+    urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=30).close()  # noqa: S310
+
+
+def _failure(context: Mapping[str, Any]) -> str:
+    task = context["ti"]
+    what = task.rendered_map_index or task.task_id
+    # Of a worker that was killed there is no exception.
+    why = context.get("exception") or "it was stopped."
+    return f"{task.dag_id}: {what} failed: {why} The log is at {task.log_url}"
+
+
+class Meltano(BashOperator):
+    """Runs Meltano, with the settings in `env` instead of the project's own. It can be killed."""
+
+    def __init__(self, *, command: Sequence[str], **options: Any) -> None:
+        super().__init__(
+            bash_command=" ".join(["orchestrate/meltano", *command]),
+            cwd=str(PROJECT),
+            append_env=True,
+            skip_on_exit_code=None,
+            **options,
+        )
+
+
+def meltano(*command: str, settings: Settings | None = None, given: str = "") -> str:
+    """Run a command of Meltano that is soon done, and return what it answers.
+
+    Args:
+        command: The command.
+        settings: Settings instead of the project's own.
+        given: What the command reads.
+
+    Raises:
+        AirflowException: It failed.
+    """
+    done = subprocess.run(  # noqa: S603
+        [PROJECT / "orchestrate/meltano", "--log-level=warning", *command],
+        cwd=PROJECT,
+        env=os.environ | {"MELTANO_ENVIRONMENT": ENVIRONMENT} | (settings or {}),
+        input=given,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise AirflowException(f"`meltano {' '.join(command)}` ended with {done.returncode}.")
+    return done.stdout
+
+
+def streams() -> list[dict[str, Any]]:
+    """Return the streams that the project extracts, each as its catalog has it.
+
+    The tap itself is asked, so `modules` and `select` in meltano.yml decide.
+
+    Raises:
+        AirflowFailException: Meltano keeps its state where other workers do not see it.
+    """
+    own = json.loads(meltano("config", "print", "meltano"))
+    if own["state_backend"]["uri"] == "systemdb" and own["database_uri"].startswith("sqlite"):
+        raise AirflowFailException(
+            "Meltano keeps its state in a file of this machine, which other workers do not see. "
+            "Set MELTANO_DATABASE_URI to a PostgreSQL, or MELTANO_STATE_BACKEND_URI to an object "
+            "store such as s3://bucket/state."
+        )
+    catalog = json.loads(meltano("invoke", "--dump=catalog", "tap-kafinea"))
+    return [one for one in catalog["streams"] if one["selected"] and one["stream"] != _DELETED]
+
+
+def is_module(stream: Mapping[str, Any]) -> bool:
+    """Whether a stream has the records of a module, rather than files or a related list."""
+    return stream["key_properties"] == ["id"] and stream["stream"] != "files"
+
+
+def only(stream: Mapping[str, Any]) -> Settings:
+    """Return the settings that extract one stream, with a state of its own."""
+    name = stream["stream"]
+    # For a related list all modules are described, since its name depends on which there are.
+    narrowed = of_modules(name) if is_module(stream) else _filter(name)
+    return narrowed | {"TASK": name, "MELTANO_RUN_STATE_ID_SUFFIX": name}
+
+
+def state_id(stream: str) -> str:
+    """Return the name under which Meltano keeps the state of a stream."""
+    return f"{ENVIRONMENT}:tap-kafinea-to-{LOADER}:{stream}"
+
+
+def of_modules(*names: str) -> Settings:
+    """Return the settings that extract modules, with their deletions."""
+    return _filter(*names, _DELETED) | {"TAP_KAFINEA_MODULES": json.dumps(names)}
+
+
+def _filter(*names: str) -> Settings:
+    return {
+        "MELTANO_ENVIRONMENT": ENVIRONMENT,
+        "TAP_KAFINEA_MAX_SESSIONS": str(SESSIONS),
+        # Besides the project's own `select`.
+        "TAP_KAFINEA__SELECT_FILTER": json.dumps(names),
+    }

@@ -1,0 +1,366 @@
+"""The DAGs of the project on a real Airflow, from a Kafinea into a real PostgreSQL."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import accumulate
+from types import SimpleNamespace
+
+import duckdb
+import pytest
+
+from kafinea_sandbox import Sandbox
+from kafinea_sandbox.company import company
+from tests.e2e.airflow import Airflow, installed
+from tests.e2e.pages import blocks, text_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+# `make backfill`: 200,000 records in these modules, 23 months and two workers.
+LARGE = "BACKFILL_LARGE" in os.environ
+ROWS = 660_000 if LARGE else 3000
+WORKERS = 2 if LARGE else 4
+SINCE = "2023-01" if LARGE else "2024-09"
+CUT = ["Contacts", "HelpDesk"]
+WHOLE = ["Accounts", "Campaigns", "Products", "Currency"]
+if LARGE:
+    CUT += ["Accounts", "Potentials", "Leads"]
+    WHOLE.remove("Accounts")
+LISTS = [{"module": "Campaigns", "related": "Contacts"}]
+
+
+@pytest.fixture(scope="module")
+def kafinea() -> Iterator[Sandbox]:
+    """Three years of a company, until the end of 2024."""
+    with Sandbox(company=company(ROWS, now=datetime(2024, 12, 20))) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def warehouse(postgres):
+    with postgres.fresh() as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def alerts() -> Iterator[SimpleNamespace]:
+    """A chat to which messages can be posted."""
+    messages: list[str] = []
+
+    class Chat(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            messages.append(json.loads(body)["text"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Chat) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", messages=messages)
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def migrated(kafinea, warehouse, alerts, postgres, tmp_path_factory) -> Iterator[Airflow]:
+    """An Airflow that was set up and is not running."""
+    home = tmp_path_factory.mktemp("airflow")
+    with postgres.fresh() as own, postgres.fresh() as state:
+        settings = {
+            "AIRFLOW_VAR_KAFINEA_ALERT_URL": alerts.url,
+            "AIRFLOW_VAR_KAFINEA_REJECTS": f"file://{home}/rejects",
+            "MELTANO_ENVIRONMENT": "sandbox",
+            "MELTANO_DATABASE_URI": state.uri("postgresql+psycopg"),
+            "TAP_KAFINEA_URL": kafinea.url,
+            "TAP_KAFINEA_USERNAME": kafinea.username,
+            "TAP_KAFINEA_ACCESS_KEY": kafinea.access_key,
+            "TAP_KAFINEA_MODULES": json.dumps(CUT + WHOLE),
+            "TAP_KAFINEA_RELATIONS": json.dumps(LISTS),
+            "TAP_KAFINEA_DELETIONS": "scan",
+            "TAP_KAFINEA_DELETIONS_PATH": str(home / "deletions"),
+            "TARGET_KAFINEA_URL": kafinea.url,
+            "TARGET_KAFINEA_USERNAME": kafinea.username,
+            "TARGET_KAFINEA_ACCESS_KEY": kafinea.access_key,
+            "TARGET_KAFINEA_OUTCOMES_PATH": str(home / "outcomes.jsonl"),
+            "TARGET_POSTGRES_HOST": warehouse.host,
+            "TARGET_POSTGRES_PORT": str(warehouse.port),
+            "TARGET_POSTGRES_USER": warehouse.user,
+            "TARGET_POSTGRES_PASSWORD": warehouse.password,
+            "TARGET_POSTGRES_DATABASE": warehouse.name,
+        }
+        airflow = installed(home, own, workers=WORKERS, **settings)
+        done(airflow.sh("make .meltano/stamp .venv-airflow/stamp"))
+        done(airflow.sh("airflow db migrate"))
+        done(airflow.sh("airflow pools set kafinea 16 'Sessions that Kafinea bears'"))
+        yield airflow
+
+
+@pytest.fixture(scope="module")
+def running(migrated) -> Iterator[Airflow]:
+    with migrated.running("airflow standalone"):
+        done(migrated.sh("airflow dags unpause kafinea"))
+        done(migrated.sh("airflow dags unpause kafinea_backfill"))
+        yield migrated
+
+
+def done(process) -> str:
+    assert process.returncode == 0, process.stdout
+    return process.stdout
+
+
+def told(alerts) -> str:
+    """The only message since the last time."""
+    messages = [*alerts.messages]
+    alerts.messages.clear()
+    assert len(messages) == 1, messages
+    return messages[0]
+
+
+# `airflow dags test`
+
+
+def test_a_state_that_other_workers_do_not_see_is_an_error(migrated, alerts):
+    there = f"sqlite:///{migrated.home}/meltano.db"
+    process = migrated.sh("airflow dags test kafinea", MELTANO_DATABASE_URI=there)
+    assert process.returncode == 1
+    message = told(alerts)
+    assert message.startswith("kafinea: modules failed: Meltano keeps its state in a file of this")
+    assert "Set MELTANO_DATABASE_URI to a PostgreSQL" in message
+
+
+def test_rejects_are_kept_and_told_without_what_they_hold(migrated, kafinea, alerts, tmp_path):
+    queries = tmp_path / "load"
+    queries.mkdir()
+    (queries / "visitors.sql").write_text(
+        "SELECT * FROM (VALUES ('Roux', 'a@x.fr'), ('Petit', 'b@x.fr'), ('', 'c@x.fr'))"
+        " AS visitors (lastname, email)"
+    )
+    duckdb.connect(tmp_path / "warehouse.duckdb").close()
+    process = migrated.sh(
+        "airflow dags test kafinea_load",
+        TAP_DUCKDB_PATH=str(tmp_path / "warehouse.duckdb"),
+        TAP_DUCKDB_QUERIES=str(queries),
+        TARGET_KAFINEA_STREAMS='{"visitors": {"module": "Contacts", "match_on": "email"}}',
+    )
+    assert process.returncode == 1, process.stdout
+    (kept,) = (migrated.home / "rejects").glob("*.jsonl")
+    assert [json.loads(line)["record"]["email"] for line in kept.read_text().splitlines()[1:]] == [
+        "c@x.fr"
+    ]
+    message = told(alerts)
+    assert message.startswith(
+        "kafinea_load: load failed: Kafinea did not take 1 of visitors (MANDATORY_FIELD_MISSING)."
+    )
+    assert str(kept) in message
+    assert "x.fr" not in message + process.stdout
+
+
+# A backfill, and the runs after it
+
+
+class Meanwhile:
+    """What happens during a backfill: records change, come and go, and a month is killed."""
+
+    def __init__(self, airflow: Airflow, kafinea: Sandbox) -> None:
+        self._airflow, self._kafinea = airflow, kafinea
+        self._rows = {module: kafinea.rows(module) for module in CUT}
+        contacts = self._rows["Contacts"]
+        self._to_go = next(row for row in contacts if row["modifiedtime"].startswith("2024-11"))
+        self._rows["Contacts"].remove(self._to_go)
+        self._turn = 0
+        self.killed: list[str] = []
+        self.gone: list[str] = []
+
+    def __call__(self) -> None:
+        self._turn += 1
+        for module, rows in self._rows.items():
+            one = rows[self._turn * 7 % len(rows)]["id"]
+            self._kafinea.change(module, one, {"description": f"Changed at turn {self._turn}"})
+        if self._turn % 10 == 0:
+            self._kafinea.insert("Contacts", {"lastname": f"New at turn {self._turn}"})
+        if not self.killed:
+            self._kill("Contacts 2024-10-01")
+        if not self.gone and self._is_read("Contacts 2024-11-01"):
+            self._kafinea.remove("Contacts", self._to_go["id"])
+            self.gone.append(self._to_go["id"])
+
+    def _kill(self, task: str) -> None:
+        if any(self._airflow.processes("target-postgres", TASK=task)):
+            self._airflow.kill(TASK=task)
+            self.killed.append(task)
+
+    def _is_read(self, name: str) -> bool:
+        tasks = self._airflow.tasks("kafinea_backfill")
+        return any(task["name"] == name and task["state"] == "success" for task in tasks)
+
+
+@pytest.fixture(scope="module")
+def backfill(running, kafinea) -> SimpleNamespace:
+    """A backfill in which a month is killed, and during which records change."""
+    meanwhile = Meanwhile(running, kafinea)
+    conf = json.dumps({"from": SINCE, "to": "2024-11", "modules": CUT})
+    done(running.sh(f"airflow dags trigger kafinea_backfill --conf '{conf}'"))
+    return SimpleNamespace(
+        state=running.finish("kafinea_backfill", meanwhile),
+        tasks=running.tasks("kafinea_backfill"),
+        killed=meanwhile.killed,
+        gone=meanwhile.gone,
+    )
+
+
+@pytest.fixture(scope="module")
+def first(running, backfill, kafinea, alerts) -> SimpleNamespace:
+    """The first regular run; a module fails in it, and another does once."""
+    always = kafinea.faults.add("status", status=403, contains="FROM Products", times=None)
+    kafinea.faults.add("status", status=403, contains="FROM HelpDesk")
+    kafinea.requests.clear()
+    done(running.sh("airflow dags trigger kafinea"))
+    state = running.finish("kafinea")
+    queries = [request.params["query"] for request in kafinea.requests.of("query")]
+    kafinea.faults.clear()
+    return SimpleNamespace(
+        state=state,
+        tasks=running.tasks("kafinea"),
+        queries=queries,
+        message=told(alerts),
+        tries=always.hits,
+    )
+
+
+def test_a_backfill_reads_each_month_of_each_module(backfill):
+    assert backfill.state == "success"
+    read = {
+        task["name"]: task["try_number"] for task in backfill.tasks if task["task_id"] == "read"
+    }
+    months = [f"{y}-{m:02}-01" for y in range(2023, 2025) for m in range(1, 13)]
+    months = [month for month in months if f"{SINCE}-01" <= month < "2024-12-01"]
+    assert read.keys() == {f"{module} {month}" for module in CUT for month in months}
+    assert backfill.killed
+    assert {name for name, tries in read.items() if tries > 1} == {*backfill.killed}
+
+
+def test_the_run_after_a_backfill_reads_only_what_was_modified_since(first):
+    for module in CUT:
+        # A scan for deletions asks for ids alone.
+        queries = [query for query in first.queries if re.match(rf".*,.* FROM {module} ", query)]
+        assert queries
+        assert all("modifiedtime >= '2024-11-30 23:59:00'" in query for query in queries), queries
+
+
+@pytest.mark.parametrize("module", CUT)
+def test_after_a_backfill_nothing_is_missing_stale_or_double(first, kafinea, warehouse, module):
+    compare(kafinea, warehouse, module)
+    changed = "SELECT count(*) FROM kafinea.\"{}\" WHERE description LIKE 'Changed at turn %%'"
+    assert warehouse.rows(changed.format(module))[0]["count"] > 0
+
+
+def test_what_was_deleted_during_a_backfill_is_told(first, backfill, warehouse):
+    told = warehouse.rows("SELECT id FROM kafinea.deleted_records WHERE module = 'Contacts'")
+    assert [row["id"] for row in told] == backfill.gone
+    (gone,) = backfill.gone
+    assert warehouse.rows('SELECT id FROM kafinea."Contacts" WHERE id = %s', gone)
+
+
+def test_a_module_that_fails_stops_no_other(first, kafinea, warehouse):
+    assert first.state == "failed"
+    tasks = {task["name"]: task for task in first.tasks if task["task_id"] == "extract"}
+    assert tasks.keys() == {*CUT, *WHOLE, "campaigns_contacts"}
+    assert {name for name, task in tasks.items() if task["state"] != "success"} == {"Products"}
+    tries = {name: task["try_number"] for name, task in tasks.items()}
+    assert tries == dict.fromkeys(tasks, 1) | {"HelpDesk": 2, "Products": 5}
+    for module in ("Accounts", "Campaigns", "Currency"):
+        compare(kafinea, warehouse, module)
+
+
+def test_tasks_run_in_parallel(first):
+    begun = [(task["start_date"], 1) for task in first.tasks if task["try_number"] == 1]
+    ended = [(task["end_date"], -1) for task in first.tasks if task["try_number"] == 1]
+    assert max(accumulate(step for _, step in sorted(begun + ended))) == WORKERS
+
+
+def test_a_failure_is_told_once(first):
+    assert first.message.startswith("kafinea: Products failed: ")
+    assert "/dags/kafinea/runs/" in first.message
+
+
+def test_related_lists_have_a_task_of_their_own(first, kafinea, warehouse):
+    rows = warehouse.rows("SELECT source_id, related_id FROM kafinea.campaigns_contacts")
+    campaigns = {row["id"] for row in kafinea.rows("Campaigns")}
+    contacts = {row["id"] for row in kafinea.rows("Contacts")}
+    assert rows
+    assert {row["source_id"] for row in rows} <= campaigns
+    assert {row["related_id"] for row in rows} <= contacts
+
+
+@pytest.fixture(scope="module")
+def second(running, first, kafinea) -> str:
+    """The next regular run, with nothing in its way."""
+    kafinea.change("Accounts", kafinea.rows("Accounts")[0]["id"], {"phone": "+33 2 00 00 00 00"})
+    kafinea.insert("Products", {"productname": "Chair"})
+    done(running.sh("airflow dags trigger kafinea"))
+    return running.finish("kafinea")
+
+
+@pytest.mark.parametrize("module", [*CUT, *WHOLE])
+def test_the_next_run_makes_up_for_it(second, kafinea, warehouse, module):
+    assert second == "success"
+    compare(kafinea, warehouse, module)
+
+
+def test_no_log_holds_a_secret(second, migrated, kafinea, warehouse):
+    secret = {kafinea.access_key.encode(), warehouse.password.encode()}
+    logs = [path for path in migrated.home.rglob("*") if path.is_file()]
+    assert any("task_id=extract" in str(path) for path in logs)
+    assert [path for path in logs if any(one in path.read_bytes() for one in secret)] == []
+
+
+def test_meltano_may_be_run_so_by_hand(migrated):
+    assert done(migrated.sh("orchestrate/meltano --version")).startswith("meltano, version ")
+
+
+@pytest.mark.parametrize("page", ["docs/scheduling.md", "docs/backfill.md"])
+def test_a_page_shows_what_was_run_here(second, migrated, page):
+    commands = [block.text for block in blocks(text_of(page)) if block.language == "sh"]
+    lines = [line for command in commands for line in command.splitlines()]
+    assert lines
+    assert [line for line in lines if line not in migrated.executed] == []
+
+
+def test_tasks_leave_no_run_folder(second, migrated, backfill):
+    assert len([*(migrated.home / "tmp").glob("meltano.*")]) <= len(backfill.killed)
+
+
+def compare(kafinea, warehouse, module):
+    """Assert that the warehouse has the records of a module, each once and as it is now."""
+    there = kafinea.rows(module)
+    here = warehouse.rows(
+        f'SELECT * FROM kafinea."{module}" r WHERE NOT EXISTS (SELECT 1 FROM'
+        " kafinea.deleted_records d WHERE d.id = r.id AND d.detected_at IS NOT NULL)"
+    )
+    assert len(here) == len({row["id"] for row in here}) == len(there)
+    texts = [name for name, value in there[0].items() if name in here[0] and is_text(name, here)]
+    assert len(texts) > 3
+    assert checksum(texts, here) == checksum(texts, there)
+
+
+def is_text(name, rows):
+    return all(row[name] is None or isinstance(row[name], str) for row in rows)
+
+
+def checksum(names, rows):
+    def values(row):
+        modified = row.get("modifiedtime")
+        if isinstance(modified, datetime):
+            modified = f"{modified.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}"
+        return [modified, *((row[name] or "") for name in names if name != "modifiedtime")]
+
+    return hashlib.sha256(json.dumps(sorted(map(values, rows))).encode()).hexdigest()
