@@ -155,7 +155,6 @@ PAGES = {
 ELSEWHERE = {
     "make demo\nmake test\n": "test_pipeline.py runs the demo, and these are the tests",
     "docs/postgresql.md": "test_postgres.py",
-    "docs/loaders.md": "test_loaders.py",
     "docs/scheduling.md": "test_airflow.py",
     "docs/backfill.md": "test_airflow.py",
 }
