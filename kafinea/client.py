@@ -366,7 +366,7 @@ class Client:
         return self._call("GET", operation, parameters)
 
     def _records(self, operation: str, parameters: Mapping[str, str]) -> list[Record]:
-        module = re.match(r"(?i) FROM\s+(\w+)", _parts(parameters["query"])[1])
+        module = re.search(r"(?i)\bFROM\s+(\w+)", _parts(parameters["query"])[1])
         answer = self._call("GET", operation, parameters, of=module[1] if module else "")
         # A PHP array with gaps is an object.
         records = list(answer.values()) if isinstance(answer, dict) else answer
@@ -450,8 +450,11 @@ class Client:
 
 
 def _parts(query: str) -> tuple[str, str]:
-    """Return the columns of a query, which are long and hold no values, and all behind them."""
-    place = query.upper().find(" FROM ")
+    """Return the columns of a query, which are long and hold no values, and all behind them.
+
+    Where somebody wrote it over several lines, all counts as behind them.
+    """
+    place = max(0, query.upper().find(" FROM "))
     return query[:place], query[place:]
 
 
