@@ -57,6 +57,9 @@ _INTEGER = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", re.ASCII)
+_PLAIN_DATETIME = re.compile(
+    r"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII
+)
 
 
 def kind_of(type_name: str) -> Kind:
@@ -168,30 +171,28 @@ class RowDecoder:
         names = list(records[0]) if records else []
         columns = list(zip(*map(dict.values, records), strict=True))
         for name, wires in zip(names, columns, strict=True):
-            if name in self._rules and not self._typed_quickly(name, wires, records):
+            if name not in self._rules:
+                continue
+            if not _are_texts(wires):
                 for record, wire in zip(records, wires, strict=True):
                     record[name] = self._by_its_rule(name, wire, record)
+            elif name in self._quick:
+                self._type_texts(name, wires, records)
+            else:
+                for record in compress(records, map(not_, wires)):
+                    record[name] = None
         for name in [name for name in names if name not in self._rules]:
             for record in records:
-                del record[name]
+                del record[name]  # last, for a misfit is told with the id of its record
 
-    def _typed_quickly(
-        self, name: str, wires: Sequence[Any], records: list[dict[str, Any]]
-    ) -> bool:
-        """Type a column of the common forms; return whether it was one."""
-        if not _are_texts(wires):
-            return False
-        decode = self._quick.get(name)
-        if decode is None:
-            for record in compress(records, map(not_, wires)):
-                record[name] = None
-            return True
-        try:
-            for record, wire in zip(records, wires, strict=True):
+    def _type_texts(self, name: str, wires: Sequence[Any], records: list[dict[str, Any]]) -> None:
+        """Type a column of texts, the common forms of them quickly."""
+        decode = self._quick[name]
+        for record, wire in zip(records, wires, strict=True):
+            try:
                 record[name] = decode(wire) if wire else None
-        except _DOES_NOT_FIT:
-            return False
-        return True
+            except _DOES_NOT_FIT:
+                record[name] = self._by_its_rule(name, wire, record)
 
     def _by_its_rule(self, name: str, wire: Any, record: Mapping[str, Any]) -> Any:
         if wire is None or wire == "":
@@ -246,11 +247,6 @@ def _plain_number(wire: str) -> Decimal:
 @lru_cache(maxsize=4)
 def _quick_datetime(zone: ServerZone) -> Decode:
     """Return a codec that asks the zone once for each day of which all has the same offset."""
-    hours = frozenset(f" {hour:02}" for hour in range(24))
-    within_an_hour = frozenset(
-        f":{minute:02}:{second:02}" for minute in range(60) for second in range(60)
-    )
-
     @lru_cache(maxsize=_DAYS_OF_A_CENTURY)
     def offset(day: str) -> str:
         morning = zone.aware(f"{day} 00:00:00")
@@ -261,10 +257,9 @@ def _quick_datetime(zone: ServerZone) -> Decode:
         return text
 
     def decode(wire: str) -> str:
-        day = wire[:10]
-        if wire[10:13] in hours and wire[13:] in within_an_hour:
-            return f"{day}T{wire[11:]}{offset(day)}"
-        raise ValueError(wire)
+        if not _PLAIN_DATETIME.fullmatch(wire):
+            raise ValueError(wire)
+        return wire.replace(" ", "T") + offset(wire[:10])
 
     return decode
 
