@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import dropwhile
 from operator import lt
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import backoff
 
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 Page = list[dict[str, Any]]
 Query = Callable[[str], Page]
+Ask = Callable[[str], Callable[[], Page]]
+
+_Answer = TypeVar("_Answer")
 
 PAGE_SIZE = 100
 """The most records that servers give in one answer, whatever the LIMIT says."""
@@ -51,6 +55,7 @@ class Selection:
         columns: The fields to ask for; `id` comes by itself.
         where: Conditions, all of which must hold.
         page_size: Records to ask for at a time.
+        ask: What sends a query and returns what gives its records, such as `Client.ask`.
 
     Attributes:
         longest_page: The most records that came at a time.
@@ -63,10 +68,12 @@ class Selection:
         columns: Iterable[str],
         where: Sequence[Condition],
         page_size: int,
+        ask: Ask | None = None,
     ) -> None:
         self.module = module
         self.page_size = page_size
         self._query = query
+        self._send = ask or (lambda text: partial(list, query(text)))
         self._columns = list(columns)
         self._where = tuple(where)
         self.longest_page = 0
@@ -81,7 +88,15 @@ class Selection:
         Raises:
             IncompleteRead: Their ids do not ascend, so going on behind the last would skip some.
         """
-        page = self._ask(behind(after), offset, limit or self.page_size)
+        page = self._ask(self._query, behind(after), offset, limit or self.page_size)
+        return self._in_order(page, after)
+
+    def page_later(self, after: str | None, offset: int) -> Callable[[], Page]:
+        """Ask for the records behind an id now; what is returned gives them, as `page` does."""
+        records = self._ask(self._send, behind(after), offset, self.page_size)
+        return lambda: self._in_order(records(), after)
+
+    def _in_order(self, page: Page, after: str | None) -> Page:
         self.longest_page = max(self.longest_page, len(page))
         numbers = [number(record.get("id")) for record in page]
         if after and numbers and numbers[0] <= number(after):
@@ -98,23 +113,29 @@ class Selection:
 
     def part(self, conditions: Sequence[Condition]) -> Page:
         """Return the first records that meet further conditions."""
-        return self._ask(conditions, 0, PAGE_SIZE)
+        return self._ask(self._query, conditions, 0, PAGE_SIZE)
 
     def count(self, after: str | None) -> int:
         """Return how many records there are behind an id."""
         return count(self._query, self.module, [*self._where, *behind(after)])
 
-    def _ask(self, conditions: Sequence[Condition], offset: int, limit: int) -> Page:
+    def _ask(
+        self,
+        send: Callable[[str], _Answer],
+        conditions: Sequence[Condition],
+        offset: int,
+        limit: int,
+    ) -> _Answer:
         columns = self._columns
         try:
-            return self._query(self._text(columns, conditions, offset, limit))
+            return send(self._text(columns, conditions, offset, limit))
         except Refused as error:
             if error.code not in _REFUSALS_OF_COLUMNS:
                 raise
             with self._refusing:
                 if self._columns is columns and not self._drop_refused_columns():
                     raise
-        return self._query(self._text(self._columns, conditions, offset, limit))
+        return send(self._text(self._columns, conditions, offset, limit))
 
     def _drop_refused_columns(self) -> bool:
         """Find what `describe` promises and a query refuses; return whether anything is left."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -195,6 +195,22 @@ class Client:
         """
         return self._records("query", {"query": query})
 
+    def ask(self, query: str) -> Callable[[], list[Record]]:
+        """Send a query and return what gives its records, for those who ask ahead.
+
+        Until it is called, the answer stays as it came: records take ten times the memory, and
+        when they wait, twice the time to be made and used.
+        """
+        answer = self._query("query", {"query": query}, read=transport.result_later)
+
+        def records() -> list[Record]:
+            try:
+                return _checked("query", answer())
+            except Unavailable:  # broken, although it looked good
+                return self.query(query)
+
+        return records
+
     def records(
         self, module: str, columns: Iterable[str] = ("*",), where: Sequence[Condition] = ()
     ) -> Iterator[Record]:
@@ -204,7 +220,7 @@ class Client:
             IncompleteRead: The server counted records and gave none of them.
         """
         sessions = self.max_sessions
-        for page in Reading(self.query, module, columns, where, sessions=sessions):
+        for page in Reading(self.query, module, columns, where, ask=self.ask, sessions=sessions):
             yield from page
 
     def query_related(self, id: str, related_label: str, query: str) -> list[Record]:
@@ -366,15 +382,11 @@ class Client:
         return self._call("GET", operation, parameters)
 
     def _records(self, operation: str, parameters: Mapping[str, str]) -> list[Record]:
+        return _checked(operation, self._query(operation, parameters))
+
+    def _query(self, operation: str, parameters: Mapping[str, str], **how: Any) -> Any:
         module = re.search(r"(?i)\bFROM\s+(\w+)", _parts(parameters["query"])[1])
-        answer = self._call("GET", operation, parameters, of=module[1] if module else "")
-        # A PHP array with gaps is an object.
-        records = list(answer.values()) if isinstance(answer, dict) else answer
-        if not isinstance(records, list) or not all(type(one) is dict for one in records):
-            raise Unavailable(f"{operation}: the server answers with no list of records.")
-        if records and not describe.SECRET_FIELDS.isdisjoint(records[0]):
-            return [_without_secrets(record) for record in records]
-        return records
+        return self._call("GET", operation, parameters, of=module[1] if module else "", **how)
 
     def _write_element(self, operation: str, module: str, element: Mapping[str, Any]) -> Record:
         text = json.dumps(element, default=str)
@@ -403,13 +415,14 @@ class Client:
         *,
         of: str = "",
         is_probe: bool = False,
+        read: Callable[..., Any] = transport.result,
         **transfer: Any,
     ) -> Any:
         label = f"{operation} of {of}" if of else operation
         parameters = {"operation": operation, **parameters}
         kind = label + _form(parameters.get("query", ""))
         return until_answered(
-            lambda: self._send(method, parameters, label, kind, transfer),
+            lambda: self._send(method, parameters, label, kind, read, transfer),
             wait=self._sessions.wait,
             writes=method == "POST",
             is_probe=is_probe,
@@ -425,6 +438,7 @@ class Client:
         parameters: Mapping[str, str],
         label: str,
         kind: str,
+        read: Callable[..., Any],
         transfer: Mapping[str, Any],
     ) -> Any:
         with self._session() as session, self._sessions.turn(session, kind):
@@ -437,7 +451,7 @@ class Client:
                 timeout=self._timeout,
                 **transfer,
             )
-            return transport.result(response, label, session.auth.secrets)
+            return read(response, label, session.auth.secrets)
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
@@ -447,6 +461,21 @@ class Client:
         else:
             with self._sessions.one() as session:
                 yield session
+
+
+def _checked(operation: str, answer: Any) -> list[Record]:
+    """Return the records of an answer.
+
+    Raises:
+        Unavailable: It holds something else.
+    """
+    # A PHP array with gaps is an object.
+    records = list(answer.values()) if isinstance(answer, dict) else answer
+    if not isinstance(records, list) or not all(type(one) is dict for one in records):
+        raise Unavailable(f"{operation}: the server answers with no list of records.")
+    if records and not describe.SECRET_FIELDS.isdisjoint(records[0]):
+        return [_without_secrets(record) for record in records]
+    return records
 
 
 def _parts(query: str) -> tuple[str, str]:

@@ -42,12 +42,12 @@ class _Asked:
     Attributes:
         start: The place of its first record, counted from the first page.
         offset: How far that is behind the last id that was certain then.
-        answer: The page.
+        answer: What gives the page. Pages wait as they came (see `Client.ask`).
     """
 
     start: int
     offset: int
-    answer: Future[Page]
+    answer: Future[Callable[[], Page]]
 
 
 class ReadAhead:
@@ -92,7 +92,7 @@ class ReadAhead:
         self._ask_ahead(threads)
         while self._asked:
             asked = self._asked[0]
-            answer = asked.answer.result()
+            answer = asked.answer.result()()
             if answer and asked.offset and not self._chain.reaches(answer):
                 self._ask_for_more_in_common()
                 break
@@ -109,7 +109,7 @@ class ReadAhead:
         while len(self._asked) < self._sessions + _WAITING and self._planned < self._owed:
             start = max(self._certain, self._planned - self._in_common)
             offset = start - self._certain
-            answer = threads.submit(self._selection.page, self._chain.last, offset)
+            answer = threads.submit(self._selection.page_later, self._chain.last, offset)
             self._asked.append(_Asked(start, offset, answer))
             self._planned = start + self._page_size
 

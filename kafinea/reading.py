@@ -14,6 +14,7 @@ from kafinea.chain import (
     MOST_STEPS,
     PAGE_SIZE,
     PATIENCE,
+    Ask,
     Chain,
     Page,
     Query,
@@ -41,6 +42,7 @@ class Reading:
         where: Conditions, all of which must hold.
         after: The last id read before; the reading goes on behind it.
         page_size: Records to ask for at a time.
+        ask: What sends a query ahead, such as `Client.ask`.
         sessions: How many requests may be under way at the same time.
         complete: Makes of some records what is given out instead of them; it may leave some out.
             Several threads call it, ahead, with no record twice.
@@ -61,13 +63,14 @@ class Reading:
         *,
         after: str | None = None,
         page_size: int = PAGE_SIZE,
+        ask: Ask | None = None,
         sessions: int = 1,
         complete: Callable[[Page], Page] | None = None,
         complete_at_once: int = PAGE_SIZE,
     ) -> None:
         self.total = self.received = self.unreadable = 0
         self._module = module
-        self._selection = Selection(query, module, columns, where, page_size)
+        self._selection = Selection(query, module, columns, where, page_size, ask)
         self._start = after
         self._sessions = sessions
         self._complete = complete
@@ -108,9 +111,10 @@ class Reading:
 
     def _pages(self) -> Iterator[Page]:
         self.begin()
+        length = len(self._begun[-1])
         yield from filter(None, self._begun)
-        if self._begun[-1]:
-            yield from self._rest(self._begun[-1])
+        if length:
+            yield from self._rest(length)
         if self.received < self.total:
             self._explain_the_missing()
 
@@ -129,10 +133,10 @@ class Reading:
         self._take_in(page)
         return page
 
-    def _rest(self, first: Page) -> Iterator[Page]:
-        """Yield what is behind the first page."""
+    def _rest(self, length: int) -> Iterator[Page]:
+        """Yield what is behind the first page, which was so long."""
         owed = self.total - self.received
-        size = max(len(first), min(self._selection.page_size, PAGE_SIZE))
+        size = max(length, min(self._selection.page_size, PAGE_SIZE))
         if self._sessions > 1 and owed > size:
             pages = ReadAhead(
                 self._chain, self._selection, owed=owed, page_size=size, sessions=self._sessions

@@ -10,7 +10,7 @@ import html
 import logging
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -35,6 +35,7 @@ Timeout = tuple[float, float]
 
 _SCRIPT = "webservice.php"
 _ANSWER_START = b'{"success":'
+_GOOD_START, _GOOD_END = b'{"success":true,', b"}"
 _PIECE = 2**18  # bytes of an answer to read at a time
 _BUSY = frozenset({429, 502, 503, 504})
 
@@ -275,6 +276,23 @@ def result(response: requests.Response, operation: str, secrets: Collection[str]
     if code in SESSION_ENDED:
         raise SessionEnded(f"{operation}: {text} ({code})")
     raise Refused(f"{operation}: {text} ({code})", code=code)
+
+
+def result_later(
+    response: requests.Response, operation: str, secrets: Collection[str] = ()
+) -> Callable[[], Any]:
+    """Return what gives the result of an answer, which looks good and is not decoded before.
+
+    Raises:
+        KafineaError: As `result`. So does what is returned, if the answer is not what it seems.
+    """
+    body = response.content
+    if response.status_code in _BUSY or not (
+        body.startswith(_GOOD_START) and body.endswith(_GOOD_END)
+    ):
+        value = result(response, operation, secrets)
+        return lambda: value
+    return partial(result, response, operation, secrets)
 
 
 def _decode(body: bytes) -> _Answer | None:

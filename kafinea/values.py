@@ -57,9 +57,7 @@ _INTEGER = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", re.ASCII)
-_PLAIN_DATETIME = re.compile(
-    r"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII
-)
+_PLAIN_DATETIME = re.compile(r"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
 
 
 def kind_of(type_name: str) -> Kind:
@@ -247,6 +245,7 @@ def _plain_number(wire: str) -> Decimal:
 @lru_cache(maxsize=4)
 def _quick_datetime(zone: ServerZone) -> Decode:
     """Return a codec that asks the zone once for each day of which all has the same offset."""
+
     @lru_cache(maxsize=_DAYS_OF_A_CENTURY)
     def offset(day: str) -> str:
         morning = zone.aware(f"{day} 00:00:00")

@@ -122,6 +122,7 @@ class Scans:
             module,
             ["id"],
             page_size=self._page_size,
+            ask=self._kafinea.ask,
             sessions=self._kafinea.max_sessions,
         )
         there = self._nothing_known(module)

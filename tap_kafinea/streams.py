@@ -63,6 +63,16 @@ class Opening:
         return page
 
 
+def _emptied(page: Page) -> Iterator[dict[str, Any]]:
+    """Yield the records of a page and let go of each behind it.
+
+    The next page then takes memory that is still in the processor's cache.
+    """
+    page.reverse()
+    while page:
+        yield page.pop()
+
+
 class ModuleStream(Stream):
     """The records of one module, in the order of their ids.
 
@@ -159,6 +169,7 @@ class ModuleStream(Stream):
             current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
+            ask=self._kafinea.ask,
             sessions=self._kafinea.max_sessions,
             complete=documents.complete if documents else None,
             complete_at_once=documents.at_once if documents else 1,
@@ -204,8 +215,9 @@ class ModuleStream(Stream):
     ) -> Iterator[dict[str, Any]]:
         for page in opening.reading:
             note(page)
-            yield from opening.type(page)
-            progress.advance(len(page))
+            count = len(page)
+            yield from _emptied(opening.type(page))
+            progress.advance(count)
 
     def _is_proven(self, opening: Opening) -> bool:
         """Whether all records came, so that a loader may drop the rows that did not."""
