@@ -78,7 +78,10 @@ class Selection:
         self._where = tuple(where)
         self.longest_page = 0
         self._refusing = Lock()
-        too_long = encoded_size(self._text(self._columns, (), 0, page_size)) > LONGEST_QUERY
+        too_long = (
+            encoded_size(self._text(self._columns, (), 0, page_size, descending=False))
+            > LONGEST_QUERY
+        )
         if too_long and module not in SECRET_MODULES:
             self._columns = ["*"]
 
@@ -111,9 +114,10 @@ class Selection:
     def _not_in_order(self) -> IncompleteRead:
         return IncompleteRead(f"{self.module}: the server does not give records in id order.")
 
-    def part(self, conditions: Sequence[Condition]) -> Page:
-        """Return the first records that meet further conditions."""
-        return self._ask(self._query, conditions, 0, PAGE_SIZE)
+    def before(self, last: str, behind_which: str | None) -> Page:
+        """Return the records from an id backwards, as far as another one."""
+        conditions = [Condition("id", "<=", last), *behind(behind_which)]
+        return self._ask(self._query, conditions, 0, PAGE_SIZE, descending=True)
 
     def count(self, after: str | None) -> int:
         """Return how many records there are behind an id."""
@@ -125,17 +129,19 @@ class Selection:
         conditions: Sequence[Condition],
         offset: int,
         limit: int,
+        *,
+        descending: bool = False,
     ) -> _Answer:
         columns = self._columns
         try:
-            return send(self._text(columns, conditions, offset, limit))
+            return send(self._text(columns, conditions, offset, limit, descending))
         except Refused as error:
             if error.code not in _REFUSALS_OF_COLUMNS:
                 raise
             with self._refusing:
                 if self._columns is columns and not self._drop_refused_columns():
                     raise
-        return send(self._text(self._columns, conditions, offset, limit))
+        return send(self._text(self._columns, conditions, offset, limit, descending))
 
     def _drop_refused_columns(self) -> bool:
         """Find what `describe` promises and a query refuses; return whether anything is left."""
@@ -152,13 +158,19 @@ class Selection:
         return bool(columns)
 
     def _text(
-        self, columns: Sequence[str], conditions: Sequence[Condition], offset: int, limit: int
+        self,
+        columns: Sequence[str],
+        conditions: Sequence[Condition],
+        offset: int,
+        limit: int,
+        descending: bool,
     ) -> str:
         return select(
             self.module,
             columns,
             where=[*self._where, *conditions],
             order_by=["id"],
+            descending=descending,
             offset=offset,
             limit=limit,
         )
@@ -235,7 +247,8 @@ class Chain:
         """
         if self.last is None:
             return  # nothing came yet: either the steps find something, or all is an error
-        if not self._selection.part([Condition("id", "<=", self.last), *behind(self._before_last)]):
+        # Its end first: what stands before it may be more than a page that cannot be read.
+        if not self._selection.before(self.last, self._before_last):
             raise Unavailable(
                 f"{self._selection.module}: the server counts records and gives none, not even "
                 "those it gave before. Its queries fail; its log will tell."

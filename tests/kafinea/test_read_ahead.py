@@ -9,7 +9,7 @@ from threading import Lock
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kafinea.chain import number
@@ -19,6 +19,8 @@ from kafinea.reading import Reading
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
 from tests.kafinea.test_reading import assert_complete, ids, numbers
+
+_BROKEN_INSIDE = '{"success":true,"result":[{"id":"12x1","lastname":}]}'
 
 
 class Table:
@@ -46,9 +48,10 @@ class Table:
             if "count(*)" in text:
                 return [{"count": str(end - first)}]
             limit = re.search(r"LIMIT (?:(\d+),)?(\d+);", text)
-            first += int(limit[1] or 0)
-            end = min(end, first + min(int(limit[2]), self._most))
-            return [{"id": f"12x{row}"} for row in self.rows[first:end] if row not in self.hidden]
+            rows = self.rows[first:end][:: -1 if " DESC " in text else 1]
+            start = int(limit[1] or 0)
+            given = rows[start : start + min(int(limit[2]), self._most)]
+            return [{"id": f"12x{row}"} for row in given if row not in self.hidden]
 
     @property
     def readable(self):
@@ -65,6 +68,7 @@ def at_once():
 
 @pytest.mark.usefixtures("at_once")
 @settings(max_examples=200, deadline=None)
+@example(seed=0, rows=1000, density=1, hidden=0.9, leaving=0, most=50, page_size=7, sessions=1)
 @given(
     seed=st.integers(0, 2**32),
     rows=st.sampled_from([0, 3, 100, 150, 199, 350, 1000, 2500]),
@@ -110,7 +114,9 @@ def company(request):
 def test_every_record_comes_once_and_in_order(company, module, page_size):
     sandbox, client = company
     columns = [name for name in client.describe(module).queryable if name != "id"]
-    reading = Reading(client.query, module, columns, page_size=page_size, sessions=8)
+    reading = Reading(
+        client.query, module, columns, page_size=page_size, ask=client.ask, sessions=8
+    )
     assert_complete(ids(reading), sandbox, module)
 
 
@@ -118,7 +124,7 @@ def test_a_full_reading_costs_little_more_than_a_request_a_page(company):
     sandbox, client = company
     client.listtypes()
     sandbox.requests.clear()
-    found = ids(Reading(client.query, "Contacts", ["lastname"], sessions=8))
+    found = ids(Reading(client.query, "Contacts", ["lastname"], ask=client.ask, sessions=8))
     queries = [request for request in sandbox.requests if request.operation == "query"]
     assert len(found) > 500
     assert len(queries) <= 1.1 * len(found) / 100 + 10
@@ -130,7 +136,9 @@ def test_a_reading_goes_on_behind_an_id(company):
     every = numbers(sandbox, "Contacts")
     prefix = client.describe("Contacts").id_prefix
     after = f"{prefix}x{every[333]}"
-    found = ids(Reading(client.query, "Contacts", ["lastname"], after=after, sessions=8))
+    found = ids(
+        Reading(client.query, "Contacts", ["lastname"], after=after, ask=client.ask, sessions=8)
+    )
     assert [number(one) for one in found] == every[334:]
 
 
@@ -146,7 +154,14 @@ def thousand():
 @pytest.mark.parametrize("nth", [1, 2, 5, 11])
 @pytest.mark.parametrize(
     ("kind", "details"),
-    [("empty", {}), ("status", {"status": 503}), ("reset", {}), ("truncate", {})],
+    [
+        ("empty", {}),
+        ("status", {"status": 503}),
+        ("status", {"status": 200, "body": _BROKEN_INSIDE}),
+        ("reset", {}),
+        ("truncate", {}),
+        ("notices", {}),
+    ],
 )
 def test_a_page_that_fails_in_the_middle_is_asked_again_by_itself(thousand, nth, kind, details):
     sandbox, client = thousand
@@ -155,7 +170,7 @@ def test_a_page_that_fails_in_the_middle_is_asked_again_by_itself(thousand, nth,
     fault = sandbox.faults.add(
         kind, operation="query", contains="ORDER BY id", nth=nth, times=1, **details
     )
-    found = ids(Reading(client.query, "Contacts", ["lastname"], sessions=4))
+    found = ids(Reading(client.query, "Contacts", ["lastname"], ask=client.ask, sessions=4))
     assert_complete(found, sandbox, "Contacts")
     assert fault.hits == 1
     assert sum(request.operation == "query" for request in sandbox.requests) <= 20
@@ -186,7 +201,7 @@ def test_no_more_is_read_ahead_than_is_taken(thousand):
     sandbox, client = thousand
     client.listtypes()
     sandbox.requests.clear()
-    pages = iter(Reading(client.query, "Contacts", ["lastname"], sessions=2))
+    pages = iter(Reading(client.query, "Contacts", ["lastname"], ask=client.ask, sessions=2))
     for _ in range(3):
         next(pages)
     pages.close()

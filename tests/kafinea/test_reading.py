@@ -168,6 +168,17 @@ def test_records_that_come_in_while_reading_push_no_others_out(thousand):
     assert_complete(ids(Reading(query, "Contacts", ["lastname"], where)), sandbox, "Contacts")
 
 
+def test_records_between_two_stretches_that_the_user_may_not_read_are_found():
+    first = next_number()
+    chosen = [first + n for n in range(350) if not 150 <= n < 155]
+    with Sandbox(rows=50, hidden={"Contacts": chosen}) as sandbox, connect(sandbox) as client:
+        for n in range(350):
+            sandbox.insert("Contacts", {"lastname": f"Many {n}"})
+        reading = Reading(client.query, "Contacts", ["lastname"])
+        assert_complete(ids(reading), sandbox, "Contacts", missing=set(chosen))
+        assert reading.unreadable == len(chosen)
+
+
 @pytest.mark.parametrize("page_size", [10, 30, 100, 1000])
 def test_small_pages_find_what_stands_behind_the_unreadable_too(page_size):
     first = next_number()
