@@ -23,6 +23,10 @@ Value = str | int | Decimal | date
 LONGEST_QUERY = 7_000
 """Bytes of a query in the URL. Web servers refuse URLs over about 8,000."""
 
+PLAIN_IN_URL = ","
+"""What need not be encoded there. Sixty columns have a comma each, and urllib3 looks at every
+character: encoded, they would make a request a quarter more work."""
+
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">=", "LIKE", "IN"})
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
@@ -130,7 +134,7 @@ def select(
 
 def encoded_size(query: str) -> int:
     """Return the bytes that a query takes in a URL."""
-    return len(quote_plus(query))
+    return len(quote_plus(query, safe=PLAIN_IN_URL))
 
 
 def _columns(columns: Iterable[str]) -> str:

@@ -29,6 +29,7 @@ from urllib3.connectionpool import ConnectionPool
 
 from kafinea.contents import Form, Lift
 from kafinea.errors import SESSION_ENDED, Code, Refused, SessionEnded, SettingsError, Unavailable
+from kafinea.query import PLAIN_IN_URL
 
 Timeout = tuple[float, float]
 """Seconds to connect and seconds between two bytes of the answer."""
@@ -206,7 +207,7 @@ def _request(
     request.prepare_headers(http.headers)
     request.prepare_cookies(http.cookies)
     if method == "GET":
-        request.url = f"{request.url}?{urlencode(parameters)}"
+        request.url = f"{request.url}?{urlencode(parameters, safe=PLAIN_IN_URL)}"
     else:
         request.prepare_body(parameters, files=None)
     return request
