@@ -15,7 +15,7 @@ from functools import partial
 from itertools import dropwhile
 from operator import lt
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import backoff
 
@@ -28,6 +28,20 @@ logger = logging.getLogger(__name__)
 Page = list[dict[str, Any]]
 Query = Callable[[str], Page]
 Ask = Callable[[str], Callable[[], Page]]
+
+
+class Source(Protocol):
+    """Where records come from, such as a `Client`."""
+
+    def query(self, query: str) -> Page:
+        """Return what a query gives."""
+
+    def ask(self, query: str) -> Callable[[], Page]:
+        """Send a query and return what gives its records."""
+
+    def open_sessions(self, count: int) -> None:
+        """Expect so many requests at once."""
+
 
 _Answer = TypeVar("_Answer")
 
@@ -191,7 +205,7 @@ class Chain:
         self.last = after
         self._before_last: str | None = None
         self._selection = selection
-        self._is_all_in = is_all_in
+        self.is_all_in = is_all_in
 
     def next_page(self) -> Page:
         """Return the next records; none only when it is certain that no more can be had.
@@ -202,7 +216,7 @@ class Chain:
         """
         if page := self.ask():
             return page
-        if self._is_all_in():
+        if self.is_all_in():
             return []
         owed = self._selection.count(self.last)
         if not owed:

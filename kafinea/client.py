@@ -130,6 +130,10 @@ class Client:
             client._single = session  # noqa: SLF001 it is one of us
             yield client
 
+    def open_sessions(self, count: int) -> None:
+        """Log in to so many sessions in the background, for requests that will be sent at once."""
+        self._sessions.open(count)
+
     def user_id(self) -> str:
         """Return the id of the user that the client works as, such as 19x1."""
         return until_answered(self._user_id, wait=self._sessions.wait)
@@ -220,7 +224,7 @@ class Client:
             IncompleteRead: The server counted records and gave none of them.
         """
         sessions = self.max_sessions
-        for page in Reading(self.query, module, columns, where, ask=self.ask, sessions=sessions):
+        for page in Reading(self, module, columns, where, sessions=sessions):
             yield from page
 
     def query_related(self, id: str, related_label: str, query: str) -> list[Record]:

@@ -42,11 +42,13 @@ class _Asked:
     Attributes:
         start: The place of its first record, counted from the first page.
         offset: How far that is behind the last id that was certain then.
+        is_last: Whether it shows that there is nothing behind the records that were counted.
         answer: What gives the page. Pages wait as they came (see `Client.ask`).
     """
 
     start: int
     offset: int
+    is_last: bool
     answer: Future[Callable[[], Page]]
 
 
@@ -71,6 +73,7 @@ class ReadAhead:
         self._sessions = sessions
         self._asked: deque[_Asked] = deque()
         self._certain = self._planned = 0  # places behind the first page
+        self._is_all_planned = False
         self._in_common = _FEWEST_IN_COMMON
         self._joined = 0
 
@@ -101,16 +104,19 @@ class ReadAhead:
                 self._certain = max(self._certain, asked.start + self._page_size)
                 self._ask_for_less_in_common()
                 return page
+            if asked.is_last and self._chain.is_all_in():
+                return []
         self._certain += self._page_size
         return self._chain.next_page()
 
     def _ask_ahead(self, threads: ThreadPoolExecutor) -> None:
         self._planned = max(self._planned, self._certain)
-        while len(self._asked) < self._sessions + _WAITING and self._planned < self._owed:
+        while len(self._asked) < self._sessions + _WAITING and not self._is_all_planned:
+            self._is_all_planned = self._planned >= self._owed
             start = max(self._certain, self._planned - self._in_common)
             offset = start - self._certain
             answer = threads.submit(self._selection.page_later, self._chain.last, offset)
-            self._asked.append(_Asked(start, offset, answer))
+            self._asked.append(_Asked(start, offset, self._is_all_planned, answer))
             self._planned = start + self._page_size
 
     def _ask_for_more_in_common(self) -> None:

@@ -14,11 +14,11 @@ from kafinea.chain import (
     MOST_STEPS,
     PAGE_SIZE,
     PATIENCE,
-    Ask,
     Chain,
     Page,
     Query,
     Selection,
+    Source,
     count,
     none_given,
 )
@@ -36,13 +36,12 @@ class Reading:
     """One reading of a module. Iterate over it once to get its pages, each a list of records.
 
     Args:
-        query: What sends a query, such as `Client.query`.
+        source: Where the records come from, such as a `Client`.
         module: The module's name.
         columns: The fields to ask for; `id` comes by itself.
         where: Conditions, all of which must hold.
         after: The last id read before; the reading goes on behind it.
         page_size: Records to ask for at a time.
-        ask: What sends a query ahead, such as `Client.ask`.
         sessions: How many requests may be under way at the same time.
         complete: Makes of some records what is given out instead of them; it may leave some out.
             Several threads call it, ahead, with no record twice.
@@ -56,21 +55,21 @@ class Reading:
 
     def __init__(
         self,
-        query: Query,
+        source: Source,
         module: str,
         columns: Iterable[str] = ("*",),
         where: Sequence[Condition] = (),
         *,
         after: str | None = None,
         page_size: int = PAGE_SIZE,
-        ask: Ask | None = None,
         sessions: int = 1,
         complete: Callable[[Page], Page] | None = None,
         complete_at_once: int = PAGE_SIZE,
     ) -> None:
         self.total = self.received = self.unreadable = 0
+        self._source = source
         self._module = module
-        self._selection = Selection(query, module, columns, where, page_size, ask)
+        self._selection = Selection(source.query, module, columns, where, page_size, ask=source.ask)
         self._start = after
         self._sessions = sessions
         self._complete = complete
@@ -122,11 +121,18 @@ class Reading:
         if self._sessions == 1:
             self.total = self._selection.count(self._start)
             return self._next_page() if self.total else []
-        page, self.total = _at_once(self._chain.ask, lambda: self._selection.count(self._start))
+        page, self.total = _at_once(self._chain.ask, self._count)
         if not page:
             return self._next_page() if self.total else []
         self._take_in(page)
         return page
+
+    def _count(self) -> int:
+        """Count, and have the sessions opened for the rest while the first page is on its way."""
+        total = self._selection.count(self._start)
+        pages = -(-total // min(self._selection.page_size, PAGE_SIZE))
+        self._source.open_sessions(min(self._sessions, pages))
+        return total
 
     def _next_page(self) -> Page:
         page = self._chain.next_page()

@@ -19,7 +19,7 @@ import requests
 
 from kafinea import transport
 from kafinea.auth import ChallengeAuth
-from kafinea.errors import Closed, Unavailable
+from kafinea.errors import Closed, KafineaError, Unavailable
 from kafinea.pace import Pace
 from kafinea.retry import LONGEST_WAIT
 
@@ -107,6 +107,27 @@ class Sessions:
         except (KeyboardInterrupt, SystemExit):
             session.broken_off = True
             raise
+        finally:
+            self._give_back(session)
+
+    def open(self, count: int) -> None:
+        """Log in to so many sessions in all, those in use included, without waiting for it."""
+        with self._changed:
+            missing = min(count, self._most) - self._in_use - len(self._free)
+            new = [self._another() for _ in range(missing)]
+            self._in_use += len(new)
+        if new:
+            threads = ThreadPoolExecutor(len(new), thread_name_prefix="kafinea-login")
+            for session in new:
+                threads.submit(self._log_in, session)
+            threads.shutdown(wait=False)
+
+    def _log_in(self, session: Session) -> None:
+        try:
+            with self.turn(session, "login"):
+                pass  # a turn begins with the login
+        except KafineaError:
+            pass  # whoever uses the session next logs in, and tells what is wrong
         finally:
             self._give_back(session)
 

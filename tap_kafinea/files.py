@@ -121,7 +121,7 @@ class FilesStream(ModuleStream):
         for start in range(0, len(owed), PAGE_SIZE):
             asked = owed[start : start + PAGE_SIZE]
             where = [Condition("id", "IN", list(asked))]
-            there = Reading(self._kafinea.query, _DOCUMENTS, self.columns, where)
+            there = Reading(self._kafinea, _DOCUMENTS, self.columns, where)
             yield from self._files_of(there, asked.remove)
             for gone in asked:
                 self._settle(gone, owed=False)

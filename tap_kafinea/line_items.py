@@ -103,7 +103,7 @@ class Documents:
                 break
             rows += page
         if len(rows) < owed:
-            reading = Reading(query, LINE_MODULE, columns, where, page_size=self._page_size)
+            reading = Reading(self._client, LINE_MODULE, columns, where, page_size=self._page_size)
             rows = [row for page in reading for row in page]
             if reading.unreadable:
                 return None

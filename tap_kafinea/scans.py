@@ -118,11 +118,10 @@ class Scans:
     def _read(self, module: str) -> KnownIds | None:
         """Return the ids that there are; None when they are not all."""
         reading = Reading(
-            self._kafinea.query,
+            self._kafinea,
             module,
             ["id"],
             page_size=self._page_size,
-            ask=self._kafinea.ask,
             sessions=self._kafinea.max_sessions,
         )
         there = self._nothing_known(module)

@@ -163,13 +163,12 @@ class ModuleStream(Stream):
         decode_line = RowDecoder(lines, self._zone) if lines else None
         documents = self._documents(decode.columns, list(lines))
         reading = Reading(
-            self._kafinea.query,
+            self._kafinea,
             self.module,
             self.columns or (documents.columns if documents else decode.columns),
             current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
-            ask=self._kafinea.ask,
             sessions=self._kafinea.max_sessions,
             complete=documents.complete if documents else None,
             complete_at_once=documents.at_once if documents else 1,

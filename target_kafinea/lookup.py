@@ -166,7 +166,7 @@ class Finder:
     ) -> list[Record]:
         where = [Condition(field, "IN", values)]
         try:
-            reading = Reading(self._client.query, module, columns, where)
+            reading = Reading(self._client, module, columns, where)
             rows = [row for page in reading for row in page]
         except IncompleteRead:
             rows = []

@@ -18,7 +18,7 @@ from kafinea.query import Condition
 from kafinea.reading import Reading
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
-from tests.kafinea.test_reading import assert_complete, ids, numbers
+from tests.kafinea.test_reading import Answering, assert_complete, ids, numbers
 
 _BROKEN_INSIDE = '{"success":true,"result":[{"id":"12x1","lastname":}]}'
 
@@ -90,7 +90,7 @@ def test_what_stays_and_may_be_read_comes_once_and_in_order(
     else:
         unreadable = {row for row in every if random.random() < hidden}
     table = Table(every, unreadable, most, leaving, random)
-    reading = Reading(table.query, "Contacts", page_size=page_size, sessions=sessions)
+    reading = Reading(Answering(table.query), "Contacts", page_size=page_size, sessions=sessions)
     try:
         found = [number(one) for one in ids(reading)]
     except (IncompleteRead, Unavailable):
@@ -114,9 +114,7 @@ def company(request):
 def test_every_record_comes_once_and_in_order(company, module, page_size):
     sandbox, client = company
     columns = [name for name in client.describe(module).queryable if name != "id"]
-    reading = Reading(
-        client.query, module, columns, page_size=page_size, ask=client.ask, sessions=8
-    )
+    reading = Reading(client, module, columns, page_size=page_size, sessions=8)
     assert_complete(ids(reading), sandbox, module)
 
 
@@ -124,11 +122,37 @@ def test_a_full_reading_costs_little_more_than_a_request_a_page(company):
     sandbox, client = company
     client.listtypes()
     sandbox.requests.clear()
-    found = ids(Reading(client.query, "Contacts", ["lastname"], ask=client.ask, sessions=8))
+    found = ids(Reading(client, "Contacts", ["lastname"], sessions=8))
     queries = [request for request in sandbox.requests if request.operation == "query"]
     assert len(found) > 500
     assert len(queries) <= 1.1 * len(found) / 100 + 10
     assert len({request.session for request in queries}) > 1
+
+
+def test_the_page_that_shows_the_end_is_asked_for_together_with_those_before_it(company):
+    _, client = company
+    alone = []
+
+    def query(text):
+        alone.append(text)
+        return client.query(text)
+
+    source = SimpleNamespace(query=query, ask=client.ask, open_sessions=client.open_sessions)
+    assert len(ids(Reading(source, "Contacts", ["lastname"], sessions=8))) > 500
+    assert len(alone) == 2  # the count and the first page
+
+
+def test_sessions_are_opened_while_the_first_page_is_on_its_way():
+    with Sandbox(rows=6000) as sandbox, connect(sandbox, max_sessions=8) as client:
+        client.listtypes()
+        sandbox.faults.add("latency", contains="ORDER BY", seconds=1)
+        found = ids(Reading(client, "Contacts", ["lastname"], sessions=8))
+        arrived = [
+            "page" if "ORDER BY" in request.params.get("query", "") else request.operation
+            for request in sandbox.requests
+        ]
+    second_page = arrived.index("page", arrived.index("page") + 1)
+    assert arrived[:second_page].count("login") == min(8, -(-len(found) // 100)) > 4
 
 
 def test_a_reading_goes_on_behind_an_id(company):
@@ -136,9 +160,7 @@ def test_a_reading_goes_on_behind_an_id(company):
     every = numbers(sandbox, "Contacts")
     prefix = client.describe("Contacts").id_prefix
     after = f"{prefix}x{every[333]}"
-    found = ids(
-        Reading(client.query, "Contacts", ["lastname"], after=after, ask=client.ask, sessions=8)
-    )
+    found = ids(Reading(client, "Contacts", ["lastname"], after=after, sessions=8))
     assert [number(one) for one in found] == every[334:]
 
 
@@ -170,7 +192,7 @@ def test_a_page_that_fails_in_the_middle_is_asked_again_by_itself(thousand, nth,
     fault = sandbox.faults.add(
         kind, operation="query", contains="ORDER BY id", nth=nth, times=1, **details
     )
-    found = ids(Reading(client.query, "Contacts", ["lastname"], ask=client.ask, sessions=4))
+    found = ids(Reading(client, "Contacts", ["lastname"], sessions=4))
     assert_complete(found, sandbox, "Contacts")
     assert fault.hits == 1
     assert sum(request.operation == "query" for request in sandbox.requests) <= 20
@@ -188,7 +210,7 @@ def test_what_came_before_a_page_that_fails_for_good_is_given(thousand):
         return answer
 
     def read():
-        for page in Reading(query, "Contacts", ["lastname"], sessions=4):
+        for page in Reading(Answering(query), "Contacts", ["lastname"], sessions=4):
             found.extend(number(one["id"]) for one in page)
 
     with pytest.raises(Unavailable):
@@ -201,7 +223,7 @@ def test_no_more_is_read_ahead_than_is_taken(thousand):
     sandbox, client = thousand
     client.listtypes()
     sandbox.requests.clear()
-    pages = iter(Reading(client.query, "Contacts", ["lastname"], ask=client.ask, sessions=2))
+    pages = iter(Reading(client, "Contacts", ["lastname"], sessions=2))
     for _ in range(3):
         next(pages)
     pages.close()
@@ -219,7 +241,9 @@ def test_records_that_others_take_out_meanwhile_push_none_out(thousand):
             sandbox.remove("Contacts", one)
         return client.query(text)
 
-    found = [number(one) for one in ids(Reading(query, "Contacts", ["lastname"], sessions=4))]
+    found = [
+        number(one) for one in ids(Reading(Answering(query), "Contacts", ["lastname"], sessions=4))
+    ]
     assert found == sorted(set(found))
     assert kept <= {*found}
 
@@ -241,7 +265,8 @@ def test_records_that_come_in_meanwhile_push_none_out(thousand):
         return answer
 
     found = [
-        number(one) for one in ids(Reading(query, "Contacts", ["lastname"], where, sessions=4))
+        number(one)
+        for one in ids(Reading(Answering(query), "Contacts", ["lastname"], where, sessions=4))
     ]
     assert found == sorted(set(found))
     assert {*every[150:]} <= {*found}
