@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from itertools import dropwhile
 from operator import lt
 from threading import Lock
@@ -69,7 +68,6 @@ class Selection:
         columns: The fields to ask for; `id` comes by itself.
         where: Conditions, all of which must hold.
         page_size: Records to ask for at a time.
-        ask: What sends a query and returns what gives its records, such as `Client.ask`.
 
     Attributes:
         longest_page: The most records that came at a time.
@@ -82,12 +80,10 @@ class Selection:
         columns: Iterable[str],
         where: Sequence[Condition],
         page_size: int,
-        ask: Ask | None = None,
     ) -> None:
         self.module = module
         self.page_size = page_size
         self._query = query
-        self._send = ask or (lambda text: partial(list, query(text)))
         self._columns = list(columns)
         self._where = tuple(where)
         self.longest_page = 0
@@ -108,9 +104,9 @@ class Selection:
         page = self._ask(self._query, behind(after), offset, limit or self.page_size)
         return self._in_order(page, after)
 
-    def page_later(self, after: str | None, offset: int) -> Callable[[], Page]:
+    def page_later(self, ask: Ask, after: str | None, offset: int) -> Callable[[], Page]:
         """Ask for the records behind an id now; what is returned gives them, as `page` does."""
-        records = self._ask(self._send, behind(after), offset, self.page_size)
+        records = self._ask(ask, behind(after), offset, self.page_size)
         return lambda: self._in_order(records(), after)
 
     def _in_order(self, page: Page, after: str | None) -> Page:

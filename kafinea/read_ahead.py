@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kafinea.chain import Chain, Page, Selection
+from kafinea.chain import Ask, Chain, Page, Selection
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -58,16 +58,25 @@ class ReadAhead:
     Args:
         chain: The chain that gave the first page.
         selection: What is asked.
+        ask: What sends a query and returns what gives its records, such as `Client.ask`.
         owed: How many records were counted behind the first page.
         page_size: How many records a page has.
         sessions: How many pages to ask for at the same time.
     """
 
     def __init__(
-        self, chain: Chain, selection: Selection, *, owed: int, page_size: int, sessions: int
+        self,
+        chain: Chain,
+        selection: Selection,
+        ask: Ask,
+        *,
+        owed: int,
+        page_size: int,
+        sessions: int,
     ) -> None:
         self._chain = chain
         self._selection = selection
+        self._ask = ask
         self._owed = owed
         self._page_size = page_size
         self._sessions = sessions
@@ -115,7 +124,7 @@ class ReadAhead:
             self._is_all_planned = self._planned >= self._owed
             start = max(self._certain, self._planned - self._in_common)
             offset = start - self._certain
-            answer = threads.submit(self._selection.page_later, self._chain.last, offset)
+            answer = threads.submit(self._selection.page_later, self._ask, self._chain.last, offset)
             self._asked.append(_Asked(start, offset, self._is_all_planned, answer))
             self._planned = start + self._page_size
 

@@ -69,7 +69,7 @@ class Reading:
         self.total = self.received = self.unreadable = 0
         self._source = source
         self._module = module
-        self._selection = Selection(source.query, module, columns, where, page_size, ask=source.ask)
+        self._selection = Selection(source.query, module, columns, where, page_size)
         self._start = after
         self._sessions = sessions
         self._complete = complete
@@ -145,7 +145,12 @@ class Reading:
         size = max(length, min(self._selection.page_size, PAGE_SIZE))
         if self._sessions > 1 and owed > size:
             pages = ReadAhead(
-                self._chain, self._selection, owed=owed, page_size=size, sessions=self._sessions
+                self._chain,
+                self._selection,
+                self._source.ask,
+                owed=owed,
+                page_size=size,
+                sessions=self._sessions,
             )
             for page in pages:
                 self._take_in(page)
