@@ -113,7 +113,7 @@ class Sessions:
     def open(self, count: int) -> None:
         """Log in to so many sessions in all, those in use included, without waiting for it."""
         with self._changed:
-            missing = min(count, self._most) - self._in_use - len(self._free)
+            missing = min(count, self._pace.usual) - self._in_use - len(self._free)
             new = [self._another() for _ in range(missing)]
             self._in_use += len(new)
         if new:
