@@ -43,10 +43,10 @@ to files, which are checked afterwards.
 
 {goals}
 
-A tap is one Python process, which takes one core at most. Where the server answers faster than a core
-reads, the core decides, however many sessions there are: "CPU us/record" tells how fast that is.
-Loading 2,000 records again is nine round trips one behind the other: challenge, login, listtypes,
-describe, further logins, three rounds of look-ups, logout.
+A tap is one Python process, which takes one core at most. Where the server answers faster than a
+core reads, the core decides, however many sessions there are: "CPU us/record" tells how fast that
+is. Loading 2,000 records again is nine round trips one behind the other: challenge, login,
+listtypes, describe, further logins, three rounds of look-ups, logout.
 
 ## Records a second
 
