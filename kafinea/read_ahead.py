@@ -5,7 +5,8 @@ The first page behind the last certain id is asked for together with those behin
 when others leave the reading in between. So each page begins with records that the page before it
 ends with, and is taken only if it does: a page is one statement's answer, so between its first and
 its last record nothing is left out. Where a page does not join on, the one behind the last certain
-id is asked for by itself.
+id is asked for by itself. The page that shows the end begins with the last records that were
+counted; alone, its emptiness would not tell whether others had come in before them since.
 
 Windows of ids, cut before, would need a guess at how many records each holds, for ids are one
 sequence of all modules. Offsets this small cost the server little: on 205,000 contacts 9 ms for a
@@ -113,16 +114,21 @@ class ReadAhead:
                 self._certain = max(self._certain, asked.start + self._page_size)
                 self._ask_for_less_in_common()
                 return page
-            if asked.is_last and self._chain.is_all_in():
+            if asked.is_last and self._is_end(asked, answer) and self._chain.is_all_in():
                 return []
         self._certain += self._page_size
         return self._chain.next_page()
+
+    def _is_end(self, asked: _Asked, answer: Page) -> bool:
+        """Whether a page that brings nothing new joins on and has room for more."""
+        joins_on = bool(answer) or not asked.offset
+        return joins_on and len(answer) < self._selection.longest_page
 
     def _ask_ahead(self, threads: ThreadPoolExecutor) -> None:
         self._planned = max(self._planned, self._certain)
         while len(self._asked) < self._sessions + _WAITING and not self._is_all_planned:
             self._is_all_planned = self._planned >= self._owed
-            start = max(self._certain, self._planned - self._in_common)
+            start = max(self._certain, min(self._planned, self._owed) - self._in_common)
             offset = start - self._certain
             answer = threads.submit(self._selection.page_later, self._ask, self._chain.last, offset)
             self._asked.append(_Asked(start, offset, self._is_all_planned, answer))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from random import Random
-from threading import Lock
+from threading import Event, Lock
 from types import SimpleNamespace
 
 import pytest
@@ -270,3 +270,41 @@ def test_records_that_come_in_meanwhile_push_none_out(thousand):
     ]
     assert found == sorted(set(found))
     assert {*every[150:]} <= {*found}
+
+
+def test_records_that_come_in_behind_the_page_that_shows_the_end_push_none_out():
+    every = range(1, 593, 2)
+    table = Table(every, set(), most=100, leaving=0, random=Random(0))
+    end_is_shown = Event()
+
+    def query(text):
+        offset = re.search(r"LIMIT (\d+),", text)
+        is_end = offset and int(offset[1]) > 150
+        if "id >" in text and not is_end:
+            assert end_is_shown.wait(60)
+        answer = table.query(text)
+        if is_end:
+            table.rows = sorted([*table.rows, *range(300, 320, 2)])
+            end_is_shown.set()
+        return answer
+
+    found = [number(one) for one in ids(Reading(Answering(query), "Contacts", sessions=4))]
+    assert end_is_shown.is_set()
+    assert found == table.readable
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 7, 100])
+def test_a_full_page_shows_no_end_however_many_came(page_size):
+    every = range(1, 401, 2)
+    table = Table(every, set(), most=100, leaving=0, random=Random(0))
+    coming = iter(range(2, 400, 2))
+
+    def query(text):
+        if "id >" in text and (one := next(coming, None)):
+            table.rows = sorted([*table.rows, one])
+        return table.query(text)
+
+    reading = Reading(Answering(query), "Contacts", page_size=page_size, sessions=3)
+    found = [number(one) for one in ids(reading)]
+    assert found == sorted(set(found))
+    assert {*every} <= {*found}
