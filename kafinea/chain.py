@@ -201,7 +201,7 @@ class Chain:
         self.last = after
         self._before_last: str | None = None
         self._selection = selection
-        self.is_all_in = is_all_in
+        self._is_all_in = is_all_in
 
     def next_page(self) -> Page:
         """Return the next records; none only when it is certain that no more can be had.
@@ -210,10 +210,12 @@ class Chain:
             IncompleteRead: The ids do not ascend, or there is no end to unreadable records.
             Unavailable: The queries fail.
         """
+        # Others may have come in for those that cannot be read: that as many came as were counted
+        # proves nothing, but the server's count does.
+        if self._is_all_in() and not self._selection.count(self.last):
+            return []
         if page := self.ask():
             return page
-        if self.is_all_in():
-            return []
         owed = self._selection.count(self.last)
         if not owed:
             return []

@@ -84,6 +84,8 @@ class ReadAhead:
         self._asked: deque[_Asked] = deque()
         self._certain = self._planned = 0  # places behind the first page
         self._is_all_planned = False
+        self._came = 0
+        self._is_full = True  # all pages that came, but the last
         self._in_common = _FEWEST_IN_COMMON
         self._joined = 0
 
@@ -110,19 +112,28 @@ class ReadAhead:
                 self._ask_for_more_in_common()
                 break
             self._asked.popleft()
-            if page := self._chain.take(answer):
+            page = self._chain.take(answer)
+            self._came += len(page)
+            if asked.start + self._page_size <= self._owed and len(answer) < self._page_size:
+                self._is_full = False
+            if page:
                 self._certain = max(self._certain, asked.start + self._page_size)
                 self._ask_for_less_in_common()
                 return page
-            if asked.is_last and self._is_end(asked, answer) and self._chain.is_all_in():
+            if asked.is_last and self._is_end(asked, answer):
                 return []
         self._certain += self._page_size
         return self._chain.next_page()
 
     def _is_end(self, asked: _Asked, answer: Page) -> bool:
-        """Whether a page that brings nothing new joins on and has room for more."""
+        """Whether the last page shows the end: it joins on, and has room for more.
+
+        Room may also be where records are that cannot be read. So no page before it may have had
+        any, nor may others have come in: then just as many came as were counted.
+        """
         joins_on = bool(answer) or not asked.offset
-        return joins_on and len(answer) < self._selection.longest_page
+        has_room = len(answer) < self._selection.longest_page
+        return joins_on and has_room and self._is_full and self._came == self._owed
 
     def _ask_ahead(self, threads: ThreadPoolExecutor) -> None:
         self._planned = max(self._planned, self._certain)
