@@ -210,12 +210,10 @@ class Chain:
             IncompleteRead: The ids do not ascend, or there is no end to unreadable records.
             Unavailable: The queries fail.
         """
-        # Others may have come in for those that cannot be read: that as many came as were counted
-        # proves nothing, but the server's count does.
-        if self._is_all_in() and not self._selection.count(self.last):
-            return []
         if page := self.ask():
             return page
+        if self._is_all_in():
+            return []
         owed = self._selection.count(self.last)
         if not owed:
             return []

@@ -308,20 +308,3 @@ def test_a_full_page_shows_no_end_however_many_came(page_size):
     found = [number(one) for one in ids(reading)]
     assert found == sorted(set(found))
     assert {*every} <= {*found}
-
-
-@pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("sessions", [1, 4])
-def test_that_as_many_came_as_were_counted_shows_no_end(sessions):
-    every = range(1000, 301_000, 1000)
-    table = Table(every, set(every[100:250]), most=100, leaving=0, random=Random(0))
-    coming = [range(every[99] + 1, every[99] + 211)]
-
-    def query(text):
-        answer = table.query(text)
-        if "ORDER BY" in text and coming:
-            table.rows = sorted([*table.rows, *coming.pop()])
-        return answer
-
-    reading = Reading(Answering(query), "Contacts", sessions=sessions)
-    assert [number(one) for one in ids(reading)] == table.readable
