@@ -88,10 +88,7 @@ class Selection:
         self._where = tuple(where)
         self.longest_page = 0
         self._refusing = Lock()
-        too_long = (
-            encoded_size(self._text(self._columns, (), 0, page_size, descending=False))
-            > LONGEST_QUERY
-        )
+        too_long = encoded_size(self._text(self._columns, (), 0, page_size)) > LONGEST_QUERY
         if too_long and module not in SECRET_MODULES:
             self._columns = ["*"]
 
@@ -173,7 +170,7 @@ class Selection:
         conditions: Sequence[Condition],
         offset: int,
         limit: int,
-        descending: bool,
+        descending: bool = False,
     ) -> str:
         return select(
             self.module,

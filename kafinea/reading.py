@@ -110,7 +110,7 @@ class Reading:
 
     def _pages(self) -> Iterator[Page]:
         self.begin()
-        length = len(self._begun[-1])
+        length = len(self._begun[-1])  # now, for whoever takes a page may empty it
         yield from filter(None, self._begun)
         if length:
             yield from self._rest(length)

@@ -36,7 +36,7 @@ Timeout = tuple[float, float]
 
 _SCRIPT = "webservice.php"
 _ANSWER_START = b'{"success":'
-_GOOD_START, _GOOD_END = b'{"success":true,', b"}"
+_GOOD_START, _GOOD_END = _ANSWER_START + b"true,", b"}"
 _PIECE = 2**18  # bytes of an answer to read at a time
 _BUSY = frozenset({429, 502, 503, 504})
 
