@@ -29,6 +29,7 @@ class Policy:
 
     Attributes:
         append_only: Leave records that are found as they are.
+        update_method: `auto` or `full`.
         create_missing: Create records that are not found.
         hard_delete: Delete records that the source has deleted.
         unknown_picklist: `reject` or `allow` values that a picklist does not have.
@@ -36,6 +37,7 @@ class Policy:
     """
 
     append_only: bool
+    update_method: str
     create_missing: bool
     hard_delete: bool
     unknown_picklist: str

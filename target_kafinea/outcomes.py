@@ -49,12 +49,22 @@ class Rejection(Exception):
     Attributes:
         code: One of our own codes, such as `INVALID_VALUE`, or the server's.
         id: The Kafinea id, where it is known.
+        before: Values that fields had before the server changed them; only the rejects file
+            shows them.
     """
 
-    def __init__(self, code: str, message: str, *, id: str | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        id: str | None = None,
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.id = id
+        self.before = before
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class Outcome:
         id: The Kafinea id, where it is known.
         changed: The fields that an update changed.
         altered: The fields that the server stored otherwise than they were sent.
+        also_changed: The fields that the server changed besides, and that `allow_changes` allows.
         rejection: Why it was rejected.
     """
 
@@ -72,6 +83,7 @@ class Outcome:
     id: str | None = None
     changed: tuple[str, ...] = ()
     altered: tuple[str, ...] = ()
+    also_changed: tuple[str, ...] = ()
     rejection: Rejection | None = None
 
 
@@ -188,7 +200,8 @@ class Report:
         if self._rejected_schemas.get(schema["stream"]) != schema:
             self._rejected_schemas[schema["stream"]] = schema
             self._rejects.write(schema)
-        self._rejects.write({**record, "code": rejection.code, "message": str(rejection)})
+        before = {"before": rejection.before} if rejection.before else {}
+        self._rejects.write({**record, "code": rejection.code, "message": str(rejection), **before})
 
 
 def _outcome_line(stream: str, key: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
@@ -201,6 +214,8 @@ def _outcome_line(stream: str, key: Mapping[str, Any], outcome: Outcome) -> dict
     }
     if outcome.altered:
         line["altered"] = sorted(outcome.altered)
+    if outcome.also_changed:
+        line["also_changed"] = sorted(outcome.also_changed)
     if outcome.rejection:
         line |= {"code": outcome.rejection.code, "message": str(outcome.rejection)}
     return line

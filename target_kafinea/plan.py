@@ -86,6 +86,9 @@ class Plan:
         lines: The module of lines, for modules that have them.
         ignored: Properties that are not loaded because the server fills these fields in itself.
         files: The properties that tell of a file, by what they tell.
+        allow_changes: The fields that may change besides those loaded; `*` stands for all.
+        accept_side_effects: Update records although the server then changes what the API does
+            not show.
     """
 
     stream: str
@@ -98,6 +101,8 @@ class Plan:
     lines: Module | None = None
     ignored: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    allow_changes: frozenset[str] = frozenset()
+    accept_side_effects: bool = False
 
     @cached_property
     def texts(self) -> frozenset[str]:
@@ -230,8 +235,18 @@ def make_plan(
         lines=modules.get(LINE_MODULE) if module.is_inventory else None,
         ignored=tuple(ignored),
         files=files,
+        allow_changes=_allowed_changes(where, module, settings),
+        accept_side_effects=bool(settings.get("accept_side_effects")),
         **plan,
     )
+
+
+def _allowed_changes(where: str, module: Module, settings: Mapping[str, Any]) -> frozenset[str]:
+    names = _list(settings.get("allow_changes"))
+    for name in names:
+        if name != "*":
+            _existing_field(f"{where}, `allow_changes`", module, name)
+    return frozenset(names)
 
 
 def _file_properties(

@@ -33,6 +33,8 @@ _STREAM = {
         "related": {"type": "string"},
         "match_on": {"type": ["string", "array"], "items": {"type": "string"}},
         "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+        "allow_changes": {"type": ["string", "array"], "items": {"type": "string"}},
+        "accept_side_effects": {"type": "boolean"},
         "references": {"type": "object"},  # `plan` checks it, and says more clearly what is wrong
     },
 }
@@ -92,7 +94,8 @@ class TargetKafinea(Target):
             "streams",
             th.CustomType({"type": "object", "additionalProperties": _STREAM}),
             default={},
-            description="For each stream: `module`, `related`, `match_on`, `fields`, `references`",
+            description="For each stream: `module`, `related`, `match_on`, `fields`, `references`, "
+            "`allow_changes`, `accept_side_effects`",
         ),
         th.Property(
             "load_method",
@@ -100,6 +103,14 @@ class TargetKafinea(Target):
             allowed_values=["upsert", "append-only"],
             default="upsert",
             description="`upsert` creates and updates; `append-only` creates what is not found",
+        ),
+        th.Property(
+            "update_method",
+            th.StringType,
+            allowed_values=["auto", "full"],
+            default="auto",
+            description="`auto` sends only the changed fields where the server can `revise`; "
+            "`full` always sends the whole record",
         ),
         th.Property(
             "create_missing",
@@ -173,6 +184,7 @@ class TargetKafinea(Target):
         )
         self.policy = Policy(
             append_only=self.config["load_method"] == "append-only",
+            update_method=self.config["update_method"],
             create_missing=self.config["create_missing"],
             hard_delete=self.config["hard_delete"],
             unknown_picklist=self.config["unknown_picklist"],
