@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT = 60
 """Seconds to wait before another try at most, also when the server asks for more."""
 
-_TRIES = 7
+TRIES = 7
+"""How often a request is sent at most."""
+
 _FIRST_WAIT = 0.5  # seconds; doubled each time
 
 Result = TypeVar("Result")
@@ -45,11 +47,11 @@ def until_answered(
         try:
             return send()
         except KafineaError as error:
-            if tries == _TRIES or not _may_pass(error, tries, writes=writes, is_probe=is_probe):
+            if tries == TRIES or not _may_pass(error, tries, writes=writes, is_probe=is_probe):
                 raise
             seconds = _seconds_before_next(error, tries)
             text = "%s Trying again in %.1f s (%d of %d)."
-            logger.warning(text, error, seconds, tries, _TRIES - 1)
+            logger.warning(text, error, seconds, tries, TRIES - 1)
         wait(seconds)
 
 
@@ -71,8 +73,13 @@ def _may_pass(error: KafineaError, tries: int, *, writes: bool, is_probe: bool) 
     return False
 
 
+def seconds_before_next(tries: int) -> float:
+    """Return the seconds to wait after so many tries: doubling, with full jitter."""
+    return random.uniform(0, min(_FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT))
+
+
 def _seconds_before_next(error: KafineaError, tries: int) -> float:
-    """Return the seconds to wait: doubling with full jitter, or what the server asked for."""
+    """Return the seconds to wait, which are at least those that the server asked for."""
     asked = getattr(error, "retry_after", None)
-    jittered = random.uniform(0, min(_FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT))
+    jittered = seconds_before_next(tries)
     return min(asked, LONGEST_WAIT) + jittered / 10 if asked else jittered

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from kafinea.chain import number
 from kafinea.client import Client, Record
 from kafinea.describe import LINES, Field
 from kafinea.errors import Refused
@@ -167,6 +168,11 @@ class Matcher:
             return found
 
         return find if one.key else None
+
+    def ids_by_key(self, records: Sequence[Incoming]) -> dict[KeyValues, list[str]]:
+        """Return the ids of all records that have the keys of these, by key, in their order."""
+        found = self._instance.finder.by_key(self._key, {one.key for one in records})
+        return {key: sorted((row["id"] for row in rows), key=number) for key, rows in found.items()}
 
     # Finding
 
