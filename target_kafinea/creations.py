@@ -17,6 +17,7 @@ from target_kafinea.instance import Instance
 from target_kafinea.matching import Incoming, Matcher
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import Plan
+from target_kafinea.twins import Twins
 from target_kafinea.updating import not_as_sent
 from target_kafinea.writer import Writer
 
@@ -37,6 +38,7 @@ class Creations:
         self._instance = instance
         self._matcher = matcher
         self._canary = Canary()
+        self._twins = Twins(instance.client, plan)
         self._unconfirmed: list[tuple[Incoming, Outcome]] = []
 
     def create(self, one: Incoming, values: Mapping[str, Any]) -> Outcome:
@@ -50,6 +52,7 @@ class Creations:
             Rejection: It was not created, or not as it was meant to be.
         """
         with self._canary.trying({_CREATE}) as trial:
+            self._refuse_twin(values)
             with self._instance.writing() as session:
                 writer = Writer(session, self._plan, self._instance.server)
                 find = self._matcher.finding(session, one)
@@ -66,6 +69,7 @@ class Creations:
                     self._canary.stop(rejection.code, text)
                 raise rejection
             trial.is_sound = True
+        self._twins.note_kept(values)
         return outcome
 
     def await_confirmation(self, one: Incoming, outcome: Outcome) -> None:
@@ -85,6 +89,15 @@ class Creations:
         ids = self._matcher.ids_by_key([one for one, _ in created])
         for one, outcome in self.take_unconfirmed():
             yield one, self._confirmed(outcome, ids[one.key])
+
+    def _refuse_twin(self, values: Mapping[str, Any]) -> None:
+        """Refuse what is there already with an altered key, where that cannot be deleted again."""
+        if not self._plan.match_on or not self._instance.is_gapless(self._plan.module):
+            return
+        if twin := self._twins.find(values):
+            names = ", ".join(self._plan.match_on)
+            text = f"not created: {twin} is the same record, with a key ({names}) that was altered"
+            raise Rejection("KEY_ALTERED", text, id=twin)
 
     def _confirmed(self, outcome: Outcome, ids: list[str]) -> Outcome | None:
         record_id = outcome.id or ""

@@ -181,8 +181,15 @@ def load(sandbox: Sandbox | None, *lines: str | list[str], check: bool = True, *
 
 
 def write_requests(sandbox: Sandbox) -> list[str]:
-    """The operations that write, in the order in which they were asked for."""
-    return [request.operation for request in sandbox.requests if request.operation in _WRITES]
+    """The operations that write, in the order in which they were asked for.
+
+    A write of nothing finds out what the server can do, and is none.
+    """
+    return [
+        request.operation
+        for request in sandbox.requests
+        if request.operation in _WRITES and request.params.get("element") != "{}"
+    ]
 
 
 class Files:
