@@ -47,6 +47,7 @@ def describe(call: Call) -> dict[str, Any]:
     table = call.table(call.params.get("elementType", ""))
     module = table.module
     closed = call.instance.options.closed.get(table.name, ())
+    unseen = call.instance.unseen(table, call.user)
     answer = {
         "label": module.label,
         "name": module.name,
@@ -55,7 +56,9 @@ def describe(call: Call) -> dict[str, Any]:
         "deleteable": "delete" not in closed,
         "retrieveable": True,
         "fields": [
-            _field(column.field, table, call.user.date_format) for column in table.columns.values()
+            _field(column.field, table, call.user.date_format)
+            for name, column in table.columns.items()
+            if name not in unseen
         ],
         "idPrefix": table.prefix,
         "isEntity": module.is_entity,

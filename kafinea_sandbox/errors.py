@@ -21,7 +21,12 @@ class Died(Exception):
 
 
 class QueryFails(Exception):
-    """MariaDB refuses the statement; the API answers success with an empty list."""
+    """MariaDB refuses the statement; the API of most servers answers success with an empty list."""
+
+
+def no_owner() -> ApiError:
+    """The owner of a record is neither a user nor a group any more."""
+    return ApiError("INVALID_ID_ATTRIBUTE", "Invalid owner of the record")
 
 
 DENIED = "Permission to perform the operation is denied"

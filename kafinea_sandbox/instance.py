@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafinea_sandbox import schema
 from kafinea_sandbox.clock import Clock
-from kafinea_sandbox.dialects import DIALECTS
+from kafinea_sandbox.dialects import CUSTOM, DIALECTS
 from kafinea_sandbox.errors import ApiError, denied
 from kafinea_sandbox.sessions import IDLE_SECONDS, Session, Sessions
 
@@ -42,6 +42,14 @@ class Options:
     """Modules that the API does not have for anybody."""
     private: Sequence[str] = ()
     """Modules of which users who are no administrators see their own records only."""
+    hidden_fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Fields by module that users who are no administrators neither see nor write."""
+    custom: bool = False
+    """Whether there is `Equipment`, a module of the company's own: it has fields of the names that
+    lines have, and no lines."""
+    used_token: str | None = None
+    """The code with which a token is refused that was used or replaced; None: it can be used
+    again while it lives, and a replaced one makes a wrong key."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,8 @@ class Instance:
         self.dialect = DIALECTS[options.dialect]
         blanks = options.update_blanks
         self.update_blanks = self.dialect.update_blanks if blanks is None else blanks
-        self.tables = schema.build(self.dialect)
+        without = self.dialect.without_modules | (set() if options.custom else {CUSTOM})
+        self.tables = schema.build(self.dialect, without)
         self.clock = Clock(options.timezone)
         self.sessions = Sessions(self)
         self._by_prefix = {table.prefix: table for table in self.tables.values()}
@@ -147,6 +156,11 @@ class Instance:
             return [f"t.assigned_user_id = {user.number:d}"]
         return []
 
+    def unseen(self, table: Table, user: User) -> frozenset[str]:
+        """The names of the fields that the user's profile hides."""
+        hidden = () if user.is_admin else self.options.hidden_fields.get(table.name, ())
+        return frozenset(hidden)
+
     def hidden(self, table: Table) -> frozenset[int]:
         """The numbers of the rows that are found, and then not shown."""
         return frozenset(self.options.hidden.get(table.name, ()))
@@ -174,7 +188,8 @@ class Call:
 
     def may_use(self, table: Table) -> bool:
         """Whether the module is there for the user."""
-        absent = table.name in self.instance.options.absent
+        instance = self.instance
+        absent = table.name in {*instance.options.absent, *instance.dialect.unreachable}
         return not absent and (table.name != "Users" or self.user.is_admin)
 
     def table(self, name: str) -> Table:

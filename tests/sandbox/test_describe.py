@@ -172,11 +172,11 @@ def test_only_account_names_are_unique(api: Api) -> None:
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Api]:
-    with Sandbox(rows=300) as sandbox:
+    with Sandbox(rows=300, custom=True) as sandbox:
         yield Api(sandbox)
 
 
-@pytest.mark.parametrize("module", [module.name for module in MODULES])
+@pytest.mark.parametrize("module", sorted({m.name for m in MODULES} - {"InventoryDetails"}))
 def test_every_module_can_be_described_and_read(demo: Api, module: str) -> None:
     described = demo.ok("describe", elementType=module)
     rows = demo.query(f"SELECT * FROM {module};")
@@ -184,7 +184,7 @@ def test_every_module_can_be_described_and_read(demo: Api, module: str) -> None:
     for row in rows:
         assert set(row) <= names | {"imageattachmentids"}
         assert all(isinstance(value, str) for value in row.values())
-    assert len(rows) or module == "ProductTaxes"
+    assert bool(rows) == (module not in {"ProductTaxes", "Equipment"})
 
 
 def test_taxes_of_products_have_texts_for_booleans(api: Api):

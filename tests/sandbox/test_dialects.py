@@ -7,7 +7,7 @@ from sandbox_api import Api, small_company
 
 from kafinea_sandbox import Sandbox
 
-DIALECTS = ("kafinea", "stock", "frevo", "legacy")
+DIALECTS = ("kafinea", "stock", "frevo", "corebos", "legacy")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,8 @@ def apis() -> Iterator[dict[str, Api]]:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "rows"), [("kafinea", 100), ("stock", 100), ("frevo", 130), ("legacy", 100)]
+    ("dialect", "rows"),
+    [("kafinea", 100), ("stock", 100), ("frevo", 130), ("corebos", 130), ("legacy", 100)],
 )
 def test_most_rows_of_an_answer(apis: dict[str, Api], dialect: str, rows: int):
     assert len(apis[dialect].query("SELECT id FROM Contacts LIMIT 1000;")) == rows
@@ -31,6 +32,7 @@ def test_most_rows_of_an_answer(apis: dict[str, Api], dialect: str, rows: int):
     ("dialect", "keys"),
     [
         ("kafinea", {"sessionId", "userId", "version", "kafineaVersion"}),
+        ("corebos", {"sessionName", "userId", "version", "vtigerVersion"}),
         ("legacy", {"sessionName", "userId", "version", "vtigerVersion"}),
     ],
 )
@@ -48,6 +50,7 @@ def test_frevo_logs_in_like_stock(apis: dict[str, Api]):
         ("kafinea", True, "AUTHENTICATION_FAILURE"),
         ("stock", "AUTHENTICATION_REQUIRED", True),
         ("frevo", "AUTHENTICATION_FAILURE", "AUTHENTICATION_FAILURE"),
+        ("corebos", "AUTHENTICATION_FAILURE", "AUTHENTICATION_FAILURE"),
         ("legacy", "AUTHENTICATION_FAILURE", "AUTHENTICATION_FAILURE"),
     ],
 )
@@ -63,16 +66,21 @@ def test_extendsession(apis: dict[str, Api], dialect: str, get: object, post: ob
 @pytest.mark.parametrize(
     ("operation", "missing"),
     [
-        ("files_retrieve", {"legacy"}),
-        ("query_related", {"legacy"}),
-        ("add_related", {"legacy"}),
-        ("FileUpload", {"stock", "frevo", "legacy"}),
+        ("relatedtypes", {"corebos", "legacy"}),
+        ("files_retrieve", {"corebos", "legacy"}),
+        ("query_related", {"corebos", "legacy"}),
+        ("retrieve_related", {"corebos", "legacy"}),
+        ("add_related", {"corebos", "legacy"}),
+        ("FileUpload", {"stock", "frevo", "corebos", "legacy"}),
+        ("sync", set()),
     ],
 )
 def test_operations_that_some_do_not_have(apis: dict[str, Api], operation: str, missing: set[str]):
     def exists(api: Api) -> bool:
         response = api.post(operation)
-        return response.headers["content-type"] == "application/json"
+        return "UNKNOWN_OPERATION" not in response.text and (
+            operation == "sync" or response.headers["content-type"] == "application/json"
+        )
 
     assert {name for name, api in apis.items() if not exists(api)} == missing
 
