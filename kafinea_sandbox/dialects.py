@@ -1,7 +1,7 @@
 """How the servers of this family differ.
 
 `kafinea` follows Kafinea's document and behaves like vtiger 8.0 wherever that is silent; `stock` is
-vtiger 8.0.0, `frevo` F-RevoCRM 8.0.3, `legacy` vtiger 5.4, `corebos` coreBOS, which left the family
+vtiger 8.0.0, `frevo` F-RevoCRM 8.0.3, `legacy` vtiger 6.5, `corebos` coreBOS, which left the family
 at vtiger 5 and went its own way.
 """
 
@@ -27,8 +27,13 @@ _FREVO = (
 _COREBOS = (*_STOCK[9:18], *_STOCK[:9], *_STOCK[18:], "InventoryDetails")
 CUSTOM = "Equipment"
 """The module of one company's own, which an option adds to any server: installed last."""
-_NEWER = frozenset({"fileupload", "files_retrieve", "query_related", "relatedtypes", "add_related"})
-"""Operations that came with vtiger 7 or 8, or later."""
+_NEWER = frozenset(
+    {
+        *("fileupload", "files_retrieve", "relatedtypes", "query_related", "retrieve_related"),
+        "add_related",
+    }
+)
+"""Operations that came with vtiger 7 or later."""
 
 
 @dataclass(frozen=True)
@@ -132,18 +137,20 @@ DIALECTS = {
             joined_only=True,
             profile=False,
             extend=None,
-            without_operations=_NEWER | {"retrieve_related"},
+            without_operations=_NEWER,
             without_modules=frozenset({"CreditNotes"}),
             unreachable=frozenset({"LineItem"}),
         ),
         Dialect(
             "legacy",
             installed=_STOCK,
-            version="5.4.0",
+            version="6.5.0",
             profile=False,
             extend=None,
             update_blanks=True,
-            without_operations=_NEWER | {"retrieve_related"},
+            owners_looked_up=True,
+            image_ids=False,
+            without_operations=_NEWER,
         ),
     )
 }

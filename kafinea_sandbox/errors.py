@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kafinea_sandbox.dialects import Dialect
+
 
 class ApiError(Exception):
     """An error the API reports in its envelope, with HTTP status 200."""
@@ -24,9 +29,11 @@ class QueryFails(Exception):
     """MariaDB refuses the statement; the API of most servers answers success with an empty list."""
 
 
-def no_owner() -> ApiError:
-    """The owner of a record is neither a user nor a group any more."""
-    return ApiError("INVALID_ID_ATTRIBUTE", "Invalid owner of the record")
+def no_owner(dialect: Dialect) -> Exception:
+    """What comes of an owner who is neither a user nor a group."""
+    if dialect.owners_looked_up:
+        return ApiError("INVALID_ID_ATTRIBUTE", "Invalid owner of the record")
+    return Died("Sorry! Attempt to access restricted file.")
 
 
 DENIED = "Permission to perform the operation is denied"

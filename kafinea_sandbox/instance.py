@@ -156,6 +156,14 @@ class Instance:
             return [f"t.assigned_user_id = {user.number:d}"]
         return []
 
+    def has_lost_owner(self, table: Table, number: int) -> bool:
+        """Whether a record belongs to somebody who is neither a user nor a group."""
+        known = "SELECT _number FROM Users UNION SELECT _number FROM Groups"
+        owners = [name for name, column in table.columns.items() if column.kind == "owner"]
+        lost = " OR ".join(["0", *(f'NULLIF("{name}", 0) NOT IN ({known})' for name in owners)])
+        sql = f'SELECT 1 FROM "{table.name}" WHERE _number = ? AND ({lost})'
+        return bool(self.store.value(sql, (number,)))
+
     def unseen(self, table: Table, user: User) -> frozenset[str]:
         """The names of the fields that the user's profile hides."""
         hidden = () if user.is_admin else self.options.hidden_fields.get(table.name, ())

@@ -54,10 +54,9 @@ def _read(instance: Instance, table: Table, number: int) -> records.Element:
 
 def _shown(call: Call, table: Table, number: int, record: records.Element) -> records.Element:
     """A record as the user may see it."""
-    if call.instance.dialect.owners_looked_up and records.has_lost_owner(
-        call.instance, table, number
-    ):
-        raise no_owner()
+    dialect = call.instance.dialect
+    if dialect.owners_looked_up and call.instance.has_lost_owner(table, number):
+        raise no_owner(dialect)
     unseen = call.instance.unseen(table, call.user)
     return {name: value for name, value in record.items() if name not in unseen}
 

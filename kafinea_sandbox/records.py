@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kafinea_sandbox import php
 from kafinea_sandbox.coerce import coerce, leading_number
 from kafinea_sandbox.describe import label
-from kafinea_sandbox.errors import ApiError, Died, Fatal, no_owner
+from kafinea_sandbox.errors import ApiError, Fatal, no_owner
 from kafinea_sandbox.schema import Column, Table, empty, id_label, stored
 from kafinea_sandbox.store import fold
 
@@ -295,26 +295,11 @@ def _touch_commented(instance: Instance, table: Table, values: Element) -> None:
         touch(instance, values["related_to"])
 
 
-def has_lost_owner(instance: Instance, table: Table, number: int) -> bool:
-    """Whether a record belongs to somebody who is neither a user nor a group."""
-    owners = [name for name, column in table.columns.items() if column.kind == "owner"]
-    columns = ", ".join(["_number", *(f'"{name}"' for name in owners)])
-    sql = f'SELECT {columns} FROM "{table.name}" WHERE _number = ?'
-    rows = instance.store.rows(sql, (number,))
-    return any(owner and _is_nobody(instance, owner) for _, *row in rows for owner in row)
-
-
 def _stop_without_owner(instance: Instance, table: Table, values: Element) -> None:
     owners = [
         values[name] for name, c in table.columns.items() if c.kind == "owner" and name in values
     ]
-    if not any(_is_nobody(instance, owner) for owner in owners):
-        return
-    if instance.dialect.owners_looked_up:
-        raise no_owner()
-    raise Died("Sorry! Attempt to access restricted file.")
-
-
-def _is_nobody(instance: Instance, owner: Any) -> bool:
-    known = "SELECT 1 FROM Users WHERE _number = ? UNION SELECT 1 FROM Groups WHERE _number = ?"
-    return not instance.store.value(known, (owner, owner))
+    for owner in owners:
+        known = "SELECT 1 FROM Users WHERE _number = ? UNION SELECT 1 FROM Groups WHERE _number = ?"
+        if not instance.store.value(known, (owner, owner)):
+            raise no_owner(instance.dialect)

@@ -79,7 +79,7 @@ class Statement:
         """One record without an owner costs the page, unless its owner is not asked for."""
         owners = [column.key for column in self.selected if column.kind == "owner"]
         if any(record[key].isdigit() for record in records for key in owners):
-            raise no_owner()
+            raise no_owner(self.instance.dialect)
 
     def _fields(self) -> dict[str, str]:
         """The SQL of every key of a row; of two with one name, the later in the first's place."""

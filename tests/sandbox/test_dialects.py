@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from sandbox_api import Api, small_company
@@ -104,3 +105,70 @@ def test_credit_notes_are_kafineas_own(apis: dict[str, Api]):
     with Sandbox(dialect="stock", rows=300) as sandbox:
         fields = Api(sandbox).ok("describe", elementType="LineItem")["fields"]
         assert "CreditNotes" not in fields[0]["type"]["refersTo"]
+
+
+def test_legacy_does_not_tell_the_ids_of_files(apis: dict[str, Api]):
+    def telling(api: Api) -> list[bool]:
+        retrieved = api.ok("retrieve", id=api.id("Documents", 5))
+        queried = api.query("SELECT * FROM Documents;")[0]
+        return ["imageattachmentids" in record for record in (retrieved, queried)]
+
+    told = {name: telling(api) for name, api in apis.items()}
+    assert told == {
+        "kafinea": [True, True],
+        "stock": [True, True],
+        "frevo": [True, True],
+        "corebos": [False, False],
+        "legacy": [False, False],
+    }
+
+
+def test_a_record_whose_owner_is_gone(apis: dict[str, Api]):
+    refused = "Invalid owner of the record"
+    for name, api in apis.items():
+        api.sandbox.change("Contacts", 15, {"assigned_user_id": 999})
+        ids = api.column("SELECT id FROM Contacts ORDER BY id LIMIT 10;")
+        assert len(api.query("SELECT lastname FROM Contacts ORDER BY id LIMIT 10;")) == 10
+        before = "SELECT * FROM Contacts ORDER BY id LIMIT 4;"
+        assert len(api.query(before)) == 4
+        for text in (
+            "SELECT * FROM Contacts ORDER BY id LIMIT 10;",
+            "SELECT assigned_user_id FROM Contacts ORDER BY id LIMIT 4,1;",
+        ):
+            if name in {"corebos", "legacy"}:
+                assert api.error("query", query=text) == ("INVALID_ID_ATTRIBUTE", refused)
+            else:
+                assert "999" in api.column(text, "assigned_user_id")
+        response = api.get("retrieve", id=ids[4])
+        assert (refused in response.text) == (name in {"corebos", "legacy"})
+
+
+def test_moments_that_are_none(apis: dict[str, Api]):
+    for api in apis.values():
+        api.sandbox.set_time(datetime(2026, 5, 4))
+        api.sandbox.change("Contacts", 12, {"modifiedtime": None})
+        api.sandbox.change("Contacts", 13, {"modifiedtime": "0000-00-00 00:00:00"})
+        lost = {api.id("Contacts", 12), api.id("Contacts", 13)}
+        for condition in ("<= '2026-05-04'", "< '2026-05-04'", "> '2020-01-01'", "!= '2026-05-04'"):
+            text = f"SELECT id FROM Contacts WHERE modifiedtime {condition} ORDER BY id LIMIT 10;"
+            found = api.column(text)
+            assert len(found) == 10
+            assert not lost & set(found)
+        assert lost < set(api.column("SELECT id FROM Contacts ORDER BY id LIMIT 10;"))
+        text = "SELECT lastname, modifiedtime FROM Contacts ORDER BY id LIMIT 1,2;"
+        assert api.column(text, "modifiedtime") == ["", "0000-00-00 00:00:00"]
+
+
+def test_taxes_of_products_have_no_id_on_stock(apis: dict[str, Api]):
+    api = apis["stock"]
+    described = api.ok("describe", elementType="ProductTaxes")["fields"]
+    assert "id" not in {field["name"] for field in described}
+    assert api.query("SELECT * FROM ProductTaxes;") == []
+    api.sandbox.insert("ProductTaxes", {"productid": 3, "taxid": 1, "taxpercentage": "20.000"})
+    (row,) = api.query("SELECT * FROM ProductTaxes;")
+    assert (row["productid"], row["taxpercentage"]) == (api.id("Products", 3), "20.000")
+    assert api.query("SELECT count(*) FROM ProductTaxes;") == [{"count": "1"}]
+    for text in ("id FROM ProductTaxes", "* FROM ProductTaxes WHERE id > '35x0'"):
+        assert api.error("query", query=f"SELECT {text};")[0] == "ACCESS_DENIED"
+    ordered = api.error("query", query="SELECT * FROM ProductTaxes ORDER BY id;")
+    assert ordered[0] == "ACCESS_DENIED"
