@@ -138,6 +138,13 @@ class Client:
         """Return the id of the user that the client works as, such as 19x1."""
         return until_answered(self._user_id, wait=self._sessions.wait)
 
+    def profile(self) -> Mapping[str, str]:
+        """Return what the login reported of the server and the user, such as `date_format`.
+
+        Few servers report more than their version.
+        """
+        return until_answered(self._profile, wait=self._sessions.wait)
+
     # Discovery
 
     def listtypes(self, field_types: Sequence[str] = ()) -> dict[str, describe.ModuleInfo]:
@@ -435,6 +442,11 @@ class Client:
     def _user_id(self) -> str:
         with self._session() as session:
             return session.auth.user_id()
+
+    def _profile(self) -> Mapping[str, str]:
+        with self._session() as session:
+            session.auth.user_id()  # logs in if need be
+            return session.auth.profile
 
     def _send(
         self,
