@@ -17,11 +17,11 @@ from kafinea.client import Record
 from kafinea.describe import LINES, Field
 from kafinea.errors import Unavailable
 from target_kafinea import checks
+from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.files import Files
 from target_kafinea.instance import Instance
-from target_kafinea.lookup import KEYS_AT_A_TIME
+from target_kafinea.keys import key_of
 from target_kafinea.matching import Incoming, Matcher, Policy
-from target_kafinea.merge import key_of
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import Key, Plan, Write
 from target_kafinea.writer import Writer
@@ -161,7 +161,7 @@ class Loader:
         names: set[Any] = {one.id} if one.id else set()
         if one.key:
             names.add(key_of(one.key, self._key_fields))
-        for found in one.found or ():
+        for found in one.found.rows if one.found else ():
             names.add(found["id"])
             old = tuple(found.get(name) for name in self._plan.match_on)
             if old and all(old) and old != one.key:
