@@ -25,7 +25,7 @@ from kafinea.errors import (
 )
 from kafinea.query import Condition
 from kafinea.reading import Reading
-from kafinea.retry import MOST_TRIES, until_answered
+from kafinea.retry import TRIES, until_answered
 from kafinea.sessions import Session, Sessions
 
 Record = dict[str, Any]
@@ -94,7 +94,7 @@ class Client:
         self._timeout = (min(_CONNECT_TIMEOUT, request_timeout), request_timeout)
         self._sessions = Sessions(self._address, username, access_key, max_sessions, self._timeout)
         self._single: Session | None = None
-        self._most_failures = MOST_TRIES
+        self._most_failures = TRIES
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT = 60
 """Seconds to wait before another try at most, also when the server asks for more."""
 
-MOST_TRIES = 7
+TRIES = 7
 """How often a request is sent at most."""
 
 _FIRST_WAIT = 0.5  # seconds; doubled each time
@@ -27,7 +27,7 @@ def until_answered(
     *,
     wait: Callable[[float], None],
     writes: bool = False,
-    most_failures: int = MOST_TRIES,
+    most_failures: int = TRIES,
 ) -> Result:
     """Send a request, and again after a failure that may pass.
 
@@ -50,11 +50,11 @@ def until_answered(
             return send()
         except KafineaError as error:
             may_pass = _may_pass(error, tries, writes=writes, most_failures=most_failures)
-            if tries == MOST_TRIES or not may_pass:
+            if tries == TRIES or not may_pass:
                 raise
             seconds = _seconds_before_next(error, tries)
             text = "%s Trying again in %.1f s (%d of %d)."
-            logger.warning(text, error, seconds, tries, MOST_TRIES - 1)
+            logger.warning(text, error, seconds, tries, TRIES - 1)
         wait(seconds)
 
 

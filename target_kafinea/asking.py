@@ -17,7 +17,7 @@ from kafinea.client import Client, Record
 from kafinea.errors import IncompleteRead
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.reading import Reading
-from kafinea.retry import MOST_TRIES
+from kafinea.retry import TRIES
 from target_kafinea.dividing import Error, divided
 
 KEYS_AT_A_TIME = PAGE_SIZE - 1
@@ -234,7 +234,7 @@ class Asking:
         self, asked: Sequence[Asked], ask: Callable[[Sequence[Asked], int], _Answer]
     ) -> list[tuple[Sequence[Asked], _Answer]]:
         if self._is_patient:
-            return [(asked, ask(asked, MOST_TRIES))]
+            return [(asked, ask(asked, TRIES))]
         answers, failures = divided(asked, ask, self._client.listtypes)
         self._answers.failures |= failures
         for one in failures:
