@@ -5,24 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
-from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from kafinea_sandbox import php
 from kafinea_sandbox.errors import Fatal
-from kafinea_sandbox.instance import User
+from kafinea_sandbox.formats import Formats, leading_number
 from kafinea_sandbox.schema import empty
 from kafinea_sandbox.spec import Field
 
 _INT_MAX = 2**31 - 1
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE)
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?: \d{2}:\d{2}(?::\d{2})?)?")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _SCRIPT = re.compile(r"<script.*?>.*?</script>", re.IGNORECASE | re.DOTALL)
 _TRUE = {"1", "on"}
 
 
-def coerce(field: Field, value: Any, user: User) -> str | None:
+def coerce(field: Field, value: Any, formats: Formats) -> str | None:
     """The text that the database stores for a JSON value.
 
     Raises:
@@ -31,55 +30,64 @@ def coerce(field: Field, value: Any, user: User) -> str | None:
     if value is None or value == "":
         blank = empty(field)
         return None if blank is None else str(blank)
-    return _BY_TYPE.get(field.type, _text)(field, value, user)
+    return _BY_TYPE.get(field.type, _text)(field, value, formats)
 
 
-def _text(field: Field, value: Any, _user: User) -> str:
+def _text(field: Field, value: Any, _formats: Formats) -> str:
     text = re.sub("[\U00010000-\U0010ffff]", "????", php.text(value))  # the database is utf8mb3
     if _SCRIPT.search(text):
         text = text.replace("<", "&lt;").replace(">", "&gt;")
     return text[: field.size] if field.size else text
 
 
-def _multipicklist(field: Field, value: Any, user: User) -> str:
+def _multipicklist(field: Field, value: Any, formats: Formats) -> str:
     if isinstance(value, list):
         value = " |##| ".join(php.text(one) for one in value)
-    return _text(field, value, user)
+    return _text(field, value, formats)
 
 
-def _integer(_field: Field, value: Any, _user: User) -> str:
+def _integer(_field: Field, value: Any, _formats: Formats) -> str:
     whole = leading_number(php.text(value)).quantize(Decimal(1), ROUND_HALF_UP)
     return str(max(-_INT_MAX - 1, min(_INT_MAX, int(whole))))
 
 
-def _double(field: Field, value: Any, user: User) -> str:
+def _double(field: Field, value: Any, formats: Formats) -> str:
+    return _written(formats.kept(_decimal(php.text(value), formats)), field)
+
+
+def _currency(field: Field, value: Any, formats: Formats) -> str:
+    number = leading_number(formats.number(php.text(value)))
+    return _written(formats.amount(number), field)
+
+
+def _decimal(text: str, formats: Formats) -> Decimal:
+    if formats.own:
+        return leading_number(formats.number(text))
     try:
-        number = Decimal(php.text(value).strip())
+        return Decimal(text.strip())
     except InvalidOperation:
         raise Fatal("Unsupported operand types: string * float") from None
-    return _rounded(number, field, user)
 
 
-def _currency(field: Field, value: Any, user: User) -> str:
-    return _rounded(leading_number(php.text(value)), field, user)
-
-
-def _rounded(number: Decimal, field: Field, user: User) -> str:
-    """A number at the decimals of the user's preferences, written at those of the column."""
-    decimals = Decimal(1).scaleb(-int(user.row.get("no_of_currency_decimals") or 2))
-    foreign = user.row.get("currency_id") not in {None, 1}
-    number = number.quantize(decimals, ROUND_DOWN if foreign else ROUND_HALF_UP)
+def _written(number: Decimal, field: Field) -> str:
+    """A number with the decimals of its column."""
     return f"{number:.{field.scale or 0}f}"
 
 
-def _boolean(_field: Field, value: Any, _user: User) -> str:
+def _moment(field: Field, value: Any, formats: Formats) -> str:
+    """Only custom moments are the user's; those of the server are set by itself."""
+    text = php.text(value)
+    return formats.moment(text) if formats.own and field.name.startswith("cf_") else text
+
+
+def _boolean(_field: Field, value: Any, _formats: Formats) -> str:
     return "1" if php.text(value) in _TRUE else "0"
 
 
-def _date(_field: Field, value: Any, user: User) -> str | None:
+def _date(_field: Field, value: Any, formats: Formats) -> str | None:
     text = php.text(value)
     match = _ISO.fullmatch(text)
-    parts = match.groups() if match else _own_format(text, user.date_format)
+    parts = match.groups() if match else _own_format(text, formats.date_format)
     if parts is None:
         return None
     try:
@@ -100,7 +108,7 @@ def _own_format(text: str, form: str) -> tuple[str, ...] | None:
     return by_name["yyyy"], by_name["mm"], by_name["dd"]
 
 
-def _time(_field: Field, value: Any, _user: User) -> str:
+def _time(_field: Field, value: Any, _formats: Formats) -> str:
     text = php.text(value)
     match = _TIME.match(text)  # AM and PM are not read
     if not match:
@@ -109,18 +117,13 @@ def _time(_field: Field, value: Any, _user: User) -> str:
     return f"{hour:02}:{minute:02}:{second:02}"
 
 
-def leading_number(text: str) -> Decimal:
-    """`floatval`: the number a text begins with, else 0."""
-    match = _NUMBER.match(text)
-    return Decimal(match[1]) if match else Decimal(0)
-
-
-_BY_TYPE: dict[str, Callable[[Field, Any, User], str | None]] = {
+_BY_TYPE: dict[str, Callable[[Field, Any, Formats], str | None]] = {
     "integer": _integer,
     "double": _double,
     "currency": _currency,
     "boolean": _boolean,
     "date": _date,
+    "datetime": _moment,
     "time": _time,
     "multipicklist": _multipicklist,
 }

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from kafinea_sandbox import records
+from kafinea_sandbox import prices, records
 from kafinea_sandbox.faults import Faults
 from kafinea_sandbox.instance import Instance
 from kafinea_sandbox.received import RequestLog
@@ -44,7 +44,10 @@ class Control:
         return int(self.instance.store.value(sql))
 
     def sql(self, text: str, params: Sequence[Any] = ()) -> list[Values]:
-        """Run a statement on the database; its tables are those of `schema`."""
+        """Run a statement on the database; its tables are those of `schema`.
+
+        Those that the API does not show are in `prices` and `aftermath`.
+        """
         with self.instance.store.write() as db:
             cursor = db.execute(text, params)
             names = [column[0] for column in cursor.description or ()]
@@ -57,6 +60,7 @@ class Control:
         table = self.instance.tables[module]
         stored_values = _stored(table, values) | self._modified(table, modifiedtime)
         records.set_columns(self.instance, table, _number(number), stored_values)
+        self._set_prices(table, _number(number), values)
 
     def insert(self, module: str, values: Values, modifiedtime: str | None = None) -> str:
         """Insert a record behind the API's back, unchecked. Answers its id."""
@@ -78,6 +82,7 @@ class Control:
             number = records.insert(
                 self.instance, table, blanks | own | times | _stored(table, values)
             )
+            self._set_prices(table, number, values)
         return table.wire_id(number)
 
     def remove(self, module: str, number: int | str) -> None:
@@ -137,6 +142,11 @@ class Control:
             self.requests.clear()
         return requests
 
+    def _set_prices(self, table: Table, number: int, values: Values) -> None:
+        if table.name in prices.MODULES:
+            with self.instance.store.write() as db:
+                prices.load(db, table.name, number, values)
+
     def _modified(self, table: Table, modifiedtime: str | None) -> Values:
         if table.modified is None:
             return {}
@@ -157,4 +167,5 @@ def _stored(table: Table, values: Values) -> Values:
     return {
         name: _number(value) if name in linked and value else value
         for name, value in values.items()
+        if table.name not in prices.MODULES or not prices.is_price(name)
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kafinea_sandbox import php
+from kafinea_sandbox import php, prices
 from kafinea_sandbox.schema import Table
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ def describe(call: Call) -> dict[str, Any]:
     table = call.table(call.params.get("elementType", ""))
     module = table.module
     closed = call.instance.options.closed.get(table.name, ())
+    fields = [column.field for column in table.columns.values()]
+    if table.name in prices.MODULES:
+        fields += prices.fields(call.instance)
     answer = {
         "label": module.label,
         "name": module.name,
@@ -54,9 +57,7 @@ def describe(call: Call) -> dict[str, Any]:
         "updateable": "update" not in closed,
         "deleteable": "delete" not in closed,
         "retrieveable": True,
-        "fields": [
-            _field(column.field, table, call.user.date_format) for column in table.columns.values()
-        ],
+        "fields": [_field(field, table, call.user.date_format) for field in fields],
         "idPrefix": table.prefix,
         "isEntity": module.is_entity,
     }

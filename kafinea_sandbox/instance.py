@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 from kafinea_sandbox import schema
 from kafinea_sandbox.clock import Clock
 from kafinea_sandbox.dialects import DIALECTS
-from kafinea_sandbox.errors import ApiError, denied
+from kafinea_sandbox.errors import ApiError, Fatal, denied
+from kafinea_sandbox.formats import Formats, formats_of
+from kafinea_sandbox.habits import HABITS
+from kafinea_sandbox.races import LineWrites
 from kafinea_sandbox.sessions import IDLE_SECONDS, Session, Sessions
 
 if TYPE_CHECKING:
-    from kafinea_sandbox.schema import Table
+    from kafinea_sandbox.schema import Column, Table
     from kafinea_sandbox.spec import Module
     from kafinea_sandbox.store import Store
 
@@ -34,12 +38,29 @@ class Options:
     idle_seconds: int = IDLE_SECONDS
     update_blanks: bool | None = None
     """Whether `update` empties the fields it is not sent; None: as the dialect does."""
+    revise: bool | None = None
+    """Whether the operation `revise` exists; None: as in the dialect."""
+    dies_at_totals: bool | None = None
+    """Whether an update with lines dies before it adds up; None: as in the dialect."""
+    lines_take: float = 0.005
+    """The seconds in which a write of lines must not meet another, on servers where they race."""
+    forgets_lines: bool = False
+    """Whether the answer of an update with lines says that there are none."""
     hidden: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Records by module that nobody may read: dropped after LIMIT, and counted all the same."""
     closed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Of `create`, `update` and `delete`, by module, what nobody may do."""
     absent: Sequence[str] = ()
     """Modules that the API does not have for anybody."""
+    workflows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Fields by module that a workflow sets each time a record is saved, and their values."""
+    alters: Mapping[str, str] = field(default_factory=dict)
+    """What storing does to the texts of a field, `Accounts.accountname`: see `alterations`."""
+    collation: Literal["ci_ai", "binary"] = "ci_ai"
+    """Whether the database tells texts apart that differ in case, accents, trailing spaces."""
+    unencodable: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Records by module with a text that is not UTF-8: an answer that would show it is a fatal
+    error, one with other fields only is not."""
     private: Sequence[str] = ()
     """Modules of which users who are no administrators see their own records only."""
 
@@ -94,7 +115,10 @@ class Instance:
         self.dialect = DIALECTS[options.dialect]
         blanks = options.update_blanks
         self.update_blanks = self.dialect.update_blanks if blanks is None else blanks
+        self.habits = HABITS[options.dialect]
         self.tables = schema.build(self.dialect)
+        races = self.habits.races_for_line_ids
+        self.line_writes = LineWrites(options.lines_take if races else 0)
         self.clock = Clock(options.timezone)
         self.sessions = Sessions(self)
         self._by_prefix = {table.prefix: table for table in self.tables.values()}
@@ -108,6 +132,19 @@ class Instance:
                 self.store.execute(f'ALTER TABLE "{module.name}" ADD COLUMN {column}')
         table = schema.build_one(module, self.tables, self.dialect)
         self.tables[module.name] = self._by_prefix[table.prefix] = table
+
+    def has(self, operation: str) -> bool:
+        """Whether an operation, by its name in lower case, exists on this server."""
+        if operation == "revise":
+            wanted = self.options.revise
+            return self.habits.revises if wanted is None else wanted
+        return operation not in self.dialect.without_operations
+
+    @property
+    def dies_at_totals(self) -> bool:
+        """Whether an update with lines dies before it adds up."""
+        wanted = self.options.dies_at_totals
+        return self.habits.dies_at_totals if wanted is None else wanted
 
     def user_named(self, name: str) -> User | None:
         """A user by name, in any case."""
@@ -147,6 +184,18 @@ class Instance:
             return [f"t.assigned_user_id = {user.number:d}"]
         return []
 
+    def check_encodable(
+        self, table: Table, numbers: Iterable[int], columns: Iterable[Column]
+    ) -> None:
+        """Check that an answer with these records and columns can be written as JSON.
+
+        Raises:
+            Fatal: it would have to hold a text that is not UTF-8.
+        """
+        bad = self.options.unencodable.get(table.name, ())
+        if bad and not set(bad).isdisjoint(numbers) and any(c.is_text for c in columns):
+            raise Fatal("JsonException: Malformed UTF-8 characters, possibly incorrectly encoded")
+
     def hidden(self, table: Table) -> frozenset[int]:
         """The numbers of the rows that are found, and then not shown."""
         return frozenset(self.options.hidden.get(table.name, ()))
@@ -165,12 +214,17 @@ class Call:
     """The file parts of a multipart body: field, name, MIME type, content."""
     session: Session | None = None
 
-    @property
+    @cached_property
     def user(self) -> User:
-        """Who is asking."""
+        """Who is asking, with the preferences of this moment."""
         if self.session is None:  # pragma: no cover - only login and getchallenge come without
             raise denied()
-        return self.session.user
+        return self.instance.user(self.session.user.number) or self.session.user
+
+    @cached_property
+    def formats(self) -> Formats:
+        """How the user writes numbers and moments."""
+        return formats_of(self)
 
     def may_use(self, table: Table) -> bool:
         """Whether the module is there for the user."""

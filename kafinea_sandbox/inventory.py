@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from kafinea_sandbox import php, records
-from kafinea_sandbox.coerce import leading_number
 from kafinea_sandbox.errors import ApiError, Fatal
 from kafinea_sandbox.final_details import final_details
+from kafinea_sandbox.formats import leading_number
 
 if TYPE_CHECKING:
     from kafinea_sandbox.instance import Call, Instance
@@ -53,7 +54,10 @@ def create(call: Call, table: Table, element: Element) -> Element:
         raise ApiError("MANDATORY_FIELDS_MISSING", "Mandatory Fields Missing..")
     # No transaction around both: where the first dies, a record without lines stays behind.
     number = records.add(call, table, element)
-    _replace_lines(call.instance, table, number, lines)
+    kept = _replace_lines(call.instance, number, lines)
+    if table.name == "Invoice":
+        _move_stock(call.instance, number, "-")
+    _add_up(call.instance, table, number, kept)
     answer = read(call.instance, table, number, fresh=True)
     return {"id": answer.pop("id")} | answer | {"new": True}
 
@@ -65,14 +69,60 @@ def change(call: Call, table: Table, number: int, element: Element, mode: record
     if lines is not None and any(element.get(f"hdnDiscount{way}") == "" for way in _DISCOUNTS):
         # A record sent back as retrieve gave it: PHP 8 will not subtract "" from a number.
         raise Fatal("TypeError: Unsupported operand types: float - string")
-    records.change(call, table, number, element, mode)
-    if lines is None:
-        _settle(call.instance, table, number)
-    else:
-        _replace_lines(call.instance, table, number, lines)
-    if lines is None and mode == "update":
-        return element  # nothing but an echo
-    return read(call.instance, table, number)
+    records.change(call, table, number, _decoded(element, mode), mode)
+    if lines is not None:
+        return _change_lines(call, table, number, lines)
+    if mode == "update":
+        _round_totals(call, table, number, element)
+    _settle(call.instance, table, number)
+    # The answer of an update is nothing but an echo.
+    return element if mode == "update" else read(call.instance, table, number)
+
+
+def _decoded(element: Element, mode: records.Mode) -> Element:
+    """Entities in a description are decoded, even if they were meant."""
+    text = element.get("description")
+    if mode != "update" or not isinstance(text, str):
+        return element
+    return element | {"description": html.unescape(text)}
+
+
+def _round_totals(call: Call, table: Table, number: int, element: Element) -> None:
+    """Totals that are sent back are stored again, as they were, at the user's decimals."""
+    head = _head(call.instance, table, number)
+    formats = call.formats
+    totals = {n: formats.amount(_amount(head, n)) for n in _TOTALS if n in element}
+    records.set_columns(
+        call.instance, table, number, {name: f"{total:.8f}" for name, total in totals.items()}
+    )
+
+
+def _change_lines(call: Call, table: Table, number: int, lines: list[Line]) -> Element:
+    instance = call.instance
+    if table.name == "Invoice":
+        _move_stock(instance, number, "+")  # those of the old lines come back, and that is all
+    kept = _replace_lines(instance, number, lines)
+    if instance.dies_at_totals:
+        raise Fatal("TypeError: Unsupported operand types: string + float")
+    _add_up(instance, table, number, kept)
+    if instance.habits.muddles_charges:
+        charges = _amount(_head(instance, table, number), "hdnS_H_Amount")
+        records.set_columns(instance, table, number, {"hdnS_H_Percent": f"{charges:.8f}"})
+    answer = read(instance, table, number)
+    return answer | {"LineItems": []} if instance.options.forgets_lines else answer
+
+
+def _move_stock(instance: Instance, number: int, sign: str) -> None:
+    """Add the quantities of a record's lines to the stock of their products, or take them off."""
+    rows = instance.store.rows(
+        "SELECT productid, quantity FROM LineItem WHERE parent_id = ?", (number,)
+    )
+    for product, quantity in rows:
+        instance.store.execute(
+            "UPDATE Products SET qtyinstock ="
+            f" printf('%.3f', CAST(qtyinstock AS REAL) {sign} CAST(? AS REAL)) WHERE _number = ?",
+            (quantity, product),
+        )
 
 
 _DISCOUNTS = ("Percent", "Amount")
@@ -167,15 +217,19 @@ def _product(instance: Instance, number: int) -> tuple[str, dict[str, Decimal]]:
     return "0", {}
 
 
-def _replace_lines(instance: Instance, table: Table, number: int, lines: list[Line]) -> None:
-    """Lines get new ids every time, and those that were freed are used again."""
-    with instance.store.write() as db:
+def _replace_lines(instance: Instance, number: int, lines: list[Line]) -> list[Line]:
+    """Lines get new ids every time, and those that were freed are used again.
+
+    Answers those that were kept: see `races`.
+    """
+    with instance.line_writes.one() as late, instance.store.write() as db:
+        kept = lines[:-1] if late else lines
         db.execute("DELETE FROM LineItem WHERE parent_id = ?", (number,))
-        for line in lines:
+        for line in kept:
             records.insert(
                 instance, instance.tables["LineItem"], line.values | {"parent_id": number}
             )
-        _add_up(instance, table, number, lines)
+    return kept
 
 
 def _add_up(instance: Instance, table: Table, number: int, lines: list[Line]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from kafinea_sandbox import aftermath, prices
 from kafinea_sandbox.modules import MODULES
 from kafinea_sandbox.schema import empty, kind_of, stored
 from kafinea_sandbox.spec import Field, File, Module, Relation, Row
@@ -34,6 +35,8 @@ def create(store: Store) -> None:
             " mime TEXT, content BLOB)"
         )
         db.execute("CREATE TABLE _counter (module TEXT PRIMARY KEY, value INTEGER)")
+        prices.create_table(db)
+        aftermath.create_tables(db)
 
 
 def _affinity(field: Field) -> str:
@@ -43,9 +46,12 @@ def _affinity(field: Field) -> str:
 def load(store: Store, items: Iterable[Row | File | Relation]) -> None:
     """Fill the tables with a company."""
     loaders = {module.name: _Loader(module) for module in MODULES}
+    priced = []
     with store.write() as db:
         for item in items:
             if isinstance(item, Row):
+                if item.module in prices.MODULES:
+                    priced.append(item)
                 loader = loaders[item.module]
                 loader.add(item)
                 if len(loader.rows) == _BATCH:
@@ -56,6 +62,9 @@ def load(store: Store, items: Iterable[Row | File | Relation]) -> None:
                 db.execute("INSERT OR IGNORE INTO _relation VALUES (?, ?, ?)", item)
         for loader in loaders.values():
             loader.flush(db)
+        for item in priced:  # the currencies are there by now
+            prices.load(db, item.module, item.number, item.values)
+        aftermath.keep_with_recurrence(db)
         index(db)
 
 

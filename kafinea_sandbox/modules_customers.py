@@ -14,6 +14,7 @@ from kafinea_sandbox.modules_fields import (
     addresses,
     boolean,
     date,
+    datetime,
     default,
     double,
     email,
@@ -97,6 +98,7 @@ _CUSTOM = (
     time("cf_881", "X Time"),
     picklist("cf_887", "X Picklist", "Red", "Green & Blue", "Été <b>", "O'Brien", "Noir & l'ébène"),
     Field("cf_889", "X Multi", "multipicklist", values=("Alpha", "Beta", "Gamma", "Été")),
+    datetime("cf_891", "X Date Time"),
 )
 
 CONTACTS = Module(

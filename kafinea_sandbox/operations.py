@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from kafinea_sandbox import documents, inventory, php, records
-from kafinea_sandbox.errors import Fatal, QueryFails, denied
+from kafinea_sandbox.errors import ApiError, Fatal, QueryFails, denied
 from kafinea_sandbox.grammar import parse
 from kafinea_sandbox.instance import Call, Instance
 from kafinea_sandbox.schema import Table
@@ -41,6 +41,7 @@ def retrieve(call: Call) -> dict[str, Any]:
 
 
 def _read(instance: Instance, table: Table, number: int) -> records.Element:
+    instance.check_encodable(table, [number], table.columns.values())
     if table.module.is_inventory:
         return inventory.read(instance, table, number)
     return records.read(instance, table, number)
@@ -83,14 +84,19 @@ def revise(call: Call) -> dict[str, Any]:
 
 def _change(call: Call, mode: records.Mode) -> dict[str, Any]:
     element = records.element_of(call)
+    if mode == "revise" and call.instance.habits.revise_names_id and not element.get("id"):
+        raise ApiError("INVALID_ID_ATTRIBUTE", "Id specified is incorrect")
     table, number = call.record(php.text(element.get("id")))
     call.check_open(table, "update")
     if table.name == "LineItem":
         return inventory.update_line(call, number)
     if table.module.is_inventory:
-        return inventory.change(call, table, number, element, mode)
-    records.change(call, table, number, element, mode)
-    return records.read(call.instance, table, number)
+        answer = inventory.change(call, table, number, element, mode)
+    else:
+        records.change(call, table, number, element, mode)
+        answer = records.read(call.instance, table, number)
+    call.instance.check_encodable(table, [number], table.columns.values())
+    return answer
 
 
 def delete(call: Call) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any, Literal
 
-from kafinea_sandbox import php
-from kafinea_sandbox.coerce import coerce, leading_number
+from kafinea_sandbox import aftermath, php, prices
+from kafinea_sandbox.alterations import altered
+from kafinea_sandbox.coerce import coerce
 from kafinea_sandbox.describe import label
 from kafinea_sandbox.errors import ApiError, Died, Fatal
 from kafinea_sandbox.schema import Column, Table, empty, id_label, stored
@@ -41,19 +42,22 @@ def add(call: Call, table: Table, element: Element, into: Table | None = None) -
         Died: the owner does not exist; the record is there all the same.
     """
     check_references(call.instance, table, element)
+    check_assignment(call, table, element)
     check_mandatory(table, element, missing_too=True)
     table = into or table
     values = _values(call, table, element, "create")
     check_unique(call.instance, table, values)
     number = insert(call.instance, table, values)
+    aftermath.follow(call, table, number, element, "create")
     _touch_commented(call.instance, table, values)
-    _stop_without_owner(call.instance, table, values)
+    _stop_without_owner(call.instance, table, number)
     return number
 
 
 def change(call: Call, table: Table, number: int, element: Element, mode: Mode) -> None:
     """Check and update a record."""
     check_references(call.instance, table, element)
+    check_assignment(call, table, element)
     check_mandatory(table, element, missing_too=mode == "update")
     values = _values(call, table, element, mode)
     check_unique(call.instance, table, values, number)
@@ -62,7 +66,8 @@ def change(call: Call, table: Table, number: int, element: Element, mode: Mode) 
     elif mode == "update":
         values |= _damaged_description(call.instance, table, number, element)
     set_columns(call.instance, table, number, values)
-    _stop_without_owner(call.instance, table, values)
+    aftermath.follow(call, table, number, element, mode)
+    _stop_without_owner(call.instance, table, number)
 
 
 def remove(instance: Instance, table: Table, number: int) -> None:
@@ -93,8 +98,9 @@ def read(instance: Instance, table: Table, number: int) -> Element:
     if files:
         record["imageattachmentids"] = files
     record["label"] = label(table, record)
-    if table.name in {"Products", "Services"}:
-        record |= _prices(instance, values)
+    if table.name in prices.MODULES:
+        taxes = {name: values[name] for name in only_retrieved if values[name]}
+        record |= dict(sorted(taxes.items())) | prices.read(instance, table.name, number)
     return record
 
 
@@ -102,17 +108,6 @@ def attachments(instance: Instance, table: Table, number: int) -> str:
     """The ids of a record's files, joined by commas."""
     rows = instance.store.rows("SELECT _number FROM _file WHERE parent = ?", (number,))
     return ",".join(table.wire_id(file) for (file,) in rows)
-
-
-def _prices(instance: Instance, values: Element) -> Element:
-    """The fields of a product that only `retrieve` knows: its taxes, and its price per currency."""
-    taxes = {name: values[name] for name in ("tax1", "tax2", "tax3") if values.get(name)}
-    prices: Element = {
-        "currency1": php.number(leading_number(values["unit_price"])),
-        "currency_id": instance.tables["Currency"].wire_id(1),
-        "currency2": php.number(leading_number(values.get("currency2", ""))),
-    }
-    return taxes | prices
 
 
 def check_references(instance: Instance, table: Table, element: Element) -> None:
@@ -126,6 +121,21 @@ def check_references(instance: Instance, table: Table, element: Element) -> None
             raise ApiError("REFERENCE_INVALID", f"Invalid reference specified for {name}")
 
 
+def check_assignment(call: Call, table: Table, element: Element) -> None:
+    """A user may name nobody above them, `modifiedby` included, which is ignored otherwise.
+
+    Owners are not looked at: whom a user may assign to is a matter of sharing rules.
+    """
+    if call.user.is_admin or not call.instance.habits.checks_assignment:
+        return
+    for name, column in table.columns.items():
+        if column.field.refers_to == ("Users",) and element.get(name):
+            _, number = call.instance.table_of(php.text(element[name]))
+            named = call.instance.user(number)
+            if named and named.is_admin:
+                raise ApiError("ACCESS_DENIED", "Cannot assign record to the given user")
+
+
 def check_mandatory(table: Table, element: Element, *, missing_too: bool) -> None:
     """Only the first field without a value is named."""
     for name, column in table.columns.items():
@@ -136,13 +146,15 @@ def check_mandatory(table: Table, element: Element, *, missing_too: bool) -> Non
 
 def check_unique(instance: Instance, table: Table, values: Element, number: int = 0) -> None:
     """The only error whose code is no text."""
+    exact = instance.options.collation == "binary"
     for field in table.module.fields:
         if not field.unique or not values.get(field.name):
             continue
+        column = f'"{field.name}"' if exact else f'rtrim(fold("{field.name}"))'
+        value = values[field.name] if exact else fold(values[field.name]).rstrip(" ")
         found = instance.store.value(
-            f'SELECT 1 FROM "{table.name}" WHERE rtrim(fold("{field.name}")) = ?'
-            " AND _deleted = 0 AND _number != ?",
-            (fold(values[field.name]).rstrip(" "), number),
+            f'SELECT 1 FROM "{table.name}" WHERE {column} = ? AND _deleted = 0 AND _number != ?',
+            (value, number),
         )
         if found:
             raise ApiError(0, "Duplicate(s) detected!")
@@ -205,7 +217,7 @@ def _values(call: Call, table: Table, element: Element, mode: Mode) -> Element:
             if mode == "create":
                 values[name] = empty(field)
         elif name in element:
-            values |= _value(call, table.columns[name], element[name], mode)
+            values |= _value(call, table, table.columns[name], element[name], mode)
         elif mode == "create":
             values[name] = _initial(table, name, empty(field))
     return values | _traces(call, table, element, mode)
@@ -218,17 +230,19 @@ def _is_settable(field: Any, table: Table, mode: Mode) -> bool:
     return field.editable or name in _WRITABLE or (name == "source" and mode == "create")
 
 
-def _value(call: Call, column: Column, value: Any, mode: Mode) -> Element:
+def _value(call: Call, table: Table, column: Column, value: Any, mode: Mode) -> Element:
     name = column.field.name
     if column.kind == "owner":
         return {name: _owner(call, php.text(value))}
     if column.kind == "reference":
-        if value == "" and mode == "update":
+        if value == "" and mode == "update" and not call.instance.update_blanks:
             return {}  # update keeps a reference that is sent empty; null clears it
         return {name: _number(call.instance, php.text(value))}
     if mode == "revise" and isinstance(value, str):
         value = html.unescape(value)
-    return {name: coerce(column.field, value, call.user)}
+    if isinstance(value, str):
+        value = altered(call.instance.options.alters.get(f"{table.name}.{name}"), value)
+    return {name: coerce(column.field, value, call.formats)}
 
 
 def _owner(call: Call, wire_id: str) -> int:
@@ -293,11 +307,11 @@ def _touch_commented(instance: Instance, table: Table, values: Element) -> None:
         touch(instance, values["related_to"])
 
 
-def _stop_without_owner(instance: Instance, table: Table, values: Element) -> None:
-    owners = [
-        values[name] for name, c in table.columns.items() if c.kind == "owner" and name in values
-    ]
-    for owner in owners:
+def _stop_without_owner(instance: Instance, table: Table, number: int) -> None:
+    """An owner who is gone stops every write that does not replace them, after it was done."""
+    for name in (name for name, column in table.columns.items() if column.kind == "owner"):
+        sql = f'SELECT "{name}" FROM "{table.name}" WHERE _number = ?'
+        owner = instance.store.value(sql, (number,))
         known = "SELECT 1 FROM Users WHERE _number = ? UNION SELECT 1 FROM Groups WHERE _number = ?"
-        if not instance.store.value(known, (owner, owner)):
+        if owner and not instance.store.value(known, (owner, owner)):
             raise Died("Sorry! Attempt to access restricted file.")

@@ -10,6 +10,7 @@ from itertools import groupby
 
 from kafinea_sandbox.dialects import Dialect
 from kafinea_sandbox.modules import MODULES
+from kafinea_sandbox.prices import is_price
 from kafinea_sandbox.spec import Field, Module
 
 _NUMBERS = {"integer", "double", "currency"}
@@ -36,6 +37,11 @@ class Column:
     """The stored value."""
     wire: str
     """The text on the wire."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its values are people's words."""
+        return self.kind == "text" and self.field.type not in {"boolean", "time"}
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,8 @@ def build_one(module: Module, names: Collection[str], dialect: Dialect) -> Table
     columns = {}
     known = {name: dialect.prefix(name) for name in names}
     for field in _with_id(module):
+        if field.retrieve_only and is_price(field.name):
+            continue  # one for every currency: see `prices`
         refers_to = tuple(name for name in field.refers_to if name in known)
         columns[field.name] = _column(replace(field, refers_to=refers_to), known, module)
     return Table(module, dialect.prefix(module.name), columns)
@@ -207,4 +215,5 @@ def _target(field: Field, sql: str, prefixes: dict[str, str]) -> str:
 
 def stored(module: Module) -> list[Field]:
     """The fields whose column stands in the module's own table."""
-    return [field for field in module.fields if not field.of_line]
+    elsewhere = (f.of_line or (f.retrieve_only and is_price(f.name)) for f in module.fields)
+    return [f for f, gone in zip(module.fields, elsewhere, strict=True) if not gone]

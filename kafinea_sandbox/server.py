@@ -121,7 +121,7 @@ class Server:
     def _result(self, method: str, given: parameters.Parameters, log: Request) -> Any:
         name = given.any("operation").lower()
         operation = OPERATIONS.get(name)
-        if operation is None or name in self.instance.dialect.without_operations:
+        if operation is None or not self.instance.has(name):
             raise Fatal("WebServiceException: Unknown operation requested")
         parameters.check_format(given)
         call = Call(

@@ -64,6 +64,7 @@ class Statement:
         found = self.instance.store.rows(self._page(fields), self.params)
         hidden = self.instance.hidden(self.table)
         shown = [row for row in found if row[0] not in hidden]
+        self.instance.check_encodable(self.table, (row[0] for row in shown), self.selected)
         records = [(row[0], dict(zip(fields, row[1:], strict=True))) for row in shown]
         for _, record in records if _FILES in fields else ():
             if record[_FILES] is None:
@@ -135,7 +136,8 @@ class Statement:
             left, read = _like(column)
             self.params.append(read(condition.values[0]))
             return f"{left} LIKE ? ESCAPE '\\'"
-        pairs = [_comparison(column, value) for value in condition.values]
+        exact = self.instance.options.collation == "binary"
+        pairs = [_comparison(column, value, exact=exact) for value in condition.values]
         self.params += [param for _, param in pairs]
         if condition.operator != "IN":
             return f"{pairs[0][0]} {condition.operator} ?"
@@ -188,7 +190,7 @@ def _sortable(column: Column) -> str:
     return f"rtrim(fold({column.sql}))" if column.kind == "text" else column.sql
 
 
-def _comparison(column: Column, value: Value) -> tuple[str, Any]:
+def _comparison(column: Column, value: Value, *, exact: bool) -> tuple[str, Any]:
     """The left side and the parameter of a comparison."""
     if column.kind in {"id", "reference", "owner"}:
         return column.sql, _number_of_id(column, value)
@@ -196,6 +198,8 @@ def _comparison(column: Column, value: Value) -> tuple[str, Any]:
         return column.sql, _moment(_word(value), column.kind)
     if column.kind == "number" or not value.quoted:
         return f"CAST({column.sql} AS REAL)", _number(_word(value))
+    if exact:
+        return column.sql, _unescape(value.text)
     return f"rtrim(fold({column.sql}))", fold(_unescape(value.text)).rstrip(" ")
 
 

@@ -125,6 +125,7 @@ def _user(number: int) -> Row:
         accesskey=access_key(number),
         time_zone=zone,
         currency_id=currency,
+        conv_rate="1.10000" if currency == DOLLAR else "1.00000",
         currency_grouping_pattern="123,456,789",
         currency_decimal_separator="." if currency == DOLLAR else ",",
         currency_grouping_separator="," if currency == DOLLAR else " ",

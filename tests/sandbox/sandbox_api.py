@@ -128,12 +128,14 @@ def small_company() -> Iterator[Row | File | Relation]:
 
     yield user(1, "admin", is_admin="on")
     yield Row("Groups", 2, {"groupname": "Team Selling", "description": "Sales"})
-    yield user(5, "joe", currency_id=2, date_format="mm-dd-yyyy")
+    yield user(5, "joe", currency_id=2, conv_rate="1.10000", date_format="mm-dd-yyyy")
     yield user(6, "gone", status="Inactive")
     yield user(7, "keyless", accesskey="")
-    euro = {"currency_name": "Euro", "currency_code": "EUR", "currency_symbol": "€"}
-    yield Row("Currency", 1, euro | {"conversion_rate": "1.00000", "currency_status": "Active"})
-    yield Row("Currency", 2, euro | {"currency_name": "USA, Dollars", "currency_code": "USD"})
+    money = {"currency_symbol": "€", "currency_status": "Active"}
+    euro = {"currency_name": "Euro", "currency_code": "EUR", "conversion_rate": "1.00000"}
+    dollar = {"currency_name": "USA, Dollars", "currency_code": "USD", "conversion_rate": "1.10000"}
+    yield Row("Currency", 1, money | euro)
+    yield Row("Currency", 2, money | dollar)
     yield Row("DocumentFolders", 1, {"foldername": "Default", "sequence": "1"})
     yield record("Accounts", 1, accountname="Société 000 & Fils", account_no="ACC1")
     yield record("Accounts", 2, accountname="Zebra", account_no="ACC2", assigned_user_id=5)
