@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from io import SEEK_END
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -150,6 +151,18 @@ class Client:
         """Return the id of the user that the client works as, such as 19x1."""
         return until_answered(self._user_id, wait=self._sessions.wait)
 
+    def profile(self) -> Mapping[str, str]:
+        """Return what the login told of the user."""
+        return {}
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but no longer than until the client is closed.
+
+        Raises:
+            Closed: It is.
+        """
+        self._sessions.wait(seconds)
+
     # Discovery
 
     def listtypes(self, field_types: Sequence[str] = ()) -> dict[str, describe.ModuleInfo]:
@@ -161,14 +174,29 @@ class Client:
         parameters = {"fieldTypeList": json.dumps(list(field_types))} if field_types else {}
         return describe.modules(self._read("listtypes", parameters))
 
+    def _describe(self, module: str) -> describe.Module:
+        parameters = {"elementType": module}
+        return describe.module(self._call("GET", "describe", parameters, of=module))
+
     def describe(self, module: str) -> describe.Module:
         """Return a module and its fields.
 
         Raises:
             Refused: There is no such module for this user. Case matters.
         """
-        parameters = {"elementType": module}
-        return describe.module(self._call("GET", "describe", parameters, of=module))
+        described = self._describe(module)
+        if described.may_have_lines and module in self._modules_with_lines:
+            return replace(described, named_by_lines=True)
+        return described
+
+    @cached_property
+    def _modules_with_lines(self) -> tuple[str, ...]:
+        """The modules that the module of the lines names; none where there is no such module."""
+        try:
+            parent = self._describe(describe.LINE_MODULE).fields.get("parent_id")
+        except Refused:
+            return ()
+        return parent.refers_to if parent else ()
 
     def relatedtypes(self, module: str) -> dict[str, str] | None:
         """Return the related lists of a module: the module of each, by the label of the list.
@@ -338,6 +366,48 @@ class Client:
             Refused: The server refused it.
         """
         return self._write_element("update", module, element)
+
+    def revise(self, module: str, element: Mapping[str, Any]) -> Record:
+        """Change some fields of a record and return it as the server stored it.
+
+        Kafinea does not document this operation, and not all servers have it (`can_revise`).
+
+        Args:
+            module: The module's name.
+            element: Its `id` and the fields to change; an empty text clears a reference as well.
+
+        Raises:
+            OutcomeUnknown: The answer was lost; the record may be changed.
+            Refused: The server refused it.
+        """
+        return self._write_element("revise", module, element)
+
+    def can_revise(self) -> bool:
+        """Whether the server has the operation `revise`. Nothing is written to find out.
+
+        An element without an id is refused; a server without the operation answers as it does to
+        any name that is none.
+        """
+        answer = self._refusal("revise")
+        return answer is not None and answer != self._refusal("reviseNothingAtAll")
+
+    def is_answered(self, operation: str) -> bool:
+        """Whether the server answers a write at all: one that names no record and no module.
+
+        It writes nothing, for it is refused. So a record that cannot be written is told apart
+        from a server that cannot write.
+        """
+        return self._refusal(operation) is not None
+
+    def _refusal(self, operation: str) -> str | None:
+        """Return how the server refuses a write of nothing; None when it fails at it."""
+        try:
+            self._call("POST", operation, {"element": "{}"})
+        except Refused as error:
+            return str(error).removeprefix(operation)
+        except Unavailable:
+            return None
+        return ""
 
     def delete(self, id: str) -> None:
         """Delete a record.

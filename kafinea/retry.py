@@ -76,8 +76,13 @@ def _may_pass(error: KafineaError, tries: int, *, writes: bool, most_failures: i
     return False
 
 
+def seconds_before_next(tries: int) -> float:
+    """Return the seconds to wait after so many tries: doubling, with full jitter."""
+    return random.uniform(0, min(_FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT))
+
+
 def _seconds_before_next(error: KafineaError, tries: int) -> float:
-    """Return the seconds to wait: doubling with full jitter, or what the server asked for."""
+    """Return the seconds to wait, which are at least those that the server asked for."""
     asked = getattr(error, "retry_after", None)
-    jittered = random.uniform(0, min(_FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT))
+    jittered = seconds_before_next(tries)
     return min(asked, LONGEST_WAIT) + jittered / 10 if asked else jittered

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kafinea.chain import number
 from kafinea.client import Client, Record
 from kafinea.describe import LINES, Field
 from kafinea.errors import Refused
@@ -171,6 +172,18 @@ class Matcher:
                 raise Rejection("UNKNOWN_OUTCOME", text) from None
 
         return find if one.key else None
+
+    def ids_by_key(self, records: Sequence[Incoming]) -> dict[KeyValues, list[str]]:
+        """Return the ids of all records that have the keys of these, by key, in their order.
+
+        A key at which the server fails, or whose records this user may not read, is left out.
+        """
+        found = self._instance.finder.by_key(self._key, {one.key for one in records})
+        return {
+            key: sorted((row["id"] for row in one.equal), key=number)
+            for key, one in found.items()
+            if not (one.failure or one.is_unreadable)
+        }
 
     # Finding
 

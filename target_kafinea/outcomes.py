@@ -77,6 +77,7 @@ class Outcome:
         altered: The fields that the server stored otherwise than they were sent.
         also_changed: The fields that the server changed besides, and that `allow_changes` allows.
         rejection: Why it was rejected.
+        stored: The record as the server showed it, where that was needed.
     """
 
     kind: Kind
@@ -85,6 +86,7 @@ class Outcome:
     altered: tuple[str, ...] = ()
     also_changed: tuple[str, ...] = ()
     rejection: Rejection | None = None
+    stored: Mapping[str, Any] | None = None
 
 
 class TooManyRejects(KafineaError):

@@ -180,7 +180,11 @@ class TargetKafinea(Target):
         lookups = ThreadPoolExecutor(client.max_sessions)
         at_end.callback(lookups.shutdown, wait=False, cancel_futures=True)
         self.instance = Instance(
-            client, ServerZone(self.config["timezone"]), lookups, dry_run=self.config["dry_run"]
+            client,
+            ServerZone(self.config["timezone"]),
+            lookups,
+            dry_run=self.config["dry_run"],
+            gapless=frozenset(self.config["serial_modules"]),
         )
         self.policy = Policy(
             append_only=self.config["load_method"] == "append-only",

@@ -1,0 +1,116 @@
+"""The creations of one stream: the first goes alone, and each is looked up once more.
+
+Two loads may create the same record at the same moment. So when a batch is written, its new records
+are looked up by their keys: where another one with the same key has the lower id, ours is deleted
+again and the input is loaded into the other. A window remains: a record that was numbered before
+ours and is not yet committed when we look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kafinea.chain import number
+from target_kafinea.canary import Canary
+from target_kafinea.instance import Instance
+from target_kafinea.matching import Incoming, Matcher
+from target_kafinea.outcomes import Kind, Outcome, Rejection
+from target_kafinea.plan import Plan
+from target_kafinea.updating import not_as_sent
+from target_kafinea.writer import Writer
+
+_CREATE = "create"
+
+
+class Creations:
+    """Creates the records of one stream. Threads share it.
+
+    Args:
+        plan: How they go into their module.
+        instance: The instance.
+        matcher: Looks them up.
+    """
+
+    def __init__(self, plan: Plan, instance: Instance, matcher: Matcher) -> None:
+        self._plan = plan
+        self._instance = instance
+        self._matcher = matcher
+        self._canary = Canary()
+        self._unconfirmed: list[tuple[Incoming, Outcome]] = []
+
+    def create(self, one: Incoming, values: Mapping[str, Any]) -> Outcome:
+        """Create a record, alone if it is the first of the stream.
+
+        Args:
+            one: The record.
+            values: Its wire values.
+
+        Raises:
+            Rejection: It was not created, or not as it was meant to be.
+        """
+        with self._canary.trying({_CREATE}) as trial:
+            with self._instance.writing() as session:
+                writer = Writer(session, self._plan, self._instance.server)
+                find = self._matcher.finding(session, one)
+                outcome = writer.create(values, one.lines, find)
+            if altered_key := sorted({*outcome.altered} & {*self._plan.match_on}):
+                raise self._key_altered(outcome, altered_key)
+            allowed = self._plan.allow_changes
+            altered = [name for name in outcome.altered if allowed.isdisjoint({name, "*"})]
+            if altered:
+                rejection = not_as_sent(self._plan, outcome.stored or {}, values, altered)
+                if trial.is_first:
+                    names = ", ".join(altered)
+                    text = f"not sent: the first creation, {outcome.id}, was altered in {names}"
+                    self._canary.stop(rejection.code, text)
+                raise rejection
+            trial.is_sound = True
+        return outcome
+
+    def await_confirmation(self, one: Incoming, outcome: Outcome) -> None:
+        """Note a record that was created, until `confirm`."""
+        self._unconfirmed.append((one, outcome))
+
+    def take_unconfirmed(self) -> list[tuple[Incoming, Outcome]]:
+        """Return what was created and not confirmed, and forget it."""
+        taken, self._unconfirmed = self._unconfirmed, []
+        return taken
+
+    def confirm(self) -> Iterator[tuple[Incoming, Outcome | None]]:
+        """Yield what was created, with its outcome; none where another record is to be updated."""
+        created = self._unconfirmed
+        if not created:
+            return
+        ids = self._matcher.ids_by_key([one for one, _ in created])
+        for one, outcome in self.take_unconfirmed():
+            yield one, self._confirmed(outcome, ids.get(one.key))
+
+    def _confirmed(self, outcome: Outcome, ids: list[str] | None) -> Outcome | None:
+        if ids is None:  # it could not be looked up, which says nothing of it
+            return outcome
+        record_id = outcome.id or ""
+        if record_id not in ids:
+            return Outcome(Kind.REJECTED, id=record_id, rejection=self._not_found_again(record_id))
+        older = [other for other in ids if number(other) < number(record_id)]
+        if not older:
+            return outcome
+        if self._instance.undo(self._plan, record_id):
+            return None
+        text = f"another load created the same record at the same moment: {older[0]}, {record_id}"
+        rejection = Rejection("CREATED_TWICE", text, id=record_id)
+        return Outcome(Kind.REJECTED, id=record_id, rejection=rejection)
+
+    def _key_altered(self, outcome: Outcome, names: list[str]) -> Rejection:
+        text = f"it was created, but the server altered its key in {', '.join(names)}"
+        return self._undone(outcome.id or "", text)
+
+    def _not_found_again(self, record_id: str) -> Rejection:
+        return self._undone(record_id, "it was created, but cannot be found by its key again")
+
+    def _undone(self, record_id: str, text: str) -> Rejection:
+        """Delete what cannot be found again, so that no later run creates it once more."""
+        is_gone = self._instance.undo(self._plan, record_id)
+        text += "; it was deleted again" if is_gone else f"; it is {record_id} and was kept"
+        self._canary.note_bad("KEY_ALTERED", f"not sent: the server alters keys. The last: {text}")
+        return Rejection("KEY_ALTERED", text, id=None if is_gone else record_id)
