@@ -26,7 +26,7 @@ from kafinea.errors import (
 )
 from kafinea.query import Condition
 from kafinea.reading import Reading
-from kafinea.retry import until_answered
+from kafinea.retry import TRIES, until_answered
 from kafinea.sessions import Session, Sessions
 
 Record = dict[str, Any]
@@ -95,6 +95,7 @@ class Client:
         self._timeout = (min(_CONNECT_TIMEOUT, request_timeout), request_timeout)
         self._sessions = Sessions(self._address, username, access_key, max_sessions, self._timeout)
         self._single: Session | None = None
+        self._most_failures = TRIES
 
     def __enter__(self) -> Self:
         return self
@@ -130,6 +131,17 @@ class Client:
             client.max_sessions = 1
             client._single = session  # noqa: SLF001 it is one of us
             yield client
+
+    def giving_up_after(self, failures: int) -> Client:
+        """Return this client for requests that may themselves be why the server fails.
+
+        Args:
+            failures: After how many failures of the server's own the last one is raised. One that
+                has no room, or cannot be reached, is asked as often as ever.
+        """
+        client = copy(self)
+        client._most_failures = failures  # noqa: SLF001 it is one of us
+        return client
 
     def open_sessions(self, count: int) -> None:
         """Log in to so many sessions in the background, for requests that will be sent at once."""
@@ -202,7 +214,9 @@ class Client:
         """
         parameters = {"elementType": module}
         try:
-            answer = self._call("GET", "relatedtypes", parameters, of=module, is_probe=True)
+            # A server without the operation fails as by a mistake of its own.
+            client = self.giving_up_after(2)
+            answer = client._call("GET", "relatedtypes", parameters, of=module)  # noqa: SLF001
         except Unavailable as error:
             if error.busy or error.nothing_done:
                 raise
@@ -491,7 +505,6 @@ class Client:
         parameters: Mapping[str, str],
         *,
         of: str = "",
-        is_probe: bool = False,
         read: Callable[..., Any] = transport.result,
         **transfer: Any,
     ) -> Any:
@@ -502,7 +515,7 @@ class Client:
             lambda: self._send(method, parameters, label, kind, read, transfer),
             wait=self._sessions.wait,
             writes=method == "POST",
-            is_probe=is_probe,
+            most_failures=self._most_failures,
         )
 
     def _user_id(self) -> str:

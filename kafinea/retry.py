@@ -27,7 +27,7 @@ def until_answered(
     *,
     wait: Callable[[float], None],
     writes: bool = False,
-    is_probe: bool = False,
+    most_failures: int = TRIES,
 ) -> Result:
     """Send a request, and again after a failure that may pass.
 
@@ -35,8 +35,10 @@ def until_answered(
         send: Sends it once.
         wait: Waits so many seconds, but no longer than somebody wants the answer.
         writes: Whether it changes what is stored.
-        is_probe: Whether it asks for an operation that the server may not have. Such a server
-            fails as by a mistake of its own; that is tried once more only.
+        most_failures: After how many failures of the server's own the last one is the answer: few
+            where the request itself may be the cause, as for an operation that the server may not
+            have, or for a record that no answer can hold. A server that has no room, or that did
+            not get the request, is asked as often as ever.
 
     Raises:
         KafineaError: The last failure.
@@ -47,7 +49,8 @@ def until_answered(
         try:
             return send()
         except KafineaError as error:
-            if tries == TRIES or not _may_pass(error, tries, writes=writes, is_probe=is_probe):
+            may_pass = _may_pass(error, tries, writes=writes, most_failures=most_failures)
+            if tries == TRIES or not may_pass:
                 raise
             seconds = _seconds_before_next(error, tries)
             text = "%s Trying again in %.1f s (%d of %d)."
@@ -55,7 +58,7 @@ def until_answered(
         wait(seconds)
 
 
-def _may_pass(error: KafineaError, tries: int, *, writes: bool, is_probe: bool) -> bool:
+def _may_pass(error: KafineaError, tries: int, *, writes: bool, most_failures: int) -> bool:
     """Decide whether to send a request again.
 
     What only reads is sent again after any failure that may pass. What writes is sent again only
@@ -66,10 +69,10 @@ def _may_pass(error: KafineaError, tries: int, *, writes: bool, is_probe: bool) 
     if isinstance(error, SessionEnded):
         return True
     if isinstance(error, Unavailable):
-        is_missing = is_probe and not error.busy and tries > 1
-        return error.nothing_done or not (writes or is_missing)
+        return error.nothing_done or (not writes and (error.busy or tries < most_failures))
     if isinstance(error, Refused):
-        return not writes and error.code in PERHAPS_PASSING and tries == 1
+        is_first = tries == 1 < most_failures
+        return not writes and error.code in PERHAPS_PASSING and is_first
     return False
 
 

@@ -88,7 +88,7 @@ class Creations:
             return
         ids = self._matcher.ids_by_key([one for one, _ in created])
         for one, outcome in self.take_unconfirmed():
-            yield one, self._confirmed(outcome, ids[one.key])
+            yield one, self._confirmed(outcome, ids.get(one.key))
 
     def _refuse_twin(self, values: Mapping[str, Any]) -> None:
         """Refuse what is there already with an altered key, where that cannot be deleted again."""
@@ -99,7 +99,9 @@ class Creations:
             text = f"not created: {twin} is the same record, with a key ({names}) that was altered"
             raise Rejection("KEY_ALTERED", text, id=twin)
 
-    def _confirmed(self, outcome: Outcome, ids: list[str]) -> Outcome | None:
+    def _confirmed(self, outcome: Outcome, ids: list[str] | None) -> Outcome | None:
+        if ids is None:  # it could not be looked up, which says nothing of it
+            return outcome
         record_id = outcome.id or ""
         if record_id not in ids:
             return Outcome(Kind.REJECTED, id=record_id, rejection=self._not_found_again(record_id))

@@ -15,9 +15,11 @@ from kafinea.describe import Module
 from kafinea.errors import KafineaError, Refused
 from kafinea.values import ServerZone
 from target_kafinea import checks
-from target_kafinea.lookup import Finder, KeyValues, References
+from target_kafinea.keys import KeyValues
+from target_kafinea.lookup import Finder
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import Key, Modules, Plan
+from target_kafinea.references import References
 from target_kafinea.server import Server
 from target_kafinea.writer import Writer
 
@@ -57,8 +59,8 @@ class Instance:
         self.lookups = lookups
         self.finder = Finder(client, self.modules, lookups.map)
         self.server = Server(client)
-        self.references = References(self._create_referenced)
-        self._existing: dict[str, bool] = {}
+        self.references = References(self.finder, self._create_referenced)
+        self._existing: dict[str, bool | Rejection] = {}
         self._pretended_ids: set[str] = set()
         self._unused = count(_FIRST_PRETENDED)
         self._stopping = False
@@ -120,15 +122,22 @@ class Instance:
 
     def learn_existing(self, module: str, ids: Iterable[str]) -> None:
         """Find out which records exist, for `exists`."""
-        unknown = {one for one in ids if one not in self._existing}
+        unknown = {one for one in ids if not isinstance(self._existing.get(one), bool)}
         found = self.finder.by_id(module, unknown)
-        self._existing |= {one: one in found for one in unknown}
+        self._existing |= {one: each.failure or bool(each.record) for one, each in found.items()}
 
     def exists(self, module: str, record_id: str) -> bool:
-        """Whether a record of a module exists."""
+        """Whether a record of a module exists.
+
+        Raises:
+            Rejection: The server fails at this record.
+        """
         if record_id not in self._existing:
             self.learn_existing(module, [record_id])
-        return self._existing[record_id]
+        exists = self._existing[record_id]
+        if isinstance(exists, Rejection):
+            raise exists
+        return exists
 
     def pretend(
         self,

@@ -19,13 +19,13 @@ from kafinea.errors import Unavailable
 from kafinea.values import Kind as ValueKind
 from kafinea.values import kind_of
 from target_kafinea import checks
+from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.creations import Creations
 from target_kafinea.files import Files
 from target_kafinea.formats import advice
 from target_kafinea.instance import Instance
-from target_kafinea.lookup import KEYS_AT_A_TIME
+from target_kafinea.keys import key_of
 from target_kafinea.matching import Incoming, Matcher, Policy
-from target_kafinea.merge import key_of
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import Key, Plan, Write
 from target_kafinea.server_rules import AMOUNTS
@@ -190,7 +190,7 @@ class Loader:
         names: set[Any] = {one.id} if one.id else set()
         if one.key:
             names.add(key_of(one.key, self._key_fields))
-        for found in one.found or ():
+        for found in one.found.rows if one.found else ():
             names.add(found["id"])
             old = tuple(found.get(name) for name in self._plan.match_on)
             if old and all(old) and old != one.key:

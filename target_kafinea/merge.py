@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
 from typing import Any
 
 from kafinea.describe import LINES, Field, Module
-from kafinea.values import Kind, RowDecoder, ServerZone, encode, kind_of
+from kafinea.values import Kind, RowDecoder, ServerZone, kind_of
 from target_kafinea.plan import LINE_SERVERS_OWN
 from target_kafinea.server_rules import AMOUNTS, is_sent
 
@@ -58,23 +57,6 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     if kind is Kind.LIST:
         return sorted(left or []) == sorted(right or [])
     return bool(left == right)
-
-
-def key_of(values: Sequence[Any], fields: Sequence[Field]) -> tuple[str, ...]:
-    """Return a natural key in the form in which equal keys are equal.
-
-    Texts are compared as the server's database does: case, accents and trailing spaces do not
-    count.
-    """
-    return tuple(_key_part(value, field) for value, field in zip(values, fields, strict=True))
-
-
-def fold(text: str) -> str:
-    """Return a text without what the server's database does not tell apart."""
-    if text.isascii():
-        return text.lower().rstrip(" ")
-    plain = unicodedata.normalize("NFD", text)
-    return "".join(c for c in plain if not unicodedata.combining(c)).casefold().rstrip(" ")
 
 
 def full_element(stored: Wire, changes: Wire, module: Module) -> dict[str, Any]:
@@ -216,15 +198,6 @@ def _rounded(number: Decimal | int, *, like: Any) -> Decimal:
     if not isinstance(exponent, int) or exponent >= 0:
         return number
     return number.quantize(Decimal(1).scaleb(exponent), ROUND_HALF_UP, Context(prec=1000))
-
-
-def _key_part(value: Any, field: Field) -> str:
-    kind = kind_of(field.type)
-    if kind in {Kind.NUMBER, Kind.INTEGER}:
-        return format(Decimal(str(value)).normalize(), "f")
-    if kind is Kind.TEXT:
-        return fold(str(value))
-    return str(encode(value, kind, _UTC))
 
 
 def _is_no_price(name: str, value: Any) -> bool:

@@ -13,8 +13,8 @@ from typing_extensions import override
 from kafinea.errors import SettingsError
 from kafinea.progress import Progress
 from target_kafinea import relations
+from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.loading import Loader
-from target_kafinea.lookup import KEYS_AT_A_TIME
 from target_kafinea.matching import Incoming
 from target_kafinea.outcomes import Outcome, Rejection
 from target_kafinea.plan import Plan, make_plan
