@@ -267,18 +267,33 @@ class Chain:
         return page
 
 
-@backoff.on_exception(backoff.expo, NotCounted, max_tries=_COUNT_TRIES, factor=0.25, logger=None)
-def count(query: Query, module: str, where: Sequence[Condition] = ()) -> int:
+def count(
+    query: Query, module: str, where: Sequence[Condition] = (), *, tries: int = _COUNT_TRIES
+) -> int:
     """Return how many records meet the conditions.
+
+    Args:
+        query: What sends a query, such as `Client.query`.
+        module: The module's name.
+        where: Conditions, all of which must hold.
+        tries: How often to ask a server that does not count.
 
     Raises:
         NotCounted: The server gives no count, which means that the query failed in SQL.
     """
-    answer = query(select(module, ["count(*)"], where=where))
-    text = str(next(iter(answer[0].values()), "")) if answer else ""
-    if not (text.isascii() and text.isdigit()):
+    patiently = backoff.on_exception(
+        backoff.expo, NotCounted, max_tries=tries, factor=0.25, logger=None
+    )
+    text = select(module, ["count(*)"], where=where)
+    return patiently(_counted)(query, module, text)
+
+
+def _counted(query: Query, module: str, text: str) -> int:
+    answer = query(text)
+    count = str(next(iter(answer[0].values()), "")) if answer else ""
+    if not (count.isascii() and count.isdigit()):
         raise NotCounted(f"{module}: the server does not count its records.")
-    return int(text)
+    return int(count)
 
 
 def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:

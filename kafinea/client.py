@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from io import SEEK_END
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -25,7 +26,7 @@ from kafinea.errors import (
 )
 from kafinea.query import Condition
 from kafinea.reading import Reading
-from kafinea.retry import until_answered
+from kafinea.retry import TRIES, until_answered
 from kafinea.sessions import Session, Sessions
 
 Record = dict[str, Any]
@@ -94,6 +95,7 @@ class Client:
         self._timeout = (min(_CONNECT_TIMEOUT, request_timeout), request_timeout)
         self._sessions = Sessions(self._address, username, access_key, max_sessions, self._timeout)
         self._single: Session | None = None
+        self._most_failures = TRIES
 
     def __enter__(self) -> Self:
         return self
@@ -130,6 +132,17 @@ class Client:
             client._single = session  # noqa: SLF001 it is one of us
             yield client
 
+    def giving_up_after(self, failures: int) -> Client:
+        """Return this client for requests that may themselves be why the server fails.
+
+        Args:
+            failures: After how many failures of the server's own the last one is raised. One that
+                has no room, or cannot be reached, is asked as often as ever.
+        """
+        client = copy(self)
+        client._most_failures = failures  # noqa: SLF001 it is one of us
+        return client
+
     def open_sessions(self, count: int) -> None:
         """Log in to so many sessions in the background, for requests that will be sent at once."""
         self._sessions.open(count)
@@ -137,6 +150,21 @@ class Client:
     def user_id(self) -> str:
         """Return the id of the user that the client works as, such as 19x1."""
         return until_answered(self._user_id, wait=self._sessions.wait)
+
+    def profile(self) -> Mapping[str, str]:
+        """Return what the login reported of the server and the user, such as `date_format`.
+
+        Few servers report more than their version.
+        """
+        return until_answered(self._profile, wait=self._sessions.wait)
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but no longer than until the client is closed.
+
+        Raises:
+            Closed: It is.
+        """
+        self._sessions.wait(seconds)
 
     # Discovery
 
@@ -149,14 +177,29 @@ class Client:
         parameters = {"fieldTypeList": json.dumps(list(field_types))} if field_types else {}
         return describe.modules(self._read("listtypes", parameters))
 
+    def _describe(self, module: str) -> describe.Module:
+        parameters = {"elementType": module}
+        return describe.module(self._call("GET", "describe", parameters, of=module))
+
     def describe(self, module: str) -> describe.Module:
         """Return a module and its fields.
 
         Raises:
             Refused: There is no such module for this user. Case matters.
         """
-        parameters = {"elementType": module}
-        return describe.module(self._call("GET", "describe", parameters, of=module))
+        described = self._describe(module)
+        if described.may_have_lines and module in self._modules_with_lines:
+            return replace(described, named_by_lines=True)
+        return described
+
+    @cached_property
+    def _modules_with_lines(self) -> tuple[str, ...]:
+        """The modules that the module of the lines names; none where there is no such module."""
+        try:
+            parent = self._describe(describe.LINE_MODULE).fields.get("parent_id")
+        except Refused:
+            return ()
+        return parent.refers_to if parent else ()
 
     def relatedtypes(self, module: str) -> dict[str, str] | None:
         """Return the related lists of a module: the module of each, by the label of the list.
@@ -171,7 +214,9 @@ class Client:
         """
         parameters = {"elementType": module}
         try:
-            answer = self._call("GET", "relatedtypes", parameters, of=module, is_probe=True)
+            # A server without the operation fails as by a mistake of its own.
+            client = self.giving_up_after(2)
+            answer = client._call("GET", "relatedtypes", parameters, of=module)  # noqa: SLF001
         except Unavailable as error:
             if error.busy or error.nothing_done:
                 raise
@@ -325,6 +370,48 @@ class Client:
         """
         return self._write_element("update", module, element)
 
+    def revise(self, module: str, element: Mapping[str, Any]) -> Record:
+        """Change some fields of a record and return it as the server stored it.
+
+        Kafinea does not document this operation, and not all servers have it (`can_revise`).
+
+        Args:
+            module: The module's name.
+            element: Its `id` and the fields to change; an empty text clears a reference as well.
+
+        Raises:
+            OutcomeUnknown: The answer was lost; the record may be changed.
+            Refused: The server refused it.
+        """
+        return self._write_element("revise", module, element)
+
+    def can_revise(self) -> bool:
+        """Whether the server has the operation `revise`. Nothing is written to find out.
+
+        An element without an id is refused; a server without the operation answers as it does to
+        any name that is none.
+        """
+        answer = self._refusal("revise")
+        return answer is not None and answer != self._refusal("reviseNothingAtAll")
+
+    def is_answered(self, operation: str) -> bool:
+        """Whether the server answers a write at all: one that names no record and no module.
+
+        It writes nothing, for it is refused. So a record that cannot be written is told apart
+        from a server that cannot write.
+        """
+        return self._refusal(operation) is not None
+
+    def _refusal(self, operation: str) -> str | None:
+        """Return how the server refuses a write of nothing; None when it fails at it."""
+        try:
+            self._call("POST", operation, {"element": "{}"})
+        except Refused as error:
+            return str(error).removeprefix(operation)
+        except Unavailable:
+            return None
+        return ""
+
     def delete(self, id: str) -> None:
         """Delete a record.
 
@@ -418,7 +505,6 @@ class Client:
         parameters: Mapping[str, str],
         *,
         of: str = "",
-        is_probe: bool = False,
         read: Callable[..., Any] = transport.result,
         **transfer: Any,
     ) -> Any:
@@ -429,12 +515,17 @@ class Client:
             lambda: self._send(method, parameters, label, kind, read, transfer),
             wait=self._sessions.wait,
             writes=method == "POST",
-            is_probe=is_probe,
+            most_failures=self._most_failures,
         )
 
     def _user_id(self) -> str:
         with self._session() as session:
             return session.auth.user_id()
+
+    def _profile(self) -> Mapping[str, str]:
+        with self._session() as session:
+            session.auth.user_id()  # logs in if need be
+            return session.auth.profile
 
     def _send(
         self,

@@ -37,6 +37,7 @@ _LINE_FIELDS = frozenset(
         "margin",
     }
 )
+_HEADERS = frozenset({"hdnTaxType", "hdnGrandTotal"})
 # They share a column name with the discount of a line, and a query gives them under that name.
 _HEADER_DISCOUNTS = frozenset({"hdnDiscountAmount", "hdnDiscountPercent"})
 # A charge of the whole document, such as `shipping_&_handling`, and its taxes stand in no column.
@@ -91,6 +92,7 @@ class Module:
         id_prefix: What stands before the x of its ids. It differs between instances.
         is_entity: False for helper tables such as `Currency`.
         fields: The fields by name, `id` included.
+        named_by_lines: Whether the module of the lines names it as one that has lines.
     """
 
     name: str
@@ -102,14 +104,31 @@ class Module:
     deleteable: bool
     retrieveable: bool
     fields: Mapping[str, Field]
+    named_by_lines: bool = False
 
     @cached_property
     def is_inventory(self) -> bool:
         """Whether its records have lines: quotes, orders, invoices, credit notes."""
-        # A user may not see all of these; the module of the lines itself is no entity.
-        told = self.fields.keys()
-        headers = {"hdnTaxType", "hdnGrandTotal"} & told
-        return self.is_entity and bool(headers or {"productid", "quantity"} <= told)
+        return self.is_entity and (self._has_header or self.named_by_lines)
+
+    @property
+    def may_have_lines(self) -> bool:
+        """Whether only the module of the lines can tell.
+
+        A user may not see the header fields. But entities without lines have such fields as well:
+        Assets, InventoryDetails of coreBOS, modules that a company has made.
+        """
+        has_columns_of_lines = {"productid", "quantity"} <= self.fields.keys()
+        return self.is_entity and has_columns_of_lines and not self._has_header
+
+    @property
+    def _has_header(self) -> bool:
+        return not _HEADERS.isdisjoint(self.fields)
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether its prices and taxes stand in other tables, as those of products do."""
+        return not self.is_inventory and "unit_price" in self.fields
 
     @cached_property
     def line_columns(self) -> frozenset[str]:
@@ -127,7 +146,7 @@ class Module:
     def queryable(self) -> tuple[str, ...]:
         """The names of the fields whose own values a query gives. `describe` promises more."""
         hidden = self.line_columns | self.only_retrieved
-        if not self.is_inventory and "unit_price" in self.fields:
+        if self.has_prices:
             # The taxes and prices of products and services stand in other tables.
             hidden |= {name for name in self.fields if _PRICE_OR_TAX.fullmatch(name)}
         return tuple(n for n in self.fields if n not in hidden and is_name(n))

@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT = 60
 """Seconds to wait before another try at most, also when the server asks for more."""
 
-_TRIES = 7
+TRIES = 7
+"""How often a request is sent at most."""
+
 _FIRST_WAIT = 0.5  # seconds; doubled each time
 
 Result = TypeVar("Result")
@@ -25,7 +27,7 @@ def until_answered(
     *,
     wait: Callable[[float], None],
     writes: bool = False,
-    is_probe: bool = False,
+    most_failures: int = TRIES,
 ) -> Result:
     """Send a request, and again after a failure that may pass.
 
@@ -33,8 +35,10 @@ def until_answered(
         send: Sends it once.
         wait: Waits so many seconds, but no longer than somebody wants the answer.
         writes: Whether it changes what is stored.
-        is_probe: Whether it asks for an operation that the server may not have. Such a server
-            fails as by a mistake of its own; that is tried once more only.
+        most_failures: After how many failures of the server's own the last one is the answer: few
+            where the request itself may be the cause, as for an operation that the server may not
+            have, or for a record that no answer can hold. A server that has no room, or that did
+            not get the request, is asked as often as ever.
 
     Raises:
         KafineaError: The last failure.
@@ -45,15 +49,16 @@ def until_answered(
         try:
             return send()
         except KafineaError as error:
-            if tries == _TRIES or not _may_pass(error, tries, writes=writes, is_probe=is_probe):
+            may_pass = _may_pass(error, tries, writes=writes, most_failures=most_failures)
+            if tries == TRIES or not may_pass:
                 raise
             seconds = _seconds_before_next(error, tries)
             text = "%s Trying again in %.1f s (%d of %d)."
-            logger.warning(text, error, seconds, tries, _TRIES - 1)
+            logger.warning(text, error, seconds, tries, TRIES - 1)
         wait(seconds)
 
 
-def _may_pass(error: KafineaError, tries: int, *, writes: bool, is_probe: bool) -> bool:
+def _may_pass(error: KafineaError, tries: int, *, writes: bool, most_failures: int) -> bool:
     """Decide whether to send a request again.
 
     What only reads is sent again after any failure that may pass. What writes is sent again only
@@ -64,15 +69,20 @@ def _may_pass(error: KafineaError, tries: int, *, writes: bool, is_probe: bool) 
     if isinstance(error, SessionEnded):
         return True
     if isinstance(error, Unavailable):
-        is_missing = is_probe and not error.busy and tries > 1
-        return error.nothing_done or not (writes or is_missing)
+        return error.nothing_done or (not writes and (error.busy or tries < most_failures))
     if isinstance(error, Refused):
-        return not writes and error.code in PERHAPS_PASSING and tries == 1
+        is_first = tries == 1 < most_failures
+        return not writes and error.code in PERHAPS_PASSING and is_first
     return False
 
 
+def seconds_before_next(tries: int) -> float:
+    """Return the seconds to wait after so many tries: doubling, with full jitter."""
+    return random.uniform(0, min(_FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT))
+
+
 def _seconds_before_next(error: KafineaError, tries: int) -> float:
-    """Return the seconds to wait: doubling with full jitter, or what the server asked for."""
+    """Return the seconds to wait, which are at least those that the server asked for."""
     asked = getattr(error, "retry_after", None)
-    jittered = random.uniform(0, min(_FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT))
+    jittered = seconds_before_next(tries)
     return min(asked, LONGEST_WAIT) + jittered / 10 if asked else jittered

@@ -44,7 +44,8 @@ class Dialect:
     installed: tuple[str, ...]
     """Modules in the order of their id prefixes."""
     first_prefix: int = 1
-    token_seconds: int = 300
+    token_seconds: int | None = None
+    """How long a challenge can be answered; None: as long as on most, `sessions.TOKEN_SECONDS`."""
     repeats_token: bool = False
     """A challenge answers the user's last token as long as that lives: it is never replaced."""
     one_refusal: bool = False

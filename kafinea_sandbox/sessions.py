@@ -15,6 +15,7 @@ from kafinea_sandbox.errors import ApiError
 if TYPE_CHECKING:
     from kafinea_sandbox.instance import Call, Instance, User
 
+TOKEN_SECONDS = 300
 IDLE_SECONDS = 1440
 """PHP's session.gc_maxlifetime: in practice nothing else ends a session."""
 API_VERSION = "0.22"
@@ -77,7 +78,8 @@ class Sessions:
         tokens = self._tokens.setdefault(user.number, [])
         lasts = tokens and tokens[-1].expires > now and not tokens[-1].spent
         if not (dialect.repeats_token and lasts):
-            tokens.append(_Token(php.uniqid(), now + dialect.token_seconds))
+            seconds = dialect.token_seconds or TOKEN_SECONDS
+            tokens.append(_Token(php.uniqid(), now + seconds))
         return {"token": tokens[-1].text, "serverTime": now, "expireTime": tokens[-1].expires}
 
     def login(self, user: User | None, key: str) -> Session:

@@ -9,7 +9,8 @@ from typing import Any
 
 from kafinea.describe import LINES, Field, Module
 from kafinea.values import LIST_SEPARATOR, Kind, ServerZone, encode, kind_of
-from target_kafinea.lookup import can_be_asked, is_id
+from target_kafinea import keys
+from target_kafinea.lookup import is_id
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import LINE_SERVERS_OWN, Plan
 
@@ -86,11 +87,10 @@ def check_key(values: Sequence[str], names: Sequence[str]) -> None:
     """Check that a record can be looked up by its key.
 
     Raises:
-        Rejection: A value is too long for a query.
+        Rejection: No query can hold one of its values.
     """
     for name, value in zip(names, values, strict=False):
-        if not can_be_asked(value):
-            raise Rejection("INVALID_VALUE", f"{name}: the value is too long for a key")
+        keys.check(name, value)
 
 
 def wire_lines(lines: Any, module: Module, zone: ServerZone) -> list[dict[str, str | None]]:

@@ -15,8 +15,12 @@ from kafinea.describe import Module
 from kafinea.errors import KafineaError, Refused
 from kafinea.values import ServerZone
 from target_kafinea import checks
-from target_kafinea.lookup import Finder, KeyValues, References
-from target_kafinea.plan import Key, Modules
+from target_kafinea.keys import KeyValues
+from target_kafinea.lookup import Finder
+from target_kafinea.outcomes import Rejection
+from target_kafinea.plan import Key, Modules, Plan
+from target_kafinea.references import References
+from target_kafinea.server import Server
 from target_kafinea.writer import Writer
 
 _FIRST_PRETENDED = 10**9
@@ -35,19 +39,28 @@ class Instance:
         zone: The server's time zone.
         lookups: Runs several look-ups at a time.
         dry_run: Write nothing.
+        gapless: Modules whose numbers must have no gaps; nothing is deleted there but on demand.
     """
 
     def __init__(
-        self, client: Client, zone: ServerZone, lookups: ThreadPoolExecutor, *, dry_run: bool
+        self,
+        client: Client,
+        zone: ServerZone,
+        lookups: ThreadPoolExecutor,
+        *,
+        dry_run: bool,
+        gapless: frozenset[str],
     ) -> None:
         self.client = client
         self.zone = zone
         self.dry_run = dry_run
+        self._gapless = gapless
         self.modules = Modules(client)
         self.lookups = lookups
         self.finder = Finder(client, self.modules, lookups.map)
-        self.references = References(self._create_referenced)
-        self._existing: dict[str, bool] = {}
+        self.server = Server(client)
+        self.references = References(self.finder, self._create_referenced)
+        self._existing: dict[str, bool | Rejection] = {}
         self._pretended_ids: set[str] = set()
         self._unused = count(_FIRST_PRETENDED)
         self._stopping = False
@@ -88,6 +101,7 @@ class Instance:
         Raises:
             Stopped: It is.
         """
+        self.server.formats  # noqa: B018 asked for once, before the first write
         with self.client.one_session() as session:
             if self._stopping:
                 raise Stopped
@@ -108,15 +122,22 @@ class Instance:
 
     def learn_existing(self, module: str, ids: Iterable[str]) -> None:
         """Find out which records exist, for `exists`."""
-        unknown = {one for one in ids if one not in self._existing}
+        unknown = {one for one in ids if not isinstance(self._existing.get(one), bool)}
         found = self.finder.by_id(module, unknown)
-        self._existing |= {one: one in found for one in unknown}
+        self._existing |= {one: each.failure or bool(each.record) for one, each in found.items()}
 
     def exists(self, module: str, record_id: str) -> bool:
-        """Whether a record of a module exists."""
+        """Whether a record of a module exists.
+
+        Raises:
+            Rejection: The server fails at this record.
+        """
         if record_id not in self._existing:
             self.learn_existing(module, [record_id])
-        return self._existing[record_id]
+        exists = self._existing[record_id]
+        if isinstance(exists, Rejection):
+            raise exists
+        return exists
 
     def pretend(
         self,
@@ -158,7 +179,35 @@ class Instance:
             return pretended["id"] if pretended else ""
         with self.writing() as session:
             finder = Finder(session, self.modules)
-            writer = Writer(session, key.module)
-            made = writer.create(wanted, None, lambda: finder.one(key, values)).id or ""
+            plan = Plan("", key.module, match_on=key.fields)
+            writer = Writer(session, plan, self.server)
+            outcome = writer.create(wanted, None, lambda: finder.one(key, values))
+        made = outcome.id or ""
+        if not {*outcome.altered}.isdisjoint(key.fields):
+            is_gone = self.undo(plan, made)
+            end = "; it was deleted again" if is_gone else f" as {made}"
+            text = f"{key.fields[0]}: {key.module.name} was created with another key{end}"
+            raise Rejection("KEY_ALTERED", text)
         self._existing[made] = True
         return made
+
+    def is_gapless(self, module: Module) -> bool:
+        """Whether the numbers of a module must have no gaps."""
+        return module.name in self._gapless
+
+    def undo(self, plan: Plan, record_id: str) -> bool:
+        """Delete a record that this run has just created; return whether it is gone.
+
+        Args:
+            plan: How it went into its module.
+            record_id: Its id.
+        """
+        if self.is_gapless(plan.module) or plan.why_not("delete"):
+            return False
+        try:
+            with self.writing() as session:
+                Writer(session, plan, self.server).delete(record_id)
+        except Rejection:
+            return False
+        self.forget(record_id, deleted=True)
+        return True

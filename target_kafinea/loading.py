@@ -16,14 +16,20 @@ from typing import Any
 from kafinea.client import Record
 from kafinea.describe import LINES, Field
 from kafinea.errors import Unavailable
+from kafinea.values import Kind as ValueKind
+from kafinea.values import kind_of
 from target_kafinea import checks
+from target_kafinea.asking import KEYS_AT_A_TIME
+from target_kafinea.creations import Creations
 from target_kafinea.files import Files
+from target_kafinea.formats import advice
 from target_kafinea.instance import Instance
-from target_kafinea.lookup import KEYS_AT_A_TIME
+from target_kafinea.keys import key_of
 from target_kafinea.matching import Incoming, Matcher, Policy
-from target_kafinea.merge import key_of
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import Key, Plan, Write
+from target_kafinea.server_rules import AMOUNTS
+from target_kafinea.updates import Updates
 from target_kafinea.writer import Writer
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"
@@ -62,6 +68,8 @@ class Loader:
         self._weight = 0
         self._begun: list[Future[None]] = []
         self._written: set[Any] = set()
+        self._creations = Creations(plan, instance, self._matcher)
+        self._updates = Updates(plan, instance, policy)
 
     @property
     def size(self) -> int:
@@ -108,11 +116,32 @@ class Loader:
             self._matcher.resolve(waiting)
             self._matcher.match(waiting)
             ready, later = self._part(self._groups(waiting))
-            yield from self._settle(ready)
+            try:
+                yield from self._settle(ready)
+                self._confirm_created()
+            finally:
+                self._note_unconfirmed()
             waiting = sorted(chain.from_iterable(later), key=lambda one: one.line)
             for one in waiting:
                 one.rejection = one.found = None
         self._look_again_at_what_was_written()
+
+    def _confirm_created(self) -> None:
+        """Look the records that were created up once more: another load may have done so too."""
+        for one, outcome in self._creations.confirm():
+            end = outcome or self._settle_again(one)
+            self._note(one, end)
+
+    def _settle_again(self, one: Incoming) -> Outcome:
+        """Load a record that another load has created as well, and that we have deleted again."""
+        one.found = None
+        self._matcher.match([one])
+        return self._settle_one(one)
+
+    def _note_unconfirmed(self) -> None:
+        """Note what was created when the run ends before it is looked up again."""
+        for one, outcome in self._creations.take_unconfirmed():
+            self._note(one, outcome)
 
     @property
     def _asked(self) -> int:
@@ -161,7 +190,7 @@ class Loader:
         names: set[Any] = {one.id} if one.id else set()
         if one.key:
             names.add(key_of(one.key, self._key_fields))
-        for found in one.found or ():
+        for found in one.found.rows if one.found else ():
             names.add(found["id"])
             old = tuple(found.get(name) for name in self._plan.match_on)
             if old and all(old) and old != one.key:
@@ -178,8 +207,8 @@ class Loader:
 
     def _settle(self, groups: Sequence[list[Incoming]]) -> Iterator[int]:
         """Settle the groups: those that may write several at a time, the others at once."""
-        serial = self._module.name in self._policy.serial_modules
-        workers = ThreadPoolExecutor(1 if serial else self._instance.client.max_sessions)
+        sessions = 1 if self._is_serial else self._instance.client.max_sessions
+        workers = ThreadPoolExecutor(sessions)
         writing: list[Future[int]] = []
         try:
             for group in groups:
@@ -194,15 +223,43 @@ class Loader:
             workers.shutdown(cancel_futures=True)
 
     def _settle_group(self, group: Sequence[Incoming]) -> int:
-        for position, one in enumerate(group):
-            outcome = self._settle_one(one)
-            self._done(one, self._shown_key(one), outcome)
-            if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
-                self._note_written(one, outcome)
-            # A record may be rejected because it is not known what became of it.
-            if outcome.kind is not Kind.UNCHANGED and not one.rejection:
-                self._match_again(group[position + 1 :])
+        """Settle records that may mean the same one; what follows a creation waits with it."""
+        waiting: list[tuple[Incoming, Outcome]] = []
+        try:
+            for position, one in enumerate(group):
+                outcome = self._settle_one(one)
+                is_new = outcome.kind is Kind.CREATED and one.key and not self._instance.dry_run
+                if waiting or is_new:
+                    waiting.append((one, outcome))
+                else:
+                    self._note(one, outcome)
+                if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
+                    self._note_written(one, outcome)
+                if outcome.kind is Kind.REJECTED and outcome.id:
+                    self._written |= {outcome.id, _ANY}  # something of it may have been written
+                # A record may be rejected because it is not known what became of it.
+                if outcome.kind is not Kind.UNCHANGED and not one.rejection:
+                    self._match_again(group[position + 1 :])
+        finally:
+            if waiting:
+                self._creations.await_confirmation(waiting)
         return len(group)
+
+    @property
+    def _is_serial(self) -> bool:
+        """Whether records are written one at a time.
+
+        Servers number documents with a race, and give lines their ids with one: of two records
+        with lines that are written at the same time, one may lack lines (API-FACTS).
+        """
+        writes_lines = self._plan.lines_property or not AMOUNTS.isdisjoint(
+            known.name for known in self._plan.fields.values()
+        )
+        has_lines = self._module.is_inventory and bool(writes_lines)
+        return has_lines or self._module.name in self._policy.serial_modules
+
+    def _note(self, one: Incoming, outcome: Outcome) -> None:
+        self._done(one, self._shown_key(one), outcome)
 
     def _note_written(self, one: Incoming, outcome: Outcome) -> None:
         """Let what comes later see what was written."""
@@ -254,13 +311,7 @@ class Loader:
         self._check(values, one.lines)
         if self._instance.dry_run:
             return Outcome(Kind.CREATED)
-        with self._instance.writing() as session:
-            writer = Writer(session, self._module, self._plan.lines)
-            outcome = writer.create(values, one.lines, self._matcher.finding(session, one))
-        if altered := self._altered_key(outcome):
-            text = f"it was created, but the server cut or changed its key in {', '.join(altered)}"
-            raise Rejection("KEY_ALTERED", text, id=outcome.id)
-        return outcome
+        return self._creations.create(one, values)
 
     def _update(self, one: Incoming, stored: Record) -> Outcome:
         record_id: str = stored["id"]
@@ -269,22 +320,12 @@ class Loader:
             return Outcome(Kind.UNCHANGED, id=record_id)
         self._refuse_unwritable("update", record_id)
         checks.check_mandatory(self._module, changes, complete=False)
-        self._check(changes, lines)
+        self._updates.refuse_side_effects(record_id, changes, lines)
+        self._check(changes, lines, stored)
         if self._instance.dry_run:
             changed = (*changes, LINES) if lines else tuple(changes)
             return Outcome(Kind.UPDATED, id=record_id, changed=changed)
-        with self._instance.writing() as session:
-            writer = Writer(session, self._module, self._plan.lines)
-            outcome = writer.update(record_id, changes, lines)
-        self._altered_key(outcome)
-        return outcome
-
-    def _altered_key(self, outcome: Outcome) -> list[str]:
-        """Return the fields of the key that the server stored otherwise than they were sent."""
-        altered = sorted({*outcome.altered} & {*self._plan.match_on})
-        if altered:
-            self._written.add(_ANY)
-        return altered
+        return self._updates.update(one, record_id)
 
     def _delete(self, one: Incoming) -> Outcome:
         if not one.stored or not self._policy.hard_delete:
@@ -293,7 +334,7 @@ class Loader:
         if self._instance.dry_run:
             return Outcome(Kind.DELETED, id=one.stored["id"])
         with self._instance.writing() as session:
-            return Writer(session, self._module).delete(one.stored["id"])
+            return Writer(session, self._plan, self._instance.server).delete(one.stored["id"])
 
     def _shown_key(self, one: Incoming) -> dict[str, Any]:
         """Return the key as it came, for the file of outcomes."""
@@ -307,7 +348,10 @@ class Loader:
             raise Rejection("NOT_WRITABLE", reason, id=record_id)
 
     def _check(
-        self, values: Mapping[str, str | None], lines: Sequence[Mapping[str, Any]] | None
+        self,
+        values: Mapping[str, str | None],
+        lines: Sequence[Mapping[str, Any]] | None,
+        stored: Record | None = None,
     ) -> None:
         """Check what the server would take and change silently.
 
@@ -322,9 +366,21 @@ class Loader:
                 owners, prefixes = self._instance.owners, self._instance.owner_prefixes
                 checks.check_owner(known, wire, owners, prefixes)
             self._check_reference(known, wire)
+            self._check_number(known, wire, (stored or {}).get(name))
         for line in lines or ():
             if self._plan.lines:
                 self._check_reference(self._plan.lines.fields["productid"], line["productid"])
+
+    def _check_number(self, known: Field, wire: str | None, stored: Any) -> None:
+        """Check that the server keeps a number as it is sent, as far as this run has seen."""
+        if kind_of(known.type) is not ValueKind.NUMBER or not wire:
+            return
+        server = self._instance.server
+        reason = server.limits.refuse(self._module.name, known, wire)
+        if reason is None and stored and server.formats.would_cut(stored, wire):
+            reason = f"{known.name}: the server holds what the API user's decimals leave of it"
+        if reason:
+            raise Rejection("NOT_AS_SENT", f"not sent: {reason}. {advice({'number of decimals'})}")
 
     def _check_reference(self, known: Field, wire: str | None) -> None:
         if known.type != "reference" or wire is None:

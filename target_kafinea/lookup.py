@@ -1,37 +1,60 @@
-"""Finding records that exist: many keys in one query, and a proof for each that is not found."""
+"""Finding records that exist, many keys in one query: by id, by natural key, by their document."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any
 
-from kafinea.chain import PAGE_SIZE, count
+from kafinea.chain import PAGE_SIZE
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, Field
-from kafinea.errors import IncompleteRead
-from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
-from kafinea.reading import Reading
-from kafinea.values import ServerZone, encode, kind_of
-from target_kafinea.merge import fold, key_of
+from kafinea.errors import Code, KafineaError, Refused
+from kafinea.query import Condition, select
+from target_kafinea import keys
+from target_kafinea.asking import Answers, Asked, Asking, Question
+from target_kafinea.dividing import Error, may_lie_in_the_request, rejection_of
+from target_kafinea.keys import KeyValues, key_of
 from target_kafinea.outcomes import Rejection
-from target_kafinea.plan import Key, Modules, Reference
+from target_kafinea.plan import Key, Modules
 
-KEYS_AT_A_TIME = PAGE_SIZE - 1
-"""A page with room for one more proves that no key has a second record."""
-
-KeyValues = tuple[str, ...]
-"""The wire values of a natural key."""
-
-_Slot = tuple[str, tuple[str, ...], KeyValues]
 _ID = re.compile(r"\d+x\d+", re.ASCII)
-_LONGEST_KEY = 4_000  # bytes in the URL
-_PAGING = 80  # bytes that `AND id > ... ORDER BY id LIMIT ...` adds to a query
-_LONGEST_CHARACTER = 12  # bytes in the URL
-Map = Callable[[Callable[[list[str]], list[Record]], Iterable[list[str]]], Iterable[list[Record]]]
+_MISREAD = frozenset({Code.QUERY_SYNTAX_ERROR, Code.INTERNAL_SERVER_ERROR})
+Map = Callable[[Callable[[list[Asked]], Answers], Iterable[list[Asked]]], Iterable[Answers]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look-up gives for one key, or one id.
+
+    Attributes:
+        record: The record that it means; None if there is none, or if it is not certain which.
+        equal: The records whose key is equal.
+        near: Others that the database gives for the key: it does not tell them apart.
+        is_unreadable: Whether there are such records, of which this user may read none.
+        ambiguity: Why none of the records may be taken.
+        failure: Why it is not known which records there are.
+    """
+
+    record: Record | None = None
+    equal: Sequence[Record] = ()
+    near: Sequence[Record] = ()
+    is_unreadable: bool = False
+    ambiguity: Rejection | None = None
+    failure: Rejection | None = None
+
+    @property
+    def rows(self) -> list[Record]:
+        """All records that the database gives."""
+        return [*self.equal, *self.near]
+
+
+NOTHING = Found()
 
 
 class Finder:
@@ -41,16 +64,13 @@ class Finder:
         client: The instance, or one session of it.
         modules: Its modules.
         in_parallel: How to run several queries; one after the other by default.
-
-    Attributes:
-        hidden: Values that records have which this user may not read, by module and field.
     """
 
     def __init__(self, client: Client, modules: Modules, in_parallel: Map = map) -> None:
-        self.hidden: set[tuple[str, str, str]] = set()
         self._client = client
         self._modules = modules
         self._in_parallel = in_parallel
+        self._spellings = _Spellings()
         self._pretended: dict[str, _Pretended] = {}
         self._pretended_lines: dict[str, list[Record]] = {}
 
@@ -62,64 +82,67 @@ class Finder:
 
     def by_id(
         self, module: str, ids: Collection[str], columns: Sequence[str] = ("id",)
-    ) -> dict[str, Record]:
-        """Return the records with these ids, by id. What is no id of the module finds nothing."""
+    ) -> dict[str, Found]:
+        """Return what there is for each of these ids. What is no id of the module finds nothing."""
         # The server ignores the prefix, and would find another module's record.
         own = re.compile(rf"{self._modules.get(module).id_prefix}x\d+", re.ASCII)
-        asked = {one for one in ids if own.fullmatch(one)}
-        if not asked:
-            return {}
-        found = {row["id"]: row for row in self._rows(module, "id", asked, columns)}
+        asked = {one: Asked(one, (one,)) for one in ids if own.fullmatch(one)}
+        answers = self._ask(Question(module, "id", columns), asked.values())
         pretended = self._pretended_of(module).records
-        told = {one: pretended.get(one, found.get(one)) for one in asked}
-        return {one: record for one, record in told.items() if record}
+        found = dict.fromkeys(ids, NOTHING)
+        for one, each in asked.items():
+            if one in pretended:
+                rows = [record] if (record := pretended[one]) else []
+                found[one] = Found(next(iter(rows), None), rows)
+                continue
+            rows = answers.rows.get(each, [])
+            found[one] = Found(
+                next(iter(rows), None),
+                rows,
+                is_unreadable=each in answers.unreadable,
+                failure=_failure("id", one, answers.failures.get(each)),
+            )
+        return found
 
     def by_key(
         self, key: Key, values: Collection[KeyValues], columns: Sequence[str] = ()
-    ) -> dict[KeyValues, list[Record]]:
-        """Return the records with each of these natural keys.
-
-        Exact matches go before others, which only the database takes for the same.
-        """
-        if not values:
-            return {}
-        fields = [key.module.fields[name] for name in key.fields]
-        # The part of the key that has the most different values finds the fewest others.
-        parts = [set(part) for part in zip(*values, strict=True)]
-        position = max(range(len(parts)), key=lambda place: len(parts[place]))
-        names = list(dict.fromkeys([*key.fields, *columns]))
-        rows = self._rows(key.module.name, key.fields[position], parts[position], names)
-        found: dict[KeyValues, list[Record]] = defaultdict(list)
-        pretended = self._pretended_of(key.module.name)
-        for row in rows:
-            if (known_by := _known_by(row, fields)) and row["id"] not in pretended.records:
-                found[known_by].append(row)
-        return {
-            value: _exact(key, value, [*found[known_by], *pretended.with_key(known_by, fields)])
-            for value in values
-            for known_by in [key_of(value, fields)]
-        }
+    ) -> dict[KeyValues, Found]:
+        """Return what there is for each of these natural keys."""
+        return self._by_key(key, values, columns)
 
     def one(self, key: Key, values: KeyValues) -> Record | None:
-        """Return the record with a natural key, the oldest if there are several."""
-        return next(iter(self.by_key(key, {values})[values]), None)
+        """Return the record with a natural key, asking as often as any request is sent.
 
-    def lines_of(self, ids: Collection[str]) -> dict[str, list[Record]]:
-        """Return the lines of these records in their order, by the record's id."""
+        Raises:
+            Rejection: It is not certain which one it is, or this user may not read it.
+        """
+        found = self._by_key(key, {values}, is_patient=True)[values]
+        if found.ambiguity:
+            raise found.ambiguity
+        if found.is_unreadable and not found.record:
+            raise not_readable()
+        return found.record
+
+    def lines_of(
+        self, ids: Collection[str]
+    ) -> tuple[dict[str, list[Record]], dict[str, Rejection]]:
+        """Return the lines of these records in their order, by the record's id.
+
+        Returns:
+            The lines; and why it is not known which lines a record has, where the server fails.
+        """
         if not ids:
-            return {}
+            return {}, {}
         names = self._modules.get(LINE_MODULE).queryable
         pretended = {one: self._pretended_lines[one] for one in ids if one in self._pretended_lines}
-        found: dict[str, list[Record]] = defaultdict(list, pretended)
-        for line in self._rows(LINE_MODULE, "parent_id", set(ids) - pretended.keys(), names):
-            found[line["parent_id"]].append(line)
-        for one in found.keys() - pretended.keys():
-            found[one].sort(key=lambda line: int(line.get("sequence_no") or 0))
-        return found
-
-    def is_hidden(self, module: str, field: str, value: str) -> bool:
-        """Whether a record has this value that this user may not read, as far as was asked."""
-        return (module, field, fold(value)) in self.hidden
+        asked = [Asked(one, (one,)) for one in ids if one not in pretended]
+        answers = self._ask(Question(LINE_MODULE, "parent_id", names), asked)
+        found = {
+            one.folded: sorted(lines, key=lambda line: int(line.get("sequence_no") or 0))
+            for one, lines in answers.rows.items()
+        }
+        failures = {one.folded: rejection_of(why) for one, why in answers.failures.items()}
+        return {**found, **pretended}, failures
 
     def pretend(
         self,
@@ -136,45 +159,138 @@ class Finder:
     def _pretended_of(self, module: str) -> _Pretended:
         return self._pretended.setdefault(module, _Pretended())
 
-    def _rows(
-        self, module: str, field: str, values: Collection[str], columns: Sequence[str]
-    ) -> Iterator[Record]:
-        def ask(chunk: list[str]) -> list[Record]:
-            return self._ask(module, columns, field, chunk)
+    def _by_key(
+        self,
+        key: Key,
+        values: Collection[KeyValues],
+        columns: Sequence[str] = (),
+        *,
+        is_patient: bool = False,
+    ) -> dict[KeyValues, Found]:
+        if not values:
+            return {}
+        fields = [key.module.fields[name] for name in key.fields]
+        # The part of the key that has the most different values finds the fewest others.
+        parts = [set(part) for part in zip(*values, strict=True)]
+        position = max(range(len(parts)), key=lambda place: len(parts[place]))
+        asked = self._spellings.asked(key.module.name, fields[position], parts[position])
+        question = Question(
+            key.module.name,
+            fields[position].name,
+            list(dict.fromkeys([*key.fields, *columns])),
+            partial(keys.folded_part, field=fields[position]),
+        )
+        answers = self._ask(question, set(asked.values()), is_patient=is_patient)
+        return {
+            value: self._found(key.module.name, fields, value, position, asked, answers)
+            for value in values
+        }
 
-        for rows in self._in_parallel(ask, _chunks(module, columns, field, sorted(values))):
-            yield from rows
+    def _found(
+        self,
+        module: str,
+        fields: Sequence[Field],
+        values: KeyValues,
+        position: int,
+        asked: Mapping[str, Asked],
+        answers: Answers,
+    ) -> Found:
+        """Choose, of what the database gives for one part of a key, what it means for all of it."""
+        one = asked[values[position]]
+        if failure := _failure(fields[position].name, values[position], answers.failures.get(one)):
+            return Found(failure=failure)
+        pretended = self._pretended_of(module)
+        rows = [row for row in answers.rows[one] if row["id"] not in pretended.records]
+        if len(fields) > 1:
+            rows = self._with_all_parts(module, fields, values, position, rows)
+        rows += pretended.with_key(key_of(values, fields), fields)
+        equal, near = keys.part(fields, values, rows)
+        record = ambiguity = None
+        try:
+            record = keys.choose(fields, values, rows)
+        except Rejection as rejection:
+            ambiguity = rejection
+        is_unreadable = one in answers.unreadable
+        return Found(record, equal, near, is_unreadable=is_unreadable, ambiguity=ambiguity)
+
+    def _with_all_parts(
+        self,
+        module: str,
+        fields: Sequence[Field],
+        values: KeyValues,
+        position: int,
+        rows: Sequence[Record],
+    ) -> list[Record]:
+        """Return the records that the database would give for all parts of a key."""
+        others = [
+            (field, keys.folded_part(value, field))
+            for place, (field, value) in enumerate(zip(fields, values, strict=True))
+            if place != position
+        ]
+        rows = [
+            row
+            for row in rows
+            if all(keys.folded_part(row.get(field.name), field) == part for field, part in others)
+        ]
+        equal, near = keys.part(fields, values, rows)
+        return equal or self._told_apart_from_none(module, fields, values, near)
+
+    def _told_apart_from_none(
+        self, module: str, fields: Sequence[Field], values: KeyValues, near: list[Record]
+    ) -> list[Record]:
+        """Return those of some records that the database does not tell apart from a key."""
+        if not near:
+            return []
+        where = [Condition(one.name, "=", value) for one, value in zip(fields, values, strict=True)]
+        where.append(Condition("id", "IN", [row["id"] for row in near[:PAGE_SIZE]]))
+        try:
+            same = self._client.giving_up_after(1).query(select(module, ["id"], where=where))
+        except KafineaError as error:
+            if may_lie_in_the_request(error):
+                return near
+            raise
+        return [row for row in near if row["id"] in {one["id"] for one in same}]
 
     def _ask(
-        self, module: str, columns: Sequence[str], field: str, values: list[str]
-    ) -> list[Record]:
-        """Return the records that have one of the values, and prove that there are no others."""
-        where = [Condition(field, "IN", values)]
-        query = select(module, columns, where=where, order_by=["id"], limit=PAGE_SIZE)
-        page = self._client.query(query)
-        is_whole = len(page) < PAGE_SIZE
-        # A page that has all ids, or a record for each key and room for more, proves itself.
-        if not _missing(values, field, page) and (field == "id" or is_whole):
-            return page
-        counted = count(self._client.query, module, where)
-        if is_whole and counted == len(page):
-            return page
-        return self._ask_for_all(module, columns, field, values, counted)
+        self, question: Question, asked: Iterable[Asked], *, is_patient: bool = False
+    ) -> Answers:
+        def ask(chunk: list[Asked]) -> Answers:
+            return Asking(self._client, question, is_patient=is_patient).answers(chunk)
 
-    def _ask_for_all(
-        self, module: str, columns: Sequence[str], field: str, values: list[str], counted: int
-    ) -> list[Record]:
-        where = [Condition(field, "IN", values)]
-        try:
-            reading = Reading(self._client, module, columns, where)
-            rows = [row for page in reading for row in page]
-        except IncompleteRead:
-            rows = []
-        if len(rows) < counted:
-            for value in _missing(values, field, rows):
-                if count(self._client.query, module, [Condition(field, "=", value)]):
-                    self.hidden.add((module, field, fold(value)))
-        return rows
+        answers = Answers()
+        for some in self._in_parallel(ask, question.chunks(asked)):
+            answers.add(some)
+        return answers
+
+
+class _Spellings:
+    """The forms in which keys have been told. Threads may share it.
+
+    A key with a tab at its end, once it is stored so, is found by none of its other forms.
+    """
+
+    def __init__(self) -> None:
+        self._odd: dict[tuple[str, str, str], set[str]] = {}
+        self._lock = Lock()
+
+    def asked(self, module: str, field: Field, values: Iterable[str]) -> dict[str, Asked]:
+        """Return what to ask for each of the values: equal ones are asked for together."""
+        form_of: dict[str, str] = {}
+        told: dict[str, set[str]] = defaultdict(set)
+        for value in values:
+            form = form_of[value] = keys.equal_part(value, field)
+            told[form] |= keys.spellings(value, field)
+        asked = {}
+        with self._lock:
+            for form, spellings in told.items():
+                slot = (module, field.name, form)
+                if slot in self._odd or len(spellings) > 1:
+                    known = self._odd.setdefault(slot, set())
+                    known |= spellings
+                    told[form] = set(known)
+                folded = keys.folded_part(form, field)
+                asked[form] = Asked(folded, tuple(sorted(told[form])))
+        return {value: asked[form] for value, form in form_of.items()}
 
 
 class _Pretended:
@@ -210,100 +326,9 @@ def _known_by(row: Record, fields: Sequence[Field]) -> KeyValues:
     return key_of(values, fields) if all(values) else ()
 
 
-def _exact(key: Key, values: KeyValues, rows: list[Record]) -> list[Record]:
-    exact = [row for row in rows if tuple(row[name] for name in key.fields) == values]
-    return exact or rows
-
-
-def _missing(values: Iterable[str], field: str, rows: Iterable[Record]) -> list[str]:
-    """Return the values that no record has."""
-    seen = {fold(str(row.get(field))) for row in rows}
-    return [value for value in values if fold(value) not in seen]
-
-
-class References:
-    """Turns natural keys into ids, and remembers them.
-
-    Args:
-        create: Creates a record of a module from wire values and returns its id.
-    """
-
-    def __init__(self, create: Callable[[Key, KeyValues], str]) -> None:
-        self._create = create
-        self._ids: dict[_Slot, str | Rejection] = {}
-        self._slots: dict[str, list[_Slot]] = defaultdict(list)
-
-    def forget(self, record_id: str) -> None:
-        """Forget a record that was changed or deleted: its key may stand for another now."""
-        for slot in self._slots.pop(record_id, ()):
-            self._ids.pop(slot, None)
-
-    def learn(self, finder: Finder, reference: Reference, values: Collection[str]) -> None:
-        """Look up the values that are not known yet."""
-        for key in reference.keys:
-            unknown = {
-                (value,)
-                for value in values
-                if not isinstance(self._known(key, value), str) and _fits(key, value)
-            }
-            found = finder.by_key(key, unknown)
-            for value in unknown:
-                rows = found[value]
-                if len(rows) == 1:
-                    self._remember(key, value[0], rows[0]["id"])
-                elif rows:
-                    ids = ", ".join(row["id"] for row in rows)
-                    self._remember(
-                        key,
-                        value[0],
-                        Rejection(
-                            "UNRESOLVED_REFERENCE",
-                            f"several {key.module.name} have this {key.fields[0]}: {ids}",
-                        ),
-                    )
-
-    def resolve(self, reference: Reference, value: str, field: str) -> str:
-        """Return the id that a natural key stands for; an id stands for itself.
-
-        Raises:
-            Rejection: There is none, or several.
-        """
-        for key in reference.keys:
-            known = self._known(key, value)
-            if isinstance(known, str):
-                return known
-            if known is not None:
-                raise Rejection(known.code, f"{field}: {known}")
-        if is_id(value):
-            return value
-        key = reference.keys[0]
-        if reference.create:
-            made = self._create(key, (value,))
-            self._remember(key, value, made)
-            return made
-        where = " or ".join(f"{key.module.name}.{key.fields[0]}" for key in reference.keys)
-        raise Rejection("UNRESOLVED_REFERENCE", f"{field}: no record has this value in {where}")
-
-    def _known(self, key: Key, value: str) -> str | Rejection | None:
-        return self._ids.get(self._slot(key, value))
-
-    def _remember(self, key: Key, value: str, known: str | Rejection) -> None:
-        slot = self._slot(key, value)
-        self._ids[slot] = known
-        if isinstance(known, str):
-            self._slots[known].append(slot)
-
-    def _slot(self, key: Key, value: str) -> _Slot:
-        return key.module.name, key.fields, (value,)
-
-
-def _fits(key: Key, value: str) -> bool:
-    """Whether a value may be one of the key's field, and is short enough for a query."""
-    try:
-        encode(value, kind_of(key.module.fields[key.fields[0]].type), ServerZone())
-    except (ValueError, ArithmeticError):
-        return False
-    return can_be_asked(value)
+def not_readable() -> Rejection:
+    """Return the rejection of a record that is there and cannot be compared."""
+    return Rejection("NOT_READABLE", "there is such a record that this user may not read")
 
 
 def is_id(value: str) -> bool:
@@ -311,28 +336,12 @@ def is_id(value: str) -> bool:
     return _ID.fullmatch(value) is not None
 
 
-def can_be_asked(value: str) -> bool:
-    """Whether a key value is short enough for a query."""
-    surely = len(value) * _LONGEST_CHARACTER <= _LONGEST_KEY
-    return surely or encoded_size(value) <= _LONGEST_KEY
-
-
-def _chunks(
-    module: str, columns: Sequence[str], field: str, values: Sequence[str]
-) -> Iterator[list[str]]:
-    """Cut values into lists of up to a hundred, each short enough for a URL."""
-    most = PAGE_SIZE if field == "id" else KEYS_AT_A_TIME  # no id has a second record
-    for start in range(0, len(values), most):
-        yield from _short_enough(module, columns, field, values[start : start + most])
-
-
-def _short_enough(
-    module: str, columns: Sequence[str], field: str, values: Sequence[str]
-) -> Iterator[list[str]]:
-    query = select(module, columns, where=[Condition(field, "IN", values)])
-    if len(values) == 1 or encoded_size(query) + _PAGING <= LONGEST_QUERY:
-        yield list(values)
-        return
-    middle = len(values) // 2
-    for half in (values[:middle], values[middle:]):
-        yield from _short_enough(module, columns, field, half)
+def _failure(name: str, value: str, error: Error | None) -> Rejection | None:
+    """Return why it is not known what there is for a value, if it is not."""
+    if error is None:
+        return None
+    odd = keys.odd_characters(value)
+    if odd and isinstance(error, Refused) and error.code in _MISREAD:
+        text = f"{name}: the server cannot read a query for a value with {odd} ({error})"
+        return Rejection("INVALID_KEY", text)
+    return rejection_of(error)

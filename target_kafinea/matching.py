@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kafinea.chain import number
 from kafinea.client import Client, Record
 from kafinea.describe import LINES, Field
 from kafinea.errors import Refused
 from target_kafinea import checks
+from target_kafinea.asking import KEYS_AT_A_TIME
+from target_kafinea.dividing import divided, rejection_of
 from target_kafinea.instance import Instance
-from target_kafinea.lookup import KEYS_AT_A_TIME, Finder, KeyValues
+from target_kafinea.keys import KeyValues
+from target_kafinea.lookup import NOTHING, Finder, Found, not_readable
 from target_kafinea.merge import changed_fields, other_discount, same_lines
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import Key, Plan
+from target_kafinea.server_rules import AMOUNTS, TOTALS, decides_whether_kept, is_kept
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Incoming:
         values: Its wire values by field name; None clears.
         key: The wire values of its natural key; none if it has no complete one.
         lines: Its lines, when it told any.
-        found: The records that it may mean; None as long as they were not looked up.
+        found: What it may mean; None as long as that was not looked up.
         stored: The one that it means.
         changes: The values that differ from those stored.
         changed_lines: Its lines, if they differ from those stored.
@@ -72,7 +77,7 @@ class Incoming:
     values: dict[str, str | None] = field(default_factory=dict)
     key: KeyValues = ()
     lines: list[dict[str, str | None]] | None = None
-    found: Sequence[Record] | None = None
+    found: Found | None = None
     stored: Record | None = None
     changes: dict[str, str | None] = field(default_factory=dict)
     changed_lines: list[dict[str, str | None]] | None = None
@@ -113,6 +118,9 @@ class Matcher:
                 one.key = self._key_of(one)
                 checks.check_key(one.key, plan.match_on)
                 told = one.record.get(plan.lines_property or "")
+                if told and not plan.lines:
+                    text = f"{LINES}: this server offers no lines (it has no module LineItem)"
+                    raise Rejection("NOT_SUPPORTED", f"{text}; load the record without them")  # noqa: TRY301 as the checks do
                 if plan.lines and told is not None and not one.deleted:
                     one.lines = checks.wire_lines(told, plan.lines, zone)
                     if one.lines:
@@ -136,7 +144,7 @@ class Matcher:
                 if values.get(leaf) is not None
             ]
             told = {value for _, values in places if (value := values[leaf])}
-            references.learn(self._instance.finder, reference, told)
+            references.learn(reference, told)
             for one, values in places:
                 try:
                     values[leaf] = references.resolve(reference, values[leaf] or "", name)
@@ -149,6 +157,7 @@ class Matcher:
     def match(self, records: Sequence[Incoming]) -> None:
         """Find what is stored for each record, and what differs from it."""
         self._look_up_the_rest(records)
+        self._ask_again_for_the_unreadable(records)
         for one in _alive(records):
             self._choose(one)
         self._retrieve_what_no_query_gives(records)
@@ -160,13 +169,25 @@ class Matcher:
         finder = Finder(session, self._instance.modules)
 
         def find() -> Record | None:
-            found = finder.one(self._key, one.key)
-            if found is None and self._is_hidden(one, finder):
-                text = "its answer was lost, and this user may not read what was created"
-                raise Rejection("UNKNOWN_OUTCOME", text)
-            return found
+            try:
+                return finder.one(self._key, one.key)
+            except Rejection as rejection:
+                text = f"its answer was lost, and it is not known what was created: {rejection}"
+                raise Rejection("UNKNOWN_OUTCOME", text) from None
 
         return find if one.key else None
+
+    def ids_by_key(self, records: Sequence[Incoming]) -> dict[KeyValues, list[str]]:
+        """Return the ids of all records that have the keys of these, by key, in their order.
+
+        A key at which the server fails, or whose records this user may not read, is left out.
+        """
+        found = self._instance.finder.by_key(self._key, {one.key for one in records})
+        return {
+            key: sorted((row["id"] for row in one.equal), key=number)
+            for key, one in found.items()
+            if not (one.failure or one.is_unreadable)
+        }
 
     # Finding
 
@@ -176,30 +197,46 @@ class Matcher:
         for _ in self._instance.lookups.map(self._look_up, chunks):
             pass
 
+    def _ask_again_for_the_unreadable(self, records: Sequence[Incoming]) -> None:
+        """Ask once more for what seems to be there and is not given.
+
+        It looks the same when another writer creates and deletes such a record meanwhile.
+        """
+        unreadable = [
+            one for one in _alive(records) if one.found and _is_only_unreadable(one.found)
+        ]
+        for one in unreadable:
+            one.found = None
+        self._look_up_the_rest(unreadable)
+
     def _look_up(self, records: Sequence[Incoming]) -> None:
         """Find the records that these may mean, by id or else by their key."""
         finder, columns = self._instance.finder.alone(), self._columns()
         ids = {one.id for one in records if one.id and not self._policy.append_only}
         by_id = finder.by_id(self._module.name, ids, columns)
-        others = [one for one in records if one.key and one.id not in by_id]
-        by_key = finder.by_key(self._key, {one.key for one in others}, columns)
+        others = {
+            one.key for one in records if one.key and not _is_settled(by_id.get(one.id or ""))
+        }
+        by_key = finder.by_key(self._key, others, columns)
         for one in records:
-            row = by_id.get(one.id or "")
-            one.found = [row] if row else by_key.get(one.key, [])
+            found = by_id.get(one.id or "", NOTHING)
+            if not _is_settled(found) and one.key:
+                is_unreadable = found.is_unreadable
+                found = by_key[one.key]
+                found = replace(found, is_unreadable=found.is_unreadable or is_unreadable)
+            one.found = found
 
     def _choose(self, one: Incoming) -> None:
-        found = one.found or []
-        one.stored = found[0] if found else None
-        if len(found) > 1:
-            ids = ", ".join(row["id"] for row in found)
-            one.rejection = Rejection("AMBIGUOUS_KEY", f"several records have this key: {ids}")
-        elif not found:
-            one.rejection = self._why_not_created(one)
+        found = one.found or NOTHING
+        one.stored = found.record
+        one.rejection = found.failure or found.ambiguity
+        if not (one.stored or one.rejection):
+            one.rejection = self._why_not_created(one, found)
 
-    def _why_not_created(self, one: Incoming) -> Rejection | None:
+    def _why_not_created(self, one: Incoming, found: Found) -> Rejection | None:
         """Return why a record that was not found may not be created either."""
-        if self._is_hidden(one, self._instance.finder):
-            return Rejection("NOT_READABLE", "there is such a record that this user may not read")
+        if found.is_unreadable:
+            return not_readable()
         if one.deleted:
             return None
         if one.key or (self._policy.append_only and not self._plan.match_on):
@@ -212,13 +249,6 @@ class Matcher:
             names = ", ".join(self._plan.match_on)
             return Rejection("NO_KEY", f"there is no id, and no value in {names}")
         return Rejection("NO_KEY", "there is no id, and the stream has no `match_on`")
-
-    def _is_hidden(self, one: Incoming, finder: Finder) -> bool:
-        if not finder.hidden:
-            return False
-        told = zip(self._plan.match_on, one.key, strict=False)
-        named = [*told, *([("id", one.id)] if one.id else [])]
-        return any(finder.is_hidden(self._module.name, name, value) for name, value in named)
 
     def _retrieve_what_no_query_gives(self, records: Sequence[Incoming]) -> None:
         """Retrieve the records that are told fields which a query does not give."""
@@ -236,11 +266,21 @@ class Matcher:
             pass
 
     def _retrieve(self, one: Incoming) -> None:
+        client = self._instance.client
         record_id = one.stored["id"] if one.stored else ""
+
+        def retrieve(ids: Sequence[str], most_failures: int) -> Record:
+            return client.giving_up_after(most_failures).retrieve(ids[0])
+
         try:
-            one.stored = self._instance.client.retrieve(record_id)
+            answers, failures = divided([record_id], retrieve, client.listtypes)
         except Refused as error:
-            one.rejection = Rejection(error.code, str(error), id=record_id)
+            one.rejection = rejection_of(error, id=record_id)
+            return
+        for _, one.stored in answers:
+            pass
+        for failure in failures.values():
+            one.rejection = rejection_of(failure, id=record_id)
 
     # Comparing
 
@@ -250,12 +290,17 @@ class Matcher:
         if self._policy.append_only:
             return
         told = {one.stored["id"] for one in known if one.stored and one.lines is not None}
-        lines = self._instance.finder.lines_of(told)
+        lines, failures = self._instance.finder.lines_of(told)
         for one in known:
             stored = one.stored or {}
+            if failure := failures.get(stored["id"]):
+                one.rejection = failure
+                continue
             one.changes = self._changes(one, stored)
             stored_lines = lines.get(stored["id"], [])
             one.changed_lines = self._changed_lines(one, stored_lines)
+            if not one.changed_lines and one.lines and not one.changes:
+                one.changed_lines = self._lines_to_add_up(stored, stored_lines)
             if stored_lines and one.lines == []:
                 # The server cannot take away the last line.
                 one.rejection = Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
@@ -265,13 +310,28 @@ class Matcher:
         other = other_discount(values) if self._module.is_inventory else None
         if other and other in fields:
             values = {**values, other: None}
-        return {name: values[name] for name in changed_fields(stored, values, fields)}
+        record = {**stored, **values}
+        return {
+            name: values[name]
+            for name in changed_fields(stored, values, fields)
+            if is_kept(fields[name], self._module, record)
+        }
 
     def _changed_lines(
         self, one: Incoming, stored: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, str | None]] | None:
         lines, module = one.lines, self._plan.lines
         return None if not lines or not module or same_lines(stored, lines, module) else lines
+
+    def _lines_to_add_up(
+        self, stored: Record, lines: Sequence[Record]
+    ) -> list[dict[str, str | None]] | None:
+        """Return the stored lines, where the totals are not theirs: an earlier update broke off."""
+        if self._instance.is_pretended(stored["id"]):
+            return None
+        if self._instance.server.totals.are_right(self._module.name, {**stored, LINES: lines}):
+            return None
+        return [{"productid": line["productid"]} for line in lines]
 
     # References
 
@@ -303,8 +363,21 @@ class Matcher:
     def _columns(self) -> list[str]:
         """Return the fields to compare, as far as a query gives them."""
         told = {known.name for known in self._plan.fields.values()} | set(self._plan.match_on)
+        deciding = {decides_whether_kept(name, self._module.name) for name in told}
+        told |= {name for name in deciding if name}
+        if self._plan.lines and self._plan.lines_property:
+            told |= TOTALS | AMOUNTS
         return sorted(told & set(self._module.queryable)) or ["id"]
 
 
 def _alive(records: Iterable[Incoming]) -> Iterator[Incoming]:
     return (one for one in records if one.rejection is None)
+
+
+def _is_settled(found: Found | None) -> bool:
+    """Whether an id has shown which record is meant, or that it cannot be known."""
+    return found is not None and (found.record is not None or found.failure is not None)
+
+
+def _is_only_unreadable(found: Found) -> bool:
+    return found.is_unreadable and not (found.rows or found.failure)

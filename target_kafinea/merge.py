@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
 from typing import Any
 
 from kafinea.describe import LINES, Field, Module
-from kafinea.values import Kind, RowDecoder, ServerZone, encode, kind_of
+from kafinea.values import Kind, RowDecoder, ServerZone, kind_of
 from target_kafinea.plan import LINE_SERVERS_OWN
+from target_kafinea.server_rules import AMOUNTS, is_sent
 
 Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""
@@ -20,14 +21,7 @@ _DISCOUNTS = (
     ("discount_percent", "discount_amount"),
     ("hdnDiscountPercent", "hdnDiscountAmount"),
 )
-_ADDED_UP = frozenset(
-    {
-        *("hdnTaxType", "hdnDiscountPercent", "hdnDiscountAmount"),
-        *("hdnS_H_Amount", "hdnS_H_Percent", "txtAdjustment"),
-    }
-)
-"""What the totals are made of besides the lines."""
-_ANSWERED_ONLY = frozenset({"label", LINES, "LineItems_FinalDetails", "new"})
+_PRICE = re.compile(r"currency\d+", re.ASCII)
 
 
 def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> list[str]:
@@ -65,42 +59,45 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     return bool(left == right)
 
 
-def key_of(values: Sequence[Any], fields: Sequence[Field]) -> tuple[str, ...]:
-    """Return a natural key in the form in which equal keys are equal.
-
-    Texts are compared as the server's database does: case, accents and trailing spaces do not
-    count.
-    """
-    return tuple(_key_part(value, field) for value, field in zip(values, fields, strict=True))
-
-
-def fold(text: str) -> str:
-    """Return a text without what the server's database does not tell apart."""
-    if text.isascii():
-        return text.lower().rstrip(" ")
-    plain = unicodedata.normalize("NFD", text)
-    return "".join(c for c in plain if not unicodedata.combining(c)).casefold().rstrip(" ")
-
-
-def merged(retrieved: Wire, changes: Wire, module: Module) -> dict[str, Any]:
+def full_element(stored: Wire, changes: Wire, module: Module) -> dict[str, Any]:
     """Return the whole record to send as an update: all that is stored, and the changes over it.
 
     Args:
-        retrieved: The record as `retrieve` gives it.
+        stored: The record as `retrieve` gives it.
         changes: New values by field name; None clears.
         module: The record's module.
     """
-    element = {name: value for name, value in retrieved.items() if name not in _ANSWERED_ONLY}
+    element = {name: value for name, value in stored.items() if is_sent(name, module)}
     if module.is_inventory:
         # The server calculates with these values, and an empty text makes it fail.
         element = {name: value for name, value in element.items() if value not in ("", None)}
         # Any product of a line will do; one that was deleted reads as none.
-        products = [line["productid"] for line in retrieved.get(LINES) or []]
+        products = [line["productid"] for line in stored.get(LINES) or []]
         if product := next(filter(None, products), None):
             element["productid"] = product
+    elif module.has_prices:
+        # A 0 stands for no price of its own. Sent back, it would become a price of 0; and where
+        # all are left out, the others are deleted.
+        element = {name: value for name, value in element.items() if not _is_no_price(name, value)}
     for name, value in changes.items():
         element[name] = _cleared(module.fields[name]) if value is None else value
+    if "unit_price" in changes and (own := own_currency(stored)) in element:
+        element[own] = element["unit_price"]
     return element
+
+
+def revision(record_id: str, changes: Wire, module: Module) -> dict[str, Any]:
+    """Return what `revise` is sent: the id and the changes."""
+    element = {name: value for name, value in changes.items() if value is not None}
+    for name, value in changes.items():
+        if value is None:
+            element[name] = _cleared(module.fields[name]) or ""
+    return {"id": record_id, **element}
+
+
+def own_currency(product: Wire) -> str:
+    """Return the field that holds the price of a product in its own currency, as `unit_price`."""
+    return f"currency{str(product.get('currency_id') or '').rpartition('x')[2]}"
 
 
 def with_lines(element: dict[str, Any], lines: Sequence[Wire]) -> dict[str, Any]:
@@ -115,7 +112,7 @@ def lines_to_add_up(stored: Sequence[Wire], changes: Wire) -> Sequence[Wire] | N
         stored: The lines as `retrieve` gives them.
         changes: New values of the head by field name.
     """
-    if _ADDED_UP.isdisjoint(changes) or not stored:
+    if AMOUNTS.isdisjoint(changes) or not stored:
         return None
     return [{"productid": line["productid"]} for line in stored]
 
@@ -203,13 +200,8 @@ def _rounded(number: Decimal | int, *, like: Any) -> Decimal:
     return number.quantize(Decimal(1).scaleb(exponent), ROUND_HALF_UP, Context(prec=1000))
 
 
-def _key_part(value: Any, field: Field) -> str:
-    kind = kind_of(field.type)
-    if kind in {Kind.NUMBER, Kind.INTEGER}:
-        return format(Decimal(str(value)).normalize(), "f")
-    if kind is Kind.TEXT:
-        return fold(str(value))
-    return str(encode(value, kind, _UTC))
+def _is_no_price(name: str, value: Any) -> bool:
+    return _PRICE.fullmatch(name) is not None and not Decimal(str(value or 0))
 
 
 def _cleared(field: Field) -> str | None:

@@ -182,7 +182,7 @@ class RelationLoader:
         references, reference = self._instance.references, self._plan.references.get(side)
         if reference:
             told = {one.values[side] or "" for one in batch}
-            references.learn(self._instance.finder, reference, told)
+            references.learn(reference, told)
         for one in batch:
             try:
                 if reference:

@@ -1,4 +1,4 @@
-"""Writing one record: create, update or delete, and what to do when the answer is lost.
+"""Creating and deleting one record, and what to do when the answer is lost.
 
 `create` is not idempotent, and the server may have done what it never confirmed. So a write whose
 answer was lost is looked up before anything else, in the same session: the server runs the requests
@@ -12,38 +12,35 @@ from typing import Any
 
 from kafinea.chain import count
 from kafinea.client import Client, Record
-from kafinea.describe import LINES, Module
-from kafinea.errors import Code, OutcomeUnknown, Refused
+from kafinea.describe import LINES
+from kafinea.errors import OutcomeUnknown, Refused
 from kafinea.query import Condition
-from target_kafinea.merge import (
-    changed_fields,
-    lines_to_add_up,
-    merged,
-    merged_lines,
-    same_lines,
-    with_lines,
-)
+from target_kafinea.merge import changed_fields, merged_lines, same_lines, with_lines
 from target_kafinea.outcomes import Kind, Outcome, Rejection
+from target_kafinea.plan import Plan
+from target_kafinea.server import Server
+from target_kafinea.server_rules import is_kept, side_effects
+from target_kafinea.updating import Updater, refused
 
-_TRIES = 3
 Find = Callable[[], Record | None]
 Lines = Sequence[Mapping[str, Any]]
 
 
 class Writer:
-    """Writes records of one module in one session.
+    """Creates and deletes records of one module in one session.
 
     Args:
-        client: One session of the instance.
-        module: The module.
-        line: The module of lines, for modules that have them.
+        session: One session of the instance.
+        plan: How the stream's records go into their module.
+        server: What is known of the server.
     """
 
-    def __init__(self, client: Client, module: Module, line: Module | None = None) -> None:
-        self._client = client
-        self._module = module
-        self._line = line
-        self._line_fields = line.fields if line else {}
+    def __init__(self, session: Client, plan: Plan, server: Server) -> None:
+        self._session = session
+        self._plan = plan
+        self._module = plan.module
+        self._server = server
+        self._line_fields = plan.lines.fields if plan.lines else {}
 
     def create(self, values: Mapping[str, Any], lines: Lines | None, find: Find | None) -> Outcome:
         """Create a record, once.
@@ -53,135 +50,117 @@ class Writer:
             lines: Its lines, if it has any.
             find: Looks the record up by its key; None if it has no key.
 
+        Returns:
+            The outcome; its `altered` are the fields that were not stored as they were sent.
+
         Raises:
             Rejection: The server refused it, or it is not known whether it exists.
+            Unavailable: The server fails at every creation.
         """
         element = {name: value for name, value in values.items() if value is not None}
         if lines is not None:
-            element = with_lines(element, merged_lines([], lines, self._line_fields))
-        for _ in range(_TRIES):
-            try:
-                answer = self._client.create(self._module.name, element)
-            except Refused as error:
-                raise _refused(error) from None
-            except OutcomeUnknown as error:
-                if find is None:
-                    raise _unknown(f"{error} There is no key to look it up by.") from None
-                if found := find():
-                    return self._complete(found["id"], values, lines)
-                continue
-            altered = self._altered(answer, values, lines)
-            return Outcome(Kind.CREATED, id=answer["id"], altered=altered)
-        raise _unknown(f"the server failed {_TRIES} times to create it, and it does not exist")
-
-    def update(
-        self, record_id: str, changes: Mapping[str, Any], lines: Lines | None = None
-    ) -> Outcome:
-        """Update a record: send it whole, with the changes over it.
-
-        Args:
-            record_id: Its id.
-            changes: New wire values by field name; None clears.
-            lines: New lines, if they change.
-
-        Raises:
-            Rejection: The server refused it, or it is not known whether it was done.
-        """
-        for attempt in range(_TRIES + 1):
-            try:
-                stored = self._client.retrieve(record_id)
-                if not self._differs(stored, changes, lines):
-                    return self._updated(record_id, changes, lines) if attempt else _same(record_id)
-                if attempt == _TRIES:
-                    break
-                element = merged(stored, changes, self._module)
-                stored_lines = stored.get(LINES) or []
-                told = lines_to_add_up(stored_lines, changes) if lines is None else lines
-                if told is not None:
-                    if not all(line["productid"] for line in told):
-                        text = f"{LINES}: the product of a stored line was deleted; tell all lines"
-                        raise Rejection("UNRESOLVED_REFERENCE", text, id=record_id)
-                    told = merged_lines(stored_lines, told, self._line_fields)
-                    element = with_lines(element, told)
-                answer = self._client.update(self._module.name, element)
-            except Refused as error:
-                raise _refused(error, record_id) from None
-            except OutcomeUnknown:
-                continue
-            return self._updated(record_id, changes, lines, answer)
-        raise _unknown(f"the server failed {_TRIES} times to update it", record_id)
+            lines = merged_lines([], lines, self._line_fields)
+            element = with_lines(element, lines)
+        stored = self._create(element, find)
+        if self._differs(stored, values, lines):
+            stored = self._retrieve(stored["id"])  # the answer was lost, or leaves something out
+        if self._lacks_lines(stored, lines):
+            stored = self._repaired(stored, lines or [])
+        altered = self._altered(stored, values)
+        for name in altered:
+            field = self._module.fields[name]
+            self._server.limits.note(self._module.name, field, values[name], stored.get(name))
+        return Outcome(Kind.CREATED, id=stored["id"], altered=tuple(altered), stored=stored)
 
     def delete(self, record_id: str) -> Outcome:
         """Delete a record.
 
         Raises:
             Rejection: The server refused it, or it is not known whether it was done.
+            Unavailable: The server fails at every write.
         """
-        for _ in range(_TRIES):
+        tries = 0
+        while True:
+            tries += 1
             try:
-                self._client.delete(record_id)
+                self._session.delete(record_id)
             except Refused as error:
                 if self._exists(record_id):
-                    raise _refused(error, record_id) from None
+                    raise refused(error, record_id) from None
             except OutcomeUnknown:
                 if self._exists(record_id):
-                    continue
+                    if self._server.patience.tries_again(self._session, "delete", tries):
+                        continue
+                    text = f"the server failed {tries} times to delete it"
+                    raise Rejection("UNKNOWN_OUTCOME", text, id=record_id) from None
+            self._server.patience.succeeded()
             return Outcome(Kind.DELETED, id=record_id)
-        raise _unknown(f"the server failed {_TRIES} times to delete it", record_id)
 
-    def _complete(self, record_id: str, values: Mapping[str, Any], lines: Lines | None) -> Outcome:
-        """Finish a record whose creation gave no answer: it may lack its lines."""
-        stored = self._client.retrieve(record_id)
-        if self._differs(stored, values, lines):
-            altered = changed_fields(stored, values, self._module.fields)
-            self.update(record_id, {name: values[name] for name in altered}, lines)
-        return Outcome(Kind.CREATED, id=record_id)
+    def _create(self, element: Mapping[str, Any], find: Find | None) -> Record:
+        """Send a creation until the record exists; return the answer, or what a look-up found."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                answer = self._session.create(self._module.name, element)
+            except Refused as error:
+                raise refused(error) from None
+            except OutcomeUnknown as error:
+                if find is None:
+                    self._server.patience.await_server(self._session, "create")
+                    text = f"{error} There is no key to look it up by."
+                    raise Rejection("UNKNOWN_OUTCOME", text) from None
+                if found := find():
+                    return found
+                if self._server.patience.tries_again(self._session, "create", tries):
+                    continue
+                text = f"the server failed {tries} times to create it, and it does not exist"
+                raise Rejection("UNKNOWN_OUTCOME", text) from None
+            self._server.patience.succeeded()
+            return answer
 
-    def _updated(
-        self,
-        record_id: str,
-        changes: Mapping[str, Any],
-        lines: Lines | None,
-        answer: Mapping[str, Any] | None = None,
-    ) -> Outcome:
-        changed = (*changes, *([LINES] if lines is not None else []))
-        altered = self._altered(answer or {}, changes, lines)
-        return Outcome(Kind.UPDATED, id=record_id, changed=changed, altered=altered)
+    def _retrieve(self, record_id: str) -> Record:
+        try:
+            return self._session.retrieve(record_id)
+        except Refused as error:
+            text = f"it was created, and what was stored cannot be read: {error}"
+            raise Rejection("NOT_READABLE", text, id=record_id) from None
 
-    def _altered(
-        self, answer: Mapping[str, Any], values: Mapping[str, Any], lines: Lines | None
-    ) -> tuple[str, ...]:
-        """Return what the server stored otherwise, as far as its answer shows it."""
-        shown = {name: value for name, value in values.items() if name in answer}
-        altered = changed_fields(answer, shown, self._module.fields)
-        return (*altered, LINES) if self._has_other_lines(answer, lines) else tuple(altered)
+    def _repaired(self, stored: Record, lines: Lines) -> Record:
+        """Write the lines of a record that was created without some of them.
 
-    def _differs(self, stored: Record, changes: Mapping[str, Any], lines: Lines | None) -> bool:
-        if changed_fields(stored, changes, self._module.fields):
-            return True
-        return self._has_other_lines({LINES: [], **stored}, lines)
+        Raises:
+            Rejection: They cannot be written.
+        """
+        lost = side_effects(self._module.name, has_lines=True)
+        if lost and not self._plan.accept_side_effects:
+            text = (
+                f"{LINES}: it was created and lacks lines. Writing them again has a side effect: "
+                f"{lost}. Set `accept_side_effects` of the stream, or correct it in Kafinea"
+            )
+            raise Rejection("NOT_AS_SENT", text, id=stored["id"])
+        updater = Updater(self._session, self._plan, self._server, "auto")
+        return updater.write_lines(stored, lines)
 
-    def _has_other_lines(self, record: Mapping[str, Any], lines: Lines | None) -> bool:
-        """Whether a record shows other lines than those told."""
-        if lines is None or self._line is None or LINES not in record:
+    def _differs(self, stored: Record, values: Mapping[str, Any], lines: Lines | None) -> bool:
+        shown = all(name in stored for name in values)
+        return not shown or bool(self._altered(stored, values)) or self._lacks_lines(stored, lines)
+
+    def _altered(self, stored: Record, values: Mapping[str, Any]) -> list[str]:
+        fields = self._module.fields
+        return [
+            name
+            for name in changed_fields(stored, values, fields)
+            if is_kept(fields[name], self._module, stored)
+        ]
+
+    def _lacks_lines(self, stored: Record, lines: Lines | None) -> bool:
+        """Whether a record has other lines than it was sent, or totals of other lines."""
+        if lines is None or self._plan.lines is None:
             return False
-        return not same_lines(record[LINES] or [], lines, self._line)
+        has_all = same_lines(stored.get(LINES) or [], lines, self._plan.lines)
+        return not has_all or not self._server.totals.are_right(self._module.name, stored)
 
     def _exists(self, record_id: str) -> bool:
         where = [Condition("id", "=", record_id)]
-        return count(self._client.query, self._module.name, where) > 0
-
-
-def _same(record_id: str) -> Outcome:
-    return Outcome(Kind.UNCHANGED, id=record_id)
-
-
-def _refused(error: Refused, record_id: str | None = None) -> Rejection:
-    text = str(error)
-    if error.code == Code.DUPLICATE:
-        text = "another record has the same value in a field that must be unique"
-    return Rejection(error.code, text, id=record_id)
-
-
-def _unknown(text: str, record_id: str | None = None) -> Rejection:
-    return Rejection("UNKNOWN_OUTCOME", text, id=record_id)
+        return count(self._session.query, self._module.name, where) > 0

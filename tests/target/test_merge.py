@@ -12,8 +12,6 @@ from kafinea.describe import Field, Module
 from kafinea.values import Kind, ServerZone, encode, kind_of
 from target_kafinea.merge import (
     changed_fields,
-    fold,
-    key_of,
     merged,
     merged_lines,
     same_lines,
@@ -169,24 +167,6 @@ def test_an_inventory_record_is_sent_without_the_empty_values_that_make_the_serv
     }
 
 
-@given(st.text())
-def test_folding_is_stable_and_forgets_case_and_trailing_spaces(text):
-    assert fold(fold(text)) == fold(text)
-    assert fold(text + "  ") == fold(text)
-
-
-@pytest.mark.parametrize(
-    ("left", "right"), [("Zoé", "zoe"), ("SOCIÉTÉ ", "Société"), ("O'Brien", "o'brien")]
-)
-def test_keys_are_equal_when_the_database_takes_them_for_the_same(left, right):
-    assert key_of([left], [field("string")]) == key_of([right], [field("string")])
-
-
-def test_numbers_in_keys_are_equal_whatever_their_digits():
-    assert key_of(["5.000"], [field("double")]) == key_of(["5"], [field("double")])
-    assert key_of(["0012"], [field("string")]) != key_of(["12"], [field("string")])
-
-
 LINE = module(
     field("reference", "productid"),
     field("double", "quantity"),
@@ -283,8 +263,3 @@ WIRES = st.none() | st.text(max_size=3) | st.sampled_from(["", "0", "1.0", "no",
 def test_what_is_told_apart_without_its_type_is_told_apart_by_it(stored, wanted, type_name):
     differs = changed_fields({"f": stored}, {"f": wanted}, {"f": field(type_name)})
     assert bool(differs) != same_value(stored, wanted, field(type_name))
-
-
-@given(st.text(st.characters(max_codepoint=0x17F)))
-def test_a_text_is_folded_alike_whatever_stands_beside_it(text):
-    assert fold(text) == fold(f"{text}é").removesuffix("e").rstrip(" ")

@@ -210,7 +210,7 @@ def test_a_name_that_nobody_or_several_have_is_rejected(sandbox):
         to=BY_NAME,
         max_rejects=-1,
     )
-    assert run.codes == ["UNRESOLVED_REFERENCE"] * 3
+    assert run.codes == ["UNRESOLVED_REFERENCE", "AMBIGUOUS_KEY", "UNRESOLVED_REFERENCE"]
     assert write_requests(sandbox) == []
 
 

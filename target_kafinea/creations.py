@@ -1,0 +1,140 @@
+"""The creations of one stream: the first goes alone, and each is looked up once more.
+
+Two loads may create the same record at the same moment. So when a batch is written, its new records
+are looked up by their keys: where another one with the same key has the lower id, ours is deleted
+again and the input is loaded into the other. A window remains: a record that was numbered before
+ours and is not yet committed when we look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kafinea.chain import number
+from target_kafinea.canary import Canary
+from target_kafinea.instance import Instance
+from target_kafinea.matching import Incoming, Matcher
+from target_kafinea.outcomes import Kind, Outcome, Rejection
+from target_kafinea.plan import Plan
+from target_kafinea.twins import Twins
+from target_kafinea.updating import not_as_sent
+from target_kafinea.writer import Writer
+
+Written = tuple[Incoming, Outcome]
+_CREATE = "create"
+
+
+class Creations:
+    """Creates the records of one stream. Threads share it.
+
+    Args:
+        plan: How they go into their module.
+        instance: The instance.
+        matcher: Looks them up.
+    """
+
+    def __init__(self, plan: Plan, instance: Instance, matcher: Matcher) -> None:
+        self._plan = plan
+        self._instance = instance
+        self._matcher = matcher
+        self._canary = Canary()
+        self._twins = Twins(instance.client, plan)
+        self._unconfirmed: list[list[Written]] = []
+
+    def create(self, one: Incoming, values: Mapping[str, Any]) -> Outcome:
+        """Create a record, alone if it is the first of the stream.
+
+        Args:
+            one: The record.
+            values: Its wire values.
+
+        Raises:
+            Rejection: It was not created, or not as it was meant to be.
+        """
+        with self._canary.trying({_CREATE}) as trial:
+            self._refuse_twin(values)
+            with self._instance.writing() as session:
+                writer = Writer(session, self._plan, self._instance.server)
+                find = self._matcher.finding(session, one)
+                outcome = writer.create(values, one.lines, find)
+            if altered_key := sorted({*outcome.altered} & {*self._plan.match_on}):
+                raise self._key_altered(outcome, altered_key)
+            allowed = self._plan.allow_changes
+            altered = [name for name in outcome.altered if allowed.isdisjoint({name, "*"})]
+            if altered:
+                rejection = not_as_sent(self._plan, outcome.stored or {}, values, altered)
+                if trial.is_first:
+                    names = ", ".join(altered)
+                    text = f"not sent: the first creation, {outcome.id}, was altered in {names}"
+                    self._canary.stop(rejection.code, text)
+                raise rejection
+            trial.is_sound = True
+        self._twins.note_kept(values)
+        return outcome
+
+    def await_confirmation(self, written: list[Written]) -> None:
+        """Keep a creation, and what was loaded into the same record behind it, until `confirm`."""
+        self._unconfirmed.append(written)
+
+    def take_unconfirmed(self) -> list[Written]:
+        """Return what was created and not confirmed, and forget it."""
+        taken, self._unconfirmed = self._unconfirmed, []
+        return [one for written in taken for one in written]
+
+    def confirm(self) -> Iterator[tuple[Incoming, Outcome | None]]:
+        """Yield what was created, with its outcome; none where another record is to be updated."""
+        self._unconfirmed.reverse()  # they are taken from the end, in the order of the input
+        asked = [written[0][0] for written in self._unconfirmed if self._keeps_its_key(written)]
+        ids = self._matcher.ids_by_key(asked) if asked else {}
+        while self._unconfirmed:
+            written = self._unconfirmed.pop()
+            (one, outcome), *behind = written
+            is_known = self._keeps_its_key(written) and one.key in ids
+            end = self._confirmed(outcome, ids[one.key]) if is_known else outcome
+            yield one, end
+            for other, its_outcome in behind:
+                yield other, its_outcome if end is outcome else None
+
+    def _keeps_its_key(self, written: list[Written]) -> bool:
+        """Whether a record that was created has still the key that it was created with."""
+        return not any(
+            outcome.kind is Kind.DELETED or not {*outcome.changed}.isdisjoint(self._plan.match_on)
+            for _, outcome in written
+        )
+
+    def _refuse_twin(self, values: Mapping[str, Any]) -> None:
+        """Refuse what is there already with an altered key, where that cannot be deleted again."""
+        if not self._plan.match_on or not self._instance.is_gapless(self._plan.module):
+            return
+        if twin := self._twins.find(values):
+            names = ", ".join(self._plan.match_on)
+            text = f"not created: {twin} is the same record, with a key ({names}) that was altered"
+            raise Rejection("KEY_ALTERED", text, id=twin)
+
+    def _confirmed(self, outcome: Outcome, ids: list[str]) -> Outcome | None:
+        record_id = outcome.id or ""
+        if record_id not in ids:
+            return Outcome(Kind.REJECTED, id=record_id, rejection=self._not_found_again(record_id))
+        older = [other for other in ids if number(other) < number(record_id)]
+        if not older:
+            return outcome
+        if self._instance.undo(self._plan, record_id):
+            return None
+        text = f"another load created the same record at the same moment: {older[0]}, {record_id}"
+        rejection = Rejection("CREATED_TWICE", text, id=record_id)
+        return Outcome(Kind.REJECTED, id=record_id, rejection=rejection)
+
+    def _key_altered(self, outcome: Outcome, names: list[str]) -> Rejection:
+        text = f"it was created, but the server altered its key in {', '.join(names)}"
+        return self._undone(outcome.id or "", text)
+
+    def _not_found_again(self, record_id: str) -> Rejection:
+        return self._undone(record_id, "it was created, but cannot be found by its key again")
+
+    def _undone(self, record_id: str, text: str) -> Rejection:
+        """Delete what cannot be found again, so that no later run creates it once more."""
+        is_gone = self._instance.undo(self._plan, record_id)
+        text += "; it was deleted again" if is_gone else f"; it is {record_id} and was kept"
+        self._canary.note_bad("KEY_ALTERED", f"not sent: the server alters keys. The last: {text}")
+        return Rejection("KEY_ALTERED", text, id=None if is_gone else record_id)

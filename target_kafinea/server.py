@@ -1,0 +1,112 @@
+"""What a run learns of how the server writes: operations, arithmetic, the user's formats."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from functools import cache, cached_property
+from threading import Lock
+from typing import Any
+
+from kafinea.client import Client
+from kafinea.errors import Refused, Unavailable
+from kafinea.query import Condition, select
+from target_kafinea import totals
+from target_kafinea.formats import Formats, NumberLimits, read_formats
+from target_kafinea.patience import Patience
+
+logger = logging.getLogger("target-kafinea")
+
+_SAMPLE = 5
+
+
+class Server:
+    """The server as the writes of a run have come to know it. Threads share it.
+
+    Args:
+        client: The instance.
+
+    Attributes:
+        patience: What to do when a write failed.
+        limits: Which numbers are not stored as they are sent.
+        totals: Whether totals follow from lines.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.patience = Patience(client)
+        self.limits = NumberLimits()
+        self.totals = Totals(client)
+        self._learning = Lock()
+
+    @property
+    def can_revise(self) -> bool:
+        """Whether the server has `revise`, which is sent changed fields only."""
+        with self._learning:  # by one thread for all
+            return self._can_revise
+
+    @cached_property
+    def _can_revise(self) -> bool:
+        return self._client.can_revise()
+
+    @property
+    def formats(self) -> Formats:
+        """The formats of the user; what about them may change records is logged once."""
+        with self._learning:
+            return self._formats
+
+    @cached_property
+    def _formats(self) -> Formats:
+        formats = read_formats(self._client)
+        for text in formats.warnings():
+            logger.warning("%s", text)
+        return formats
+
+
+class Totals:
+    """Judges the totals of records, where the server's arithmetic is the one that we know.
+
+    Args:
+        client: The instance.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._judged: dict[str, bool] = {}
+        self._learning = Lock()
+        self._taxes_of = cache(self._ask_for_taxes)
+
+    def are_right(self, module: str, record: Mapping[str, Any]) -> bool:
+        """Whether the totals of a record follow from its lines, as far as that can be told.
+
+        A Kafinea may add charges or taxes of its own. So before totals are called wrong, those of
+        other records are looked at: where they do not follow either, none are judged.
+        """
+        if totals.follow(record, self._taxes_of):
+            return True
+        with self._learning:
+            if module not in self._judged:
+                self._judged[module] = self._can_be_judged(module, record)
+        return not self._judged[module]
+
+    def _can_be_judged(self, module: str, but: Mapping[str, Any]) -> bool:
+        where = [Condition("id", "!=", but["id"])]
+        query = select(module, ["id"], where=where, order_by=["id"], limit=_SAMPLE)
+        others = [self._client.retrieve(row["id"]) for row in self._client.query(query)]
+        wrong = [one for one in others if not totals.follow(one, self._taxes_of)]
+        if 2 * len(wrong) <= len(others):
+            return True
+        logger.warning(
+            "%s: totals are not checked. Those of records that were not loaded do not follow from "
+            "their lines either, so this Kafinea adds up in a way of its own.",
+            module,
+        )
+        return False
+
+    def _ask_for_taxes(self, product_id: str) -> Collection[str]:
+        """Return the taxes that a product is subject to, as `retrieve` gives them."""
+        try:
+            product = self._client.retrieve(product_id)
+        except (Refused, Unavailable):
+            return ()
+        return [name for name, rate in product.items() if name.startswith("tax") and rate]

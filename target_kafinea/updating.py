@@ -1,0 +1,365 @@
+"""Updating one record, and the proof that nothing else of it changed.
+
+What servers do to the fields that an update was not meant for depends on the server, the module and
+the user (API-FACTS). So as little is sent as the server takes, the whole record is compared before
+and after, and what was damaged is named and put back where that is possible.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafinea.client import Client, Record
+from kafinea.describe import LINES
+from kafinea.errors import Code, OutcomeUnknown, Refused
+from target_kafinea.formats import advice, cause_of
+from target_kafinea.merge import (
+    changed_fields,
+    full_element,
+    lines_to_add_up,
+    merged_lines,
+    own_currency,
+    revision,
+    same_lines,
+    with_lines,
+)
+from target_kafinea.outcomes import Kind, Outcome, Rejection
+from target_kafinea.plan import Plan
+from target_kafinea.proof import NOT_ANSWERED, holds_the_record, other_changes
+from target_kafinea.server import Server
+from target_kafinea.server_rules import is_kept
+
+Wires = Mapping[str, Any]
+Lines = Sequence[Wires]
+
+_NOBODY = re.compile(r"\d+", re.ASCII)
+"""How an owner reads whose user was removed: a number without the prefix of an id."""
+
+
+class Updater:
+    """Updates records of one module in one session.
+
+    Args:
+        session: One session of the instance.
+        plan: How the stream's records go into their module.
+        server: What is known of the server.
+        update_method: `auto` or `full`.
+    """
+
+    def __init__(self, session: Client, plan: Plan, server: Server, update_method: str) -> None:
+        self._session = session
+        self._plan = plan
+        self._module = plan.module
+        self._server = server
+        self._line_fields = plan.lines.fields if plan.lines else {}
+        self._update_method = update_method
+
+    def update(
+        self,
+        record_id: str,
+        changes: Wires,
+        lines: Lines | None = None,
+        *,
+        loaded: Wires | None = None,
+        is_first: bool = False,
+    ) -> Outcome:
+        """Update a record, and prove that it became what it was meant to be.
+
+        Args:
+            record_id: Its id.
+            changes: New wire values by field name; None clears.
+            lines: New lines, if they change or are to be added up again.
+            loaded: All values that the record came with, for what is mandatory and empty.
+            is_first: Whether no update of this run has changed these fields before; then the
+                record is read again whatever the answer shows.
+
+        Raises:
+            Rejection: The server refused it, did more or less than it was asked for, or it is not
+                known whether it was done.
+            Unavailable: The server fails at every write.
+        """
+        before = self._retrieve(record_id)
+        self._check_owner(before, changes)
+        if self._is_done(before, changes, lines):
+            return Outcome(Kind.UNCHANGED, id=record_id)
+        sent_lines = self._lines_to_send(before, changes, lines)
+        after = self._write(before, changes, sent_lines, loaded or {}, is_first=is_first)
+        return self._judged(before, after, changes, sent_lines, is_told=lines is not None)
+
+    def write_lines(self, stored: Record, lines: Lines) -> Record:
+        """Write the lines of a record that was just created without some, and return it.
+
+        Raises:
+            Rejection: It still has others.
+        """
+        after = self._write(stored, {}, lines, {}, is_first=False)
+        self._judged(stored, after, {}, lines, is_told=True)
+        return after
+
+    # Writing
+
+    def _write(
+        self, before: Record, changes: Wires, lines: Lines | None, loaded: Wires, *, is_first: bool
+    ) -> Record:
+        """Send an update until it is done, and return the record as it is then."""
+        sent, tries, repeated = dict(changes), 0, False
+        stored = before
+        while True:
+            tries += 1
+            # A server may fail at `revise` for a record whose owner is gone, and update it.
+            may_revise = tries == 1 or not self._owners_gone(before)
+            answer = self._send(stored, sent, lines, loaded, may_revise=may_revise)
+            is_shown = answer is not None and not is_first and holds_the_record(answer, before)
+            stored = answer if answer is not None and is_shown else self._retrieve(before["id"])
+            if is_shown and not self._is_sound(before, stored, changes, lines):
+                stored = self._retrieve(before["id"])  # the answer may leave something out
+            if self._is_done(stored, changes, lines):
+                break
+            if answer is None and not self._has_all_but_totals(stored, changes, lines):
+                operation = "revise" if lines is None and self._revises else "update"
+                if self._server.patience.tries_again(self._session, operation, tries):
+                    continue
+                text = f"the server failed {tries} times to update it"
+                raise Rejection("UNKNOWN_OUTCOME", text, id=before["id"])
+            decoded = self._decoded(stored, sent)
+            if repeated or not (decoded or lines is not None):
+                break
+            sent |= {name: _encoded(sent[name]) for name in decoded}
+            repeated = True
+        return stored
+
+    def _send(
+        self,
+        stored: Record,
+        changes: Wires,
+        lines: Lines | None,
+        loaded: Wires,
+        *,
+        may_revise: bool = True,
+    ) -> Record | None:
+        """Send an update; return the answer, or None when it was lost."""
+        is_revision = lines is None and may_revise and self._revises
+        if is_revision:
+            element = revision(stored["id"], changes, self._module)
+        else:
+            element = full_element(stored, changes, self._module)
+            element = {**self._mandatory_and_empty(element, loaded), **element}
+            if lines is not None:
+                element = with_lines(element, lines)
+        send = self._session.revise if is_revision else self._session.update
+        try:
+            answer = send(self._module.name, element)
+        except Refused as error:
+            raise self._refused(error, stored["id"], element) from None
+        except OutcomeUnknown:
+            return None
+        self._server.patience.succeeded()
+        return answer
+
+    @property
+    def _revises(self) -> bool:
+        """Whether only changed fields are sent: `revise` damages the prices of products."""
+        is_wanted = self._update_method == "auto" and not self._module.has_prices
+        return is_wanted and self._server.can_revise
+
+    def _lines_to_send(
+        self, before: Record, changes: Wires, lines: Lines | None
+    ) -> list[dict[str, Any]] | None:
+        """Return all lines, if some change or the server is to add up."""
+        stored: Lines = before.get(LINES) or []
+        told = lines_to_add_up(stored, changes) if lines is None else lines
+        if told is None:
+            return None
+        if not all(line["productid"] for line in told):
+            text = f"{LINES}: the product of a stored line was deleted; load all lines"
+            raise Rejection("UNRESOLVED_REFERENCE", text, id=before["id"])
+        return merged_lines(stored, told, self._line_fields)
+
+    def _mandatory_and_empty(self, element: Wires, loaded: Wires) -> dict[str, Any]:
+        """Return the loaded values of mandatory fields that the stored record holds empty."""
+        return {
+            name: value
+            for name in self._empty_mandatory(element)
+            if (value := loaded.get(name)) not in ("", None)
+        }
+
+    def _empty_mandatory(self, element: Wires) -> list[str]:
+        return [
+            field.name
+            for field in self._module.fields.values()
+            if field.mandatory and element.get(field.name) in ("", None)
+        ]
+
+    # Looking
+
+    def _retrieve(self, record_id: str) -> Record:
+        try:
+            return self._session.retrieve(record_id)
+        except Refused as error:
+            raise refused(error, record_id) from None
+
+    def _is_done(self, stored: Record, changes: Wires, lines: Lines | None) -> bool:
+        """Whether a record is as it was meant to be, its totals included."""
+        return self._has_all_but_totals(stored, changes, lines) and (
+            lines is None or self._server.totals.are_right(self._module.name, stored)
+        )
+
+    def _has_all_but_totals(self, stored: Record, changes: Wires, lines: Lines | None) -> bool:
+        return not self._altered(stored, changes) and self._has_lines(stored, lines)
+
+    def _has_lines(self, stored: Record, lines: Lines | None) -> bool:
+        if lines is None or self._plan.lines is None:
+            return True
+        return same_lines(stored.get(LINES) or [], lines, self._plan.lines)
+
+    def _altered(self, stored: Record, changes: Wires) -> list[str]:
+        """Return the fields that the server holds otherwise than they were meant to be."""
+        fields = self._module.fields
+        return [
+            name
+            for name in changed_fields(stored, changes, fields)
+            if is_kept(fields[name], self._module, stored)
+        ]
+
+    def _decoded(self, stored: Record, changes: Wires) -> list[str]:
+        """Return the fields of which the server has turned HTML entities into characters."""
+        return [
+            name
+            for name in self._altered(stored, changes)
+            if isinstance(text := changes[name], str) and stored.get(name) == html.unescape(text)
+        ]
+
+    def _is_sound(self, before: Record, after: Record, changes: Wires, lines: Lines | None) -> bool:
+        if not self._is_done(after, changes, lines):
+            return False
+        return not self._others(before, {**_not_answered(before), **after}, changes, lines)
+
+    # Judging
+
+    def _others(
+        self, before: Record, after: Record, changes: Wires, lines: Lines | None
+    ) -> dict[str, Any]:
+        """Return what else changed, with the values before."""
+        changed = {*changes, *([LINES] if lines is not None else [])}
+        if "unit_price" in changes and self._module.has_prices:
+            changed.add(own_currency(before))
+        return other_changes(before, after, changed, self._module)
+
+    def _judged(
+        self, before: Record, after: Record, changes: Wires, lines: Lines | None, *, is_told: bool
+    ) -> Outcome:
+        """Return what became of a record.
+
+        Raises:
+            Rejection: Not what was meant.
+        """
+        others = self._others(before, after, changes, lines)
+        refused = {name: old for name, old in others.items() if not self._is_allowed(name)}
+        if refused:
+            raise self._other_fields_changed(before, after, changes, refused)
+        altered = self._altered(after, changes)
+        if missing := [name for name in altered if not self._is_allowed(name)]:
+            raise self._not_as_sent(after, changes, missing)
+        if not self._has_lines(after, lines):
+            text = "it lacks lines, or they are not as they were sent, after two tries"
+            raise Rejection("NOT_AS_SENT", f"{LINES}: {text}", id=before["id"])
+        if lines is not None and not self._server.totals.are_right(self._module.name, after):
+            text = "subtotal and total do not follow from its lines, after two tries"
+            raise Rejection("TOTALS_WRONG", text, id=before["id"])
+        return Outcome(
+            Kind.UPDATED,
+            id=before["id"],
+            changed=(*changes, *([LINES] if is_told else [])),
+            also_changed=(*others, *altered),
+        )
+
+    def _is_allowed(self, name: str) -> bool:
+        return not self._plan.allow_changes.isdisjoint({name, "*"})
+
+    def _other_fields_changed(
+        self, before: Record, after: Record, changes: Wires, others: Wires
+    ) -> Rejection:
+        held = self._is_put_back(before, others, changes)
+        names = ", ".join(sorted(others))
+        fields = self._module.fields
+        causes = {cause_of(fields.get(name), old, after.get(name)) for name, old in others.items()}
+        back = "They were put back." if held else "They could not be put back."
+        text = (
+            f"the server also changed fields that were not loaded: {names}. {back} "
+            f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."
+        )
+        return Rejection("OTHER_FIELDS_CHANGED", text, id=before["id"], before=dict(others))
+
+    def _is_put_back(self, before: Record, others: Wires, changes: Wires) -> bool:
+        """Try once to give fields the values that they had; return whether that held."""
+        known = {name: others[name] for name in others if name in self._module.fields}
+        try:
+            if len(known) == len(others) and LINES not in others:
+                self._send(before, {**changes, **known}, None, {})
+            return not others.keys() & other_changes(
+                before, self._retrieve(before["id"]), changes, self._module
+            )
+        except Rejection:
+            return False
+
+    def _not_as_sent(self, after: Record, changes: Wires, names: Sequence[str]) -> Rejection:
+        for name in names:
+            field = self._module.fields[name]
+            self._server.limits.note(self._module.name, field, changes[name], after.get(name))
+        return not_as_sent(self._plan, after, changes, names)
+
+    def _check_owner(self, before: Record, changes: Wires) -> None:
+        """Refuse a record whose owner is gone: an update would make it the API user's."""
+        if names := [name for name in self._owners_gone(before) if name not in changes]:
+            text = (
+                f"{names[0]}: its owner is no user any more, and an update would give it to the "
+                f"API user. Load {names[0]} to say who owns it"
+            )
+            raise Rejection("OWNER_GONE", text, id=before["id"])
+
+    def _owners_gone(self, record: Record) -> list[str]:
+        """Return the fields whose owner is no user any more."""
+        return [
+            field.name
+            for field in self._module.fields.values()
+            if field.type == "owner" and _NOBODY.fullmatch(str(record.get(field.name)))
+        ]
+
+    def _refused(self, error: Refused, record_id: str, element: Wires) -> Rejection:
+        rejection = refused(error, record_id)
+        if error.code != Code.MANDATORY_FIELDS_MISSING:
+            return rejection
+        names = ", ".join(self._empty_mandatory(element))
+        text = f"{rejection} They are mandatory and empty in Kafinea: {names}. Load values for them"
+        return Rejection(error.code, text, id=record_id)
+
+
+def not_as_sent(plan: Plan, stored: Wires, sent: Wires, names: Sequence[str]) -> Rejection:
+    """Return the rejection of a record of which the server stored other values than were sent."""
+    causes = {cause_of(plan.module.fields[name], sent[name], stored.get(name)) for name in names}
+    text = (
+        f"the server stored other values than it was sent in {', '.join(sorted(names))}. "
+        f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."
+    )
+    return Rejection("NOT_AS_SENT", text, id=stored.get("id"))
+
+
+def refused(error: Refused, record_id: str | None = None) -> Rejection:
+    """Return the rejection of a record that the server refused."""
+    text = str(error)
+    if error.code == Code.DUPLICATE:
+        text = "another record has the same value in a field that must be unique"
+    return Rejection(error.code, text, id=record_id)
+
+
+def _not_answered(before: Record) -> Record:
+    """Return what answers leave out, as it was: only `retrieve` can show that it changed."""
+    return {name: value for name, value in before.items() if name in NOT_ANSWERED}
+
+
+def _encoded(text: str) -> str:
+    """Return a text of which the server decodes the HTML entities, so that it ends as it was."""
+    return re.sub(r"&(?=#?\w+;)", "&amp;", text)
