@@ -133,8 +133,8 @@ def _changed(
     if table.name == "LineItem":
         return inventory.update_line(call, number)
     if table.module.is_inventory and call.instance.dialect.pdo:
-        return pdo.change(call, table, number, element, mode)
-    if table.module.is_inventory:
+        answer = pdo.change(call, table, number, element, mode)
+    elif table.module.is_inventory:
         answer = inventory.change(call, table, number, element, mode)
     else:
         records.change(call, table, number, element, mode)
