@@ -123,11 +123,11 @@ class Instance:
         self.dialect = DIALECTS[options.dialect]
         blanks = options.update_blanks
         self.update_blanks = self.dialect.update_blanks if blanks is None else blanks
-        without = self.dialect.without_modules | (set() if options.custom else {CUSTOM})
-        self.tables = schema.build(self.dialect, without)
         self.habits = HABITS[options.dialect]
         races = self.habits.races_for_line_ids
         self.line_writes = LineWrites(options.lines_take if races else 0)
+        without = self.dialect.without_modules | (set() if options.custom else {CUSTOM})
+        self.tables = schema.build(self.dialect, without)
         self.clock = Clock(options.timezone)
         self.sessions = Sessions(self)
         self._by_prefix = {table.prefix: table for table in self.tables.values()}

@@ -45,7 +45,6 @@ def retrieve(call: Call) -> dict[str, Any]:
 
 
 def _read(instance: Instance, table: Table, number: int) -> records.Element:
-    instance.check_encodable(table, [number], table.columns.values())
     if table.module.is_inventory and instance.dialect.pdo:
         return pdo.read(instance, table, number)
     if table.module.is_inventory:
@@ -58,6 +57,7 @@ def _shown(call: Call, table: Table, number: int, record: records.Element) -> re
     dialect = call.instance.dialect
     if dialect.owners_looked_up and call.instance.has_lost_owner(table, number):
         raise no_owner(dialect)
+    call.instance.check_encodable(table, [number], table.columns.values())
     unseen = call.instance.unseen(table, call.user)
     return {name: value for name, value in record.items() if name not in unseen}
 
@@ -119,10 +119,10 @@ def revise(call: Call) -> dict[str, Any]:
 
 
 def _change(call: Call, mode: records.Mode) -> dict[str, Any]:
-    named = records.element_of(call).get("id")
-    if mode == "revise" and call.instance.habits.revise_names_id and not named:
+    element = records.element_of(call)
+    if mode == "revise" and call.instance.habits.revise_names_id and not element.get("id"):
         raise ApiError("INVALID_ID_ATTRIBUTE", "Id specified is incorrect")
-    table, number = call.record(php.text(named))
+    table, number = call.record(php.text(element.get("id")))
     return _shown(call, table, number, _changed(call, table, number, _sent(call, table), mode))
 
 
@@ -133,14 +133,11 @@ def _changed(
     if table.name == "LineItem":
         return inventory.update_line(call, number)
     if table.module.is_inventory and call.instance.dialect.pdo:
-        answer = pdo.change(call, table, number, element, mode)
-    elif table.module.is_inventory:
-        answer = inventory.change(call, table, number, element, mode)
-    else:
-        records.change(call, table, number, element, mode)
-        answer = records.read(call.instance, table, number)
-    call.instance.check_encodable(table, [number], table.columns.values())
-    return answer
+        return pdo.change(call, table, number, element, mode)
+    if table.module.is_inventory:
+        return inventory.change(call, table, number, element, mode)
+    records.change(call, table, number, element, mode)
+    return records.read(call.instance, table, number)
 
 
 def delete(call: Call) -> dict[str, Any]:

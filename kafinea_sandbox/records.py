@@ -311,9 +311,5 @@ def _touch_commented(instance: Instance, table: Table, values: Element) -> None:
 
 def _stop_without_owner(instance: Instance, table: Table, number: int) -> None:
     """An owner who is gone stops every write that does not replace them, after it was done."""
-    for name in (name for name, column in table.columns.items() if column.kind == "owner"):
-        sql = f'SELECT "{name}" FROM "{table.name}" WHERE _number = ?'
-        owner = instance.store.value(sql, (number,))
-        known = "SELECT 1 FROM Users WHERE _number = ? UNION SELECT 1 FROM Groups WHERE _number = ?"
-        if owner and not instance.store.value(known, (owner, owner)):
-            raise no_owner(instance.dialect)
+    if instance.has_lost_owner(table, number):
+        raise no_owner(instance.dialect)
