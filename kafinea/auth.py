@@ -4,27 +4,30 @@ A login is two requests: `getchallenge` gives a token, `login` takes md5(token +
 gives a session id, which then goes with each request as `sessionName`. Like the HTTPDigestAuth of
 `requests`, the authenticator answers a refused response by logging in and sending again.
 
-The server does not take a token back when it has served: sessions that share one log in with one
-request each, all at once.
+As a rule a token serves any number of logins: sessions that share one log in with one request each.
+Where it serves only one, or another process has taken a challenge since, a session takes one of its
+own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import random
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
 
-import backoff
 import requests
 from requests.auth import AuthBase
 
 from kafinea import transport
 from kafinea.contents import Form
+from kafinea.describe import SECRET_FIELDS
 from kafinea.errors import (
     PERHAPS_PASSING,
     SESSION_ENDED,
@@ -42,23 +45,45 @@ logger = logging.getLogger(__name__)
 _LOGOUT_TIMEOUT = (5, 5)
 """Seconds. Nobody waits for a logout; the server forgets the session by itself."""
 
-_TOKEN_LOST = frozenset({Code.INVALID_USER_CREDENTIALS, Code.INVALID_AUTH_TOKEN})
-
 _TOKEN_SECONDS = 20
-"""How long to use a token whose server does not say how long it lives; all known say 300."""
+"""How long to use a token whose server does not report how long it lives. Known servers: 300 to
+7,200."""
+_LONGEST_TOKEN = 86_400
 _TOKEN_MARGIN = 5
 """Seconds of its life in which a token is no longer used: a login takes time to arrive."""
 
-# A server keeps one token for each user: a second challenge makes the first one useless. Within a
-# process those who take a challenge stand in line here, and log in before the next one does.
+_MOST_REFUSALS = 3
+"""Logins that may be refused one after the other, in all sessions together: some servers lock an
+account after a few more."""
+_SPREAD = (0.2, 0.8)
+"""Seconds within which the next login is sent, times the refusals so far; 2.4 in all at most.
+
+A server keeps one token for each user, so logins of two processes at the same moment spoil each
+other's. They must not try again at the same moment."""
+
+_FINAL = frozenset({Code.AUTHENTICATION_REQUIRED, Code.ACCESSKEY_UNDEFINED})
+"""Codes after which no other login is tried: there is no active user, or the user has no key. All
+others may mean that another process has replaced the token."""
+
+_SESSION_KEYS = ("sessionName", "sessionId")
+"""The servers of the family use the first, the maker's document the second."""
+_USER_KEY = "userId"
+
+# A second challenge makes the first one useless. Within a process those who take a challenge stand
+# in line here, and log in before the next one does.
 _login_lines: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
 
 
 class _Token:
-    """The token of the last challenge that led to a session, for as long as it surely lives."""
+    """The token of the last challenge that led to a session, for as long as it surely lives.
+
+    Attributes:
+        logins: How many logins it has served.
+    """
 
     def __init__(self) -> None:
         self._text: str | None = None
+        self.logins = 0
         self._until = 0.0
 
     def keep(self, challenge: Any, asked: float) -> None:
@@ -72,29 +97,53 @@ class _Token:
             seconds = int(challenge["expireTime"]) - int(challenge["serverTime"])
         except (KeyError, TypeError, ValueError):
             seconds = 0
-        if not 0 < seconds <= 3600:
+        if not 0 < seconds <= _LONGEST_TOKEN:
             seconds = _TOKEN_SECONDS
         self._text = challenge["token"]
+        self.logins = 1
         self._until = asked + seconds - _TOKEN_MARGIN
 
     def fresh(self) -> str | None:
         """Return the token, or None when it may have expired or there is none."""
         return self._text if time.monotonic() < self._until else None
 
+    def drop(self) -> None:
+        """Use the token no more."""
+        self._until = 0.0
+
 
 @dataclass
-class _Verdict:
-    """What the server thinks of the user and key, which sessions share.
+class _Shared:
+    """What the sessions of a user know of logging in. It changes in the user's line only.
 
     Attributes:
-        awaited: Held during a login until one has succeeded.
-        accepted: Whether one has.
-        refused: What is wrong, if the first one was refused.
+        token: The token that they share.
+        wasted: How many tokens in a row were refused when they were used a second time.
+        refusals: How many logins in a row were refused. Tokens that several sessions used at the
+            same time count once.
+        final: What is wrong, once no other login is to be tried.
     """
 
-    awaited: threading.Lock = field(default_factory=threading.Lock)
-    accepted: bool = False
-    refused: str | None = None
+    token: _Token = field(default_factory=_Token)
+    wasted: int = 0
+    refusals: int = 0
+    final: str | None = None
+
+    def usable(self) -> str | None:
+        """Return a token that another session has used, unless this server takes each one once."""
+        return self.token.fresh() if self.wasted < 2 else None
+
+    def accepted(self) -> None:
+        """Note that the token was accepted from one more session."""
+        self.token.logins += 1
+        self.wasted = self.refusals = 0
+
+    def lost(self, token: str) -> None:
+        """Note that a token was refused that another session had used."""
+        self.refusals = max(self.refusals, 1)
+        if self.token.fresh() == token:
+            self.wasted += self.token.logins == 1
+            self.token.drop()
 
 
 class ChallengeAuth(AuthBase):
@@ -110,6 +159,11 @@ class ChallengeAuth(AuthBase):
         access_key: The user's access key ("My preferences" in Kafinea). Not the password.
         http: The connection that sends the login; a new one by default.
         timeout: Seconds to connect, and seconds to wait for the answer.
+
+    Attributes:
+        profile: What the server reported at the login besides the session: versions, and on some
+            servers the user's own formats (`date_format`, `time_zone`, ...).
+        secrets: Texts that no message may show.
     """
 
     def __init__(
@@ -128,9 +182,10 @@ class ChallengeAuth(AuthBase):
         self._timeout = timeout
         self._session_name: str | None = None
         self._user_id = ""
+        self._token_used: str | None = None
         self._lock = threading.Lock()
-        self._token = _Token()
-        self._verdict = _Verdict()
+        self._shared = _Shared()
+        self.profile: Mapping[str, str] = {}
         self.secrets = {access_key}
 
     def another(self, http: requests.Session) -> ChallengeAuth:
@@ -142,7 +197,7 @@ class ChallengeAuth(AuthBase):
         other = ChallengeAuth(
             self._address, self._username, self._access_key, http=http, timeout=self._timeout
         )
-        other._token, other._verdict = self._token, self._verdict
+        other._shared = self._shared
         return other
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -213,64 +268,76 @@ class ChallengeAuth(AuthBase):
             return self._session_name
 
     def _login(self) -> str:
-        verdict = self._verdict
-        if verdict.accepted:
-            return self._login_patiently()
-        # However many sessions there are, a wrong key is tried as often as by one.
-        with verdict.awaited:
-            if verdict.refused:
-                raise CredentialsRefused(verdict.refused)
-            try:
-                session_name = self._login_patiently()
-            except CredentialsRefused as error:
-                verdict.refused = str(error)
-                raise
-            verdict.accepted = True
-            return session_name
+        """Log in, with a token that others have used if there is one.
 
-    def _login_patiently(self) -> str:
-        try:
-            return self._login_sharing() or self._login_in_line()
-        except Refused as error:
-            if error.code in PERHAPS_PASSING:
-                raise Unavailable(str(error), nothing_done=True) from None
-            raise CredentialsRefused(
-                f"Kafinea does not accept the user {self._username!r} with this access key "
-                f"({error.code}). Check `username` and `access_key`: the key stands in Kafinea "
-                'under "My preferences" and is not the password.'
-            ) from None
+        The first session takes a challenge, the second one shows whether its token may be used
+        again, and further ones need not wait for each other.
 
-    def _login_sharing(self) -> str | None:
-        """Log in with the token that another session has used, or be the first to take one.
-
-        Returns:
-            The session. None when the token was lost: somebody has taken a challenge since, or
-            this server takes each token once.
+        Raises:
+            CredentialsRefused: The server does not accept the user and key; it is final.
+            Unavailable: The server gave no proper answer.
         """
+        shared = self._shared
+        with self._line:
+            token = shared.usable()
+            if token == self._token_used:
+                self._token.logins = 1  # its session has ended; perhaps the key has changed
+            if token is None or self._token.logins == 1:
+                return self._login_in_line()
+        return self._login_sharing(token) or self._login_after_loss(token)
+
+    def _login_after_loss(self, token: str) -> str:
+        with self._line:
+            self._shared.lost(token)
+            return self._login_in_line()
+
+    def _login_in_line(self) -> str:
+        """Log in while no other session of this user does."""
+        shared = self._shared
+        if shared.final:
+            raise CredentialsRefused(shared.final)
+        if token := shared.usable():
+            if session_name := self._login_sharing(token):
+                shared.accepted()
+                return session_name
+            shared.lost(token)
         try:
-            with self._line:
-                token = self._token.fresh()
-                if token is None:
-                    return self._challenge_and_login()
-            return self._login_with(token)
-        except Refused as error:
-            if error.code in _TOKEN_LOST:
-                return None
+            return self._login_patiently()
+        except CredentialsRefused as error:
+            shared.final = str(error)
             raise
 
-    # A wrong key and a token that another process's login of the same user has replaced are
-    # answered alike. So this is tried a few times, at moments that spread.
-    @backoff.on_exception(
-        backoff.expo,
-        Refused,
-        giveup=lambda error: getattr(error, "code", None) not in _TOKEN_LOST,
-        max_tries=7,
-        factor=0.15,
-        logger=None,
-    )
-    def _login_in_line(self) -> str:
-        with self._line:
-            return self._challenge_and_login()
+    def _login_sharing(self, token: str) -> str | None:
+        """Log in with a token that another session has used.
+
+        Returns:
+            The session. None when it was refused, whatever the code is: another process may have
+            taken a challenge since, or this server takes each token once.
+        """
+        try:
+            return self._login_with(token)
+        except (Refused, SessionEnded):
+            return None
+
+    def _login_patiently(self) -> str:
+        """Log in with a challenge of its own, and again while another process may be the reason."""
+        shared = self._shared
+        while True:
+            time.sleep(shared.refusals * random.uniform(*_SPREAD))
+            try:
+                session_name = self._challenge_and_login()
+            except (Refused, SessionEnded) as error:
+                _raise_if_passing(error)
+                shared.refusals += 1
+                if error.code in _FINAL or shared.refusals >= _MOST_REFUSALS:
+                    raise self._refused(error.code) from None
+            else:
+                shared.refusals = 0
+                return session_name
+
+    @property
+    def _token(self) -> _Token:
+        return self._shared.token
 
     @property
     def _line(self) -> threading.Lock:
@@ -278,7 +345,11 @@ class ChallengeAuth(AuthBase):
 
     def _challenge_and_login(self) -> str:
         asked = time.monotonic()
-        challenge = self._send("GET", "getchallenge", username=self._username)
+        try:
+            challenge = self._send("GET", "getchallenge", username=self._username)
+        except (Refused, SessionEnded) as error:
+            _raise_if_passing(error)
+            raise self._unknown_user(error.code) from None
         session_name = self._login_with(_text(challenge, "token"))
         self._token.keep(challenge, asked)
         return session_name
@@ -288,11 +359,31 @@ class ChallengeAuth(AuthBase):
         digest = hashlib.md5((token + self._access_key).encode(), usedforsecurity=False).hexdigest()
         self.secrets |= {token, digest}
         answer = self._send("POST", "login", username=self._username, accessKey=digest)
-        # The maker's document calls it sessionId, the servers of the family sessionName.
-        session_name = _text(answer, "sessionName", "sessionId")
-        self._user_id = _text(answer, "userId")
+        session_name = _text(answer, *_SESSION_KEYS)
+        self._user_id = _text(answer, _USER_KEY)
+        self._token_used = token
+        self.profile = {
+            name: value
+            for name, value in answer.items()
+            if isinstance(value, str) and name not in {*_SESSION_KEYS, _USER_KEY, *SECRET_FIELDS}
+        }
         self.secrets = {self._access_key, session_name}
         return session_name
+
+    def _refused(self, code: str) -> CredentialsRefused:
+        if code == Code.AUTHENTICATION_REQUIRED:
+            return self._unknown_user(code)
+        return CredentialsRefused(
+            f"Kafinea does not accept the user {self._username!r} with this access key "
+            f"({code}). Check `username` and `access_key`: the key stands in Kafinea "
+            'under "My preferences" and is not the password.'
+        )
+
+    def _unknown_user(self, code: str) -> CredentialsRefused:
+        return CredentialsRefused(
+            f"Kafinea has no active user {self._username!r} ({code}). Check `username`, and that "
+            "the user is active in Kafinea."
+        )
 
     def _send(
         self,
@@ -315,6 +406,16 @@ class ChallengeAuth(AuthBase):
             # Whatever request waits for this login has not been sent.
             error.nothing_done = True
             raise
+
+
+def _raise_if_passing(error: Refused | SessionEnded) -> None:
+    """Tell a server that fails from one that refuses.
+
+    Raises:
+        Unavailable: It fails.
+    """
+    if error.code in PERHAPS_PASSING:
+        raise Unavailable(str(error), nothing_done=True) from None
 
 
 def _text(answer: Any, *keys: str) -> str:

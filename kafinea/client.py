@@ -152,8 +152,11 @@ class Client:
         return until_answered(self._user_id, wait=self._sessions.wait)
 
     def profile(self) -> Mapping[str, str]:
-        """Return what the login told of the user."""
-        return {}
+        """Return what the login reported of the server and the user, such as `date_format`.
+
+        Few servers report more than their version.
+        """
+        return until_answered(self._profile, wait=self._sessions.wait)
 
     def wait(self, seconds: float) -> None:
         """Wait, but no longer than until the client is closed.
@@ -518,6 +521,11 @@ class Client:
     def _user_id(self) -> str:
         with self._session() as session:
             return session.auth.user_id()
+
+    def _profile(self) -> Mapping[str, str]:
+        with self._session() as session:
+            session.auth.user_id()  # logs in if need be
+            return session.auth.profile
 
     def _send(
         self,

@@ -19,11 +19,14 @@ class Code(str, Enum):
     INVALID_SESSIONID = "INVALID_SESSIONID"
     """The server does not know this session (ended, logged out, or collected)."""
     AUTHENTICATION_REQUIRED = "AUTHENTICATION_REQUIRED"
-    """No session was sent."""
+    """No session was sent. As the answer to a login: the user is unknown or inactive."""
     AUTHENTICATION_FAILURE = "AUTHENTICATION_FAILURE"
     """`extendsession` found no session to extend."""
     INVALID_AUTH_TOKEN = "INVALID_AUTH_TOKEN"  # noqa: S105 a code, no password
-    """The challenge token has expired, or the user is unknown."""
+    """The challenge token has expired or was replaced, or the user is unknown.
+
+    Members of the family say INVALID_TOKEN, AUTHENTICATION_FAILURE or ACCESS_DENIED instead.
+    """
     INVALID_USER_CREDENTIALS = "INVALID_USER_CREDENTIALS"
     """Wrong access key, or a newer challenge of the same user replaced the token."""
     ACCESSKEY_UNDEFINED = "ACCESSKEY_UNDEFINED"
@@ -87,7 +90,15 @@ class Closed(KafineaError):
 
 
 class SessionEnded(KafineaError):
-    """Log in again and send the same request again; the server did nothing."""
+    """Log in again and send the same request again; the server did nothing.
+
+    Attributes:
+        code: Which of `SESSION_ENDED` it was, as text.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Unavailable(KafineaError):

@@ -275,7 +275,7 @@ def result(response: requests.Response, operation: str, secrets: Collection[str]
     if code == Code.DATABASE_QUERY_ERROR:
         text = "the database refused a statement"  # the server's text may show its values
     if code in SESSION_ENDED:
-        raise SessionEnded(f"{operation}: {text} ({code})")
+        raise SessionEnded(f"{operation}: {text} ({code})", code=code)
     raise Refused(f"{operation}: {text} ({code})", code=code)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from kafinea_sandbox.dialects import DIALECTS
+
 _EXTRA = ("uvicorn", "starlette", "lark", "python_multipart", "multipart")
 
 
@@ -24,7 +26,7 @@ def main() -> None:
 )
 @click.option(
     "--dialect",
-    type=click.Choice(["kafinea", "stock", "frevo", "legacy"]),
+    type=click.Choice(list(DIALECTS)),
     default="kafinea",
     show_default=True,
     help="Which server of the family to be.",

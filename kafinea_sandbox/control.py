@@ -56,9 +56,12 @@ class Control:
     def change(
         self, module: str, number: int | str, values: Values, modifiedtime: str | None = None
     ) -> None:
-        """Change a record behind the API's back; it gets a new modifiedtime, now by default."""
+        """Change a record behind the API's back; it gets a new modifiedtime, now by default.
+
+        One among the values is stored as it is: None, or "0000-00-00 00:00:00".
+        """
         table = self.instance.tables[module]
-        stored_values = _stored(table, values) | self._modified(table, modifiedtime)
+        stored_values = self._modified(table, modifiedtime) | _stored(table, values)
         records.set_columns(self.instance, table, _number(number), stored_values)
         self._set_prices(table, _number(number), values)
 

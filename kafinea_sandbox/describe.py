@@ -47,7 +47,8 @@ def describe(call: Call) -> dict[str, Any]:
     table = call.table(call.params.get("elementType", ""))
     module = table.module
     closed = call.instance.options.closed.get(table.name, ())
-    fields = [column.field for column in table.columns.values()]
+    unseen = call.instance.unseen(table, call.user)
+    fields = [column.field for name, column in table.columns.items() if name not in unseen]
     if table.name in prices.MODULES:
         fields += prices.fields(call.instance)
     answer = {

@@ -1,7 +1,8 @@
 """How the servers of this family differ.
 
 `kafinea` follows Kafinea's document and behaves like vtiger 8.0 wherever that is silent; `stock` is
-vtiger 8.0.0, `frevo` F-RevoCRM 8.0.3, `legacy` vtiger 5.4.
+vtiger 8.0.0, `frevo` F-RevoCRM 8.0.3, `legacy` vtiger 6.5, `corebos` coreBOS, which left the family
+at vtiger 5 and went its own way.
 """
 
 from __future__ import annotations
@@ -23,6 +24,16 @@ _FREVO = (
     *(name for name in _STOCK[7:] if name not in {"SMSNotifier", "CreditNotes"}),
     *("SMSNotifier", "CreditNotes"),
 )
+_COREBOS = (*_STOCK[9:18], *_STOCK[:9], *_STOCK[18:], "InventoryDetails")
+CUSTOM = "Equipment"
+"""The module of one company's own, which an option adds to any server: installed last."""
+_NEWER = frozenset(
+    {
+        *("fileupload", "files_retrieve", "relatedtypes", "query_related", "retrieve_related"),
+        "add_related",
+    }
+)
+"""Operations that came with vtiger 7 or later."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,28 @@ class Dialect:
     installed: tuple[str, ...]
     """Modules in the order of their id prefixes."""
     first_prefix: int = 1
+    token_seconds: int | None = None
+    """How long a challenge can be answered; None: as long as on most, `sessions.TOKEN_SECONDS`."""
+    repeats_token: bool = False
+    """A challenge answers the user's last token as long as that lives: it is never replaced."""
+    one_refusal: bool = False
+    """A bad session and an unknown or inactive user are AUTHENTICATION_REQUIRED, all of them."""
+    more_info: bool = False
+    """Each answer has a third key, `moreinfo`, and the row of `count(*)` a second one."""
+    json_refusals: bool = False
+    """An unknown operation, and a query that the database refuses, are errors in JSON: elsewhere
+    they are a fatal error and an empty list."""
+    owners_looked_up: bool = False
+    """A record whose owner is gone cannot be shown with its owner; elsewhere a bare number is."""
+    image_ids: bool = True
+    """Records tell the ids of their files."""
+    pdo: bool = False
+    """Lines are a key of their record, `pdoInformation`; it has no fields of them, may have none,
+    and there is no module of lines."""
+    dates_today: bool = False
+    """A date left out of a `create` becomes today's."""
+    joined_only: bool = False
+    """A multi-picklist sent as a JSON array is a fatal error."""
     max_rows: int = 100
     session_key: str = "sessionName"
     version_key: str = "vtigerVersion"
@@ -52,11 +85,13 @@ class Dialect:
     related_label: tuple[str, ...] = ("relationIdLabel",)
     """The parameters in which `add_related` looks for the name of the list."""
     without_operations: frozenset[str] = frozenset({"fileupload"})
-    without_modules: frozenset[str] = frozenset({"CreditNotes"})
+    without_modules: frozenset[str] = frozenset({"CreditNotes", "InventoryDetails"})
+    unreachable: frozenset[str] = frozenset()
+    """Modules that stand in the database, but not in the API."""
 
     def prefix(self, module: str) -> str:
         """The number before the `x` in the ids of a module."""
-        return str(self.installed.index(module) + self.first_prefix)
+        return str((*self.installed, CUSTOM).index(module) + self.first_prefix)
 
 
 DIALECTS = {
@@ -74,7 +109,7 @@ DIALECTS = {
             file_upload=True,
             related_label=("relatedLabel", "relationIdLabel"),
             without_operations=frozenset(),
-            without_modules=frozenset(),
+            without_modules=frozenset({"InventoryDetails"}),
         ),
         Dialect("stock", installed=_STOCK),
         Dialect(
@@ -87,18 +122,36 @@ DIALECTS = {
             html_fatals=True,
         ),
         Dialect(
+            "corebos",
+            installed=_COREBOS,
+            max_rows=1000,
+            version="5.5.0",
+            token_seconds=7200,
+            repeats_token=True,
+            one_refusal=True,
+            more_info=True,
+            json_refusals=True,
+            owners_looked_up=True,
+            image_ids=False,
+            pdo=True,
+            dates_today=True,
+            joined_only=True,
+            profile=False,
+            extend=None,
+            without_operations=_NEWER,
+            without_modules=frozenset({"CreditNotes"}),
+            unreachable=frozenset({"LineItem"}),
+        ),
+        Dialect(
             "legacy",
             installed=_STOCK,
-            version="5.4.0",
+            version="6.5.0",
             profile=False,
             extend=None,
             update_blanks=True,
-            without_operations=frozenset(
-                {
-                    *("fileupload", "files_retrieve", "query_related", "retrieve_related"),
-                    *("relatedtypes", "add_related"),
-                }
-            ),
+            owners_looked_up=True,
+            image_ids=False,
+            without_operations=_NEWER,
         ),
     )
 }

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kafinea_sandbox.dialects import Dialect
+
 
 class ApiError(Exception):
     """An error the API reports in its envelope, with HTTP status 200."""
@@ -21,7 +26,14 @@ class Died(Exception):
 
 
 class QueryFails(Exception):
-    """MariaDB refuses the statement; the API answers success with an empty list."""
+    """MariaDB refuses the statement; the API of most servers answers success with an empty list."""
+
+
+def no_owner(dialect: Dialect) -> Exception:
+    """What comes of an owner who is neither a user nor a group."""
+    if dialect.owners_looked_up:
+        return ApiError("INVALID_ID_ATTRIBUTE", "Invalid owner of the record")
+    return Died("Sorry! Attempt to access restricted file.")
 
 
 DENIED = "Permission to perform the operation is denied"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kafinea_sandbox import schema
 from kafinea_sandbox.clock import Clock
-from kafinea_sandbox.dialects import DIALECTS
+from kafinea_sandbox.dialects import CUSTOM, DIALECTS
 from kafinea_sandbox.errors import ApiError, Fatal, denied
 from kafinea_sandbox.formats import Formats, formats_of
 from kafinea_sandbox.habits import HABITS
@@ -63,6 +63,14 @@ class Options:
     error, one with other fields only is not."""
     private: Sequence[str] = ()
     """Modules of which users who are no administrators see their own records only."""
+    hidden_fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Fields by module that users who are no administrators neither see nor write."""
+    custom: bool = False
+    """Whether there is `Equipment`, a module of the company's own: it has fields of the names that
+    lines have, and no lines."""
+    used_token: str | None = None
+    """The code with which a token is refused that was used or replaced; None: it can be used
+    again while it lives, and a replaced one makes a wrong key."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +124,10 @@ class Instance:
         blanks = options.update_blanks
         self.update_blanks = self.dialect.update_blanks if blanks is None else blanks
         self.habits = HABITS[options.dialect]
-        self.tables = schema.build(self.dialect)
         races = self.habits.races_for_line_ids
         self.line_writes = LineWrites(options.lines_take if races else 0)
+        without = self.dialect.without_modules | (set() if options.custom else {CUSTOM})
+        self.tables = schema.build(self.dialect, without)
         self.clock = Clock(options.timezone)
         self.sessions = Sessions(self)
         self._by_prefix = {table.prefix: table for table in self.tables.values()}
@@ -196,6 +205,19 @@ class Instance:
         if bad and not set(bad).isdisjoint(numbers) and any(c.is_text for c in columns):
             raise Fatal("JsonException: Malformed UTF-8 characters, possibly incorrectly encoded")
 
+    def has_lost_owner(self, table: Table, number: int) -> bool:
+        """Whether a record belongs to somebody who is neither a user nor a group."""
+        known = "SELECT _number FROM Users UNION SELECT _number FROM Groups"
+        owners = [name for name, column in table.columns.items() if column.kind == "owner"]
+        lost = " OR ".join(["0", *(f'NULLIF("{name}", 0) NOT IN ({known})' for name in owners)])
+        sql = f'SELECT 1 FROM "{table.name}" WHERE _number = ? AND ({lost})'
+        return bool(self.store.value(sql, (number,)))
+
+    def unseen(self, table: Table, user: User) -> frozenset[str]:
+        """The names of the fields that the user's profile hides."""
+        hidden = () if user.is_admin else self.options.hidden_fields.get(table.name, ())
+        return frozenset(hidden)
+
     def hidden(self, table: Table) -> frozenset[int]:
         """The numbers of the rows that are found, and then not shown."""
         return frozenset(self.options.hidden.get(table.name, ()))
@@ -228,7 +250,8 @@ class Call:
 
     def may_use(self, table: Table) -> bool:
         """Whether the module is there for the user."""
-        absent = table.name in self.instance.options.absent
+        instance = self.instance
+        absent = table.name in {*instance.options.absent, *instance.dialect.unreachable}
         return not absent and (table.name != "Users" or self.user.is_admin)
 
     def table(self, name: str) -> Table:

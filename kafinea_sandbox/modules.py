@@ -52,6 +52,8 @@ MODULES: tuple[Module, ...] = (
     settings.TAX,
     settings.PRODUCT_TAXES,
     inventory.CREDIT_NOTES,
+    inventory.INVENTORY_DETAILS,
+    goods.EQUIPMENT,
 )
 
 

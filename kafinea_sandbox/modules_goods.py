@@ -225,3 +225,24 @@ SERVICE_CONTRACTS = Module(
     number_field="contract_no",
     number_prefix="SERCON",
 )
+
+# Made by a company for itself: its fields have the names of those of lines, and mean no lines.
+EQUIPMENT = Module(
+    "Equipment",
+    "Equipment",
+    "Equipment",
+    (
+        must(string("equipmentname", "Equipment Name")),
+        locked(string("equipmentno", "Equipment No", 30)),
+        reference("productid", "Product", "Products"),
+        double("quantity", "Quantity"),
+        money("listprice", "List Price"),
+        reference("account_id", "Where it stands", "Accounts"),
+        date("installed_on", "Installed On"),
+        *RECORD,
+        DESCRIPTION,
+    ),
+    label_fields=("equipmentname",),
+    number_field="equipmentno",
+    number_prefix="EQ",
+)

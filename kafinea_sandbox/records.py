@@ -11,7 +11,7 @@ from kafinea_sandbox import aftermath, php, prices
 from kafinea_sandbox.alterations import altered
 from kafinea_sandbox.coerce import coerce
 from kafinea_sandbox.describe import label
-from kafinea_sandbox.errors import ApiError, Died, Fatal
+from kafinea_sandbox.errors import ApiError, Fatal, no_owner
 from kafinea_sandbox.schema import Column, Table, empty, id_label, stored
 from kafinea_sandbox.store import fold
 
@@ -106,6 +106,8 @@ def read(instance: Instance, table: Table, number: int) -> Element:
 
 def attachments(instance: Instance, table: Table, number: int) -> str:
     """The ids of a record's files, joined by commas."""
+    if not instance.dialect.image_ids:
+        return ""
     rows = instance.store.rows("SELECT _number FROM _file WHERE parent = ?", (number,))
     return ",".join(table.wire_id(file) for (file,) in rows)
 
@@ -309,9 +311,5 @@ def _touch_commented(instance: Instance, table: Table, values: Element) -> None:
 
 def _stop_without_owner(instance: Instance, table: Table, number: int) -> None:
     """An owner who is gone stops every write that does not replace them, after it was done."""
-    for name in (name for name, column in table.columns.items() if column.kind == "owner"):
-        sql = f'SELECT "{name}" FROM "{table.name}" WHERE _number = ?'
-        owner = instance.store.value(sql, (number,))
-        known = "SELECT 1 FROM Users WHERE _number = ? UNION SELECT 1 FROM Groups WHERE _number = ?"
-        if owner and not instance.store.value(known, (owner, owner)):
-            raise Died("Sorry! Attempt to access restricted file.")
+    if instance.has_lost_owner(table, number):
+        raise no_owner(instance.dialect)

@@ -32,7 +32,7 @@ class Sandbox(Control):
     """A local Kafinea, from `with` until the end of its block.
 
     Args:
-        dialect: kafinea, stock, frevo or legacy.
+        dialect: kafinea, stock, frevo, corebos or legacy.
         rows: The size of the demo company, roughly its number of contacts.
         seed: Another seed, another company.
         latency_ms: Added to every request.

@@ -86,15 +86,17 @@ class Table:
         return f"{self.prefix}x{number}"
 
 
-def build(dialect: Dialect) -> dict[str, Table]:
-    """The tables of all modules that the dialect has."""
-    modules = [module for module in MODULES if module.name not in dialect.without_modules]
+def build(dialect: Dialect, without: Collection[str]) -> dict[str, Table]:
+    """The tables of all modules but some."""
+    modules = [module for module in MODULES if module.name not in without]
     names = {module.name for module in modules}
     return {module.name: build_one(module, names, dialect) for module in modules}
 
 
 def build_one(module: Module, names: Collection[str], dialect: Dialect) -> Table:
     """The table of a module, beside others of these names."""
+    if dialect.pdo and module.is_inventory:
+        module = _without_lines(module)
     columns = {}
     known = {name: dialect.prefix(name) for name in names}
     for field in _with_id(module):
@@ -103,6 +105,12 @@ def build_one(module: Module, names: Collection[str], dialect: Dialect) -> Table
         refers_to = tuple(name for name in field.refers_to if name in known)
         columns[field.name] = _column(replace(field, refers_to=refers_to), known, module)
     return Table(module, dialect.prefix(module.name), columns)
+
+
+def _without_lines(module: Module) -> Module:
+    """An inventory module as vtiger 5 has it: without the fields that repeat its lines."""
+    kept = (field for field in module.fields if not field.of_line and not field.retrieve_only)
+    return replace(module, fields=tuple(kept))
 
 
 def kind_of(field: Field) -> str:
@@ -166,10 +174,11 @@ def _column(field: Field, prefixes: dict[str, str], module: Module) -> Column:
         wire = f"'{prefixes[module.name]}x' || t._number"
         return Column(field, "id", "id", "base", "t._number", wire)
     alias = "l" if field.of_line else "t"
+    repeats_lines = any(other.of_line for other in module.fields)
     sql = f'{alias}."{field.name}"'
     return Column(
         field,
-        _COLUMN_NAMES.get(field.name, field.name),
+        _COLUMN_NAMES.get(field.name, field.name) if repeats_lines else field.name,
         kind_of(field),
         _part(field),
         sql,

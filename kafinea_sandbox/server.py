@@ -107,7 +107,7 @@ class Server:
             result = self._result(method, given, log)
         except ApiError as error:
             details = {"message": error.message, "code": error.code}
-            body = php.encode({"success": False, "error": details})
+            body = self._encoded({"success": False, "error": details})
             return Answer(body, code=error.code)
         except Died as death:
             return Answer(str(death).encode(), content_type=HTML)
@@ -116,12 +116,19 @@ class Server:
         except Exception:  # noqa: BLE001 - a mistake of the sandbox: say so, and stay up
             traceback.print_exc(file=sys.stderr)
             return Answer(b"The sandbox itself failed; see its error output.", 500, "text/plain")
-        return Answer(php.encode({"success": True, "result": result}))
+        return Answer(self._encoded({"success": True, "result": result}))
+
+    def _encoded(self, answer: dict[str, Any]) -> bytes:
+        if self.instance.dialect.more_info:
+            answer = answer | {"moreinfo": []}
+        return php.encode(answer)
 
     def _result(self, method: str, given: parameters.Parameters, log: Request) -> Any:
         name = given.any("operation").lower()
         operation = OPERATIONS.get(name)
         if operation is None or not self.instance.has(name):
+            if self.instance.dialect.json_refusals:
+                raise ApiError("UNKNOWN_OPERATION", "Unknown operation requested")
             raise Fatal("WebServiceException: Unknown operation requested")
         parameters.check_format(given)
         call = Call(

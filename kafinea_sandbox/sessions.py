@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ EXPIRY = {
 """The answers after which a client must log in again."""
 
 
+_REFUSED = "Specified token is invalid or expired"
+
+
 def expired(code: str = "INVALID_SESSIONID") -> ApiError:
     """The answer to a request whose session has ended."""
     return ApiError(code, EXPIRY[code])
@@ -49,35 +53,66 @@ class Session:
     """PHP locks a session's file: its requests run one after the other."""
 
 
+@dataclass
+class _Token:
+    """The text of a challenge."""
+
+    text: str
+    expires: int
+    spent: bool = False
+
+
 class Sessions:
     """All sessions, and the challenges waiting to be answered."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._open: dict[str, Session] = {}
-        self._tokens: dict[int, tuple[str, int]] = {}
+        self._tokens: dict[int, list[_Token]] = {}
+        self._checking = threading.Lock()
         self._logins = itertools.count(1)  # sessions are opened in several threads
 
     def challenge(self, user: User) -> dict[str, Any]:
         """A new token; there is one per user, so the previous one is void from now on."""
-        now = self._instance.clock.seconds()
-        token, expires = php.uniqid(), now + TOKEN_SECONDS
-        self._tokens[user.number] = (token, expires)
-        return {"token": token, "serverTime": now, "expireTime": expires}
+        now, dialect = self._instance.clock.seconds(), self._instance.dialect
+        tokens = self._tokens.setdefault(user.number, [])
+        lasts = tokens and tokens[-1].expires > now and not tokens[-1].spent
+        if not (dialect.repeats_token and lasts):
+            seconds = dialect.token_seconds or TOKEN_SECONDS
+            tokens.append(_Token(php.uniqid(), now + seconds))
+        return {"token": tokens[-1].text, "serverTime": now, "expireTime": tokens[-1].expires}
 
     def login(self, user: User | None, key: str) -> Session:
-        """Open a session. The token is not consumed: it can be used again until it expires."""
-        token, expires = self._tokens.get(user.number, ("", 0)) if user else ("", 0)
+        """Open a session."""
         now = self._instance.clock.seconds()
-        if user is None or expires < now:
-            raise ApiError("INVALID_AUTH_TOKEN", "Specified token is invalid or expired")
+        if user is None and self._instance.dialect.one_refusal:
+            raise ApiError("AUTHENTICATION_REQUIRED", "Given user cannot be found")
+        tokens = self._tokens.get(user.number) if user else None
+        if user is None or not tokens or tokens[-1].expires < now:
+            raise ApiError("INVALID_AUTH_TOKEN", _REFUSED)
         if not user.access_key:
             raise ApiError("ACCESSKEY_UNDEFINED", "Access key for the user is undefined")
-        if key != md5(token + user.access_key) or not user.is_active:
-            raise ApiError("INVALID_USER_CREDENTIALS", "Invalid username or password")
+        with self._checking:
+            self._check(user, tokens, key)
         session = Session(php.session_id(), next(self._logins), user, now)
         self._open[session.id] = session
         return session
+
+    def _check(self, user: User, tokens: list[_Token], key: str) -> None:
+        """Check a key against the user's tokens.
+
+        As a rule the token is not consumed: it can be used again until it expires. Servers that
+        take each once have a code of their own for one that was used or replaced.
+        """
+        code = self._instance.options.used_token
+        meant = next((token for token in tokens if key == md5(token.text + user.access_key)), None)
+        if code and meant and (meant.spent or meant is not tokens[-1]):
+            raise ApiError(code, _REFUSED)
+        if self._instance.dialect.one_refusal and meant and not user.is_active:
+            raise ApiError("AUTHENTICATION_REQUIRED", "Given user is inactive")
+        if meant is None or meant is not tokens[-1] or not user.is_active:
+            raise ApiError("INVALID_USER_CREDENTIALS", "Invalid username or password")
+        meant.spent = code is not None
 
     def peek(self, session_id: str) -> Session | None:
         """The session of an id, whether or not it has ended."""
@@ -87,13 +122,14 @@ class Sessions:
         """The session of a request that comes in now."""
         if session_id in {"", "null"}:
             raise expired("AUTHENTICATION_REQUIRED")
+        refusal = self._instance.dialect.one_refusal and "AUTHENTICATION_REQUIRED"
         session = self._open.get(session_id)
         if session is None:
-            raise expired()
+            raise expired(refusal or "INVALID_SESSIONID")
         now = self._instance.clock.seconds()
         if session.ends_with or now - session.used > self._instance.options.idle_seconds:
             self.close(session)
-            raise expired(session.ends_with or "INVALID_SESSIONID")
+            raise expired(session.ends_with or refusal or "INVALID_SESSIONID")
         session.used = now
         return session
 
@@ -114,6 +150,8 @@ def getchallenge(call: Call) -> dict[str, Any]:
     if not name:
         raise ApiError("ACCESS_DENIED", "No username given")
     user = call.instance.user_named(name)
+    if user is None and call.instance.dialect.one_refusal:
+        raise ApiError("AUTHENTICATION_REQUIRED", "Given user cannot be found")
     if user is None:
         raise ApiError("ACCESS_DENIED", "username does not exists")
     return call.instance.sessions.challenge(user)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from kafinea_sandbox.errors import ApiError, QueryFails
+from kafinea_sandbox.errors import ApiError, QueryFails, no_owner
 from kafinea_sandbox.grammar import Condition, Query, Value
 from kafinea_sandbox.schema import Column, Table
 from kafinea_sandbox.store import fold
@@ -35,7 +35,8 @@ class Statement:
         self.user = user
         self.table = table
         self.query = query
-        self.known = table.queryable()
+        unseen = instance.unseen(table, user)
+        self.known = {name: c for name, c in table.queryable().items() if name not in unseen}
         self.most = instance.dialect.max_rows
         self.selected = self._columns(query.columns or tuple(self.known))
         filtered = self._columns(condition.field for condition in query.conditions)
@@ -48,15 +49,14 @@ class Statement:
         names = tuple(names)
         for name in names:
             if name not in self.known:
-                raise ApiError(
-                    "ACCESS_DENIED", f"Permission to access '.{name}.' attribute denied."
-                )
+                raise _denied(name)
         return [self.known[name] for name in names]
 
     def count(self) -> list[dict[str, str]]:
         """The number of all rows, those the user may not read included; LIMIT does not matter."""
         sql = f"SELECT count(*) {self._source()}"
-        return [{"count": str(self.instance.store.value(sql, self.params))}]
+        row = {"count": str(self.instance.store.value(sql, self.params))}
+        return [row | {"id": ""} if self.instance.dialect.more_info else row]
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of one page."""
@@ -66,6 +66,8 @@ class Statement:
         shown = [row for row in found if row[0] not in hidden]
         self.instance.check_encodable(self.table, (row[0] for row in shown), self.selected)
         records = [(row[0], dict(zip(fields, row[1:], strict=True))) for row in shown]
+        if self.instance.dialect.owners_looked_up:
+            self._look_up_owners(record for _, record in records)
         for _, record in records if _FILES in fields else ():
             if record[_FILES] is None:
                 del record[_FILES]
@@ -74,12 +76,19 @@ class Statement:
             return list(dict(records).values())
         return [record for _, record in records]
 
+    def _look_up_owners(self, records: Iterable[dict[str, Any]]) -> None:
+        """One record without an owner costs the page, unless its owner is not asked for."""
+        owners = [column.key for column in self.selected if column.kind == "owner"]
+        if any(record[key].isdigit() for record in records for key in owners):
+            raise no_owner(self.instance.dialect)
+
     def _fields(self) -> dict[str, str]:
         """The SQL of every key of a row; of two with one name, the later in the first's place."""
         fields = {column.key: column.wire for column in self.selected}
         if "id" in self.known:  # ProductTaxes has none
             fields.setdefault("id", self.known["id"].wire)
-        if self.query.columns is None and self.table.has_files:
+        has_files = self.table.has_files and self.instance.dialect.image_ids
+        if self.query.columns is None and has_files:
             prefix = self.table.prefix
             fields[_FILES] = (
                 f"(SELECT group_concat('{prefix}x' || _number, ',') FROM _file"
@@ -139,6 +148,11 @@ class Statement:
         exact = self.instance.options.collation == "binary"
         pairs = [_comparison(column, value, exact=exact) for value in condition.values]
         self.params += [param for _, param in pairs]
+        if condition.operator in {"<", "<=", "!="} and column.kind == "datetime":
+            # Whatever a date is compared with, a moment that is none is not selected.
+            return (
+                f"({column.sql} {condition.operator} ? AND {column.sql} > '{_NO_MOMENT} 00:00:00')"
+            )
         if condition.operator != "IN":
             return f"{pairs[0][0]} {condition.operator} ?"
         if len({left for left, _ in pairs}) == 1:
@@ -158,6 +172,8 @@ class Statement:
     def _joined(self, name: str) -> Column:
         """A column to sort by, whose table must be part of the statement already."""
         column = self.known.get(name)
+        if name == "id" and column is None:
+            raise _denied(name)
         if column is None or column.part not in self.parts:
             raise QueryFails
         return column
@@ -171,6 +187,10 @@ class Statement:
         rows = min(_plain(count), most) if _digits(count) or count.quoted else most
         offset = _plain(self.query.limit[0]) if len(self.query.limit) > 1 else 0
         return f"LIMIT {rows} OFFSET {offset}"
+
+
+def _denied(name: str) -> ApiError:
+    return ApiError("ACCESS_DENIED", f"Permission to access '.{name}.' attribute denied.")
 
 
 def _digits(value: Value) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from singer_sdk import typing as th
-from singer_sdk.exceptions import ConfigValidationError
 
 from kafinea import Client, SettingsError
 from singer_kafinea.command import at_end
@@ -74,11 +73,11 @@ def connect(config: Mapping[str, Any]) -> Client:
     return client
 
 
-def wrong_settings(error: ConfigValidationError, config: Mapping[str, Any]) -> SettingsError:
+def wrong_settings(problems: Iterable[object], config: Mapping[str, Any]) -> SettingsError:
     """Return what is wrong with the settings, in one line.
 
     The SDK's texts show the value that is wrong, which may be the secret.
     """
     secret = repr(config.get("access_key"))
-    texts = "; ".join(str(text).replace(secret, "***") for text in error.errors)
+    texts = "; ".join(str(text).replace(secret, "***") for text in problems)
     return SettingsError(f"Settings: {texts}")

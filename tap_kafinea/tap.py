@@ -135,7 +135,7 @@ class TapKafinea(Tap):
         try:
             super().__init__(**options)
         except ConfigValidationError as error:
-            raise wrong_settings(error, self._config) from None
+            raise wrong_settings(error.errors, self._config) from None
 
     @cached_property
     def address(self) -> str:

@@ -17,9 +17,11 @@ from target_kafinea.instance import Instance
 from target_kafinea.matching import Incoming, Matcher
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import Plan
+from target_kafinea.twins import Twins
 from target_kafinea.updating import not_as_sent
 from target_kafinea.writer import Writer
 
+Written = tuple[Incoming, Outcome]
 _CREATE = "create"
 
 
@@ -37,7 +39,8 @@ class Creations:
         self._instance = instance
         self._matcher = matcher
         self._canary = Canary()
-        self._unconfirmed: list[tuple[Incoming, Outcome]] = []
+        self._twins = Twins(instance.client, plan)
+        self._unconfirmed: list[list[Written]] = []
 
     def create(self, one: Incoming, values: Mapping[str, Any]) -> Outcome:
         """Create a record, alone if it is the first of the stream.
@@ -50,6 +53,7 @@ class Creations:
             Rejection: It was not created, or not as it was meant to be.
         """
         with self._canary.trying({_CREATE}) as trial:
+            self._refuse_twin(values)
             with self._instance.writing() as session:
                 writer = Writer(session, self._plan, self._instance.server)
                 find = self._matcher.finding(session, one)
@@ -66,29 +70,49 @@ class Creations:
                     self._canary.stop(rejection.code, text)
                 raise rejection
             trial.is_sound = True
+        self._twins.note_kept(values)
         return outcome
 
-    def await_confirmation(self, one: Incoming, outcome: Outcome) -> None:
-        """Note a record that was created, until `confirm`."""
-        self._unconfirmed.append((one, outcome))
+    def await_confirmation(self, written: list[Written]) -> None:
+        """Keep a creation, and what was loaded into the same record behind it, until `confirm`."""
+        self._unconfirmed.append(written)
 
-    def take_unconfirmed(self) -> list[tuple[Incoming, Outcome]]:
+    def take_unconfirmed(self) -> list[Written]:
         """Return what was created and not confirmed, and forget it."""
         taken, self._unconfirmed = self._unconfirmed, []
-        return taken
+        return [one for written in taken for one in written]
 
     def confirm(self) -> Iterator[tuple[Incoming, Outcome | None]]:
         """Yield what was created, with its outcome; none where another record is to be updated."""
-        created = self._unconfirmed
-        if not created:
-            return
-        ids = self._matcher.ids_by_key([one for one, _ in created])
-        for one, outcome in self.take_unconfirmed():
-            yield one, self._confirmed(outcome, ids.get(one.key))
+        self._unconfirmed.reverse()  # they are taken from the end, in the order of the input
+        asked = [written[0][0] for written in self._unconfirmed if self._keeps_its_key(written)]
+        ids = self._matcher.ids_by_key(asked) if asked else {}
+        while self._unconfirmed:
+            written = self._unconfirmed.pop()
+            (one, outcome), *behind = written
+            is_known = self._keeps_its_key(written) and one.key in ids
+            end = self._confirmed(outcome, ids[one.key]) if is_known else outcome
+            yield one, end
+            for other, its_outcome in behind:
+                yield other, its_outcome if end is outcome else None
 
-    def _confirmed(self, outcome: Outcome, ids: list[str] | None) -> Outcome | None:
-        if ids is None:  # it could not be looked up, which says nothing of it
-            return outcome
+    def _keeps_its_key(self, written: list[Written]) -> bool:
+        """Whether a record that was created has still the key that it was created with."""
+        return not any(
+            outcome.kind is Kind.DELETED or not {*outcome.changed}.isdisjoint(self._plan.match_on)
+            for _, outcome in written
+        )
+
+    def _refuse_twin(self, values: Mapping[str, Any]) -> None:
+        """Refuse what is there already with an altered key, where that cannot be deleted again."""
+        if not self._plan.match_on or not self._instance.is_gapless(self._plan.module):
+            return
+        if twin := self._twins.find(values):
+            names = ", ".join(self._plan.match_on)
+            text = f"not created: {twin} is the same record, with a key ({names}) that was altered"
+            raise Rejection("KEY_ALTERED", text, id=twin)
+
+    def _confirmed(self, outcome: Outcome, ids: list[str]) -> Outcome | None:
         record_id = outcome.id or ""
         if record_id not in ids:
             return Outcome(Kind.REJECTED, id=record_id, rejection=self._not_found_again(record_id))

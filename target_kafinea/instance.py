@@ -191,6 +191,10 @@ class Instance:
         self._existing[made] = True
         return made
 
+    def is_gapless(self, module: Module) -> bool:
+        """Whether the numbers of a module must have no gaps."""
+        return module.name in self._gapless
+
     def undo(self, plan: Plan, record_id: str) -> bool:
         """Delete a record that this run has just created; return whether it is gone.
 
@@ -198,7 +202,7 @@ class Instance:
             plan: How it went into its module.
             record_id: Its id.
         """
-        if plan.module.name in self._gapless or plan.why_not("delete"):
+        if self.is_gapless(plan.module) or plan.why_not("delete"):
             return False
         try:
             with self.writing() as session:

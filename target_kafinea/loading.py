@@ -223,19 +223,26 @@ class Loader:
             workers.shutdown(cancel_futures=True)
 
     def _settle_group(self, group: Sequence[Incoming]) -> int:
-        for position, one in enumerate(group):
-            outcome = self._settle_one(one)
-            if outcome.kind is Kind.CREATED and one.key and not self._instance.dry_run:
-                self._creations.await_confirmation(one, outcome)
-            else:
-                self._note(one, outcome)
-            if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
-                self._note_written(one, outcome)
-            if outcome.kind is Kind.REJECTED and outcome.id:
-                self._written |= {outcome.id, _ANY}  # something of it may have been written
-            # A record may be rejected because it is not known what became of it.
-            if outcome.kind is not Kind.UNCHANGED and not one.rejection:
-                self._match_again(group[position + 1 :])
+        """Settle records that may mean the same one; what follows a creation waits with it."""
+        waiting: list[tuple[Incoming, Outcome]] = []
+        try:
+            for position, one in enumerate(group):
+                outcome = self._settle_one(one)
+                is_new = outcome.kind is Kind.CREATED and one.key and not self._instance.dry_run
+                if waiting or is_new:
+                    waiting.append((one, outcome))
+                else:
+                    self._note(one, outcome)
+                if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
+                    self._note_written(one, outcome)
+                if outcome.kind is Kind.REJECTED and outcome.id:
+                    self._written |= {outcome.id, _ANY}  # something of it may have been written
+                # A record may be rejected because it is not known what became of it.
+                if outcome.kind is not Kind.UNCHANGED and not one.rejection:
+                    self._match_again(group[position + 1 :])
+        finally:
+            if waiting:
+                self._creations.await_confirmation(waiting)
         return len(group)
 
     @property
@@ -312,8 +319,8 @@ class Loader:
         if not (changes or lines):
             return Outcome(Kind.UNCHANGED, id=record_id)
         self._refuse_unwritable("update", record_id)
-        self._updates.refuse_side_effects(record_id, changes, lines)
         checks.check_mandatory(self._module, changes, complete=False)
+        self._updates.refuse_side_effects(record_id, changes, lines)
         self._check(changes, lines, stored)
         if self._instance.dry_run:
             changed = (*changes, LINES) if lines else tuple(changes)

@@ -25,6 +25,7 @@ from target_kafinea.lookup import NOTHING, Finder, Found, not_readable
 from target_kafinea.merge import changed_fields, other_discount, same_lines
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import Key, Plan
+from target_kafinea.server_rules import AMOUNTS, TOTALS, decides_whether_kept, is_kept
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,9 @@ class Matcher:
                 one.key = self._key_of(one)
                 checks.check_key(one.key, plan.match_on)
                 told = one.record.get(plan.lines_property or "")
+                if told and not plan.lines:
+                    text = f"{LINES}: this server offers no lines (it has no module LineItem)"
+                    raise Rejection("NOT_SUPPORTED", f"{text}; load the record without them")  # noqa: TRY301 as the checks do
                 if plan.lines and told is not None and not one.deleted:
                     one.lines = checks.wire_lines(told, plan.lines, zone)
                     if one.lines:
@@ -295,6 +299,8 @@ class Matcher:
             one.changes = self._changes(one, stored)
             stored_lines = lines.get(stored["id"], [])
             one.changed_lines = self._changed_lines(one, stored_lines)
+            if not one.changed_lines and one.lines and not one.changes:
+                one.changed_lines = self._lines_to_add_up(stored, stored_lines)
             if stored_lines and one.lines == []:
                 # The server cannot take away the last line.
                 one.rejection = Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
@@ -304,13 +310,28 @@ class Matcher:
         other = other_discount(values) if self._module.is_inventory else None
         if other and other in fields:
             values = {**values, other: None}
-        return {name: values[name] for name in changed_fields(stored, values, fields)}
+        record = {**stored, **values}
+        return {
+            name: values[name]
+            for name in changed_fields(stored, values, fields)
+            if is_kept(fields[name], self._module, record)
+        }
 
     def _changed_lines(
         self, one: Incoming, stored: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, str | None]] | None:
         lines, module = one.lines, self._plan.lines
         return None if not lines or not module or same_lines(stored, lines, module) else lines
+
+    def _lines_to_add_up(
+        self, stored: Record, lines: Sequence[Record]
+    ) -> list[dict[str, str | None]] | None:
+        """Return the stored lines, where the totals are not theirs: an earlier update broke off."""
+        if self._instance.is_pretended(stored["id"]):
+            return None
+        if self._instance.server.totals.are_right(self._module.name, {**stored, LINES: lines}):
+            return None
+        return [{"productid": line["productid"]} for line in lines]
 
     # References
 
@@ -342,6 +363,10 @@ class Matcher:
     def _columns(self) -> list[str]:
         """Return the fields to compare, as far as a query gives them."""
         told = {known.name for known in self._plan.fields.values()} | set(self._plan.match_on)
+        deciding = {decides_whether_kept(name, self._module.name) for name in told}
+        told |= {name for name in deciding if name}
+        if self._plan.lines and self._plan.lines_property:
+            told |= TOTALS | AMOUNTS
         return sorted(told & set(self._module.queryable)) or ["id"]
 
 

@@ -9,16 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 from logging import Logger
-from pathlib import Path
 from threading import Lock
-from typing import IO, Any, Protocol
-
-import msgspec
+from typing import Any, Protocol
+from uuid import uuid4
 
 from kafinea.errors import KafineaError, SettingsError
-
-# Numbers came as Decimals and go with all their digits.
-_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+from target_kafinea.line_files import LineFile, RejectsFile, is_stdout
 
 _INTERVAL = 5  # seconds between two lines of the log that say how far a stream is
 
@@ -77,6 +73,7 @@ class Outcome:
         altered: The fields that the server stored otherwise than they were sent.
         also_changed: The fields that the server changed besides, and that `allow_changes` allows.
         rejection: Why it was rejected.
+        before: Values that the changed fields had before.
         stored: The record as the server showed it, where that was needed.
     """
 
@@ -86,11 +83,12 @@ class Outcome:
     altered: tuple[str, ...] = ()
     also_changed: tuple[str, ...] = ()
     rejection: Rejection | None = None
+    before: Mapping[str, Any] | None = None
     stored: Mapping[str, Any] | None = None
 
 
 class TooManyRejects(KafineaError):
-    """Stop the run: more records were rejected than `max_rejects` allows."""
+    """The run fails: too many records were rejected, or all of a stream."""
 
 
 @dataclass
@@ -99,9 +97,15 @@ class Report:
 
     Args:
         logger: Where to say what was counted.
-        max_rejects: How many rejects are borne; -1 for any number.
-        outcomes_path: A file for a line of JSON for each record, or None.
+        max_rejects: How many rejects are tolerated; -1 for any number.
+        outcomes_path: A file to which the load report is appended, a line for each record; or None.
         rejects_path: A file for the rejected records, or None.
+        outcomes_values: Whether the load report shows the old values of changed fields.
+        dry_run: Whether nothing is written to Kafinea.
+
+    Attributes:
+        run: The id of the run, in each line of the load report.
+        is_complete: Whether the input was read to its end.
 
     Raises:
         SettingsError: A file cannot be written.
@@ -111,19 +115,34 @@ class Report:
     max_rejects: int = 0
     outcomes_path: str | None = None
     rejects_path: str | None = None
+    outcomes_values: bool = False
+    dry_run: bool = False
+    run: str = field(default_factory=lambda: uuid4().hex)
+    is_complete: bool = False
     _counts: dict[str, Counter[Kind]] = field(default_factory=lambda: defaultdict(Counter))
+    _open: set[tuple[int, str]] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
     _said: float = field(default_factory=time.monotonic)
     _rejected: int = 0
     _rejected_schemas: dict[str, Message] = field(default_factory=dict)
+    _is_closed: bool = False
 
     def __post_init__(self) -> None:
-        self._outcomes = _File(self.outcomes_path, "outcomes_path")
+        path = self.outcomes_path
+        self._outcomes = LineFile(path, "outcomes_path") if path else None
         try:
-            self._rejects = _File(self.rejects_path, "rejects_path", keep=True)
+            self._rejects = RejectsFile(self.rejects_path, self.run) if self.rejects_path else None
         except SettingsError:
-            self._outcomes.close()
+            if self._outcomes:
+                self._outcomes.close()
             raise
+        if self.dry_run:
+            self.logger.info("This is a dry run: nothing will be written to Kafinea.")
+
+    def expect(self, stream: str, line: int) -> None:
+        """Note that a record was read whose outcome is to come."""
+        with self._lock:
+            self._open.add((line, stream))
 
     def add(
         self,
@@ -141,14 +160,19 @@ class Report:
             outcome: What became of it.
             schema: The SCHEMA message of its stream, as it came.
             record: Its RECORD message as it came, and the line of the input it stood in.
+
+        Raises:
+            SettingsError: It cannot be written down.
         """
         with self._lock:
             self._counts[stream][outcome.kind] += 1
             if time.monotonic() - self._said >= _INTERVAL:
                 self._say(stream)
-            self._outcomes.write(_outcome_line(stream, key, outcome))
+            if self._outcomes:
+                self._outcomes.write(self._outcome_line(stream, key, outcome))
             if outcome.rejection:
                 self._reject(outcome.rejection, schema, record.message)
+            self._open.discard((record.line, stream))
         if outcome.rejection:
             self.logger.warning(
                 "%s, line %s of the input rejected: %s (%s)",
@@ -166,8 +190,20 @@ class Report:
             )
 
     @property
+    def first_open(self) -> int | None:
+        """The first line of the input whose record has no outcome yet; None if all have theirs."""
+        with self._lock:
+            return min(self._open)[0] if self._open else None
+
+    @property
+    def on_stdout(self) -> str | None:
+        """The setting that has a file on the standard output, where states are too."""
+        paths = {"outcomes_path": self.outcomes_path, "rejects_path": self.rejects_path}
+        return next((name for name, path in paths.items() if path and is_stdout(path)), None)
+
+    @property
     def has_too_many(self) -> bool:
-        """Whether more records were rejected than the run bears."""
+        """Whether more records were rejected than the run tolerates."""
         return 0 <= self.max_rejects < self._rejected
 
     def check(self) -> None:
@@ -177,95 +213,86 @@ class Report:
             TooManyRejects: There are.
         """
         if self.has_too_many:
-            where = f" They are in {self.rejects_path}." if self.rejects_path else ""
-            raise TooManyRejects(
-                f"Rejected records: {self._rejected:,}, more than `max_rejects` "
-                f"({self.max_rejects:,}) allows.{where}"
-            )
+            raise TooManyRejects(self._too_many())
+
+    def check_all(self) -> None:
+        """Fail when there are too many rejects in all, or nothing but rejects in a stream.
+
+        Raises:
+            TooManyRejects: There are.
+        """
+        wrong = [self._too_many()] if self.has_too_many else []
+        for stream, counts in self._counts.items():
+            if (total := counts.total()) == counts[Kind.REJECTED]:
+                wrong.append(f"Stream {stream!r}: all of its records were rejected ({total:,}).")
+        if wrong:
+            raise TooManyRejects(" ".join(wrong))
 
     def close(self) -> None:
-        """Say what was counted, a line for each stream, and close the files."""
+        """Say what was counted, a line for each stream, and close the files.
+
+        Raises:
+            SettingsError: The rejects cannot take their place.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
         for stream in self._counts:
             self._say(stream)
-        self._outcomes.close()
-        self._rejects.close()
+        if self.dry_run:
+            self.logger.info("End of the dry run: nothing was written to Kafinea.")
+        if self._outcomes:
+            self._outcomes.close()
+        if self._rejects:
+            self._rejects.close(is_complete=self.is_complete)
+            if aside := self._rejects.put_aside:
+                self.logger.info("The rejects of an earlier run are now in %s.", aside)
+
+    def _too_many(self) -> str:
+        where = f" They are in {self.rejects_path}." if self.rejects_path else ""
+        return (
+            f"Rejected records: {self._rejected:,}, more than `max_rejects` "
+            f"({self.max_rejects:,}) allows.{where}"
+        )
 
     def _say(self, stream: str) -> None:
         self._said = time.monotonic()
         counts = self._counts[stream]
         said = ", ".join(f"{counts[kind]:,} {kind.value}" for kind in Kind)
-        self.logger.info("%s: %s", stream, said)
+        self.logger.info("%s%s: %s", "dry run: " if self.dry_run else "", stream, said)
 
     def _reject(self, rejection: Rejection, schema: Message, record: Message) -> None:
         """Write a rejected record so that the file can be loaded again once it is corrected."""
         self._rejected += 1
+        if not self._rejects:
+            return
         if self._rejected_schemas.get(schema["stream"]) != schema:
-            self._rejected_schemas[schema["stream"]] = schema
             self._rejects.write(schema)
+            self._rejected_schemas[schema["stream"]] = schema
         before = {"before": rejection.before} if rejection.before else {}
         self._rejects.write({**record, "code": rejection.code, "message": str(rejection), **before})
 
-
-def _outcome_line(stream: str, key: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    line: dict[str, Any] = {
-        "stream": stream,
-        "key": key,
-        "id": outcome.id,
-        "outcome": outcome.kind.value,
-        "changed": sorted(outcome.changed),
-    }
-    if outcome.altered:
-        line["altered"] = sorted(outcome.altered)
-    if outcome.also_changed:
-        line["also_changed"] = sorted(outcome.also_changed)
-    if outcome.rejection:
-        line |= {"code": outcome.rejection.code, "message": str(outcome.rejection)}
-    return line
-
-
-class _File:
-    """A file of JSON lines. It takes its place when it is closed.
-
-    So the rejects of the last run can be read as input while those of this run are written.
-
-    Args:
-        path: Where it is, or None for no file.
-        setting: The setting that says so, for messages.
-        keep: Put a file of an earlier run aside instead of replacing it, unless it is empty.
-    """
-
-    def __init__(self, path: str | None, setting: str, *, keep: bool = False) -> None:
-        self._path = Path(path) if path else None
-        self._keep = keep
-        self._setting = setting
-        self._file: IO[bytes] | None = None
-        if self._path:
-            self._part = self._path.with_name(f"{self._path.name}.part")
-            try:
-                self._put_aside(self._part)  # of a run that was killed
-                self._file = self._part.open("wb")
-            except OSError as error:
-                raise SettingsError(
-                    f"`{setting}` {path!r} cannot be written: {error.strerror}."
-                ) from None
-
-    def write(self, line: Message) -> None:
-        if self._file:
-            try:
-                self._file.write(_encoder.encode(line) + b"\n")
-                self._file.flush()
-            except OSError as error:
-                raise SettingsError(
-                    f"`{self._setting}` cannot be written any more: {error.strerror}."
-                ) from None
-
-    def close(self) -> None:
-        if self._file and self._path:
-            self._file.close()
-            self._put_aside(self._path)
-            self._part.replace(self._path)
-
-    def _put_aside(self, path: Path) -> None:
-        if self._keep and path.exists() and path.stat().st_size:
-            written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
-            path.replace(path.with_name(f"{path.name}.{written:%Y%m%dT%H%M%S%f}"))
+    def _outcome_line(
+        self, stream: str, key: Mapping[str, Any], outcome: Outcome
+    ) -> dict[str, Any]:
+        line: dict[str, Any] = {
+            "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "run": self.run,
+            "stream": stream,
+            "key": key,
+            "id": outcome.id,
+            "outcome": outcome.kind.value,
+            "changed": sorted(outcome.changed),
+        }
+        if self.dry_run:
+            line["dry_run"] = True
+        if outcome.altered:
+            line["altered"] = sorted(outcome.altered)
+        if outcome.also_changed:
+            line["also_changed"] = sorted(outcome.also_changed)
+        if outcome.rejection:
+            line |= {"code": outcome.rejection.code, "message": str(outcome.rejection)}
+        if self.outcomes_values and outcome.before:
+            shown = {*outcome.changed, *outcome.also_changed} or outcome.before.keys()
+            line["before"] = {k: v for k, v in outcome.before.items() if k in shown}
+        return line

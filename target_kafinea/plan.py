@@ -83,7 +83,7 @@ class Plan:
         references: For each field, and for `LineItems.productid`, how to resolve natural keys.
         id_property: The property that holds a Kafinea id, if any.
         lines_property: The property that holds the lines, if any.
-        lines: The module of lines, for modules that have them.
+        lines: The module of lines, for modules that have them, where the server offers them.
         ignored: Properties that are not loaded because the server fills these fields in itself.
         files: The properties that tell of a file, by what they tell.
         allow_changes: The fields that may change besides those loaded; `*` stands for all.
@@ -232,13 +232,23 @@ def make_plan(
         references=_references(
             where, module, _with_folders(module, fields, settings, modules), modules
         ),
-        lines=modules.get(LINE_MODULE) if module.is_inventory else None,
+        lines=_module_of_lines(module, modules),
         ignored=tuple(ignored),
         files=files,
         allow_changes=_allowed_changes(where, module, settings),
         accept_side_effects=bool(settings.get("accept_side_effects")),
         **plan,
     )
+
+
+def _module_of_lines(module: Module, modules: Modules) -> Module | None:
+    """Return the module of lines; none where the server offers no lines, as coreBOS does."""
+    if not module.is_inventory or LINE_MODULE not in modules.names:
+        return None
+    try:
+        return modules.get(LINE_MODULE)
+    except Refused:
+        return None  # listed, and closed to this user
 
 
 def _allowed_changes(where: str, module: Module, settings: Mapping[str, Any]) -> frozenset[str]:

@@ -63,6 +63,9 @@ _LOST_BY_LINES = {
 """By module: the same, of an update that carries lines."""
 
 
+_KEPT_IF = {("SalesOrder", "invoicestatus"): "enable_recurring"}
+
+
 def side_effects(module: str, *, has_lines: bool) -> str | None:
     """Return what an update changes that the API does not show.
 
@@ -110,12 +113,16 @@ def is_sent(name: str, module: Module) -> bool:
     return field.editable or name in _DOCUMENTED.get(module.name, ())
 
 
-def is_kept(field: Field, module: Module, record: Mapping[str, Any]) -> bool:
-    """Whether the server keeps what it is sent for a field of this record.
+def decides_whether_kept(field: str, module: str) -> str | None:
+    """Return the field on which it depends whether the server keeps what it is sent for another.
 
     A sales order without recurrence has no `invoicestatus`, although it is mandatory: the server
     wants a value and stores none.
     """
-    if (module.name, field.name) != ("SalesOrder", "invoicestatus"):
-        return True
-    return str(record.get("enable_recurring") or "0") not in {"0", "off", "no"}
+    return _KEPT_IF.get((module, field))
+
+
+def is_kept(field: Field, module: Module, record: Mapping[str, Any]) -> bool:
+    """Whether the server keeps what it is sent for a field of this record."""
+    decides = decides_whether_kept(field.name, module.name)
+    return decides is None or str(record.get(decides) or "0") not in {"0", "off", "no"}

@@ -17,7 +17,7 @@ from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.loading import Loader
 from target_kafinea.matching import Incoming
 from target_kafinea.outcomes import Outcome, Rejection
-from target_kafinea.plan import make_plan
+from target_kafinea.plan import Plan, make_plan
 from target_kafinea.relations import RelationLoader
 from target_kafinea.validating import Validator
 
@@ -64,7 +64,24 @@ class ModuleSink(BatchSink):
         if plan.ignored:
             names = ", ".join(plan.ignored)
             self.logger.info("Not loaded, for the server fills them in itself: %s.", names)
+        self._warn_of_unused_keys(plan, settings.get("fields") or {})
         return Loader(plan, instance, policy, self._note)
+
+    def _warn_of_unused_keys(self, plan: Plan, renamed: Mapping[str, str | None]) -> None:
+        """Say which key properties of the input do not decide which record is meant."""
+        used = {name for name, known in plan.fields.items() if known.name in plan.match_on}
+        used |= {name for name, goes_to in renamed.items() if not goes_to}  # left out on purpose
+        if unused := set(self.key_properties) - used - {plan.id_property}:
+            found_by = [f"`match_on` ({', '.join(plan.match_on)})"] if plan.match_on else []
+            found_by += [f"`{plan.id_property}`"] if plan.id_property else []
+            self.logger.warning(
+                "Stream %r: the input names %s as key_properties, which are not used. Records are "
+                "found by %s. If these fields identify a record, set `streams.%s.match_on`.",
+                self.stream_name,
+                ", ".join(sorted(unused)),
+                " or ".join(found_by[::-1]) or "nothing",
+                self.stream_name,
+            )
 
     @property
     @override
@@ -111,6 +128,7 @@ class ModuleSink(BatchSink):
         if isinstance(self._validator, Validator) and self._validator.problem:
             incoming.rejection = Rejection("INVALID_RECORD", self._validator.problem)
         self._warn_of_what_is_not_loaded(record)
+        self._target.report.expect(self.stream_name, incoming.line)
         self._loader.add(incoming)
 
     def _warn_of_what_is_not_loaded(self, record: dict[str, Any]) -> None:

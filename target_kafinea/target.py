@@ -20,6 +20,7 @@ from kafinea import SettingsError
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
+from singer_kafinea.settings import did_you_mean, unknown_settings, unknown_variables
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Policy
 from target_kafinea.outcomes import Report
@@ -27,7 +28,6 @@ from target_kafinea.sinks import ModuleSink
 
 _STREAM = {
     "type": "object",
-    "additionalProperties": False,
     "properties": {
         "module": {"type": "string"},
         "related": {"type": "string"},
@@ -146,17 +146,28 @@ class TargetKafinea(Target):
             "-1 for any number",
         ),
         th.Property(
-            "dry_run", th.BooleanType, default=False, description="Do everything but write"
+            "dry_run",
+            th.BooleanType,
+            default=False,
+            description="Validate, compare and report, but write nothing to Kafinea",
         ),
         th.Property(
             "outcomes_path",
             th.StringType,
-            description="File for a line of JSON for each record: what became of it",
+            description="File to which the load report is appended: one line of JSON for each "
+            "record, with its result",
+        ),
+        th.Property(
+            "outcomes_values",
+            th.BooleanType,
+            default=False,
+            description="Add the old values of changed fields to the load report",
         ),
         th.Property(
             "rejects_path",
             th.StringType,
-            description="File for the rejected records; correct them and load it again",
+            description="Rejects file (dead-letter file): the rejected records of the last run. "
+            "Correct them and load the file again",
         ),
         TIMEZONE,
         *HOW,
@@ -166,17 +177,24 @@ class TargetKafinea(Target):
         try:
             super().__init__(**options)
         except ConfigValidationError as error:
-            raise wrong_settings(error, self._config) from None
+            raise wrong_settings([*error.errors, *self._unknown()], self._config) from None
+        if unknown := self._unknown():
+            raise wrong_settings(unknown, self._config)
         self.max_parallelism = 1  # only one sink at a time has records that wait
         self._current_stream: str | None = None
+        self._streams: set[str] = set()
+        self._states: list[tuple[int, dict[str, Any]]] = []
         client = connect(self.config)
         self.report = Report(
             self.logger,
             self.config["max_rejects"],
             self.config.get("outcomes_path"),
             self.config.get("rejects_path"),
+            outcomes_values=self.config["outcomes_values"],
+            dry_run=self.config["dry_run"],
         )
         at_end.callback(self.report.close)
+        at_end.callback(self._write_last_true_state)
         lookups = ThreadPoolExecutor(client.max_sessions)
         at_end.callback(lookups.shutdown, wait=False, cancel_futures=True)
         self.instance = Instance(
@@ -195,6 +213,12 @@ class TargetKafinea(Target):
             serial_modules=frozenset(self.config["serial_modules"]),
         )
 
+    def _unknown(self) -> list[str]:
+        """Return what is wrong with the names of settings."""
+        schema = self.config_jsonschema
+        variables = unknown_variables(os.environ, self._env_var_prefix, schema)
+        return unknown_settings(self._config, schema, of_each={"streams": _STREAM}) + variables
+
     @override
     def get_sink(self, stream_name: str, *, record: Any = None, **schema: Any) -> Sink:
         """Return the sink of a stream; the SDK asks for it before it does anything with a record.
@@ -204,6 +228,7 @@ class TargetKafinea(Target):
         """
         if record is not None:
             self._write_what_came_before(stream_name)
+        self._streams.add(stream_name)
         return super().get_sink(stream_name, record=record, **schema)
 
     def _write_what_came_before(self, stream_name: str) -> None:
@@ -216,15 +241,42 @@ class TargetKafinea(Target):
     @override
     def process_endofpipe(self) -> None:
         super().process_endofpipe()
-        self.report.check()
+        self.report.is_complete = True
+        for name in self.config["streams"].keys() - self._streams:
+            near = did_you_mean(name, self._streams)
+            self.logger.warning("The input has no stream %r, which `streams` names.%s", name, near)
+        self.report.check_all()
+
+    @override
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        super()._process_state_message(message_dict)
+        if not self.instance.dry_run and (setting := self.report.on_stdout):
+            raise SettingsError(
+                f"`{setting}` is the standard output, where the states of this input go: who reads "
+                "them would take other lines for states. Use a file, or /dev/stderr."
+            )
+        if self.report.first_open is None:
+            self._states.clear()  # the last one claims as much
+        self._states.append((self.message_reader.line, message_dict["value"]))
 
     @override
     def _write_state_message(self, state: dict[str, Any]) -> None:
         # The SDK cannot write the Decimals that its own reader made. A dry run has done nothing
         # that a state could stand for.
+        self._states.clear()
         if not self.instance.dry_run:
             sys.stdout.write(encoder.encode(state).decode() + "\n")
             sys.stdout.flush()
+
+    def _write_last_true_state(self) -> None:
+        """When the run breaks off, write the last state whose records all have their outcome.
+
+        The SDK writes states only when all that was read has been written.
+        """
+        end = self.report.first_open
+        true = [state for line, state in self._states if end is None or line < end]
+        if true:
+            self._write_state_message(true[-1])
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -235,5 +287,8 @@ class TargetKafinea(Target):
         # longer than a scheduler has patience.
         self.logger.warning("Stopped by signal %d. Load the same input again to finish.", signum)
         self.instance.stop(patience=5)
-        self.report.close()
+        try:
+            self.report.close()
+        except SettingsError as error:
+            self.logger.error("%s", error)  # noqa: TRY400 it is one line for users
         os._exit(128 + signum)

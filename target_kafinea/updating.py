@@ -119,7 +119,8 @@ class Updater:
             if self._is_done(stored, changes, lines):
                 break
             if answer is None and not self._has_all_but_totals(stored, changes, lines):
-                if self._server.patience.tries_again(self._session, "update", tries):
+                operation = "revise" if lines is None and self._revises else "update"
+                if self._server.patience.tries_again(self._session, operation, tries):
                     continue
                 text = f"the server failed {tries} times to update it"
                 raise Rejection("UNKNOWN_OUTCOME", text, id=before["id"])

@@ -15,6 +15,7 @@ import requests
 from kafinea import ChallengeAuth, Client, CredentialsRefused, SettingsError
 from kafinea.auth import _Token
 from kafinea_sandbox import Sandbox, sessions
+from kafinea_sandbox.errors import ApiError
 from tests.conftest import connect
 
 ENDED = ["INVALID_SESSIONID", "SESSION_EXPIRED", "SESSION_LEFT_IDLE", "AUTHENTICATION_REQUIRED"]
@@ -74,7 +75,6 @@ def test_sessions_that_end_again_and_again_are_opened_again_and_again(sandbox, c
     assert client.query("SELECT id FROM Currency LIMIT 1;")
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_wrong_access_key_is_said_in_one_clear_line(any_sandbox):
     with (
         Client(any_sandbox.url, any_sandbox.username, "wr0ngKey") as client,
@@ -86,23 +86,37 @@ def test_a_wrong_access_key_is_said_in_one_clear_line(any_sandbox):
     assert "wr0ngKey" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_wrong_access_key_is_tried_as_often_by_many_sessions_as_by_one(sandbox):
-    def logins(sessions):
-        sandbox.requests.clear()
-        options = {"max_sessions": sessions}
-        with Client(sandbox.url, sandbox.username, "wr0ngKey", **options) as client:
-            with ThreadPoolExecutor(8) as threads:
-                errors = list(threads.map(lambda _: refusal(client), range(20)))
-            assert len(set(errors)) == 1
-        return operations(sandbox).count("login")
+def refusals(client, sessions, times=20):
+    """What so many requests are answered by as many sessions, each of them a refusal."""
 
-    def refusal(client):
-        with pytest.raises(CredentialsRefused) as caught:
-            client.listtypes()
+    def refusal(_):
+        with pytest.raises(CredentialsRefused) as caught, client.one_session() as session:
+            session.listtypes()
         return str(caught.value)
 
-    assert logins(8) == logins(1) <= 8
+    with ThreadPoolExecutor(sessions) as threads:
+        return set(threads.map(refusal, range(times)))
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_wrong_access_key_is_tried_three_times_in_all(sandbox, count):
+    sandbox.requests.clear()
+    began = time.monotonic()
+    with Client(sandbox.url, sandbox.username, "wr0ngKey", max_sessions=count) as client:
+        client.open_sessions(count)
+        assert len(refusals(client, count)) == 1
+    assert time.monotonic() - began < 3
+    assert Counter(operations(sandbox)) == {"getchallenge": 3, "login": 3}
+
+
+def test_a_key_that_is_changed_during_the_run_is_tried_three_times_in_all(sandbox):
+    with connect(sandbox, max_sessions=8) as client:
+        assert all(all_at_once(client, 8))
+        sandbox.change("Users", 1, {"accesskey": "anotherKey"})
+        sandbox.expire_sessions()
+        sandbox.requests.clear()
+        assert len(refusals(client, 8)) == 1
+        assert len(sandbox.requests.of("login")) == 3
 
 
 def test_an_unknown_user_is_refused_at_once(sandbox):
@@ -110,6 +124,84 @@ def test_an_unknown_user_is_refused_at_once(sandbox):
     with Client(sandbox.url, "nobody", "key") as client, pytest.raises(CredentialsRefused):
         client.listtypes()
     assert operations(sandbox) == ["getchallenge"]
+
+
+REFUSAL = '{"success":false,"error":{"message":"x","code":"%s"}}'
+
+
+def refuse(sandbox, code, operation="login", times=1):
+    body = REFUSAL % code
+    return sandbox.faults.add("status", operation=operation, times=times, status=200, body=body)
+
+
+@pytest.mark.parametrize("operation", ["getchallenge", "login"])
+def test_authentication_required_at_a_login_is_an_unknown_user(sandbox, operation):
+    """So coreBOS answers unknown and inactive users; as an answer to others it ends a session."""
+    sandbox.requests.clear()
+    refuse(sandbox, "AUTHENTICATION_REQUIRED", operation, times=None)
+    with connect(sandbox, max_sessions=4) as client:
+        (message,) = refusals(client, 4)
+    assert f"no active user '{sandbox.username}' (AUTHENTICATION_REQUIRED)" in message
+    assert operations(sandbox) == ["getchallenge", "login"][: 1 + (operation == "login")]
+
+
+def test_a_user_without_a_key_is_refused_at_once(sandbox):
+    sandbox.requests.clear()
+    refuse(sandbox, "ACCESSKEY_UNDEFINED", times=None)
+    with connect(sandbox) as client:
+        assert len(refusals(client, 1, times=2)) == 1
+    assert operations(sandbox) == ["getchallenge", "login"]
+
+
+# What servers of the family answer to a token that was used or replaced.
+LOST = [
+    *("INVALID_AUTH_TOKEN", "INVALID_TOKEN", "AUTHENTICATION_FAILURE", "ACCESS_DENIED"),
+    *("INVALID_USER_CREDENTIALS", "AUTHENTICATION_REQUIRED", "INTERNAL_SERVER_ERROR"),
+]
+
+
+@pytest.mark.parametrize("code", LOST)
+def test_a_server_that_takes_each_token_once_opens_all_sessions(sandbox, monkeypatch, code):
+    login, used = sessions.Sessions.login, set()
+
+    def login_once(self, user, key):
+        if key in used:
+            raise ApiError(code, "x")
+        used.add(key)
+        return login(self, user, key)
+
+    monkeypatch.setattr(sessions.Sessions, "login", login_once)
+    sandbox.requests.clear()
+    with connect(sandbox, max_sessions=8) as client:
+        assert all(all_at_once(client, 8))
+        assert all(all_at_once(client, 8))
+    refused = [login for login in sandbox.requests.of("login") if login.code]
+    assert len(refused) == 2  # then it is known, and no token is used twice
+
+
+@pytest.mark.parametrize("code", LOST[:-2])
+@pytest.mark.parametrize("times", [2, None])
+def test_a_fresh_token_that_is_refused_is_tried_three_times_whatever_the_code(sandbox, code, times):
+    refuse(sandbox, code, times=times)
+    with connect(sandbox) as client:
+        if times:
+            assert client.listtypes()
+        else:
+            assert code in refusals(client, 1, times=1).pop()
+    assert len(sandbox.requests.of("login")) == 3
+
+
+def test_the_login_reports_the_users_formats(any_sandbox, any_client):
+    profile = any_client.profile()
+    if any_sandbox.instance.dialect.profile:
+        assert profile["time_zone"]
+        assert profile["date_format"]
+    assert profile["version"]
+    assert not profile.keys() & {"sessionName", "sessionId", "userId"}
+    with any_client.one_session() as session:
+        assert session.profile() == profile
+    secrets = {any_sandbox.access_key, *(r.session for r in any_sandbox.requests)}
+    assert not secrets & set(profile.values())
 
 
 def test_a_token_taken_away_by_another_login_is_fetched_again(sandbox, client):
@@ -203,19 +295,6 @@ def test_a_challenge_of_another_process_costs_a_retry_and_no_failure(any_sandbox
         assert len([login for login in logins if login.code is None]) == 7
         assert len(logins) <= 14
         assert len(any_sandbox.requests.of("getchallenge")) <= 7
-
-
-def test_a_server_that_takes_each_token_once_opens_all_sessions(any_sandbox, monkeypatch):
-    login = sessions.Sessions.login
-
-    def login_once(self, user, key):
-        session = login(self, user, key)
-        del self._tokens[user.number]
-        return session
-
-    monkeypatch.setattr(sessions.Sessions, "login", login_once)
-    with connect(any_sandbox, max_sessions=8) as client:
-        assert all(all_at_once(client, 8))
 
 
 @pytest.mark.parametrize(

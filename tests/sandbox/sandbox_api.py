@@ -91,17 +91,24 @@ class Api:
         return self.id("Users", 1)
 
 
-def result_of(response: requests.Response) -> Any:
-    answer = response.json()
+def envelope_of(response: requests.Response) -> dict:
+    answer: dict = response.json()
     assert response.status_code == 200
+    if "moreinfo" in answer:  # coreBOS
+        assert list(answer).index("moreinfo") == 2
+        del answer["moreinfo"]
+    return answer
+
+
+def result_of(response: requests.Response) -> Any:
+    answer = envelope_of(response)
     assert list(answer) == ["success", "result"], answer
     assert answer["success"] is True
     return answer["result"]
 
 
 def error_of(response: requests.Response) -> tuple:
-    answer = response.json()
-    assert response.status_code == 200
+    answer = envelope_of(response)
     assert list(answer) == ["success", "error"], answer
     assert list(answer["error"]) == ["message", "code"]
     assert answer["success"] is False

@@ -222,3 +222,26 @@ def test_kafinea_logs_in_as_its_document_says() -> None:
         assert list(answer) == ["sessionId", "userId", "version", "kafineaVersion"]
         assert api.ok("extendsession")["sessionId"] == api.sid
         assert result_of(api.get("listtypes"))["types"]
+
+
+@pytest.mark.parametrize(
+    "code", ["INVALID_AUTH_TOKEN", "INVALID_TOKEN", "AUTHENTICATION_FAILURE", "ACCESS_DENIED"]
+)
+@pytest.mark.parametrize("dialect", ["stock", "corebos"])
+def test_a_token_that_serves_once(dialect: str, code: str) -> None:
+    with Sandbox(dialect=dialect, company=small_company(), used_token=code) as sandbox:
+        api = Api(sandbox)
+        token = api.ok("getchallenge", username="admin")["token"]
+        wrong = api.error_post("login", username="admin", accessKey="x")
+        assert wrong[0] == "INVALID_USER_CREDENTIALS"
+        api.ok_post("login", username="admin", accessKey=key(api, token))
+        assert api.error_post("login", username="admin", accessKey=key(api, token))[0] == code
+        time.sleep(0.001)
+        newer = api.ok("getchallenge", username="admin")["token"]
+        assert api.error_post("login", username="admin", accessKey=key(api, token))[0] == code
+        api.ok_post("login", username="admin", accessKey=key(api, newer))
+        assert len(sandbox.requests.of("getchallenge")) == 3
+        assert [bool(one.code) for one in sandbox.requests.of("login")] == [
+            *(False, True, False),
+            *(True, True, False),
+        ]

@@ -447,8 +447,9 @@ def test_a_refusal_of_all_files_does_not_pass_for_having_read_them(sandbox, path
 
 @pytest.mark.usefixtures("quick")
 def test_a_server_that_gives_no_files(path):
-    with empty(dialect="legacy") as sandbox:
+    with empty() as sandbox:
         fill(sandbox)
+        sandbox.faults.add("status", operation="files_retrieve", status=500, times=None)
         output, failure = files_and_failure(sandbox, path)
     assert isinstance(failure, Refused)
     assert "files.enabled" in str(failure)

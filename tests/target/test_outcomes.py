@@ -241,9 +241,10 @@ def test_a_rejects_file_is_never_overwritten_by_the_run_that_reads_it(sandbox, t
 
 def test_rejects_of_an_earlier_run_are_put_aside_and_not_lost(sandbox, tmp_path):
     files = Files(tmp_path)
-    bad = messages("Contacts", {"cf_853": "a", "lastname": None})
-    good = messages("Contacts", {"cf_853": "b", "lastname": "x"})
-    for lines in (bad, good, bad, good):
+    nameless = {"cf_853": "a", "lastname": None}
+    some = messages("Contacts", nameless, good("b"))
+    none = messages("Contacts", good("b"))
+    for lines in (some, none, some, none):
         config = files.config(sandbox, streams=STREAMS, max_rejects=-1)
         assert command("--config", config, "--input", files.input(lines)).returncode == 0
     aside = [path for path in tmp_path.glob("rejects.jsonl.*") if path.stat().st_size]

@@ -1,0 +1,103 @@
+"""Settings that nobody reads: a typing error, and so a run that does what nobody wanted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from singer_sdk.helpers.capabilities import (
+    ACTIVATE_VERSION_CONFIG,
+    ADD_RECORD_METADATA_CONFIG,
+    BATCH_CONFIG,
+    EMIT_ACTIVATE_VERSION_CONFIG,
+    FLATTENING_CONFIG,
+    STREAM_MAPS_CONFIG,
+    TARGET_BATCH_SIZE_ROWS_CONFIG,
+    TARGET_LOAD_METHOD_CONFIG,
+    TARGET_VALIDATE_RECORDS_CONFIG,
+)
+
+_OF_THE_SDK = frozenset(
+    name
+    for schema in (
+        *(ACTIVATE_VERSION_CONFIG, ADD_RECORD_METADATA_CONFIG, BATCH_CONFIG),
+        *(EMIT_ACTIVATE_VERSION_CONFIG, FLATTENING_CONFIG, STREAM_MAPS_CONFIG),
+        *(TARGET_BATCH_SIZE_ROWS_CONFIG, TARGET_LOAD_METHOD_CONFIG, TARGET_VALIDATE_RECORDS_CONFIG),
+    )
+    for name in schema["properties"]
+)
+"""What the SDK reads from the settings of any tap or target, whether `--about` lists it or not."""
+
+_NO_SETTINGS = frozenset({"loglevel"})
+"""What the SDK reads from the environment under the plugin's name besides."""
+_SURELY_MEANT = 0.85
+"""How like a setting the name of a variable must be: others may belong to another program."""
+
+
+def unknown_settings(
+    config: Mapping[str, Any], schema: Mapping[str, Any], *, of_each: Mapping[str, Any]
+) -> list[str]:
+    """Return what is wrong with the names of settings, a sentence for each.
+
+    Args:
+        config: The settings.
+        schema: The plugin's own JSON Schema of them.
+        of_each: For settings that are objects of objects, the JSON Schema of one of these.
+    """
+    known = {*schema["properties"], *_OF_THE_SDK}
+    found = [_sentence(name, name, known) for name in config if name not in known]
+    for setting, of_one in of_each.items():
+        entries = config.get(setting)
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            known = set(of_one["properties"])
+            unknown = [key for key in entry if key not in known] if isinstance(entry, dict) else []
+            found += [_sentence(f"{setting}.{name}.{key}", key, known) for key in unknown]
+    return found
+
+
+def unknown_variables(
+    environment: Iterable[str], prefix: str, schema: Mapping[str, Any]
+) -> list[str]:
+    """Return which variables of the environment seem to be settings that are spelt otherwise.
+
+    Args:
+        environment: The names of all variables.
+        prefix: What the names of the plugin's variables begin with.
+        schema: The plugin's own JSON Schema of its settings.
+    """
+    known = {*schema["properties"], *_OF_THE_SDK}
+    found = []
+    for variable in sorted(environment):
+        name = variable.removeprefix(prefix).lower()
+        # Meltano has variables for parts of objects (STREAMS_VISITORS), and its own begin with `_`.
+        if variable == name or name.startswith("_") or name in known | _NO_SETTINGS:
+            continue
+        meant = nearest(name, known, cutoff=_SURELY_MEANT)
+        if meant and not any(name.startswith(f"{one}_") for one in known):
+            found.append(
+                f"The variable {variable} is no setting. Did you mean {prefix}{meant[0].upper()}?"
+            )
+    return found
+
+
+def nearest(name: str, names: Collection[str], *, cutoff: float = 0.6) -> list[str]:
+    """Return those of the names that somebody may have meant, the most likely first."""
+    by_letters = {_letters(one): one for one in names}
+    close = get_close_matches(_letters(name), list(by_letters), n=3, cutoff=cutoff)
+    return [by_letters[one] for one in close]
+
+
+def did_you_mean(name: str, names: Collection[str]) -> str:
+    """Return the question whether something near was meant, or nothing."""
+    near = [f"`{one}`" for one in nearest(name, names)]
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _sentence(path: str, name: str, known: Collection[str]) -> str:
+    return f"There is no setting `{path}`.{did_you_mean(name, known)}"
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold() or name
