@@ -337,6 +337,24 @@ def test_a_key_that_cannot_be_asked_for_rejects_its_record_alone(sandbox, key, c
     assert not named or line["message"].startswith("cf_853: ")
 
 
+def test_half_a_character_rejects_its_record_alone(sandbox):
+    """Python writes it, no other parser of JSON takes the line."""
+    records = [
+        {"cf_853": "a\ud83d", "lastname": "x"},
+        {"cf_853": "b", "lastname": "\udc00"},
+        {"cf_853": "\\ud83d", "lastname": "x"},
+    ]
+    run = load(sandbox, messages("Contacts", *records), streams=BY_KEY, max_rejects=-1)
+    assert run.tally == {"rejected": 2, "created": 1}
+    assert run.codes == ["INVALID_VALUE"] * 2
+    messages_ = [line["message"] for line in run.outcomes if "code" in line]
+    assert messages_ == [
+        "cf_853: half a character (U+D83D) is no text",
+        "lastname: half a character (U+DC00) is no text",
+    ]
+    assert stored(sandbox) == ["\\ud83d"]
+
+
 def test_half_a_character_is_no_key():
     with pytest.raises(Rejection, match=r"U\+D83D") as raised:
         keys.check("cf_853", "a\ud83d")
