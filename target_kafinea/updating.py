@@ -79,7 +79,7 @@ class Updater:
         Raises:
             Rejection: The server refused it, did more or less than it was asked for, or it is not
                 known whether it was done.
-            Unavailable: The server fails at every write.
+            WritesFail: The server fails at every write.
         """
         before = self._retrieve(record_id)
         self._check_owner(before, changes)
@@ -274,6 +274,7 @@ class Updater:
             id=before["id"],
             changed=(*changes, *([LINES] if is_told else [])),
             also_changed=(*others, *altered),
+            before={name: before.get(name) for name in (*changes, *others)},
         )
 
     def _is_allowed(self, name: str) -> bool:
