@@ -348,6 +348,29 @@ def _(directory):
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 
+@prints("no record has exactly this key, and ... nearly: ... differs in ... (AMBIGUOUS_KEY)")
+def _(directory):
+    with empty() as sandbox:
+        sandbox.insert("Contacts", {"lastname": "Muller"})
+        record = {"lastname": "Müller"}
+        return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
+
+
+@prints("... there is nothing visible in it, only ... (INVALID_KEY)")
+def _(directory):
+    return rejected("Contacts", {"lastname": "\u200b"}, streams=LASTNAME)
+
+
+@prints("... the server cannot read a query for a value with ... (INVALID_KEY)")
+def _(directory):
+    refusal = '{"success":false,"error":{"message":"no","code":"QUERY_SYNTAX_ERROR"}}'
+    with empty() as sandbox:
+        fault = {"operation": "query", "contains": "Roux", "status": 200, "body": refusal}
+        sandbox.faults.add("status", times=None, **fault)
+        record = {"lastname": "Roux\\"}
+        return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
+
+
 @prints("there is no id, and the stream has no `match_on` (NO_KEY)")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux"})
