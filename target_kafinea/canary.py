@@ -24,10 +24,12 @@ class Trial:
 
     Attributes:
         is_first: Whether it is the first of its kind, so that others wait for it.
+        has_waited: Whether it had to wait, so that what was read before may be old.
         is_sound: Set by who writes: whether it was looked at, and is as it was meant to be.
     """
 
     is_first: bool
+    has_waited: bool = False
     is_sound: bool = False
 
 
@@ -49,16 +51,18 @@ class Canary:
         """Write in the block, once it may begin.
 
         Args:
-            features: What a write must have been sound with before: the fields that it changes.
+            features: What a write must have been sound with before: the fields that it changes,
+                and what it exposes besides.
 
         Raises:
             Rejection: Writes of this kind were stopped.
         """
         with self._changed:
+            has_waited = not self._may_begin(features)
             self._changed.wait_for(lambda: self._may_begin(features))
             if self._stopped:
                 raise Rejection(*self._stopped)
-            trial = Trial(is_first=not self._sound.issuperset(features))
+            trial = Trial(not self._sound.issuperset(features), has_waited)
             self._is_trying = self._is_trying or trial.is_first
         try:
             yield trial

@@ -33,18 +33,26 @@ class Formats:
     Attributes:
         decimals: How many decimals of a number are kept.
         decimal_separator: What stands between the whole and its fraction, such as `.`.
-        is_base_currency: Whether the user's currency is that of the company.
+        rate: What one unit of the base currency is worth in the user's.
     """
 
     decimals: int | None = None
     decimal_separator: str | None = None
-    is_base_currency: bool | None = None
+    rate: Decimal | None = None
 
-    def would_cut(self, stored: Any, wire: str) -> bool:
-        """Whether a stored number is what this user's decimals leave of another one."""
+    @property
+    def is_base_currency(self) -> bool | None:
+        """Whether the user's currency is that of the company."""
+        return None if self.rate is None else self.rate == 1
+
+    def would_cut(self, field: Field, stored: Any, wire: str) -> bool:
+        """Whether a stored number is what this user's formats leave of another one."""
         number, kept = _number(wire), _number(stored)
-        if self.decimals is None or number is None or kept == number:
+        if self.decimals is None or number is None or kept is None or kept == number:
             return False
+        if field.type == "currency" and self.rate and self.rate != 1:
+            shown = _cut(number * self.rate, self.decimals)
+            return any(kept in _cut(one / self.rate, decimals_shown(stored)) for one in shown)
         return decimals_of(wire) > self.decimals and kept in _cut(number, self.decimals)
 
     def warnings(self) -> list[str]:
@@ -73,13 +81,8 @@ def read_formats(client: Client) -> Formats:
     return Formats(
         decimals=int(decimals) if decimals.isascii() and decimals.isdigit() else None,
         decimal_separator=told.get("currency_decimal_separator"),
-        is_base_currency=_is_base(told.get("conv_rate")),
+        rate=_number(told.get("conv_rate")) or None,
     )
-
-
-def _is_base(rate: Any) -> bool | None:
-    number = _number(rate)
-    return None if not number else number == 1
 
 
 def decimals_kept(sent: Any, stored: Any) -> int | None:
@@ -98,6 +101,11 @@ def decimals_of(sent: Any) -> int:
     number = _number(sent)
     exponent = number.normalize().as_tuple().exponent if number else 0
     return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def decimals_shown(stored: Any) -> int:
+    """Return how many decimals a stored number shows, with zeros at its end."""
+    return len(str(stored).partition(".")[2])
 
 
 def cause_of(field: Field | None, before: Any, after: Any) -> str:

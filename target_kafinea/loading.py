@@ -374,10 +374,11 @@ class Loader:
             return
         server = self._instance.server
         reason = server.limits.refuse(self._module.name, known, wire)
-        if reason is None and stored and server.formats.would_cut(stored, wire):
-            reason = f"{known.name}: the server holds what the API user's decimals leave of it"
+        if reason is None and stored and server.formats.would_cut(known, stored, wire):
+            reason = f"{known.name}: the server holds what the API user's formats leave of it"
         if reason:
-            raise Rejection("NOT_AS_SENT", f"not sent: {reason}. {advice({'number of decimals'})}")
+            causes = {"number of decimals"} | ({"currency"} if known.type == "currency" else set())
+            raise Rejection("NOT_AS_SENT", f"not sent: {reason}. {advice(causes)}")
 
     def _check_reference(self, known: Field, wire: str | None) -> None:
         if known.type != "reference" or wire is None:

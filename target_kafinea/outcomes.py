@@ -16,6 +16,10 @@ from uuid import uuid4
 from kafinea.errors import KafineaError, SettingsError
 from target_kafinea.line_files import LineFile, RejectsFile, is_same_file, is_stdout
 
+OTHERS_CHANGED = "OTHER_FIELDS_CHANGED"
+"""The server changed fields that were not loaded. It stops the updates of its stream and nothing
+else, so it does not count when `max_rejects` decides whether the run goes on; the run fails."""
+
 _INTERVAL = 5  # seconds between two lines of the log that say how far a stream is
 
 Message = Mapping[str, Any]
@@ -124,6 +128,8 @@ class Report:
     _lock: Lock = field(default_factory=Lock)
     _said: float = field(default_factory=time.monotonic)
     _rejected: int = 0
+    _stopping: int = 0
+    _others_changed: set[str] = field(default_factory=set)
     _rejected_schemas: dict[str, Message] = field(default_factory=dict)
     _is_closed: bool = False
 
@@ -173,7 +179,7 @@ class Report:
             if self._outcomes:
                 self._outcomes.write(self._outcome_line(stream, key, outcome))
             if outcome.rejection:
-                self._reject(outcome.rejection, schema, record.message)
+                self._reject(stream, outcome.rejection, schema, record.message)
             self._open.discard((record.line, stream))
         if outcome.rejection:
             self.logger.warning(
@@ -205,8 +211,8 @@ class Report:
 
     @property
     def has_too_many(self) -> bool:
-        """Whether more records were rejected than the run tolerates."""
-        return 0 <= self.max_rejects < self._rejected
+        """Whether more records were rejected than the run tolerates before it stops."""
+        return 0 <= self.max_rejects < self._stopping
 
     def check(self) -> None:
         """Stop when there are too many rejects.
@@ -223,7 +229,11 @@ class Report:
         Raises:
             TooManyRejects: There are.
         """
-        wrong = [self._too_many()] if self.has_too_many else []
+        wrong = [self._too_many()] if 0 <= self.max_rejects < self._rejected else []
+        wrong += [
+            f"Stream {stream!r}: the server changed fields that were not loaded ({OTHERS_CHANGED})."
+            for stream in sorted(self._others_changed)
+        ]
         for stream, counts in self._counts.items():
             if (total := counts.total()) == counts[Kind.REJECTED]:
                 wrong.append(f"Stream {stream!r}: all of its records were rejected ({total:,}).")
@@ -263,9 +273,13 @@ class Report:
         said = ", ".join(f"{counts[kind]:,} {kind.value}" for kind in Kind)
         self.logger.info("%s%s: %s", "dry run: " if self.dry_run else "", stream, said)
 
-    def _reject(self, rejection: Rejection, schema: Message, record: Message) -> None:
+    def _reject(self, stream: str, rejection: Rejection, schema: Message, record: Message) -> None:
         """Write a rejected record so that the file can be loaded again once it is corrected."""
         self._rejected += 1
+        if rejection.code == OTHERS_CHANGED:
+            self._others_changed.add(stream)
+        else:
+            self._stopping += 1
         if not self._rejects:
             return
         if self._rejected_schemas.get(schema["stream"]) != schema:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from kafinea.describe import LINES, Module
 from kafinea.values import Kind, kind_of
+from target_kafinea.formats import decimals_of
 from target_kafinea.plan import LINE_SERVERS_OWN
-from target_kafinea.server_rules import may_follow
+from target_kafinea.server_rules import is_sent, may_follow
 
 Record = Mapping[str, Any]
 
 _EMPTY: tuple[Any, ...] = ("", None, [], "0000-00-00", "0000-00-00 00:00:00")
+_GROUPED = 1000
+_ENTITY = re.compile(r"&#?\w+;")
 NOT_ANSWERED = frozenset({"label", LINES, "LineItems_FinalDetails", "productid"})
 """What answers to a write leave out, or give otherwise than `retrieve`."""
 
@@ -27,6 +31,33 @@ def holds_the_record(answer: Record, before: Record) -> bool:
     if "modifiedtime" not in answer:
         return False
     return before.keys() - NOT_ANSWERED <= answer.keys()
+
+
+def exposed(record: Record, module: Module) -> set[str]:
+    """Return what a full update of a record exposes to the formats of the user.
+
+    An update proves only for what the record holds that such values are kept: a number without
+    decimals does not show whether they are cut. So each is named with what could be lost of it.
+    """
+    return {
+        f"{name}={mark}"
+        for name, value in record.items()
+        if (mark := _at_risk(name, value, module))
+    }
+
+
+def _at_risk(name: str, value: Any, module: Module) -> str:
+    field = module.fields.get(name)
+    if value in _EMPTY or not is_sent(name, module):
+        return ""
+    kind = kind_of(field.type) if field else Kind.NUMBER
+    if kind is Kind.NUMBER and (number := _number(value)):
+        return f"{decimals_of(value)} decimals" + (" of many" if abs(number) >= _GROUPED else "")
+    if kind is Kind.DATETIME:
+        return "a moment" if str(value).endswith(":00") else "a moment with seconds"
+    if kind is Kind.TEXT and _ENTITY.search(str(value)):
+        return "an entity"
+    return ""
 
 
 def other_changes(
@@ -57,11 +88,18 @@ def _is_same(name: str, before: Any, after: Any, module: Module) -> bool:
     field = module.fields.get(name)
     if field and kind_of(field.type) is Kind.BOOLEAN:
         return _is_on(before) == _is_on(after)
+    if field and field.type == "time":
+        return _whole_time(before) == _whole_time(after)
     if field and kind_of(field.type) not in {Kind.NUMBER, Kind.INTEGER}:
         return False
     # A number is text in one answer and a number in the other; nothing and 0 are one to the server.
     left, right = _number(before), _number(after)
     return left is not None and left == right
+
+
+def _whole_time(value: Any) -> str:
+    text = str(value)
+    return f"{text}:00" if text.count(":") == 1 else text
 
 
 def _plain(lines: Any) -> list[dict[str, Any]]:

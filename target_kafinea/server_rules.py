@@ -92,7 +92,7 @@ def may_follow(module: Module, changed: Collection[str]) -> frozenset[str]:
     names.add("productid")  # the product of a line, or nothing
     if LINES in changed or not (AMOUNTS | _RATES).isdisjoint(changed):
         # With lines, hdnS_H_Percent becomes the amount.
-        names |= TOTALS | {LINES, "hdnS_H_Percent"}
+        names |= TOTALS | {LINES, "hdnS_H_Percent"} | module.line_columns
     if not _PAYMENTS.isdisjoint(changed):
         names.add("balance")
     if not {"hdnDiscountPercent", "hdnDiscountAmount"}.isdisjoint(changed):

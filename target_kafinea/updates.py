@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kafinea.client import Client
 from kafinea.describe import LINES
 from target_kafinea.canary import Canary
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Incoming, Policy
-from target_kafinea.outcomes import Outcome, Rejection
+from target_kafinea.outcomes import OTHERS_CHANGED, Outcome, Rejection
 from target_kafinea.plan import Plan
+from target_kafinea.proof import exposed
 from target_kafinea.server_rules import AMOUNTS, side_effects
 from target_kafinea.updating import Updater
-
-_OTHERS = "OTHER_FIELDS_CHANGED"
 
 
 class Updates:
@@ -62,22 +62,37 @@ class Updates:
         Raises:
             Rejection: It was not updated, or not as it was meant to be.
         """
-        changes, lines = one.changes, one.changed_lines
+        changes, lines, module = one.changes, one.changed_lines, self._plan.module
         features = {*changes, *([LINES] if lines else [])}
-        try:
-            with (
-                self._canary.trying(features) as trial,
-                self._instance.writing() as session,
-            ):
-                updater = Updater(session, self._plan, self._instance.server, self._method)
+        # Only a full update exposes more than it changes, and it is told by what is stored.
+        before = None
+        if lines or not AMOUNTS.isdisjoint(changes) or not self._updater().revises:
+            before = self._updater().retrieve(record_id)
+            features |= exposed(before, module)
+        with self._canary.trying(features) as trial, self._instance.writing() as session:
+            updater = self._updater(session)
+            try:
                 outcome = updater.update(
-                    record_id, changes, lines, loaded=one.values, is_first=trial.is_first
+                    record_id,
+                    changes,
+                    lines,
+                    before=None if trial.has_waited else before,
+                    loaded=one.values,
+                    is_first=trial.is_first,
                 )
-                trial.is_sound = bool(outcome.changed)
-        except Rejection as rejection:
-            if rejection.code == _OTHERS and rejection.before:
-                names = ", ".join(sorted(rejection.before))
-                text = f"not sent: the update of {record_id} also changed {names}"
-                self._canary.stop(_OTHERS, text)
-            raise
+            except Rejection as rejection:
+                self._stop_others(record_id, rejection)  # before any of them may begin
+                raise
+            trial.is_sound = bool(outcome.changed) and not updater.is_disturbed
         return outcome
+
+    def _updater(self, session: Client | None = None) -> Updater:
+        """Return what updates in a session; without one, it can only look."""
+        instance = self._instance
+        return Updater(session or instance.client, self._plan, instance.server, self._method)
+
+    def _stop_others(self, record_id: str, rejection: Rejection) -> None:
+        if rejection.code == OTHERS_CHANGED and rejection.before:
+            names = ", ".join(sorted(rejection.before))
+            text = f"not sent: the update of {record_id} also changed {names}"
+            self._canary.stop(OTHERS_CHANGED, text)

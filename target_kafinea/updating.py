@@ -26,7 +26,7 @@ from target_kafinea.merge import (
     same_lines,
     with_lines,
 )
-from target_kafinea.outcomes import Kind, Outcome, Rejection
+from target_kafinea.outcomes import OTHERS_CHANGED, Kind, Outcome, Rejection
 from target_kafinea.plan import Plan
 from target_kafinea.proof import NOT_ANSWERED, holds_the_record, other_changes
 from target_kafinea.server import Server
@@ -47,6 +47,10 @@ class Updater:
         plan: How the stream's records go into their module.
         server: What is known of the server.
         update_method: `auto` or `full`.
+
+    Attributes:
+        is_disturbed: Whether somebody else changed a record at the same time, so that the last
+            update proves nothing.
     """
 
     def __init__(self, session: Client, plan: Plan, server: Server, update_method: str) -> None:
@@ -56,6 +60,7 @@ class Updater:
         self._server = server
         self._line_fields = plan.lines.fields if plan.lines else {}
         self._update_method = update_method
+        self.is_disturbed = False
 
     def update(
         self,
@@ -63,6 +68,7 @@ class Updater:
         changes: Wires,
         lines: Lines | None = None,
         *,
+        before: Record | None = None,
         loaded: Wires | None = None,
         is_first: bool = False,
     ) -> Outcome:
@@ -72,6 +78,7 @@ class Updater:
             record_id: Its id.
             changes: New wire values by field name; None clears.
             lines: New lines, if they change or are to be added up again.
+            before: The whole record, if it was read just now.
             loaded: All values that the record came with, for what is mandatory and empty.
             is_first: Whether no update of this run has changed these fields before; then the
                 record is read again whatever the answer shows.
@@ -81,7 +88,7 @@ class Updater:
                 known whether it was done.
             WritesFail: The server fails at every write.
         """
-        before = self._retrieve(record_id)
+        before = before or self.retrieve(record_id)
         self._check_owner(before, changes)
         if self._is_done(before, changes, lines):
             return Outcome(Kind.UNCHANGED, id=record_id)
@@ -113,13 +120,13 @@ class Updater:
             may_revise = tries == 1 or not self._owners_gone(before)
             answer = self._send(stored, sent, lines, loaded, may_revise=may_revise)
             is_shown = answer is not None and not is_first and holds_the_record(answer, before)
-            stored = answer if answer is not None and is_shown else self._retrieve(before["id"])
+            stored = answer if answer is not None and is_shown else self.retrieve(before["id"])
             if is_shown and not self._is_sound(before, stored, changes, lines):
-                stored = self._retrieve(before["id"])  # the answer may leave something out
+                stored = self.retrieve(before["id"])  # the answer may leave something out
             if self._is_done(stored, changes, lines):
                 break
             if answer is None and not self._has_all_but_totals(stored, changes, lines):
-                operation = "revise" if lines is None and self._revises else "update"
+                operation = "revise" if lines is None and self.revises else "update"
                 if self._server.patience.tries_again(self._session, operation, tries):
                     continue
                 text = f"the server failed {tries} times to update it"
@@ -141,7 +148,7 @@ class Updater:
         may_revise: bool = True,
     ) -> Record | None:
         """Send an update; return the answer, or None when it was lost."""
-        is_revision = lines is None and may_revise and self._revises
+        is_revision = lines is None and may_revise and self.revises
         if is_revision:
             element = revision(stored["id"], changes, self._module)
         else:
@@ -160,7 +167,7 @@ class Updater:
         return answer
 
     @property
-    def _revises(self) -> bool:
+    def revises(self) -> bool:
         """Whether only changed fields are sent: `revise` damages the prices of products."""
         is_wanted = self._update_method == "auto" and not self._module.has_prices
         return is_wanted and self._server.can_revise
@@ -195,7 +202,12 @@ class Updater:
 
     # Looking
 
-    def _retrieve(self, record_id: str) -> Record:
+    def retrieve(self, record_id: str) -> Record:
+        """Return a record as it is.
+
+        Raises:
+            Rejection: The server refuses it.
+        """
         try:
             return self._session.retrieve(record_id)
         except Refused as error:
@@ -258,6 +270,9 @@ class Updater:
         """
         others = self._others(before, after, changes, lines)
         refused = {name: old for name, old in others.items() if not self._is_allowed(name)}
+        if refused and self._is_someone_elses(after):
+            # To put them back would undo what they did.
+            self.is_disturbed, refused = True, {}
         if refused:
             raise self._other_fields_changed(before, after, changes, refused)
         altered = self._altered(after, changes)
@@ -277,6 +292,11 @@ class Updater:
             before={name: before.get(name) for name in (*changes, *others)},
         )
 
+    def _is_someone_elses(self, record: Record) -> bool:
+        """Whether another user has written a record since this one did."""
+        writer = record.get("modifiedby")
+        return bool(writer) and writer != self._session.user_id()
+
     def _is_allowed(self, name: str) -> bool:
         return not self._plan.allow_changes.isdisjoint({name, "*"})
 
@@ -292,7 +312,7 @@ class Updater:
             f"the server also changed fields that were not loaded: {names}. {back} "
             f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."
         )
-        return Rejection("OTHER_FIELDS_CHANGED", text, id=before["id"], before=dict(others))
+        return Rejection(OTHERS_CHANGED, text, id=before["id"], before=dict(others))
 
     def _is_put_back(self, before: Record, others: Wires, changes: Wires) -> bool:
         """Try once to give fields the values that they had; return whether that held."""
@@ -301,7 +321,7 @@ class Updater:
             if len(known) == len(others) and LINES not in others:
                 self._send(before, {**changes, **known}, None, {})
             return not others.keys() & other_changes(
-                before, self._retrieve(before["id"]), changes, self._module
+                before, self.retrieve(before["id"]), changes, self._module
             )
         except Rejection:
             return False

@@ -273,6 +273,7 @@ def _check(sandbox: Sandbox, run: Run, lines: list[str], max_rejects: int) -> No
         assert ("code" in line) == ("message" in line) == (line["outcome"] == "rejected")
         assert line["changed"] == sorted(line["changed"] or [])
     too_many = 0 <= max_rejects < len(run.rejected_records)
+    too_many |= "OTHER_FIELDS_CHANGED" in run.codes
     fruitless = any(counts.keys() == {"rejected"} for counts in run.summary.values())
     assert run.code == int(too_many or fruitless), run.stderr
     if run.code == 0:
