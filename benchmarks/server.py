@@ -113,6 +113,8 @@ class Api:
         if operation in {"query", "create"}:
             self.first_work = self.first_work or now
         try:
+            if operation not in self._operations:
+                raise ApiError("UNKNOWN_OPERATION")
             if operation not in {"getchallenge", "login"}:
                 self._check_session(parameters)
             return _SUCCESS % self._operations[operation](self, parameters)
