@@ -303,7 +303,7 @@ class Loader:
         self._refuse_unwritable("create")
         values = self._instance.with_owner(one.values, self._key)
         checks.check_mandatory(self._module, values, complete=True)
-        if self._module.is_inventory:
+        if self._plan.lines:
             checks.check_lines(one.lines or [])
         self._check(values, one.lines)
         if self._instance.dry_run:

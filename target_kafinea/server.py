@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import cache, cached_property
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -93,9 +95,7 @@ class Totals:
         return not self._judged[module]
 
     def _can_be_judged(self, module: str, but: Mapping[str, Any]) -> bool:
-        where = [Condition("id", "!=", but["id"])]
-        query = select(module, ["id"], where=where, order_by=["id"], limit=_SAMPLE)
-        others = [self._client.retrieve(row["id"]) for row in self._client.query(query)]
+        others = list(islice(self._others(module, but), _SAMPLE))
         wrong = [one for one in others if not totals.follow(one, self._taxes_of)]
         if 2 * len(wrong) <= len(others):
             return True
@@ -105,6 +105,25 @@ class Totals:
             module,
         )
         return False
+
+    def _others(self, module: str, but: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield other records: those first that no update of ours can have left half done."""
+        columns = ["id", "createdtime", "modifiedtime", "modifiedby"]
+        where = [Condition("id", "!=", but["id"])]
+        query = select(module, columns, where=where, order_by=["id"], descending=True, limit=100)
+        user = self._client.user_id()
+        never = [
+            lambda row: row["createdtime"] == row["modifiedtime"],
+            lambda row: row["modifiedby"] != user,
+        ]
+        try:
+            rows = self._client.query(query)
+        except Refused:  # there are no such fields
+            rows, never = self._client.query(select(module, ["id"], where=where, limit=_SAMPLE)), []
+        untouched = next((some for is_so in never if (some := [*filter(is_so, rows)])), rows)
+        for row in untouched:
+            with suppress(Refused):
+                yield self._client.retrieve(row["id"])
 
     def _ask_for_taxes(self, product_id: str) -> Collection[str]:
         """Return the taxes that a product is subject to, as `retrieve` gives them."""

@@ -96,13 +96,17 @@ class Updater:
         after = self._write(before, changes, sent_lines, loaded or {}, is_first=is_first)
         return self._judged(before, after, changes, sent_lines, is_told=lines is not None)
 
-    def write_lines(self, stored: Record, lines: Lines) -> Record:
+    def write_lines(self, stored: Record, loaded: Wires, lines: Lines) -> Record:
         """Write the lines of a record that was just created without some, and return it.
 
         Raises:
             Rejection: It still has others.
         """
-        after = self._write(stored, {}, lines, {}, is_first=False)
+        try:
+            after = self._write(stored, {}, lines, loaded, is_first=False)
+        except Rejection as rejection:
+            text = f"{LINES}: it was created and lacks lines: {rejection}"
+            raise Rejection("NOT_AS_SENT", text, id=stored["id"]) from None
         self._judged(stored, after, {}, lines, is_told=True)
         return after
 
@@ -129,6 +133,8 @@ class Updater:
                 operation = "revise" if lines is None and self.revises else "update"
                 if self._server.patience.tries_again(self._session, operation, tries):
                     continue
+                if lines is not None and stored.get(LINES) != before.get(LINES):
+                    break  # they were written, and some are missing
                 text = f"the server failed {tries} times to update it"
                 raise Rejection("UNKNOWN_OUTCOME", text, id=before["id"])
             decoded = self._decoded(stored, sent)
@@ -160,11 +166,25 @@ class Updater:
         try:
             answer = send(self._module.name, element)
         except Refused as error:
+            users = [] if is_revision else self._users_told(element, changes)
+            if error.code == Code.ACCESS_DENIED and users and self._server.can_revise:
+                # It may be one whom this user may not name. Servers that check that keep what an
+                # update leaves out (API-FACTS).
+                kept = {name: value for name, value in stored.items() if name not in users}
+                return self._send(kept, changes, lines, loaded, may_revise=may_revise)
             raise self._refused(error, stored["id"], element) from None
         except OutcomeUnknown:
             return None
         self._server.patience.succeeded()
         return answer
+
+    def _users_told(self, element: Wires, changes: Wires) -> list[str]:
+        """Return the references to users that an update only sends back."""
+        return [
+            name
+            for name, field in self._module.fields.items()
+            if field.refers_to == ("Users",) and element.get(name) and name not in changes
+        ]
 
     @property
     def revises(self) -> bool:

@@ -65,7 +65,7 @@ class Writer:
         if self._differs(stored, values, lines):
             stored = self._retrieve(stored["id"])  # the answer was lost, or leaves something out
         if self._lacks_lines(stored, lines):
-            stored = self._repaired(stored, lines or [])
+            stored = self._repaired(stored, values, lines or [])
         altered = self._altered(stored, values)
         for name in altered:
             field = self._module.fields[name]
@@ -126,7 +126,7 @@ class Writer:
             text = f"it was created, and what was stored cannot be read: {error}"
             raise Rejection("NOT_READABLE", text, id=record_id) from None
 
-    def _repaired(self, stored: Record, lines: Lines) -> Record:
+    def _repaired(self, stored: Record, values: Mapping[str, Any], lines: Lines) -> Record:
         """Write the lines of a record that was created without some of them.
 
         Raises:
@@ -140,7 +140,7 @@ class Writer:
             )
             raise Rejection("NOT_AS_SENT", text, id=stored["id"])
         updater = Updater(self._session, self._plan, self._server, "auto")
-        return updater.write_lines(stored, lines)
+        return updater.write_lines(stored, values, lines)
 
     def _differs(self, stored: Record, values: Mapping[str, Any], lines: Lines | None) -> bool:
         shown = all(name in stored for name in values)
