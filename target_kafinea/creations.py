@@ -53,6 +53,7 @@ class Creations:
         """
         with self._canary.trying({_CREATE}) as trial:
             self._refuse_twin(values)
+            self._instance.server.check_numbers(self._plan.module, values, {})
             with self._instance.writing() as session:
                 writer = Writer(session, self._plan, self._instance.server)
                 find = self._matcher.finding(session, one)

@@ -16,13 +16,10 @@ from typing import Any
 from kafinea.client import Record
 from kafinea.describe import LINES, Field
 from kafinea.errors import Unavailable
-from kafinea.values import Kind as ValueKind
-from kafinea.values import kind_of
 from target_kafinea import checks
 from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.creations import Creations
 from target_kafinea.files import Files
-from target_kafinea.formats import advice
 from target_kafinea.instance import Instance
 from target_kafinea.keys import key_of
 from target_kafinea.matching import Incoming, Matcher, Policy
@@ -318,8 +315,9 @@ class Loader:
         self._refuse_unwritable("update", record_id)
         checks.check_mandatory(self._module, changes, complete=False)
         self._updates.refuse_side_effects(record_id, changes, lines)
-        self._check(changes, lines, stored)
+        self._check(changes, lines)
         if self._instance.dry_run:
+            self._instance.server.check_numbers(self._module, changes, stored)
             changed = (*changes, LINES) if lines else tuple(changes)
             return Outcome(Kind.UPDATED, id=record_id, changed=changed)
         return self._updates.update(one, record_id)
@@ -345,10 +343,7 @@ class Loader:
             raise Rejection("NOT_WRITABLE", reason, id=record_id)
 
     def _check(
-        self,
-        values: Mapping[str, str | None],
-        lines: Sequence[Mapping[str, Any]] | None,
-        stored: Record | None = None,
+        self, values: Mapping[str, str | None], lines: Sequence[Mapping[str, Any]] | None
     ) -> None:
         """Check what the server would take and change silently.
 
@@ -363,22 +358,9 @@ class Loader:
                 owners, prefixes = self._instance.owners, self._instance.owner_prefixes
                 checks.check_owner(known, wire, owners, prefixes)
             self._check_reference(known, wire)
-            self._check_number(known, wire, (stored or {}).get(name))
         for line in lines or ():
             if self._plan.lines:
                 self._check_reference(self._plan.lines.fields["productid"], line["productid"])
-
-    def _check_number(self, known: Field, wire: str | None, stored: Any) -> None:
-        """Check that the server keeps a number as it is sent, as far as this run has seen."""
-        if kind_of(known.type) is not ValueKind.NUMBER or not wire:
-            return
-        server = self._instance.server
-        reason = server.limits.refuse(self._module.name, known, wire)
-        if reason is None and stored and server.formats.would_cut(known, stored, wire):
-            reason = f"{known.name}: the server holds what the API user's formats leave of it"
-        if reason:
-            causes = {"number of decimals"} | ({"currency"} if known.type == "currency" else set())
-            raise Rejection("NOT_AS_SENT", f"not sent: {reason}. {advice(causes)}")
 
     def _check_reference(self, known: Field, wire: str | None) -> None:
         if known.type != "reference" or wire is None:

@@ -11,10 +11,13 @@ from threading import Lock
 from typing import Any
 
 from kafinea.client import Client
+from kafinea.describe import Module
 from kafinea.errors import Refused, Unavailable
 from kafinea.query import Condition, select
+from kafinea.values import Kind, kind_of
 from target_kafinea import totals
-from target_kafinea.formats import Formats, NumberLimits, read_formats
+from target_kafinea.formats import Formats, NumberLimits, advice, read_formats
+from target_kafinea.outcomes import Rejection
 from target_kafinea.patience import Patience, WritesFail
 
 logger = logging.getLogger("target-kafinea")
@@ -66,6 +69,31 @@ class Server:
         for text in formats.warnings():
             logger.warning("%s", text)
         return formats
+
+    def check_numbers(
+        self, module: Module, values: Mapping[str, Any], stored: Mapping[str, Any]
+    ) -> None:
+        """Check that the server keeps numbers as they are sent, as far as this run has seen.
+
+        Args:
+            module: The module that they go into.
+            values: What is to be sent, by field name.
+            stored: The record as it is; nothing when it is new.
+
+        Raises:
+            Rejection: It does not.
+        """
+        for name, wire in values.items():
+            field = module.fields[name]
+            if kind_of(field.type) is not Kind.NUMBER or not wire:
+                continue
+            reason = self.limits.refuse(module.name, field, wire)
+            kept = stored.get(name)
+            if reason is None and kept and self.formats.would_cut(field, kept, wire):
+                reason = f"{name}: the server holds what the API user's formats leave of it"
+            if reason:
+                text = f"not sent: {reason}. {advice({'number of decimals'})}"
+                raise Rejection("NOT_AS_SENT", text, id=stored.get("id"))
 
 
 class Totals:

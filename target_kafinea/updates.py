@@ -70,6 +70,7 @@ class Updates:
             before = self._updater().retrieve(record_id)
             features |= exposed(before, module)
         with self._canary.trying(features) as trial, self._instance.writing() as session:
+            self._instance.server.check_numbers(module, changes, one.stored or {})
             updater = self._updater(session)
             try:
                 outcome = updater.update(

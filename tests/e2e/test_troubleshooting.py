@@ -24,6 +24,7 @@ from tests.e2e import pages
 from tests.filing import stored_files
 from tests.tap.running import discover, settings
 from tests.target.running import Files, command, empty, load, matched, messages
+from tests.target.test_creations import another_writer
 
 pytestmark = pytest.mark.e2e
 
@@ -415,6 +416,173 @@ def _(directory):
         sandbox.faults.add("reset_after", operation="create")
         lines = messages("Contacts", {"lastname": "Roux"})
         return load(sandbox, lines, load_method="append-only", check=False).stderr
+
+
+def updated(module: str, stored: dict[str, Any], record: dict[str, Any], **options: Any) -> str:
+    """Load a record into a server that holds one, and return what the target says."""
+    user, more = options.pop("user", {}), options.pop("more", {})
+    with empty(**options) as sandbox:
+        sandbox.change("Users", 1, user)
+        sandbox.insert(module, stored)
+        streams = matched(module, next(iter(record)), **more)
+        return load(sandbox, messages(module, record), streams=streams, check=False).stderr
+
+
+def document(sandbox: Sandbox, module: str, **more: Any) -> dict[str, Any]:
+    """Return a document with one line, which a server takes."""
+    account = sandbox.insert("Accounts", {"accountname": "ACME"})
+    product = sandbox.insert("Products", {"productname": "Desk", "unit_price": "10"})
+    lines = [{"productid": product, "quantity": 1, "listprice": 10}]
+    record = {"subject": "D", "account_id": account, "bill_street": "a", "ship_street": "b"}
+    record |= {"hdnTaxType": "group", "LineItems": lines}
+    return record | ({"quotestage": "Created"} if module == "Quotes" else {}) | more
+
+
+def loaded(sandbox: Sandbox, module: str, *records: dict[str, Any]) -> str:
+    streams = matched(module, "subject")
+    return load(sandbox, messages(module, *records), streams=streams, check=False).stderr
+
+
+TWO_DECIMALS = {"no_of_currency_decimals": "2"}
+PRECISE = {"lastname": "Roux", "cf_855": "0.123"}
+
+
+@prints("... fields that were not loaded: ... (OTHER_FIELDS_CHANGED)")
+def _(directory):
+    return updated(
+        "Contacts",
+        PRECISE,
+        {"lastname": "Roux", "phone": "1"},
+        user=TWO_DECIMALS,
+        dialect="legacy",
+    )
+
+
+@prints("not sent: the update of ... also changed ... (OTHER_FIELDS_CHANGED)")
+def _(directory):
+    with empty(dialect="legacy") as sandbox:
+        sandbox.change("Users", 1, TWO_DECIMALS)
+        for name in "ab":
+            sandbox.insert("Contacts", PRECISE | {"lastname": name})
+        records = [{"lastname": name, "phone": "1"} for name in "ab"]
+        lines = messages("Contacts", *records)
+        return load(sandbox, lines, streams=LASTNAME, check=False).stderr
+
+
+@prints("the server stored other values than it was sent in ... (NOT_AS_SENT)")
+def _(directory):
+    return updated("Contacts", {"lastname": "Roux"}, {"lastname": "Roux", "phone": "1" * 300})
+
+
+def many_decimals(*names: str) -> str:
+    with empty() as sandbox:
+        sandbox.change("Users", 1, TWO_DECIMALS)
+        for name in names:
+            sandbox.insert("Contacts", {"lastname": name})
+        records = [PRECISE | {"lastname": name} for name in "ab"]
+        lines = messages("Contacts", *records)
+        return load(sandbox, lines, streams=LASTNAME, max_rejects=9, check=False).stderr
+
+
+@prints("not sent: the first creation, ..., was altered in ... (NOT_AS_SENT)")
+def _(directory):
+    with empty() as sandbox:
+        records = [{"lastname": name, "title": "x" * 300} for name in "ab"]
+        return load(sandbox, messages("Contacts", *records), streams=LASTNAME, check=False).stderr
+
+
+@prints("not sent: ... the server kept ... decimals of such a number. ... (NOT_AS_SENT)")
+def _(directory):
+    return many_decimals("a", "b")
+
+
+@prints("... side effect that the API does not show: ... (SIDE_EFFECTS)")
+def _(directory):
+    return updated("Events", {"subject": "Fair"}, {"subject": "Fair", "location": "Nantes"})
+
+
+@prints("... subtotal and total do not follow from its lines, ... (TOTALS_WRONG)")
+def _(directory):
+    with empty(dialect="frevo") as sandbox:
+        record = document(sandbox, "Quotes")
+        loaded(sandbox, "Quotes", record, record | {"subject": "E"})
+        (line,) = record["LineItems"]
+        return loaded(sandbox, "Quotes", record | {"LineItems": [line | {"quantity": 2}]})
+
+
+@prints("... its owner is no user any more, ... (OWNER_GONE)")
+def _(directory):
+    return updated(
+        "Contacts",
+        {"lastname": "Roux", "assigned_user_id": 999},
+        {"lastname": "Roux", "phone": "1"},
+    )
+
+
+@prints("it was created, but the server altered its key in ...; it was deleted again (KEY_ALTERED)")
+def _(directory):
+    return rejected("Contacts", {"lastname": "x" * 300}, streams=LASTNAME)
+
+
+@prints("another load created the same record at the same moment: ... (CREATED_TWICE)")
+def _(directory):
+    with empty() as sandbox:
+        record = document(sandbox, "Invoice")
+        twin = {"subject": "D"}
+        with another_writer(sandbox, lambda: sandbox.insert("Invoice", twin)):
+            return loaded(sandbox, "Invoice", record)
+
+
+@prints("... this server offers no lines (it has no module LineItem); ... (NOT_SUPPORTED)")
+def _(directory):
+    with empty(dialect="corebos") as sandbox:
+        return loaded(sandbox, "Quotes", document(sandbox, "Quotes"))
+
+
+@prints("there is such a record that this user may not read (NOT_READABLE)")
+def _(directory):
+    with empty(hidden={"Contacts": [1]}) as sandbox:
+        sandbox.insert("Contacts", {"lastname": "Roux"})
+        lines = messages("Contacts", {"lastname": "Roux"})
+        return load(sandbox, lines, streams=LASTNAME, check=False).stderr
+
+
+def failing(contains: str, times: int | None) -> str:
+    with empty() as sandbox:
+        sandbox.faults.add("status", operation="create", contains=contains, status=500, times=times)
+        lines = messages("Contacts", *[{"lastname": name} for name in "abcdefgh"])
+        return load(sandbox, lines, streams=LASTNAME, check=False).stderr
+
+
+@prints("... and it does not exist (UNKNOWN_OUTCOME)")
+def _(directory):
+    return failing('"lastname": "a"', None)
+
+
+@prints("Kafinea fails at one record after the other")
+def _(directory):
+    return failing("lastname", None)
+
+
+@prints("The API user writes decimals with ...")
+def _(directory):
+    user = {"currency_decimal_separator": ","}
+    return updated("Contacts", {"lastname": "a"}, {"lastname": "a", "phone": "1"}, user=user)
+
+
+@prints("The API user's currency is not the base currency")
+def _(directory):
+    user = {"currency_id": 2, "conv_rate": "1.25"}
+    return updated("Contacts", {"lastname": "a"}, {"lastname": "a", "phone": "1"}, user=user)
+
+
+@prints("... totals are not checked")
+def _(directory):
+    with empty() as sandbox:
+        record = document(sandbox, "Quotes")
+        loaded(sandbox, "Quotes", *[record | {"subject": f"{n}"} for n in range(6)])
+        sandbox.sql("UPDATE Quotes SET hdnSubTotal = '77.00000000'")
+        return loaded(sandbox, "Quotes", record | {"subject": "0"})
 
 
 @prints(
