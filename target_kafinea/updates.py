@@ -83,7 +83,7 @@ class Updates:
             except Rejection as rejection:
                 self._stop_others(record_id, rejection)  # before any of them may begin
                 raise
-            trial.is_sound = bool(outcome.changed) and not updater.is_disturbed
+            trial.is_sound = bool(outcome.changed)
         return outcome
 
     def _updater(self, session: Client | None = None) -> Updater:
