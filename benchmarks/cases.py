@@ -65,6 +65,7 @@ def all_cases() -> list[Case]:
         Case("load", writing.LIMIT, LOADED, latency_ms=50, sessions=8),
         Case("load", writing.COOKIECUTTER, LOADED, latency_ms=50, rounds=1),
         Case("reload", TARGET, LOADED, latency_ms=50, sessions=8),
+        Case("change", TARGET, LOADED, latency_ms=50, sessions=8),
         *(Case("start", what) for what in (*_STARTS, *_STARTS, *_STARTS)),
     ]
 
@@ -117,8 +118,8 @@ class Bench:
         )
 
     def _load(self, case: Case) -> Took:
-        act = writing.load if case.kind == "load" else writing.reload
-        return act(
+        act = {"load": writing.load, "reload": writing.reload, "change": writing.change}
+        return act[case.kind](
             self._server,
             case.who,
             self._work,
@@ -127,7 +128,7 @@ class Bench:
             sessions=case.sessions,
         )
 
-    _reload = _load
+    _reload = _change = _load
 
     def _start(self, case: Case) -> Took:
         return run(_STARTS[case.who], emptied(self._work / "run"))

@@ -162,9 +162,8 @@ def run(
 def write_config(server: Server, directory: Path, **settings: object) -> Path:
     """Write the settings of a command into its directory."""
     told = {"url": server.url, "username": USER, "access_key": ACCESS_KEY, **settings}
-    own = {"directory": str(directory), "work": str(directory / "work.json")}
     path = directory / "config.json"
-    path.write_text(json.dumps(told | own))
+    path.write_text(json.dumps(told))
     return path
 
 

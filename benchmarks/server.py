@@ -113,6 +113,7 @@ class Api:
         if operation in {"query", "create"}:
             self.first_work = self.first_work or now
         try:
+            self._check_known(operation)
             if operation not in {"getchallenge", "login"}:
                 self._check_session(parameters)
             return _SUCCESS % self._operations[operation](self, parameters)
@@ -121,6 +122,10 @@ class Api:
         except (KeyError, ValueError):
             code = "ACCESS_DENIED"
         return encode({"success": False, "error": {"message": code.lower(), "code": code}})
+
+    def _check_known(self, operation: str) -> None:
+        if operation not in self._operations:
+            raise ApiError("UNKNOWN_OPERATION")
 
     def _check_session(self, parameters: Parameters) -> None:
         if parameters.get("sessionName") not in self._sessions:

@@ -20,6 +20,7 @@ _TYPES = {
     "donotcall": "boolean",
     "cf_857": "integer",
 }
+_TITLE = "Rue de la Paix"
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,26 @@ def reload(
     return took
 
 
-def _run(server: Server, who: str, work: Path, rows: int, sessions: int) -> Took:
+def change(
+    server: Server, who: str, work: Path, *, rows: int, latency_ms: int = 0, sessions: int = 1
+) -> Took:
+    """Load records that are there with another title, and return what it took.
+
+    Raises:
+        WrongResult: Records were not changed, or others than these are there.
+    """
+    load(server, who, work, rows=rows, sessions=sessions)
+    server.order("forget", latency_ms=latency_ms)
+    took = _run(server, who, work, rows, sessions, title="Changed")
+    _check(server, rows, title="Changed")
+    return took
+
+
+def _run(
+    server: Server, who: str, work: Path, rows: int, sessions: int, title: str = _TITLE
+) -> Took:
     writer, directory = WRITERS[who], emptied(work / "run")
-    records = _records(rows)
+    records = _records(rows, title)
     config = write_config(
         server, directory, max_sessions=sessions, streams={MODULE: {"match_on": "email"}}
     )
@@ -104,20 +122,22 @@ def _run(server: Server, who: str, work: Path, rows: int, sessions: int) -> Took
     return run([*writer.command, config], directory, server, sessions=sessions)
 
 
-def _check(server: Server, rows: int) -> None:
-    stored = {record["email"]: record["lastname"] for record in server.ask(f"records={MODULE}")}
-    expected = {record["email"]: record["lastname"] for record in _records(rows)}
-    there = len(server.ask(f"records={MODULE}"))
-    if stored != expected or there != rows:
-        raise WrongResult(f"{there} records on the server, {rows} expected")
+def _check(server: Server, rows: int, title: str = _TITLE) -> None:
+    names = ("email", "lastname", "title")
+    stored, expected = (
+        [tuple(record[name] for name in names) for record in records]
+        for records in (server.ask(f"records={MODULE}"), _records(rows, title))
+    )
+    if sorted(stored) != sorted(expected):
+        raise WrongResult(f"{len(stored)} records on the server, {rows} expected as they came")
 
 
-def _records(rows: int) -> list[dict[str, Any]]:
+def _records(rows: int, title: str) -> list[dict[str, Any]]:
     values = {"string": "Rue de la Paix", "boolean": True, "integer": 12}
     return [
         {name: values[kind] for name, kind in _TYPES.items()}
         | {"lastname": f"Dupont {number}", "email": f"new{number}@example.com"}
-        | {"leadsource": "Partner", "phone": f"+33 1 {number:08}"}
+        | {"leadsource": "Partner", "phone": f"+33 1 {number:08}", "title": title}
         for number in range(rows)
     ]
 

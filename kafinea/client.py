@@ -390,9 +390,15 @@ class Client:
 
         An element without an id is refused; a server without the operation answers as it does to
         any name that is none.
+
+        Raises:
+            Unavailable: The server has no room for requests.
         """
-        answer = self._refusal("revise")
-        return answer is not None and answer != self._refusal("reviseNothingAtAll")
+        client = self.giving_up_after(2)
+        answer = client._refusal("revise", writes=False)  # noqa: SLF001 it is one of us
+        if answer is None:
+            return False
+        return answer != client._refusal("reviseNothingAtAll", writes=False)  # noqa: SLF001 as above
 
     def is_answered(self, operation: str) -> bool:
         """Whether the server answers a write at all: one that names no record and no module.
@@ -400,15 +406,28 @@ class Client:
         It writes nothing, for it is refused. So a record that cannot be written is told apart
         from a server that cannot write.
         """
-        return self._refusal(operation) is not None
-
-    def _refusal(self, operation: str) -> str | None:
-        """Return how the server refuses a write of nothing; None when it fails at it."""
         try:
-            self._call("POST", operation, {"element": "{}"})
+            return self._refusal(operation, writes=True) is not None
+        except Unavailable:
+            return False
+
+    def _refusal(self, operation: str, *, writes: bool) -> str | None:
+        """Return how the server refuses a write of nothing; None when it fails at it.
+
+        Args:
+            operation: Its name.
+            writes: Whether to ask once only, as for a write.
+
+        Raises:
+            Unavailable: The server has no room for requests.
+        """
+        try:
+            self._call("POST", operation, {"element": "{}"}, writes=writes)
         except Refused as error:
             return str(error).removeprefix(operation)
-        except Unavailable:
+        except Unavailable as error:
+            if error.busy or error.nothing_done:
+                raise
             return None
         return ""
 
@@ -505,6 +524,7 @@ class Client:
         parameters: Mapping[str, str],
         *,
         of: str = "",
+        writes: bool | None = None,
         read: Callable[..., Any] = transport.result,
         **transfer: Any,
     ) -> Any:
@@ -514,7 +534,7 @@ class Client:
         return until_answered(
             lambda: self._send(method, parameters, label, kind, read, transfer),
             wait=self._sessions.wait,
-            writes=method == "POST",
+            writes=method == "POST" if writes is None else writes,
             most_failures=self._most_failures,
         )
 

@@ -85,6 +85,8 @@ def unknown_variables(
 def nearest(name: str, names: Collection[str], *, cutoff: float = 0.6) -> list[str]:
     """Return those of the names that somebody may have meant, the most likely first."""
     by_letters = {_letters(one): one for one in names}
+    if same := by_letters.get(_letters(name)):
+        return [same]
     close = get_close_matches(_letters(name), list(by_letters), n=3, cutoff=cutoff)
     return [by_letters[one] for one in close]
 

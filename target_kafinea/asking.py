@@ -147,7 +147,7 @@ class Asking:
         if not self._missing() and (is_whole or self._question.is_by_id):
             return self._answers
         counted = self._count(self._answered())
-        if not (is_whole and counted == self._received()):
+        if counted > self._received() or not is_whole:
             self._read_all(counted)
         return self._answers
 

@@ -21,7 +21,6 @@ from target_kafinea.twins import Twins
 from target_kafinea.updating import not_as_sent
 from target_kafinea.writer import Writer
 
-Written = tuple[Incoming, Outcome]
 _CREATE = "create"
 
 
@@ -40,7 +39,7 @@ class Creations:
         self._matcher = matcher
         self._canary = Canary()
         self._twins = Twins(instance.client, plan)
-        self._unconfirmed: list[list[Written]] = []
+        self._unconfirmed: list[tuple[Incoming, Outcome]] = []
 
     def create(self, one: Incoming, values: Mapping[str, Any]) -> Outcome:
         """Create a record, alone if it is the first of the stream.
@@ -73,35 +72,27 @@ class Creations:
         self._twins.note_kept(values)
         return outcome
 
-    def await_confirmation(self, written: list[Written]) -> None:
-        """Keep a creation, and what was loaded into the same record behind it, until `confirm`."""
-        self._unconfirmed.append(written)
+    def await_confirmation(self, one: Incoming, outcome: Outcome) -> None:
+        """Keep a record that was created until `confirm`."""
+        self._unconfirmed.append((one, outcome))
 
-    def take_unconfirmed(self) -> list[Written]:
+    def take_unconfirmed(self) -> list[tuple[Incoming, Outcome]]:
         """Return what was created and not confirmed, and forget it."""
         taken, self._unconfirmed = self._unconfirmed, []
-        return [one for written in taken for one in written]
+        return taken
 
     def confirm(self) -> Iterator[tuple[Incoming, Outcome | None]]:
         """Yield what was created, with its outcome; none where another record is to be updated."""
+        ids = self._matcher.ids_by_key([one for one, _ in self._unconfirmed])
         self._unconfirmed.reverse()  # they are taken from the end, in the order of the input
-        asked = [written[0][0] for written in self._unconfirmed if self._keeps_its_key(written)]
-        ids = self._matcher.ids_by_key(asked) if asked else {}
         while self._unconfirmed:
-            written = self._unconfirmed.pop()
-            (one, outcome), *behind = written
-            is_known = self._keeps_its_key(written) and one.key in ids
-            end = self._confirmed(outcome, ids[one.key]) if is_known else outcome
-            yield one, end
-            for other, its_outcome in behind:
-                yield other, its_outcome if end is outcome else None
+            one, outcome = self._unconfirmed.pop()
+            yield one, self._confirmed(outcome, ids[one.key]) if one.key in ids else outcome
 
-    def _keeps_its_key(self, written: list[Written]) -> bool:
-        """Whether a record that was created has still the key that it was created with."""
-        return not any(
-            outcome.kind is Kind.DELETED or not {*outcome.changed}.isdisjoint(self._plan.match_on)
-            for _, outcome in written
-        )
+    def confirm_now(self, one: Incoming, outcome: Outcome) -> Outcome | None:
+        """Return the outcome of a record that was created, as `confirm` does for many."""
+        ids = self._matcher.ids_by_key([one])
+        return self._confirmed(outcome, ids[one.key]) if one.key in ids else outcome
 
     def _refuse_twin(self, values: Mapping[str, Any]) -> None:
         """Refuse what is there already with an altered key, where that cannot be deleted again."""

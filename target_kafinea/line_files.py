@@ -38,12 +38,13 @@ class LineFile:
     Args:
         path: Where it is.
         setting: The setting that says so, for messages.
+        shown: The path that the setting has, if it is another one.
 
     Raises:
         SettingsError: It cannot be written.
     """
 
-    def __init__(self, path: str | Path, setting: str) -> None:
+    def __init__(self, path: str | Path, setting: str, shown: str | Path = "") -> None:
         self._setting = setting
         self._failure: SettingsError | None = None
         try:
@@ -53,7 +54,7 @@ class LineFile:
                 with suppress(PermissionError):  # it may be for writing only
                     _end_whole(Path(path))
         except OSError as error:
-            raise _cannot_write(setting, path, error) from None
+            raise _cannot_write(setting, shown or path, error) from None
 
     def write(self, message: Mapping[str, Any]) -> None:
         """Append a line.
@@ -167,7 +168,7 @@ class RejectsFile:
             ) from None
 
     def _open(self, path: str | Path) -> LineFile:
-        return LineFile(path, self._SETTING)
+        return LineFile(path, self._SETTING, self._path)
 
     def _open_part(self, run: str) -> LineFile:
         """Open what becomes the file; a run that is at work with the same path has its own."""
@@ -218,6 +219,15 @@ class RejectsFile:
 def is_stdout(path: str) -> bool:
     """Whether a path leads to the standard output, and the standard output leads anywhere."""
     return _is_same(path, _STDOUT) and not Path(path).samefile(os.devnull)
+
+
+def is_same_file(path: str, other: str) -> bool:
+    """Whether two paths lead to one file that keeps what is written to it."""
+    same = os.path.realpath(path) == os.path.realpath(other)
+    try:
+        return same and _is_to_be_regular(path)
+    except OSError:
+        return False
 
 
 def _is_to_be_regular(path: str) -> bool:

@@ -223,26 +223,23 @@ class Loader:
             workers.shutdown(cancel_futures=True)
 
     def _settle_group(self, group: Sequence[Incoming]) -> int:
-        """Settle records that may mean the same one; what follows a creation waits with it."""
-        waiting: list[tuple[Incoming, Outcome]] = []
-        try:
-            for position, one in enumerate(group):
-                outcome = self._settle_one(one)
-                is_new = outcome.kind is Kind.CREATED and one.key and not self._instance.dry_run
-                if waiting or is_new:
-                    waiting.append((one, outcome))
-                else:
-                    self._note(one, outcome)
-                if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
-                    self._note_written(one, outcome)
-                if outcome.kind is Kind.REJECTED and outcome.id:
-                    self._written |= {outcome.id, _ANY}  # something of it may have been written
-                # A record may be rejected because it is not known what became of it.
-                if outcome.kind is not Kind.UNCHANGED and not one.rejection:
-                    self._match_again(group[position + 1 :])
-        finally:
-            if waiting:
-                self._creations.await_confirmation(waiting)
+        for position, one in enumerate(group):
+            rest = group[position + 1 :]
+            outcome = self._settle_one(one)
+            is_new = outcome.kind is Kind.CREATED and one.key and not self._instance.dry_run
+            if is_new and rest:
+                outcome = self._creations.confirm_now(one, outcome) or self._settle_again(one)
+            if is_new and not rest:
+                self._creations.await_confirmation(one, outcome)
+            else:
+                self._note(one, outcome)
+            if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
+                self._note_written(one, outcome)
+            if outcome.kind is Kind.REJECTED and outcome.id:
+                self._written |= {outcome.id, _ANY}  # something of it may have been written
+            # A record may be rejected because it is not known what became of it.
+            if outcome.kind is not Kind.UNCHANGED and not one.rejection:
+                self._match_again(rest)
         return len(group)
 
     @property

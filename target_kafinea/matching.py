@@ -184,7 +184,7 @@ class Matcher:
         """
         found = self._instance.finder.by_key(self._key, {one.key for one in records})
         return {
-            key: sorted((row["id"] for row in one.equal), key=number)
+            key: sorted((row["id"] for row in one.equal or _only(one.record)), key=number)
             for key, one in found.items()
             if not (one.failure or one.is_unreadable)
         }
@@ -381,3 +381,7 @@ def _is_settled(found: Found | None) -> bool:
 
 def _is_only_unreadable(found: Found) -> bool:
     return found.is_unreadable and not (found.rows or found.failure)
+
+
+def _only(record: Record | None) -> list[Record]:
+    return [record] if record else []

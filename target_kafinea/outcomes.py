@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from kafinea.errors import KafineaError, SettingsError
-from target_kafinea.line_files import LineFile, RejectsFile, is_stdout
+from target_kafinea.line_files import LineFile, RejectsFile, is_same_file, is_stdout
 
 OTHERS_CHANGED = "OTHER_FIELDS_CHANGED"
 """The server changed fields that were not loaded. It stops the updates of its stream and nothing
@@ -135,6 +135,8 @@ class Report:
 
     def __post_init__(self) -> None:
         path = self.outcomes_path
+        if path and self.rejects_path and is_same_file(path, self.rejects_path):
+            raise SettingsError("`outcomes_path` and `rejects_path` are the same file.")
         self._outcomes = LineFile(path, "outcomes_path") if path else None
         try:
             self._rejects = RejectsFile(self.rejects_path, self.run) if self.rejects_path else None

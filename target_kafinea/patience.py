@@ -11,11 +11,15 @@ from __future__ import annotations
 from threading import Lock
 
 from kafinea.client import Client
-from kafinea.errors import Unavailable
+from kafinea.errors import KafineaError
 from kafinea.retry import TRIES, seconds_before_next
 
 _TRIES_OF_A_RECORD = 3
 _FEW = 5
+
+
+class WritesFail(KafineaError):
+    """Stop the run: the server fails at every write. What was done is covered by the state."""
 
 
 class Patience:
@@ -44,7 +48,7 @@ class Patience:
             tries: How often it was tried.
 
         Raises:
-            Unavailable: The server fails at every write.
+            WritesFail: The server fails at every write.
         """
         if not session.is_answered(operation):
             if tries >= TRIES:
@@ -59,7 +63,7 @@ class Patience:
         """Wait until the server answers such a write again.
 
         Raises:
-            Unavailable: It does not.
+            WritesFail: It does not.
         """
         tries = 1
         while not session.is_answered(operation):
@@ -74,8 +78,8 @@ class Patience:
             if self._given_up_in_a_row >= _FEW:
                 raise self._server_fails(operation)
 
-    def _server_fails(self, operation: str) -> Unavailable:
-        return Unavailable(
+    def _server_fails(self, operation: str) -> WritesFail:
+        return WritesFail(
             f"{operation}: Kafinea fails at one record after the other. The run stops here; load "
             "the same input again when Kafinea works, and what was done is found."
         )

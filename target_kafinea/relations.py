@@ -16,8 +16,10 @@ from typing import Any
 from kafinea.client import Client
 from kafinea.describe import Module
 from kafinea.errors import IncompleteRead, OutcomeUnknown, Refused, SettingsError, Unavailable
+from kafinea.query import Condition, select
 from kafinea.related import MOST_AT_A_TIME, RelatedList, find_list, related_ids
 from singer_kafinea.relations import RELATED, SOURCE, list_of
+from target_kafinea.dividing import divided, rejection_of
 from target_kafinea.instance import Instance
 from target_kafinea.loading import Done
 from target_kafinea.matching import Incoming, Policy
@@ -198,9 +200,12 @@ class RelationLoader:
         self._instance.learn_existing(module.name, own)
         for one in batch:
             value = one.values[side] or ""
-            if value not in own or not self._instance.exists(module.name, value):
-                text = f"{side}: no {module.name} has this id"
-                one.rejection = Rejection("UNRESOLVED_REFERENCE", text)
+            try:
+                if value not in own or not self._instance.exists(module.name, value):
+                    text = f"{side}: no {module.name} has this id"
+                    one.rejection = Rejection("UNRESOLVED_REFERENCE", text)
+            except Rejection as rejection:
+                one.rejection = rejection
 
     def _settle(self, batch: Iterable[Incoming]) -> Iterator[int]:
         """Settle the pairs of each source, many at a time, and several sources at a time."""
@@ -225,9 +230,9 @@ class RelationLoader:
             related for related, pairs in wanted.items() if not all(one.deleted for one in pairs)
         ]
         try:
-            there = self._there(source, list(wanted))
-            missing = [related for related in adding if related not in there]
-            failed = self._add(source, missing)
+            there, failed = self._there(source, list(wanted))
+            missing = [one for one in adding if one not in there and one not in failed]
+            failed |= self._add(source, missing)
         except (Refused, IncompleteRead) as error:
             code = error.code if isinstance(error, Refused) else "UNAVAILABLE"
             there, failed = set(), dict.fromkeys(wanted, Rejection(code, str(error)))
@@ -253,15 +258,33 @@ class RelationLoader:
             return Outcome(Kind.REJECTED, rejection=Rejection("NOT_WRITABLE", text))
         return Outcome(Kind.UNCHANGED if is_there or one.deleted else Kind.CREATED)
 
-    def _there(self, source: str, related: Sequence[str]) -> set[str]:
-        """Return which of the records are in the list of a source."""
+    def _there(self, source: str, related: Sequence[str]) -> tuple[set[str], dict[str, Rejection]]:
+        """Return which of the records are in the list of a source, and at which the server fails.
+
+        Raises:
+            KafineaError: The server fails at the list itself.
+        """
         pretended = {one for one in related if (source, one) in self._pretended}
+        client = self._instance.client
+
+        def read(part: Sequence[str], most_failures: int) -> set[str]:
+            return self._read(client.giving_up_after(most_failures), source, part)
+
         try:
-            return pretended | self._read(self._instance.client, source, related)
+            answers, failures = divided(related, read, lambda: self._check_list(source))
         except Refused:
             if self._instance.is_pretended(source):
-                return pretended
+                return pretended, {}
             raise
+        failed = {one: rejection_of(error) for one, error in failures.items()}
+        return pretended.union(*(there for _, there in answers)), failed
+
+    def _check_list(self, source: str) -> None:
+        """Check that the server is there, and gives the list of a source at all."""
+        client, module = self._instance.client, self._plan.modules[RELATED]
+        client.listtypes()
+        nothing = select(module.name, ["id"], where=[Condition("id", "=", f"{module.id_prefix}x0")])
+        client.giving_up_after(1).query_related(source, self._plan.one.label, nothing)
 
     def _read(self, client: Client, source: str, related: Sequence[str]) -> set[str]:
         return set(related_ids(client, self._plan.one, source, related))

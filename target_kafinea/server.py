@@ -15,7 +15,7 @@ from kafinea.errors import Refused, Unavailable
 from kafinea.query import Condition, select
 from target_kafinea import totals
 from target_kafinea.formats import Formats, NumberLimits, read_formats
-from target_kafinea.patience import Patience
+from target_kafinea.patience import Patience, WritesFail
 
 logger = logging.getLogger("target-kafinea")
 
@@ -49,7 +49,10 @@ class Server:
 
     @cached_property
     def _can_revise(self) -> bool:
-        return self._client.can_revise()
+        try:
+            return self._client.can_revise()
+        except Unavailable as error:
+            raise WritesFail(f"{error} It is not known how records are to be updated.") from None
 
     @property
     def formats(self) -> Formats:

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from kafinea.errors import SettingsError
 from kafinea.progress import Progress
-from target_kafinea import relations
+from target_kafinea import halves, relations
 from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.loading import Loader
 from target_kafinea.matching import Incoming
@@ -127,6 +127,9 @@ class ModuleSink(BatchSink):
         incoming = Incoming(record, reader.message, reader.line)
         if isinstance(self._validator, Validator) and self._validator.problem:
             incoming.rejection = Rejection("INVALID_RECORD", self._validator.problem)
+        if reader.half:
+            text = halves.problem(reader.message["record"], reader.half)
+            incoming.rejection = Rejection("INVALID_VALUE", text)
         self._warn_of_what_is_not_loaded(record)
         self._target.report.expect(self.stream_name, incoming.line)
         self._loader.add(incoming)

@@ -21,6 +21,7 @@ from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
 from singer_kafinea.settings import did_you_mean, unknown_settings, unknown_variables
+from target_kafinea.halves import without_halves
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Policy
 from target_kafinea.outcomes import Report
@@ -54,18 +55,28 @@ class Reader(MsgSpecReader):
         super().__init__()
         self.message: dict[str, Any] = {}
         self.line = 0
+        self.half = ""
+        """The half of a character that was replaced in the message at hand, if any was."""
 
     @override
     def deserialize_json(self, line: str) -> dict[str, Any]:
         self.line += 1
+        self.half = ""
         try:
             message = decoder.decode(line)
         except msgspec.DecodeError:
-            message = None
+            message = self._repaired(line)
         if not isinstance(message, dict):
             raise InputError(f"Line {self.line} of the input is not a Singer message.")
         self.message = message
         return message
+
+    def _repaired(self, line: str) -> Any:
+        whole, self.half = without_halves(line)
+        try:
+            return decoder.decode(whole) if self.half else None
+        except msgspec.DecodeError:
+            return None
 
     @staticmethod
     @override

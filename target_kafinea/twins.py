@@ -21,6 +21,7 @@ from target_kafinea.plan import Plan
 
 _PLAIN = re.compile(r"[A-Za-z0-9 .\-]+")
 _ALL = 100
+_SHORTEST_CUT = 16
 
 
 class Twins:
@@ -82,8 +83,7 @@ class Twins:
         return self._client.query(query)
 
     def _is_twin(self, row: Record, name: str, values: Mapping[str, Any]) -> bool:
-        stored, wanted = _skeleton(row.get(name)), _skeleton(values[name])
-        if not stored or not wanted.startswith(stored):
+        if not _may_come_from(str(row.get(name) or ""), values[name]):
             return False
         others = {
             each: value
@@ -91,6 +91,16 @@ class Twins:
             if each not in self._plan.match_on and each in row
         }
         return not changed_fields(row, others, self._plan.module.fields)
+
+
+def _may_come_from(stored: str, wanted: str) -> bool:
+    """Whether a stored key may be what a server made of another one.
+
+    Short keys are not cut: `F-1` is no rest of `F-10`.
+    """
+    left, right = _skeleton(stored), _skeleton(wanted)
+    is_cut = len(stored) >= _SHORTEST_CUT and right.startswith(left)
+    return bool(left) and (left == right or is_cut)
 
 
 def _skeleton(text: Any) -> str:

@@ -81,7 +81,7 @@ class Updater:
         Raises:
             Rejection: The server refused it, did more or less than it was asked for, or it is not
                 known whether it was done.
-            Unavailable: The server fails at every write.
+            WritesFail: The server fails at every write.
         """
         before = before or self.retrieve(record_id)
         self._check_owner(before, changes)
@@ -301,6 +301,7 @@ class Updater:
             id=before["id"],
             changed=(*changes, *([LINES] if is_told else [])),
             also_changed=(*others, *altered),
+            before={name: before.get(name) for name in (*changes, *others)},
         )
 
     def _is_someone_elses(self, record: Record) -> bool:

@@ -55,7 +55,7 @@ class Writer:
 
         Raises:
             Rejection: The server refused it, or it is not known whether it exists.
-            Unavailable: The server fails at every creation.
+            WritesFail: The server fails at every creation.
         """
         element = {name: value for name, value in values.items() if value is not None}
         if lines is not None:
@@ -77,7 +77,7 @@ class Writer:
 
         Raises:
             Rejection: The server refused it, or it is not known whether it was done.
-            Unavailable: The server fails at every write.
+            WritesFail: The server fails at every write.
         """
         tries = 0
         while True:

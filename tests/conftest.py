@@ -7,9 +7,16 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kafinea import Client
 from kafinea_sandbox import Sandbox
+
+# No test depends on how fast the machine is.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 DIALECTS = ("kafinea", "stock", "frevo", "legacy")
 

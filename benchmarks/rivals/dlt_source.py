@@ -43,7 +43,8 @@ class QueryPaginator(BasePaginator):  # type: ignore[misc]  # dlt is not in .ven
 
 
 if __name__ == "__main__":
-    config = json.loads(Path(sys.argv[1]).read_text())
+    path = Path(sys.argv[1])
+    config, directory = json.loads(path.read_text()), path.parent
     with requests.Session() as http:
         session = login(http, config)
     source = rest_api_source(
@@ -65,8 +66,8 @@ if __name__ == "__main__":
     )
     pipeline = dlt.pipeline(
         pipeline_name="bench",
-        pipelines_dir=f"{config['directory']}/pipelines",
-        destination=dlt.destinations.filesystem(f"{config['directory']}/records"),
+        pipelines_dir=f"{directory}/pipelines",
+        destination=dlt.destinations.filesystem(f"{directory}/records"),
         dataset_name="kafinea",
     )
     pipeline.run(source, loader_file_format="jsonl")

@@ -56,7 +56,7 @@ def main() -> None:
     form = urlencode({"operation": "getchallenge", "username": config["username"]})
     answer: Any = json.loads(ask(connections[0], "GET", form))
     key = hashlib.md5((answer["result"]["token"] + config["access_key"]).encode()).hexdigest()
-    for method, form in json.loads(Path(config["work"]).read_text()):
+    for method, form in json.loads(Path(sys.argv[1]).with_name("work.json").read_text()):
         work.put((method, form))
     with ThreadPoolExecutor(count) as threads:
         sessions = list(threads.map(log_in, connections, [key] * count))

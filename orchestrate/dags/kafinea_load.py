@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath, Variable, dag
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kafinea_tasks import DEFAULTS, ENVIRONMENT, PROJECT, SESSIONS, Meltano
 
 EXTRACTOR = "tap-duckdb"
@@ -26,12 +26,17 @@ class Load(Meltano):
         with TemporaryDirectory() as folder:
             path = f"{folder}/rejects.jsonl"
             self.env = (self.env or {}) | {"TARGET_KAFINEA_REJECTS_PATH": path}
+            failure: AirflowException | None = None
             try:
                 super().execute(context)
+            except AirflowException as error:
+                failure = error
             finally:
                 # A run that breaks off may have rejected records that do not come again.
                 told = _keep(Path(folder), f"{context['run_id']}-{context['ti'].try_number}.jsonl")
                 self.log.info(told)
+        if failure:  # also when all records of a stream were rejected
+            raise AirflowException(f"{failure} {told}".rstrip())
         if told:
             raise AirflowFailException(told)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from tap_kafinea.tap import TapKafinea
 from tests.e2e import pages
 from tests.filing import stored_files
 from tests.tap.running import discover, settings
-from tests.target.running import empty, load, matched, messages
+from tests.target.running import Files, command, empty, load, matched, messages
 
 pytestmark = pytest.mark.e2e
 
@@ -79,6 +80,23 @@ def contacts(directory: Path, sandbox: Sandbox, **more: Any) -> str:
 @prints("Settings: 'access_key' is a required property")
 def _(directory):
     return tap(directory, {"url": "https://kafinea.example", "username": "ada"})
+
+
+@prints("There is no setting `...`")
+def _(directory):
+    return rejected("Contacts", {"lastname": "Roux"}, dryrun=True)
+
+
+@prints("The variable ... is no setting. Did you mean ...?")
+def _(directory):
+    with mock.patch.dict(os.environ, {"TARGET_KAFINEA_DRYRUN": "true"}):
+        return rejected("Contacts", {"lastname": "Roux"})
+
+
+@prints("Kafinea has no active user '...'")
+def _(directory):
+    with empty() as sandbox:
+        return tap(directory, {**settings(sandbox), "username": "nobody"})
 
 
 @prints("Kafinea does not accept the user '...' with this access key")
@@ -251,6 +269,23 @@ def _(directory):
     return rejected("Contacts", {"firstname": "Ada"})
 
 
+@prints("Stream '...': all of its records were rejected")
+def _(directory):
+    return rejected("Contacts", {"firstname": "Ada"}, max_rejects=-1)
+
+
+@prints("The input has no stream '...', which `streams` names")
+def _(directory):
+    return rejected("Contacts", {"firstname": "Ada"}, streams={"visitors": {}}, max_rejects=-1)
+
+
+@prints("the input names ... as key_properties, which are not used")
+def _(directory):
+    with empty() as sandbox:
+        lines = messages("Contacts", {"lastname": "Roux", "email": "a@b.example"}, key=["email"])
+        return load(sandbox, lines, streams=LASTNAME, check=False).stderr
+
+
 @prints("Line ... of the input is not a Singer message")
 def _(directory):
     with empty() as sandbox:
@@ -261,6 +296,26 @@ def _(directory):
 def _(directory):
     path = str(directory / "nowhere" / "rejects.jsonl")
     return rejected("Contacts", {"lastname": "Roux"}, rejects_path=path)
+
+
+@prints("`...` cannot be written any more: ...")
+def _(directory):
+    return rejected("Contacts", {"lastname": "Roux"}, outcomes_path="/dev/full")
+
+
+@prints("`...` is the standard output, where the states of this input go")
+def _(directory):
+    with empty() as sandbox:
+        files = Files(directory)
+        config = files.config(sandbox, streams=LASTNAME, outcomes_path="/dev/stdout")
+        lines = messages("Contacts", {"lastname": "Roux"}, state={"done": 1})
+        return command("--config", config, "--input", files.input(lines)).stderr
+
+
+@prints("`outcomes_path` and `rejects_path` are the same file")
+def _(directory):
+    path = str(directory / "report.jsonl")
+    return rejected("Contacts", {"lastname": "Roux"}, outcomes_path=path, rejects_path=path)
 
 
 # A record was rejected
@@ -290,6 +345,29 @@ def _(directory):
         for _ in range(2):
             sandbox.insert("Contacts", {"lastname": "Roux"})
         record = {"lastname": "Roux"}
+        return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
+
+
+@prints("no record has exactly this key, and ... nearly: ... differs in ... (AMBIGUOUS_KEY)")
+def _(directory):
+    with empty() as sandbox:
+        sandbox.insert("Contacts", {"lastname": "Muller"})
+        record = {"lastname": "Müller"}
+        return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
+
+
+@prints("... there is nothing visible in it, only ... (INVALID_KEY)")
+def _(directory):
+    return rejected("Contacts", {"lastname": "\u200b"}, streams=LASTNAME)
+
+
+@prints("... the server cannot read a query for a value with ... (INVALID_KEY)")
+def _(directory):
+    refusal = '{"success":false,"error":{"message":"no","code":"QUERY_SYNTAX_ERROR"}}'
+    with empty() as sandbox:
+        fault = {"operation": "query", "contains": "Roux", "status": 200, "body": refusal}
+        sandbox.faults.add("status", times=None, **fault)
+        record = {"lastname": "Roux\\"}
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 

@@ -33,6 +33,16 @@ def test_nth_times_and_forever(fresh: Sandbox, fresh_api: Api):
     assert ask(fresh_api).status_code == 200
 
 
+def test_one_kind_of_write_fails_while_reads_work(fresh: Sandbox, fresh_api: Api):
+    fault = fresh.faults.add("status", operation="create", status=503, times=None)
+    element = {"lastname": "New", "assigned_user_id": "19x1"}
+    for _ in range(3):
+        assert fresh_api.write("create", element, elementType="Contacts").status_code == 503
+        assert fresh_api.query(QUERY) == FOUND
+    assert fault.hits == 3
+    assert fresh.count("Contacts") == 130
+
+
 def test_a_fault_for_some_contents(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("status", contains="'12x11'", times=None)
     assert ask(fresh_api).status_code == 503

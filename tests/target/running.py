@@ -151,8 +151,12 @@ class Run:
         return found
 
     def of(self, *values: Any) -> list[dict[str, Any]]:
-        """The outcomes of the records with these values in their key, in their order."""
-        return [line for line in self.outcomes if set(values) <= set(line["key"].values())]
+        """The outcomes of the records with these values in their key, in their order.
+
+        Without time and run, which differ each time.
+        """
+        found = [line for line in self.outcomes if set(values) <= set(line["key"].values())]
+        return [{k: v for k, v in line.items() if k not in {"time", "run"}} for line in found]
 
 
 def settings(sandbox: Sandbox, **more: Any) -> dict[str, Any]:

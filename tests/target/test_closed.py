@@ -56,7 +56,7 @@ def test_what_may_not_be_done_is_rejected_and_the_rest_is_done(operation, key, g
         assert f"may not {operation} Contacts" in outcome["message"]
         assert (outcome["id"] is None) == (operation == "create")
         assert run.of("same")[0]["outcome"] == "unchanged"
-        done = [] if dry_run else ["update" if operation == "create" else "create"]
+        done = [] if dry_run else ["revise" if operation == "create" else "create"]
         assert write_requests(sandbox) == done
 
 

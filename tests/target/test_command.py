@@ -51,7 +51,17 @@ WRONG_SETTINGS = {
     "a file that cannot be": ({"outcomes_path": "/nowhere/o.jsonl"}, ["outcomes_path", "/nowhere"]),
     "another that cannot be": ({"rejects_path": "/nowhere/r.jsonl"}, ["rejects_path", "/nowhere"]),
     "streams as a list": ({"streams": ["Contacts"]}, ["streams"]),
-    "an entry that is misspelt": ({"streams": streams(matchon="x")}, ["matchon"]),
+    "an entry that is misspelt": (
+        {"streams": streams(matchon="x")},
+        ["no setting `streams.Contacts.matchon`", "Did you mean `match_on`?"],
+    ),
+    "an entry that is unlike all": ({"streams": streams(colour="x")}, ["streams.Contacts.colour"]),
+    "a setting that is misspelt": ({"dryrun": True}, ["`dryrun`", "Did you mean `dry_run`?"]),
+    "in another case": ({"maxRejects": 3}, ["`maxRejects`", "Did you mean `max_rejects`?"]),
+    "unlike all": ({"colour": "x"}, ["There is no setting `colour`."]),
+    "without its value": ({"rejects": None, "rejects_file": ""}, ["`rejects_path`?"]),
+    "of another kind of target": ({"default_target_schema": "x"}, ["`default_target_schema`"]),
+    "several at once": ({"url": None, "URL": "x"}, ["'url' is a required", "Did you mean `url`?"]),
     "no such module": ({"streams": streams(module="Contact")}, ["Contact", "Contacts"]),
     "no such key": ({"streams": streams(match_on="lastnme")}, ["lastnme", "lastname"]),
     "no such field": (
@@ -163,6 +173,88 @@ def test_a_mistake_in_the_second_stream_stops_before_its_first_record(sandbox):
     assert len(run.outcomes) == sandbox.count("Contacts")
 
 
+@pytest.mark.parametrize("name", ["dryrun", "hard-delete", "maxreject"])
+def test_an_unknown_setting_stops_the_run_before_anything_is_sent(server, name):
+    server.requests.clear()
+    error = refused(server, LINES, streams=STREAMS, **{name: True})
+    assert f"There is no setting `{name}`. Did you mean `" in error
+    assert len(server.requests) == 0
+
+
+def test_the_settings_of_the_sdk_are_known(server):
+    """Also those that --about does not list, and the SDK reads all the same."""
+    run = load(
+        server,
+        LINES,
+        streams=STREAMS,
+        batch_config={"encoding": {"format": "jsonl"}, "storage": {"root": "/tmp"}},
+        batch_size_rows=100,
+        process_activate_version_messages=True,
+        add_record_metadata=False,
+        validate_records=True,
+        stream_maps={"Contacts": {"__else__": None, "cf_853": "cf_853", "lastname": "lastname"}},
+        stream_map_config={"anything": 1},
+        flattening_enabled=False,
+        flattening_max_depth=1,
+        flattening_max_key_length=20,
+        flattening_separator="__",
+    )
+    assert run.tally == {"created": 1}
+
+
+def test_a_variable_that_is_surely_meant_as_a_setting_is_an_error(server, monkeypatch):
+    for other in ("STREAMS_CONTACTS", "_SELECT", "LOGLEVEL", "VENV", "PIP_URL", "DRY_RUN"):
+        monkeypatch.setenv(f"TARGET_KAFINEA_{other}", "x")
+    monkeypatch.setenv("TAP_KAFINEA_DRYRUN", "true")
+    monkeypatch.setenv("TARGET_KAFINEA_LOGLEVEL", "INFO")
+    assert load(server, streams=STREAMS).code == 0
+    monkeypatch.setenv("TARGET_KAFINEA_DRYRUN", "true")
+    error = refused(server, LINES, streams=STREAMS)
+    assert "TARGET_KAFINEA_DRYRUN is no setting. Did you mean TARGET_KAFINEA_DRY_RUN?" in error
+
+
+def warnings(run):
+    return [line.split(" | ")[-1] for line in run.stderr.splitlines() if "WARNING" in line]
+
+
+def test_a_stream_that_never_comes_is_said_at_the_end(sandbox):
+    run = load(sandbox, LINES, streams={**STREAMS, "Contact": {}, "visitors": {}})
+    assert run.code == 0
+    assert sorted(warnings(run)) == [
+        "The input has no stream 'Contact', which `streams` names. Did you mean `Contacts`?",
+        "The input has no stream 'visitors', which `streams` names.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "found_by"),
+    [
+        (["cf_853"], {"match_on": "cf_853"}, None),
+        (["ref"], {"match_on": "cf_853", "fields": {"ref": "cf_853"}}, None),
+        (["id"], {"match_on": "cf_853"}, None),
+        (["id"], {"match_on": "cf_853", "fields": {"id": ""}}, None),
+        ([], {}, None),
+        (["phone"], {"match_on": "cf_853"}, "`match_on` (cf_853)"),
+        (["cf_853", "phone"], {"match_on": "cf_853"}, "`match_on` (cf_853)"),
+        (["cf_853"], {}, "nothing"),
+    ],
+)
+def test_key_properties_that_are_not_used_are_said(sandbox, key, entry, found_by):
+    name = next(iter(entry.get("fields", {})), "cf_853")
+    names = {"cf_853": name if name == "ref" else "cf_853"}
+    record = {names["cf_853"]: "a", "lastname": "x", "phone": "1"}
+    if "id" in key:
+        record["id"] = "x"
+    lines = messages("Contacts", record, key=key)[:1]  # no record: only what is said of the stream
+    run = load(sandbox, lines, streams={"Contacts": entry})
+    if found_by is None:
+        assert warnings(run) == []
+    else:
+        (line,) = warnings(run)
+        assert f"found by {found_by}." in line
+        assert "set `streams.Contacts.match_on`" in line
+
+
 def test_batch_messages_are_refused(server, tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"cf_853": "a", "lastname": "x"}\n')
@@ -243,7 +335,7 @@ def test_about_documents_every_setting():
     expected = {"url", "username", "access_key", "timezone", "max_sessions", "request_timeout"}
     expected |= {"allow_http", "streams", "load_method", "hard_delete", "validate_records"}
     expected |= {"create_missing", "unknown_picklist", "serial_modules", "max_rejects", "dry_run"}
-    expected |= {"outcomes_path", "rejects_path"}
+    expected |= {"outcomes_path", "outcomes_values", "rejects_path"}
     assert expected <= properties.keys()
     assert all(properties[name].get("description") for name in expected)
     assert properties["access_key"]["secret"] is True

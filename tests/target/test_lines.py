@@ -326,6 +326,7 @@ def test_every_module_with_lines_takes_them(sandbox, module):
             "account_id": account,
             "sostatus": "Created",
             "invoicestatus": "Created",
+            "enable_recurring": True,  # without it the server keeps no invoicestatus
         },
         "PurchaseOrder": {"vendor_id": vendor, "postatus": "Created"},
         "CreditNotes": {"account_id": account, "creditnotestatus": "Created"},

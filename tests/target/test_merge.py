@@ -12,7 +12,7 @@ from kafinea.describe import Field, Module
 from kafinea.values import Kind, ServerZone, encode, kind_of
 from target_kafinea.merge import (
     changed_fields,
-    merged,
+    full_element,
     merged_lines,
     same_lines,
     same_value,
@@ -122,7 +122,7 @@ def test_a_stored_value_that_fits_no_type_reads_as_null_as_the_tap_says_it():
 )
 def test_an_update_holds_all_that_was_stored_and_the_changes_over_it(stored, changes):
     known = module(*(field("string", name) for name in "abcdef"))
-    element = merged({**stored, "id": "1x1", "label": "&eacute;"}, changes, known)
+    element = full_element({**stored, "id": "1x1", "label": "&eacute;"}, changes, known)
     assert element == {
         **stored,
         "id": "1x1",
@@ -134,14 +134,14 @@ def test_an_update_holds_all_that_was_stored_and_the_changes_over_it(stored, cha
 def test_after_an_update_nothing_differs_any_more(changes):
     known = module(*(field("string", name) for name in "abcdef"))
     changes = {name: value or None for name, value in changes.items()}
-    assert changed_fields(merged({}, changes, known), changes, known.fields) == []
+    assert changed_fields(full_element({}, changes, known), changes, known.fields) == []
 
 
 def test_clearing_sends_what_each_type_takes():
     known = module(
         field("reference", "r"), field("currency", "c"), field("string", "s"), field("boolean", "b")
     )
-    cleared = merged({"id": "1x1"}, dict.fromkeys("rcsb"), known)
+    cleared = full_element({"id": "1x1"}, dict.fromkeys("rcsb"), known)
     assert cleared == {"id": "1x1", "r": None, "c": "0", "s": "", "b": "0"}
 
 
@@ -159,7 +159,7 @@ def test_an_inventory_record_is_sent_without_the_empty_values_that_make_the_serv
         "LineItems_FinalDetails": {"1": {}},
         "label": "I",
     }
-    assert merged(stored, {}, known) == {
+    assert full_element(stored, {}, known) == {
         "id": "7x1",
         "subject": "I",
         "hdnTaxType": "group",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.target.running import load, matched, messages, write_requests
+from tests.target.running import empty, load, matched, messages, write_requests
 
 TO_ACCOUNT = {"module": "Accounts", "match_on": "accountname"}
 
@@ -285,3 +285,69 @@ def test_a_module_without_lines_needs_no_module_of_lines(sandbox):
         "status", operation="describe", contains="LineItem", status=200, body=denied, times=None
     )
     assert upsert(sandbox, person("a", None)).tally == {"created": 1}
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "code"),
+    [
+        (["Muller"], "Müller", "AMBIGUOUS_KEY"),
+        (["muller", "MULLER"], "Muller", "AMBIGUOUS_KEY"),
+        (["Muller"], "MULLER", None),
+        (["Muller", "Müller"], "Müller ", None),
+        (["ACME"], "\u200b", "INVALID_KEY"),
+        (["ACME"], "  ", "INVALID_KEY"),
+    ],
+)
+@pytest.mark.parametrize("create", [False, True])
+def test_a_record_that_is_nearly_the_one_referred_to_is_not_taken(
+    sandbox, names, asked, code, create
+):
+    reference = {"module": "Contacts", "match_on": "lastname", "create": create}
+    ids = [sandbox.insert("Contacts", {"lastname": name, "cf_853": name}) for name in names]
+    streams = matched("Contacts", "cf_853", references={"contact_id": reference})
+    record = {"cf_853": "new", "lastname": "new", "contact_id": asked}
+    run = upsert(sandbox, record, streams=streams, max_rejects=1)
+    assert run.codes == ([code] if code else [])
+    assert sandbox.count("Contacts") == len(names) + (not code)
+    if code:
+        assert run.only["message"].startswith("contact_id: ")
+        assert code != "AMBIGUOUS_KEY" or all(one in run.only["message"] for one in ids)
+    else:
+        (row,) = [row for row in sandbox.rows("Contacts") if row["cf_853"] == "new"]
+        assert row["contact_id"] == ids[-1]
+
+
+@pytest.mark.parametrize(
+    ("collation", "left", "codes"),
+    [("ci_ai", 1, ["AMBIGUOUS_KEY"]), ("binary", 3, [])],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_names_that_are_nearly_the_same_are_created_as_the_database_tells_them_apart(
+    collation, left, codes, dry_run
+):
+    streams = contacts({**TO_ACCOUNT, "create": True})
+    records = [person(f"{n}", name) for n, name in enumerate(["Zoe", "Zoé", "ZOE", "Zoe "])]
+    with empty(collation=collation) as sandbox:
+        run = upsert(sandbox, *records, streams=streams, max_rejects=-1, dry_run=dry_run)
+        if dry_run:  # which database it is, is not known then
+            assert run.codes == ["AMBIGUOUS_KEY"]
+            assert sandbox.count("Accounts") == 0
+            return
+        assert run.codes == codes
+        assert sandbox.count("Accounts") == left
+        assert upsert(sandbox, *records, streams=streams, max_rejects=-1).codes == codes
+        assert sandbox.count("Accounts") == left
+
+
+def test_a_reference_that_may_not_be_read_is_not_created_again():
+    with empty() as probe:
+        hidden = int(account(probe, "ACME").partition("x")[2])
+    with empty(hidden={"Accounts": [hidden]}) as sandbox:
+        account(sandbox, "ACME")
+        streams = contacts({**TO_ACCOUNT, "create": True})
+        run = upsert(
+            sandbox, person("a", "ACME"), person("b", "Other"), streams=streams, max_rejects=1
+        )
+        assert run.codes == ["NOT_READABLE"]
+        assert run.of("b")[0]["outcome"] == "created"
+        assert sorted(row["accountname"] for row in sandbox.rows("Accounts")) == ["ACME", "Other"]

@@ -140,3 +140,11 @@ def test_about_and_wrong_settings_show_no_access_key(tmp_path, any_sandbox_one):
     done = command("--config", config)
     assert done.returncode == 1
     assert "s3cretKey0123456" not in done.stderr + done.stdout
+
+
+def test_a_misspelt_setting_is_named_and_its_value_is_not_shown(any_sandbox_one):
+    secret = "s3cretKey0123456"
+    run = load(any_sandbox_one, access_key=None, acces_key=secret, check=False)
+    assert run.code == 1
+    assert "Did you mean `access_key`?" in run.errors[0]
+    assert secret not in run.stderr + run.stdout
