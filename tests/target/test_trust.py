@@ -276,12 +276,32 @@ def test_what_can_be_put_back_is():
         assert sorted(touched, key=len) == [set(), set(), {"title"}]
 
 
+@pytest.mark.parametrize("sessions", [1, 4])
+@pytest.mark.parametrize("dialect", ["kafinea", "stock", "corebos", "legacy"])
+def test_every_update_is_checked_not_the_first_alone(dialect, sessions):
+    """A workflow is switched on in the middle of a run."""
+    workflows: dict[str, dict[str, str]] = {}
+    with server(dialect, workflows=workflows) as sandbox:
+        fill(sandbox, "Contacts", 12, cf_887="mine")
+        before_the_second_write(
+            sandbox, lambda: workflows.update({"Contacts": {"cf_887": "touched"}})
+        )
+        run = load(
+            sandbox, change("Contacts", 12), streams=streams("Contacts"), max_sessions=sessions
+        )
+        touched = {r["cf_853"] for r in stored(sandbox, "Contacts") if r["cf_887"] == "touched"}
+        told = {one["record"]["cf_853"] for one in run.rejects if one.get("before")}
+        assert run.tally == {"updated": 1, "rejected": 11}
+        assert touched == told
+        assert 1 <= len(touched) <= sessions
+
+
 def before_the_second_write(sandbox: Sandbox, act: Callable[[], None]) -> None:
-    """Do something just before the second revision comes."""
+    """Do something just before the second update comes."""
     add, seen = sandbox.requests.add, [0]
 
     def adding(operation: str, method: str, params: dict[str, str]) -> Request:
-        seen[0] += operation == "revise" and params["element"].startswith('{"id"')
+        seen[0] += operation in {"revise", "update"} and params["element"] != "{}"
         if seen[0] == 2:
             act()
         return add(operation, method, params)
@@ -463,6 +483,26 @@ def test_a_foreign_user_moves_the_fixed_price_of_one_product_at_most(dialect):
         assert "77.5" not in run.stderr
         assert "its currency is not" not in run.stderr
         assert "currency is not the base currency" in run.stderr
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_point_that_groups_multiplies_no_converted_price(accepted):
+    """The API does not show them, so the update is not sent."""
+    formats = FAITHFUL | {"currency_grouping_separator": "."}
+    with server("stock", formats) as sandbox:
+        fill(sandbox, "Products", 1)
+        other = MODULES["Products"][1] | {"productcode": "K1", "currency2": "77.50000000"}
+        sandbox.insert("Products", other)
+        before = sandbox.sql("SELECT * FROM _price")
+        told = streams("Products", accept_side_effects=accepted)
+        run = load(sandbox, change("Products", 2), streams=told)
+        if accepted:
+            assert run.tally == {"updated": 2}
+            return
+        assert run.tally == {"updated": 1, "rejected": 1}
+        assert run.of("K1")[0]["code"] == "SIDE_EFFECTS"
+        assert "grouping separator" in run.of("K1")[0]["message"]
+        assert sandbox.sql("SELECT * FROM _price") == before
 
 
 def test_a_new_unit_price_takes_nothing_else_along():
