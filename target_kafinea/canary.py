@@ -60,8 +60,7 @@ class Canary:
         with self._changed:
             has_waited = not self._may_begin(features)
             self._changed.wait_for(lambda: self._may_begin(features))
-            if self._stopped:
-                raise Rejection(*self._stopped)
+            self.check()
             trial = Trial(not self._sound.issuperset(features), has_waited)
             self._is_trying = self._is_trying or trial.is_first
         try:
@@ -80,6 +79,15 @@ class Canary:
         with self._changed:
             self._stopped = self._stopped or (code, text)
             self._changed.notify_all()
+
+    def check(self) -> None:
+        """Check that writes of this kind go on.
+
+        Raises:
+            Rejection: They were stopped.
+        """
+        if self._stopped:
+            raise Rejection(*self._stopped)
 
     def note_bad(self, code: str, text: str) -> None:
         """Note a write that was undone; when a few in a row were, stop."""

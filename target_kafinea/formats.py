@@ -33,11 +33,13 @@ class Formats:
     Attributes:
         decimals: How many decimals of a number are kept.
         decimal_separator: What stands between the whole and its fraction, such as `.`.
+        grouping_separator: What stands between thousands.
         rate: What one unit of the base currency is worth in the user's.
     """
 
     decimals: int | None = None
     decimal_separator: str | None = None
+    grouping_separator: str | None = None
     rate: Decimal | None = None
 
     @property
@@ -81,6 +83,7 @@ def read_formats(client: Client) -> Formats:
     return Formats(
         decimals=int(decimals) if decimals.isascii() and decimals.isdigit() else None,
         decimal_separator=told.get("currency_decimal_separator"),
+        grouping_separator=told.get("currency_grouping_separator"),
         rate=_number(told.get("conv_rate")) or None,
     )
 

@@ -100,6 +100,15 @@ def own_currency(product: Wire) -> str:
     return f"currency{str(product.get('currency_id') or '').rpartition('x')[2]}"
 
 
+def has_foreign_prices(product: Wire) -> bool:
+    """Whether a product has prices in other currencies than its own."""
+    own = own_currency(product)
+    return any(
+        _PRICE.fullmatch(name) and name != own and not _is_no_price(name, value)
+        for name, value in product.items()
+    )
+
+
 def with_lines(element: dict[str, Any], lines: Sequence[Wire]) -> dict[str, Any]:
     """Return an inventory record with these lines. The header must name a product of one."""
     return {**element, "productid": lines[0]["productid"], LINES: [dict(line) for line in lines]}

@@ -66,6 +66,14 @@ _LOST_BY_LINES = {
 _KEPT_IF = {("SalesOrder", "invoicestatus"): "enable_recurring"}
 
 
+PRICES_MULTIPLIED = (
+    "the prices in other currencies that Kafinea has converted are multiplied by 100,000,000, "
+    "since the API user groups digits with '.'; another grouping separator in the user's preferences "
+    "prevents it"
+)
+"""What an update of a product with prices in other currencies does for such a user."""
+
+
 def side_effects(module: str, *, has_lines: bool) -> str | None:
     """Return what an update changes that the API does not show.
 

@@ -10,10 +10,11 @@ from kafinea.describe import LINES
 from target_kafinea.canary import Canary
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Incoming, Policy
+from target_kafinea.merge import has_foreign_prices
 from target_kafinea.outcomes import OTHERS_CHANGED, Outcome, Rejection
 from target_kafinea.plan import Plan
 from target_kafinea.proof import exposed
-from target_kafinea.server_rules import AMOUNTS, side_effects
+from target_kafinea.server_rules import AMOUNTS, PRICES_MULTIPLIED, side_effects
 from target_kafinea.updating import Updater
 
 
@@ -48,13 +49,17 @@ class Updates:
         if adds_up and self._plan.lines is None:
             text = "this server offers no lines, so it cannot add up new amounts"
             raise Rejection("NOT_SUPPORTED", text, id=record_id)
-        lost = side_effects(module.name, has_lines=bool(lines) or adds_up)
-        if lost and not self._plan.accept_side_effects:
-            text = (
-                f"it would have a side effect that the API does not show: {lost}. "
-                "If that is no harm, set `accept_side_effects` of the stream"
-            )
-            raise Rejection("SIDE_EFFECTS", text, id=record_id)
+        if lost := side_effects(module.name, has_lines=bool(lines) or adds_up):
+            self._refuse_side_effect(record_id, lost)
+
+    def _refuse_side_effect(self, record_id: str, lost: str) -> None:
+        if self._plan.accept_side_effects:
+            return
+        text = (
+            f"it would have a side effect that the API does not show: {lost}. "
+            "If that is no harm, set `accept_side_effects` of the stream"
+        )
+        raise Rejection("SIDE_EFFECTS", text, id=record_id)
 
     def update(self, one: Incoming, record_id: str) -> Outcome:
         """Update a record, alone when it is the first with such changes.
@@ -67,7 +72,11 @@ class Updates:
         # Only a full update exposes more than it changes, and it is told by what is stored.
         before = None
         if lines or not AMOUNTS.isdisjoint(changes) or not self._updater().revises:
+            self._canary.check()
             before = self._updater().retrieve(record_id)
+            groups_with_point = self._instance.server.formats.grouping_separator == "."
+            if module.has_prices and groups_with_point and has_foreign_prices(before):
+                self._refuse_side_effect(record_id, PRICES_MULTIPLIED)
             features |= exposed(before, module)
         with self._canary.trying(features) as trial, self._instance.writing() as session:
             self._instance.server.check_numbers(module, changes, one.stored or {})
@@ -84,7 +93,7 @@ class Updates:
             except Rejection as rejection:
                 self._stop_others(record_id, rejection)  # before any of them may begin
                 raise
-            trial.is_sound = bool(outcome.changed) and not updater.is_disturbed
+            trial.is_sound = bool(outcome.changed)
         return outcome
 
     def _updater(self, session: Client | None = None) -> Updater:

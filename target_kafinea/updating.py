@@ -47,10 +47,6 @@ class Updater:
         plan: How the stream's records go into their module.
         server: What is known of the server.
         update_method: `auto` or `full`.
-
-    Attributes:
-        is_disturbed: Whether somebody else changed a record at the same time, so that the last
-            update proves nothing.
     """
 
     def __init__(self, session: Client, plan: Plan, server: Server, update_method: str) -> None:
@@ -60,7 +56,6 @@ class Updater:
         self._server = server
         self._line_fields = plan.lines.fields if plan.lines else {}
         self._update_method = update_method
-        self.is_disturbed = False
 
     def update(
         self,
@@ -290,9 +285,6 @@ class Updater:
         """
         others = self._others(before, after, changes, lines)
         refused = {name: old for name, old in others.items() if not self._is_allowed(name)}
-        if refused and self._is_someone_elses(after):
-            # To put them back would undo what they did.
-            self.is_disturbed, refused = True, {}
         if refused:
             raise self._other_fields_changed(before, after, changes, refused)
         altered = self._altered(after, changes)
@@ -323,11 +315,15 @@ class Updater:
     def _other_fields_changed(
         self, before: Record, after: Record, changes: Wires, others: Wires
     ) -> Rejection:
-        held = self._is_put_back(before, others, changes)
         names = ", ".join(sorted(others))
         fields = self._module.fields
         causes = {cause_of(fields.get(name), old, after.get(name)) for name, old in others.items()}
-        back = "They were put back." if held else "They could not be put back."
+        if self._is_someone_elses(after):  # who must not lose what they did
+            back = "Another user, or a workflow as one, wrote it since; nothing was put back."
+        elif self._is_put_back(before, others, changes):
+            back = "They were put back."
+        else:
+            back = "They could not be put back."
         text = (
             f"the server also changed fields that were not loaded: {names}. {back} "
             f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."

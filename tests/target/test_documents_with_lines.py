@@ -368,16 +368,12 @@ def test_a_manager_above_the_user_does_not_stop_an_update_of_lines(dialect):
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
-    [
-        ({"LineItems": ...}, "lines"),
-        ({"hdnDiscountPercent": 10}, "an amount"),
-        ({"txtAdjustment": 1}, "an amount"),
-    ],
+    "change",
+    [{"LineItems": ...}, {"hdnDiscountPercent": 10}, {"txtAdjustment": 1}],
+    ids=["lines", "discount", "adjustment"],
 )
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "legacy"])
-def test_lines_of_an_invoice_do_not_move_the_stock_unless_accepted(dialect, change, what):
-    assert what
+def test_lines_of_an_invoice_do_not_move_the_stock_unless_accepted(dialect, change):
     with shop(dialect) as one:
         record = one.record("Invoice", "S", 1, 2)
         assert one.load("Invoice", record).tally == {"created": 1}
@@ -527,7 +523,6 @@ def test_a_user_who_may_not_see_the_header_still_has_lines(absent):
             assert run.code == 1
             assert write_requests(one.sandbox) == []
             return
-        hidden = [f for f in HEADER if f != "hdnTaxType"]
         one.load("Quotes", one.record("Quotes", "S", 1, 2))
         head = {n: v for n, v in one.record("Quotes", "S").items() if n not in HEADER}
         before = one.heads("Quotes")
@@ -536,7 +531,6 @@ def test_a_user_who_may_not_see_the_header_still_has_lines(absent):
         assert differing(before, one.heads("Quotes")) == [{"bill_city"}]
         lines = one.record("Quotes", "S", 3, 4)["LineItems"]
         run = one.load("Quotes", head | {"LineItems": lines}, **joe)
-        assert hidden
         assert run.only["changed"] == ["LineItems"]
         assert one.quantities("S") == [3, 4]
 
