@@ -227,6 +227,7 @@ def test_frevo_dies_between_lines_and_totals():
         subjects = [f"S{n}" for n in range(8)]
         old = [one.record("Quotes", s, 1, 2) for s in (*subjects, "never updated")]
         one.load("Quotes", *old)
+        one.sandbox.set_time("2030-01-01T00:00:00", running=True)  # not in the same second
         changed = [one.record("Quotes", s, 3, 4) for s in subjects]
         one.sandbox.requests.clear()
         run = one.load("Quotes", *changed)
