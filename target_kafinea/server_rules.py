@@ -68,8 +68,8 @@ _KEPT_IF = {("SalesOrder", "invoicestatus"): "enable_recurring"}
 
 PRICES_MULTIPLIED = (
     "the prices in other currencies that Kafinea has converted are multiplied by 100,000,000, "
-    "since the API user groups digits with '.'; another grouping separator in the user's preferences "
-    "prevents it"
+    "since the API user groups digits with '.'; another grouping separator in the user's "
+    "preferences prevents it"
 )
 """What an update of a product with prices in other currencies does for such a user."""
 
