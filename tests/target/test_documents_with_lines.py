@@ -472,12 +472,16 @@ def test_lines_that_such_a_server_keeps_stay_when_a_head_changes():
         assert one.sandbox.sql("SELECT * FROM LineItem") == lines
 
 
-@pytest.mark.parametrize("dialect", ["kafinea", "stock", "frevo", "corebos", "legacy"])
-@pytest.mark.parametrize("module", ["Equipment", "Assets", "InventoryDetails"])
+@pytest.mark.parametrize(
+    ("dialect", "module"),
+    [
+        *((name, "Equipment") for name in (*WITH_LINES, "corebos")),
+        *((name, "Assets") for name in (*WITH_LINES, "corebos")),
+        ("corebos", "InventoryDetails"),
+    ],
+)
 @pytest.mark.parametrize("absent", [(), ("LineItem",)])
 def test_a_module_with_products_and_quantities_need_have_no_lines(dialect, module, absent):
-    if module == "InventoryDetails" and dialect != "corebos":
-        pytest.skip("coreBOS's own")
     with shop(dialect, custom=True, absent=absent) as one:
         key, values = {
             "Equipment": ("equipmentname", {}),
