@@ -115,19 +115,23 @@ class Loader:
             ready, later = self._part(self._groups(waiting))
             try:
                 yield from self._settle(ready)
-                self._confirm_created()
+                self._look_at_what_was_written()
             finally:
-                self._note_unconfirmed()
+                self._note_what_was_not_looked_at()
             waiting = sorted(chain.from_iterable(later), key=lambda one: one.line)
             for one in waiting:
                 one.rejection = one.found = None
         self._look_again_at_what_was_written()
 
-    def _confirm_created(self) -> None:
-        """Look the records that were created up once more: another load may have done so too."""
+    def _look_at_what_was_written(self) -> None:
+        """Look at what no answer has shown, a hundred records at a time.
+
+        What was created may have been created by another load as well.
+        """
+        for one, proven in self._updates.prove():
+            self._note(one, proven)
         for one, outcome in self._creations.confirm():
-            end = outcome or self._settle_again(one)
-            self._note(one, end)
+            self._note(one, outcome or self._settle_again(one))
 
     def _settle_again(self, one: Incoming) -> Outcome:
         """Load a record that another load has created as well, and that we have deleted again."""
@@ -135,9 +139,9 @@ class Loader:
         self._matcher.match([one])
         return self._settle_one(one)
 
-    def _note_unconfirmed(self) -> None:
-        """Note what was created when the run ends before it is looked up again."""
-        for one, outcome in self._creations.take_unconfirmed():
+    def _note_what_was_not_looked_at(self) -> None:
+        """Note what was written when the run ends before it is looked at."""
+        for one, outcome in (*self._creations.take_unconfirmed(), *self._updates.take_unproven()):
             self._note(one, outcome)
 
     @property
@@ -226,7 +230,11 @@ class Loader:
             is_new = outcome.kind is Kind.CREATED and one.key and not self._instance.dry_run
             if is_new and rest:
                 outcome = self._creations.confirm_now(one, outcome) or self._settle_again(one)
-            if is_new and not rest:
+            if outcome.unproven and rest:
+                outcome = self._updates.prove_now(one, outcome)
+            if outcome.unproven:
+                self._updates.await_proof(one, outcome)
+            elif is_new and not rest:
                 self._creations.await_confirmation(one, outcome)
             else:
                 self._note(one, outcome)

@@ -79,6 +79,7 @@ class Outcome:
         rejection: Why it was rejected.
         before: Values that the changed fields had before.
         stored: The record as the server showed it, where that was needed.
+        unproven: The whole record before an update whose answer does not show what it did.
     """
 
     kind: Kind
@@ -89,6 +90,7 @@ class Outcome:
     rejection: Rejection | None = None
     before: Mapping[str, Any] | None = None
     stored: Mapping[str, Any] | None = None
+    unproven: dict[str, Any] | None = None
 
 
 class TooManyRejects(KafineaError):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from kafinea.client import Client
+from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from target_kafinea.canary import Canary
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Incoming, Policy
 from target_kafinea.merge import has_foreign_prices
-from target_kafinea.outcomes import OTHERS_CHANGED, Outcome, Rejection
+from target_kafinea.outcomes import OTHERS_CHANGED, Kind, Outcome, Rejection
 from target_kafinea.plan import Plan
 from target_kafinea.proof import exposed
 from target_kafinea.server_rules import AMOUNTS, PRICES_MULTIPLIED, side_effects
@@ -32,6 +33,7 @@ class Updates:
         self._instance = instance
         self._method = policy.update_method
         self._canary = Canary()
+        self._unproven: list[tuple[Incoming, Outcome]] = []
 
     def refuse_side_effects(
         self,
@@ -95,6 +97,47 @@ class Updates:
                 raise
             trial.is_sound = bool(outcome.changed)
         return outcome
+
+    def await_proof(self, one: Incoming, outcome: Outcome) -> None:
+        """Keep a record whose update is still to be proven, until `prove`."""
+        self._unproven.append((one, outcome))
+
+    def prove(self) -> Iterator[tuple[Incoming, Outcome]]:
+        """Read back what the answers to updates did not show, a hundred records at a time.
+
+        Yields:
+            Each of these records, with its outcome.
+        """
+        module = self._plan.module
+        ids = [outcome.id or "" for _, outcome in self._unproven]
+        found = self._instance.finder.by_id(module.name, ids, module.queryable) if ids else {}
+        self._unproven.reverse()  # they are taken from the end, in the order of the input
+        while self._unproven:
+            one, outcome = self._unproven.pop()
+            yield one, self._proven(one, outcome, found[outcome.id or ""].record)
+
+    def prove_now(self, one: Incoming, outcome: Outcome) -> Outcome:
+        """Return the outcome of one record, as `prove` does for many."""
+        return self._proven(one, outcome, None)
+
+    def take_unproven(self) -> list[tuple[Incoming, Outcome]]:
+        """Return what is not proven, and forget it."""
+        taken, self._unproven = self._unproven, []
+        return taken
+
+    def _proven(self, one: Incoming, outcome: Outcome, row: Record | None) -> Outcome:
+        """Return the outcome of a record; where a query does not prove it, write it once more."""
+        before, record_id = outcome.unproven or {}, outcome.id or ""
+        if row and self._updater().is_proven(before, row, one.changes):
+            return replace(outcome, unproven=None)
+        try:
+            with self._instance.writing() as session:
+                return self._updater(session).update(
+                    record_id, one.changes, before=before, loaded=one.values, is_first=True
+                )
+        except Rejection as rejection:
+            self._stop_others(record_id, rejection)
+            return Outcome(Kind.REJECTED, id=record_id, rejection=rejection)
 
     def _updater(self, session: Client | None = None) -> Updater:
         """Return what updates in a session; without one, it can only look."""

@@ -89,6 +89,9 @@ class Updater:
             return Outcome(Kind.UNCHANGED, id=record_id)
         sent_lines = self._lines_to_send(before, changes, lines)
         after = self._write(before, changes, sent_lines, loaded or {}, is_first=is_first)
+        if after is None:
+            changed = tuple(changes)
+            return Outcome(Kind.UPDATED, id=record_id, changed=changed, unproven=before)
         return self._judged(before, after, changes, sent_lines, is_told=lines is not None)
 
     def write_lines(self, stored: Record, loaded: Wires, lines: Lines) -> Record:
@@ -98,7 +101,7 @@ class Updater:
             Rejection: It still has others.
         """
         try:
-            after = self._write(stored, {}, lines, loaded, is_first=False)
+            after = self._write(stored, {}, lines, loaded, is_first=False) or stored
         except Rejection as rejection:
             text = f"{LINES}: it was created and lacks lines: {rejection}"
             raise Rejection("NOT_AS_SENT", text, id=stored["id"]) from None
@@ -109,8 +112,12 @@ class Updater:
 
     def _write(
         self, before: Record, changes: Wires, lines: Lines | None, loaded: Wires, *, is_first: bool
-    ) -> Record:
-        """Send an update until it is done, and return the record as it is then."""
+    ) -> Record | None:
+        """Send an update until it is done, and return the record as it is then.
+
+        Returns:
+            None when the answer does not show it: many such records are read back at a time.
+        """
         sent, tries, repeated = dict(changes), 0, False
         stored = before
         while True:
@@ -119,6 +126,8 @@ class Updater:
             may_revise = tries == 1 or not self._owners_gone(before)
             answer = self._send(stored, sent, lines, loaded, may_revise=may_revise)
             is_shown = answer is not None and not is_first and holds_the_record(answer, before)
+            if answer is not None and not is_shown and not is_first and lines is None:
+                return None
             stored = answer if answer is not None and is_shown else self.retrieve(before["id"])
             if is_shown and not self._is_sound(before, stored, changes, lines):
                 stored = self.retrieve(before["id"])  # the answer may leave something out
@@ -263,6 +272,18 @@ class Updater:
         if not self._is_done(after, changes, lines):
             return False
         return not self._others(before, {**_not_answered(before), **after}, changes, lines)
+
+    def is_proven(self, before: Record, row: Record, changes: Wires) -> bool:
+        """Whether what a query gives of a record shows that an update did what it was meant to.
+
+        Args:
+            before: The whole record before the update.
+            row: The record now, as far as a query gives it.
+            changes: The changes.
+        """
+        if not changes.keys() <= row.keys() or self._altered(row, changes):
+            return False
+        return not self._others({name: before.get(name) for name in row}, row, changes, None)
 
     # Judging
 

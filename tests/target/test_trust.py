@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.received import Request
+from kafinea_sandbox.routes import OPERATIONS
 from kafinea_sandbox.spec import Field
 from tests.target.running import Run, empty, load, matched, messages, write_requests
 
@@ -811,3 +813,43 @@ def test_numbers_of_every_kind_stay(dialect):
         }
         (*_, new) = stored(sandbox, "Accounts")
         assert {name: new[name] for name in numbers} == numbers
+
+
+def answer_with_an_id_only(monkeypatch, operation):
+    whole = OPERATIONS[operation]
+    answering = whole._replace(run=lambda call: {"id": whole.run(call)["id"]})
+    monkeypatch.setitem(OPERATIONS, operation, answering)
+
+
+@pytest.mark.parametrize(("operation", "how"), [("revise", "auto"), ("update", "full")])
+def test_what_answers_do_not_show_is_read_back_a_hundred_records_at_a_time(
+    monkeypatch, operation, how
+):
+    with empty() as sandbox:
+        for n in range(120):
+            sandbox.insert("Contacts", {"cf_853": f"{n}", "lastname": "x"})
+        answer_with_an_id_only(monkeypatch, operation)
+        records = [{"cf_853": f"{n}", "phone": "1"} for n in range(120)]
+        run = load(
+            sandbox,
+            messages("Contacts", *records),
+            streams=matched("Contacts", "cf_853"),
+            update_method=how,
+        )
+        assert run.tally == {"updated": 120}
+        asked = Counter(request.operation for request in sandbox.requests)
+        # Each before its update; and a few more: the first one after it, the user, who has waited.
+        assert asked["retrieve"] < 120 + 12
+        assert asked["query"] == 2 + 2
+
+
+def test_what_was_damaged_and_not_answered_is_found_when_it_is_read_back(monkeypatch):
+    with empty(dialect="stock", workflows={"Contacts": {"title": "touched"}}) as sandbox:
+        sandbox.insert("Contacts", {"cf_853": "first", "lastname": "x", "title": "touched"})
+        sandbox.insert("Contacts", {"cf_853": "second", "lastname": "x", "title": "Director"})
+        answer_with_an_id_only(monkeypatch, "revise")
+        records = [{"cf_853": key, "phone": "1"} for key in ("first", "second")]
+        run = load(sandbox, messages("Contacts", *records), streams=matched("Contacts", "cf_853"))
+        assert [line["outcome"] for line in run.outcomes] == ["updated", "rejected"]
+        assert run.codes == ["OTHER_FIELDS_CHANGED"]
+        assert run.rejects[-1]["before"] == {"title": "Director"}
