@@ -12,7 +12,7 @@ from typing import Any
 
 from kafinea.client import Client
 from kafinea.describe import Module
-from kafinea.errors import KafineaError, Refused
+from kafinea.errors import KafineaError, Refused, Unavailable
 from kafinea.values import ServerZone
 from target_kafinea import checks
 from target_kafinea.keys import KeyValues
@@ -207,7 +207,7 @@ class Instance:
         try:
             with self.writing() as session:
                 Writer(session, plan, self.server).delete(record_id)
-        except Rejection:
+        except (Rejection, Unavailable):
             return False
         self.forget(record_id, deleted=True)
         return True

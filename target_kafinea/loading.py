@@ -137,7 +137,8 @@ class Loader:
         """Load a record that another load has created as well, and that we have deleted again."""
         one.found = None
         self._matcher.match([one])
-        return self._settle_one(one)
+        outcome = self._settle_one(one)
+        return self._updates.prove_now(one, outcome) if outcome.unproven else outcome
 
     def _note_what_was_not_looked_at(self) -> None:
         """Note what was written when the run ends before it is looked at."""

@@ -8,7 +8,9 @@ from typing import Any
 
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
+from kafinea.errors import Unavailable
 from target_kafinea.canary import Canary
+from target_kafinea.dividing import rejection_of
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Incoming, Policy
 from target_kafinea.merge import has_foreign_prices
@@ -126,11 +128,12 @@ class Updates:
         return taken
 
     def _proven(self, one: Incoming, outcome: Outcome, row: Record | None) -> Outcome:
-        """Return the outcome of a record; where a query does not prove it, write it once more."""
+        """Return the outcome of a record; where nothing proves it, it is written once more."""
         before, record_id = outcome.unproven or {}, outcome.id or ""
-        if row and self._updater().is_proven(before, row, one.changes):
-            return replace(outcome, unproven=None)
         try:
+            row = row or self._updater().retrieve(record_id)
+            if self._updater().is_proven(before, row, one.changes):
+                return replace(outcome, unproven=None)
             with self._instance.writing() as session:
                 return self._updater(session).update(
                     record_id, one.changes, before=before, loaded=one.values, is_first=True
@@ -138,6 +141,11 @@ class Updates:
         except Rejection as rejection:
             self._stop_others(record_id, rejection)
             return Outcome(Kind.REJECTED, id=record_id, rejection=rejection)
+        except Unavailable as error:
+            if error.nothing_done:
+                raise
+            self._instance.client.listtypes()  # else it is the server, not the record
+            return Outcome(Kind.REJECTED, id=record_id, rejection=rejection_of(error, id=record_id))
 
     def _updater(self, session: Client | None = None) -> Updater:
         """Return what updates in a session; without one, it can only look."""
