@@ -303,7 +303,8 @@ class Loader:
         return self._update(one, one.stored) if one.stored else self._create(one)
 
     def _rejected(self, one: Incoming, rejection: Rejection) -> Outcome:
-        return Outcome(Kind.REJECTED, id=rejection.id or one.id, rejection=rejection)
+        record_id = rejection.id or one.id or (one.stored or {}).get("id")
+        return Outcome(Kind.REJECTED, id=record_id, rejection=rejection)
 
     def _create(self, one: Incoming) -> Outcome:
         self._refuse_unwritable("create")
