@@ -1,6 +1,7 @@
-"""What is written down about the settings is what the plugins say about themselves."""
+"""What is written down about settings and files is what the packages say about themselves."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,15 @@ def test_the_readme_has_the_table_of_settings(plugin, about):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.split(f"\n## Settings of the {plugin}\n")[1].split("\n## ")[0]
     assert [line for line in section.splitlines() if line.startswith("| `")] == rows
+
+
+@pytest.mark.parametrize("package", ["kafinea", "tap_kafinea", "target_kafinea"])
+def test_the_architecture_lists_each_file_of_a_package_and_no_other(package):
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    section = page.split(f"\n### {package}: ")[1].split("\n### ")[0]
+    listed = re.findall(r"^\| `(\w+\.py)` \|", section, re.MULTILINE)
+    files = [path.name for path in (ROOT / package).glob("*.py") if path.name[0] != "_"]
+    assert sorted(listed) == sorted(files)
 
 
 def _meltano(name, said):

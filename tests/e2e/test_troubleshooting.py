@@ -8,8 +8,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -447,15 +447,15 @@ TWO_DECIMALS = {"no_of_currency_decimals": "2"}
 PRECISE = {"lastname": "Roux", "cf_855": "0.123"}
 
 
+def rounded_once() -> str:
+    """Update a record on a server that rounds another field of it."""
+    stored, record = PRECISE, {"lastname": "Roux", "phone": "1"}
+    return updated("Contacts", stored, record, user=TWO_DECIMALS, dialect="legacy")
+
+
 @prints("... fields that were not loaded: ... (OTHER_FIELDS_CHANGED)")
 def _(directory):
-    return updated(
-        "Contacts",
-        PRECISE,
-        {"lastname": "Roux", "phone": "1"},
-        user=TWO_DECIMALS,
-        dialect="legacy",
-    )
+    return rounded_once()
 
 
 @prints("not sent: the update of ... also changed ... (OTHER_FIELDS_CHANGED)")
@@ -596,6 +596,167 @@ def _(directory):
         lines = messages("listed", {"source_id": account, "related_id": contact})
         streams = {"listed": {"module": "Accounts", "related": "Contacts"}}
         return load(sandbox, lines, streams=streams, check=False).stderr
+
+
+@prints("this user may not ... (NOT_WRITABLE)")
+def _(directory):
+    closed = {"Contacts": ["update"]}
+    stored, record = {"lastname": "Roux"}, {"lastname": "Roux", "phone": "1"}
+    return updated("Contacts", stored, record, closed=closed)
+
+
+@prints("... (UNAVAILABLE)")
+def _(directory):
+    with empty() as sandbox:
+        bad = sandbox.insert("Contacts", {"lastname": "Roux"})
+        sandbox.faults.add("status", operation="retrieve", contains=bad, status=500, times=None)
+        lines = messages("Contacts", {"lastname": "Roux", "phone": "1"})
+        return load(sandbox, lines, streams=LASTNAME, check=False).stderr
+
+
+def refused(code: str) -> str:
+    answer = {"success": False, "error": {"code": code, "message": "No"}}
+    with empty() as sandbox:
+        body = json.dumps(answer)
+        sandbox.faults.add("status", operation="create", contains="Roux", status=200, body=body)
+        lines = messages("Contacts", {"lastname": "Roux"})
+        return load(sandbox, lines, streams=LASTNAME, check=False).stderr
+
+
+@prints("... (ACCESS_DENIED)")
+def _(directory):
+    return refused("ACCESS_DENIED")
+
+
+@prints("another record has the same value in a field that must be unique (0)")
+def _(directory):
+    record = {"accountname": "ACME", "phone": "1"}
+    with empty() as sandbox:
+        sandbox.insert("Accounts", {"accountname": "ACME"})
+        lines = messages("Accounts", record)
+        more = {"streams": matched("Accounts", "phone"), "check": False}
+        return load(sandbox, lines, **more).stderr
+
+
+@prints("... They are mandatory and empty in Kafinea: ... (MANDATORY_FIELDS_MISSING)")
+def _(directory):
+    record, stored = {"subject": "D", "description": "new"}, {"subject": "D", "quotestage": ""}
+    return updated("Quotes", stored, record, more={}, dialect="legacy")
+
+
+@prints("no record has this key, and `create_missing` is off (NOT_FOUND)")
+def _(directory):
+    return rejected("Contacts", {"lastname": "Roux"}, streams=LASTNAME, create_missing=False)
+
+
+@prints("... half a character (...) is no text (INVALID_VALUE)")
+def _(directory):
+    return rejected("Contacts", {"lastname": "\ud83d"}, streams=LASTNAME)
+
+
+@prints("Stream '...': the server changed fields that were not loaded (OTHER_FIELDS_CHANGED)")
+def _(directory):
+    return rounded_once()
+
+
+@prints("... the server holds what the API user's formats leave of it. ... (NOT_AS_SENT)")
+def _(directory):
+    record = PRECISE | {"cf_855": "0.125"}
+    stored = record | {"cf_855": "0.130"}
+    return updated("Contacts", stored, record, user=TWO_DECIMALS)
+
+
+class LosesLines:
+    """Each write of lines meets that of somebody else, and loses one."""
+
+    @contextmanager
+    def one(self) -> Iterator[bool]:
+        yield True
+
+
+@prints("LineItems: it lacks lines, or they are not as they were sent, ... (NOT_AS_SENT)")
+def _(directory):
+    with empty() as sandbox:
+        record = document(sandbox, "Quotes")
+        loaded(sandbox, "Quotes", record)
+        sandbox.instance.line_writes = LosesLines()
+        (line,) = record["LineItems"]
+        return loaded(sandbox, "Quotes", record | {"LineItems": [line, line]})
+
+
+@prints("LineItems: it was created and lacks lines... (NOT_AS_SENT)")
+def _(directory):
+    with empty() as sandbox:
+        record = document(sandbox, "Invoice")
+        sandbox.instance.line_writes = LosesLines()
+        return loaded(sandbox, "Invoice", record | {"LineItems": record["LineItems"] * 2})
+
+
+@prints("not created: ... is the same record, with a key (...) that was altered (KEY_ALTERED)")
+def _(directory):
+    with empty(alters={"Invoice.subject": "cut:20"}) as sandbox:
+        record = document(sandbox, "Invoice", subject="A subject of more than twenty")
+        loaded(sandbox, "Invoice", record)
+        return loaded(sandbox, "Invoice", record)
+
+
+@prints("not sent: the server alters keys. ... (KEY_ALTERED)")
+def _(directory):
+    records = [{"lastname": f"{n}" * 300} for n in range(5)]
+    return rejected("Contacts", *records, streams=LASTNAME, max_rejects=-1)
+
+
+@prints("the server failed ... times to update it (UNKNOWN_OUTCOME)")
+def _(directory):
+    with empty() as sandbox:
+        bad = sandbox.insert("Contacts", {"lastname": "Roux"})
+        sandbox.faults.add("status", operation="revise", contains=bad, status=500, times=None)
+        lines = messages("Contacts", {"lastname": "Roux", "phone": "1"})
+        return load(sandbox, lines, streams=LASTNAME, check=False).stderr
+
+
+@prints("this server has no operation FileUpload, and takes no files (NOT_SUPPORTED)")
+def _(directory):
+    with empty(dialect="stock") as sandbox:
+        return contract(directory, sandbox)
+
+
+@prints("this server offers no lines, so it cannot add up new amounts (NOT_SUPPORTED)")
+def _(directory):
+    with empty(dialect="corebos") as sandbox:
+        record = document(sandbox, "Quotes")
+        del record["LineItems"]
+        loaded(sandbox, "Quotes", record)
+        return loaded(sandbox, "Quotes", record | {"txtAdjustment": 5})
+
+
+def contract(directory: Path, sandbox: Sandbox) -> str:
+    """Load a document with a file of one kilobyte."""
+    path = directory / "contract.pdf"
+    path.write_bytes(b"x" * 1024)
+    lines = messages("Documents", {"notes_title": "A contract", "_file_path": str(path)})
+    streams = matched("Documents", "notes_title")
+    return load(sandbox, lines, streams=streams, check=False).stderr
+
+
+@prints("_file_path: the file cannot be read (...) (FILE_NOT_READABLE)")
+def _(directory):
+    record = {"notes_title": "A contract", "_file_path": str(directory)}
+    return rejected("Documents", record, streams=matched("Documents", "notes_title"))
+
+
+@prints("... the file has more than ... bytes, the most that Kafinea takes (FILE_TOO_LARGE)")
+def _(directory):
+    with mock.patch("kafinea_sandbox.describe._MAX_UPLOAD", 1000), empty() as sandbox:
+        return contract(directory, sandbox)
+
+
+@prints("... has no such file. (FILE_NOT_STORED)")
+def _(directory):
+    with empty() as sandbox:
+        fault = {"operation": "fileupload", "contains": "contract.pdf", "status": 500}
+        sandbox.faults.add("status", times=None, **fault)
+        return contract(directory, sandbox)
 
 
 @prints("_file_path: there is no such file (FILE_NOT_FOUND)")
