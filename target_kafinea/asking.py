@@ -18,7 +18,8 @@ from kafinea.errors import IncompleteRead
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.reading import Reading
 from kafinea.retry import TRIES
-from target_kafinea.dividing import Error, divided
+from target_kafinea.dividing import divided
+from target_kafinea.outcomes import Error
 
 KEYS_AT_A_TIME = PAGE_SIZE - 1
 """A page with room for one more proves that no key has a second record."""

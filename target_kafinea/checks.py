@@ -12,7 +12,8 @@ from kafinea.values import LIST_SEPARATOR, Kind, ServerZone, encode, kind_of
 from target_kafinea import keys
 from target_kafinea.lookup import is_id
 from target_kafinea.outcomes import Rejection
-from target_kafinea.plan import LINE_SERVERS_OWN, Plan
+from target_kafinea.plan import Plan
+from target_kafinea.server_rules import LINE_SERVERS_OWN
 
 _LARGEST_INTEGER = 2**31 - 1  # the column's; the server clips what is larger
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|\d+", re.ASCII)

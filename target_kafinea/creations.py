@@ -60,8 +60,7 @@ class Creations:
                 outcome = writer.create(values, one.lines, find)
             if altered_key := sorted({*outcome.altered} & {*self._plan.match_on}):
                 raise self._key_altered(outcome, altered_key)
-            allowed = self._plan.allow_changes
-            altered = [name for name in outcome.altered if allowed.isdisjoint({name, "*"})]
+            altered = [name for name in outcome.altered if not self._plan.allows_change(name)]
             if altered:
                 rejection = not_as_sent(self._plan, outcome.stored or {}, values, altered)
                 if trial.is_first:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from kafinea.errors import Code, KafineaError, Refused, Unavailable
-from target_kafinea.outcomes import Rejection
+from target_kafinea.outcomes import Error
 
 FAILURES_AT_FIRST = 2
 """How often the server may fail at all of it together, as it may at a request for an operation
@@ -26,7 +26,6 @@ _REFUSALS = frozenset(
 
 Item = TypeVar("Item", bound=Hashable)
 Answer = TypeVar("Answer")
-Error = Refused | Unavailable
 
 
 class _Division(Generic[Item, Answer]):
@@ -101,9 +100,3 @@ def may_lie_in_the_request(error: KafineaError) -> bool:
     if isinstance(error, Unavailable):
         return not (error.busy or error.nothing_done)
     return isinstance(error, Refused) and error.code in _REFUSALS
-
-
-def rejection_of(error: Error, *, id: str | None = None) -> Rejection:
-    """Return the rejection of a record at which the server fails."""
-    code = error.code if isinstance(error, Refused) else "UNAVAILABLE"
-    return Rejection(code, str(error), id=id)

@@ -18,9 +18,9 @@ from kafinea.errors import Code, KafineaError, Refused
 from kafinea.query import Condition, select
 from target_kafinea import keys
 from target_kafinea.asking import Answers, Asked, Asking, Question
-from target_kafinea.dividing import Error, may_lie_in_the_request, rejection_of
+from target_kafinea.dividing import may_lie_in_the_request
 from target_kafinea.keys import KeyValues, key_of
-from target_kafinea.outcomes import Rejection
+from target_kafinea.outcomes import Error, Rejection, rejection_of
 from target_kafinea.plan import Key, Modules
 
 _ID = re.compile(r"\d+x\d+", re.ASCII)
@@ -47,6 +47,11 @@ class Found:
     is_unreadable: bool = False
     ambiguity: Rejection | None = None
     failure: Rejection | None = None
+
+    @property
+    def is_only_unreadable(self) -> bool:
+        """Whether there are such records and nothing else is known of them."""
+        return self.is_unreadable and not (self.rows or self.failure)
 
     @property
     def rows(self) -> list[Record]:

@@ -18,12 +18,12 @@ from kafinea.describe import LINES, Field
 from kafinea.errors import Refused
 from target_kafinea import checks
 from target_kafinea.asking import KEYS_AT_A_TIME
-from target_kafinea.dividing import divided, rejection_of
+from target_kafinea.dividing import divided
 from target_kafinea.instance import Instance
 from target_kafinea.keys import KeyValues
 from target_kafinea.lookup import NOTHING, Finder, Found, not_readable
 from target_kafinea.merge import changed_fields, other_discount, same_lines
-from target_kafinea.outcomes import Rejection
+from target_kafinea.outcomes import Rejection, rejection_of
 from target_kafinea.plan import Key, Plan
 from target_kafinea.server_rules import AMOUNTS, TOTALS, decides_whether_kept, is_kept
 
@@ -202,9 +202,7 @@ class Matcher:
 
         It looks the same when another writer creates and deletes such a record meanwhile.
         """
-        unreadable = [
-            one for one in _alive(records) if one.found and _is_only_unreadable(one.found)
-        ]
+        unreadable = [one for one in _alive(records) if one.found and one.found.is_only_unreadable]
         for one in unreadable:
             one.found = None
         self._look_up_the_rest(unreadable)
@@ -377,10 +375,6 @@ def _alive(records: Iterable[Incoming]) -> Iterator[Incoming]:
 def _is_settled(found: Found | None) -> bool:
     """Whether an id has shown which record is meant, or that it cannot be known."""
     return found is not None and (found.record is not None or found.failure is not None)
-
-
-def _is_only_unreadable(found: Found) -> bool:
-    return found.is_unreadable and not (found.rows or found.failure)
 
 
 def _only(record: Record | None) -> list[Record]:

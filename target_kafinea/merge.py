@@ -10,8 +10,7 @@ from typing import Any
 
 from kafinea.describe import LINES, Field, Module
 from kafinea.values import Kind, RowDecoder, ServerZone, kind_of
-from target_kafinea.plan import LINE_SERVERS_OWN
-from target_kafinea.server_rules import AMOUNTS, is_sent
+from target_kafinea.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_kept, is_sent
 
 Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""
@@ -37,6 +36,16 @@ def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> l
         for name, value in wanted.items()
         if not _same_whatever_type(stored.get(name), value)
         and not same_value(stored.get(name), value, fields[name])
+    ]
+
+
+def altered_fields(stored: Wire, sent: Wire, module: Module) -> list[str]:
+    """Return the fields that the server holds otherwise than it was sent, and should not."""
+    fields = module.fields
+    return [
+        name
+        for name in changed_fields(stored, sent, fields)
+        if is_kept(fields[name], module, stored)
     ]
 
 

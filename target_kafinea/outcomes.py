@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any, Protocol
 from uuid import uuid4
 
-from kafinea.errors import KafineaError, SettingsError
+from kafinea.errors import Code, KafineaError, Refused, SettingsError, Unavailable
 from target_kafinea.line_files import LineFile, RejectsFile, is_same_file, is_stdout
 
 OTHERS_CHANGED = "OTHER_FIELDS_CHANGED"
@@ -24,6 +24,9 @@ _INTERVAL = 5  # seconds between two lines of the log that say how far a stream 
 
 Message = Mapping[str, Any]
 """A Singer message."""
+
+Error = Refused | Unavailable
+"""What the server answers that may be the fault of one record."""
 
 
 class Line(Protocol):
@@ -65,6 +68,16 @@ class Rejection(Exception):
         self.code = code
         self.id = id
         self.before = before
+
+
+def rejection_of(error: Error, *, id: str | None = None) -> Rejection:
+    """Return the rejection of a record that the server refused, or at which it fails."""
+    if isinstance(error, Unavailable):
+        return Rejection("UNAVAILABLE", str(error), id=id)
+    text = str(error)
+    if error.code == Code.DUPLICATE:
+        text = "another record has the same value in a field that must be unique"
+    return Rejection(error.code, text, id=id)
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,13 @@ from kafinea.client import Client
 from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
 from kafinea.values import Kind, kind_of
+from target_kafinea.server_rules import SERVERS_OWN, TOTALS
 
 FILE_PATH = "_file_path"
 FILE_BASE64 = "_file_base64"
 FILE_NAME = "filename"
 RELATED_TO = "_related_to"
 
-LINE_SERVERS_OWN = frozenset(
-    {
-        *("id", "parent_id", "product_name", "entity_type", "deleted", "incrementondel"),
-        *("image", "purchase_cost", "margin", "sequence_no", "description"),
-    }
-)
-"""What the server shows of a line and does not take, or takes from the line's place."""
-
-# The server fills these in itself, whatever it is sent.
-_SERVERS_OWN = frozenset({"createdtime", "modifiedtime", "modifiedby", "source", "label"})
-_TOTALS = frozenset({"hdnSubTotal", "hdnGrandTotal", "pre_tax_total", "balance"})
 _FOLDERS = "DocumentFolders"
 _OWNERS = ("Users", "Groups")
 _FILE_PROPERTIES = {
@@ -112,6 +102,10 @@ class Plan:
             for name, known in self.fields.items()
             if kind_of(known.type) is Kind.TEXT and known.type != "time"
         )
+
+    def allows_change(self, name: str) -> bool:
+        """Whether a field may change although it was not loaded, or otherwise than it was sent."""
+        return not self.allow_changes.isdisjoint({name, "*"})
 
     @property
     def refers_to_itself(self) -> bool:
@@ -358,7 +352,7 @@ def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _is_servers_own(module: Module, name: str) -> bool:
     """Whether a tap may bring this field along although it cannot be written."""
-    if name in _SERVERS_OWN or (module.is_inventory and name in _TOTALS):
+    if name in SERVERS_OWN or (module.is_inventory and name in TOTALS):
         return True
     known = module.fields.get(name)
     if known is None:

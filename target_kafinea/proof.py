@@ -10,8 +10,7 @@ from typing import Any
 from kafinea.describe import LINES, Module
 from kafinea.values import Kind, kind_of
 from target_kafinea.formats import decimals_of
-from target_kafinea.plan import LINE_SERVERS_OWN
-from target_kafinea.server_rules import is_sent, may_follow
+from target_kafinea.server_rules import LINE_SERVERS_OWN, is_sent, may_follow
 
 Record = Mapping[str, Any]
 

@@ -45,7 +45,7 @@ class References:
             }
             found = self._finder.by_key(key, unknown)
             # What this user may not read, or another writer is at work on, is asked for again.
-            if again := {one for one in unknown if _is_only_unreadable(found[one])}:
+            if again := {one for one in unknown if found[one].is_only_unreadable}:
                 found |= self._finder.by_key(key, again)
             for (value,) in unknown:
                 self._note(key, value, found[(value,)])
@@ -116,7 +116,3 @@ def _slot(key: Key, value: str) -> _Slot:
 def _folded_slot(key: Key, value: str) -> _Slot:
     fields = [key.module.fields[name] for name in key.fields]
     return key.module.name, key.fields, keys.key_of((value,), fields)
-
-
-def _is_only_unreadable(found: Found) -> bool:
-    return found.is_unreadable and not (found.rows or found.failure)

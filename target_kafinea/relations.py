@@ -19,11 +19,11 @@ from kafinea.errors import IncompleteRead, OutcomeUnknown, Refused, SettingsErro
 from kafinea.query import Condition, select
 from kafinea.related import MOST_AT_A_TIME, RelatedList, find_list, related_ids
 from singer_kafinea.relations import RELATED, SOURCE, list_of
-from target_kafinea.dividing import divided, rejection_of
+from target_kafinea.dividing import divided
 from target_kafinea.instance import Instance
 from target_kafinea.loading import Done
 from target_kafinea.matching import Incoming, Policy
-from target_kafinea.outcomes import Kind, Outcome, Rejection
+from target_kafinea.outcomes import Kind, Outcome, Rejection, rejection_of
 from target_kafinea.plan import Reference, check_names, reference_to
 
 _TRIES = 3

@@ -11,13 +11,13 @@ from typing import Any
 
 from kafinea.describe import LINES, Field, Module
 
-NEVER_SENT = frozenset(
-    {
-        *("createdtime", "modifiedtime", "modifiedby", "creator", "created_user_id"),
-        *("source", "label", "starred", "tags", "imageattachmentids", "pdoInformation"),
-    }
-)
-"""What the server sets itself, whatever it is sent. A `modifiedby` that is sent back is worse: to a
+SERVERS_OWN = frozenset({"createdtime", "modifiedtime", "modifiedby", "source", "label"})
+"""What the server fills in itself, whatever it is sent. A tap may bring it; it is not loaded."""
+
+NEVER_SENT = SERVERS_OWN | {
+    *("creator", "created_user_id", "starred", "tags", "imageattachmentids", "pdoInformation"),
+}
+"""What a full update does not send back. A `modifiedby` that is sent back does harm: to a
 user who is no administrator the whole update is refused."""
 
 TOTALS = frozenset({"hdnSubTotal", "hdnGrandTotal", "pre_tax_total", "balance"})
@@ -30,6 +30,14 @@ AMOUNTS = frozenset(
     }
 )
 """What the totals are made of besides the lines. The server adds up only when lines are sent."""
+
+LINE_SERVERS_OWN = frozenset(
+    {
+        *("id", "parent_id", "product_name", "entity_type", "deleted", "incrementondel"),
+        *("image", "purchase_cost", "margin", "sequence_no", "description"),
+    }
+)
+"""What the server shows of a line and does not take, or takes from the line's place."""
 
 _RATES = frozenset({"currency_id", "conversion_rate"})
 _PAYMENTS = frozenset({"received", "paid", "refunded"})
@@ -62,9 +70,8 @@ _LOST_BY_LINES = {
 }
 """By module: the same, of an update that carries lines."""
 
-
 _KEPT_IF = {("SalesOrder", "invoicestatus"): "enable_recurring"}
-
+"""By module and field: the field without which the server keeps nothing for it."""
 
 PRICES_MULTIPLIED = (
     "the prices in other currencies that Kafinea has converted are multiplied by 100,000,000, "

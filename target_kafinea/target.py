@@ -146,15 +146,15 @@ class TargetKafinea(Target):
             "serial_modules",
             th.ArrayType(th.StringType),
             default=["Invoice", "CreditNotes"],
-            description="Modules written one record after the other, so that their numbers have "
-            "no doubles",
+            description="Modules whose records are written one at a time, to avoid duplicate "
+            "document numbers. Duplicates that a run creates there are reported, not deleted",
         ),
         th.Property(
             "max_rejects",
             th.IntegerType(minimum=-1),
             default=0,
-            description="How many rejected records a run bears before it ends with exit code 1; "
-            "-1 for any number",
+            description="Maximum number of rejected records. Above it the run ends with exit "
+            "code 1. `-1`: no limit",
         ),
         th.Property(
             "dry_run",
@@ -235,7 +235,7 @@ class TargetKafinea(Target):
         """Return the sink of a stream; the SDK asks for it before it does anything with a record.
 
         Raises:
-            TooManyRejects: More records were rejected than the run bears.
+            TooManyRejects: More records were rejected than `max_rejects` allows.
         """
         if record is not None:
             self._write_what_came_before(stream_name)

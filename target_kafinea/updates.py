@@ -10,11 +10,10 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import Unavailable
 from target_kafinea.canary import Canary
-from target_kafinea.dividing import rejection_of
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Incoming, Policy
 from target_kafinea.merge import has_foreign_prices
-from target_kafinea.outcomes import OTHERS_CHANGED, Kind, Outcome, Rejection
+from target_kafinea.outcomes import OTHERS_CHANGED, Kind, Outcome, Rejection, rejection_of
 from target_kafinea.plan import Plan
 from target_kafinea.proof import exposed
 from target_kafinea.server_rules import AMOUNTS, PRICES_MULTIPLIED, side_effects

@@ -9,31 +9,19 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
-from kafinea.errors import Code, OutcomeUnknown, Refused
+from kafinea.errors import Refused
 from target_kafinea.formats import advice, cause_of
-from target_kafinea.merge import (
-    changed_fields,
-    full_element,
-    lines_to_add_up,
-    merged_lines,
-    own_currency,
-    revision,
-    same_lines,
-    with_lines,
-)
-from target_kafinea.outcomes import OTHERS_CHANGED, Kind, Outcome, Rejection
+from target_kafinea.merge import altered_fields, own_currency, same_lines
+from target_kafinea.outcomes import OTHERS_CHANGED, Kind, Outcome, Rejection, rejection_of
 from target_kafinea.plan import Plan
 from target_kafinea.proof import NOT_ANSWERED, holds_the_record, other_changes
+from target_kafinea.sending import Lines, Sender, Wires
 from target_kafinea.server import Server
-from target_kafinea.server_rules import is_kept
-
-Wires = Mapping[str, Any]
-Lines = Sequence[Wires]
 
 _NOBODY = re.compile(r"\d+", re.ASCII)
 """How an owner reads whose user was removed: a number without the prefix of an id."""
@@ -54,8 +42,12 @@ class Updater:
         self._plan = plan
         self._module = plan.module
         self._server = server
-        self._line_fields = plan.lines.fields if plan.lines else {}
-        self._update_method = update_method
+        self._sender = Sender(session, plan, server, update_method)
+
+    @property
+    def revises(self) -> bool:
+        """Whether only changed fields are sent, of a record whose lines do not change."""
+        return self._sender.revises
 
     def update(
         self,
@@ -87,7 +79,7 @@ class Updater:
         self._check_owner(before, changes)
         if self._is_done(before, changes, lines):
             return Outcome(Kind.UNCHANGED, id=record_id)
-        sent_lines = self._lines_to_send(before, changes, lines)
+        sent_lines = self._sender.lines_to_send(before, changes, lines)
         after = self._write(before, changes, sent_lines, loaded or {}, is_first=is_first)
         if after is None:
             changed = tuple(changes)
@@ -124,7 +116,7 @@ class Updater:
             tries += 1
             # A server may fail at `revise` for a record whose owner is gone, and update it.
             may_revise = tries == 1 or not self._owners_gone(before)
-            answer = self._send(stored, sent, lines, loaded, may_revise=may_revise)
+            answer = self._sender.send(stored, sent, lines, loaded, may_revise=may_revise)
             is_shown = answer is not None and not is_first and holds_the_record(answer, before)
             if answer is not None and not is_shown and not is_first and lines is None:
                 return None
@@ -148,82 +140,6 @@ class Updater:
             repeated = True
         return stored
 
-    def _send(
-        self,
-        stored: Record,
-        changes: Wires,
-        lines: Lines | None,
-        loaded: Wires,
-        *,
-        may_revise: bool = True,
-    ) -> Record | None:
-        """Send an update; return the answer, or None when it was lost."""
-        is_revision = lines is None and may_revise and self.revises
-        if is_revision:
-            element = revision(stored["id"], changes, self._module)
-        else:
-            element = full_element(stored, changes, self._module)
-            element = {**self._mandatory_and_empty(element, loaded), **element}
-            if lines is not None:
-                element = with_lines(element, lines)
-        send = self._session.revise if is_revision else self._session.update
-        try:
-            answer = send(self._module.name, element)
-        except Refused as error:
-            users = [] if is_revision else self._users_told(element, changes)
-            if error.code == Code.ACCESS_DENIED and users and self._server.can_revise:
-                # It may be one whom this user may not name. Servers that check that keep what an
-                # update leaves out (API-FACTS).
-                kept = {name: value for name, value in stored.items() if name not in users}
-                return self._send(kept, changes, lines, loaded, may_revise=may_revise)
-            raise self._refused(error, stored["id"], element) from None
-        except OutcomeUnknown:
-            return None
-        self._server.patience.succeeded()
-        return answer
-
-    def _users_told(self, element: Wires, changes: Wires) -> list[str]:
-        """Return the references to users that an update only sends back."""
-        return [
-            name
-            for name, field in self._module.fields.items()
-            if field.refers_to == ("Users",) and element.get(name) and name not in changes
-        ]
-
-    @property
-    def revises(self) -> bool:
-        """Whether only changed fields are sent: `revise` damages the prices of products."""
-        is_wanted = self._update_method == "auto" and not self._module.has_prices
-        return is_wanted and self._server.can_revise
-
-    def _lines_to_send(
-        self, before: Record, changes: Wires, lines: Lines | None
-    ) -> list[dict[str, Any]] | None:
-        """Return all lines, if some change or the server is to add up."""
-        stored: Lines = before.get(LINES) or []
-        told = lines_to_add_up(stored, changes) if lines is None else lines
-        if told is None:
-            return None
-        if not all(line["productid"] for line in told):
-            text = f"{LINES}: the product of a stored line was deleted; load all lines"
-            raise Rejection("UNRESOLVED_REFERENCE", text, id=before["id"])
-        return merged_lines(stored, told, self._line_fields)
-
-    def _mandatory_and_empty(self, element: Wires, loaded: Wires) -> dict[str, Any]:
-        """Return the loaded values of mandatory fields that the stored record holds empty."""
-        return {
-            name: value
-            for name in self._empty_mandatory(element)
-            if (value := loaded.get(name)) not in ("", None)
-        }
-
-    def _empty_mandatory(self, element: Wires) -> list[str]:
-        return [
-            field.name
-            for field in self._module.fields.values()
-            if field.mandatory and element.get(field.name) in ("", None)
-        ]
-
     # Looking
 
     def retrieve(self, record_id: str) -> Record:
@@ -235,7 +151,7 @@ class Updater:
         try:
             return self._session.retrieve(record_id)
         except Refused as error:
-            raise refused(error, record_id) from None
+            raise rejection_of(error, id=record_id) from None
 
     def _is_done(self, stored: Record, changes: Wires, lines: Lines | None) -> bool:
         """Whether a record is as it was meant to be, its totals included."""
@@ -244,27 +160,18 @@ class Updater:
         )
 
     def _has_all_but_totals(self, stored: Record, changes: Wires, lines: Lines | None) -> bool:
-        return not self._altered(stored, changes) and self._has_lines(stored, lines)
+        return not altered_fields(stored, changes, self._module) and self._has_lines(stored, lines)
 
     def _has_lines(self, stored: Record, lines: Lines | None) -> bool:
         if lines is None or self._plan.lines is None:
             return True
         return same_lines(stored.get(LINES) or [], lines, self._plan.lines)
 
-    def _altered(self, stored: Record, changes: Wires) -> list[str]:
-        """Return the fields that the server holds otherwise than they were meant to be."""
-        fields = self._module.fields
-        return [
-            name
-            for name in changed_fields(stored, changes, fields)
-            if is_kept(fields[name], self._module, stored)
-        ]
-
     def _decoded(self, stored: Record, changes: Wires) -> list[str]:
         """Return the fields of which the server has turned HTML entities into characters."""
         return [
             name
-            for name in self._altered(stored, changes)
+            for name in altered_fields(stored, changes, self._module)
             if isinstance(text := changes[name], str) and stored.get(name) == html.unescape(text)
         ]
 
@@ -281,7 +188,7 @@ class Updater:
             row: The record now, as far as a query gives it.
             changes: The changes.
         """
-        if not changes.keys() <= row.keys() or self._altered(row, changes):
+        if not changes.keys() <= row.keys() or altered_fields(row, changes, self._module):
             return False
         return not self._others({name: before.get(name) for name in row}, row, changes, None)
 
@@ -305,11 +212,11 @@ class Updater:
             Rejection: Not what was meant.
         """
         others = self._others(before, after, changes, lines)
-        refused = {name: old for name, old in others.items() if not self._is_allowed(name)}
+        refused = {name: old for name, old in others.items() if not self._plan.allows_change(name)}
         if refused:
             raise self._other_fields_changed(before, after, changes, refused)
-        altered = self._altered(after, changes)
-        if missing := [name for name in altered if not self._is_allowed(name)]:
+        altered = altered_fields(after, changes, self._module)
+        if missing := [name for name in altered if not self._plan.allows_change(name)]:
             raise self._not_as_sent(after, changes, missing)
         if not self._has_lines(after, lines):
             text = "it lacks lines, or they are not as they were sent, after two tries"
@@ -329,9 +236,6 @@ class Updater:
         """Whether another user has written a record since this one did."""
         writer = record.get("modifiedby")
         return bool(writer) and writer != self._session.user_id()
-
-    def _is_allowed(self, name: str) -> bool:
-        return not self._plan.allow_changes.isdisjoint({name, "*"})
 
     def _other_fields_changed(
         self, before: Record, after: Record, changes: Wires, others: Wires
@@ -356,7 +260,7 @@ class Updater:
         known = {name: others[name] for name in others if name in self._module.fields}
         try:
             if len(known) == len(others) and LINES not in others:
-                self._send(before, {**changes, **known}, None, {})
+                self._sender.send(before, {**changes, **known}, None, {})
             return not others.keys() & other_changes(
                 before, self.retrieve(before["id"]), changes, self._module
             )
@@ -386,14 +290,6 @@ class Updater:
             if field.type == "owner" and _NOBODY.fullmatch(str(record.get(field.name)))
         ]
 
-    def _refused(self, error: Refused, record_id: str, element: Wires) -> Rejection:
-        rejection = refused(error, record_id)
-        if error.code != Code.MANDATORY_FIELDS_MISSING:
-            return rejection
-        names = ", ".join(self._empty_mandatory(element))
-        text = f"{rejection} They are mandatory and empty in Kafinea: {names}. Load values for them"
-        return Rejection(error.code, text, id=record_id)
-
 
 def not_as_sent(plan: Plan, stored: Wires, sent: Wires, names: Sequence[str]) -> Rejection:
     """Return the rejection of a record of which the server stored other values than were sent."""
@@ -403,14 +299,6 @@ def not_as_sent(plan: Plan, stored: Wires, sent: Wires, names: Sequence[str]) ->
         f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."
     )
     return Rejection("NOT_AS_SENT", text, id=stored.get("id"))
-
-
-def refused(error: Refused, record_id: str | None = None) -> Rejection:
-    """Return the rejection of a record that the server refused."""
-    text = str(error)
-    if error.code == Code.DUPLICATE:
-        text = "another record has the same value in a field that must be unique"
-    return Rejection(error.code, text, id=record_id)
 
 
 def _not_answered(before: Record) -> Record:

@@ -15,12 +15,12 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
 from kafinea.query import Condition
-from target_kafinea.merge import changed_fields, merged_lines, same_lines, with_lines
-from target_kafinea.outcomes import Kind, Outcome, Rejection
+from target_kafinea.merge import altered_fields, merged_lines, same_lines, with_lines
+from target_kafinea.outcomes import Kind, Outcome, Rejection, rejection_of
 from target_kafinea.plan import Plan
 from target_kafinea.server import Server
-from target_kafinea.server_rules import is_kept, side_effects
-from target_kafinea.updating import Updater, refused
+from target_kafinea.server_rules import side_effects
+from target_kafinea.updating import Updater
 
 Find = Callable[[], Record | None]
 Lines = Sequence[Mapping[str, Any]]
@@ -66,7 +66,7 @@ class Writer:
             stored = self._retrieve(stored["id"])  # the answer was lost, or leaves something out
         if self._lacks_lines(stored, lines):
             stored = self._repaired(stored, values, lines or [])
-        altered = self._altered(stored, values)
+        altered = altered_fields(stored, values, self._module)
         for name in altered:
             field = self._module.fields[name]
             self._server.limits.note(self._module.name, field, values[name], stored.get(name))
@@ -86,7 +86,7 @@ class Writer:
                 self._session.delete(record_id)
             except Refused as error:
                 if self._exists(record_id):
-                    raise refused(error, record_id) from None
+                    raise rejection_of(error, id=record_id) from None
             except OutcomeUnknown:
                 if self._exists(record_id):
                     if self._server.patience.tries_again(self._session, "delete", tries):
@@ -104,7 +104,7 @@ class Writer:
             try:
                 answer = self._session.create(self._module.name, element)
             except Refused as error:
-                raise refused(error) from None
+                raise rejection_of(error) from None
             except OutcomeUnknown as error:
                 if find is None:
                     self._server.patience.await_server(self._session, "create")
@@ -144,15 +144,8 @@ class Writer:
 
     def _differs(self, stored: Record, values: Mapping[str, Any], lines: Lines | None) -> bool:
         shown = all(name in stored for name in values)
-        return not shown or bool(self._altered(stored, values)) or self._lacks_lines(stored, lines)
-
-    def _altered(self, stored: Record, values: Mapping[str, Any]) -> list[str]:
-        fields = self._module.fields
-        return [
-            name
-            for name in changed_fields(stored, values, fields)
-            if is_kept(fields[name], self._module, stored)
-        ]
+        altered = altered_fields(stored, values, self._module)
+        return not shown or bool(altered) or self._lacks_lines(stored, lines)
 
     def _lacks_lines(self, stored: Record, lines: Lines | None) -> bool:
         """Whether a record has other lines than it was sent, or totals of other lines."""
