@@ -15,7 +15,7 @@ from kafinea_sandbox.faults import Faults
 from kafinea_sandbox.instance import Instance
 from kafinea_sandbox.received import RequestLog
 from kafinea_sandbox.schema import Table, empty, stored
-from kafinea_sandbox.spec import Field
+from kafinea_sandbox.spec import Field, is_price
 
 Values = dict[str, Any]
 
@@ -170,5 +170,5 @@ def _stored(table: Table, values: Values) -> Values:
     return {
         name: _number(value) if name in linked and value else value
         for name, value in values.items()
-        if table.name not in prices.MODULES or not prices.is_price(name)
+        if table.name not in prices.MODULES or not is_price(name)
     }

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from kafinea_sandbox.instance import Call
-
 _WIDE = Context(prec=99)
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE)
 
@@ -64,18 +62,17 @@ class Formats:
         return f"{moved:%Y-%m-%d %H:%M}:00"
 
 
-def formats_of(call: Call) -> Formats:
-    """The formats of the user who is asking, as they are now."""
-    row: Mapping[str, Any] = call.user.row
+def formats_of(row: Mapping[str, Any], *, servers_zone: ZoneInfo, own: bool) -> Formats:
+    """The formats of a user, by the columns of Users, as they are now."""
     return Formats(
         decimals=int(row.get("no_of_currency_decimals") or 2),
         point=row.get("currency_decimal_separator") or ".",
         grouping=row.get("currency_grouping_separator") or ",",
         rate=leading_number(str(row.get("conv_rate") or "")) or Decimal(1),
-        date_format=call.user.date_format,
+        date_format=row.get("date_format") or "yyyy-mm-dd",
         zone=ZoneInfo(row.get("time_zone") or "UTC"),
-        servers_zone=call.instance.clock.zone,
-        own=call.instance.habits.own_formats,
+        servers_zone=servers_zone,
+        own=own,
     )
 
 

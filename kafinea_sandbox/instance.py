@@ -246,7 +246,10 @@ class Call:
     @cached_property
     def formats(self) -> Formats:
         """How the user writes numbers and moments."""
-        return formats_of(self)
+        instance = self.instance
+        return formats_of(
+            self.user.row, servers_zone=instance.clock.zone, own=instance.habits.own_formats
+        )
 
     def may_use(self, table: Table) -> bool:
         """Whether the module is there for the user."""

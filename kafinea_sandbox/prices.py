@@ -9,13 +9,12 @@ without a row has no price of its own in that currency. `Products._currency` is 
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from kafinea_sandbox import php
 from kafinea_sandbox.formats import leading_number
-from kafinea_sandbox.spec import Field
+from kafinea_sandbox.spec import PRICE, Field
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from kafinea_sandbox.instance import Call, Instance
 
 MODULES = ("Products", "Services")
-_PRICE = re.compile(r"currency([1-9]\d*)")
 _TAXES = ("tax1", "tax2", "tax3")
 
 
@@ -39,18 +37,13 @@ def create_table(db: sqlite3.Connection) -> None:
         db.execute(f'ALTER TABLE "{module}" ADD COLUMN _currency INTEGER NOT NULL DEFAULT 1')
 
 
-def is_price(name: str) -> bool:
-    """Whether a field of a product stands in the table of prices."""
-    return _PRICE.fullmatch(name) is not None
-
-
 def load(db: sqlite3.Connection, module: str, product: int, values: Mapping[str, Any]) -> None:
     """Take over the prices of a stored row; that in the base currency is the unit price."""
     (base,) = db.execute(
         f'SELECT unit_price FROM "{module}" WHERE _number = ?', (product,)
     ).fetchone()
     for name, value in values.items():
-        match = _PRICE.fullmatch(name)
+        match = PRICE.fullmatch(name)
         if match and match[1] != "1" and value:
             currency = int(match[1])
             rate = _rate(db.execute(_RATE, (currency,)).fetchone())

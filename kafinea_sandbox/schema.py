@@ -10,8 +10,7 @@ from itertools import groupby
 
 from kafinea_sandbox.dialects import Dialect
 from kafinea_sandbox.modules import MODULES
-from kafinea_sandbox.prices import is_price
-from kafinea_sandbox.spec import Field, Module
+from kafinea_sandbox.spec import Field, Module, is_price
 
 _NUMBERS = {"integer", "double", "currency"}
 _ADDRESSES = ("mailing", "other", "bill_", "ship_")

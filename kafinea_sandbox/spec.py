@@ -6,6 +6,7 @@ and the demo company all read them from there.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -80,3 +81,12 @@ class Relation(NamedTuple):
     source: int
     related: int
     label: str
+
+
+PRICE = re.compile(r"currency([1-9]\d*)")
+"""The name of a product's price in one currency, and the currency's number."""
+
+
+def is_price(name: str) -> bool:
+    """Whether a field of a product stands in the table of prices."""
+    return PRICE.fullmatch(name) is not None

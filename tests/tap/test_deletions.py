@@ -268,10 +268,9 @@ def test_a_record_that_changed_or_moved_is_not_reported(runs, sandbox):
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
-    ("sessions", "kind"),
-    [(1, "empty"), (1, "reset"), (4, "empty"), (4, "reset"), (4, "session"), (4, "html")],
+    ("sessions", "kind", "times"),
+    [(1, "empty", None), (1, "reset", 1), (4, "empty", 1), (4, "reset", None), (4, "html", 1)],
 )
-@pytest.mark.parametrize("times", [1, None])
 @pytest.mark.parametrize(
     "contains", ["SELECT id FROM Contacts", "SELECT count(*) FROM Contacts;", "id IN ("]
 )
