@@ -518,7 +518,8 @@ class Client:
         except Unavailable as error:
             if error.nothing_done:
                 raise
-            raise OutcomeUnknown(f"{error} It is not known whether it was done.") from None
+            text = f"{error} It is not known whether it was done."
+            raise OutcomeUnknown(text, busy=error.busy) from None
         except Refused as error:
             if error.code in PERHAPS_PASSING:
                 raise OutcomeUnknown(f"{error} It is not known whether it was done.") from None

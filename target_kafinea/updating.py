@@ -56,6 +56,7 @@ class Updater:
         self._server = server
         self._line_fields = plan.lines.fields if plan.lines else {}
         self._update_method = update_method
+        self._was_busy = False  # when the last answer was lost
 
     def update(
         self,
@@ -154,7 +155,8 @@ class Updater:
                 break
             if answer is None and not self._has_all_but_totals(stored, changes, lines):
                 operation = "revise" if lines is None and self.revises else "update"
-                if self._server.patience.tries_again(self._session, operation, tries):
+                patience, is_busy = self._server.patience, self._was_busy
+                if patience.tries_again(self._session, operation, tries, is_busy=is_busy):
                     continue
                 if lines is not None and stored.get(LINES) != before.get(LINES):
                     break  # they were written, and some are missing
@@ -196,7 +198,8 @@ class Updater:
                 kept = {name: value for name, value in stored.items() if name not in users}
                 return self._send(kept, changes, lines, loaded, may_revise=may_revise)
             raise self._refused(error, stored["id"], element) from None
-        except OutcomeUnknown:
+        except OutcomeUnknown as error:
+            self._was_busy = error.busy
             return None
         self._server.patience.succeeded()
         return answer

@@ -273,6 +273,7 @@ def serving(server: SmallServer) -> Iterator[SmallServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one packet for each answer
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -302,6 +303,7 @@ def serving(server: SmallServer) -> Iterator[SmallServer]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+            self.wfile.flush()
 
         def do_GET(self) -> None:
             self._respond("")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.target.running import Run, empty, load, matched, messages
-from tests.target.small_server import SmallServer, serving
+from tests.target.small_server import Raw, SmallServer, serving
 from tests.target.test_documents_with_lines import Shop
 
 
@@ -60,3 +61,43 @@ def test_a_server_without_revise_may_name_the_operation_that_it_does_not_know() 
         server.insert(lastname="old", code="c1")
         run = contacts(server, {"code": "c1", "lastname": "new"})
     assert run.tally == {"updated": 1}
+
+
+def test_an_answer_to_a_creation_that_repeats_what_was_sent_proves_nothing() -> None:
+    """The record was reported as created although the server had stored another name."""
+    server = SmallServer()
+    server.store = lambda _, old, sent: old | sent | {"lastname": sent["lastname"].upper()}
+    server.answer = lambda _operation, _stored, sent: sent
+    with serving(server):
+        run = contacts(server, {"code": "c1", "lastname": "new"}, {"code": "c2", "lastname": "new"})
+    assert run.codes == ["NOT_AS_SENT", "NOT_AS_SENT"]
+    assert len(server.rows) == 1
+
+
+@pytest.mark.parametrize("odd", [["."], 1, {}, None])
+def test_formats_of_the_user_that_are_no_texts_are_no_traceback(odd: Any) -> None:
+    server = SmallServer()
+    names = ("currency_decimal_separator", "currency_grouping_separator", "conv_rate")
+    server.user = {"id": "19x1", "no_of_currency_decimals": odd, **dict.fromkeys(names, odd)}
+    with serving(server):
+        run = contacts(server, {"code": "c1", "lastname": "new", "amount": 1.5})
+    assert run.tally == {"created": 1}
+
+
+def test_a_server_that_has_no_room_for_every_second_write_rejects_no_record() -> None:
+    """After three refusals in a row, which is one record of eight, it was a final reject."""
+    server = SmallServer()
+    sent: Counter[str] = Counter()
+
+    def before(operation: str, said: dict[str, str]) -> None:
+        element = said.get("element", "{}")
+        sent[element] += 1
+        if operation in {"create", "revise"} and element != "{}" and sent[element] < 5:
+            raise Raw(503, b"no room", Retry_After="0")
+
+    server.before = before
+    with serving(server):
+        server.insert(lastname="old", code="c0")
+        run = contacts(server, *[{"code": f"c{n}", "lastname": "new"} for n in range(3)])
+    assert run.tally == {"updated": 1, "created": 2}
+    assert len(server.rows) == 3
