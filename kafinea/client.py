@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -95,6 +96,7 @@ class Client:
         self._timeout = (min(_CONNECT_TIMEOUT, request_timeout), request_timeout)
         self._sessions = Sessions(self._address, username, access_key, max_sessions, self._timeout)
         self._single: Session | None = None
+        self._held = threading.local()
         self._most_failures = TRIES
 
     def __enter__(self) -> Self:
@@ -123,14 +125,19 @@ class Client:
         A server runs the requests of a session one after the other. So what is asked in the
         session of a write that gave no answer is answered only when that write has ended.
 
-        The session counts as one of `max_sessions`. Within the block, ask the client it yields:
-        threads that hold all sessions and ask for one more wait for ever.
+        The session counts as one of `max_sessions`. Within the block, whatever this thread asks of
+        any copy of this client goes through it too: threads that hold all sessions and ask for one
+        more would wait for ever.
         """
         with self._session() as session:
             client = copy(self)
             client.max_sessions = 1
             client._single = session  # noqa: SLF001 it is one of us
-            yield client
+            before, self._held.session = getattr(self._held, "session", None), session
+            try:
+                yield client
+            finally:
+                self._held.session = before
 
     def giving_up_after(self, failures: int) -> Client:
         """Return this client for requests that may themselves be why the server fails.
@@ -424,7 +431,7 @@ class Client:
         try:
             self._call("POST", operation, {"element": "{}"}, writes=writes)
         except Refused as error:
-            return str(error).removeprefix(operation)
+            return str(error).replace(operation, "")  # some servers name it in their message
         except Unavailable as error:
             if error.busy or error.nothing_done:
                 raise
@@ -511,7 +518,8 @@ class Client:
         except Unavailable as error:
             if error.nothing_done:
                 raise
-            raise OutcomeUnknown(f"{error} It is not known whether it was done.") from None
+            text = f"{error} It is not known whether it was done."
+            raise OutcomeUnknown(text, busy=error.busy) from None
         except Refused as error:
             if error.code in PERHAPS_PASSING:
                 raise OutcomeUnknown(f"{error} It is not known whether it was done.") from None
@@ -570,9 +578,9 @@ class Client:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        if self._single:
-            with self._single.lock:
-                yield self._single
+        if single := self._single or getattr(self._held, "session", None):
+            with single.lock:
+                yield single
         else:
             with self._sessions.one() as session:
                 yield session

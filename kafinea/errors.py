@@ -129,7 +129,15 @@ class NotCounted(Unavailable):
 
 
 class OutcomeUnknown(KafineaError):
-    """Look the record up first: a write was sent and its answer was lost."""
+    """Look the record up first: a write was sent and its answer was lost.
+
+    Attributes:
+        busy: True when the server, or what stands before it, said that it had no room.
+    """
+
+    def __init__(self, message: str, *, busy: bool = False) -> None:
+        super().__init__(message)
+        self.busy = busy
 
 
 class Refused(KafineaError):

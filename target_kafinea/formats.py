@@ -82,8 +82,8 @@ def read_formats(client: Client) -> Formats:
     decimals = str(told.get("no_of_currency_decimals") or "")
     return Formats(
         decimals=int(decimals) if decimals.isascii() and decimals.isdigit() else None,
-        decimal_separator=told.get("currency_decimal_separator"),
-        grouping_separator=told.get("currency_grouping_separator"),
+        decimal_separator=str(told.get("currency_decimal_separator") or ""),
+        grouping_separator=str(told.get("currency_grouping_separator") or ""),
         rate=_number(told.get("conv_rate")) or None,
     )
 

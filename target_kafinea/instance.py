@@ -10,9 +10,10 @@ from itertools import count
 from threading import Condition, Lock
 from typing import Any
 
+from kafinea.chain import number
 from kafinea.client import Client
 from kafinea.describe import Module
-from kafinea.errors import KafineaError, Refused, Unavailable
+from kafinea.errors import Code, KafineaError, Refused, Unavailable
 from kafinea.values import ServerZone
 from target_kafinea import checks
 from target_kafinea.keys import KeyValues
@@ -181,15 +182,32 @@ class Instance:
             finder = Finder(session, self.modules)
             plan = Plan("", key.module, match_on=key.fields)
             writer = Writer(session, plan, self.server)
-            outcome = writer.create(wanted, None, lambda: finder.one(key, values))
+            try:
+                outcome = writer.create(wanted, None, lambda: finder.one(key, values))
+            except Rejection as rejection:
+                # Another load may have created it since, where the server takes a value only once.
+                found = finder.one(key, values) if rejection.code == Code.DUPLICATE else None
+                if found is None:
+                    raise
+                return str(found["id"])
         made = outcome.id or ""
         if not {*outcome.altered}.isdisjoint(key.fields):
             is_gone = self.undo(plan, made)
             end = "; it was deleted again" if is_gone else f" as {made}"
             text = f"{key.fields[0]}: {key.module.name} was created with another key{end}"
             raise Rejection("KEY_ALTERED", text)
+        made = self._first_created(plan, key, values, made)
         self._existing[made] = True
         return made
+
+    def _first_created(self, plan: Plan, key: Key, values: KeyValues, made: str) -> str:
+        """Return the id of the first record that has a key, which another load may have created."""
+        ids = [row["id"] for row in self.finder.by_key(key, {values})[values].equal]
+        first: str = min([made, *ids], key=number)
+        if first == made or self.undo(plan, made):
+            return first
+        text = f"{key.fields[0]}: another load created the same {key.module.name} at the same "
+        raise Rejection("CREATED_TWICE", f"{text}moment: {first}, {made}")
 
     def is_gapless(self, module: Module) -> bool:
         """Whether the numbers of a module must have no gaps."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from kafinea.client import Record
 from kafinea.describe import LINES, Field
-from kafinea.errors import Unavailable
+from kafinea.errors import Code, Unavailable
 from target_kafinea import checks
 from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.creations import Creations
@@ -300,7 +300,18 @@ class Loader:
             return self._rejected(one, rejection)
 
     def _write(self, one: Incoming) -> Outcome:
-        return self._update(one, one.stored) if one.stored else self._create(one)
+        if one.stored:
+            return self._update(one, one.stored)
+        try:
+            return self._create(one)
+        except Rejection as rejection:
+            # Another load may have created it since, where the server takes a value only once.
+            if rejection.code != Code.DUPLICATE or not one.key:
+                raise
+            self._match_again([one])
+            if one.rejection or not one.stored:
+                raise
+            return self._update(one, one.stored)
 
     def _rejected(self, one: Incoming, rejection: Rejection) -> Outcome:
         record_id = rejection.id or one.id or (one.stored or {}).get("id")

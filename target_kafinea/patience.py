@@ -39,13 +39,16 @@ class Patience:
         with self._lock:
             self._given_up_in_a_row = 0
 
-    def tries_again(self, session: Client, operation: str, tries: int) -> bool:
+    def tries_again(
+        self, session: Client, operation: str, tries: int, *, is_busy: bool = False
+    ) -> bool:
         """Wait, and return whether to write the record once more.
 
         Args:
             session: The session of the write.
             operation: `create`, `update`, `revise` or `delete`.
             tries: How often it was tried.
+            is_busy: Whether the server had no room the last time, which is not the record's fault.
 
         Raises:
             WritesFail: The server fails at every write.
@@ -53,7 +56,7 @@ class Patience:
         if not session.is_answered(operation):
             if tries >= TRIES:
                 raise self._server_fails(operation)
-        elif tries >= _TRIES_OF_A_RECORD:
+        elif tries >= (TRIES if is_busy else _TRIES_OF_A_RECORD):
             self._give_up(operation)
             return False
         self._client.wait(seconds_before_next(tries))

@@ -35,6 +35,9 @@ class Sender:
         plan: How the stream's records go into their module.
         server: What is known of the server.
         update_method: `auto` or `full`.
+
+    Attributes:
+        was_busy: Whether the last answer was lost because the server had no room.
     """
 
     def __init__(self, session: Client, plan: Plan, server: Server, update_method: str) -> None:
@@ -43,6 +46,7 @@ class Sender:
         self._server = server
         self._line_fields = plan.lines.fields if plan.lines else {}
         self._update_method = update_method
+        self.was_busy = False
 
     @property
     def revises(self) -> bool:
@@ -65,7 +69,7 @@ class Sender:
             element = revision(stored["id"], changes, self._module)
         else:
             element = full_element(stored, changes, self._module)
-            element = {**self._mandatory_and_empty(element, loaded), **element}
+            element |= self._mandatory_and_empty(element, loaded)
             if lines is not None:
                 element = with_lines(element, lines)
         send = self._session.revise if is_revision else self._session.update
@@ -79,7 +83,8 @@ class Sender:
                 kept = {name: value for name, value in stored.items() if name not in users}
                 return self.send(kept, changes, lines, loaded, may_revise=may_revise)
             raise self._refused(error, stored["id"], element) from None
-        except OutcomeUnknown:
+        except OutcomeUnknown as error:
+            self.was_busy = error.busy
             return None
         self._server.patience.succeeded()
         return answer

@@ -127,16 +127,13 @@ class Updates:
         return taken
 
     def _proven(self, one: Incoming, outcome: Outcome, row: Record | None) -> Outcome:
-        """Return the outcome of a record; where nothing proves it, it is written once more."""
+        """Return the outcome of a record; where a query does not prove it, look at it alone."""
         before, record_id = outcome.unproven or {}, outcome.id or ""
         try:
-            row = row or self._updater().retrieve(record_id)
-            if self._updater().is_proven(before, row, one.changes):
+            if row and self._updater().is_proven(before, row, one.changes):
                 return replace(outcome, unproven=None)
             with self._instance.writing() as session:
-                return self._updater(session).update(
-                    record_id, one.changes, before=before, loaded=one.values, is_first=True
-                )
+                return self._updater(session).prove(before, one.changes, one.values)
         except Rejection as rejection:
             self._stop_others(record_id, rejection)
             return Outcome(Kind.REJECTED, id=record_id, rejection=rejection)

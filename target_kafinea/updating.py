@@ -86,6 +86,25 @@ class Updater:
             return Outcome(Kind.UPDATED, id=record_id, changed=changed, unproven=before)
         return self._judged(before, after, changes, sent_lines, is_told=lines is not None)
 
+    def prove(self, before: Record, changes: Wires, loaded: Wires) -> Outcome:
+        """Prove an update that was sent some time ago and whose answer did not show the record.
+
+        The record is read again, for others may have changed it since: what they wrote must not be
+        undone by a full update of what it was before.
+
+        Args:
+            before: The whole record before the update.
+            changes: The changes.
+            loaded: All values that the record came with, for what is mandatory and empty.
+
+        Raises:
+            Rejection: It did more or less than it was asked for.
+        """
+        after = self.retrieve(before["id"])
+        if altered_fields(after, changes, self._module):
+            after = self._write(after, changes, None, loaded, is_first=True) or after
+        return self._judged(before, after, changes, None, is_told=False)
+
     def write_lines(self, stored: Record, loaded: Wires, lines: Lines) -> Record:
         """Write the lines of a record that was just created without some, and return it.
 
@@ -127,7 +146,8 @@ class Updater:
                 break
             if answer is None and not self._has_all_but_totals(stored, changes, lines):
                 operation = "revise" if lines is None and self.revises else "update"
-                if self._server.patience.tries_again(self._session, operation, tries):
+                patience, is_busy = self._server.patience, self._sender.was_busy
+                if patience.tries_again(self._session, operation, tries, is_busy=is_busy):
                     continue
                 if lines is not None and stored.get(LINES) != before.get(LINES):
                     break  # they were written, and some are missing

@@ -87,9 +87,9 @@ class Writer:
             except Refused as error:
                 if self._exists(record_id):
                     raise rejection_of(error, id=record_id) from None
-            except OutcomeUnknown:
+            except OutcomeUnknown as error:
                 if self._exists(record_id):
-                    if self._server.patience.tries_again(self._session, "delete", tries):
+                    if self._tries_again("delete", tries, error):
                         continue
                     text = f"the server failed {tries} times to delete it"
                     raise Rejection("UNKNOWN_OUTCOME", text, id=record_id) from None
@@ -112,12 +112,16 @@ class Writer:
                     raise Rejection("UNKNOWN_OUTCOME", text) from None
                 if found := find():
                     return found
-                if self._server.patience.tries_again(self._session, "create", tries):
+                if self._tries_again("create", tries, error):
                     continue
                 text = f"the server failed {tries} times to create it, and it does not exist"
                 raise Rejection("UNKNOWN_OUTCOME", text) from None
             self._server.patience.succeeded()
             return answer
+
+    def _tries_again(self, operation: str, tries: int, error: OutcomeUnknown) -> bool:
+        patience = self._server.patience
+        return patience.tries_again(self._session, operation, tries, is_busy=error.busy)
 
     def _retrieve(self, record_id: str) -> Record:
         try:
@@ -143,7 +147,9 @@ class Writer:
         return updater.write_lines(stored, values, lines)
 
     def _differs(self, stored: Record, values: Mapping[str, Any], lines: Lines | None) -> bool:
-        shown = all(name in stored for name in values)
+        # An answer may only repeat what was sent, and `modifiedtime` never is.
+        is_own = "modifiedtime" in stored or "modifiedtime" not in self._module.fields
+        shown = is_own and all(name in stored for name in values)
         altered = altered_fields(stored, values, self._module)
         return not shown or bool(altered) or self._lacks_lines(stored, lines)
 

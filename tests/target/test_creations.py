@@ -200,3 +200,30 @@ def test_one_record_at_which_the_server_fails_costs_one_record(sandbox):
     run = upsert(sandbox, *records, max_rejects=1)
     assert run.tally == {"created": 29, "rejected": 1}
     assert run.codes == ["UNKNOWN_OUTCOME"]
+
+
+@pytest.mark.parametrize(
+    ("module", "key", "field", "referred", "named"),
+    [
+        ("Contacts", "lastname", "account_id", "Accounts", "accountname"),  # takes a name once
+        ("Products", "productname", "vendor_id", "Vendors", "vendorname"),
+    ],
+)
+def test_what_another_load_created_first_is_what_a_record_refers_to(
+    sandbox, module, key, field, referred, named
+):
+    reference = {"module": referred, "match_on": named, "create": True}
+    streams = matched(module, key, references={field: reference})
+    with another_writer(sandbox, lambda: sandbox.insert(referred, {named: "ACME"})):
+        run = load(sandbox, messages(module, {key: "x", field: "ACME"}), streams=streams)
+    (one,) = sandbox.rows(referred)
+    assert run.tally == {"created": 1}
+    assert sandbox.rows(module)[0][field] == one["id"]
+
+
+def test_what_another_load_created_first_where_names_are_taken_once_is_updated(sandbox):
+    with another_writer(sandbox, lambda: sandbox.insert("Accounts", {"accountname": "ACME"})):
+        lines = messages("Accounts", {"accountname": "ACME", "phone": "1"})
+        run = load(sandbox, lines, streams=matched("Accounts", "accountname"))
+    (row,) = sandbox.rows("Accounts")
+    assert (run.tally, row["phone"]) == ({"updated": 1}, "1")
