@@ -8,6 +8,7 @@ a record of the younger one may mean.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
@@ -29,7 +30,10 @@ from target_kafinea.server_rules import AMOUNTS
 from target_kafinea.updates import Updates
 from target_kafinea.writer import Writer
 
+logger = logging.getLogger("target-kafinea")
+
 _UNRESOLVED = "UNRESOLVED_REFERENCE"
+_IDS_SHOWN = 10
 _HEAVY = 2**24  # bytes
 _ANY = "any"
 """Stands for all names when it is not known by which one a record is known now."""
@@ -141,9 +145,23 @@ class Loader:
         return self._updates.prove_now(one, outcome) if outcome.unproven else outcome
 
     def _note_what_was_not_looked_at(self) -> None:
-        """Note what was written when the run ends before it is looked at."""
-        for one, outcome in (*self._creations.take_unconfirmed(), *self._updates.take_unproven()):
+        """Note what was written when the run ends before it is looked at, and say so."""
+        created, updated = self._creations.take_unconfirmed(), self._updates.take_unproven()
+        for one, outcome in (*created, *updated):
             self._note(one, outcome)
+        if created or updated:
+            ids = [str(outcome.id) for _, outcome in (*created, *updated)]
+            more = f" and {len(ids) - _IDS_SHOWN:,} more" if len(ids) > _IDS_SHOWN else ""
+            logger.warning(
+                "%s: the run ended before %d created and %d updated records were checked: %s%s. "
+                "The updates may have changed fields that were not loaded, and another load may "
+                "have created the same records.",
+                self._module.name,
+                len(created),
+                len(updated),
+                ", ".join(ids[:_IDS_SHOWN]),
+                more,
+            )
 
     @property
     def _asked(self) -> int:

@@ -101,3 +101,22 @@ def test_a_server_that_has_no_room_for_every_second_write_rejects_no_record() ->
         run = contacts(server, *[{"code": f"c{n}", "lastname": "new"} for n in range(3)])
     assert run.tally == {"updated": 1, "created": 2}
     assert len(server.rows) == 3
+
+
+def test_what_the_run_had_no_time_to_check_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They counted as updated, the state covered them, and nothing said that none was checked."""
+    monkeypatch.setattr("kafinea.retry._FIRST_WAIT", 0.01)
+    server = SmallServer()
+    server.answer = lambda _operation, _stored, sent: sent
+
+    def before(operation: str, _: Any) -> None:
+        if operation in {"query", "retrieve", "listtypes"} and server.count("revise") == 4:
+            raise Raw(500)
+
+    server.before = before
+    with serving(server):
+        for n in range(4):
+            server.insert(lastname="old", code=f"c{n}")
+        run = contacts(server, *[{"code": f"c{n}", "lastname": "new"} for n in range(4)])
+    assert run.code == 1
+    assert "the run ended before 0 created and 3 updated records were checked: 12x" in run.stderr
