@@ -220,7 +220,7 @@ def warnings(run):
 def test_a_stream_that_never_comes_is_said_at_the_end(sandbox):
     run = load(sandbox, LINES, streams={**STREAMS, "Contact": {}, "visitors": {}})
     assert run.code == 0
-    assert sorted(warnings(run)) == [
+    assert sorted(one for one in warnings(run) if "stream" in one) == [
         "The input has no stream 'Contact', which `streams` names. Did you mean `Contacts`?",
         "The input has no stream 'visitors', which `streams` names.",
     ]
