@@ -401,11 +401,11 @@ class Client:
         Raises:
             Unavailable: The server has no room for requests.
         """
-        client = self.giving_up_after(2)
-        answer = client._refusal("revise", writes=False)  # noqa: SLF001 it is one of us
+        patient, brief = self.giving_up_after(2), self.giving_up_after(1)
+        answer = patient._refusal("revise", writes=False)  # noqa: SLF001 it is one of us
         if answer is None:
             return False
-        return answer != client._refusal("reviseNothingAtAll", writes=False)  # noqa: SLF001 as above
+        return answer != brief._refusal("reviseNothingAtAll", writes=False)  # noqa: SLF001 as above
 
     def is_answered(self, operation: str) -> bool:
         """Whether the server answers a write at all: one that names no record and no module.
