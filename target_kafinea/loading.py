@@ -37,6 +37,8 @@ _IDS_SHOWN = 10
 _HEAVY = 2**24  # bytes
 _ANY = "any"
 """Stands for all names when it is not known by which one a record is known now."""
+_PERHAPS_OTHER_KEY = frozenset({"KEY_ALTERED", "NOT_AS_SENT", "UNKNOWN_OUTCOME"})
+"""Rejections of records that may have been written, with another key than they came with."""
 
 Done = Callable[[Incoming, Mapping[str, Any], Outcome], None]
 """Takes note of a record, the key it was looked for by, and its outcome."""
@@ -259,8 +261,8 @@ class Loader:
                 self._note(one, outcome)
             if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
                 self._note_written(one, outcome)
-            if outcome.kind is Kind.REJECTED and outcome.id:
-                self._written |= {outcome.id, _ANY}  # something of it may have been written
+            if outcome.rejection and outcome.rejection.code in _PERHAPS_OTHER_KEY:
+                self._written.add(_ANY)
             # A record may be rejected because it is not known what became of it.
             if outcome.kind is not Kind.UNCHANGED and not one.rejection:
                 self._match_again(rest)
