@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -248,7 +249,9 @@ def _in_process(arguments: list[str]) -> tuple[int, str, str]:
 
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     argv = mock.patch.object(sys, "argv", ["target-kafinea", *arguments])
-    with argv, redirect_stdout(out), redirect_stderr(err):
+    # The SDK adds a handler in each run; those of runs before would get the lines of all behind.
+    handlers = mock.patch.object(logging.root, "handlers", list(logging.root.handlers))
+    with argv, handlers, redirect_stdout(out), redirect_stderr(err):
         code = exit_code(TargetKafinea.cli, TargetKafinea.logger)
     texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]  # set above
     return code, *texts

@@ -138,9 +138,9 @@ def test_with_faithful_formats_every_server_changes_only_what_was_loaded(dialect
 @pytest.mark.parametrize(
     "formats", [TWO_DECIMALS, POINT_GROUPS, {"conv_rate": "1.25", "currency_id": 2}]
 )
-@pytest.mark.parametrize("user", ["admin", "joe"])
+@pytest.mark.parametrize("user", ["joe"])
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "Products"])
-@pytest.mark.parametrize("dialect", ["kafinea", "stock", "frevo", "corebos"])
+@pytest.mark.parametrize("dialect", ["stock", "corebos"])  # the two ways to read numbers
 def test_where_there_is_revise_the_users_formats_do_not_matter(dialect, module, user, formats):
     with server(dialect, formats) as sandbox:
         more = {} if user == "admin" else as_joe(sandbox)
@@ -166,7 +166,7 @@ def rounding(module: str) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     ("module", "dialect", "options", "more"),
     [(module, *case) for module in MODULES for case in rounding(module)],
 )
-@pytest.mark.parametrize("user", ["admin", "joe"])
+@pytest.mark.parametrize("user", ["admin"])
 def test_one_record_at_most_is_rounded(module, dialect, options, more, user):
     with server(dialect, TWO_DECIMALS, **options) as sandbox:
         more = more | ({} if user == "admin" else as_joe(sandbox))
@@ -449,7 +449,7 @@ def test_an_unknown_update_method_is_refused():
 
 @pytest.mark.parametrize("module", ["Products", "Services"])
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("user", ["admin", "joe"])
+@pytest.mark.parametrize("user", ["joe"])
 def test_prices_in_other_currencies_stay_as_they_are(dialect, module, user):
     """Those there are and those there are not: sent back, a 0 would become a price of 0."""
     with server(dialect) as sandbox:
