@@ -141,8 +141,7 @@ class Loader:
 
     def _settle_again(self, one: Incoming) -> Outcome:
         """Load a record that another load has created as well, and that we have deleted again."""
-        one.found = None
-        self._matcher.match([one])
+        self._match_again([one])
         outcome = self._settle_one(one)
         return self._updates.prove_now(one, outcome) if outcome.unproven else outcome
 

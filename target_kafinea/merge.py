@@ -68,6 +68,11 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     return bool(left == right)
 
 
+def whole_time(text: str) -> str:
+    """Return a time of day with its seconds; a duration such as `23` stays as it is."""
+    return f"{text}:00" if text.count(":") == 1 else text
+
+
 def full_element(stored: Wire, changes: Wire, module: Module) -> dict[str, Any]:
     """Return the whole record to send as an update: all that is stored, and the changes over it.
 
@@ -200,9 +205,7 @@ def _same_whatever_type(stored: Any, wanted: Any) -> bool:
 def _typed(value: Any, field: Field, kind: Kind) -> Any:
     # A stored value that does not fit its type reads as null, as the tap says it.
     typed = _decoder(kind)({"value": value})["value"]
-    if field.type == "time" and isinstance(typed, str) and typed.count(":") == 1:
-        return f"{typed}:00"
-    return typed
+    return whole_time(typed) if field.type == "time" and isinstance(typed, str) else typed
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 from kafinea.describe import LINES, Module
 from kafinea.values import Kind, kind_of
 from target_kafinea.formats import decimals_of
+from target_kafinea.merge import whole_time
 from target_kafinea.server_rules import LINE_SERVERS_OWN, is_sent, may_follow
 
 Record = Mapping[str, Any]
@@ -88,17 +89,12 @@ def _is_same(name: str, before: Any, after: Any, module: Module) -> bool:
     if field and kind_of(field.type) is Kind.BOOLEAN:
         return _is_on(before) == _is_on(after)
     if field and field.type == "time":
-        return _whole_time(before) == _whole_time(after)
+        return whole_time(str(before)) == whole_time(str(after))
     if field and kind_of(field.type) not in {Kind.NUMBER, Kind.INTEGER}:
         return False
     # A number is text in one answer and a number in the other; nothing and 0 are one to the server.
     left, right = _number(before), _number(after)
     return left is not None and left == right
-
-
-def _whole_time(value: Any) -> str:
-    text = str(value)
-    return f"{text}:00" if text.count(":") == 1 else text
 
 
 def _plain(lines: Any) -> list[dict[str, Any]]:
