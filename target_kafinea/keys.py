@@ -220,7 +220,11 @@ def _typed(value: Any, field: Field) -> str:
         return fold(_text(value))  # a stored value that does not fit its type
 
 
-def _ids(rows: Sequence[Record]) -> str:
-    ids = [str(row["id"]) for row in rows]
-    more = f" and {len(ids) - _IDS_SHOWN} more" if len(ids) > _IDS_SHOWN else ""
+def listed(ids: Sequence[str]) -> str:
+    """Return ids for a message: the first ones, and how many more there are."""
+    more = f" and {len(ids) - _IDS_SHOWN:,} more" if len(ids) > _IDS_SHOWN else ""
     return ", ".join(ids[:_IDS_SHOWN]) + more
+
+
+def _ids(rows: Sequence[Record]) -> str:
+    return listed([str(row["id"]) for row in rows])

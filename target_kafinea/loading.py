@@ -22,7 +22,7 @@ from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.creations import Creations
 from target_kafinea.files import Files
 from target_kafinea.instance import Instance
-from target_kafinea.keys import key_of
+from target_kafinea.keys import key_of, listed
 from target_kafinea.matching import Incoming, Matcher, Policy
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import Key, Plan, Write
@@ -33,7 +33,6 @@ from target_kafinea.writer import Writer
 logger = logging.getLogger("target-kafinea")
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"
-_IDS_SHOWN = 10
 _HEAVY = 2**24  # bytes
 _ANY = "any"
 """Stands for all names when it is not known by which one a record is known now."""
@@ -152,16 +151,14 @@ class Loader:
             self._note(one, outcome)
         if created or updated:
             ids = [str(outcome.id) for _, outcome in (*created, *updated)]
-            more = f" and {len(ids) - _IDS_SHOWN:,} more" if len(ids) > _IDS_SHOWN else ""
             logger.warning(
-                "%s: the run ended before %d created and %d updated records were checked: %s%s. "
+                "%s: the run ended before %d created and %d updated records were checked: %s. "
                 "The updates may have changed fields that were not loaded, and another load may "
                 "have created the same records.",
                 self._module.name,
                 len(created),
                 len(updated),
-                ", ".join(ids[:_IDS_SHOWN]),
-                more,
+                listed(ids),
             )
 
     @property
