@@ -13,8 +13,9 @@ from kafinea.client import Deletions
 from kafinea.describe import Module
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
 from tap_kafinea.known_ids import Folder
+from tap_kafinea.missing import deleted
 from tap_kafinea.passes import now, of_instance
-from tap_kafinea.scans import Scan, Scans, deleted
+from tap_kafinea.scans import Scan, Scans
 from tap_kafinea.schema import MODIFIED
 from tap_kafinea.streams import ModuleStream
 
@@ -64,6 +65,7 @@ def scans(tap: TapKafinea) -> Scans | None:
         user=tap.config["username"].casefold(),
         told=_by_module(stream.stream_state, "scanned"),
         page_size=tap.config["page_size"],
+        limit=tap.config["deletions_limit"],
     )
 
 

@@ -126,6 +126,13 @@ class TapKafinea(Tap):
             default="deletions",
             description="Folder or fsspec URL where `scan` keeps the ids",
         ),
+        th.Property(
+            "deletions_limit",
+            th.NumberType(minimum=0, maximum=100),
+            default=10,
+            description="When `scan` misses more than this percentage of a module at once, and "
+            "more than 20 records, it reports nothing and the run fails; 100 reports everything",
+        ),
         *HOW,
     ).to_dict()
 

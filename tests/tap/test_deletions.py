@@ -26,6 +26,7 @@ from kafinea.errors import IncompleteRead, KafineaError
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.routes import OPERATIONS
 from tap_kafinea.known_ids import Folder, KnownIds
+from tap_kafinea.missing import Withheld
 from tap_kafinea.tap import TapKafinea
 from tests.conftest import connect
 from tests.tap.running import _Collector, command, discover, extract, parse, settings
@@ -109,7 +110,7 @@ def fill(sandbox, count, module="Contacts"):
 def test_what_was_deleted_is_told_once_for_each_module(any_sandbox, tmp_path, sessions):
     fill(any_sandbox, 350)
     modules = ["Contacts", "Invoice", "LineItem", "Leads", "Currency"]
-    runs = Runs(any_sandbox, tmp_path, modules, max_sessions=sessions)
+    runs = Runs(any_sandbox, tmp_path, modules, max_sessions=sessions, deletions_limit=100)
     assert runs() == []
     gone = {
         "Contacts": there(any_sandbox)[::3],
@@ -182,7 +183,7 @@ def deselect(catalog, name):
 
 def test_a_scan_costs_a_request_for_each_hundred_ids(sandbox, tmp_path):
     fill(sandbox, 1000)
-    runs = Runs(sandbox, tmp_path, max_sessions=1)
+    runs = Runs(sandbox, tmp_path, max_sessions=1, deletions_limit=100)
     runs()
     for gone in (0, 250):
         remove(sandbox, there(sandbox)[:gone])
@@ -373,9 +374,161 @@ def test_a_private_module_is_scanned_as_its_user_sees_it(tmp_path):
         runs()
         mine = extract(sandbox, modules=["Contacts"], **joe).ids("Contacts")
         assert 0 < len(mine) < sandbox.count("Contacts")
-        others = [one for one in there(sandbox) if one not in mine]
-        remove(sandbox, [mine[0], others[0]])
+        ohers = [one for one in there(sandbox) if one not in mine]
+        remove(sandbox, [mine[0], ohers[0]])
         assert told(runs()) == mine[:1]
+
+
+# What is missing and was not deleted
+
+
+ALL = ("kafinea", "stock", "frevo", "corebos", "legacy")
+
+
+def as_joe(sandbox):
+    return {"username": "joe", "access_key": sandbox.access_key_of("joe")}
+
+
+def make_private(sandbox, *modules):
+    """Let users who are no administrators see their own records only, from now on."""
+    instance = sandbox.instance
+    instance.options = replace(instance.options, private=modules)
+
+
+def of_others(sandbox):
+    """The contacts that do not belong to `joe`."""
+    joe = sandbox.instance.user_named("joe").number
+    sql = "SELECT _number FROM Contacts WHERE assigned_user_id = ?"
+    own = {row["_number"] for row in sandbox.sql(sql, [joe])}
+    return [one for one in there(sandbox) if number(one) not in own]
+
+
+def retrieved(sandbox):
+    return [request.params["id"] for request in sandbox.requests.of("retrieve")]
+
+
+@pytest.mark.parametrize("dialect", ALL)
+def test_rights_that_shrink_delete_nothing(tmp_path, dialect):
+    with Sandbox(dialect=dialect, rows=300) as sandbox:
+        runs = Runs(sandbox, tmp_path, ["Contacts", "Leads"], **as_joe(sandbox))
+        runs()
+        others = of_others(sandbox)
+        assert len(others) > 30
+        before = (tmp_path / "Contacts.json.gz").read_bytes()
+        lead = there(sandbox, "Leads")[:1]
+        remove(sandbox, lead, "Leads")
+        make_private(sandbox, "Contacts")
+        sandbox.requests.clear()
+        rows, said = runs.failing(Withheld)
+        assert told(rows) == lead
+        total = sandbox.count("Contacts")
+        assert f"Contacts: {len(others)} of {total} known records are missing" in said
+        assert f"user 'joe' may not see them any more, such as {others[0]}" in said
+        assert "TAP_KAFINEA_DELETIONS_LIMIT=100" in said
+        assert (tmp_path / "Contacts.json.gz").read_bytes() == before
+        assert len(retrieved(sandbox)) <= 22 + 2  # of Contacts and of Leads
+
+        make_private(sandbox)
+        assert runs() == []
+        make_private(sandbox, "Contacts")
+        assert told(runs(deletions_limit=100)) == others
+        assert runs() == []
+        make_private(sandbox)
+        assert [row["detected_at"] for row in runs()] == [None] * len(others)
+
+
+@pytest.mark.parametrize("dialect", ALL)
+def test_a_few_hidden_records_are_told_from_deleted_ones(tmp_path, caplog, dialect):
+    with Sandbox(dialect=dialect, rows=300, private=["Contacts"]) as sandbox:
+        fill(sandbox, 30)
+        sandbox.sql("UPDATE Contacts SET assigned_user_id = 1 WHERE assigned_user_id != 1")
+        joe = sandbox.instance.user_named("joe").number
+        his = there(sandbox)[:40]
+        for one in his:
+            sandbox.change("Contacts", one, {"assigned_user_id": joe}, modifiedtime=OLD)
+        runs = Runs(sandbox, tmp_path, **as_joe(sandbox))
+        runs()
+        sandbox.requests.clear()
+        assert runs() == []
+        assert retrieved(sandbox) == []  # nothing is missing
+
+        given_away, gone = his[1:4], his[6:8]
+        for one in given_away:
+            sandbox.change("Contacts", one, {"assigned_user_id": 1}, modifiedtime=OLD)
+        remove(sandbox, gone)
+        assert told(runs()) == gone
+        assert sorted(retrieved(sandbox)[1:]) == sorted([*given_away, *gone])
+        warning = f"Contacts: user 'joe' may not see 3 records any more, such as {given_away[0]}."
+        assert warning in caplog.text
+
+        caplog.clear()
+        sandbox.requests.clear()
+        assert runs() == []
+        assert retrieved(sandbox) == []
+        assert "any more" not in caplog.text  # it is said once
+        sandbox.change("Contacts", given_away[0], {"assigned_user_id": joe}, modifiedtime=OLD)
+        assert runs() == []
+        remove(sandbox, given_away[:1])
+        assert told(runs()) == given_away[:1]
+        assert told(runs(deletions_limit=100)) == given_away[1:]
+        assert runs() == []
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "passes"),
+    [(20, 0, True), (21, 10, False), (30, 10, True), (31, 10, False), (31, 10.5, True)],
+)
+def test_the_brake_acts_above_the_limit_and_above_20(tmp_path, count, limit, passes):
+    with Sandbox(rows=50) as sandbox:
+        present = 200 if count == 21 else 300
+        fill(sandbox, present - sandbox.count("Contacts"))
+        runs = Runs(sandbox, tmp_path, deletions_limit=limit)
+        runs()
+        before = (tmp_path / "Contacts.json.gz").read_bytes()
+        gone = there(sandbox)[10 : 10 + count]
+        remove(sandbox, gone)
+        if not passes:
+            rows, said = runs.failing(Withheld)
+            assert rows == []
+            assert f"Contacts: {count} of {present} known records are missing" in said
+            assert f"`deletions_limit` ({limit} %)" in said
+            assert f"such as {gone[0]} and {gone[-1]}" in said
+            assert (tmp_path / "Contacts.json.gz").read_bytes() == before
+            assert told(runs(deletions_limit=100)) == gone
+        else:
+            assert told(runs()) == gone
+        assert runs() == []
+
+
+def test_what_is_created_while_the_brake_acts_is_known_all_the_same(tmp_path):
+    with Sandbox(rows=50) as sandbox:
+        fill(sandbox, 100)
+        runs = Runs(sandbox, tmp_path)
+        runs()
+        gone = there(sandbox)[:50]
+        remove(sandbox, gone)
+        gone.append(sandbox.insert("Contacts", {"lastname": "New"}))
+        runs.failing(Withheld)
+        remove(sandbox, gone[-1:])
+        assert told(runs(deletions_limit=100)) == gone
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_record_that_cannot_be_looked_up_is_looked_up_in_the_next_run(tmp_path):
+    with Sandbox(rows=50) as sandbox:
+        fill(sandbox, 100)
+        runs = Runs(sandbox, tmp_path)
+        runs()
+        gone = there(sandbox)[:4]
+        remove(sandbox, gone)
+        fails = {"operation": "retrieve", "status": 500, "times": None}
+        sandbox.faults.add("status", contains=gone[2], **fails)
+        rows, said = runs.failing(Withheld)
+        assert rows == []
+        assert f"Whether {gone[2]} was deleted or is hidden is not known" in said
+        # Where `retrieve` fails at each record there is only the limit.
+        sandbox.faults.add("status", **fails)
+        assert told(runs()) == gone
 
 
 def test_a_damaged_file_is_one_clear_error(runs, tmp_path):
@@ -492,7 +645,7 @@ def test_a_run_that_is_killed_loses_no_deletion(tmp_path, how, moment):
     """A target has what stands before the last state; the file has what was found."""
     with Sandbox(rows=50, latency_ms=5) as sandbox:
         fill(sandbox, 2500)
-        runs = Runs(sandbox, tmp_path / "ids")
+        runs = Runs(sandbox, tmp_path / "ids", deletions_limit=100)
         runs()
         gone = there(sandbox)[:1500]
         remove(sandbox, gone)
@@ -578,7 +731,7 @@ def test_the_command_ends_with_1_when_a_module_cannot_be_scanned(sandbox, tmp_pa
     (tmp_path / "config").write_text(json.dumps(settings(sandbox, **runs.settings)))
     done = command("--config", str(tmp_path / "config"))
     assert done.returncode == 1
-    assert "Contacts cannot be scanned for deletions" in done.stderr
+    assert "No deletions of Contacts are reported. " in done.stderr
     assert "Traceback" not in done.stderr
     assert len(parse(done.stdout.splitlines()).ids("Contacts")) == sandbox.count("Contacts")
 
