@@ -128,7 +128,7 @@ def _named_lists(
     found = []
     for said in wanted:
         names = described.keys()
-        exact = _exactly(said["module"], names) or _exactly(said["module"], tap.client.listtypes())
+        exact = _exactly(said["module"], names) or _exactly(said["module"], tap.usable)
         if exact is None:
             raise SettingsError(
                 f"`relations`: user {tap.config['username']!r} can use no module "
@@ -154,7 +154,7 @@ def _all_lists(tap: TapKafinea, modules: Sequence[Module]) -> list[RelatedList]:
             "`relations`: the server does not tell which related lists there are. Name those that "
             'you want, such as [{"module": "Campaigns", "related": "Contacts"}].'
         )
-    usable = tap.client.listtypes()
+    usable = tap.usable
     return [one for lists in told for one in lists or [] if one.related in usable]
 
 
