@@ -99,7 +99,8 @@ class Brake:
         """Return in which words a record is refused, without its id.
 
         They are compared with each other only, for they may be in any language. No words stand for
-        a record that is given (a converted lead) or that is now one of another module.
+        a record that is given (a converted lead), that is found nowhere (a user who was
+        deactivated), or that is now one of another module.
 
         Raises:
             Withheld: The server fails.
@@ -107,8 +108,7 @@ class Brake:
         try:
             self.kafinea.giving_up_after(2).retrieve(one)
         except Refused as error:
-            moved = error.code == Code.INVALID_ID_ATTRIBUTE
-            return "" if moved else re.sub(r"\d+", "", str(error))
+            return re.sub(r"\d+", "", str(error)) if error.code == Code.ACCESS_DENIED else ""
         except Unavailable as error:
             if error.busy or error.nothing_done:
                 raise

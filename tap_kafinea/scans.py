@@ -22,6 +22,7 @@ from kafinea.client import Client
 from kafinea.errors import IncompleteRead, KafineaError, NotCounted, Refused, SettingsError
 from kafinea.progress import Progress
 from kafinea.reading import Reading
+from kafinea.recovery import Recovery
 from tap_kafinea.known_ids import Change, Folder, KnownIds
 from tap_kafinea.missing import Brake, Withheld, deleted
 from tap_kafinea.passes import moment, now
@@ -126,6 +127,7 @@ class Scans:
             ["id"],
             page_size=self._page_size,
             sessions=self._kafinea.max_sessions,
+            recovery=Recovery(self._kafinea, module),
         )
         there = self._nothing_known(module)
         pages = iter(reading)

@@ -24,6 +24,7 @@ from kafinea import Refused, SettingsError, Unavailable
 from kafinea.chain import number
 from kafinea.errors import IncompleteRead, KafineaError
 from kafinea_sandbox import Sandbox
+from kafinea_sandbox.errors import Fatal
 from kafinea_sandbox.routes import OPERATIONS
 from tap_kafinea.known_ids import Folder, KnownIds
 from tap_kafinea.missing import Withheld
@@ -295,6 +296,30 @@ def test_faults_in_the_middle_report_nothing_wrong_and_lose_nothing(
         assert told(runs()) == gone
         assert fault.hits
         assert runs() == []
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("sessions", [1, 4])
+def test_an_id_at_which_the_server_fails_is_an_id_that_is_there(tmp_path, monkeypatch, sessions):
+    with Sandbox(rows=50) as sandbox:
+        fill(sandbox, 450)
+        runs = Runs(sandbox, tmp_path, max_sessions=sessions)
+        runs()
+        gone, bad = there(sandbox)[100:110], there(sandbox)[250]
+        remove(sandbox, gone)
+        query = OPERATIONS["query"]
+
+        def fail_at_it(call):
+            rows = query.run(call)
+            if call.params["query"].startswith("SELECT id FROM Contacts") and any(
+                row["id"] == bad for row in rows
+            ):
+                raise Fatal("it cannot be shown")
+            return rows
+
+        monkeypatch.setitem(OPERATIONS, "query", query._replace(run=fail_at_it))
+        assert told(runs()) == gone
+        assert number(bad) in accumulate(file_of(tmp_path)["ids"])
 
 
 def test_records_that_cannot_be_read_are_not_called_deleted(tmp_path, caplog):
