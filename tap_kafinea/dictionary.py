@@ -12,6 +12,7 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.describe import Module
+from tap_kafinea.failing import FailingAlone
 from tap_kafinea.passes import Plan, of_instance
 
 if TYPE_CHECKING:
@@ -142,14 +143,13 @@ TABLES = (
 )
 
 
-class DictionaryStream(Stream):
+class DictionaryStream(FailingAlone):
     """One table of the dictionary, read whole; rows that vanished are dropped by their version."""
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the rows are typed
 
     def __init__(self, tap: TapKafinea, name: str, table: Table) -> None:
-        super().__init__(tap, schema=table.schema, name=name)
-        self._tap_kafinea = tap
+        super().__init__(tap, name, table.schema)
         self._table = table
         self.primary_keys = [*table.key]
         self.forced_replication_method = REPLICATION_FULL_TABLE

@@ -26,6 +26,7 @@ from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
 from tap_kafinea import deletions, dictionary, files, relations
+from tap_kafinea.maps import Mapper
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.scans import Scans
@@ -218,6 +219,12 @@ class TapKafinea(Tap):
             raise SettingsError(
                 f"`{setting}` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."
             ) from None
+
+    @override
+    def setup_mapper(self) -> None:
+        mapper = Mapper(self.config, self.logger)
+        mapper.register_raw_streams_from_catalog(self.catalog)
+        self.mapper, self.map_failures = mapper, mapper.failures
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:

@@ -856,11 +856,29 @@ def test_an_ordinary_user_is_sent_to_scan_in_one_error(sandbox):
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", ["status", "html", "die"])
 def test_a_server_without_sync_is_one_clear_error_and_all_else_is_read(synced, sandbox, kind):
+    synced.settings["modules"] = ["Accounts", "Contacts", "Leads"]
     sandbox.faults.add(kind, operation="sync", status=500, times=None)
     _, said = synced.failing()
     assert "`scan`" in said
-    assert {r.params["elementType"] for r in sandbox.requests.of("sync")} == {"Contacts"}
+    asked = {r.params["elementType"] for r in sandbox.requests.of("sync")}
+    assert asked == {"Accounts", "Contacts"}  # and not Leads
     assert synced.state["bookmarks"]["Leads"]["replication_key_value"]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("broken", ["Contacts", "Leads"])
+def test_a_module_at_which_sync_fails_stops_no_other(synced, sandbox, broken):
+    synced()
+    gone = {module: there(sandbox, module)[0] for module in ("Contacts", "Leads")}
+    for module, one in gone.items():
+        sandbox.remove(module, one)
+    sandbox.faults.add("status", operation="sync", contains=broken, status=500, times=None)
+    rows, said = synced.failing()
+    del gone[broken]
+    assert [*gone.values()] == told(rows)
+    assert f"sync of {broken}" in said
+    sandbox.faults.clear()
+    assert {row["module"] for row in synced()} >= {broken}
 
 
 @pytest.mark.usefixtures("quick")
