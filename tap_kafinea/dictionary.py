@@ -80,7 +80,7 @@ def _fields(module: Module, _: str) -> Iterator[Row]:
             "is_mandatory": field.mandatory,
             "is_editable": field.editable,
             "is_unique": field.unique,
-            "refers_to": [*field.refers_to],
+            "refers_to": [*field.refers_to] or None,
             "default_value": field.default or None,
             "position": position,
         }
@@ -127,7 +127,7 @@ TABLES = (
             "refers_to": {
                 "type": ["array", "null"],
                 "items": {"type": "string"},
-                "description": "The modules that a reference may point to",
+                "description": "The modules that a reference may point to; null if none are known",
             },
             "default_value": _TEXT,
             "position": _POSITION,
