@@ -525,6 +525,16 @@ def test_the_brake_acts_above_the_limit_and_above_20(tmp_path, count, limit, pas
         assert runs() == []
 
 
+def test_lines_get_new_ids_whenever_a_document_is_saved(runs, sandbox):
+    runs.settings["modules"] = ["LineItem"]
+    runs()
+    gone = there(sandbox, "LineItem")[:-1]
+    assert len(gone) > 20
+    remove(sandbox, gone, "LineItem")
+    assert told(runs()) == gone
+    assert retrieved(sandbox) == []
+
+
 def test_what_is_created_while_the_brake_acts_is_known_all_the_same(tmp_path):
     with Sandbox(rows=50) as sandbox:
         fill(sandbox, 100)
