@@ -107,6 +107,7 @@ class RelationStream(ModuleStream):
 
         Raises:
             Refused: There is no such list at all.
+            IncompleteRead: It is one too many.
             Unavailable: The server has no room, or is too slow.
         """
         if isinstance(error, Unavailable) and (error.silent or not may_lie_in_the_request(error)):
@@ -115,6 +116,7 @@ class RelationStream(ModuleStream):
             raise error
         if not count(self._kafinea.query, self.module, [Condition("id", "=", source_id)]):
             return []
+        self._recovery.meet(source_id, error)
         self._recovery.fail(BadRecord(source_id, (self._list.label,), str(error)))
         return None
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from kafinea.chain import Page, count, number
 from kafinea.client import Client
-from kafinea.errors import IncompleteRead, KafineaError, NotCounted, Refused, SettingsError
+from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
 from kafinea.progress import Progress
 from kafinea.reading import Reading
 from kafinea.recovery import Recovery
@@ -113,7 +113,9 @@ class Scans:
             there = self._read(module)
             if there is not None:
                 known = self._compared(known, there)
-        except (Refused, IncompleteRead, NotCounted, Withheld) as error:
+        except (Refused, IncompleteRead, Unavailable, Withheld) as error:
+            if isinstance(error, Unavailable):
+                self._kafinea.listtypes()  # fails as well when the server is away
             # A matter of this module alone: the others are scanned, and the run fails at its end.
             self.failures[module] = error
             logger.error("No deletions of %s are reported. %s", module, error)  # noqa: TRY400 one line is enough

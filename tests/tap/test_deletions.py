@@ -322,6 +322,24 @@ def test_an_id_at_which_the_server_fails_is_an_id_that_is_there(tmp_path, monkey
         assert number(bad) in accumulate(file_of(tmp_path)["ids"])
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("contains", ["SELECT id FROM Contacts", "SELECT id FROM Contacts WHERE"])
+def test_ids_that_cannot_be_read_cost_the_deletions_of_their_module_alone(tmp_path, contains):
+    with Sandbox(rows=50) as sandbox:
+        fill(sandbox, 700)
+        runs = Runs(sandbox, tmp_path, ["Contacts", "Leads"], max_sessions=1)
+        sandbox.faults.add("status", operation="query", contains=contains, status=500, times=None)
+        writer = _Collector()
+        tap = TapKafinea(config=settings(sandbox, **runs.settings), message_writer=writer)
+        with pytest.raises((IncompleteRead, Unavailable), match="Contacts"):
+            tap.sync_all()
+        tap.client.close()
+        output = parse(writer.lines)
+        assert len(output.records("Contacts")) == sandbox.count("Contacts")
+        assert output.state["bookmarks"][STREAM]["scanned"].keys() == {"Leads"}
+        assert len(sandbox.requests) < 10 * 500
+
+
 def test_records_that_cannot_be_read_are_not_called_deleted(tmp_path, caplog):
     with Sandbox(rows=300) as sandbox:
         runs = Runs(sandbox, tmp_path)

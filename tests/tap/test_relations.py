@@ -475,6 +475,17 @@ def test_a_server_that_fails_for_a_moment_costs_no_list(sandbox):
     assert Counter(pairs(output)) == truth(sandbox)
 
 
+@pytest.mark.usefixtures("quick")
+def test_there_is_an_end_to_lists_that_cannot_be_read(sandbox, monkeypatch):
+    monkeypatch.setattr("kafinea.recovery.MOST_BAD", 5)
+    campaigns(sandbox, *([1] * 30))
+    catalog = only(sandbox)
+    sandbox.faults.add("status", status=500, operation="query_related", times=None)
+    sandbox.requests.clear()
+    failing(sandbox, "failed at 5 records", catalog=catalog, config={"max_sessions": 1})
+    assert len({r.params["id"] for r in sandbox.requests.of("query_related")}) < 15
+
+
 def test_a_list_that_is_gone_is_no_matter_of_each_record(sandbox):
     campaigns(sandbox, *([1] * 10))
     catalog = only(sandbox)
