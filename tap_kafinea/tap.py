@@ -20,12 +20,13 @@ from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea import Client, Module, Refused, SettingsError, transport
-from kafinea.describe import LINE_MODULE
+from kafinea.describe import LINE_MODULE, ModuleInfo
 from kafinea.query import is_name
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
-from tap_kafinea import deletions, files, relations
+from tap_kafinea import deletions, dictionary, files, relations
+from tap_kafinea.maps import Mapper
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.scans import Scans
@@ -126,6 +127,20 @@ class TapKafinea(Tap):
             default="deletions",
             description="Folder or fsspec URL where `scan` keeps the ids",
         ),
+        th.Property(
+            "deletions_limit",
+            th.NumberType(minimum=0, maximum=100),
+            default=10,
+            description="When `scan` misses more than this percentage of a module at once, and "
+            "more than 20 records, it reports nothing and the run fails; 100 reports everything",
+        ),
+        th.Property(
+            "dictionary",
+            th.BooleanType,
+            default=False,
+            description="Extract what Kafinea says of its modules, fields and picklist values as "
+            "well, in `Modules`, `Fields` and `PicklistValues`",
+        ),
         *HOW,
     ).to_dict()
 
@@ -173,6 +188,20 @@ class TapKafinea(Tap):
         return deletions.scans(self)
 
     @cached_property
+    def usable(self) -> dict[str, ModuleInfo]:
+        """The modules that this user can use, asked for once in a run."""
+        return self.client.listtypes()
+
+    @cached_property
+    def described(self) -> list[Module]:
+        """The modules that `modules` takes and this user can read, described once in a run.
+
+        Raises:
+            SettingsError: A name or pattern of `modules` fits none.
+        """
+        return self._describe(self._wanted(list(self.usable)))
+
+    @cached_property
     def zone(self) -> ServerZone:
         """The time zone of the server's date-times."""
         return ServerZone(self.config["timezone"])
@@ -190,6 +219,12 @@ class TapKafinea(Tap):
             raise SettingsError(
                 f"`{setting}` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."
             ) from None
+
+    @override
+    def setup_mapper(self) -> None:
+        mapper = Mapper(self.config, self.logger)
+        mapper.register_raw_streams_from_catalog(self.catalog)
+        self.mapper, self.map_failures = mapper, mapper.failures
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
@@ -211,11 +246,12 @@ class TapKafinea(Tap):
             return [
                 one for one in streams if type(one) is not ModuleStream or self._is_wanted(one.name)
             ]
-        modules = self._describe(self._wanted(list(self.client.listtypes())))
+        modules = self.described
         return [
             *(ModuleStream(self, module.name, schema) for module, schema in self._schemas(modules)),
             *relations.discover(self, modules),
             *files.discover(self, modules),
+            *dictionary.discover(self, modules),
             *deletions.discover(self, modules),
         ]
 
@@ -234,6 +270,7 @@ class TapKafinea(Tap):
         return (
             relations.from_catalog(self, name, schema)
             or files.from_catalog(self, name, schema)
+            or dictionary.from_catalog(self, name, schema)
             or deletions.from_catalog(self, name, schema)
             or ModuleStream(self, name, schema)
         )

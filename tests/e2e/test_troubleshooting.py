@@ -240,6 +240,45 @@ def _(directory):
         return contacts(directory, sandbox, deletions="scan", deletions_path=path)
 
 
+@prints(
+    "No deletions of ... are reported. ... of ... known records are missing, and some of them "
+    "were not deleted: ..."
+)
+def _(directory):
+    return _missing(directory, 30, _give_away)
+
+
+@prints(
+    "No deletions of ... are reported. ... of ... known records are missing, more than "
+    "`deletions_limit` (...) lets through at once. ..."
+)
+def _(directory):
+    return _missing(directory, 30, lambda sandbox, one: sandbox.remove("Contacts", one))
+
+
+@prints("user ... may not see ... records any more, such as ...")
+def _(directory):
+    return _missing(directory, 3, _give_away)
+
+
+def _give_away(sandbox: Sandbox, contact: str) -> None:
+    sandbox.change("Contacts", contact, {"assigned_user_id": 1})
+
+
+def _missing(directory: Path, count: int, lose: Callable[[Sandbox, str], None]) -> str:
+    """Extract the contacts of a user who does not see some of them any more."""
+    with Sandbox(rows=300, private=["Contacts"]) as sandbox:
+        joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
+        config = {"deletions": "scan", "deletions_path": str(directory / "ids"), **joe}
+        owner = sandbox.instance.user_named("joe").number
+        contact = {"lastname": "Roux", "assigned_user_id": owner}
+        mine = [sandbox.insert("Contacts", contact) for _ in range(40)]
+        contacts(directory, sandbox, **config)
+        for one in mine[:count]:
+            lose(sandbox, one)
+        return contacts(directory, sandbox, **config)
+
+
 def _hiding_a_contact() -> Sandbox:
     with Sandbox(rows=300) as sandbox:
         number = int(sandbox.rows("Contacts")[0]["id"].partition("x")[2])
