@@ -17,11 +17,12 @@ from typing_extensions import override
 
 from kafinea.chain import Page
 from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
-from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
+from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
 from kafinea.values import Kind, RowDecoder
+from tap_kafinea.catalogs import WrongEntry, replication
 from tap_kafinea.line_items import Documents
 from tap_kafinea.passes import Pass, Plan, now, of_instance
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
@@ -101,6 +102,7 @@ class ModuleStream(Stream):
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
         self._failure: KafineaError | None = None
+        self._wrong_entry: WrongEntry | None = None
         self.primary_keys = list(self.key)
         if MODIFIED in schema["properties"]:
             self.replication_key = MODIFIED
@@ -121,7 +123,7 @@ class ModuleStream(Stream):
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
         try:
             yield from self._passes()
-        except (Refused, IncompleteRead, Unavailable) as error:
+        except (Refused, IncompleteRead, Unavailable, WrongEntry) as error:
             if self.ABORT_AT_RECORD_COUNT is not None:
                 raise
             if isinstance(error, Unavailable):
@@ -143,13 +145,10 @@ class ModuleStream(Stream):
 
     def open(self, plan: Plan) -> Opening | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
+        if self._wrong_entry:
+            raise self._wrong_entry
         if self.replication_method != REPLICATION_INCREMENTAL:
             return self._opening(plan.whole())
-        if self.replication_key != self.bookmarked_by:
-            raise SettingsError(
-                f"{self.name}: the catalog asks for the replication key "
-                f"{self.replication_key!r}; Kafinea can only be read by {MODIFIED!r}."
-            )
         unfinished = plan.unfinished()
         if unfinished and unfinished.until:
             return self._opening(unfinished, is_resumed=True)
@@ -273,6 +272,13 @@ class ModuleStream(Stream):
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
         super().apply_catalog(catalog)
+        if self.bookmarked_by and (entry := catalog.get_stream(self.name)):
+            has_key = self.bookmarked_by in self.schema["properties"]
+            try:
+                how = replication(entry, self.bookmarked_by, has_key=has_key)
+                self.forced_replication_method, self.replication_key = how
+            except WrongEntry as error:
+                self._wrong_entry, self.replication_key = error, None
         # Whatever a catalog says: a record without its id is of no use to anyone.
         for name in self.key:
             self.metadata[("properties", name)] = Metadata(

@@ -162,7 +162,7 @@ def _somewhere(url: str) -> dict[str, str]:
 # The tap
 
 
-@prints("`modules`: user '...' can use no module '...'")
+@prints("Module '...' not found, or user '...' may not read it")
 def _(directory):
     with empty() as sandbox:
         return tap(directory, settings(sandbox, modules=["Organisations"]))
@@ -188,7 +188,7 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
-@prints("The config, catalog or state is not JSON: ...")
+@prints("--state ... is not JSON: see line ..., column ...")
 def _(directory):
     state = directory / "state.json"
     state.write_text('{"bookmarks": {', "utf-8")
