@@ -74,7 +74,13 @@ PERHAPS_PASSING = frozenset({Code.DATABASE_QUERY_ERROR, Code.INTERNAL_SERVER_ERR
 
 
 class KafineaError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    Attributes:
+        is_said: Whether the user has been told of it already.
+    """
+
+    is_said = False
 
 
 class SettingsError(KafineaError, ValueError):

@@ -59,6 +59,8 @@ def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
         MappingError,
         RecordsWithoutSchemaException,
     ) as error:
+        if getattr(error, "is_said", False):
+            return 1
         problem = str(error)
     else:
         return 0

@@ -12,6 +12,7 @@ from typing_extensions import override
 from kafinea.client import Deletions
 from kafinea.describe import Module
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
+from tap_kafinea.failing import FailingAlone
 from tap_kafinea.known_ids import Folder
 from tap_kafinea.passes import now, of_instance
 from tap_kafinea.scans import Scan, Scans, deleted
@@ -67,15 +68,12 @@ def scans(tap: TapKafinea) -> Scans | None:
     )
 
 
-class DeletedRecords(Stream):
+class DeletedRecords(FailingAlone):
     """The deleted records of the modules that are extracted, as they are found."""
 
     def __init__(self, tap: TapKafinea) -> None:
-        super().__init__(tap, schema=_SCHEMA, name=NAME)
-        self._tap_kafinea = tap
-        self._kafinea = tap.client
+        super().__init__(tap, NAME, _SCHEMA)
         self._zone = tap.zone
-        self._failures: dict[str, KafineaError] = {}
         self.primary_keys = ["module", "id"]
         self.replication_key = "detected_at"
 
@@ -88,17 +86,6 @@ class DeletedRecords(Stream):
         elif self._tap_kafinea.scans:
             yield from self._scanned(self._tap_kafinea.scans)
 
-    @override
-    def log_sync_costs(self) -> None:
-        """Fail, now that all streams were read, if a module failed. The SDK calls this last.
-
-        Raises:
-            KafineaError: What went wrong first.
-        """
-        self._tap_kafinea.flush()
-        for error in self._failures.values():
-            raise error
-
     # scan
 
     def _scanned(self, scans: Scans) -> Iterator[dict[str, Any]]:
@@ -107,7 +94,7 @@ class DeletedRecords(Stream):
         for module, scan in scans.done.items():
             yield from _rows(module, scan)
             told[module] = scan.at.isoformat()
-        self._failures = scans.failures
+        self.failures += scans.failures.values()
 
     # sync
 
@@ -122,15 +109,15 @@ class DeletedRecords(Stream):
             except Refused as error:
                 refused[module] = error
             except IncompleteRead as error:
-                self._fail(module, error)
+                self.fail(error, module)
             except _NoSuchOperation as error:
-                self._fail(NAME, error)
+                self.fail(error)
                 return
         if refused:
             names, last = ", ".join(refused), next(reversed(refused.values()))
             text = f"The server refuses to tell the deletions of {names}: {last}. It tells all of "
             text += f"them to administrators only. {_INSTEAD}"
-            self._fail(NAME, _NoSuchOperation(text))
+            self.fail(_NoSuchOperation(text))
 
     def _synced_of(self, module: str, until: dict[str, Any]) -> Iterator[dict[str, Any]]:
         since = self._since(module, until.get(module))
@@ -181,10 +168,6 @@ class DeletedRecords(Stream):
     def _modules(self) -> list[ModuleStream]:
         streams = self._tap_kafinea.streams.values()
         return [one for one in streams if type(one) is ModuleStream and one.selected]
-
-    def _fail(self, name: str, error: KafineaError) -> None:
-        self._failures[name] = error
-        self.logger.error("%s is not complete: %s", name, error)
 
     @override
     def _increment_stream_state(

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metadata
-from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.chain import Page
 from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
-from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
+from kafinea.errors import IncompleteRead
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
 from kafinea.values import Kind, RowDecoder
 from tap_kafinea.catalogs import WrongEntry, replication
+from tap_kafinea.failing import FailingAlone
 from tap_kafinea.line_items import Documents
 from tap_kafinea.passes import Pass, Plan, now, of_instance
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
@@ -74,7 +74,7 @@ def _emptied(page: Page) -> Iterator[dict[str, Any]]:
         yield page.pop()
 
 
-class ModuleStream(Stream):
+class ModuleStream(FailingAlone):
     """The records of one module, in the order of their ids.
 
     Incremental by `modifiedtime` where the module has it; else read whole each time.
@@ -95,13 +95,10 @@ class ModuleStream(Stream):
     """Whether a loader may drop the rows that a complete reading did not bring."""
 
     def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
-        super().__init__(tap, schema=schema, name=name)
+        super().__init__(tap, name, schema)
         self.module = name
-        self._tap_kafinea = tap
-        self._kafinea = tap.client
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
-        self._failure: KafineaError | None = None
         self._wrong_entry: WrongEntry | None = None
         self.primary_keys = list(self.key)
         if MODIFIED in schema["properties"]:
@@ -121,27 +118,7 @@ class ModuleStream(Stream):
 
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
-        try:
-            yield from self._passes()
-        except (Refused, IncompleteRead, Unavailable, WrongEntry) as error:
-            if self.ABORT_AT_RECORD_COUNT is not None:
-                raise
-            if isinstance(error, Unavailable):
-                self._kafinea.listtypes()  # fails as well when the server is away
-            # A matter of this module alone: the others are read, and the run fails at its end.
-            self._failure = error
-            self.logger.error("%s is not complete: %s", self.name, error)  # noqa: TRY400 one line is enough
-
-    @override
-    def log_sync_costs(self) -> None:
-        """Fail, now that all streams were read, if this one failed. The SDK calls this last.
-
-        Raises:
-            KafineaError: What went wrong.
-        """
-        self._tap_kafinea.flush()
-        if self._failure:
-            raise self._failure
+        return self._passes()
 
     def open(self, plan: Plan) -> Opening | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""

@@ -25,6 +25,7 @@ from singer_kafinea.settings import unknown_settings, unknown_variables
 from tap_kafinea import deletions, files, relations
 from tap_kafinea.catalogs import catalog_of, check_selection
 from tap_kafinea.discovery import Modules
+from tap_kafinea.maps import Mapper
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.scans import Scans
@@ -220,6 +221,21 @@ class TapKafinea(Plugin, Tap):
         """The modules of the instance, as far as the settings take them."""
         patterns = self.config.get("modules") or []
         return Modules(self.client, self.config["username"], patterns)
+
+    @override
+    def setup_mapper(self) -> None:
+        mapper = Mapper(self.config, self.logger)
+        mapper.register_raw_streams_from_catalog(self.catalog)
+        self.mapper, self.map_failures = mapper, mapper.failures
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
+        if not isinstance(bookmarks, dict) or not all(
+            isinstance(bookmark, dict) for bookmark in bookmarks.values()
+        ):
+            raise SettingsError("The state is no Singer state. Correct it.")
+        super().load_state(state)
 
     @override
     def discover_streams(self) -> Sequence[Stream]:

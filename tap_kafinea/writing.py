@@ -11,7 +11,13 @@ from singer_sdk.singerlib import RecordMessage, SingerMessageType
 from singer_sdk.singerlib.encoding.simple import Message
 from typing_extensions import override
 
+from kafinea.errors import KafineaError
+
 _ENOUGH = 65_536  # bytes: what a pipe takes at once
+
+
+class OutputLost(KafineaError):
+    """Stop the run: nothing more can be written."""
 
 
 class Extracted(RecordMessage):
@@ -46,13 +52,28 @@ class Writer(MsgSpecWriter):
 
     @override
     def write_message(self, message: Message) -> None:
-        encoder.encode_into(message.to_dict(), self._waiting, -1)
+        complete = len(self._waiting)
+        try:
+            encoder.encode_into(message.to_dict(), self._waiting, -1)
+        except Exception:
+            del self._waiting[complete:]  # half a message, and room for the rest
+            raise
         self._waiting += b"\n"
         if len(self._waiting) >= _ENOUGH or not isinstance(message, RecordMessage):
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits. There is no STATE behind the last records when it has not changed."""
-        sys.stdout.buffer.write(self._waiting)
-        sys.stdout.flush()
+        """Write what waits. There is no STATE behind the last records when it has not changed.
+
+        Raises:
+            BrokenPipeError: Who reads the output has gone away.
+            OutputLost: It cannot be written for another reason.
+        """
+        try:
+            sys.stdout.buffer.write(self._waiting)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputLost(f"The output cannot be written: {error.strerror}.") from None
         self._waiting.clear()
