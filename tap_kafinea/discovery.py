@@ -11,7 +11,7 @@ from functools import cached_property
 from kafinea.chain import count
 from kafinea.client import Client
 from kafinea.describe import Module, ModuleInfo
-from kafinea.errors import KafineaError, NotCounted, Refused, SettingsError, Unavailable
+from kafinea.errors import KafineaError, Refused, SettingsError, Unavailable
 from kafinea.query import is_name, select
 from singer_kafinea.settings import nearest
 
@@ -21,8 +21,11 @@ _NOT = "!"
 _SHOWN = 40
 
 
-class NotThere(KafineaError):
-    """The instance has no such module, or not for this user."""
+NEW_CATALOG = "Create a new catalog: `tap-kafinea --discover`."
+
+
+class NotRead(KafineaError):
+    """A module cannot be read; the text says what can be done."""
 
 
 class Modules:
@@ -35,12 +38,12 @@ class Modules:
             without a `!`.
 
     Attributes:
-        missing: What `modules` names and the instance does not show. The others are read, and the
-            run fails at its end.
+        missing: What `modules` names and the instance does not show, and a sentence on it. The
+            others are read, and the run fails at its end.
     """
 
     def __init__(self, client: Client, username: str, patterns: Sequence[str]) -> None:
-        self.missing: list[KafineaError] = []
+        self.missing: dict[str, str] = {}
         self._client = client
         self._username = username
         self._taken = [one for one in patterns if not one.startswith(_NOT)]
@@ -64,25 +67,46 @@ class Modules:
         Raises:
             SettingsError: There are none.
         """
-        self.look_for(self._taken)
+        self.look_for(self.shown)
         self._check_what_is_left_out()
         described = self._describe_all([name for name in self.shown if self.takes(name)])
         if not described:
-            raise SettingsError(str(self.missing[0]) if self.missing else self._nothing_taken())
-        for one in self.missing:
-            logger.warning("%s It is left out.", one)
+            raise SettingsError(next(iter(self.missing.values()), self._nothing_taken()))
+        self.warn_of_missing()
         return described
 
-    def look_for(self, patterns: Iterable[str]) -> None:
-        """Take note of the names and patterns that fit no module of the instance."""
-        for pattern in patterns:
-            if not any(_matches(name, pattern) for name in self.shown):
-                self._miss(f"`modules`: {self.not_found(pattern)}")
+    def look_for(self, names: Iterable[str]) -> None:
+        """Find what `modules` names among names, and take note of what the instance does not show.
 
-    def taken_without(self, names: Iterable[str]) -> list[str]:
-        """Return what `modules` names, in so far as it fits none of the names."""
+        Args:
+            names: Those of the streams that there are.
+        """
         there = list(names)
-        return [one for one in self._taken if not any(_matches(name, one) for name in there)]
+        for pattern in self._taken:
+            if any(_matches(name, pattern) for name in there):
+                continue
+            if any(_matches(name, pattern) for name in self.shown):
+                logger.warning(
+                    "%r is in `modules`, but not in the catalog. %s", pattern, NEW_CATALOG
+                )
+            else:
+                self.missing[pattern] = f"`modules`: {self.not_found(pattern)}"
+
+    def warn_of_lost(self, known: Iterable[str]) -> None:
+        """Name the modules that an earlier run read and that this user no longer sees."""
+        taken = [name for name in known if self.takes(name)]
+        if lost := sorted(name for name in taken if name not in self.shown):
+            logger.warning(
+                "The state knows %s, and user %r no longer sees them in this instance. Their rows "
+                "stay as they were. Check the rights of the user.",
+                ", ".join(lost),
+                self._username,
+            )
+
+    def warn_of_missing(self) -> None:
+        """Name what `modules` names and the instance does not show."""
+        for text in self.missing.values():
+            logger.warning("%s It is left out.", text)
 
     def not_found(self, name: str) -> str:
         """Return the sentences that say that there is no such module, and which are near."""
@@ -106,7 +130,7 @@ class Modules:
             module = self._client.describe(name)
         except Refused as error:
             if _is_among(name, self._taken):
-                self._miss(f"`modules`: {name} cannot be described: {error}")
+                self.missing[name] = f"`modules`: {name} cannot be described: {error}"
             else:
                 logger.warning("%s is left out, for it cannot be described: %s", name, error)
             return None
@@ -117,9 +141,6 @@ class Modules:
         else:
             return module
         return None
-
-    def _miss(self, text: str) -> None:
-        self.missing.append(NotThere(text))
 
     def _check_what_is_left_out(self) -> None:
         for one in self._left_out:
@@ -161,12 +182,11 @@ class Modules:
         if not isinstance(error, (Refused, Unavailable)):
             return error
         if name not in self._client.listtypes():
-            return NotThere(self.not_found(name))
+            return NotRead(self.not_found(name))
         if isinstance(error, Refused) and self._has_no_ids(name):
             logger.info("%s is left out: its records cannot be asked for by `id`.", name)
             return None
-        text = f"{str(error).rstrip('.')}. {self.how_to_leave_out(name)}"
-        return Refused(text, code=error.code) if isinstance(error, Refused) else NotCounted(text)
+        return NotRead(f"{str(error).rstrip('.')}. {self.how_to_leave_out(name)}")
 
     def how_to_leave_out(self, name: str) -> str:
         """Return the sentence that says how to extract without a module."""

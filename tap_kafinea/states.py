@@ -30,3 +30,11 @@ def state_of(given: Any) -> dict[str, Any]:
         if not isinstance(bookmark, Mapping):
             raise SettingsError(f"The state of {stream} is not a Singer state. {_HOW}")
     return dict(given)
+
+
+def known_modules(state: Mapping[str, Any]) -> set[str]:
+    """Return the modules of which a state has a bookmark.
+
+    The streams that are no modules have names in lower case: `files`, `campaigns_contacts`.
+    """
+    return {name for name in state.get("bookmarks", {}) if not name.islower()}

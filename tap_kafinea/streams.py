@@ -22,6 +22,7 @@ from kafinea.query import Condition
 from kafinea.reading import Reading, newest
 from kafinea.values import Kind, RowDecoder
 from tap_kafinea.catalogs import WrongEntry, replication
+from tap_kafinea.clock import ZONE
 from tap_kafinea.failing import FailingAlone
 from tap_kafinea.line_items import Documents
 from tap_kafinea.passes import Pass, Plan, now, of_instance
@@ -41,6 +42,7 @@ class Opening:
     Attributes:
         current: The pass.
         reading: Its records.
+        columns: The fields that its query asks for.
         decode: Types them.
         decode_line: Types their lines, if they carry any.
         began: When it began, on this machine's clock.
@@ -49,6 +51,7 @@ class Opening:
 
     current: Pass
     reading: Reading
+    columns: Sequence[str]
     decode: RowDecoder
     decode_line: RowDecoder | None
     began: datetime
@@ -100,6 +103,7 @@ class ModuleStream(FailingAlone):
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
         self._wrong_entry: WrongEntry | None = None
+        self._gone: set[str] = set()
         self.primary_keys = list(self.key)
         if MODIFIED in schema["properties"]:
             self.replication_key = MODIFIED
@@ -108,8 +112,11 @@ class ModuleStream(FailingAlone):
     def plan(self) -> Plan:
         """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
+        state = of_instance(self.stream_state, self._tap_kafinea.address)
+        if self.bookmarked_by:
+            state[ZONE] = self._tap_kafinea.clock.name
         return Plan(
-            of_instance(self.stream_state, self._tap_kafinea.address),
+            state,
             zone=self._zone,
             lookback=self.config["lookback_seconds"],
             start=self._start,
@@ -119,6 +126,13 @@ class ModuleStream(FailingAlone):
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
         return self._passes()
+
+    @override
+    def fail(self, error: Exception, of: str | None = None) -> None:
+        is_module = self.name == self.module
+        why = self._tap_kafinea.modules.why(self.module, error) if is_module else error
+        if why:
+            super().fail(why, of)
 
     def open(self, plan: Plan) -> Opening | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
@@ -138,10 +152,12 @@ class ModuleStream(FailingAlone):
         lines = self._kinds_of_selected_lines()
         decode_line = RowDecoder(lines, self._zone) if lines else None
         documents = self._documents(decode.columns, list(lines))
+        columns = self.columns or (documents.columns if documents else decode.columns)
+        columns = [name for name in columns if name not in self._gone]
         reading = Reading(
             self._kafinea,
             self.module,
-            self.columns or (documents.columns if documents else decode.columns),
+            columns,
             current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
@@ -149,7 +165,7 @@ class ModuleStream(FailingAlone):
             complete=documents.complete if documents else None,
             complete_at_once=documents.at_once if documents else 1,
         )
-        return Opening(current, reading, decode, decode_line, began, is_resumed)
+        return Opening(current, reading, columns, decode, decode_line, began, is_resumed)
 
     def _documents(self, fields: list[str], lines: list[str]) -> Documents | None:
         """Return what completes the records, if a query does not give all that is selected."""
@@ -191,8 +207,26 @@ class ModuleStream(FailingAlone):
         for page in opening.reading:
             note(page)
             count = len(page)
-            yield from _emptied(opening.type(page))
+            yield from _emptied(self._with_all_fields(opening, opening.type(page)))
             progress.advance(count)
+
+    def _with_all_fields(self, opening: Opening, page: Page) -> Page:
+        """Add nulls to a page for the fields that the server does not give any more."""
+        fields = opening.decode.columns
+        # What a query gives is the same for all; what is retrieved is one by one.
+        absent = [name for name in fields if name not in page[0]]
+        unknown = {*absent} & {*opening.columns} - opening.reading.refused - self._gone
+        if unknown:
+            self.logger.warning(
+                "%s: these fields are null, for the server does not give them: %s. Either they "
+                "were removed, or this user may not read them.",
+                self.name,
+                ", ".join(sorted(unknown)),
+            )
+        self._gone |= {*absent} & {*opening.columns}
+        for record in page if absent else ():
+            record.update(dict.fromkeys(name for name in absent if name not in record))
+        return page
 
     def _is_proven(self, opening: Opening) -> bool:
         """Whether all records came, so that a loader may drop the rows that did not."""
@@ -214,13 +248,16 @@ class ModuleStream(FailingAlone):
     def _newest(self, conditions: list[Condition]) -> str | None:
         query = self._kafinea.query
         try:
-            return newest(query, self.module, conditions)
+            found = newest(query, self.module, conditions)
         except IncompleteRead as error:
             # If the same query gives nothing of the whole module either, it is the query that
             # fails, and this raises again.
             newest(query, self.module)
             self.logger.warning("%s", error)
             return None
+        if found:
+            self._tap_kafinea.clock.check(self.name, found)
+        return found
 
     def _selected_kinds(self) -> dict[str, Kind]:
         """Return the fields to ask for and their kinds: `id`, and what the catalog selects."""

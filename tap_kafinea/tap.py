@@ -24,13 +24,14 @@ from singer_kafinea.plugin import Plugin, json_file
 from singer_kafinea.settings import unknown_settings, unknown_variables
 from tap_kafinea import deletions, files, relations
 from tap_kafinea.catalogs import catalog_of, check_selection
+from tap_kafinea.clock import Clock
 from tap_kafinea.discovery import Modules
 from tap_kafinea.maps import Mapper
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.scans import Scans
 from tap_kafinea.schema import schema_of, with_lines
-from tap_kafinea.states import state_of
+from tap_kafinea.states import known_modules, state_of
 from tap_kafinea.streams import ModuleStream
 from tap_kafinea.writing import Writer
 
@@ -198,6 +199,11 @@ class TapKafinea(Plugin, Tap):
         return deletions.scans(self)
 
     @cached_property
+    def clock(self) -> Clock:
+        """Knows the time zone of the run, and doubts it."""
+        return Clock(self.config.get("timezone"), self.client.server_time)
+
+    @property
     def zone(self) -> ServerZone:
         """The time zone of the server's date-times."""
         return zone_of(self.config)
@@ -229,15 +235,6 @@ class TapKafinea(Plugin, Tap):
         self.mapper, self.map_failures = mapper, mapper.failures
 
     @override
-    def load_state(self, state: dict[str, Any]) -> None:
-        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
-        if not isinstance(bookmarks, dict) or not all(
-            isinstance(bookmark, dict) for bookmark in bookmarks.values()
-        ):
-            raise SettingsError("The state is no Singer state. Correct it.")
-        super().load_state(state)
-
-    @override
     def discover_streams(self) -> Sequence[Stream]:
         if self.input_catalog is not None:
             # A catalog holds all that is needed; the SDK would discover once more.
@@ -263,6 +260,13 @@ class TapKafinea(Plugin, Tap):
         # The SDK calls this when a run begins, and has no public place for what is done then.
         super()._set_compatible_replication_methods()
         check_selection(self.streams)
+        if self.input_catalog is not None:
+            self.modules.look_for(self.input_catalog)
+            self.modules.warn_of_missing()
+        self.modules.warn_of_lost(known_modules(self.state) - self.streams.keys())
+        self.clock.begin(
+            one for one in self.streams.values() if isinstance(one, ModuleStream) and one.selected
+        )
 
     def _schemas(self, modules: Sequence[Module]) -> Iterator[tuple[Module, dict[str, Any]]]:
         """Yield each module with the schema of its stream, lines included."""
