@@ -85,6 +85,7 @@ class Selection:
 
     Attributes:
         longest_page: The most records that came at a time.
+        refused: The columns that turned out to be refused.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Selection:
         self._names = self._columns = list(columns)
         self._where = tuple(where)
         self.longest_page = 0
+        self.refused: frozenset[str] = frozenset()
         self._refusing = Lock()
         self._are_tried = False
         too_long = encoded_size(self._text(self._columns, (), 0, page_size)) > LONGEST_QUERY
@@ -264,19 +266,22 @@ class Selection:
         return send(self._text(self._columns, conditions, offset, limit, descending))
 
     def _drop_refused_columns(self) -> bool:
-        """Find what `describe` promises and a query refuses; return whether anything is left."""
+        """Find which columns are refused; return whether the module itself can be queried."""
+        if refused_columns(self._query, self.module, ["id"]):
+            return False
         refused = refused_columns(self._query, self.module, self._columns)
         self._are_tried = not refused
         columns = [column for column in self._columns if column not in refused]
         if columns and refused:
             self._names = columns
             logger.warning(
-                "%s: the server describes these fields and refuses them in a query; they stay "
-                "empty: %s.",
+                "%s: these fields are null, for the server refuses them in a query: %s. Either "
+                "they were removed, or this user may not read them.",
                 self.module,
                 ", ".join(sorted(refused)),
             )
             self._columns = columns
+            self.refused = frozenset(refused)
         return bool(columns)
 
     def _text(

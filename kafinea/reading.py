@@ -91,6 +91,11 @@ class Reading:
         self._chain = Chain(self._selection, after, self._is_all_in, recovery)
         self._begun: list[Page] = []
 
+    @property
+    def refused(self) -> frozenset[str]:
+        """The columns that turned out to be refused, which no record has."""
+        return self._selection.refused
+
     def begin(self) -> None:
         """Count, and read the first page; if that is all, also what shows that it is all.
 

@@ -160,7 +160,7 @@ class DictionaryStream(FailingAlone):
         state = of_instance(self.stream_state, tap.address)
         self._stream_version = Plan(state, zone=tap.zone).new_version()
         for module in tap.described:
-            yield from self._table.rows(module, tap.usable[module.name].singular)
+            yield from self._table.rows(module, tap.modules.shown[module.name].singular)
         self._write_activate_version_message(self._stream_version)
 
     @property

@@ -162,7 +162,7 @@ def _named_lists(
     found = []
     for said in wanted:
         names = described.keys()
-        exact = _exactly(said["module"], names) or _exactly(said["module"], tap.usable)
+        exact = _exactly(said["module"], names) or _exactly(said["module"], tap.modules.shown)
         if exact is None:
             raise SettingsError(
                 f"`relations`: user {tap.config['username']!r} can use no module "
@@ -188,7 +188,7 @@ def _all_lists(tap: TapKafinea, modules: Sequence[Module]) -> list[RelatedList]:
             "`relations`: the server does not tell which related lists there are. Name those that "
             'you want, such as [{"module": "Campaigns", "related": "Contacts"}].'
         )
-    usable = tap.usable
+    usable = tap.modules.shown
     return [one for lists in told for one in lists or [] if one.related in usable]
 
 
