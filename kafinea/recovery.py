@@ -90,6 +90,11 @@ class Recovery:
         self.fail(BadRecord(record_id, None if is_lost else missing, str(error)))
         return None if is_lost else record
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether nothing at all could be had of some record."""
+        return any(bad.fields is None for bad in self.failed)
+
     def fail(self, bad: BadRecord) -> None:
         """Take note of a record that could not be had whole.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,10 @@ class FailingAlone(Stream):
         self._kafinea = tap.client
         self.failures: list[KafineaError] = []
 
+    @abstractmethod
+    @override
+    def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]: ...
+
     def fail(self, error: Exception, of: str | None = None) -> None:
         """Note that the stream is not complete, and say why.
 
@@ -52,7 +57,7 @@ class FailingAlone(Stream):
         """
         if isinstance(error, Unavailable):
             self._kafinea.listtypes()  # fails as well when the server is away
-        failure = error if isinstance(error, KafineaError) else _unforeseen(error)
+        failure = as_shown(error)
         self.logger.error("%s is not complete: %s", of or self.name, failure)
         self.failures.append(failure)
 
@@ -70,8 +75,7 @@ class FailingAlone(Stream):
     @override
     def _write_schema_message(self) -> None:
         with self._alone():
-            if failure := self._tap_kafinea.map_failures.get(self.name):
-                raise failure
+            self._check_maps()
             super()._write_schema_message()
 
     @override
@@ -90,9 +94,35 @@ class FailingAlone(Stream):
         except (OutputLost, OSError):
             raise
         except Exception as error:  # noqa: BLE001 an expression may raise anything
-            key = " ".join(str(record[name]) for name in self.primary_keys if name in record)
             # `from None`: the error of a map may show a value.
-            raise StreamFailed(why_not_written(error, key)) from None
+            raise self._not_written(record, error) from None
+
+    def _not_written(self, record: Mapping[str, Any], error: Exception) -> StreamFailed:
+        key = " ".join(str(record[name]) for name in self.primary_keys if name in record)
+        return StreamFailed(why_not_written(error, key))
+
+    # For a test of the connection
+
+    def first(self) -> dict[str, Any] | None:
+        """Return the first record, if there is one."""
+        return next(iter(self.get_records(None)), None)
+
+    def check(self, record: dict[str, Any]) -> None:
+        """Check that a record can be mapped.
+
+        Raises:
+            StreamFailed: It cannot, or no record can.
+        """
+        self._check_maps()
+        try:
+            for _ in self._generate_record_messages(record):
+                pass
+        except Exception as error:  # noqa: BLE001 as above
+            raise self._not_written(record, error) from None
+
+    def _check_maps(self) -> None:
+        if failure := self._tap_kafinea.map_failures.get(self.name):
+            raise failure
 
     @override
     def log_sync_costs(self) -> None:
@@ -110,8 +140,10 @@ class FailingAlone(Stream):
             raise failure
 
 
-def _unforeseen(error: Exception) -> StreamFailed:
-    """Return an error that may be shown. Its own text may hold a value."""
+def as_shown(error: Exception) -> KafineaError:
+    """Return an error that may be shown: the text of one that nobody foresaw may hold a value."""
+    if isinstance(error, KafineaError):
+        return error
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}, line {place.lineno}"
     reason = getattr(error, "strerror", None) or type(error).__name__

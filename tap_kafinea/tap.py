@@ -12,11 +12,14 @@ from functools import cached_property
 from types import FrameType
 from typing import Any, ClassVar
 
+import click
 from singer_sdk import Stream, Tap
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Catalog
+from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from kafinea import Client, Module, Refused, SettingsError, transport
@@ -25,7 +28,7 @@ from kafinea.query import is_name
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
-from tap_kafinea import deletions, files, relations
+from tap_kafinea import connection_test, deletions, files, relations
 from tap_kafinea.maps import Mapper
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
@@ -293,6 +296,29 @@ class TapKafinea(Tap):
                 raise
             self.logger.warning("%s is left out, for it cannot be described: %s", name, error)
             return None
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        command = super().get_singer_command()
+        for parameter in command.params:
+            if parameter.name == "catalog":
+                parameter.is_eager = True  # `--test` reads it, wherever it stands
+        return command
+
+    @classmethod
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        if value != CliTestOptionValue.All.value:
+            super().cb_test(ctx, param, value)
+            return
+        given, catalog = ctx.params["config"], ctx.params.get("catalog")
+        tap = cls(
+            config=connection_test.settings_of_test(given.config),
+            catalog=load_json(catalog.read()) if catalog else None,
+            parse_env_config=given.parse_env,
+        )
+        ctx.exit(0 if connection_test.run(tap) else 1)
 
     def flush(self) -> None:
         """Write the records that wait; not after a signal, which may come in the middle of one."""
