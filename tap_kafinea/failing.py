@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -15,14 +16,13 @@ from typing_extensions import override
 
 from kafinea.errors import Closed, CredentialsRefused, KafineaError, SettingsError, Unavailable
 from tap_kafinea.maps import StreamFailed, why_not_written
-from tap_kafinea.writing import OutputLost
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
 
 _STOPS_THE_RUN = (
     *(SettingsError, CredentialsRefused, Closed),
-    *(OutputLost, BrokenPipeError),
+    OSError,  # of this machine: the output, a disk
     SyncLifecycleSignal,  # of the SDK: a dry run has its record
 )
 """What no stream can do without. The server that is away is found by asking it."""
@@ -61,6 +61,12 @@ class FailingAlone(Stream):
         self.logger.error("%s is not complete: %s", of or self.name, failure)
         self.failures.append(failure)
 
+    @override
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        # The SDK says that there is an error before it stops the run, which then says which.
+        if level < logging.ERROR:
+            super().log(message, *args, level=level, **kwargs)
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         try:
@@ -91,7 +97,7 @@ class FailingAlone(Stream):
     def _write_record_message(self, record: dict[str, Any]) -> None:
         try:
             super()._write_record_message(record)
-        except (OutputLost, OSError):
+        except OSError:
             raise
         except Exception as error:  # noqa: BLE001 an expression may raise anything
             # `from None`: the error of a map may show a value.
@@ -146,5 +152,5 @@ def as_shown(error: Exception) -> KafineaError:
         return error
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}, line {place.lineno}"
-    reason = getattr(error, "strerror", None) or type(error).__name__
+    reason = type(error).__name__
     return StreamFailed(f"{reason} ({where}). Please report this as a mistake of tap-kafinea.")
