@@ -76,8 +76,11 @@ def website(handler=Website, tls=None):
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def make_certificate(folder):
     """A certificate of `localhost` that nobody has signed, and a server's side of it."""
-    folder = tmp_path_factory.mktemp("certificate")
     openssl = shutil.which("openssl")
     if not openssl:
         pytest.skip("openssl makes the certificates, and is not here")
