@@ -44,6 +44,17 @@ def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
     os._exit(code)
 
 
+def log_as_text() -> None:
+    """Log lines that people read, also under Meltano.
+
+    When the discovery of a catalog fails, Meltano shows all that was logged once more, as it came:
+    as JSON, where it asks for JSON.
+    """
+    if "SINGER_SDK_LOG_CONFIG" in os.environ:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+
+
 def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
     """Run a command and return its exit code; what goes wrong is said in one line."""
     try:

@@ -26,7 +26,7 @@ from kafinea import Client, Module, Refused, SettingsError, transport
 from kafinea.describe import LINE_MODULE
 from kafinea.query import is_name
 from kafinea.values import ServerZone
-from singer_kafinea.command import at_end
+from singer_kafinea.command import at_end, log_as_text
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
 from tap_kafinea import connection_test, deletions, files, relations
 from tap_kafinea.maps import Mapper
@@ -305,6 +305,13 @@ class TapKafinea(Tap):
             if parameter.name == "catalog":
                 parameter.is_eager = True  # `--test` reads it, wherever it stands
         return command
+
+    @classmethod
+    @override
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        if value:
+            log_as_text()
+        super().cb_discover(ctx, param, value)
 
     @classmethod
     @override

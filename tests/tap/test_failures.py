@@ -185,6 +185,22 @@ def test_a_run_warns_of_nothing_that_it_left_open(sandbox, files):
     assert "ResourceWarning" not in done.stderr
 
 
+def test_a_discovery_that_fails_under_meltano_logs_no_json(files):
+    """Meltano asks for JSON, and shows what a discovery that failed has logged as it came."""
+    form = {"()": "singer_sdk.logging.StructuredFormatter"}
+    handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "it"}
+    log = {"version": 1, "disable_existing_loggers": False, "formatters": {"it": form}}
+    log |= {"handlers": {"it": handler}, "root": {"level": "INFO", "handlers": ["it"]}}
+    asked = {"SINGER_SDK_LOG_CONFIG": files("logging.yml", log)}
+    config = {"url": "https://kafinea.invalid", "username": "ada", "access_key": "secret"}
+    said = "No host kafinea.invalid is known. Check `url`."
+    done, _ = run(files, config, "--discover", env=asked)
+    assert done.stderr.splitlines()[-1] == f"ERROR {said}"
+    assert "{" not in done.stderr
+    done, _ = run(files, config, env=asked)
+    assert json.loads(done.stderr.splitlines()[-1])["message"] == said
+
+
 # What a stream has read before it fails
 
 
