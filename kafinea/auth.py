@@ -40,6 +40,7 @@ from kafinea.errors import (
     SettingsError,
     Unavailable,
 )
+from kafinea.unanswered import at_first
 
 logger = logging.getLogger(__name__)
 
@@ -136,12 +137,14 @@ class _Shared:
         refusals: How many logins in a row were refused. Tokens that several sessions used at the
             same time count once.
         final: What is wrong, once no other login is to be tried.
+        is_reached: Whether the API has answered anything yet.
     """
 
     token: _Token = field(default_factory=_Token)
     wasted: int = 0
     refusals: int = 0
     final: str | None = None
+    is_reached: bool = False
 
     def usable(self) -> str | None:
         """Return a token that another session has used, unless this server takes each one once."""
@@ -411,6 +414,12 @@ class ChallengeAuth(AuthBase):
         timeout: transport.Timeout | None = None,
         **parameters: str,
     ) -> Any:
+        """Send a request of the login.
+
+        Raises:
+            SettingsError: Nothing has worked yet, and waiting does not help.
+            Unavailable: The server gave no proper answer.
+        """
         try:
             response = transport.send(
                 self._http,
@@ -419,11 +428,16 @@ class ChallengeAuth(AuthBase):
                 {"operation": operation, **parameters},
                 timeout=timeout or self._timeout,
             )
-            return transport.result(response, operation, self.secrets)
+            answer = transport.result(response, operation, self.secrets)
         except Unavailable as error:
             # Whatever request waits for this login has not been sent.
             error.nothing_done = True
+            raise error if self._shared.is_reached else at_first(error, self._address) from None
+        except (Refused, SessionEnded):
+            self._shared.is_reached = True
             raise
+        self._shared.is_reached = True
+        return answer
 
 
 def _raise_if_passing(error: Refused | SessionEnded) -> None:

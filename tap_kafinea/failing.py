@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
-from collections.abc import Generator, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +16,13 @@ from typing_extensions import override
 
 from kafinea.errors import Closed, CredentialsRefused, KafineaError, SettingsError, Unavailable
 from tap_kafinea.maps import StreamFailed, why_not_written
-from tap_kafinea.writing import OutputLost
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
 
 _STOPS_THE_RUN = (
     *(SettingsError, CredentialsRefused, Closed),
-    *(OutputLost, BrokenPipeError),
+    OSError,  # of this machine: the output, a disk
     SyncLifecycleSignal,  # of the SDK: a dry run has its record
 )
 """What no stream can do without. The server that is away is found by asking it."""
@@ -40,6 +41,10 @@ class FailingAlone(Stream):
         self._kafinea = tap.client
         self.failures: list[KafineaError] = []
 
+    @abstractmethod
+    @override
+    def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]: ...
+
     def fail(self, error: Exception, of: str | None = None) -> None:
         """Note that the stream is not complete, and say why.
 
@@ -52,9 +57,15 @@ class FailingAlone(Stream):
         """
         if isinstance(error, Unavailable):
             self._kafinea.listtypes()  # fails as well when the server is away
-        failure = error if isinstance(error, KafineaError) else _unforeseen(error)
+        failure = as_shown(error)
         self.logger.error("%s is not complete: %s", of or self.name, failure)
         self.failures.append(failure)
+
+    @override
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        # The SDK says that there is an error before it stops the run, which then says which.
+        if level < logging.ERROR:
+            super().log(message, *args, level=level, **kwargs)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -70,8 +81,7 @@ class FailingAlone(Stream):
     @override
     def _write_schema_message(self) -> None:
         with self._alone():
-            if failure := self._tap_kafinea.map_failures.get(self.name):
-                raise failure
+            self._check_maps()
             super()._write_schema_message()
 
     @override
@@ -87,12 +97,38 @@ class FailingAlone(Stream):
     def _write_record_message(self, record: dict[str, Any]) -> None:
         try:
             super()._write_record_message(record)
-        except (OutputLost, OSError):
+        except OSError:
             raise
         except Exception as error:  # noqa: BLE001 an expression may raise anything
-            key = " ".join(str(record[name]) for name in self.primary_keys if name in record)
             # `from None`: the error of a map may show a value.
-            raise StreamFailed(why_not_written(error, key)) from None
+            raise self._not_written(record, error) from None
+
+    def _not_written(self, record: Mapping[str, Any], error: Exception) -> StreamFailed:
+        key = " ".join(str(record[name]) for name in self.primary_keys if name in record)
+        return StreamFailed(why_not_written(error, key))
+
+    # For a test of the connection
+
+    def first(self) -> dict[str, Any] | None:
+        """Return the first record, if there is one."""
+        return next(iter(self.get_records(None)), None)
+
+    def check(self, record: dict[str, Any]) -> None:
+        """Check that a record can be mapped.
+
+        Raises:
+            StreamFailed: It cannot, or no record can.
+        """
+        self._check_maps()
+        try:
+            for _ in self._generate_record_messages(record):
+                pass
+        except Exception as error:  # noqa: BLE001 as above
+            raise self._not_written(record, error) from None
+
+    def _check_maps(self) -> None:
+        if failure := self._tap_kafinea.map_failures.get(self.name):
+            raise failure
 
     @override
     def log_sync_costs(self) -> None:
@@ -112,9 +148,11 @@ class FailingAlone(Stream):
             raise failure
 
 
-def _unforeseen(error: Exception) -> StreamFailed:
-    """Return an error that may be shown. Its own text may hold a value."""
+def as_shown(error: Exception) -> KafineaError:
+    """Return an error that may be shown: the text of one that nobody foresaw may hold a value."""
+    if isinstance(error, KafineaError):
+        return error
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(place.filename).name}, line {place.lineno}"
-    reason = getattr(error, "strerror", None) or type(error).__name__
+    reason = type(error).__name__
     return StreamFailed(f"{reason} ({where}). Please report this as a mistake of tap-kafinea.")

@@ -10,19 +10,22 @@ from functools import cached_property, partial
 from types import FrameType
 from typing import IO, Any, ClassVar
 
+import click
 from singer_sdk import Stream, Tap
 from singer_sdk import typing as th
+from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
+from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from kafinea import Client, Module, SettingsError, transport
 from kafinea.describe import LINE_MODULE
 from kafinea.values import ServerZone
-from singer_kafinea.command import at_end
+from singer_kafinea.command import at_end, log_as_text
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, problem, zone_of
 from singer_kafinea.plugin import Plugin, json_file
 from singer_kafinea.settings import unknown_settings, unknown_variables
-from tap_kafinea import deletions, dictionary, files, relations
+from tap_kafinea import connection_test, deletions, dictionary, files, relations
 from tap_kafinea.catalogs import catalog_of, check_selection
 from tap_kafinea.clock import Clock
 from tap_kafinea.discovery import Modules
@@ -311,6 +314,36 @@ class TapKafinea(Plugin, Tap):
             or deletions.from_catalog(self, name, schema)
             or ModuleStream(self, name, schema)
         )
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        command = super().get_singer_command()
+        for parameter in command.params:
+            if parameter.name == "catalog":
+                parameter.is_eager = True  # `--test` reads it, wherever it stands
+        return command
+
+    @classmethod
+    @override
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        if value:
+            log_as_text()
+        super().cb_discover(ctx, param, value)
+
+    @classmethod
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        if value != CliTestOptionValue.All.value:
+            super().cb_test(ctx, param, value)
+            return
+        given, catalog = ctx.params["config"], ctx.params.get("catalog")
+        tap = cls(
+            config=connection_test.settings_of_test(given.config),
+            catalog=load_json(file.read()) if (file := json_file("--catalog", catalog)) else None,
+            parse_env_config=given.parse_env,
+        )
+        ctx.exit(0 if connection_test.run(tap) else 1)
 
     def flush(self) -> None:
         """Write the records that wait; not after a signal, which may come in the middle of one."""

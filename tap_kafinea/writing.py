@@ -11,13 +11,7 @@ from singer_sdk.singerlib import RecordMessage, SingerMessageType
 from singer_sdk.singerlib.encoding.simple import Message
 from typing_extensions import override
 
-from kafinea.errors import KafineaError
-
 _ENOUGH = 65_536  # bytes: what a pipe takes at once
-
-
-class OutputLost(KafineaError):
-    """Stop the run: nothing more can be written."""
 
 
 class Extracted(RecordMessage):
@@ -66,14 +60,8 @@ class Writer(MsgSpecWriter):
         """Write what waits. There is no STATE behind the last records when it has not changed.
 
         Raises:
-            BrokenPipeError: Who reads the output has gone away.
-            OutputLost: It cannot be written for another reason.
+            OSError: Who reads the output has gone away, or the disk is full.
         """
-        try:
-            sys.stdout.buffer.write(self._waiting)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputLost(f"The output cannot be written: {error.strerror}.") from None
+        sys.stdout.buffer.write(self._waiting)
+        sys.stdout.flush()
         self._waiting.clear()

@@ -22,6 +22,7 @@ from singer_kafinea.command import exit_code
 from tap_kafinea.tap import TapKafinea
 from tests.e2e import pages
 from tests.filing import stored_files
+from tests.kafinea.test_first_contact import make_certificate, website
 from tests.tap.running import discover, extract, settings
 from tests.target.running import Files, command, empty, load, matched, messages
 from tests.target.test_creations import another_writer
@@ -132,6 +133,51 @@ def _(directory):
     with empty() as sandbox:
         sandbox.faults.add("status", status=404, times=None)
         return tap(directory, settings(sandbox))
+
+
+@prints("No host ... is known")
+def _(directory):
+    return tap(directory, _somewhere("https://kafinea.invalid"))
+
+
+@prints("The certificate of ... is not accepted: ...")
+def _(directory):
+    with website(tls=make_certificate(directory)[1]) as port:
+        return tap(directory, _somewhere(f"https://localhost:{port}"))
+
+
+@prints("... does not speak https at this port. Check `url`")
+def _(directory):
+    with website() as port:
+        return tap(directory, _somewhere(f"https://localhost:{port}"))
+
+
+@prints("... wants https. Write `https://` in `url`")
+def _(directory):
+    with website(tls=make_certificate(directory)[1]) as port:
+        return tap(directory, _somewhere(f"http://localhost:{port}"))
+
+
+@prints("REQUESTS_CA_BUNDLE is '...', and there is no such file")
+def _(directory):
+    return _with_variable(directory, REQUESTS_CA_BUNDLE=str(directory / "nowhere"))
+
+
+@prints("The proxy ... (...) does not answer")
+def _(directory):
+    return _with_variable(directory, HTTPS_PROXY="http://127.0.0.1:9")
+
+
+@prints("The proxy in ... is not an address that can be used")
+def _(directory):
+    return _with_variable(directory, HTTPS_PROXY="no address")
+
+
+def _with_variable(directory: Path, **variable: str) -> str:
+    with mock.patch.dict(os.environ, variable):
+        for name in ("https_proxy", "NO_PROXY", "no_proxy"):
+            os.environ.pop(name, None)
+        return tap(directory, _somewhere("https://kafinea.example"))
 
 
 @prints("The server points to another address ...")
@@ -300,6 +346,21 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
+@prints("`stream_maps`, ...: the expression fails for record ...")
+def _(directory):
+    return _mapped(directory, "description.upper()")
+
+
+@prints("`stream_maps`, ...: the expression cannot be parsed")
+def _(directory):
+    return _mapped(directory, "description.upper(")
+
+
+def _mapped(directory: Path, expression: str) -> str:
+    with Sandbox(rows=300) as sandbox:
+        return contacts(directory, sandbox, stream_maps={"Contacts": {"x": expression}})
+
+
 @prints("... values do not fit the field's type and are null")
 def _(directory):
     with Sandbox(rows=300) as sandbox:
@@ -320,6 +381,16 @@ def _(directory):
     state = _file(directory, "state", {"Contacts": "2026-01-01T00:00:00Z"})
     with empty() as sandbox:
         return tap(directory, settings(sandbox), *state)
+
+
+@prints("The output cannot be written: ...")
+def _(directory):
+    with Sandbox(rows=50) as sandbox, Path("/dev/full").open("w") as full:
+        path = directory / "config.json"
+        path.write_text(json.dumps(settings(sandbox, modules=["Contacts"])), "utf-8")
+        line = [sys.executable, "-m", "tap_kafinea", "--config", str(path)]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        return done.stderr
 
 
 @prints("The state is of another Kafinea, at ...")

@@ -146,12 +146,6 @@ def test_about_and_version_need_no_settings():
     assert command("--version").returncode == 0
 
 
-def test_the_test_mode_reads_one_record_of_each_module(sandbox, files):
-    done = command("--config", files("config.json", settings(sandbox)), "--test")
-    assert done.returncode == 0
-    assert len(parse(done.stdout.splitlines()).records("Contacts")) == 1
-
-
 def test_discover_then_run_then_run_again(sandbox, files):
     config = files("config.json", settings(sandbox))
     catalog = files("catalog.json", command("--config", config, "--discover").stdout)
