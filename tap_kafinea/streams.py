@@ -42,6 +42,7 @@ class Opening:
         reading: Its records.
         decode: Types them.
         decode_line: Types their lines, if they carry any.
+        documents: What completes them, if a query does not give all that is selected.
         began: When it began, on this machine's clock.
         is_resumed: An earlier run began it, so what is newer comes behind it.
     """
@@ -50,6 +51,7 @@ class Opening:
     reading: Reading
     decode: RowDecoder
     decode_line: RowDecoder | None
+    documents: Documents | None
     began: datetime
     is_resumed: bool
 
@@ -57,7 +59,8 @@ class Opening:
         """Type the records of a page, in place."""
         if self.decode_line is None:
             return self.decode.rows(page)
-        lines = [self.decode_line.rows(record.pop(LINES)) for record in page]
+        # Null when not all the lines of a document could be had.
+        lines = [rows and self.decode_line.rows(rows) for rows in (one.pop(LINES) for one in page)]
         for record, its in zip(self.decode.rows(page), lines, strict=True):
             record[LINES] = its
         return page
@@ -173,7 +176,7 @@ class ModuleStream(Stream):
             complete=documents.complete if documents else None,
             complete_at_once=documents.at_once if documents else 1,
         )
-        return Opening(current, reading, decode, decode_line, began, is_resumed)
+        return Opening(current, reading, decode, decode_line, documents, began, is_resumed)
 
     def _documents(self, fields: list[str], lines: list[str]) -> Documents | None:
         """Return what completes the records, if a query does not give all that is selected."""
@@ -205,6 +208,11 @@ class ModuleStream(Stream):
         self._report_misfits(self.name, opening.decode)
         if opening.decode_line:
             self._report_misfits(f"{self.name}.{LINES}", opening.decode_line)
+        if opening.documents and (failed := opening.documents.failed):
+            self._failure = IncompleteRead(
+                f"{self.name}: {len(failed):,} documents could not be read whole. The first is "
+                f"{failed[0].id}: {failed[0].reason}"
+            )
         if self._stream_version and self._is_proven(opening):
             self._write_activate_version_message(self._stream_version)
         self.plan.complete(opening.current, opening.began)
@@ -214,6 +222,8 @@ class ModuleStream(Stream):
     ) -> Iterator[dict[str, Any]]:
         for page in opening.reading:
             note(page)
+            if opening.documents:
+                opening.documents.report(opening.reading.total)
             count = len(page)
             yield from _emptied(opening.type(page))
             progress.advance(count)

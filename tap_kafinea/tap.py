@@ -213,11 +213,21 @@ class TapKafinea(Tap):
             ]
         modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
-            *(ModuleStream(self, module.name, schema) for module, schema in self._schemas(modules)),
+            *self._module_streams(modules),
             *relations.discover(self, modules),
             *files.discover(self, modules),
             *deletions.discover(self, modules),
         ]
+
+    def _module_streams(self, modules: Sequence[Module]) -> Iterator[ModuleStream]:
+        """Yield the streams of modules."""
+        embedded = self.config["line_items"] != "off" and any(one.is_inventory for one in modules)
+        for module, schema in self._schemas(modules):
+            stream = ModuleStream(self, module.name, schema)
+            if embedded and module.name == LINE_MODULE and LINE_MODULE not in self._patterns:
+                # It has no `modifiedtime`: each run would read all lines, and documents have them.
+                stream.selected_by_default = False
+            yield stream
 
     def _schemas(self, modules: Sequence[Module]) -> Iterator[tuple[Module, dict[str, Any]]]:
         """Yield each module with the schema of its stream, lines included."""

@@ -15,7 +15,9 @@ from kafinea_sandbox.company import opening
 from kafinea_sandbox.routes import OPERATIONS
 from kafinea_sandbox.spec import Row
 from tap_kafinea.line_items import Documents
+from tap_kafinea.tap import TapKafinea
 from tests.conftest import DIALECTS, connect
+from tests.tap import running
 from tests.tap.running import discover, extract
 
 DOCUMENTS = ("Quotes", "SalesOrder", "PurchaseOrder", "Invoice", "CreditNotes")
@@ -401,16 +403,51 @@ def test_a_document_that_is_deleted_meanwhile_is_left_out(shop):
     assert found["id"] == second
 
 
+def run_with_failure(sandbox, **more):
+    """What a run gave, and how it failed at its end."""
+    writer = running._Collector()
+    tap = TapKafinea(config=running.settings(sandbox, **more), message_writer=writer)
+    with pytest.raises(IncompleteRead) as caught:
+        tap.sync_all()
+    tap.client.close()
+    return running.parse(writer.lines), str(caught.value)
+
+
 @pytest.mark.usefixtures("quick")
-def test_a_document_that_cannot_be_retrieved_stops_its_module_and_no_other(shop, caplog):
+@pytest.mark.parametrize("kind", ["refused", "status"])
+def test_what_queries_give_of_a_document_that_cannot_be_retrieved_comes(shop, kind, caplog):
     broken = shop.rows("Invoice")[3]["id"]
-    shop.faults.add("status", operation="retrieve", contains=broken, times=None, status=500)
-    with pytest.raises(IncompleteRead, match=f"{broken} cannot be retrieved.*deselect"):
-        extract(shop, modules=["Invoice", "Products"])
-    assert "Invoice is not complete" in caplog.text
-    assert sent(shop, "FROM Products")
-    shop.requests.clear()
-    assert_lines(shop, "Invoice", invoices(shop, catalog=by_queries(shop, "Invoice")))
+    refusal = '{"success":false,"error":{"message":"Not for you","code":"ACCESS_DENIED"}}'
+    fault = {"status": 200, "body": refusal} if kind == "refused" else {"status": 500}
+    shop.faults.add("status", **fault, operation="retrieve", contains=broken, times=None)
+    output, message = run_with_failure(shop, modules=["Invoice", "Accounts"])
+    assert_lines(shop, "Invoice", output.records("Invoice"))  # its own were queried
+    (record,) = (one for one in output.records("Invoice") if one["id"] == broken)
+    assert record["subject"] == "100 lines"
+    assert {n for n, v in record.items() if is_retrieved(n) and v is None} == {
+        name for name in record if is_retrieved(name)
+    }
+    assert broken in message
+    named = [line for line in caplog.messages if broken in line and "hdnDiscountAmount" in line]
+    assert len(named) == 1
+    assert sent(shop, "FROM Accounts")
+    assert output.bookmark("Invoice")["replication_key_value"]
+    assert len(sent(shop)) < 60
+
+
+@pytest.mark.parametrize("dialect", ["corebos", "legacy"])
+def test_a_document_whose_owner_was_removed_comes_without_its_owner(dialect, caplog):
+    with Sandbox(dialect=dialect, company=company((2, 3))) as sandbox:
+        first, second = (row["id"] for row in sandbox.rows("Invoice"))
+        sandbox.sql("UPDATE Invoice SET assigned_user_id = 999 WHERE _number = 2001")
+        output, message = run_with_failure(sandbox, modules=["Invoice"])
+        one, other = output.records("Invoice")
+        assert (one["id"], one["subject"], one["assigned_user_id"]) == (first, "2 lines", None)
+        assert (other["id"], len(other["LineItems"])) == (second, 3)
+        # Where only `retrieve` has the lines, it is not known which there are.
+        assert (one["LineItems"] is None) == (dialect == "corebos")
+        assert "assigned_user_id" in caplog.text
+        assert f"{first}: retrieve" in message
 
 
 def test_values_of_lines_that_do_not_fit_are_null_and_reported(shop, caplog):
