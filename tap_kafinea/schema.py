@@ -66,7 +66,7 @@ def with_lines(schema: Mapping[str, Any], module: Module, line: Module | None) -
     """
     lines = {
         "type": ["array", "null"],
-        "items": {"type": "object", "properties": _properties_of_lines(module, line)},
+        "items": {"type": "object", "properties": properties_of_lines(module, line)},
         "title": "Lines",
         "description": "the lines, in their order",
     }
@@ -91,7 +91,13 @@ def _properties(module: Module, names: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def _properties_of_lines(module: Module, line: Module | None) -> dict[str, Any]:
+def properties_of_lines(module: Module, line: Module | None) -> dict[str, Any]:
+    """Return the properties of a line.
+
+    Args:
+        module: The module of its document.
+        line: The module of lines; None if there is none for this user.
+    """
     if line is None and not module.line_columns:
         return {field.name: _property_of(field) for field in _PDO_LINE}
     line = line or _line_as_told_by(module)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import RecordMessage
@@ -23,11 +23,12 @@ from kafinea.query import Condition
 from kafinea.reading import Reading, newest
 from kafinea.values import Kind, RowDecoder
 from tap_kafinea.line_items import Documents
-from tap_kafinea.passes import Pass, Plan, now, of_instance
+from tap_kafinea.passes import Pass, Plan, now, of_instance, restart
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 from tap_kafinea.writing import Extracted
 
 if TYPE_CHECKING:
+    from tap_kafinea.line_table import LineTable
     from tap_kafinea.tap import TapKafinea
 
 Note = Callable[[Page], None]
@@ -66,7 +67,7 @@ class Opening:
         return page
 
 
-def _emptied(page: Page) -> Iterator[dict[str, Any]]:
+def emptied(page: Page) -> Iterator[dict[str, Any]]:
     """Yield the records of a page and let go of each behind it.
 
     The next page then takes memory that is still in the processor's cache.
@@ -112,6 +113,9 @@ class ModuleStream(Stream):
     def plan(self) -> Plan:
         """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
+        if self._table and not self._table.has_begun and restart(self.stream_state):
+            text = "%s is read from the beginning: the table of its lines is new."
+            self.logger.info(text, self.name)
         return Plan(
             of_instance(self.stream_state, self._tap_kafinea.address),
             zone=self._zone,
@@ -119,6 +123,12 @@ class ModuleStream(Stream):
             start=self._start,
             end=self._end,
         )
+
+    @cached_property
+    def _table(self) -> LineTable | None:
+        """The table of the lines of these records, if one is to be written."""
+        table = self._tap_kafinea.streams.get(self.name + LINES)
+        return cast("LineTable", table) if table and table.selected else None
 
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
@@ -215,17 +225,24 @@ class ModuleStream(Stream):
             )
         if self._stream_version and self._is_proven(opening):
             self._write_activate_version_message(self._stream_version)
+            if self._table:
+                self._table.activate(self._stream_version)
         self.plan.complete(opening.current, opening.began)
 
     def _records(
         self, opening: Opening, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
+        if self._table:
+            self._table.begin(self._stream_version)
         for page in opening.reading:
             note(page)
             if opening.documents:
                 opening.documents.report(opening.reading.total)
             count = len(page)
-            yield from _emptied(opening.type(page))
+            for record in emptied(opening.type(page)):
+                if self._table:
+                    self._table.write(record)
+                yield record
             progress.advance(count)
 
     def _is_proven(self, opening: Opening) -> bool:
@@ -265,6 +282,8 @@ class ModuleStream(Stream):
         }
 
     def _kinds_of_selected_lines(self) -> dict[str, Kind]:
+        if self._table:
+            return self._table.kinds_of_lines
         return kinds_of_lines(self.effective_schema) if self.mask["properties", LINES] else {}
 
     def _report_misfits(self, where: str, decode: RowDecoder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from difflib import get_close_matches
@@ -20,16 +20,14 @@ from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea import Client, Module, Refused, SettingsError, transport
-from kafinea.describe import LINE_MODULE
 from kafinea.query import is_name
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
-from tap_kafinea import deletions, files, relations
+from tap_kafinea import deletions, files, line_table, relations
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.scans import Scans
-from tap_kafinea.schema import schema_of, with_lines
 from tap_kafinea.streams import ModuleStream
 from tap_kafinea.writing import Writer
 
@@ -89,9 +87,10 @@ class TapKafinea(Tap):
         th.Property(
             "line_items",
             th.StringType,
-            allowed_values=["embed", "off"],
+            allowed_values=["embed", "table", "off"],
             default="embed",
-            description="`embed` gives quotes, orders and invoices their lines, in `LineItems`",
+            description="`embed` gives quotes, orders and invoices their lines, in `LineItems`; "
+            "`table` makes a stream of the lines of each module, such as `InvoiceLineItems`",
         ),
         th.Property(
             "relations",
@@ -213,47 +212,28 @@ class TapKafinea(Tap):
             ]
         modules = self._describe(self._wanted(list(self.client.listtypes())))
         return [
-            *self._module_streams(modules),
+            *line_table.discover(self, modules),
             *relations.discover(self, modules),
             *files.discover(self, modules),
             *deletions.discover(self, modules),
         ]
 
-    def _module_streams(self, modules: Sequence[Module]) -> Iterator[ModuleStream]:
-        """Yield the streams of modules."""
-        embedded = self.config["line_items"] != "off" and any(one.is_inventory for one in modules)
-        for module, schema in self._schemas(modules):
-            stream = ModuleStream(self, module.name, schema)
-            if embedded and module.name == LINE_MODULE and LINE_MODULE not in self._patterns:
-                # It has no `modifiedtime`: each run would read all lines, and documents have them.
-                stream.selected_by_default = False
-            yield stream
-
-    def _schemas(self, modules: Sequence[Module]) -> Iterator[tuple[Module, dict[str, Any]]]:
-        """Yield each module with the schema of its stream, lines included."""
-        embeds = self.config["line_items"] == "embed"
-        line = next((module for module in modules if module.name == LINE_MODULE), None)
-        if embeds and line is None and any(module.is_inventory for module in modules):
-            line = self._describe_one(LINE_MODULE)
-        for module in modules:
-            schema = schema_of(module)
-            has_lines = embeds and module.is_inventory
-            yield module, with_lines(schema, module, line) if has_lines else schema
-
     def _from_catalog(self, name: str, schema: dict[str, Any]) -> Stream:
         return (
-            relations.from_catalog(self, name, schema)
+            line_table.from_catalog(self, name, schema)
+            or relations.from_catalog(self, name, schema)
             or files.from_catalog(self, name, schema)
             or deletions.from_catalog(self, name, schema)
             or ModuleStream(self, name, schema)
         )
 
     @property
-    def _patterns(self) -> list[str]:
+    def patterns(self) -> list[str]:
+        """The names and patterns of the modules to extract; none for all."""
         return self.config.get("modules") or []
 
     def _is_wanted(self, name: str) -> bool:
-        return not self._patterns or any(_matches(name, one) for one in self._patterns)
+        return not self.patterns or any(_matches(name, one) for one in self.patterns)
 
     def _wanted(self, names: list[str]) -> list[str]:
         """Return the modules to extract.
@@ -261,7 +241,7 @@ class TapKafinea(Tap):
         Raises:
             SettingsError: A name or pattern of `modules` fits none.
         """
-        for pattern in self._patterns:
+        for pattern in self.patterns:
             if not any(_matches(name, pattern) for name in names):
                 near = get_close_matches(pattern, names, n=3) or sorted(names)
                 raise SettingsError(
@@ -292,7 +272,7 @@ class TapKafinea(Tap):
         try:
             return self.client.describe(name)
         except Refused as error:
-            if name in self._patterns:
+            if name in self.patterns:
                 raise
             self.logger.warning("%s is left out, for it cannot be described: %s", name, error)
             return None

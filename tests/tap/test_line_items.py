@@ -403,10 +403,11 @@ def test_a_document_that_is_deleted_meanwhile_is_left_out(shop):
     assert found["id"] == second
 
 
-def run_with_failure(sandbox, **more):
+def run_with_failure(sandbox, state=None, **more):
     """What a run gave, and how it failed at its end."""
     writer = running._Collector()
-    tap = TapKafinea(config=running.settings(sandbox, **more), message_writer=writer)
+    config = running.settings(sandbox, **more)
+    tap = TapKafinea(config=config, state=state, message_writer=writer)
     with pytest.raises(IncompleteRead) as caught:
         tap.sync_all()
     tap.client.close()
