@@ -84,7 +84,9 @@ def test_each_line_is_a_row_and_costs_no_request_of_its_own(shop):
         lines = record.pop("LineItems")
         assert heads[record["id"]] == record
         its = [row for row in rows if row["document_id"] == record["id"]]
-        assert [{name: row[name] for name in line} for row, line in zip(its, lines)] == lines
+        assert [
+            {name: row[name] for name in line} for row, line in zip(its, lines, strict=True)
+        ] == lines
         assert all(row["modifiedtime"] == record["modifiedtime"] for row in its)
     kinds = [m["type"] for m in output.messages if m.get("stream") == "InvoiceLineItems"]
     assert kinds == ["SCHEMA"] + ["RECORD"] * 15
@@ -93,7 +95,7 @@ def test_each_line_is_a_row_and_costs_no_request_of_its_own(shop):
 def test_a_line_that_was_taken_away_is_reported(shop):
     first = read(shop)
     loader = Loader().load(first)
-    two, none, one, twelve = (record["id"] for record in first.records("Invoice"))
+    two, none, _, twelve = (record["id"] for record in first.records("Invoice"))
     take_lines(shop, two, 1)
     take_lines(shop, twelve, 9)
     second = read(shop, first.state)
