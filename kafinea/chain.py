@@ -10,7 +10,7 @@ are called unreadable only while a query that gave records before still gives th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import dropwhile
 from operator import lt
 from threading import Lock
@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 import backoff
 
 from kafinea.describe import SECRET_MODULES
+from kafinea.dividing import Error, may_lie_in_the_request
 from kafinea.errors import Code, IncompleteRead, NotCounted, Refused, Unavailable
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 
@@ -27,6 +28,13 @@ logger = logging.getLogger(__name__)
 Page = list[dict[str, Any]]
 Query = Callable[[str], Page]
 Ask = Callable[[str], Callable[[], Page]]
+
+
+class Recovering(Protocol):
+    """What gets what can be had of a record at which the server fails: a `Recovery`."""
+
+    def read(self, record_id: str, columns: Sequence[str], error: Error) -> dict[str, Any] | None:
+        """Return the record, or what can be had of it; None if nothing can."""
 
 
 class Source(Protocol):
@@ -40,6 +48,9 @@ class Source(Protocol):
 
     def open_sessions(self, count: int) -> None:
         """Expect so many requests at once."""
+
+    def giving_up_after(self, failures: int) -> Source:
+        """Return this source for requests that may themselves be why the server fails."""
 
 
 _Answer = TypeVar("_Answer")
@@ -57,6 +68,7 @@ _REFUSALS_OF_COLUMNS = frozenset(
     {Code.ACCESS_DENIED, Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR}
 )
 _COUNT_TRIES = 4
+_LARGEST_GAP = 2**40
 
 
 class Selection:
@@ -68,6 +80,7 @@ class Selection:
         columns: The fields to ask for; `id` comes by itself.
         where: Conditions, all of which must hold.
         page_size: Records to ask for at a time.
+        pages: What sends the queries for pages, if that is something else.
 
     Attributes:
         longest_page: The most records that came at a time.
@@ -80,11 +93,14 @@ class Selection:
         columns: Iterable[str],
         where: Sequence[Condition],
         page_size: int,
+        *,
+        pages: Query | None = None,
     ) -> None:
         self.module = module
         self.page_size = page_size
         self._query = query
-        self._columns = list(columns)
+        self._pages = pages or query
+        self._names = self._columns = list(columns)
         self._where = tuple(where)
         self.longest_page = 0
         self._refusing = Lock()
@@ -98,7 +114,7 @@ class Selection:
         Raises:
             IncompleteRead: Their ids do not ascend, so going on behind the last would skip some.
         """
-        page = self._ask(self._query, behind(after), offset, limit or self.page_size)
+        page = self._ask(self._pages, behind(after), offset, limit or self.page_size)
         return self._in_order(page, after)
 
     def page_later(self, ask: Ask, after: str | None, offset: int) -> Callable[[], Page]:
@@ -130,6 +146,83 @@ class Selection:
         """Return how many records there are behind an id."""
         return count(self._query, self.module, [*self._where, *behind(after)])
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The fields that a query gives, one by one also where all are asked for at once."""
+        return self._names
+
+    @property
+    def usual_length(self) -> int:
+        """How many records a page has at most, as far as that is known."""
+        if not self.longest_page:
+            return self.page_size
+        # Records that have several lines make the pages of a server shorter than it allows.
+        return max(self.longest_page, min(self.page_size, PAGE_SIZE))
+
+    def ask_for_less(self) -> None:
+        """Ask for shorter pages, now that one was too long for the server."""
+        self.page_size = max(min(self.page_size, PAGE_SIZE), self.usual_length // 2)
+
+    def id_at(self, after: str | None, offset: int) -> str:
+        """Return the id of a record at which the server fails, the first or a later one behind one.
+
+        Raises:
+            IncompleteRead: The server tells nothing of it.
+        """
+        text = select(
+            self.module,
+            ["id"],
+            where=[*self._where, *behind(after)],
+            order_by=["id"],
+            offset=offset,
+            limit=1,
+        )
+        try:
+            if rows := self._pages(text):
+                return str(rows[0]["id"])
+        except (Refused, Unavailable) as error:
+            if not may_lie_in_the_request(error):
+                raise
+        return self._id_by_counting(after, offset)
+
+    def _id_by_counting(self, after: str | None, offset: int) -> str:
+        """Find the id up to which one more record is counted; the record itself is not asked for.
+
+        Raises:
+            IncompleteRead: There is no such id.
+        """
+        prefix = (after or self._id_of_next(offset + 1)).partition("x")[0]
+        low, step = number(after) if after else 0, 1
+
+        def is_before(one: int) -> bool:
+            upper = Condition("id", "<=", f"{prefix}x{one}")
+            return count(self._query, self.module, [*self._where, *behind(after), upper]) <= offset
+
+        while is_before(low + step):
+            low, step = low + step, 2 * step
+            if step > _LARGEST_GAP:
+                raise self._not_told()
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if is_before(middle) else (low, middle)
+        return f"{prefix}x{high}"
+
+    def _id_of_next(self, offset: int) -> str:
+        """Return the id of a record beside one that no query can show."""
+        text = select(
+            self.module, ["id"], where=self._where, order_by=["id"], offset=offset, limit=1
+        )
+        if rows := self._pages(text):
+            return str(rows[0]["id"])
+        raise self._not_told()
+
+    def _not_told(self) -> IncompleteRead:
+        return IncompleteRead(
+            f"{self.module}: the server counts a record and fails at each query that would show "
+            "it, even its id."
+        )
+
     def _ask(
         self,
         send: Callable[[str], _Answer],
@@ -155,6 +248,7 @@ class Selection:
         refused = refused_columns(self._query, self.module, self._columns)
         columns = [column for column in self._columns if column not in refused]
         if columns and refused:
+            self._names = columns
             logger.warning(
                 "%s: the server describes these fields and refuses them in a query; they stay "
                 "empty: %s.",
@@ -186,19 +280,36 @@ class Selection:
 class Chain:
     """The records behind an id, page by page. One thread at a time may use it.
 
+    A page at which the server fails is asked for in halves, down to the record at fault, which is
+    stepped over. What can be had of that is a page of its own.
+
     Args:
         selection: What is asked.
         after: The id; None for all records.
         is_all_in: Whether as many records as were counted have come, from all chains together.
+        recovery: Gets what can be had of a record at which the server fails; None to fail as well.
+
+    Attributes:
+        last: The last id that was read, or stepped over.
+        lost: The records of which nothing could be had.
+        is_dividing: Whether a page is being asked for in halves.
     """
 
     def __init__(
-        self, selection: Selection, after: str | None, is_all_in: Callable[[], bool]
+        self,
+        selection: Selection,
+        after: str | None,
+        is_all_in: Callable[[], bool],
+        recovery: Recovering | None = None,
     ) -> None:
         self.last = after
-        self._before_last: str | None = None
+        self.lost = 0
+        self.is_dividing = False
+        self._shown: tuple[str | None, str] | None = None  # between which ids a page came
         self._selection = selection
         self._is_all_in = is_all_in
+        self._recovery = recovery
+        self._parts: Iterator[Page] = iter(())
 
     def next_page(self) -> Page:
         """Return the next records; none only when it is certain that no more can be had.
@@ -207,7 +318,7 @@ class Chain:
             IncompleteRead: The ids do not ascend, or there is no end to unreadable records.
             Unavailable: The queries fail.
         """
-        if page := self.ask():
+        if page := self.given():
             return page
         if self._is_all_in():
             return []
@@ -216,9 +327,20 @@ class Chain:
             return []
         return self._ask_again() or self._step_over_the_unreadable(owed)
 
-    def ask(self, offset: int = 0, limit: int | None = None) -> Page:
-        """Return what the server gives for the next page, which may be nothing."""
-        return self._went_on_to(self._selection.page(self.last, offset, limit))
+    def given(self) -> Page:
+        """Return what the server gives next, which may be nothing, around what it fails at."""
+        while True:
+            if page := next(self._parts, None):
+                return page
+            try:
+                return self._ask()
+            except (Refused, Unavailable) as error:
+                self._divide_at(error)
+
+    @property
+    def can_divide(self) -> bool:
+        """Whether a page at which the server fails is asked for in halves."""
+        return self._recovery is not None
 
     def reaches(self, page: Page) -> bool:
         """Whether a page begins no later than with the last record that came."""
@@ -229,9 +351,68 @@ class Chain:
         last = number(self.last)
         return self._went_on_to([*dropwhile(lambda one: number(one["id"]) <= last, page)])
 
+    def _ask(self, offset: int = 0, limit: int | None = None) -> Page:
+        """Return what the server gives for the next page, which may be nothing."""
+        return self._went_on_to(self._selection.page(self.last, offset, limit))
+
     @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
     def _ask_again(self) -> Page:
-        return self.ask()
+        return self.given()
+
+    # A page at which the server fails
+
+    def _divide_at(self, error: Error, offset: int = 0) -> None:
+        """Have the page behind the last id asked for in halves.
+
+        Raises:
+            Refused, Unavailable: The error, where it does not lie in a record.
+        """
+        is_silent = isinstance(error, Unavailable) and error.silent
+        if not self._recovery or is_silent or not may_lie_in_the_request(error):
+            raise error
+        self._parts = self._divided(self._recovery, offset)
+
+    def _divided(self, recovery: Recovering, offset: int) -> Iterator[Page]:
+        """Yield what comes of a page at which the server fails, in parts."""
+        self.is_dividing = True
+        try:
+            # A server that is down fails at this too, and it waits for one that comes back.
+            if self._selection.count(self.last):
+                yield from self._halves(recovery, offset)
+        finally:
+            self.is_dividing = False
+
+    def _halves(self, recovery: Recovering, offset: int) -> Iterator[Page]:
+        suspects = limit = self._selection.usual_length
+        while suspects > 0:
+            try:
+                page = self._ask(offset, limit)
+            except (Refused, Unavailable) as failure:
+                if not may_lie_in_the_request(failure):
+                    raise
+                if limit == 1:
+                    yield from self._recovered(recovery, offset, failure)
+                    return
+                suspects = limit
+            else:
+                if page:
+                    yield page
+                if limit == suspects:
+                    return  # the server failed for a moment only
+                offset = 0 if page else offset + limit
+                suspects -= len(page) or limit
+            limit = max(1, suspects // 2)
+        self._selection.ask_for_less()
+
+    def _recovered(self, recovery: Recovering, offset: int, error: Error) -> Iterator[Page]:
+        """Step over the record at fault, and yield what can be had of it."""
+        self.last = record_id = self._selection.id_at(self.last, offset)
+        if record := recovery.read(record_id, self._selection.names, error):
+            yield [record]
+        else:
+            self.lost += 1
+
+    # Records that are counted and not given
 
     def _step_over_the_unreadable(self, owed: int) -> Page:
         """Return the next records behind a page of records that this user may not read."""
@@ -240,8 +421,12 @@ class Chain:
         # Pages share a few places: records may leave between two requests, and others move up.
         step = max(1, size - size // 10 - 1)
         for taken, offset in enumerate(range(step, owed, step), start=1):
-            if page := self.ask(offset, size):
-                return page
+            try:
+                if page := self._ask(offset, size):
+                    return page
+            except (Refused, Unavailable) as error:
+                self._divide_at(error, offset)
+                return self.next_page()
             if taken == MOST_STEPS:
                 raise none_given(self._selection.module, owed)
         return []
@@ -252,10 +437,11 @@ class Chain:
         Raises:
             Unavailable: There is nothing in it any more.
         """
-        if self.last is None:
+        if self._shown is None:
             return  # nothing came yet: either the steps find something, or all is an error
         # Its end first: what stands before it may be more than a page that cannot be read.
-        if not self._selection.before(self.last, self._before_last):
+        before, last = self._shown
+        if not self._selection.before(last, before):
             raise Unavailable(
                 f"{self._selection.module}: the server counts records and gives none, not even "
                 "those it gave before. Its queries fail; its log will tell."
@@ -263,7 +449,8 @@ class Chain:
 
     def _went_on_to(self, page: Page) -> Page:
         if page:
-            self._before_last, self.last = self.last, page[-1]["id"]
+            self._shown = self.last, page[-1]["id"]
+            self.last = page[-1]["id"]
         return page
 
 
@@ -297,17 +484,29 @@ def _counted(query: Query, module: str, text: str) -> int:
 
 
 def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:
-    """Return which columns the server refuses to query, found by halving."""
+    """Return which columns the server refuses to query, found by halving.
+
+    Each is asked for twice: what fails may be a record. Two of them fail for the same column only
+    when it is the column that does.
+    """
     try:
         query(select(module, columns, limit=1))
     except Refused:
         if len(columns) == 1:
-            return set(columns)
+            return set(columns) if _is_refused(query, module, columns) else set()
         middle = len(columns) // 2
         return refused_columns(query, module, columns[:middle]) | refused_columns(
             query, module, columns[middle:]
         )
     return set()
+
+
+def _is_refused(query: Query, module: str, columns: Sequence[str]) -> bool:
+    try:
+        query(select(module, columns, offset=1, limit=1))
+    except Refused:
+        return True
+    return False
 
 
 def number(record_id: Any) -> int:

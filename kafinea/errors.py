@@ -108,6 +108,7 @@ class Unavailable(KafineaError):
         retry_after: Seconds the server asked to wait, if it did.
         nothing_done: True when the request certainly never reached the API.
         busy: True when the server, or what stands before it, had no room for the request.
+        silent: True when no answer began: the server is slow, or the connection was cut.
     """
 
     def __init__(
@@ -117,11 +118,13 @@ class Unavailable(KafineaError):
         retry_after: float | None = None,
         nothing_done: bool = False,
         busy: bool = False,
+        silent: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.nothing_done = nothing_done
         self.busy = busy
+        self.silent = silent
 
 
 class NotCounted(Unavailable):

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from kafinea.chain import Ask, Chain, Page, Selection
+from kafinea.errors import Refused, Unavailable
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -105,9 +106,16 @@ class ReadAhead:
 
     def _next_page(self, threads: ThreadPoolExecutor) -> Page:
         self._ask_ahead(threads)
-        while self._asked:
+        while self._asked and not self._chain.is_dividing:
             asked = self._asked[0]
-            answer = asked.answer.result()()
+            try:
+                answer = asked.answer.result()()
+            except (Refused, Unavailable):
+                if not self._chain.can_divide:
+                    raise
+                self._asked.popleft()
+                self._is_full = False
+                break
             if answer and asked.offset and not self._chain.reaches(answer):
                 self._ask_for_more_in_common()
                 break
@@ -122,8 +130,9 @@ class ReadAhead:
                 return page
             if asked.is_last and self._is_end(asked, answer):
                 return []
-        self._certain += self._page_size
-        return self._chain.next_page()
+        page = self._chain.next_page()
+        self._certain += len(page) if self._chain.is_dividing else self._page_size
+        return page
 
     def _is_end(self, asked: _Asked, answer: Page) -> bool:
         """Whether the last page shows the end: it joins on, and has room for more.

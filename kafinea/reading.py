@@ -17,11 +17,13 @@ from kafinea.chain import (
     Chain,
     Page,
     Query,
+    Recovering,
     Selection,
     Source,
     count,
     none_given,
 )
+from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import IncompleteRead, Refused
 from kafinea.query import Condition, select
 from kafinea.read_ahead import ReadAhead, worked_out_ahead
@@ -46,6 +48,8 @@ class Reading:
         complete: Makes of some records what is given out instead of them; it may leave some out.
             Several threads call it, ahead, with no record twice.
         complete_at_once: How many records to give it at a time.
+        recovery: Gets what can be had of records at which the server fails, and knows them
+            afterwards. Without it, such a record ends the reading.
 
     Attributes:
         total: How many records the server counted at the start; 0 before.
@@ -65,16 +69,22 @@ class Reading:
         sessions: int = 1,
         complete: Callable[[Page], Page] | None = None,
         complete_at_once: int = PAGE_SIZE,
+        recovery: Recovering | None = None,
     ) -> None:
         self.total = self.received = self.unreadable = 0
         self._source = source
         self._module = module
-        self._selection = Selection(source.query, module, columns, where, page_size)
+        # A page at which the server fails is soon asked for in halves instead.
+        pages = source.giving_up_after(FAILURES_AT_FIRST) if recovery else source
+        self._ask = pages.ask
+        self._selection = Selection(
+            source.query, module, columns, where, page_size, pages=pages.query
+        )
         self._start = after
         self._sessions = sessions
         self._complete = complete
         self._complete_at_once = complete_at_once
-        self._chain = Chain(self._selection, after, self._is_all_in)
+        self._chain = Chain(self._selection, after, self._is_all_in, recovery)
         self._begun: list[Page] = []
 
     def begin(self) -> None:
@@ -114,7 +124,7 @@ class Reading:
         yield from filter(None, self._begun)
         if length:
             yield from self._rest(length)
-        if self.received < self.total:
+        if not self._is_all_in():
             self._explain_the_missing()
 
     def _first_page(self) -> Page:
@@ -122,7 +132,7 @@ class Reading:
             self.total = self._selection.count(self._start)
             return self._next_page() if self.total else []
         try:
-            page, self.total = _at_once(self._chain.ask, self._count)
+            page, self.total = _at_once(self._chain.given, self._count)
         except Refused:
             # ProductTaxes may have no ids; as long as it has no records either, nothing is amiss.
             if self._selection.count(self._start):
@@ -153,7 +163,7 @@ class Reading:
             pages = ReadAhead(
                 self._chain,
                 self._selection,
-                self._source.ask,
+                self._ask,
                 owed=owed,
                 page_size=size,
                 sessions=self._sessions,
@@ -169,12 +179,13 @@ class Reading:
         self.received += len(page)
 
     def _is_all_in(self) -> bool:
-        return self.received >= self.total
+        return self.received + self._chain.lost >= self.total
 
     def _explain_the_missing(self) -> None:
         """Tell records that were changed or deleted while we read from those we may not read."""
-        self.unreadable = max(0, self._selection.count(self._start) - self.received)
-        if self.unreadable and not self.received and self._start is None:
+        came = self.received + self._chain.lost
+        self.unreadable = max(0, self._selection.count(self._start) - came)
+        if self.unreadable and not came and self._start is None:
             raise none_given(self._module, self.unreadable)
         if self.unreadable:
             logger.warning(

@@ -1,8 +1,28 @@
-"""Records that no answer of the server can hold, and what can be had of them all the same."""
+"""Records that no answer of the server can hold, and what can be had of them all the same.
+
+One text that is not UTF-8, or one owner that was removed, makes the server fail at each answer that
+would show it (API-FACTS, "coreBOS"). Other fields of the record can be had.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+from kafinea.chain import count
+from kafinea.client import Client, Record
+from kafinea.dividing import Error, divided, may_lie_in_the_request
+from kafinea.errors import IncompleteRead, Refused, Unavailable
+from kafinea.query import Condition, select
+
+logger = logging.getLogger(__name__)
+
+_Asked = TypeVar("_Asked")
+
+MOST_BAD = 500
+"""Bad records of one reading, after which the module as a whole is at fault."""
 
 
 @dataclass(frozen=True)
@@ -18,3 +38,102 @@ class BadRecord:
     id: str
     fields: tuple[str, ...] | None
     reason: str
+
+    def __str__(self) -> str:
+        """Return what is wrong, in a sentence."""
+        what = f"without {', '.join(self.fields)}" if self.fields else "at all"
+        return f"{self.id} cannot be read {what}: {self.reason}"
+
+
+class Recovery:
+    """Gets what can be had of the records of a module at which the server fails.
+
+    Args:
+        client: The instance.
+        module: The module's name.
+
+    Attributes:
+        failed: The records that could not be had whole.
+    """
+
+    def __init__(self, client: Client, module: str) -> None:
+        self.failed: list[BadRecord] = []
+        self._patient, self._client = client, client.giving_up_after(1)
+        self._module = module
+        self._missing: tuple[str, ...] = ()
+
+    def read(self, record_id: str, columns: Sequence[str], error: Error) -> Record | None:
+        """Return what can be had of a record; None if nothing can.
+
+        Args:
+            record_id: The record.
+            columns: The fields to get; `*` for what `retrieve` gives.
+            error: What the server said when the record was asked for.
+
+        Raises:
+            IncompleteRead: It is one too many.
+            Unavailable: The server is away.
+        """
+        names = [name for name in columns if name != "id"]
+        if not names:
+            return {"id": record_id}
+        if record := self._answer(self._retrieved, record_id):
+            return record
+        record = {"id": record_id} | self._in_parts(record_id, [n for n in names if n != "*"])
+        missing = tuple(name for name in names if name not in record)
+        if not missing:
+            return record
+        if len(record) == 1 and not self._is_there(record_id):
+            return None  # deleted meanwhile
+        self._missing = missing
+        is_lost = len(record) == 1
+        self.fail(BadRecord(record_id, None if is_lost else missing, str(error)))
+        return None if is_lost else record
+
+    def fail(self, bad: BadRecord) -> None:
+        """Take note of a record that could not be had whole.
+
+        Raises:
+            IncompleteRead: It is one too many.
+        """
+        self.failed.append(bad)
+        logger.warning("%s: %s", self._module, bad)
+        if len(self.failed) >= MOST_BAD:
+            raise IncompleteRead(
+                f"{self._module}: {MOST_BAD} records cannot be read, so the reading ends here. Ask "
+                f"whoever runs the server to look at the first of them: {self.failed[0]}"
+            )
+
+    def _in_parts(self, record_id: str, names: Sequence[str]) -> Record:
+        """Return the fields that queries give."""
+
+        def fields(some: Sequence[str], _: int = 1) -> Record:
+            where = [Condition("id", "=", record_id)]
+            rows = self._client.query(select(self._module, some, where=where))
+            return rows[0] if rows else {}
+
+        # Records that are alike, such as those of one owner, fail at the same fields.
+        good = [name for name in names if name not in self._missing]
+        if self._missing and good and (record := self._answer(fields, good)):
+            return record
+        parts, _ = divided(names, fields, lambda: None)
+        return {name: value for _, some in parts for name, value in some.items()}
+
+    def _retrieved(self, record_id: str) -> Record:
+        return self._client.retrieve(record_id)
+
+    def _answer(self, ask: Callable[[_Asked], Record], what: _Asked) -> Record | None:
+        """Return an answer; None if the server fails at it or refuses it.
+
+        Raises:
+            Unavailable: The server is away.
+        """
+        try:
+            return ask(what)
+        except (Refused, Unavailable) as error:
+            if isinstance(error, Unavailable) and not may_lie_in_the_request(error):
+                raise
+            return None
+
+    def _is_there(self, record_id: str) -> bool:
+        return bool(count(self._patient.query, self._module, [Condition("id", "=", record_id)]))

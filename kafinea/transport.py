@@ -238,14 +238,14 @@ def _no_answer(error: requests.RequestException, host: str, timeout: Timeout) ->
             f"{host} could not be reached within {timeout[0]:g} s.", nothing_done=True
         )
     if isinstance(error, requests.exceptions.ReadTimeout):
-        return Unavailable(f"{host} did not answer within {timeout[1]:g} s.")
+        return Unavailable(f"{host} did not answer within {timeout[1]:g} s.", silent=True)
     if isinstance(error, requests.exceptions.ConnectionError):
         reason = getattr(error.args[0] if error.args else None, "reason", None)
         if isinstance(reason, urllib3.exceptions.NameResolutionError):
             return Unavailable(f"No host {host} is known. Check `url`.", nothing_done=True)
         if isinstance(reason, urllib3.exceptions.NewConnectionError):
             return Unavailable(f"{host} refuses the connection.", nothing_done=True)
-        return Unavailable(f"{host} broke the connection.")
+        return Unavailable(f"{host} broke the connection.", silent=True)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return SettingsError("`url` is not an address that can be used.")
     return Unavailable(f"The answer of {host} broke off ({type(error).__name__}).")

@@ -14,11 +14,11 @@ from typing import Any
 from kafinea.chain import PAGE_SIZE
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, Field
+from kafinea.dividing import may_lie_in_the_request
 from kafinea.errors import Code, KafineaError, Refused
 from kafinea.query import Condition, select
 from target_kafinea import keys
 from target_kafinea.asking import Answers, Asked, Asking, Question
-from target_kafinea.dividing import may_lie_in_the_request
 from target_kafinea.keys import KeyValues, key_of
 from target_kafinea.outcomes import Error, Rejection, rejection_of
 from target_kafinea.plan import Key, Modules

@@ -15,10 +15,10 @@ from typing import Any
 from kafinea.chain import number
 from kafinea.client import Client, Record
 from kafinea.describe import LINES, Field
+from kafinea.dividing import divided
 from kafinea.errors import Refused
 from target_kafinea import checks
 from target_kafinea.asking import KEYS_AT_A_TIME
-from target_kafinea.dividing import divided
 from target_kafinea.instance import Instance
 from target_kafinea.keys import KeyValues
 from target_kafinea.lookup import NOTHING, Finder, Found, not_readable

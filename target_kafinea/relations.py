@@ -15,11 +15,11 @@ from typing import Any
 
 from kafinea.client import Client
 from kafinea.describe import Module
+from kafinea.dividing import divided
 from kafinea.errors import IncompleteRead, OutcomeUnknown, Refused, SettingsError, Unavailable
 from kafinea.query import Condition, select
 from kafinea.related import MOST_AT_A_TIME, RelatedList, find_list, related_ids
 from singer_kafinea.relations import RELATED, SOURCE, list_of
-from target_kafinea.dividing import divided
 from target_kafinea.instance import Instance
 from target_kafinea.loading import Done
 from target_kafinea.matching import Incoming, Policy

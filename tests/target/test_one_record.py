@@ -6,8 +6,8 @@ from math import log2
 
 import pytest
 
+from kafinea.dividing import divided
 from kafinea.errors import Unavailable
-from target_kafinea.dividing import divided
 from tests.target.running import empty, load, matched, messages
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -1,4 +1,4 @@
-"""Finding the one record at which the server fails, among many that are asked for at once.
+"""Finding the one record or field at which the server fails, among many asked for at once.
 
 One stored text that no answer can hold, or one key that the server cannot read, fails the whole
 request. So a request that fails is divided until what is at fault stands alone; the rest goes on.
@@ -10,7 +10,8 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from kafinea.errors import Code, KafineaError, Refused, Unavailable
-from target_kafinea.outcomes import Error
+
+Error = Refused | Unavailable
 
 FAILURES_AT_FIRST = 2
 """How often the server may fail at all of it together, as it may at a request for an operation
