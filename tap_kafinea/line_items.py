@@ -9,8 +9,8 @@ rule spares it: a discount that is written without lines, as `revise` allows, le
 they were, so a total that shows no discount proves nothing. As long as one of these fields is
 selected, each document is retrieved, and brings its lines along.
 
-A document or a line that an answer cannot hold costs no other: a hundred documents whose lines
-cannot be queried together are halved, and what `retrieve` does not give, queries give in part.
+A document or a line that an answer cannot hold costs no other: lines that cannot be queried together
+are asked for in halves, and what `retrieve` does not give of a document, queries give in part.
 
 Lines come with another answer than their header. A document that changes in between has a new
 `modifiedtime`, and the next pass reads it again.
@@ -19,23 +19,22 @@ Lines come with another answer than their header. A document that changes in bet
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kafinea.chain import PAGE_SIZE, Page, Selection, count, number
-from kafinea.client import Client
+from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, LINES, only_retrieved
+from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
 from kafinea.reading import Reading
-from kafinea.recovery import BadRecord
+from kafinea.recovery import BadRecord, Recovery
 from tap_kafinea.retrieving import Retrieval
 
 logger = logging.getLogger(__name__)
 
 _PARENT = "parent_id"
-_IMPATIENT = 2
-"""Tries of what is likely to fail again."""
 
 
 class Documents:
@@ -72,24 +71,23 @@ class Documents:
             costly.append(LINES)
         self._retrieves = bool(costly)
         lines_left = self._lines_left if lines else None
-        self._retrieval = Retrieval(client, module, fields, costly, lines_left)
+        self._recovery = Recovery(client, module)
+        self._retrieval = Retrieval(client, module, fields, costly, lines_left, self._recovery)
         self.columns = ["id"] if self._retrieves else list(fields)
         self.at_once = 1 if self._retrieves else PAGE_SIZE
 
     @property
     def failed(self) -> list[BadRecord]:
         """The documents of which not all could be had."""
-        return self._retrieval.failed
+        return self._recovery.failed
 
     def complete(self, page: Page) -> Page:
         """Return documents with their lines, without those that were deleted meanwhile.
 
         Raises:
-            IncompleteRead: No document can be retrieved, although the server gives their ids.
+            IncompleteRead: Too many documents cannot be read whole.
         """
-        if self._retrieves:
-            return self._each_retrieved(page)
-        return self._with_lines(page, self._client)
+        return self._each_retrieved(page) if self._retrieves else self._with_lines(page)
 
     def report(self, total: int) -> None:
         """Say once that documents are retrieved one by one, and what it costs.
@@ -107,22 +105,19 @@ class Documents:
                 document[LINES] = _in_order(document[LINES])
         return documents
 
-    def _with_lines(self, page: Page, client: Client) -> Page:
+    def _with_lines(self, page: Page) -> Page:
         """Return documents with the lines that a query gives, else with those of `retrieve`."""
+        ids = [record["id"] for record in page]
         try:
-            lines = self._lines_of([record["id"] for record in page], client)
+            lines = self._lines_of(ids)
         except (Refused, IncompleteRead, Unavailable) as error:
-            if not self._may_be_one_line(error):
+            if self._may_be_one_line(error):
+                lines = self._recovered(ids)
+            else:
                 self._retrieves = True
                 text = "%s: the documents are retrieved one by one, for lines cannot be queried: %s"
                 logger.warning(text, self._module, error)
-            elif len(page) > 1:
-                middle = len(page) // 2
-                brief = self._client.giving_up_after(_IMPATIENT)
-                return self._with_lines(page[:middle], brief) + self._with_lines(
-                    page[middle:], brief
-                )
-            return self._each_retrieved(page)
+                lines = None
         if lines is None:
             return self._each_retrieved(page)
         return [{**record, LINES: _in_order(lines[record["id"]])} for record in page]
@@ -136,21 +131,60 @@ class Documents:
         except Refused:
             return False
 
-    def _lines_left(self, document_id: str) -> Page | None:
-        """Return the lines that queries give of a document that cannot be retrieved."""
-        if not self._has_module:
-            return None
-        try:
-            lines = self._lines_of([document_id], self._client.giving_up_after(_IMPATIENT))
-        except (Refused, IncompleteRead, Unavailable):
-            return None
-        return lines[document_id] if lines else None
+    def _recovered(self, ids: Sequence[str]) -> dict[str, Page] | None:
+        """Return the lines of documents as `_lines_of`, when the server fails at some of them."""
+        lines, bad = self._lines_and_bad(ids)
+        for document_id, line in bad:
+            self._recovery.fail(BadRecord(document_id, (LINES,), str(line)))
+        return lines
 
-    def _lines_of(self, ids: Sequence[str], client: Client) -> dict[str, Page] | None:
+    def _lines_left(self, document_id: str) -> tuple[Page | None, list[BadRecord]]:
+        """Return the lines of a document that cannot be retrieved, and those that are not whole."""
+        if not self._has_module:
+            return None, []
+        try:
+            lines, bad = self._lines_and_bad([document_id])
+        except (Refused, IncompleteRead, Unavailable):
+            return None, []
+        return lines and lines[document_id], [line for _, line in bad]
+
+    def _lines_and_bad(
+        self, ids: Sequence[str]
+    ) -> tuple[dict[str, Page] | None, list[tuple[str, BadRecord]]]:
+        """Return the lines of documents, and those that are not whole with their documents' ids.
+
+        A line of which nothing comes but its id has its place among the others.
+        """
+        recovery = Recovery(self._client, LINE_MODULE)
+        where = [Condition(_PARENT, "IN", ids)]
+        columns, size = self._lines, self._page_size
+        reading = Reading(
+            self._client, LINE_MODULE, columns, where, page_size=size, recovery=recovery
+        )
+        lines = {line["id"]: line for page in reading for line in page}
+        bad = []
+        for one in recovery.failed:
+            line = {**dict.fromkeys(columns), **lines.get(one.id, {}), "id": one.id}
+            line[_PARENT] = line[_PARENT] or self._parent_of(one.id, ids)
+            lines[one.id] = line
+            bad.append((line[_PARENT], one))
+        return None if reading.unreadable else _by_document(lines.values(), ids), bad
+
+    def _parent_of(self, line_id: str, ids: Sequence[str]) -> str:
+        """Return which of some documents a line belongs to that does not say so itself."""
+        while len(ids) > 1:
+            half, rest = ids[: len(ids) // 2], ids[len(ids) // 2 :]
+            where = [Condition(_PARENT, "IN", half), Condition("id", "=", line_id)]
+            ids = half if count(self._client.query, LINE_MODULE, where) else rest
+        return ids[0]
+
+    def _lines_of(self, ids: Sequence[str]) -> dict[str, Page] | None:
         """Return the lines of up to a hundred documents, by document; None if some do not come."""
         # A hundred ids take 2,000 of the 7,000 bytes that a query may have.
         where = [Condition(_PARENT, "IN", ids)]
         columns = self._lines
+        # Lines at which the server fails are soon asked for in halves instead.
+        client = self._client.giving_up_after(FAILURES_AT_FIRST)
         owed = count(client.query, LINE_MODULE, where)
         selection = Selection(client.query, LINE_MODULE, columns, where, self._page_size)
         full = min(self._page_size, PAGE_SIZE)
@@ -166,12 +200,17 @@ class Documents:
             rows = [row for page in reading for row in page]
             if reading.unreadable:
                 return None
-        found: dict[str, Page] = {one: [] for one in ids}
-        for row in rows:
-            if row.get(_PARENT) not in found:
-                return None
-            found[row[_PARENT]].append(row)
-        return found
+        return _by_document(rows, ids)
+
+
+def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page] | None:
+    """Return the lines of each document; None if one belongs to another."""
+    found: dict[str, Page] = {one: [] for one in ids}
+    for line in lines:
+        if line.get(_PARENT) not in found:
+            return None
+        found[line[_PARENT]].append(line)
+    return found
 
 
 def _in_order(lines: Page) -> Page:

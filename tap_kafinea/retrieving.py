@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from kafinea.chain import MOST_STEPS, Page, count
+from kafinea.chain import Page, count
 from kafinea.client import Client, Record
 from kafinea.describe import LINES, PDO_LINES, only_retrieved
-from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
+from kafinea.dividing import FAILURES_AT_FIRST
+from kafinea.errors import KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
-from kafinea.recovery import BadRecord
+from kafinea.recovery import BadRecord, Recovery
 
 logger = logging.getLogger(__name__)
 
@@ -19,8 +20,6 @@ _PARENT = "parent_id"
 _PLACE = "sequence_no"
 _FEW = 20
 """Documents after which the pace is known."""
-_IMPATIENT = 2
-"""Tries of what is likely to fail again."""
 
 
 class Retrieval:
@@ -31,11 +30,9 @@ class Retrieval:
         module: The module's name.
         fields: The fields of the header to give.
         costly: Those, and `LineItems`, that are why the documents are retrieved.
-        lines: Returns the lines of a document that queries give, None if they give none; without
-            it, no lines are wanted.
-
-    Attributes:
-        failed: The documents of which not all could be had.
+        lines: Returns the lines of a document that queries give, None if they give none, and those
+            of them that are not whole; without it, no lines are wanted.
+        recovery: Takes note of the documents of which not all could be had.
     """
 
     def __init__(
@@ -44,9 +41,10 @@ class Retrieval:
         module: str,
         fields: Sequence[str],
         costly: Sequence[str],
-        lines: Callable[[str], Page | None] | None,
+        lines: Callable[[str], tuple[Page | None, list[BadRecord]]] | None,
+        recovery: Recovery,
     ) -> None:
-        self._client = client
+        self._client, self._brief = client, client.giving_up_after(FAILURES_AT_FIRST)
         self._module = module
         self._fields = fields
         self._costly = costly
@@ -54,20 +52,20 @@ class Retrieval:
         self._came = self._without_lines = 0
         self._began: float | None = None
         self._is_reported = False
-        self.failed: list[BadRecord] = []
+        self._recovery = recovery
 
     def documents(self, ids: Sequence[str]) -> Page:
         """Return documents, those left out that were deleted meanwhile.
 
         Raises:
-            IncompleteRead: None can be retrieved, although the server counts them.
+            IncompleteRead: Too many cannot be retrieved.
         """
         self._began = self._began or time.monotonic()
         return [document for one in ids if (document := self._document(one))]
 
     def report(self, total: int) -> None:
         """Say once what it costs to retrieve so many documents, as soon as the pace is known."""
-        came = self._came + len(self.failed)
+        came = self._came + len(self._recovery.failed)
         if self._is_reported or self._began is None or not came or came < min(_FEW, total):
             return
         self._is_reported = True
@@ -91,16 +89,24 @@ class Retrieval:
         return f"To read them by queries, deselect {', '.join(self._costly)}."
 
     def _document(self, document_id: str) -> Record | None:
-        # The first one that fails is asked for patiently; behind it, patience is for the server.
-        client = self._client.giving_up_after(_IMPATIENT) if self.failed else self._client
         try:
-            document = client.retrieve(document_id)
+            document = self._brief.retrieve(document_id)
         except (Refused, Unavailable) as error:
-            # Where nothing can be read at the moment, this fails too.
-            is_there = count(self._client.query, self._module, [Condition("id", "=", document_id)])
-            return self._from_queries(document_id, error) if is_there else None
+            # Where nothing can be read at the moment, this waits until that has passed.
+            if not count(self._client.query, self._module, [Condition("id", "=", document_id)]):
+                return None
+            passed = isinstance(error, Unavailable) and self._tried_again(document_id)
+            if not passed:
+                return self._from_queries(document_id, error)
+            document = passed
         self._came += 1
-        return document if self._lines is None else self._with_its_lines(document_id, document)
+        return self._with_its_lines(document_id, document) if self._lines else document
+
+    def _tried_again(self, document_id: str) -> Record | None:
+        try:
+            return self._brief.retrieve(document_id)
+        except (Refused, Unavailable):
+            return None
 
     def _with_its_lines(self, document_id: str, document: Record) -> Record:
         lines = document.pop(PDO_LINES, document.get(LINES))
@@ -110,7 +116,8 @@ class Retrieval:
         # A PHP array with gaps is an object.
         lines = list(lines.values()) if isinstance(lines, dict) else lines
         if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-            self._note(document_id, [LINES], "retrieve: the lines are no list of lines.")
+            bad = BadRecord(document_id, (LINES,), "The server gives them in no list.")
+            self._recovery.fail(bad)
             return {**document, LINES: None}
         # Servers write `7xArray` there.
         own = [{_PLACE: place, **line, _PARENT: document_id} for place, line in enumerate(lines, 1)]
@@ -120,21 +127,19 @@ class Retrieval:
         """Return what queries give of a document; the rest is null.
 
         Raises:
-            IncompleteRead: No document at all could be retrieved, and there were many.
+            IncompleteRead: It is one too many.
         """
-        if not self._came and len(self.failed) >= MOST_STEPS:
-            raise IncompleteRead(
-                f"{self._module}: none of {len(self.failed):,} documents can be retrieved. The "
-                f"last answer: {error} {self._how_to_avoid_it}"
-            ) from None
         asked = [name for name in self._fields if not only_retrieved([name])]
         found = self._queried(document_id, asked)
         lost = [name for name in self._fields if name != "id" and name not in found]
         document = {**dict.fromkeys(self._fields), **found, "id": document_id}
+        reason = str(error)
         if self._lines:
-            document[LINES] = self._lines(document_id)
-            lost += [LINES] if document[LINES] is None else []
-        self._note(document_id, lost, str(error))
+            document[LINES], bad = self._lines(document_id)
+            lost += [LINES] if document[LINES] is None or bad else []
+            reason = " ".join([reason, *map(str, bad[:1])])
+        if lost:
+            self._recovery.fail(BadRecord(document_id, tuple(sorted(lost)), reason))
         return document
 
     def _queried(self, document_id: str, columns: Sequence[str]) -> Record:
@@ -156,15 +161,10 @@ class Retrieval:
     def _answer(self, document_id: str, columns: Sequence[str]) -> Record:
         text = select(self._module, columns, where=[Condition("id", "=", document_id)])
         try:
-            answer = self._client.giving_up_after(_IMPATIENT).query(text)
+            answer = self._brief.query(text)
         except (Refused, Unavailable):
             return {}
         return answer[0] if answer else {}
-
-    def _note(self, document_id: str, fields: Sequence[str], reason: str) -> None:
-        self.failed.append(bad := BadRecord(document_id, tuple(sorted(fields)), reason))
-        missing = ", ".join(bad.fields or ())
-        logger.warning("%s: %s is read without %s: %s", self._module, bad.id, missing, bad.reason)
 
 
 def _duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from singer_sdk.singerlib import Catalog
 
 from kafinea.chain import number
 from kafinea.errors import IncompleteRead
@@ -16,10 +17,13 @@ from kafinea_sandbox.routes import OPERATIONS
 from kafinea_sandbox.spec import Row
 from tap_kafinea.line_items import Documents
 from tap_kafinea.tap import TapKafinea
-from tests.conftest import DIALECTS, connect
+from tests import conftest
+from tests.conftest import connect
 from tests.tap import running
 from tests.tap.running import discover, extract
 
+# coreBOS has no module of lines: see test_other_servers.py.
+DIALECTS = [name for name in conftest.DIALECTS if name != "corebos"]
 DOCUMENTS = ("Quotes", "SalesOrder", "PurchaseOrder", "Invoice", "CreditNotes")
 HEADER_DISCOUNTS = {"hdnDiscountAmount", "hdnDiscountPercent"}
 SIZES = (0, 1, 99, 100, 101, 250)
@@ -111,6 +115,12 @@ def company(sizes=SIZES):
                 },
             )
         first += size
+
+
+@pytest.fixture(params=DIALECTS)
+def any_sandbox(request):
+    with Sandbox(dialect=request.param, rows=300) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(params=DIALECTS)
@@ -403,11 +413,12 @@ def test_a_document_that_is_deleted_meanwhile_is_left_out(shop):
     assert found["id"] == second
 
 
-def run_with_failure(sandbox, state=None, **more):
+def run_with_failure(sandbox, state=None, catalog=None, **more):
     """What a run gave, and how it failed at its end."""
     writer = running._Collector()
     config = running.settings(sandbox, **more)
-    tap = TapKafinea(config=config, state=state, message_writer=writer)
+    catalog = Catalog.from_dict(catalog) if catalog else None
+    tap = TapKafinea(config=config, state=state, catalog=catalog, message_writer=writer)
     with pytest.raises(IncompleteRead) as caught:
         tap.sync_all()
     tap.client.close()
@@ -434,6 +445,37 @@ def test_what_queries_give_of_a_document_that_cannot_be_retrieved_comes(shop, ki
     assert sent(shop, "FROM Accounts")
     assert output.bookmark("Invoice")["replication_key_value"]
     assert len(sent(shop)) < 60
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("retrieves", [True, False])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_line_that_no_answer_can_hold_costs_no_other(dialect, retrieves, caplog):
+    bad = 40
+    with Sandbox(
+        dialect=dialect, company=company([2] * 100), unencodable={"LineItem": [bad]}
+    ) as shop:
+        catalog = None if retrieves else by_queries(shop, "Invoice")
+        shop.requests.clear()
+        output, message = run_with_failure(shop, catalog=catalog, modules=["Invoice"])
+        wanted = truth(shop, "Invoice")
+        table = shop.instance.tables["LineItem"]
+        records = output.records("Invoice")
+        assert [record["id"] for record in records] == [row["id"] for row in shop.rows("Invoice")]
+        for record in records:
+            ids = [table.wire_id(row["_number"]) for row in wanted[record["id"]]]
+            assert sorted(line["id"] for line in record["LineItems"]) == sorted(ids)
+            if table.wire_id(bad) in ids:
+                at_fault = record
+        assert at_fault["id"] in message
+        assert table.wire_id(bad) in message
+        (line,) = [one for one in at_fault["LineItems"] if one["id"] == table.wire_id(bad)]
+        assert line["comment"] is None  # its text is what no answer can hold
+        assert line["quantity"] == 2
+        named = [line for line in caplog.messages if line.startswith("LineItem: ")]
+        assert len(named) == 1
+        assert table.wire_id(bad) in named[0]
+        assert len(sent(shop)) < (100 if retrieves else 0) + 60
 
 
 @pytest.mark.parametrize("dialect", ["corebos", "legacy"])
