@@ -9,8 +9,8 @@ rule spares it: a discount that is written without lines, as `revise` allows, le
 they were, so a total that shows no discount proves nothing. As long as one of these fields is
 selected, each document is retrieved, and brings its lines along.
 
-A document or a line that an answer cannot hold costs no other: lines that cannot be queried together
-are asked for in halves, and what `retrieve` does not give of a document, queries give in part.
+A document or a line that an answer cannot hold costs no other: lines at which a query fails are
+asked for in halves, and what `retrieve` does not give of a document, queries give in part.
 
 Lines come with another answer than their header. A document that changes in between has a new
 `modifiedtime`, and the next pass reads it again.
@@ -146,7 +146,7 @@ class Documents:
             lines, bad = self._lines_and_bad([document_id])
         except (Refused, IncompleteRead, Unavailable):
             return None, []
-        return lines and lines[document_id], [line for _, line in bad]
+        return lines[document_id] if lines else None, [line for _, line in bad]
 
     def _lines_and_bad(
         self, ids: Sequence[str]
