@@ -163,8 +163,11 @@ class Selection:
         """Ask for shorter pages, now that one was too long for the server."""
         self.page_size = max(min(self.page_size, PAGE_SIZE), self.usual_length // 2)
 
-    def id_at(self, after: str | None, offset: int) -> str:
+    def id_at(self, after: str | None, offset: int) -> str | None:
         """Return the id of a record at which the server fails, the first or a later one behind one.
+
+        Returns:
+            None when there is no record.
 
         Raises:
             IncompleteRead: The server tells nothing of it.
@@ -183,7 +186,7 @@ class Selection:
         except (Refused, Unavailable) as error:
             if not may_lie_in_the_request(error):
                 raise
-        return self._id_by_counting(after, offset)
+        return self._id_by_counting(after, offset) if self.count(after) > offset else None
 
     def _id_by_counting(self, after: str | None, offset: int) -> str:
         """Find the id up to which one more record is counted; the record itself is not asked for.
@@ -305,6 +308,7 @@ class Chain:
         self.last = after
         self.lost = 0
         self.is_dividing = False
+        self._bad_in_a_row = 0
         self._shown: tuple[str | None, str] | None = None  # between which ids a page came
         self._selection = selection
         self._is_all_in = is_all_in
@@ -335,7 +339,8 @@ class Chain:
             try:
                 return self._ask()
             except (Refused, Unavailable) as error:
-                self._divide_at(error)
+                if not self._divide_at(error):
+                    return []
 
     @property
     def can_divide(self) -> bool:
@@ -361,8 +366,8 @@ class Chain:
 
     # A page at which the server fails
 
-    def _divide_at(self, error: Error, offset: int = 0) -> None:
-        """Have the page behind the last id asked for in halves.
+    def _divide_at(self, error: Error, offset: int = 0) -> bool:
+        """Have the page behind the last id asked for in halves; return whether there is any.
 
         Raises:
             Refused, Unavailable: The error, where it does not lie in a record.
@@ -370,15 +375,17 @@ class Chain:
         is_silent = isinstance(error, Unavailable) and error.silent
         if not self._recovery or is_silent or not may_lie_in_the_request(error):
             raise error
+        # A server that is down fails at this too, and it waits for one that comes back.
+        if self._selection.count(self.last) <= offset:
+            return False
         self._parts = self._divided(self._recovery, offset)
+        return True
 
     def _divided(self, recovery: Recovering, offset: int) -> Iterator[Page]:
         """Yield what comes of a page at which the server fails, in parts."""
         self.is_dividing = True
         try:
-            # A server that is down fails at this too, and it waits for one that comes back.
-            if self._selection.count(self.last):
-                yield from self._halves(recovery, offset)
+            yield from self._halves(recovery, offset)
         finally:
             self.is_dividing = False
 
@@ -392,6 +399,7 @@ class Chain:
                     raise
                 if limit == 1:
                     yield from self._recovered(recovery, offset, failure)
+                    yield from self._rest_of_a_row(recovery)
                     return
                 suspects = limit
             else:
@@ -404,9 +412,28 @@ class Chain:
             limit = max(1, suspects // 2)
         self._selection.ask_for_less()
 
+    def _rest_of_a_row(self, recovery: Recovering) -> Iterator[Page]:
+        """Yield what can be had of further records at fault, one by one behind two in a row."""
+        while self._bad_in_a_row > 1:
+            try:
+                page = self._ask(limit=1)
+            except (Refused, Unavailable) as failure:
+                if not may_lie_in_the_request(failure):
+                    raise
+                yield from self._recovered(recovery, 0, failure)
+            else:
+                if page:
+                    yield page
+                return
+
     def _recovered(self, recovery: Recovering, offset: int, error: Error) -> Iterator[Page]:
         """Step over the record at fault, and yield what can be had of it."""
-        self.last = record_id = self._selection.id_at(self.last, offset)
+        record_id = self._selection.id_at(self.last, offset)
+        if record_id is None:
+            self._bad_in_a_row = 0
+            return
+        self.last = record_id
+        self._bad_in_a_row += 1
         if record := recovery.read(record_id, self._selection.names, error):
             yield [record]
         else:
@@ -425,8 +452,7 @@ class Chain:
                 if page := self._ask(offset, size):
                     return page
             except (Refused, Unavailable) as error:
-                self._divide_at(error, offset)
-                return self.next_page()
+                return self.next_page() if self._divide_at(error, offset) else []
             if taken == MOST_STEPS:
                 raise none_given(self._selection.module, owed)
         return []
@@ -449,6 +475,7 @@ class Chain:
 
     def _went_on_to(self, page: Page) -> Page:
         if page:
+            self._bad_in_a_row = 0
             self._shown = self.last, page[-1]["id"]
             self.last = page[-1]["id"]
         return page

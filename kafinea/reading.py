@@ -30,6 +30,9 @@ from kafinea.read_ahead import ReadAhead, worked_out_ahead
 
 logger = logging.getLogger(__name__)
 
+EARLIEST = "1000-01-01 00:00:00"
+"""The first moment of a database's date-times. What is before it is a zero date."""
+
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 
@@ -209,7 +212,7 @@ def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | 
     """Return the latest `modifiedtime` of the records that meet the conditions, as the wire has it.
 
     Returns:
-        None when there is no such record.
+        None when there is no such record; an empty text when none of them has a `modifiedtime`.
 
     Raises:
         IncompleteRead: The server counts such records and gives none of them.
@@ -243,7 +246,9 @@ def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | 
 
 
 def _modified(module: str, record: dict[str, Any]) -> str:
-    text = str(record.get("modifiedtime"))
+    text = str(record.get("modifiedtime") or "")
+    if "modifiedtime" in record and text < EARLIEST:
+        return ""  # where the latest one is none, all are
     try:
         datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 only its form matters
     except ValueError:

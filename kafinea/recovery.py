@@ -61,6 +61,7 @@ class Recovery:
         self._patient, self._client = client, client.giving_up_after(1)
         self._module = module
         self._missing: tuple[str, ...] = ()
+        self._met = 0
 
     def read(self, record_id: str, columns: Sequence[str], error: Error) -> Record | None:
         """Return what can be had of a record; None if nothing can.
@@ -77,6 +78,7 @@ class Recovery:
         names = [name for name in columns if name != "id"]
         if not names:
             return {"id": record_id}
+        self._count(record_id, error)
         if record := self._answer(self._retrieved, record_id):
             return record
         record = {"id": record_id} | self._in_parts(record_id, [n for n in names if n != "*"])
@@ -90,18 +92,22 @@ class Recovery:
         self.fail(BadRecord(record_id, None if is_lost else missing, str(error)))
         return None if is_lost else record
 
-    def fail(self, bad: BadRecord) -> None:
-        """Take note of a record that could not be had whole.
+    @property
+    def has_lost(self) -> bool:
+        """Whether nothing at all could be had of some record."""
+        return any(bad.fields is None for bad in self.failed)
 
-        Raises:
-            IncompleteRead: It is one too many.
-        """
+    def fail(self, bad: BadRecord) -> None:
+        """Take note of a record that could not be had whole."""
         self.failed.append(bad)
         logger.warning("%s: %s", self._module, bad)
-        if len(self.failed) >= MOST_BAD:
+
+    def _count(self, record_id: str, error: Error) -> None:
+        self._met += 1
+        if self._met > MOST_BAD:
             raise IncompleteRead(
-                f"{self._module}: {MOST_BAD} records cannot be read, so the reading ends here. Ask "
-                f"whoever runs the server to look at the first of them: {self.failed[0]}"
+                f"{self._module}: the server failed at {MOST_BAD} records, so the reading ends "
+                f"before {record_id}. Look into the server's log, or at such a record: {error}"
             )
 
     def _in_parts(self, record_id: str, names: Sequence[str]) -> Record:

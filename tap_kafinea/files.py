@@ -108,7 +108,7 @@ class FilesStream(ModuleStream):
             self.plan.advance(document_id)
             progress.advance(1)
 
-        yield from self._files_of(opening.reading, done)
+        yield from self._files_of(self._pages(opening, note), done)
 
     @override
     def _is_proven(self, opening: Opening) -> bool:

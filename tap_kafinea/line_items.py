@@ -46,6 +46,7 @@ class Documents:
         fields: The fields of the header to give.
         lines: The fields of the lines to give; none for no lines.
         page_size: Records to ask for at a time.
+        recovery: Takes note of the documents of which not all could be had.
 
     Attributes:
         columns: What to ask for in the query of the documents.
@@ -59,6 +60,7 @@ class Documents:
         fields: Sequence[str],
         lines: Sequence[str],
         page_size: int,
+        recovery: Recovery,
     ) -> None:
         self._client = client
         self._module = module
@@ -71,15 +73,10 @@ class Documents:
             costly.append(LINES)
         self._retrieves = bool(costly)
         lines_left = self._lines_left if lines else None
-        self._recovery = Recovery(client, module)
-        self._retrieval = Retrieval(client, module, fields, costly, lines_left, self._recovery)
+        self._recovery = recovery
+        self._retrieval = Retrieval(client, module, fields, costly, lines_left, recovery)
         self.columns = ["id"] if self._retrieves else list(fields)
         self.at_once = 1 if self._retrieves else PAGE_SIZE
-
-    @property
-    def failed(self) -> list[BadRecord]:
-        """The documents of which not all could be had."""
-        return self._recovery.failed
 
     def complete(self, page: Page) -> Page:
         """Return documents with their lines, without those that were deleted meanwhile.

@@ -117,6 +117,10 @@ class LineTable(ModuleStream):
         self._write_activate_version_message(version)
 
     @override
+    def _passes(self) -> Iterator[dict[str, Any]]:
+        return iter(()) if self._is_fed else super()._passes()
+
+    @override
     def open(self, plan: Plan) -> Opening | None:
         return None if self._is_fed else super().open(plan)
 
@@ -131,7 +135,9 @@ class LineTable(ModuleStream):
         self, opening: Opening, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
         self.begin(self._stream_version)
-        for page in opening.reading:
+        for page in self._pages(opening, note):
+            if opening.documents:
+                opening.documents.report(opening.reading.total)
             count = len(page)
             for document in emptied(opening.type(page)):
                 yield from self._rows(document)

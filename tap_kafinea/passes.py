@@ -5,14 +5,19 @@ Its upper end is the newest `modifiedtime` the server has when the pass begins, 
 so it is never in the server's future, and needs no time zone. A record that changes meanwhile
 leaves the pass, and the next pass finds it.
 
+The first pass, where no `start_date` or `end_date` bounds it, is over all records, without a
+condition: no comparison selects those whose `modifiedtime` is NULL (API-FACTS, "6.x").
+
 A stream's state holds:
 
 - `replication_key_value`: the upper end of the last complete pass, with an offset;
 - `wire`: the same as the server writes it, so that a changed `timezone` moves nothing;
 - `seen_at`: when this machine first saw that value;
 - `settled`: true when `lookback_seconds` have been read again late enough after that;
+- `undated`: true when those without a `modifiedtime` were read, and there were no others;
 - `version`: that of the rows of the last reading, where the module is read whole;
 - `pass`: the pass under way and its last id; a run that was killed goes on from there;
+- `unreadable`: the records that could not be read (see `unreadable`);
 - `url`: the instance. Times and ids of another one would leave out records without a word.
 """
 
@@ -25,15 +30,18 @@ from typing import Any
 
 from kafinea.errors import SettingsError
 from kafinea.query import Condition
+from kafinea.reading import EARLIEST
 from kafinea.values import ServerZone
 from tap_kafinea.schema import MODIFIED
 
 State = dict[str, Any]
+Newest = Callable[[list[Condition]], str | None]
 
 _PASS = "pass"  # noqa: S105 a pass over a module, no password
 
 _BOOKMARK = "replication_key_value"
 _VERSION = "version"
+_UNDATED = "undated"
 _URL = "url"
 
 
@@ -64,20 +72,27 @@ class Pass:
 
     Attributes:
         since: The earliest `modifiedtime`.
-        until: The latest `modifiedtime`.
+        until: The latest `modifiedtime`; empty where no record has any.
         reached: Where the bookmark goes when the pass is complete.
         last_id: The last record that was written out.
+        everything: Whether it is over all records, whatever their `modifiedtime`.
+        undated: Whether those without a `modifiedtime` come behind the others.
     """
 
     since: str | None = None
     until: str | None = None
     reached: str | None = None
     last_id: str | None = None
+    everything: bool = False
+    undated: bool = False
 
     @property
     def conditions(self) -> list[Condition]:
         """What the records of this pass meet. ANDs only: both readings of VTQL agree on them."""
-        lower = [Condition(MODIFIED, ">=", self.since)] if self.since else []
+        if self.everything:
+            return []  # what changes meanwhile comes once more, with the next pass
+        since = self.since or (EARLIEST if self.undated else None)
+        lower = [Condition(MODIFIED, ">=", since)] if since else []
         upper = [Condition(MODIFIED, "<=", self.until)] if self.until else []
         return lower + upper
 
@@ -111,7 +126,7 @@ class Plan:
         except TypeError:
             raise _foreign(_PASS) from None
 
-    def next(self, newest: Callable[[list[Condition]], str | None]) -> Pass | None:
+    def next(self, newest: Newest) -> Pass | None:
         """Return the next incremental pass, or None when there is nothing to read.
 
         Args:
@@ -125,15 +140,35 @@ class Plan:
         upper = [Condition(MODIFIED, "<", before)] if before else []
         lower = bookmark if settled else since
         until = newest([Condition(MODIFIED, ">=", lower), *upper] if lower else upper)
-        if until is None or (settled and bookmark and until <= bookmark):
+        if bookmark is None and not self.state.get(_UNDATED):
+            return self._first(since, until, newest)
+        if not until or (settled and bookmark and until <= bookmark):
             return None
-        reached: str | None = until
+        return Pass(since, until, self._reached(until, newest))
+
+    def _first(self, since: str | None, until: str | None, newest: Newest) -> Pass | None:
+        """Return the first pass, which brings the records without a `modifiedtime` as well.
+
+        Not where it is bounded at both ends: of many such, each would bring them.
+        """
+        reached = self._reached(until, newest) if until else None
+        if self.start and self.end:
+            return Pass(since, until, reached) if until else None
+        if self.start or self.end:
+            return Pass(since, until or "", reached, undated=True)
+        return None if until is None else Pass(since, until, reached, everything=True)
+
+    def _reached(self, until: str, newest: Newest) -> str | None:
+        """Return where the bookmark goes.
+
+        A record dated in the future must not hide what changes until then. It is read in each run;
+        the bookmark goes to the newest of the others.
+        """
         tomorrow = self.zone.wire(now() + timedelta(days=1))
-        if until > tomorrow:
-            # A record dated in the future must not hide what changes until then. It is read in
-            # each run; the bookmark goes to the newest of the others.
-            reached = newest([Condition(MODIFIED, "<", min(tomorrow, before or tomorrow))])
-        return Pass(since=since, until=until, reached=reached)
+        if until <= tomorrow:
+            return until
+        before = self.zone.wire(self.end) if self.end else tomorrow
+        return newest([Condition(MODIFIED, "<", min(tomorrow, before))])
 
     def whole(self) -> Pass:
         """Return a pass over all records, or the rest of one that was not completed."""
@@ -159,7 +194,8 @@ class Plan:
 
     def advance(self, last_id: str) -> None:
         """Take note that the record with this id has been written out."""
-        self.state[_PASS]["last_id"] = last_id
+        if _PASS in self.state:  # else it is one that an earlier run could not read
+            self.state[_PASS]["last_id"] = last_id
 
     def complete(self, current: Pass, began: datetime) -> None:
         """Move the bookmark to the end of a pass that has read all it should.
@@ -174,7 +210,9 @@ class Plan:
         bookmark = self._bookmark()
         reached = max(current.reached or "", bookmark or "")
         if not reached:
+            self.state[_UNDATED] = True
             return
+        self.state.pop(_UNDATED, None)
         if reached != bookmark:
             value = self.zone.aware(reached).isoformat()
             self.state["replication_key"] = MODIFIED

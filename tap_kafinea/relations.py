@@ -61,7 +61,7 @@ class RelationStream(ModuleStream):
     def _records(
         self, opening: Opening, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
-        sources = (record["id"] for page in opening.reading for record in page)
+        sources = (record["id"] for page in self._pages(opening, note) for record in page)
         lists = worked_out_ahead(self._list_of, sources, self._kafinea.max_sessions)
         for done, (source_id, related) in enumerate(lists, start=1):
             for related_id in related:

@@ -15,16 +15,19 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metad
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.chain import Page
+from kafinea.chain import PAGE_SIZE, Page
 from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
+from kafinea.recovery import Recovery
 from kafinea.values import Kind, RowDecoder
 from tap_kafinea.line_items import Documents
 from tap_kafinea.passes import Pass, Plan, now, of_instance, restart
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
+from tap_kafinea.undated import undated_ids
+from tap_kafinea.unreadable import Unreadable
 from tap_kafinea.writing import Extracted
 
 if TYPE_CHECKING:
@@ -105,6 +108,7 @@ class ModuleStream(Stream):
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
         self._failure: KafineaError | None = None
+        self._undated = 0
         self.primary_keys = list(self.key)
         if MODIFIED in schema["properties"]:
             self.replication_key = MODIFIED
@@ -129,6 +133,14 @@ class ModuleStream(Stream):
         """The table of the lines of these records, if one is to be written."""
         table = self._tap_kafinea.streams.get(self.name + LINES)
         return cast("LineTable", table) if table and table.selected else None
+
+    @cached_property
+    def _recovery(self) -> Recovery:
+        return Recovery(self._kafinea, self.module)
+
+    @cached_property
+    def _unreadable(self) -> Unreadable:
+        return Unreadable(self.plan.state, self._recovery.failed)
 
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
@@ -164,12 +176,14 @@ class ModuleStream(Stream):
                 f"{self.replication_key!r}; Kafinea can only be read by {MODIFIED!r}."
             )
         unfinished = plan.unfinished()
-        if unfinished and unfinished.until:
+        if unfinished and unfinished.until is not None:
             return self._opening(unfinished, is_resumed=True)
         following = plan.next(self._newest)
         return self._opening(following) if following else None
 
-    def _opening(self, current: Pass, *, is_resumed: bool = False) -> Opening:
+    def _opening(
+        self, current: Pass, *, is_resumed: bool = False, ids: Sequence[str] = ()
+    ) -> Opening:
         began = now()
         decode = RowDecoder(self._selected_kinds(), self._zone)
         lines = self._kinds_of_selected_lines()
@@ -179,12 +193,13 @@ class ModuleStream(Stream):
             self._kafinea,
             self.module,
             self.columns or (documents.columns if documents else decode.columns),
-            current.conditions,
+            [Condition("id", "IN", ids)] if ids else current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
             sessions=self._kafinea.max_sessions,
             complete=documents.complete if documents else None,
             complete_at_once=documents.at_once if documents else 1,
+            recovery=self._recovery,
         )
         return Opening(current, reading, decode, decode_line, documents, began, is_resumed)
 
@@ -193,7 +208,7 @@ class ModuleStream(Stream):
         if not lines and not only_retrieved(fields):
             return None
         page_size = self.config["page_size"]
-        return Documents(self._kafinea, self.module, fields, lines, page_size)
+        return Documents(self._kafinea, self.module, fields, lines, page_size, self._recovery)
 
     def _passes(self) -> Iterator[dict[str, Any]]:
         opening = self._tap_kafinea.prefetch.opening(self)
@@ -201,6 +216,9 @@ class ModuleStream(Stream):
             while opening:
                 yield from self._read(opening, note)
                 opening = self.open(self.plan) if opening.is_resumed else None
+            yield from self._read_ids(self._unreadable.to_ask_again, note)
+        self._report_undated()
+        self._unreadable.check()
 
     def _watched(self) -> AbstractContextManager[Note]:
         """Return what finds the module's deletions, when they are asked for, and notes its ids."""
@@ -215,35 +233,68 @@ class ModuleStream(Stream):
         opening.reading.begin()
         with Progress(self.name, opening.reading.total, self.logger) as progress:
             yield from self._records(opening, note, progress)
+        if opening.current.undated:
+            undated = undated_ids(self._kafinea, self.module, self.config["page_size"])
+            yield from self._read_ids(undated, note)
+        self._unreadable.keep()
+        self._report_values(opening)
+        if self._stream_version and self._is_proven(opening):
+            self._write_activate_version_message(self._stream_version)
+            if self._table and not self._recovery.failed:
+                self._table.activate(self._stream_version)
+        self.plan.complete(opening.current, opening.began)
+
+    def _read_ids(self, ids: Sequence[str], note: Note) -> Iterator[dict[str, Any]]:
+        """Yield the typed records with these ids, which belong to no pass."""
+        for start in range(0, len(ids), PAGE_SIZE):
+            some = ids[start : start + PAGE_SIZE]
+            opening = self._opening(Pass(), ids=some)
+            opening.reading.begin()
+            with Progress(self.name, opening.reading.total, self.logger) as progress:
+                yield from self._records(opening, note, progress)
+            self._unreadable.settle(some)  # those that did not come are not there any more
+            self._report_values(opening)
+
+    def _report_values(self, opening: Opening) -> None:
         self._report_misfits(self.name, opening.decode)
         if opening.decode_line:
             self._report_misfits(f"{self.name}.{LINES}", opening.decode_line)
-        if opening.documents and (failed := opening.documents.failed):
-            self._failure = IncompleteRead(
-                f"{self.name}: {len(failed):,} documents could not be read whole. The first is "
-                f"{failed[0].id}: {failed[0].reason}"
+
+    def _report_undated(self) -> None:
+        if self._undated:
+            self.logger.warning(
+                "%s: %s records have no modifiedtime, as after an import into the database. This "
+                "run has them; a run that reads changes sees such a record once it was saved.",
+                self.name,
+                f"{self._undated:,}",
             )
-        if self._stream_version and self._is_proven(opening):
-            self._write_activate_version_message(self._stream_version)
-            if self._table:
-                self._table.activate(self._stream_version)
-        self.plan.complete(opening.current, opening.began)
 
     def _records(
         self, opening: Opening, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
         if self._table:
             self._table.begin(self._stream_version)
-        for page in opening.reading:
-            note(page)
+        for page in self._pages(opening, note):
             if opening.documents:
                 opening.documents.report(opening.reading.total)
             count = len(page)
-            for record in emptied(opening.type(page)):
+            opening.type(page)
+            if opening.current.since is None:
+                self._undated += sum(one.get(MODIFIED, "") is None for one in page)
+            for record in emptied(page):
                 if self._table:
                     self._table.write(record)
                 yield record
             progress.advance(count)
+
+    def _pages(self, opening: Opening, note: Note) -> Iterator[Page]:
+        """Yield the pages of a pass, and keep what could not be read before the position moves."""
+        for page in opening.reading:
+            note(page)
+            self._unreadable.keep()
+            came = self._unreadable.among(page)
+            yield page
+            self._unreadable.settle(came)
 
     def _is_proven(self, opening: Opening) -> bool:
         """Whether all records came, so that a loader may drop the rows that did not."""
@@ -253,7 +304,7 @@ class ModuleStream(Stream):
                 "until the next complete run.",
                 self.name,
             )
-        elif opening.reading.unreadable:
+        elif opening.reading.unreadable or self._recovery.has_lost:
             self.logger.warning(
                 "%s: not all records could be read, so loaders keep the rows that vanished.",
                 self.name,

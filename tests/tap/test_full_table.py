@@ -132,7 +132,7 @@ def test_a_table_that_became_empty_is_emptied(sandbox):
         {"kind": "empty", "contains": "ORDER BY id", "times": None, "nth": 3},
         {"kind": "reset", "contains": "ORDER BY id", "times": None, "nth": 3},
         {"kind": "empty", "contains": "count(*)", "times": None},
-        {"kind": "status", "contains": "ORDER BY id", "times": None, "nth": 2, "status": 500},
+        {"kind": "status", "contains": "FROM Contacts", "times": None, "nth": 3, "status": 500},
     ],
     ids=lambda fault: fault["kind"],
 )

@@ -11,6 +11,7 @@ from singer_sdk.singerlib import Catalog
 
 from kafinea.chain import number
 from kafinea.errors import IncompleteRead
+from kafinea.recovery import Recovery
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
 from kafinea_sandbox.routes import OPERATIONS
@@ -408,7 +409,8 @@ def test_a_document_that_is_deleted_meanwhile_is_left_out(shop):
     first, second, *_ = (row["id"] for row in shop.rows("Invoice"))
     shop.remove("Invoice", first)
     with connect(shop) as client:
-        documents = Documents(client, "Invoice", ["id", "hdnDiscountAmount"], [], 100)
+        recovery = Recovery(client, "Invoice")
+        documents = Documents(client, "Invoice", ["id", "hdnDiscountAmount"], [], 100, recovery)
         (found,) = documents.complete([{"id": first}, {"id": second}])
     assert found["id"] == second
 
