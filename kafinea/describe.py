@@ -19,6 +19,9 @@ _SECRET_TYPES = frozenset({"password"})
 LINES = "LineItems"
 """Where a document keeps its lines, in what is retrieved and what is written."""
 
+PDO_LINES = "pdoInformation"
+"""Where coreBOS gives them: in what is retrieved only, for it has no module of the lines."""
+
 LINE_MODULE = "LineItem"
 """The module of the lines."""
 

@@ -39,6 +39,7 @@ Newest = Callable[[list[Condition]], str | None]
 
 _PASS = "pass"  # noqa: S105 a pass over a module, no password
 
+_BOOKMARK = "replication_key_value"
 _VERSION = "version"
 _UNDATED = "undated"
 _URL = "url"
@@ -57,6 +58,12 @@ def of_instance(state: State, address: str) -> State:
             f"`--state-id-suffix`; or, if this Kafinea has moved, correct each {_URL!r} in it."
         )
     return state
+
+
+def restart(state: State) -> bool:
+    """Forget a bookmark and a pass under way, and return whether there was any."""
+    begun = [key for key in (_BOOKMARK, _PASS) if state.pop(key, None)]
+    return bool(begun)
 
 
 @dataclass(frozen=True)

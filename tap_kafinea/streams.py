@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import RecordMessage
@@ -27,13 +27,14 @@ from tap_kafinea.catalogs import WrongEntry, replication
 from tap_kafinea.clock import ZONE
 from tap_kafinea.failing import FailingAlone
 from tap_kafinea.line_items import Documents
-from tap_kafinea.passes import Pass, Plan, now, of_instance
+from tap_kafinea.passes import Pass, Plan, now, of_instance, restart
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 from tap_kafinea.undated import undated_ids
 from tap_kafinea.unreadable import Unreadable
 from tap_kafinea.writing import Extracted
 
 if TYPE_CHECKING:
+    from tap_kafinea.line_table import LineTable
     from tap_kafinea.tap import TapKafinea
 
 Note = Callable[[Page], None]
@@ -49,6 +50,7 @@ class Opening:
         columns: The fields that its query asks for.
         decode: Types them.
         decode_line: Types their lines, if they carry any.
+        documents: What completes them, if a query does not give all that is selected.
         began: When it began, on this machine's clock.
         is_resumed: An earlier run began it, so what is newer comes behind it.
     """
@@ -58,6 +60,7 @@ class Opening:
     columns: Sequence[str]
     decode: RowDecoder
     decode_line: RowDecoder | None
+    documents: Documents | None
     began: datetime
     is_resumed: bool
 
@@ -65,13 +68,14 @@ class Opening:
         """Type the records of a page, in place."""
         if self.decode_line is None:
             return self.decode.rows(page)
-        lines = [self.decode_line.rows(record.pop(LINES)) for record in page]
+        # Null when not all the lines of a document could be had.
+        lines = [rows and self.decode_line.rows(rows) for rows in (one.pop(LINES) for one in page)]
         for record, its in zip(self.decode.rows(page), lines, strict=True):
             record[LINES] = its
         return page
 
 
-def _emptied(page: Page) -> Iterator[dict[str, Any]]:
+def emptied(page: Page) -> Iterator[dict[str, Any]]:
     """Yield the records of a page and let go of each behind it.
 
     The next page then takes memory that is still in the processor's cache.
@@ -117,6 +121,9 @@ class ModuleStream(FailingAlone):
     def plan(self) -> Plan:
         """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
+        if self._table and not self._table.has_begun and restart(self.stream_state):
+            text = "%s is read from the beginning: the table of its lines is new."
+            self.logger.info(text, self.name)
         state = of_instance(self.stream_state, self._tap_kafinea.address)
         if self.bookmarked_by:
             state[ZONE] = self._tap_kafinea.clock.name
@@ -127,6 +134,12 @@ class ModuleStream(FailingAlone):
             start=self._start,
             end=self._end,
         )
+
+    @cached_property
+    def _table(self) -> LineTable | None:
+        """The table of the lines of these records, if one is to be written."""
+        table = self._tap_kafinea.streams.get(self.name + LINES)
+        return cast("LineTable", table) if table and table.selected else None
 
     @cached_property
     def _recovery(self) -> Recovery:
@@ -192,14 +205,16 @@ class ModuleStream(FailingAlone):
             complete_at_once=documents.at_once if documents else 1,
             recovery=self._recovery,
         )
-        return Opening(current, reading, columns, decode, decode_line, began, is_resumed)
+        return Opening(
+            *(current, reading, columns, decode, decode_line, documents, began, is_resumed)
+        )
 
     def _documents(self, fields: list[str], lines: list[str]) -> Documents | None:
         """Return what completes the records, if a query does not give all that is selected."""
         if not lines and not only_retrieved(fields):
             return None
         page_size = self.config["page_size"]
-        return Documents(self._kafinea, self.module, fields, lines, page_size)
+        return Documents(self._kafinea, self.module, fields, lines, page_size, self._recovery)
 
     def _passes(self) -> Iterator[dict[str, Any]]:
         opening = self._tap_kafinea.prefetch.opening(self)
@@ -231,6 +246,8 @@ class ModuleStream(FailingAlone):
         self._report_values(opening)
         if self._stream_version and self._is_proven(opening):
             self._write_activate_version_message(self._stream_version)
+            if self._table and not self._recovery.failed:
+                self._table.activate(self._stream_version)
         self.plan.complete(opening.current, opening.began)
 
     def _read_ids(self, ids: Sequence[str], note: Note) -> Iterator[dict[str, Any]]:
@@ -261,12 +278,19 @@ class ModuleStream(FailingAlone):
     def _records(
         self, opening: Opening, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
+        if self._table:
+            self._table.begin(self._stream_version)
         for page in self._pages(opening, note):
+            if opening.documents:
+                opening.documents.report(opening.reading.total)
             count = len(page)
             opening.type(page)
             if opening.current.since is None:
                 self._undated += sum(one.get(MODIFIED, "") is None for one in page)
-            yield from _emptied(self._with_all_fields(opening, page))
+            for record in emptied(self._with_all_fields(opening, page)):
+                if self._table:
+                    self._table.write(record)
+                yield record
             progress.advance(count)
 
     def _pages(self, opening: Opening, note: Note) -> Iterator[Page]:
@@ -336,6 +360,8 @@ class ModuleStream(FailingAlone):
         }
 
     def _kinds_of_selected_lines(self) -> dict[str, Kind]:
+        if self._table:
+            return self._table.kinds_of_lines
         return kinds_of_lines(self.effective_schema) if self.mask["properties", LINES] else {}
 
     def _report_misfits(self, where: str, decode: RowDecoder) -> None:

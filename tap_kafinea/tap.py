@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property, partial
 from types import FrameType
@@ -19,13 +19,12 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from kafinea import Client, Module, SettingsError, transport
-from kafinea.describe import LINE_MODULE
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end, log_as_text
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, problem, zone_of
 from singer_kafinea.plugin import Plugin, json_file
 from singer_kafinea.settings import unknown_settings, unknown_variables
-from tap_kafinea import connection_test, deletions, dictionary, files, relations
+from tap_kafinea import connection_test, deletions, dictionary, files, line_table, relations
 from tap_kafinea.catalogs import catalog_of, check_selection
 from tap_kafinea.clock import Clock
 from tap_kafinea.discovery import Modules
@@ -33,7 +32,6 @@ from tap_kafinea.maps import Mapper
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.scans import Scans
-from tap_kafinea.schema import schema_of, with_lines
 from tap_kafinea.states import known_modules, state_of
 from tap_kafinea.streams import ModuleStream
 from tap_kafinea.writing import Writer
@@ -94,9 +92,10 @@ class TapKafinea(Plugin, Tap):
         th.Property(
             "line_items",
             th.StringType,
-            allowed_values=["embed", "off"],
+            allowed_values=["embed", "table", "off"],
             default="embed",
-            description="`embed` gives quotes, orders and invoices their lines, in `LineItems`",
+            description="`embed` gives quotes, orders and invoices their lines, in `LineItems`; "
+            "`table` makes a stream of the lines of each module, such as `InvoiceLineItems`",
         ),
         th.Property(
             "relations",
@@ -275,7 +274,7 @@ class TapKafinea(Plugin, Tap):
             ]
         modules = self.described
         return [
-            *(ModuleStream(self, module.name, schema) for module, schema in self._schemas(modules)),
+            *line_table.discover(self, modules),
             *relations.discover(self, modules),
             *files.discover(self, modules),
             *dictionary.discover(self, modules),
@@ -295,20 +294,10 @@ class TapKafinea(Plugin, Tap):
             one for one in self.streams.values() if isinstance(one, ModuleStream) and one.selected
         )
 
-    def _schemas(self, modules: Sequence[Module]) -> Iterator[tuple[Module, dict[str, Any]]]:
-        """Yield each module with the schema of its stream, lines included."""
-        embeds = self.config["line_items"] == "embed"
-        line = next((module for module in modules if module.name == LINE_MODULE), None)
-        if embeds and line is None and any(module.is_inventory for module in modules):
-            line = self.modules.describe_one(LINE_MODULE)
-        for module in modules:
-            schema = schema_of(module)
-            has_lines = embeds and module.is_inventory
-            yield module, with_lines(schema, module, line) if has_lines else schema
-
     def _from_catalog(self, name: str, schema: dict[str, Any]) -> Stream:
         return (
-            relations.from_catalog(self, name, schema)
+            line_table.from_catalog(self, name, schema)
+            or relations.from_catalog(self, name, schema)
             or files.from_catalog(self, name, schema)
             or dictionary.from_catalog(self, name, schema)
             or deletions.from_catalog(self, name, schema)

@@ -411,12 +411,19 @@ def _(directory):
         return tap(directory, settings(sandbox), "--catalog", str(catalog))
 
 
+@prints("the server gives these documents without lines")
+def _(directory):
+    with Sandbox(dialect="corebos", rows=300) as sandbox:
+        sandbox.sql("DELETE FROM LineItem")
+        return tap(directory, settings(sandbox, modules=["Invoice"]))
+
+
 @prints("... of ... files could not be fetched")
 def _(directory):
     return _fetched_without(directory, lambda sandbox: stored_files(sandbox)[0]["id"])
 
 
-@prints("This server does not give files: it fails at the operation files_retrieve")
+@prints("This server does not give files: it has neither the operation files_retrieve nor ...")
 def _(directory):
     return _fetched_without(directory, lambda _: None)
 
