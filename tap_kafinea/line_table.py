@@ -192,7 +192,7 @@ class LineTable(ModuleStream):
 
 def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
     """Return the streams of modules, their lines in them, beside them or left out."""
-    setting = tap.config["line_items"]
+    setting, named = tap.config["line_items"], tap.config.get("modules") or []
     documents = [one for one in modules if one.is_inventory and setting != "off"]
     line = _line_module(tap, modules) if documents else None
     streams: list[Stream] = []
@@ -201,11 +201,7 @@ def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
         if module in documents and setting == "embed":
             schema = with_lines(schema, module, line)
         streams.append(stream := ModuleStream(tap, module.name, schema))
-        if (
-            module.name == LINE_MODULE
-            and documents
-            and LINE_MODULE not in (tap.config.get("modules") or [])
-        ):
+        if module.name == LINE_MODULE and documents and LINE_MODULE not in named:
             # It has no `modifiedtime`: each run would read all lines, and documents bring theirs.
             stream.selected_by_default = False
         if module in documents and setting == "table":
