@@ -141,7 +141,9 @@ class FailingAlone(Stream):
         for failure in self.failures:
             streams = self._tap_kafinea.streams.values()
             failed = [one.name for one in streams if isinstance(one, FailingAlone) and one.failures]
-            self.logger.error("Not complete: %s. The lines above say why.", ", ".join(failed))
+            self._tap_kafinea.logger.error(
+                "Not complete: %s. The lines above say why.", ", ".join(failed)
+            )
             failure.is_said = True
             raise failure
 
