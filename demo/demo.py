@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from kafinea import Client, reading
+from kafinea.describe import LINE_MODULE
 from kafinea_sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,7 +61,8 @@ def main() -> None:
         sandbox = Sandbox()
     with sandbox, Client(sandbox.url, sandbox.username, sandbox.access_key) as client:
         described = [client.describe(name) for name in sorted(client.listtypes())]
-        modules = [module.name for module in described if module.retrieveable]
+        # Documents bring their lines, so these are no table of their own.
+        modules = [one.name for one in described if one.retrieveable and one.name != LINE_MODULE]
         documents = [module.name for module in described if module.is_inventory]
         with phase("First run: all records, tap-kafinea to target-duckdb"):
             first = extract(sandbox, modules)
@@ -69,6 +71,7 @@ def main() -> None:
         with phase("Second run: what has changed since"):
             second = extract(sandbox, modules)
         there = {module: reading.count(client.query, module) for module in modules}
+        lines_there = reading.count(client.query, LINE_MODULE)
         with phase("Third run: late payers and visitors of a fair, tap-duckdb to target-kafinea"):
             run(sandbox, "tap-duckdb", "target-kafinea")
         problems = differences(sandbox)
@@ -94,7 +97,7 @@ def main() -> None:
         for module in modules
         if there[module] != here[module]
     ]
-    if lines != there["LineItem"]:
+    if lines != lines_there:
         problems.append(f"The documents in the warehouse have {lines:,} lines in all.")
     problems += [
         f"{changed.module} {changed.id}: {changed.field} is not {changed.value!r} in the warehouse."

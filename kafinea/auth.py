@@ -19,6 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -86,6 +87,7 @@ class _Token:
         self._text: str | None = None
         self.logins = 0
         self._until = 0.0
+        self._clock: tuple[int, float] | None = None
 
     def keep(self, challenge: Any, asked: float) -> None:
         """Keep the token of a challenge.
@@ -95,7 +97,9 @@ class _Token:
             asked: When it was asked for, by the monotonic clock: the server's may be wrong.
         """
         try:
-            seconds = int(challenge["expireTime"]) - int(challenge["serverTime"])
+            server_time = int(challenge["serverTime"])
+            self._clock = server_time, asked
+            seconds = int(challenge["expireTime"]) - server_time
         except (KeyError, TypeError, ValueError):
             seconds = 0
         if not 0 < seconds <= _LONGEST_TOKEN:
@@ -103,6 +107,16 @@ class _Token:
         self._text = challenge["token"]
         self.logins = 1
         self._until = asked + seconds - _TOKEN_MARGIN
+
+    def server_time(self) -> datetime | None:
+        """Return the time by the server's clock, if it gave one with the challenge."""
+        if self._clock is None:
+            return None
+        server_time, asked = self._clock
+        try:
+            return datetime.fromtimestamp(server_time + time.monotonic() - asked, timezone.utc)
+        except (OverflowError, OSError, ValueError):
+            return None
 
     def fresh(self) -> str | None:
         """Return the token, or None when it may have expired or there is none."""
@@ -235,6 +249,10 @@ class ChallengeAuth(AuthBase):
         """Return the id of the user, such as 19x1, after a login if there was none yet."""
         self._open_session()
         return self._user_id
+
+    def server_time(self) -> datetime | None:
+        """Return the time by the server's clock; None before a login, or if it gave none."""
+        return self._token.server_time()
 
     def extend_session(self) -> bool:
         """Ask for a longer session; return whether the server granted it.

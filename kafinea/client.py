@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from io import SEEK_END
 from types import TracebackType
@@ -20,6 +21,7 @@ from kafinea import describe, transport
 from kafinea.contents import lift_into
 from kafinea.errors import (
     PERHAPS_PASSING,
+    Code,
     IncompleteRead,
     OutcomeUnknown,
     Refused,
@@ -38,7 +40,7 @@ _CONNECT_TIMEOUT = 10  # seconds
 
 @dataclass(frozen=True)
 class File:
-    """What `files_retrieve` tells of a stored file."""
+    """What the server tells of a stored file."""
 
     name: str
     mime_type: str
@@ -164,6 +166,10 @@ class Client:
         Few servers report more than their version.
         """
         return until_answered(self._profile, wait=self._sessions.wait)
+
+    def server_time(self) -> datetime | None:
+        """Return the time by the server's clock; None before a login, or if it gives none."""
+        return self._sessions.server_time()
 
     def wait(self, seconds: float) -> None:
         """Wait, but no longer than until the client is closed.
@@ -311,16 +317,40 @@ class Client:
         # With its id, for files take very different times.
         answer = self._call("GET", "files_retrieve", {"id": id}, of=id, lift=lift)
         said = answer[0] if isinstance(answer, list) and answer else answer
-        try:
-            file = File(str(said["filename"]), str(said["filetype"]), int(said["filesize"]))
-            said["filecontents"]
-        except (KeyError, TypeError, ValueError):
-            raise Unavailable(f"files_retrieve: the server answers {id} with no file.") from None
-        if (came := into.seek(0, SEEK_END)) != file.size:
-            raise IncompleteRead(
-                f"files_retrieve: the file {id} came with {came:,} bytes, not {file.size:,}."
-            )
-        return file
+        return _file(f"files_retrieve of {id}", said, "filecontents", into)
+
+    def retrievedocattachment(
+        self, document_id: str, into: BinaryIO, *, max_bytes: int | None = None
+    ) -> File:
+        """Write the file of a document into an open one, and tell what it is.
+
+        Only coreBOS has this operation; it has no ids of files.
+
+        Args:
+            document_id: The id of the document.
+            into: An open file; it is emptied first, and again before another try.
+            max_bytes: Leave a file that is larger.
+
+        Raises:
+            Refused: There is no such document, or it has no file.
+            TooLarge: It is larger; what was written is of no use.
+            IncompleteRead: The contents are not as long as the server says they are.
+        """
+        operation = "retrievedocattachment"
+        parameters = {"id": document_id, "returnfile": "1"}
+        answer = self._call(
+            "POST",
+            operation,
+            parameters,
+            of=document_id,
+            writes=False,
+            lift=lift_into(into, max_bytes),
+        )
+        said = answer.get(document_id) if isinstance(answer, dict) else None
+        if not said:  # an empty PHP map is a list
+            text = f"{operation} of {document_id}: the document has no file."
+            raise Refused(text, code=Code.RECORD_NOT_FOUND)
+        return _file(f"{operation} of {document_id}", said, "attachment", into)
 
     def sync(self, module: str, since: int) -> Deletions:
         """Return which records were deleted after a moment, page by page.
@@ -614,6 +644,23 @@ def _form(query: str) -> str:
     """Return a query without its values: queries of one form take about the same time."""
     columns, rest = _parts(query)
     return columns + re.sub(r"\?(,\s*\?)+", "?", re.sub(r"'(?:[^']|'')*'|\b\d+\b", "?", rest))
+
+
+def _file(label: str, said: Any, contents: str, into: BinaryIO) -> File:
+    """Return what an answer tells of a file, whose contents are written already.
+
+    Raises:
+        Unavailable: It tells nothing.
+        IncompleteRead: There is more, or less, than it says.
+    """
+    try:
+        file = File(str(said["filename"]), str(said["filetype"]), int(said["filesize"]))
+        said[contents]
+    except (KeyError, TypeError, ValueError):
+        raise Unavailable(f"{label}: the server answers with no file.") from None
+    if (came := into.seek(0, SEEK_END)) != file.size:
+        raise IncompleteRead(f"{label}: the file came with {came:,} bytes, not {file.size:,}.")
+    return file
 
 
 def _without_secrets(record: Record) -> Record:

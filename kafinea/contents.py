@@ -19,7 +19,8 @@ from kafinea.errors import TooLarge, Unavailable
 Lift = Callable[[Iterable[bytes]], bytes]
 """Makes the body of an answer of the pieces that come, perhaps without the contents of a file."""
 
-_CONTENTS = re.compile(rb'"filecontents"\s*:\s*"')
+# `files_retrieve` has the one, `retrievedocattachment` of coreBOS the other.
+_CONTENTS = re.compile(rb'"(?:filecontents|attachment)"\s*:\s*"')
 _SIZE = re.compile(rb'"filesize"\s*:\s*"?(\d+)')
 _LONGEST_KEY = 64  # bytes; where a key may have been cut between two pieces
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
@@ -27,7 +28,7 @@ _PIECE = 3 * 2**17  # bytes that become whole base64
 
 
 def lift_into(file: BinaryIO, max_bytes: int | None) -> Lift:
-    """Return what takes the contents out of an answer of `files_retrieve`, into a file.
+    """Return what takes the contents out of an answer that holds a file, into an open one.
 
     Args:
         file: Where they go; it is emptied first.
@@ -40,7 +41,7 @@ def _lift(body: Iterable[bytes], *, file: BinaryIO, max_bytes: int | None) -> by
     try:
         return _lifted(body, file, max_bytes)
     except ValueError:
-        raise Unavailable("files_retrieve: the contents are no base64.") from None
+        raise Unavailable("The server gives contents of a file that are no base64.") from None
 
 
 def _lifted(body: Iterable[bytes], file: BinaryIO, max_bytes: int | None) -> bytes:

@@ -34,6 +34,7 @@ _NEWER = frozenset(
     }
 )
 """Operations that came with vtiger 7 or later."""
+_COREBOS_ONLY = frozenset({"retrievedocattachment"})
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Dialect:
     """The operation `FileUpload` exists; otherwise files come as parts of a multipart `create`."""
     related_label: tuple[str, ...] = ("relationIdLabel",)
     """The parameters in which `add_related` looks for the name of the list."""
-    without_operations: frozenset[str] = frozenset({"fileupload"})
+    without_operations: frozenset[str] = _COREBOS_ONLY | {"fileupload"}
     without_modules: frozenset[str] = frozenset({"CreditNotes", "InventoryDetails"})
     unreachable: frozenset[str] = frozenset()
     """Modules that stand in the database, but not in the API."""
@@ -108,7 +109,7 @@ DIALECTS = {
             extend="GET",
             file_upload=True,
             related_label=("relatedLabel", "relationIdLabel"),
-            without_operations=frozenset(),
+            without_operations=_COREBOS_ONLY,
             without_modules=frozenset({"InventoryDetails"}),
         ),
         Dialect("stock", installed=_STOCK),
@@ -151,7 +152,7 @@ DIALECTS = {
             update_blanks=True,
             owners_looked_up=True,
             image_ids=False,
-            without_operations=_NEWER,
+            without_operations=_NEWER | _COREBOS_ONLY,
         ),
     )
 }

@@ -58,8 +58,19 @@ def _shown(call: Call, table: Table, number: int, record: records.Element) -> re
     if dialect.owners_looked_up and call.instance.has_lost_owner(table, number):
         raise no_owner(dialect)
     call.instance.check_encodable(table, [number], table.columns.values())
+    if table.module.is_inventory:
+        _check_lines_encodable(call.instance, number)
     unseen = call.instance.unseen(table, call.user)
     return {name: value for name, value in record.items() if name not in unseen}
+
+
+def _check_lines_encodable(instance: Instance, number: int) -> None:
+    """Lines are part of their record's answer."""
+    if instance.options.unencodable.get("LineItem"):
+        sql = "SELECT _number FROM LineItem WHERE parent_id = ?"
+        lines = [line for (line,) in instance.store.rows(sql, (number,))]
+        table = instance.tables["LineItem"]
+        instance.check_encodable(table, lines, table.columns.values())
 
 
 def _sent(call: Call, table: Table) -> records.Element:

@@ -39,6 +39,7 @@ OPERATIONS: dict[str, Operation] = {
     "retrieve_related": Operation(relations.retrieve_related, "GET"),
     "add_related": Operation(relations.add_related, "POST"),
     "files_retrieve": Operation(documents.files_retrieve, "GET"),
+    "retrievedocattachment": Operation(documents.retrievedocattachment, "POST"),
     "fileupload": Operation(documents.file_upload, "POST"),
     "sync": Operation(sync, "GET"),
 }

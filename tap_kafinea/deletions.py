@@ -14,8 +14,9 @@ from kafinea.describe import Module
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
 from tap_kafinea.failing import FailingAlone
 from tap_kafinea.known_ids import Folder
+from tap_kafinea.missing import deleted
 from tap_kafinea.passes import now, of_instance
-from tap_kafinea.scans import Scan, Scans, deleted
+from tap_kafinea.scans import Scan, Scans
 from tap_kafinea.schema import MODIFIED
 from tap_kafinea.streams import ModuleStream
 
@@ -38,6 +39,9 @@ _SCHEMA = {
     },
     "required": ["module", "id"],
 }
+_FAILURES_OF_ALL = 2
+"""When `sync` fails at so many modules and has worked at none, no other is asked."""
+
 _INSTEAD = "Set `deletions` to `scan`, which works with every server and user."
 
 
@@ -65,6 +69,7 @@ def scans(tap: TapKafinea) -> Scans | None:
         user=tap.config["username"].casefold(),
         told=_by_module(stream.stream_state, "scanned"),
         page_size=tap.config["page_size"],
+        limit=tap.config["deletions_limit"],
     )
 
 
@@ -103,7 +108,9 @@ class DeletedRecords(FailingAlone):
         state = of_instance(self.stream_state, self._tap_kafinea.address)
         until = _by_module(state, "synced")
         refused: dict[str, Refused] = {}
-        for module in self._modules_with_a_list():
+        failed: dict[str, _NoSuchOperation] = {}
+        modules = self._modules_with_a_list()
+        for done, module in enumerate(modules):
             try:
                 yield from self._synced_of(module, until)
             except Refused as error:
@@ -111,8 +118,11 @@ class DeletedRecords(FailingAlone):
             except IncompleteRead as error:
                 self.fail(error, module)
             except _NoSuchOperation as error:
-                self.fail(error)
-                return
+                failed[module] = error
+                if len(failed) == done + 1 == _FAILURES_OF_ALL:
+                    break  # the operation is missing
+        for module, failure in failed.items():
+            self.fail(failure, f"{NAME} of {module}")
         if refused:
             names, last = ", ".join(refused), next(reversed(refused.values()))
             text = f"The server refuses to tell the deletions of {names}: {last}. It tells all of "

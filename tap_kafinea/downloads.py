@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
@@ -21,12 +20,11 @@ from kafinea.errors import (
     Unavailable,
 )
 from kafinea.values import Kind, RowDecoder, ServerZone
+from tap_kafinea.file_source import ATTACHMENTS, NO_OPERATION, FileSource
 from tap_kafinea.file_store import FileStore, Row, is_file_id
 from tap_kafinea.schema import MODIFIED
 
-_ATTACHMENTS = "imageattachmentids"
 _IN_MEMORY = 2**20  # bytes of a file on its way; what is larger goes through a temporary file
-_NO_OPERATION = frozenset({Code.UNKNOWN_OPERATION, Code.OPERATION_NOT_SUPPORTED})
 
 
 @dataclass
@@ -73,7 +71,7 @@ class Downloads:
         self._times = RowDecoder({MODIFIED: Kind.DATETIME}, zone)
         self._store = store
         self._largest = largest
-        self._is_proven = False
+        self._source = FileSource(client)
 
     def of(self, documents: Iterable[Record]) -> Iterator[tuple[Record, Fetched]]:
         """Yield documents in their order, and what became of their files.
@@ -88,8 +86,8 @@ class Downloads:
         begun: deque[tuple[Record, Future[Fetched] | None]] = deque()
         try:
             for document in documents:
-                has_files = document.get(_ATTACHMENTS)
-                begun.append((document, threads.submit(self._all, document) if has_files else None))
+                ids = self._source.ids(document)
+                begun.append((document, threads.submit(self._all, document, ids) if ids else None))
                 if len(begun) > 2 * sessions:
                     yield _ended(*begun.popleft())
             while begun:
@@ -97,14 +95,13 @@ class Downloads:
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _all(self, document: Record) -> Fetched:
+    def _all(self, document: Record, ids: Sequence[str]) -> Fetched:
         fetched = Fetched()
-        ids = [text.strip() for text in str(document[_ATTACHMENTS]).split(",")]
-        for file_id in filter(None, ids):
+        for file_id in ids:
             if is_file_id(file_id):
                 self._one(document, file_id, fetched, is_only=len(ids) == 1)
             else:
-                fetched.missing.append((document["id"], f"{_ATTACHMENTS} holds no id"))
+                fetched.missing.append((document["id"], f"{ATTACHMENTS} holds no id"))
         return fetched
 
     def _one(self, document: Record, file_id: str, fetched: Fetched, *, is_only: bool) -> None:
@@ -143,7 +140,7 @@ class Downloads:
         said = {
             "url": self._url,
             "document_id": document["id"],
-            **{name: document.get(name) for name in ("filename", "filesize")},
+            **{name: document.get(name) for name in self._source.version(document, file_id)},
         }
         if known := self._store.known(file_id, said):
             return known
@@ -157,8 +154,7 @@ class Downloads:
             ) from None
 
     def _fetched(self, file_id: str, said: Row, content: Any) -> Row:
-        file = self._client.files_retrieve(file_id, content, max_bytes=self._largest)
-        self._is_proven = True
+        file = self._source.fetch(file_id, content, self._largest)
         row = {
             "id": file_id,
             "name": file.name,
@@ -179,27 +175,12 @@ class Downloads:
         """
         if isinstance(error, Unavailable):
             self._client.listtypes()
-            self._prove_that_it_gives_files(document_id)
+            self._source.prove(document_id)
         if isinstance(error, Refused):
-            if error.code in _NO_OPERATION:
+            if error.code in NO_OPERATION:
                 raise error
             return error.code != Code.RECORD_NOT_FOUND
         return isinstance(error, Unavailable)
-
-    def _prove_that_it_gives_files(self, document_id: str) -> None:
-        """Ask for a file that there is not: a server that gives files refuses it."""
-        if self._is_proven:
-            return
-        try:
-            self._client.files_retrieve(document_id, BytesIO())
-        except Refused:
-            self._is_proven = True
-        except Unavailable:
-            raise Refused(
-                "This server does not give files: it fails at the operation files_retrieve. Set "
-                "`files.enabled` to false.",
-                code=Code.UNKNOWN_OPERATION,
-            ) from None
 
 
 def _ended(document: Record, begun: Future[Fetched] | None) -> tuple[Record, Fetched]:

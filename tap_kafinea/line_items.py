@@ -1,11 +1,16 @@
 """Documents - quotes, orders, invoices, credit notes - with what a query of them does not give.
 
 Their lines are asked for with a query of the module `LineItem`, for a hundred documents at a time.
+Where there is no such module, `retrieve` gives them with the document: under `LineItems`, or, on
+coreBOS, under `pdoInformation`.
 
 The discounts and charges of their headers come from `retrieve` alone, one document at a time. No
 rule spares it: a discount that is written without lines, as `revise` allows, leaves all totals as
 they were, so a total that shows no discount proves nothing. As long as one of these fields is
 selected, each document is retrieved, and brings its lines along.
+
+A document or a line that an answer cannot hold costs no other: lines at which a query fails are
+asked for in halves, and what `retrieve` does not give of a document, queries give in part.
 
 Lines come with another answer than their header. A document that changes in between has a new
 `modifiedtime`, and the next pass reads it again.
@@ -14,15 +19,18 @@ Lines come with another answer than their header. A document that changes in bet
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kafinea.chain import PAGE_SIZE, Page, Selection, count, number
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, LINES, only_retrieved
-from kafinea.errors import IncompleteRead, Refused, Unavailable
-from kafinea.query import Condition
+from kafinea.dividing import FAILURES_AT_FIRST
+from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
+from kafinea.query import Condition, select
 from kafinea.reading import Reading
+from kafinea.recovery import BadRecord, Recovery
+from tap_kafinea.retrieving import Retrieval
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +46,7 @@ class Documents:
         fields: The fields of the header to give.
         lines: The fields of the lines to give; none for no lines.
         page_size: Records to ask for at a time.
+        recovery: Takes note of the documents of which not all could be had.
 
     Attributes:
         columns: What to ask for in the query of the documents.
@@ -51,14 +60,21 @@ class Documents:
         fields: Sequence[str],
         lines: Sequence[str],
         page_size: int,
+        recovery: Recovery,
     ) -> None:
         self._client = client
         self._module = module
         self._lines = lines
         self._page_size = page_size
         # A catalog tells of no such column when it was made where LineItem could not be described.
-        has_module = not lines or _PARENT in lines
-        self._retrieves = bool(only_retrieved(fields)) or not has_module
+        self._has_module = _PARENT in lines
+        costly = sorted(only_retrieved(fields))
+        if lines and not self._has_module:
+            costly.append(LINES)
+        self._retrieves = bool(costly)
+        lines_left = self._lines_left if lines else None
+        self._recovery = recovery
+        self._retrieval = Retrieval(client, module, fields, costly, lines_left, recovery)
         self.columns = ["id"] if self._retrieves else list(fields)
         self.at_once = 1 if self._retrieves else PAGE_SIZE
 
@@ -66,34 +82,108 @@ class Documents:
         """Return documents with their lines, without those that were deleted meanwhile.
 
         Raises:
-            IncompleteRead: A document is there and cannot be retrieved.
+            IncompleteRead: Too many documents cannot be read whole.
         """
-        return self._with_lines(page) or [
-            document for record in page if (document := self._retrieved(record["id"]))
-        ]
+        return self._each_retrieved(page) if self._retrieves else self._with_lines(page)
 
-    def _with_lines(self, page: Page) -> Page | None:
-        """Return documents with the lines that a query gives; None if it does not give all."""
+    def report(self, total: int) -> None:
+        """Say once that documents are retrieved one by one, and what it costs.
+
+        Args:
+            total: How many there are to read.
+        """
         if self._retrieves:
-            return None
+            self._retrieval.report(total)
+
+    def _each_retrieved(self, page: Page) -> Page:
+        documents = self._retrieval.documents([record["id"] for record in page])
+        for document in documents:
+            if document.get(LINES):
+                document[LINES] = _in_order(document[LINES])
+        return documents
+
+    def _with_lines(self, page: Page) -> Page:
+        """Return documents with the lines that a query gives, else with those of `retrieve`."""
+        ids = [record["id"] for record in page]
         try:
-            lines = self._lines_of([record["id"] for record in page])
+            lines = self._lines_of(ids)
         except (Refused, IncompleteRead, Unavailable) as error:
-            self._retrieves = True
-            text = "%s: the documents are retrieved one by one, for lines cannot be queried: %s"
-            logger.warning(text, self._module, error)
-            return None
+            if self._may_be_one_line(error):
+                lines = self._recovered(ids)
+            else:
+                self._retrieves = True
+                text = "%s: the documents are retrieved one by one, for lines cannot be queried: %s"
+                logger.warning(text, self._module, error)
+                lines = None
         if lines is None:
-            return None
+            return self._each_retrieved(page)
         return [{**record, LINES: _in_order(lines[record["id"]])} for record in page]
+
+    def _may_be_one_line(self, error: KafineaError) -> bool:
+        """Whether a query of lines fails because of some of them: others are still given."""
+        if isinstance(error, IncompleteRead):
+            return False
+        try:
+            return bool(self._client.query(select(LINE_MODULE, ["id"], limit=1)))
+        except Refused:
+            return False
+
+    def _recovered(self, ids: Sequence[str]) -> dict[str, Page] | None:
+        """Return the lines of documents as `_lines_of`, when the server fails at some of them."""
+        lines, bad = self._lines_and_bad(ids)
+        for document_id, line in bad:
+            self._recovery.fail(BadRecord(document_id, (LINES,), str(line)))
+        return lines
+
+    def _lines_left(self, document_id: str) -> tuple[Page | None, list[BadRecord]]:
+        """Return the lines of a document that cannot be retrieved, and those that are not whole."""
+        if not self._has_module:
+            return None, []
+        try:
+            lines, bad = self._lines_and_bad([document_id])
+        except (Refused, IncompleteRead, Unavailable):
+            return None, []
+        return lines[document_id] if lines else None, [line for _, line in bad]
+
+    def _lines_and_bad(
+        self, ids: Sequence[str]
+    ) -> tuple[dict[str, Page] | None, list[tuple[str, BadRecord]]]:
+        """Return the lines of documents, and those that are not whole with their documents' ids.
+
+        A line of which nothing comes but its id has its place among the others.
+        """
+        recovery = Recovery(self._client, LINE_MODULE)
+        where = [Condition(_PARENT, "IN", ids)]
+        columns, size = self._lines, self._page_size
+        reading = Reading(
+            self._client, LINE_MODULE, columns, where, page_size=size, recovery=recovery
+        )
+        lines = {line["id"]: line for page in reading for line in page}
+        bad = []
+        for one in recovery.failed:
+            line = {**dict.fromkeys(columns), **lines.get(one.id, {}), "id": one.id}
+            line[_PARENT] = line[_PARENT] or self._parent_of(one.id, ids)
+            lines[one.id] = line
+            bad.append((line[_PARENT], one))
+        return None if reading.unreadable else _by_document(lines.values(), ids), bad
+
+    def _parent_of(self, line_id: str, ids: Sequence[str]) -> str:
+        """Return which of some documents a line belongs to that does not say so itself."""
+        while len(ids) > 1:
+            half, rest = ids[: len(ids) // 2], ids[len(ids) // 2 :]
+            where = [Condition(_PARENT, "IN", half), Condition("id", "=", line_id)]
+            ids = half if count(self._client.query, LINE_MODULE, where) else rest
+        return ids[0]
 
     def _lines_of(self, ids: Sequence[str]) -> dict[str, Page] | None:
         """Return the lines of up to a hundred documents, by document; None if some do not come."""
         # A hundred ids take 2,000 of the 7,000 bytes that a query may have.
         where = [Condition(_PARENT, "IN", ids)]
-        query, columns = self._client.query, self._lines
-        owed = count(query, LINE_MODULE, where)
-        selection = Selection(query, LINE_MODULE, columns, where, self._page_size)
+        columns = self._lines
+        # Lines at which the server fails are soon asked for in halves instead.
+        client = self._client.giving_up_after(FAILURES_AT_FIRST)
+        owed = count(client.query, LINE_MODULE, where)
+        selection = Selection(client.query, LINE_MODULE, columns, where, self._page_size)
         full = min(self._page_size, PAGE_SIZE)
         rows: Page = []
         page: Page = []
@@ -103,43 +193,25 @@ class Documents:
                 break
             rows += page
         if len(rows) < owed:
-            reading = Reading(self._client, LINE_MODULE, columns, where, page_size=self._page_size)
+            reading = Reading(client, LINE_MODULE, columns, where, page_size=self._page_size)
             rows = [row for page in reading for row in page]
             if reading.unreadable:
                 return None
-        found: dict[str, Page] = {one: [] for one in ids}
-        for row in rows:
-            if row.get(_PARENT) not in found:
-                return None
-            found[row[_PARENT]].append(row)
-        return found
+        return _by_document(rows, ids)
 
-    def _retrieved(self, document_id: str) -> Record | None:
-        """Return a document, with its lines if they are wanted; None if it was deleted."""
-        try:
-            document = self._client.retrieve(document_id)
-        except (Refused, Unavailable) as error:
-            # Where nothing can be read at the moment, this fails too.
-            if count(self._client.query, self._module, [Condition("id", "=", document_id)]):
-                raise IncompleteRead(
-                    f"{document_id} cannot be retrieved: {error} To read {self._module} by queries "
-                    "alone, deselect the discounts and charges of its headers."
-                ) from None
+
+def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page] | None:
+    """Return the lines of each document; None if one belongs to another."""
+    found: dict[str, Page] = {one: [] for one in ids}
+    for line in lines:
+        if line.get(_PARENT) not in found:
             return None
-        if not self._lines:
-            return document
-        lines = document.get(LINES)
-        # A PHP array with gaps is an object.
-        lines = list(lines.values()) if isinstance(lines, dict) else lines
-        if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-            raise IncompleteRead(f"{document_id} is given without its lines.")
-        # Servers write `7xArray` there.
-        own = [{**line, _PARENT: document_id} for line in lines]
-        return {**document, LINES: _in_order(own)}
+        found[line[_PARENT]].append(line)
+    return found
 
 
 def _in_order(lines: Page) -> Page:
-    return sorted(lines, key=lambda line: (_place(line), number(line.get("id"))))
+    return sorted(lines, key=lambda line: (_place(line), number(line.get("id", "x0"))))
 
 
 def _place(line: Mapping[str, Any]) -> int:

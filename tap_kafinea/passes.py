@@ -39,6 +39,7 @@ Newest = Callable[[list[Condition]], str | None]
 
 _PASS = "pass"  # noqa: S105 a pass over a module, no password
 
+_BOOKMARK = "replication_key_value"
 _VERSION = "version"
 _UNDATED = "undated"
 _URL = "url"
@@ -57,6 +58,12 @@ def of_instance(state: State, address: str) -> State:
             f"`--state-id-suffix`; or, if this Kafinea has moved, correct each {_URL!r} in it."
         )
     return state
+
+
+def restart(state: State) -> bool:
+    """Forget a bookmark and a pass under way, and return whether there was any."""
+    begun = [key for key in (_BOOKMARK, _PASS) if state.pop(key, None)]
+    return bool(begun)
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class Plan:
         state: The stream's part of the Singer state; changed in place.
         zone: The server's time zone.
         lookback: Seconds to read again before the bookmark.
-        start: Only records modified since.
+        start: Only records modified since, as long as there is no bookmark.
         end: Only records modified before.
     """
 
@@ -234,11 +241,9 @@ class Plan:
         return text
 
     def _since(self) -> str | None:
-        bookmark = self._bookmark()
-        start = self.zone.wire(self.start) if self.start else None
-        if bookmark is None:
-            return start
-        return max(self.zone.earlier(bookmark, self.lookback), start or "")
+        if bookmark := self._bookmark():
+            return self.zone.earlier(bookmark, self.lookback)
+        return self.zone.wire(self.start) if self.start else None
 
     def _seen_at(self, otherwise: datetime) -> datetime:
         try:

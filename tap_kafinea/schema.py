@@ -25,6 +25,22 @@ _TYPES: dict[Kind, dict[str, Any]] = {
 }
 
 
+# What coreBOS gives of a line, and describes nowhere (include/Webservices/Retrieve.php). The place
+# of a line is that in its list.
+_PDO_LINE = (
+    Field("sequence_no", "Sequence No", "integer"),
+    Field("productid", "Number of the product or service", "string"),
+    Field("wsproductid", "Product or service", "reference", refers_to=("Products", "Services")),
+    Field("linetype", "Module of the product or service", "string"),
+    Field("comment", "Comment", "text"),
+    Field("qty", "Quantity", "double"),
+    Field("listprice", "List Price", "double"),
+    Field("discount", "Has a discount", "boolean"),
+    Field("discount_type", "Kind of discount: amount or percentage", "string"),
+    Field("discount_percentage", "Discount Percent", "double"),
+    Field("discount_amount", "Discount Amount", "double"),
+)
+
 # Documents describe the fields of their lines too, most of the decimals as texts.
 _TEXTS_OF_LINES = frozenset({"productid", "comment", "image"})
 
@@ -48,10 +64,9 @@ def with_lines(schema: Mapping[str, Any], module: Module, line: Module | None) -
         module: The module.
         line: The module of lines; None if this user may not use it.
     """
-    line = line or _line_as_told_by(module)
     lines = {
         "type": ["array", "null"],
-        "items": {"type": "object", "properties": _properties(line, line.queryable)},
+        "items": {"type": "object", "properties": properties_of_lines(module, line)},
         "title": "Lines",
         "description": "the lines, in their order",
     }
@@ -74,6 +89,19 @@ def _properties(module: Module, names: Iterable[str]) -> dict[str, Any]:
         "id": {"type": "string", "description": f"{module.name} id, such as 12x34"},
         **{name: _property_of(module.fields[name]) for name in names if name != "id"},
     }
+
+
+def properties_of_lines(module: Module, line: Module | None) -> dict[str, Any]:
+    """Return the properties of a line.
+
+    Args:
+        module: The module of its document.
+        line: The module of lines; None if there is none for this user.
+    """
+    if line is None and not module.line_columns:
+        return {field.name: _property_of(field) for field in _PDO_LINE}
+    line = line or _line_as_told_by(module)
+    return _properties(line, line.queryable)
 
 
 def _line_as_told_by(document: Module) -> Module:

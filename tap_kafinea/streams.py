@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import RecordMessage
@@ -17,21 +17,24 @@ from typing_extensions import override
 
 from kafinea.chain import PAGE_SIZE, Page
 from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
-from kafinea.errors import IncompleteRead, SettingsError
+from kafinea.errors import IncompleteRead
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
 from kafinea.recovery import Recovery
 from kafinea.values import Kind, RowDecoder
+from tap_kafinea.catalogs import WrongEntry, replication
+from tap_kafinea.clock import ZONE
 from tap_kafinea.failing import FailingAlone
 from tap_kafinea.line_items import Documents
-from tap_kafinea.passes import Pass, Plan, now, of_instance
+from tap_kafinea.passes import Pass, Plan, now, of_instance, restart
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 from tap_kafinea.undated import undated_ids
 from tap_kafinea.unreadable import Unreadable
 from tap_kafinea.writing import Extracted
 
 if TYPE_CHECKING:
+    from tap_kafinea.line_table import LineTable
     from tap_kafinea.tap import TapKafinea
 
 Note = Callable[[Page], None]
@@ -44,16 +47,20 @@ class Opening:
     Attributes:
         current: The pass.
         reading: Its records.
+        columns: The fields that its query asks for.
         decode: Types them.
         decode_line: Types their lines, if they carry any.
+        documents: What completes them, if a query does not give all that is selected.
         began: When it began, on this machine's clock.
         is_resumed: An earlier run began it, so what is newer comes behind it.
     """
 
     current: Pass
     reading: Reading
+    columns: Sequence[str]
     decode: RowDecoder
     decode_line: RowDecoder | None
+    documents: Documents | None
     began: datetime
     is_resumed: bool
 
@@ -61,13 +68,14 @@ class Opening:
         """Type the records of a page, in place."""
         if self.decode_line is None:
             return self.decode.rows(page)
-        lines = [self.decode_line.rows(record.pop(LINES)) for record in page]
+        # Null when not all the lines of a document could be had.
+        lines = [rows and self.decode_line.rows(rows) for rows in (one.pop(LINES) for one in page)]
         for record, its in zip(self.decode.rows(page), lines, strict=True):
             record[LINES] = its
         return page
 
 
-def _emptied(page: Page) -> Iterator[dict[str, Any]]:
+def emptied(page: Page) -> Iterator[dict[str, Any]]:
     """Yield the records of a page and let go of each behind it.
 
     The next page then takes memory that is still in the processor's cache.
@@ -102,6 +110,8 @@ class ModuleStream(FailingAlone):
         self.module = name
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
+        self._wrong_entry: WrongEntry | None = None
+        self._gone: set[str] = set()
         self._undated = 0
         self.primary_keys = list(self.key)
         if MODIFIED in schema["properties"]:
@@ -111,13 +121,25 @@ class ModuleStream(FailingAlone):
     def plan(self) -> Plan:
         """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
+        if self._table and not self._table.has_begun and restart(self.stream_state):
+            text = "%s is read from the beginning: the table of its lines is new."
+            self.logger.info(text, self.name)
+        state = of_instance(self.stream_state, self._tap_kafinea.address)
+        if self.bookmarked_by:
+            state[ZONE] = self._tap_kafinea.clock.name
         return Plan(
-            of_instance(self.stream_state, self._tap_kafinea.address),
+            state,
             zone=self._zone,
             lookback=self.config["lookback_seconds"],
             start=self._start,
             end=self._end,
         )
+
+    @cached_property
+    def _table(self) -> LineTable | None:
+        """The table of the lines of these records, if one is to be written."""
+        table = self._tap_kafinea.streams.get(self.name + LINES)
+        return cast("LineTable", table) if table and table.selected else None
 
     @cached_property
     def _recovery(self) -> Recovery:
@@ -132,6 +154,13 @@ class ModuleStream(FailingAlone):
         return self._passes()
 
     @override
+    def fail(self, error: Exception, of: str | None = None) -> None:
+        is_module = self.name == self.module
+        why = self._tap_kafinea.modules.why(self.module, error) if is_module else error
+        if why:
+            super().fail(why, of)
+
+    @override
     def first(self) -> dict[str, Any] | None:
         opening = self.open(self.plan)
         if opening is None:
@@ -144,13 +173,10 @@ class ModuleStream(FailingAlone):
 
     def open(self, plan: Plan) -> Opening | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
+        if self._wrong_entry:
+            raise self._wrong_entry
         if self.replication_method != REPLICATION_INCREMENTAL:
             return self._opening(plan.whole())
-        if self.replication_key != self.bookmarked_by:
-            raise SettingsError(
-                f"{self.name}: the catalog asks for the replication key "
-                f"{self.replication_key!r}; Kafinea can only be read by {MODIFIED!r}."
-            )
         unfinished = plan.unfinished()
         if unfinished and unfinished.until is not None:
             return self._opening(unfinished, is_resumed=True)
@@ -165,10 +191,12 @@ class ModuleStream(FailingAlone):
         lines = self._kinds_of_selected_lines()
         decode_line = RowDecoder(lines, self._zone) if lines else None
         documents = self._documents(decode.columns, list(lines))
+        columns = self.columns or (documents.columns if documents else decode.columns)
+        columns = [name for name in columns if name not in self._gone]
         reading = Reading(
             self._kafinea,
             self.module,
-            self.columns or (documents.columns if documents else decode.columns),
+            columns,
             [Condition("id", "IN", ids)] if ids else current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
@@ -177,14 +205,16 @@ class ModuleStream(FailingAlone):
             complete_at_once=documents.at_once if documents else 1,
             recovery=self._recovery,
         )
-        return Opening(current, reading, decode, decode_line, began, is_resumed)
+        return Opening(
+            *(current, reading, columns, decode, decode_line, documents, began, is_resumed)
+        )
 
     def _documents(self, fields: list[str], lines: list[str]) -> Documents | None:
         """Return what completes the records, if a query does not give all that is selected."""
         if not lines and not only_retrieved(fields):
             return None
         page_size = self.config["page_size"]
-        return Documents(self._kafinea, self.module, fields, lines, page_size)
+        return Documents(self._kafinea, self.module, fields, lines, page_size, self._recovery)
 
     def _passes(self) -> Iterator[dict[str, Any]]:
         opening = self._tap_kafinea.prefetch.opening(self)
@@ -216,6 +246,8 @@ class ModuleStream(FailingAlone):
         self._report_values(opening)
         if self._stream_version and self._is_proven(opening):
             self._write_activate_version_message(self._stream_version)
+            if self._table and not self._recovery.failed:
+                self._table.activate(self._stream_version)
         self.plan.complete(opening.current, opening.began)
 
     def _read_ids(self, ids: Sequence[str], note: Note) -> Iterator[dict[str, Any]]:
@@ -246,12 +278,19 @@ class ModuleStream(FailingAlone):
     def _records(
         self, opening: Opening, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
+        if self._table:
+            self._table.begin(self._stream_version)
         for page in self._pages(opening, note):
+            if opening.documents:
+                opening.documents.report(opening.reading.total)
             count = len(page)
             opening.type(page)
             if opening.current.since is None:
                 self._undated += sum(one.get(MODIFIED, "") is None for one in page)
-            yield from _emptied(page)
+            for record in emptied(self._with_all_fields(opening, page)):
+                if self._table:
+                    self._table.write(record)
+                yield record
             progress.advance(count)
 
     def _pages(self, opening: Opening, note: Note) -> Iterator[Page]:
@@ -262,6 +301,24 @@ class ModuleStream(FailingAlone):
             came = self._unreadable.among(page)
             yield page
             self._unreadable.settle(came)
+
+    def _with_all_fields(self, opening: Opening, page: Page) -> Page:
+        """Add nulls to a page for the fields that the server does not give any more."""
+        fields = opening.decode.columns
+        # What a query gives is the same for all; what is retrieved is one by one.
+        absent = [name for name in fields if name not in page[0]]
+        unknown = {*absent} & {*opening.columns} - opening.reading.refused - self._gone
+        if unknown:
+            self.logger.warning(
+                "%s: these fields are null, for the server does not give them: %s. Either they "
+                "were removed, or this user may not read them.",
+                self.name,
+                ", ".join(sorted(unknown)),
+            )
+        self._gone |= {*absent} & {*opening.columns}
+        for record in page if absent else ():
+            record.update(dict.fromkeys(name for name in absent if name not in record))
+        return page
 
     def _is_proven(self, opening: Opening) -> bool:
         """Whether all records came, so that a loader may drop the rows that did not."""
@@ -283,13 +340,16 @@ class ModuleStream(FailingAlone):
     def _newest(self, conditions: list[Condition]) -> str | None:
         query = self._kafinea.query
         try:
-            return newest(query, self.module, conditions)
+            found = newest(query, self.module, conditions)
         except IncompleteRead as error:
             # If the same query gives nothing of the whole module either, it is the query that
             # fails, and this raises again.
             newest(query, self.module)
             self.logger.warning("%s", error)
             return None
+        if found:
+            self._tap_kafinea.clock.check(self.name, found)
+        return found
 
     def _selected_kinds(self) -> dict[str, Kind]:
         """Return the fields to ask for and their kinds: `id`, and what the catalog selects."""
@@ -300,6 +360,8 @@ class ModuleStream(FailingAlone):
         }
 
     def _kinds_of_selected_lines(self) -> dict[str, Kind]:
+        if self._table:
+            return self._table.kinds_of_lines
         return kinds_of_lines(self.effective_schema) if self.mask["properties", LINES] else {}
 
     def _report_misfits(self, where: str, decode: RowDecoder) -> None:
@@ -318,6 +380,13 @@ class ModuleStream(FailingAlone):
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
         super().apply_catalog(catalog)
+        if self.bookmarked_by and (entry := catalog.get_stream(self.name)):
+            has_key = self.bookmarked_by in self.schema["properties"]
+            try:
+                how = replication(entry, self.bookmarked_by, has_key=has_key)
+                self.forced_replication_method, self.replication_key = how
+            except WrongEntry as error:
+                self._wrong_entry, self.replication_key = error, None
         # Whatever a catalog says: a record without its id is of no use to anyone.
         for name in self.key:
             self.metadata[("properties", name)] = Metadata(

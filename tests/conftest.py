@@ -18,7 +18,7 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
-DIALECTS = ("kafinea", "stock", "frevo", "legacy")
+DIALECTS = ("kafinea", "stock", "frevo", "corebos", "legacy")
 
 
 @pytest.fixture(params=DIALECTS)

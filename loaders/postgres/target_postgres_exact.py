@@ -6,6 +6,7 @@
 - Lists are arrays (`text[]`, `jsonb[]`). Here they are `jsonb`.
 - When a field changes its type, it fails, or rounds decimals to integers. Here the column widens.
 - It can replace NUL characters, which PostgreSQL refuses, but not those within a list.
+- It keeps the rows that come with a time in `_sdc_deleted_at`. Here they are deleted.
 - It tells its state every five minutes, so a run that is killed begins again where it was then.
   Here it does with each batch.
 - Told to stop while it writes a batch, it does not finish it, and exits with 0 all the same.
@@ -24,6 +25,7 @@ from target_postgres.connector import PostgresConnector
 from target_postgres.sinks import PostgresSink
 from target_postgres.target import TargetPostgres
 
+_DELETED = "_sdc_deleted_at"
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -79,6 +81,15 @@ class Sink(PostgresSink):
     """Writes the rows of a table."""
 
     connector_class = Connector
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Write the rows of a batch, and delete those that come as deleted."""
+        deleted = any(record.get(_DELETED) for record in context["records"])
+        super().process_batch(context)
+        if deleted:
+            table = sa.table(self.table_name, sa.column(_DELETED), schema=self.schema_name)
+            with self.connector._connect() as connection, connection.begin():  # noqa: SLF001 - no other
+                connection.execute(sa.delete(table).where(table.c[_DELETED].is_not(None)))
 
     def _do_copy(
         self, connection: Any, copy_statement: str, columns: list[sa.Column], data_to_copy: Any

@@ -8,7 +8,8 @@ Every block of a page means something:
 - `sh` is typed in the project's folder. `kafinea sandbox` goes on in a terminal of its own.
 - `text` and `json` right behind it are what it prints: these lines, in this order. `...` stands
   for whatever is not the same each time. When one of them is an error, the command must fail.
-- `python` is run, `sql` is asked of `warehouse.duckdb`.
+- `python` is run, `sql` is asked of `warehouse.duckdb`. A query, also one within a command, must
+  give rows, and no column of nothing but nulls among those that it names.
 
 A page that links to "the local Kafinea" of README.md begins with the blocks of that section. Its
 ports are replaced by free ones; nothing else is.
@@ -99,6 +100,13 @@ def blocks(text: str) -> list[Block]:
         else:
             found.append(Block(language, content, file[1] if file else None))
     return found
+
+
+def queries(command: str) -> list[tuple[str, str]]:
+    """The queries in a command, each with the warehouse that it is asked of."""
+    warehouses = re.findall(r"duckdb\.connect\('(.+?)'", command)
+    asked = re.findall(r"\.sql\(('''|')(.*?)\1\)", command, re.DOTALL)
+    return [(warehouses[0], query) for _, query in asked]
 
 
 class Project:
@@ -206,7 +214,7 @@ class Project:
         elif block.language == "python":
             self.type(f".venv/bin/python -W error -c {shlex.quote(block.text)}")
         elif block.language == "sql":
-            self.ask(block.text)
+            self._ask_in_earnest(block.text)
         else:
             raise AssertionError(f"What is this block for?\n{block}")
 
@@ -216,8 +224,18 @@ class Project:
             printed = self._serve(block.text)
         else:
             printed = self.type(block.text, fails="[error" in shown)
+        for warehouse, query in queries(block.text):
+            self._ask_in_earnest(query, warehouse)
         missing = first_missing(shown, printed)
         assert missing is None, f"{block.text}\ndoes not print\n{missing}\nbut\n{printed}"
+
+    def _ask_in_earnest(self, query: str, warehouse: str = "warehouse.duckdb") -> None:
+        rows = self.ask(query, warehouse)
+        assert rows, f"{query}\ngives no rows"
+        if "*" in query.partition("FROM")[0]:
+            return  # all columns, whatever they are for
+        for place, values in enumerate(zip(*rows, strict=True)):
+            assert any(value is not None for value in values), f"{query}\nnulls in column {place}"
 
     def _serve(self, command: str) -> str:
         process = subprocess.Popen(

@@ -243,6 +243,8 @@ def test_the_page_on_postgresql_has_these_commands_and_answers(first):
     assert commands == [COMMAND.format(""), COMMAND.format(" --force")]
     (lines_of_invoices,) = map(first.warehouse.rows, queries)
     assert len(lines_of_invoices) == sum(map(len, first.lines.values()))
+    for column in lines_of_invoices[0]:
+        assert any(row[column] is not None for row in lines_of_invoices)
     alpha = """SELECT count(*) FROM kafinea."Contacts" WHERE cf_889 ? 'Alpha'"""
     members = [row["cf_889"] for row in first.there["Contacts"]]
     assert first.warehouse.rows(alpha) == [{"count": sum("Alpha" in each for each in members)}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -136,6 +137,23 @@ def test_files_have_no_ids(api: Api):
     document = api.id("Documents", 5)
     assert "imageattachmentids" not in api.ok("retrieve", id=document)
     assert "imageattachmentids" not in api.query("SELECT * FROM Documents;")[0]
+
+
+def test_files_come_by_their_documents(api: Api):
+    document, link = api.id("Documents", 5), api.id("Documents", 6)
+    api.sandbox.change("Documents", 5, {"filelocationtype": "I", "filename": "a.pdf"})
+    (content,) = api.sandbox.sql("SELECT content FROM _file WHERE parent = 5")[0].values()
+
+    def given(ids: str, returnfile: str = "1") -> object:
+        return result_of(api.post("retrievedocattachment", id=ids, returnfile=returnfile))
+
+    answer = given(f"{document},{link},{api.id('Documents', 999)}")
+    assert answer.keys() <= {document, link}
+    told = answer[document]
+    assert (told["recordid"], told["filename"], told["filesize"]) == ("5", "a.pdf", len(content))
+    assert base64.b64decode(told["attachment"]) == content
+    assert given(document, returnfile="0")[document]["attachment"] == ""
+    assert given(api.id("Documents", 999)) == []
 
 
 def test_dates_left_out_become_todays(api: Api):

@@ -73,6 +73,7 @@ def test_extendsession(apis: dict[str, Api], dialect: str, get: object, post: ob
         ("retrieve_related", {"corebos", "legacy"}),
         ("add_related", {"corebos", "legacy"}),
         ("FileUpload", {"stock", "frevo", "corebos", "legacy"}),
+        ("retrievedocattachment", {"kafinea", "stock", "frevo", "legacy"}),
         ("sync", set()),
     ],
 )

@@ -20,7 +20,7 @@ WRONG = {
     "no address": ({"url": "my kafinea"}, "https://apps.kafinea.com"),
     "wrong access key": ({"access_key": "wr0ngKey"}, "Check `username` and `access_key`"),
     "wrong user": ({"username": "nobody"}, "'nobody'"),
-    "unknown module": ({"modules": ["Contact"]}, "There is Contacts"),
+    "unknown module": ({"modules": ["Contact"]}, "Did you mean `Contacts`"),
     "a pattern for nothing": ({"modules": ["Nope*"]}, "'Nope*'"),
     "unknown zone": ({"timezone": "Paris"}, "Europe/Paris"),
     "a broken address": ({"url": "http://[bad"}, "https://apps.kafinea.com"),

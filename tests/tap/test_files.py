@@ -111,6 +111,51 @@ def test_all_files_come_with_all_their_bytes(dialect, path):
         assert len(fetched(sandbox)) == 17
 
 
+def test_where_files_have_no_ids_they_come_by_their_documents(path):
+    with empty(dialect="corebos") as sandbox:
+        fill(sandbox)
+        add_document(sandbox, ("large.bin", some_bytes(3_000_000)))
+        output, error = files_and_failure(sandbox, path)
+        rows = {row["id"]: row for row in output.records("files")}
+        # A document has one file there: the last.
+        there = {file["parent"]: file for file in stored_files(sandbox)}
+        assert {one: read(row) for one, row in rows.items() if row["path"]} == {
+            one: file["content"] for one, file in there.items()
+        }
+        assert all(row["document_id"] == one for one, row in rows.items())
+        lost = [one for one, row in rows.items() if row["path"] is None]
+        assert len(lost) == 1
+        assert f"{lost[0]}: retrievedocattachment of {lost[0]}: the document has no file" in str(
+            error
+        )
+        asked = [one.params["id"] for one in sandbox.requests.of("retrievedocattachment")]
+        assert len(asked) == 1 + len(rows)  # one to find out the way
+        # It was replaced by one of the same name and size.
+        replaced = next(iter(there))
+        new = b"z" * 1000
+        sandbox.sql("UPDATE _file SET content = ? WHERE parent = ?", (new, number(replaced)))
+        sandbox.change("Documents", replaced, {"notes_title": "A new one"})
+        sandbox.requests.clear()
+        again, _ = files_and_failure(sandbox, path, output.state)
+        (row,) = [row for row in again.records("files") if row["id"] == replaced]
+        assert read(row) == new
+
+
+@pytest.mark.usefixtures("quick")
+def test_where_no_operation_gives_files_one_message_says_so(path, caplog):
+    with empty(dialect="legacy") as sandbox:
+        sandbox.insert("Documents", {"notes_title": "No file", "filelocationtype": "I"})
+        assert files(sandbox, path).records("files") == []
+        fill(sandbox)
+        output, error = files_and_failure(sandbox, path)
+        assert output.records("files") == []
+        assert len(output.records("Documents")) == 16
+        assert "neither the operation files_retrieve nor retrievedocattachment" in str(error)
+        said = [one for one in caplog.records if one.levelname == "ERROR"]
+        assert [one.message for one in said] == [f"files is not complete: {error}"]
+        assert len(sandbox.requests.of("files_retrieve")) == 2
+
+
 def test_the_files_of_the_demo_company():
     with Sandbox(rows=2000) as sandbox:
         output = files(sandbox, "memory://demo")

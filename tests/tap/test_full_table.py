@@ -19,9 +19,9 @@ from tests.tap.running import _Collector, discover, extract, parse, settings
 OLD = "2020-01-01 00:00:00"
 
 
-def whole(sandbox, *modules):
+def whole(sandbox, *modules, **more):
     """A catalog in which modules are read whole."""
-    catalog = discover(sandbox, modules=list(modules))
+    catalog = discover(sandbox, modules=list(modules), **more)
     for stream in catalog["streams"]:
         stream["replication_method"] = "FULL_TABLE"
     return catalog

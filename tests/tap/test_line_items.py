@@ -7,17 +7,24 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from singer_sdk.singerlib import Catalog
 
 from kafinea.chain import number
 from kafinea.errors import IncompleteRead
+from kafinea.recovery import Recovery
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
 from kafinea_sandbox.routes import OPERATIONS
 from kafinea_sandbox.spec import Row
 from tap_kafinea.line_items import Documents
-from tests.conftest import DIALECTS, connect
+from tap_kafinea.tap import TapKafinea
+from tests import conftest
+from tests.conftest import connect
+from tests.tap import running
 from tests.tap.running import discover, extract
 
+# coreBOS has no module of lines: see test_other_servers.py.
+DIALECTS = [name for name in conftest.DIALECTS if name != "corebos"]
 DOCUMENTS = ("Quotes", "SalesOrder", "PurchaseOrder", "Invoice", "CreditNotes")
 HEADER_DISCOUNTS = {"hdnDiscountAmount", "hdnDiscountPercent"}
 SIZES = (0, 1, 99, 100, 101, 250)
@@ -109,6 +116,12 @@ def company(sizes=SIZES):
                 },
             )
         first += size
+
+
+@pytest.fixture(params=DIALECTS)
+def any_sandbox(request):
+    with Sandbox(dialect=request.param, rows=300) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(params=DIALECTS)
@@ -396,21 +409,90 @@ def test_a_document_that_is_deleted_meanwhile_is_left_out(shop):
     first, second, *_ = (row["id"] for row in shop.rows("Invoice"))
     shop.remove("Invoice", first)
     with connect(shop) as client:
-        documents = Documents(client, "Invoice", ["id", "hdnDiscountAmount"], [], 100)
+        recovery = Recovery(client, "Invoice")
+        documents = Documents(client, "Invoice", ["id", "hdnDiscountAmount"], [], 100, recovery)
         (found,) = documents.complete([{"id": first}, {"id": second}])
     assert found["id"] == second
 
 
+def run_with_failure(sandbox, state=None, catalog=None, **more):
+    """What a run gave, and how it failed at its end."""
+    writer = running._Collector()
+    config = running.settings(sandbox, **more)
+    catalog = Catalog.from_dict(catalog) if catalog else None
+    tap = TapKafinea(config=config, state=state, catalog=catalog, message_writer=writer)
+    with pytest.raises(IncompleteRead) as caught:
+        tap.sync_all()
+    tap.client.close()
+    return running.parse(writer.lines), str(caught.value)
+
+
 @pytest.mark.usefixtures("quick")
-def test_a_document_that_cannot_be_retrieved_stops_its_module_and_no_other(shop, caplog):
+@pytest.mark.parametrize("kind", ["refused", "status"])
+def test_what_queries_give_of_a_document_that_cannot_be_retrieved_comes(shop, kind, caplog):
     broken = shop.rows("Invoice")[3]["id"]
-    shop.faults.add("status", operation="retrieve", contains=broken, times=None, status=500)
-    with pytest.raises(IncompleteRead, match=f"{broken} cannot be retrieved.*deselect"):
-        extract(shop, modules=["Invoice", "Products"])
-    assert "Invoice is not complete" in caplog.text
-    assert sent(shop, "FROM Products")
-    shop.requests.clear()
-    assert_lines(shop, "Invoice", invoices(shop, catalog=by_queries(shop, "Invoice")))
+    refusal = '{"success":false,"error":{"message":"Not for you","code":"ACCESS_DENIED"}}'
+    fault = {"status": 200, "body": refusal} if kind == "refused" else {"status": 500}
+    shop.faults.add("status", **fault, operation="retrieve", contains=broken, times=None)
+    output, message = run_with_failure(shop, modules=["Invoice", "Accounts"])
+    assert_lines(shop, "Invoice", output.records("Invoice"))  # its own were queried
+    (record,) = (one for one in output.records("Invoice") if one["id"] == broken)
+    assert record["subject"] == "100 lines"
+    assert {n for n, v in record.items() if is_retrieved(n) and v is None} == {
+        name for name in record if is_retrieved(name)
+    }
+    assert broken in message
+    named = [line for line in caplog.messages if broken in line and "hdnDiscountAmount" in line]
+    assert len(named) == 1
+    assert sent(shop, "FROM Accounts")
+    assert output.bookmark("Invoice")["replication_key_value"]
+    assert len(sent(shop)) < 60
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("retrieves", [True, False])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_line_that_no_answer_can_hold_costs_no_other(dialect, retrieves, caplog):
+    bad = 40
+    with Sandbox(
+        dialect=dialect, company=company([2] * 100), unencodable={"LineItem": [bad]}
+    ) as shop:
+        catalog = None if retrieves else by_queries(shop, "Invoice")
+        shop.requests.clear()
+        output, message = run_with_failure(shop, catalog=catalog, modules=["Invoice"])
+        wanted = truth(shop, "Invoice")
+        table = shop.instance.tables["LineItem"]
+        records = output.records("Invoice")
+        assert [record["id"] for record in records] == [row["id"] for row in shop.rows("Invoice")]
+        for record in records:
+            ids = [table.wire_id(row["_number"]) for row in wanted[record["id"]]]
+            assert sorted(line["id"] for line in record["LineItems"]) == sorted(ids)
+            if table.wire_id(bad) in ids:
+                at_fault = record
+        assert at_fault["id"] in message
+        assert table.wire_id(bad) in message
+        (line,) = [one for one in at_fault["LineItems"] if one["id"] == table.wire_id(bad)]
+        assert line["comment"] is None  # its text is what no answer can hold
+        assert line["quantity"] == 2
+        named = [line for line in caplog.messages if line.startswith("LineItem: ")]
+        assert len(named) == 1
+        assert table.wire_id(bad) in named[0]
+        assert len(sent(shop)) < (100 if retrieves else 0) + 60
+
+
+@pytest.mark.parametrize("dialect", ["corebos", "legacy"])
+def test_a_document_whose_owner_was_removed_comes_without_its_owner(dialect, caplog):
+    with Sandbox(dialect=dialect, company=company((2, 3))) as sandbox:
+        first, second = (row["id"] for row in sandbox.rows("Invoice"))
+        sandbox.sql("UPDATE Invoice SET assigned_user_id = 999 WHERE _number = 2001")
+        output, message = run_with_failure(sandbox, modules=["Invoice"])
+        one, other = output.records("Invoice")
+        assert (one["id"], one["subject"], one["assigned_user_id"]) == (first, "2 lines", None)
+        assert (other["id"], len(other["LineItems"])) == (second, 3)
+        # Where only `retrieve` has the lines, it is not known which there are.
+        assert (one["LineItems"] is None) == (dialect == "corebos")
+        assert "assigned_user_id" in caplog.text
+        assert f"{first}: retrieve" in message
 
 
 def test_values_of_lines_that_do_not_fit_are_null_and_reported(shop, caplog):

@@ -1,0 +1,238 @@
+"""Lines of documents as a table: one row for each, keyed by its document and its place in it.
+
+The rows are made of what the documents' own reading brings, so they cost no request. Only when the
+documents themselves are not selected does the table read them.
+
+A document that comes again brings all its lines, and their places take those of the lines before.
+Where there are fewer than there were, the places behind are reported as deleted, by
+`_sdc_deleted_at`: the version of a table would also drop the lines of documents that did not come.
+For that it is known how many lines a document had at most. That is exact for those with the most
+lines, which the state holds, and one number for all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.streams import Stream
+from typing_extensions import override
+
+from kafinea.client import Record
+from kafinea.describe import LINE_MODULE, LINES, Module
+from kafinea.errors import Refused
+from kafinea.progress import Progress
+from kafinea.values import Kind
+from tap_kafinea.passes import Plan, State, now
+from tap_kafinea.schema import MODIFIED, kinds_of, properties_of_lines, schema_of, with_lines
+from tap_kafinea.streams import ModuleStream, Note, Opening, emptied
+
+if TYPE_CHECKING:
+    from tap_kafinea.tap import TapKafinea
+
+_DOCUMENT, _NUMBER, _DELETED = "document_id", "line_number", "_sdc_deleted_at"
+_OWN = {
+    _DOCUMENT: {"type": "string", "description": "Id of the document"},
+    _NUMBER: {"type": "integer", "description": "Place of the line in its document, from 1"},
+    MODIFIED: {
+        "type": ["string", "null"],
+        "format": "date-time",
+        "description": "That of the document",
+    },
+    _DELETED: {
+        "type": ["string", "null"],
+        "format": "date-time",
+        "description": "When the document was found to have no such line any more",
+    },
+}
+_MOST, _LONGER = "most", "longer"
+_MOST_LONGER = 500
+"""Documents whose number of lines is kept in the state, for each module."""
+
+
+class Counts:
+    """How many lines each document has had at most.
+
+    Args:
+        state: Where that is kept; changed in place.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        state.setdefault(_MOST, 0)
+        self._longer: dict[str, int] = state.setdefault(_LONGER, {})
+
+    def replace(self, document_id: str, lines: int) -> int:
+        """Return how many lines a document may have had, and take note of how many it has."""
+        most: int = self._state[_MOST]
+        before = self._longer.pop(document_id, most)
+        if lines > most:
+            self._longer[document_id] = lines
+        if len(self._longer) > _MOST_LONGER:
+            self._raise_most()
+        return before
+
+    def _raise_most(self) -> None:
+        """Forget the shorter half of those that are known each."""
+        most = sorted(self._longer.values())[_MOST_LONGER // 2]
+        self._state[_MOST] = most
+        for shorter in [one for one, lines in self._longer.items() if lines <= most]:
+            del self._longer[shorter]
+
+
+class LineTable(ModuleStream):
+    """The lines of the documents of a module."""
+
+    key = (_DOCUMENT, _NUMBER)
+
+    def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
+        super().__init__(tap, name, schema)
+        self.module = name.removesuffix(LINES)
+        self._has_schema_written = False
+
+    @property
+    def kinds_of_lines(self) -> dict[str, Kind]:
+        """The fields of a line to ask for, and how to type them."""
+        kinds = kinds_of(self.schema)
+        return {name: kind for name, kind in kinds.items() if name not in _OWN}
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an earlier run has written lines, so that only those that changed are missing."""
+        return _MOST in self.stream_state
+
+    def begin(self, version: int | None) -> None:
+        """Get ready to write the lines of a pass over the documents."""
+        self._write_schema_message()
+        self._stream_version = version
+        self._counts = Counts(self.stream_state)
+
+    def write(self, document: Record) -> None:
+        """Write the lines of a typed document, which loses them."""
+        for row in self._rows(document):
+            self._write_record_message(row)
+
+    def activate(self, version: int) -> None:
+        """Tell loaders to drop the rows that this reading of all documents did not bring."""
+        self._write_activate_version_message(version)
+
+    @override
+    def _passes(self) -> Iterator[dict[str, Any]]:
+        return iter(()) if self._is_fed else super()._passes()
+
+    @override
+    def open(self, plan: Plan) -> Opening | None:
+        return None if self._is_fed else super().open(plan)
+
+    @property
+    def _is_fed(self) -> bool:
+        """Whether the documents are read anyway."""
+        documents = self._tap_kafinea.streams.get(self.module)
+        return documents is not None and documents.selected
+
+    @override
+    def _records(
+        self, opening: Opening, note: Note, progress: Progress
+    ) -> Iterator[dict[str, Any]]:
+        self.begin(self._stream_version)
+        for page in self._pages(opening, note):
+            if opening.documents:
+                opening.documents.report(opening.reading.total)
+            count = len(page)
+            for document in emptied(opening.type(page)):
+                yield from self._rows(document)
+                self.plan.advance(document["id"])
+            progress.advance(count)
+
+    def _rows(self, document: Record) -> Iterable[dict[str, Any]]:
+        """Return a row for each line of a document, and for each that it has no more."""
+        lines = document.pop(LINES)
+        if lines is None:
+            return []  # not known: the rows stay as they are
+        before = self._counts.replace(document["id"], len(lines))
+        own = {_DOCUMENT: document["id"], MODIFIED: document.get(MODIFIED)}
+        empty: dict[str, Any] = dict.fromkeys(self.schema["properties"])
+        rows = [
+            empty | line | own | {_NUMBER: number} for number, line in enumerate(lines, start=1)
+        ]
+        gone = {_DELETED: now().isoformat()}
+        rows += [
+            empty | own | gone | {_NUMBER: number} for number in range(len(lines) + 1, before + 1)
+        ]
+        return map(self._selected, rows)
+
+    def _selected(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in row.items()
+            if name in self.key or self.mask["properties", name]
+        }
+
+    @override
+    def _selected_kinds(self) -> dict[str, Kind]:
+        return {"id": Kind.TEXT, MODIFIED: Kind.DATETIME}
+
+    @override
+    def _kinds_of_selected_lines(self) -> dict[str, Kind]:
+        return self.kinds_of_lines
+
+    @override
+    def _write_schema_message(self) -> None:
+        # The SDK writes it when it is this stream's turn, which may be behind its rows.
+        if not self._has_schema_written:
+            super()._write_schema_message()
+        self._has_schema_written = True
+
+    @override
+    def _increment_stream_state(
+        self, latest_record: dict[str, Any], *, context: Mapping[str, Any] | None = None
+    ) -> None:
+        """Do nothing: the state tells of documents."""
+
+
+def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
+    """Return the streams of modules, their lines in them, beside them or left out."""
+    setting = tap.config["line_items"]
+    documents = [one for one in modules if one.is_inventory and setting != "off"]
+    line = _line_module(tap, modules) if documents else None
+    streams: list[Stream] = []
+    for module in modules:
+        schema = schema_of(module)
+        if module in documents and setting == "embed":
+            schema = with_lines(schema, module, line)
+        streams.append(stream := ModuleStream(tap, module.name, schema))
+        if (
+            module.name == LINE_MODULE
+            and documents
+            and LINE_MODULE not in (tap.config.get("modules") or [])
+        ):
+            # It has no `modifiedtime`: each run would read all lines, and documents bring theirs.
+            stream.selected_by_default = False
+        if module in documents and setting == "table":
+            streams.append(LineTable(tap, module.name + LINES, _schema(module, line)))
+    return streams
+
+
+def from_catalog(tap: TapKafinea, name: str, schema: Mapping[str, Any]) -> Stream | None:
+    """Return the stream of a catalog entry, if it is one of these."""
+    return (
+        LineTable(tap, name, dict(schema)) if _OWN.keys() <= schema["properties"].keys() else None
+    )
+
+
+def _schema(module: Module, line: Module | None) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "title": f"Lines of {module.label}",
+        "properties": {**_OWN, **properties_of_lines(module, line)},
+        "required": [_DOCUMENT, _NUMBER],
+    }
+
+
+def _line_module(tap: TapKafinea, modules: Sequence[Module]) -> Module | None:
+    """Return the module of the lines; None where there is none, or not for this user."""
+    described = next((one for one in modules if one.name == LINE_MODULE), None)
+    try:
+        return described or tap.client.describe(LINE_MODULE)
+    except Refused:
+        return None

@@ -1,0 +1,191 @@
+"""Lines as a table: a row for each line, and none for a line that was taken away."""
+
+from __future__ import annotations
+
+import pytest
+
+from kafinea_sandbox import Sandbox
+from tap_kafinea.line_table import Counts
+from tests.conftest import DIALECTS
+from tests.tap.running import discover, extract
+from tests.tap.test_full_table import whole
+from tests.tap.test_line_items import company, invoices, run_with_failure, sent, truth
+
+
+class Loader:
+    """What Singer asks of a loader: upsert by key, without rows that are reported as deleted."""
+
+    def __init__(self):
+        self.rows = {}
+        self.versions = {}
+
+    def load(self, output):
+        for message in output.messages:
+            if message.get("stream") != "InvoiceLineItems":
+                continue
+            if message["type"] == "RECORD":
+                row = message["record"]
+                key = row["document_id"], row["line_number"]
+                self.rows[key], self.versions[key] = row, message.get("version")
+                if row["_sdc_deleted_at"]:
+                    del self.rows[key]
+            if message["type"] == "ACTIVATE_VERSION":
+                old = [key for key in self.rows if self.versions[key] < message["version"]]
+                for key in old:
+                    del self.rows[key]
+        return self
+
+
+@pytest.fixture(params=DIALECTS)
+def shop(request):
+    with Sandbox(dialect=request.param, company=company((2, 0, 1, 12))) as sandbox:
+        yield sandbox
+
+
+def read(sandbox, state=None, **more):
+    return extract(sandbox, state=state, **{"modules": ["Invoice"], "line_items": "table", **more})
+
+
+def take_lines(sandbox, invoice, count):
+    """Take a document's last lines away, as its update does, and some others' ids with them."""
+    numbers = [row["_number"] for row in truth(sandbox, "Invoice")[invoice]][-count:]
+    sandbox.sql(f"DELETE FROM LineItem WHERE _number IN ({', '.join(map(str, numbers))})")
+    sandbox.change("Invoice", invoice, {"subject": "Shorter"})
+
+
+def assert_rows(sandbox, rows):
+    has_pdo = sandbox.instance.dialect.pdo
+    there = {
+        (invoice, place): row
+        for invoice, lines in truth(sandbox, "Invoice").items()
+        # coreBOS does not give the places of lines, but the lines as they were stored.
+        for place, row in enumerate(
+            sorted(lines, key=lambda row: row["_number"]) if has_pdo else lines, start=1
+        )
+    }
+    assert rows.keys() == there.keys()
+    quantity = "qty" if has_pdo else "quantity"
+    for key, row in rows.items():
+        assert str(row[quantity]) == there[key]["quantity"]
+        assert (row["comment"] or "") == there[key]["comment"]
+
+
+def test_each_line_is_a_row_and_costs_no_request_of_its_own(shop):
+    embedded = invoices(shop)
+    asked = sent(shop)
+    shop.requests.clear()
+    output = read(shop)
+    assert sorted(sent(shop)) == sorted(asked)
+    rows = output.records("InvoiceLineItems")
+    assert_rows(shop, Loader().load(output).rows)
+    assert [row["line_number"] for row in rows] == [1, 2, 1, *range(1, 13)]
+    heads = {record["id"]: record for record in output.records("Invoice")}
+    for record in embedded:
+        lines = record.pop("LineItems")
+        assert heads[record["id"]] == record
+        its = [row for row in rows if row["document_id"] == record["id"]]
+        assert [
+            {name: row[name] for name in line} for row, line in zip(its, lines, strict=True)
+        ] == lines
+        assert all(row["modifiedtime"] == record["modifiedtime"] for row in its)
+    kinds = [m["type"] for m in output.messages if m.get("stream") == "InvoiceLineItems"]
+    assert kinds == ["SCHEMA"] + ["RECORD"] * 15
+
+
+def test_a_line_that_was_taken_away_is_reported(shop):
+    first = read(shop)
+    loader = Loader().load(first)
+    two, none, _, twelve = (record["id"] for record in first.records("Invoice"))
+    take_lines(shop, two, 1)
+    take_lines(shop, twelve, 9)
+    second = read(shop, first.state)
+    assert_rows(shop, loader.load(second).rows)
+    gone = [
+        (row["document_id"], row["line_number"])
+        for row in second.records("InvoiceLineItems")
+        if row["_sdc_deleted_at"]
+    ]
+    assert gone == [(two, 2), *((twelve, place) for place in range(4, 13))]
+    take_lines(shop, two, 1)
+    shop.change("Invoice", none, {"subject": "Nothing gone"})
+    third = read(shop, second.state)
+    assert_rows(shop, loader.load(third).rows)
+    assert none in third.ids("Invoice")
+
+
+def test_a_table_that_is_new_gets_the_lines_of_all_documents(shop, caplog):
+    caplog.set_level("INFO")
+    first = extract(shop, modules=["Invoice"])
+    second = read(shop, first.state)
+    assert_rows(shop, Loader().load(second).rows)
+    assert "Invoice is read from the beginning" in caplog.text
+    assert len(read(shop, second.state).records("InvoiceLineItems")) < 15
+
+
+def test_the_table_alone_reads_documents_for_their_lines_only(shop):
+    catalog = discover(shop, modules=["Invoice"], line_items="table")
+    catalog["streams"] = [one for one in catalog["streams"] if one["tap_stream_id"] != "Invoice"]
+    first = read(shop, catalog=catalog)
+    loader = Loader().load(first)
+    assert_rows(shop, loader.rows)
+    assert first.records("Invoice") == []
+    twelve = first.records("InvoiceLineItems")[-1]["document_id"]
+    take_lines(shop, twelve, 5)
+    second = read(shop, first.state, catalog=catalog)
+    assert_rows(shop, loader.load(second).rows)
+    assert {row["document_id"] for row in second.records("InvoiceLineItems")} == {twelve}
+    # Later with the documents: those of before have not come yet.
+    third = read(shop, second.state)
+    assert len(third.records("Invoice")) == 4
+    assert_rows(shop, loader.load(third).rows)
+
+
+def test_a_table_that_is_read_whole_has_versions(shop):
+    catalog = whole(shop, "Invoice", line_items="table")
+    first = read(shop, catalog=catalog)
+    loader = Loader().load(first)
+    shop.remove("Invoice", first.ids("Invoice")[0])
+    shop.sql("DELETE FROM LineItem WHERE parent_id = 2001")
+    second = read(shop, first.state, catalog=catalog)
+    assert_rows(shop, loader.load(second).rows)
+    assert not any(row["_sdc_deleted_at"] for row in second.records("InvoiceLineItems"))
+
+
+def test_a_line_that_is_not_selected_in_part_or_at_all(sandbox):
+    catalog = discover(sandbox, modules=["Invoice"], line_items="table")
+    (table,) = (one for one in catalog["streams"] if one["tap_stream_id"] == "InvoiceLineItems")
+    assert table["key_properties"] == ["document_id", "line_number"]
+    for entry in table["metadata"]:
+        entry["metadata"]["selected"] = entry["breadcrumb"][1:] != ["comment"]
+    rows = read(sandbox, catalog=catalog).records("InvoiceLineItems")
+    assert rows
+    assert rows[0].keys() == table["schema"]["properties"].keys() - {"comment"}
+    table["metadata"] = [{"breadcrumb": [], "metadata": {"selected": False}}]
+    output = read(sandbox, catalog=catalog)
+    assert output.records("InvoiceLineItems") == []
+    assert "LineItems" not in output.records("Invoice")[0]
+
+
+def test_lines_that_could_not_be_had_are_not_reported_as_deleted(caplog):
+    with Sandbox(dialect="corebos", company=company((2, 3))) as shop:
+        first = read(shop)
+        loader = Loader().load(first)
+        broken = first.ids("Invoice")[0]
+        shop.change("Invoice", broken, {"subject": "x"})
+        shop.faults.add("die", operation="retrieve", contains=broken, times=None)
+        second, _ = run_with_failure(
+            shop, state=first.state, modules=["Invoice"], line_items="table"
+        )
+        assert_rows(shop, loader.load(second).rows)
+
+
+def test_what_the_state_keeps_of_many_documents_is_bounded_and_never_too_little():
+    state, had = {}, {}
+    counts = Counts(state)
+    for number in range(5000):
+        had[f"7x{number}"] = lines = number * 7919 % 97
+        assert counts.replace(f"7x{number}", lines) >= 0
+        assert len(state["longer"]) <= 500
+    assert state["most"] <= 96
+    for document, lines in had.items():
+        assert counts.replace(document, 1) >= lines

@@ -1,0 +1,124 @@
+"""Servers of the family that go their own way: a default run brings every record, and ends well."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from kafinea_sandbox import Sandbox
+from tests.conftest import DIALECTS
+from tests.tap.running import discover, extract
+from tests.tap.test_line_items import company, invoices, sent
+
+
+def streams(output):
+    return {message["stream"] for message in output.messages if message["type"] == "SCHEMA"}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_default_run_brings_every_record_on_every_server(dialect, caplog):
+    with Sandbox(dialect=dialect, rows=300, custom=True) as sandbox:
+        product = sandbox.rows("Products")[0]["id"]
+        with_lines = [{"productid": product, "quantity": "2"}] * 2
+        own = {"Equipment", "InventoryDetails"} & sandbox.instance.tables.keys()
+        made = {name: [sandbox.insert(name, values) for values in with_lines] for name in own}
+        output = extract(sandbox)
+        hidden = sandbox.instance.dialect.unreachable | {"LineItem"}
+        assert streams(output) == sandbox.instance.tables.keys() - hidden
+        for module in streams(output) - {"Users"}:  # inactive ones are not shown
+            assert output.ids(module) == [row["id"] for row in sandbox.rows(module)], module
+        for name, ids in made.items():
+            records = output.records(name)[-2:]
+            assert [one["id"] for one in records] == ids
+            assert [(one["productid"], one["quantity"]) for one in records] == [(product, 2)] * 2
+            assert "LineItems" not in records[0]
+        assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+# Lines under a key of the document
+
+
+def test_lines_that_only_their_document_has_come_with_the_fields_they_have():
+    with Sandbox(dialect="corebos", company=company((2, 0, 101))) as sandbox:
+        found = invoices(sandbox)
+        assert [len(record["LineItems"]) for record in found] == [2, 0, 101]
+        product = sandbox.instance.tables["Products"].wire_id(1001)
+        assert found[0]["LineItems"][1] == {
+            "sequence_no": 2,
+            "productid": "1001",
+            "wsproductid": product,
+            "linetype": "Products",
+            "comment": "é & <b>",
+            "qty": 2,
+            "listprice": Decimal("19.99"),
+            "discount": True,
+            "discount_type": "amount",
+            "discount_percentage": 0,
+            "discount_amount": Decimal("0.01"),
+        }
+        (stream,) = discover(sandbox, modules=["Invoice"])["streams"]
+        fields = stream["schema"]["properties"]["LineItems"]["items"]["properties"]
+        assert fields.keys() == found[0]["LineItems"][0].keys()
+        assert fields["qty"]["type"] == ["number", "null"]
+
+
+@pytest.mark.parametrize("setting", ["embed", "off"])
+def test_where_no_document_has_lines_the_heads_come_and_the_setting_is_named(setting, caplog):
+    with Sandbox(dialect="corebos", company=company((0, 0, 0))) as sandbox:
+        found = invoices(sandbox, line_items=setting)
+        assert [record["subject"] for record in found] == ["0 lines"] * 3
+        assert [record.get("LineItems") for record in found] == [
+            [] if setting == "embed" else None
+        ] * 3
+        said = [line for line in caplog.messages if "without lines" in line]
+        assert len(said) == (setting == "embed")
+        assert all("`line_items: off`" in line for line in said)
+
+
+# What it costs
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_one_line_says_that_documents_are_retrieved_and_how_to_avoid_it(dialect, caplog):
+    caplog.set_level("INFO")
+    with Sandbox(dialect=dialect, company=company([1] * 30)) as sandbox:
+        invoices(sandbox)
+        assert len(sent(sandbox, "retrieve")) == 30
+        (line,) = [line for line in caplog.messages if "one by one" in line]
+        assert line.startswith("Invoice: documents to retrieve one by one: 30, which takes about ")
+        (stream,) = discover(sandbox, modules=["Invoice"])["streams"]
+        avoidable = line.partition("deselect ")[2].rstrip(".").split(", ")
+        for entry in stream["metadata"]:
+            if entry["breadcrumb"] and entry["breadcrumb"][1] in avoidable:
+                entry["metadata"]["selected"] = False
+        caplog.clear()
+        sandbox.requests.clear()
+        invoices(sandbox, catalog={"streams": [stream]})
+        assert not sent(sandbox, "retrieve")
+        assert not [line for line in caplog.messages if "one by one" in line]
+
+
+# The module of the lines, which has no modifiedtime
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_read"),
+    [
+        ({}, False),
+        ({"modules": ["Invoice", "Line*"]}, False),
+        ({"modules": ["Invoice", "LineItem"]}, True),
+        ({"modules": ["Line*"]}, True),
+        ({"line_items": "off"}, True),
+    ],
+)
+def test_lines_are_read_once_with_their_documents_or_by_themselves(sandbox, settings, is_read):
+    output = extract(sandbox, **settings)
+    assert bool(output.ids("LineItem")) == is_read
+    catalog = discover(sandbox, **settings)
+    (lines,) = [one for one in catalog["streams"] if one["tap_stream_id"] == "LineItem"]
+    (of_stream,) = [one for one in lines["metadata"] if not one["breadcrumb"]]
+    assert of_stream["metadata"]["selected-by-default"] is is_read
+    of_stream["metadata"]["selected"] = True
+    output = extract(sandbox, catalog={"streams": [lines]}, **settings)
+    assert output.ids("LineItem") == [row["id"] for row in sandbox.rows("LineItem")]
