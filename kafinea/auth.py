@@ -19,6 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -39,6 +40,7 @@ from kafinea.errors import (
     SettingsError,
     Unavailable,
 )
+from kafinea.unanswered import at_first
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +87,7 @@ class _Token:
         self._text: str | None = None
         self.logins = 0
         self._until = 0.0
+        self._clock: tuple[int, float] | None = None
 
     def keep(self, challenge: Any, asked: float) -> None:
         """Keep the token of a challenge.
@@ -94,7 +97,9 @@ class _Token:
             asked: When it was asked for, by the monotonic clock: the server's may be wrong.
         """
         try:
-            seconds = int(challenge["expireTime"]) - int(challenge["serverTime"])
+            server_time = int(challenge["serverTime"])
+            self._clock = server_time, asked
+            seconds = int(challenge["expireTime"]) - server_time
         except (KeyError, TypeError, ValueError):
             seconds = 0
         if not 0 < seconds <= _LONGEST_TOKEN:
@@ -102,6 +107,16 @@ class _Token:
         self._text = challenge["token"]
         self.logins = 1
         self._until = asked + seconds - _TOKEN_MARGIN
+
+    def server_time(self) -> datetime | None:
+        """Return the time by the server's clock, if it gave one with the challenge."""
+        if self._clock is None:
+            return None
+        server_time, asked = self._clock
+        try:
+            return datetime.fromtimestamp(server_time + time.monotonic() - asked, timezone.utc)
+        except (OverflowError, OSError, ValueError):
+            return None
 
     def fresh(self) -> str | None:
         """Return the token, or None when it may have expired or there is none."""
@@ -122,12 +137,14 @@ class _Shared:
         refusals: How many logins in a row were refused. Tokens that several sessions used at the
             same time count once.
         final: What is wrong, once no other login is to be tried.
+        is_reached: Whether the API has answered anything yet.
     """
 
     token: _Token = field(default_factory=_Token)
     wasted: int = 0
     refusals: int = 0
     final: str | None = None
+    is_reached: bool = False
 
     def usable(self) -> str | None:
         """Return a token that another session has used, unless this server takes each one once."""
@@ -232,6 +249,10 @@ class ChallengeAuth(AuthBase):
         """Return the id of the user, such as 19x1, after a login if there was none yet."""
         self._open_session()
         return self._user_id
+
+    def server_time(self) -> datetime | None:
+        """Return the time by the server's clock; None before a login, or if it gave none."""
+        return self._token.server_time()
 
     def extend_session(self) -> bool:
         """Ask for a longer session; return whether the server granted it.
@@ -393,6 +414,12 @@ class ChallengeAuth(AuthBase):
         timeout: transport.Timeout | None = None,
         **parameters: str,
     ) -> Any:
+        """Send a request of the login.
+
+        Raises:
+            SettingsError: Nothing has worked yet, and waiting does not help.
+            Unavailable: The server gave no proper answer.
+        """
         try:
             response = transport.send(
                 self._http,
@@ -401,11 +428,16 @@ class ChallengeAuth(AuthBase):
                 {"operation": operation, **parameters},
                 timeout=timeout or self._timeout,
             )
-            return transport.result(response, operation, self.secrets)
+            answer = transport.result(response, operation, self.secrets)
         except Unavailable as error:
             # Whatever request waits for this login has not been sent.
             error.nothing_done = True
+            raise error if self._shared.is_reached else at_first(error, self._address) from None
+        except (Refused, SessionEnded):
+            self._shared.is_reached = True
             raise
+        self._shared.is_reached = True
+        return answer
 
 
 def _raise_if_passing(error: Refused | SessionEnded) -> None:

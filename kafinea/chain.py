@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 import backoff
 
 from kafinea.describe import SECRET_MODULES
-from kafinea.dividing import Error, may_lie_in_the_request
+from kafinea.dividing import FAILURES_AT_FIRST, Error, may_lie_in_the_request
 from kafinea.errors import Code, IncompleteRead, NotCounted, Refused, Unavailable
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 
@@ -80,10 +80,12 @@ class Selection:
         columns: The fields to ask for; `id` comes by itself.
         where: Conditions, all of which must hold.
         page_size: Records to ask for at a time.
-        pages: What sends the queries for pages, if that is something else.
+        hasty: Gives what sends a query and gives up after so many failures, where a page is then
+            asked for in parts; None where it is not.
 
     Attributes:
         longest_page: The most records that came at a time.
+        refused: The columns that turned out to be refused.
     """
 
     def __init__(
@@ -94,27 +96,43 @@ class Selection:
         where: Sequence[Condition],
         page_size: int,
         *,
-        pages: Query | None = None,
+        hasty: Callable[[int], Query] | None = None,
     ) -> None:
         self.module = module
         self.page_size = page_size
         self._query = query
-        self._pages = pages or query
+        self._hasty = hasty or (lambda _: query)
         self._names = self._columns = list(columns)
         self._where = tuple(where)
         self.longest_page = 0
+        self.refused: frozenset[str] = frozenset()
         self._refusing = Lock()
+        self._are_tried = False
         too_long = encoded_size(self._text(self._columns, (), 0, page_size)) > LONGEST_QUERY
         if too_long and module not in SECRET_MODULES:
             self._columns = ["*"]
 
-    def page(self, after: str | None, offset: int = 0, limit: int | None = None) -> Page:
+    def page(
+        self,
+        after: str | None,
+        offset: int = 0,
+        limit: int | None = None,
+        *,
+        failures: int | None = None,
+    ) -> Page:
         """Return the records behind an id, as many as the server gives.
+
+        Args:
+            after: The id; None for all records.
+            offset: How many records to pass over.
+            limit: How many to ask for; None for a page.
+            failures: How often the server may fail; None for as often as at anything else.
 
         Raises:
             IncompleteRead: Their ids do not ascend, so going on behind the last would skip some.
         """
-        page = self._ask(self._pages, behind(after), offset, limit or self.page_size)
+        query = self._query if failures is None else self._hasty(failures)
+        page = self._ask(query, behind(after), offset, limit or self.page_size)
         return self._in_order(page, after)
 
     def page_later(self, ask: Ask, after: str | None, offset: int) -> Callable[[], Page]:
@@ -181,7 +199,7 @@ class Selection:
             limit=1,
         )
         try:
-            if rows := self._pages(text):
+            if rows := self._hasty(FAILURES_AT_FIRST)(text):
                 return str(rows[0]["id"])
         except (Refused, Unavailable) as error:
             if not may_lie_in_the_request(error):
@@ -216,7 +234,7 @@ class Selection:
         text = select(
             self.module, ["id"], where=self._where, order_by=["id"], offset=offset, limit=1
         )
-        if rows := self._pages(text):
+        if rows := self._hasty(FAILURES_AT_FIRST)(text):
             return str(rows[0]["id"])
         raise self._not_told()
 
@@ -239,7 +257,8 @@ class Selection:
         try:
             return send(self._text(columns, conditions, offset, limit, descending))
         except Refused as error:
-            if error.code not in _REFUSALS_OF_COLUMNS:
+            # What has given records before is not refused for its columns.
+            if error.code not in _REFUSALS_OF_COLUMNS or self.longest_page or self._are_tried:
                 raise
             with self._refusing:
                 if self._columns is columns and not self._drop_refused_columns():
@@ -247,18 +266,22 @@ class Selection:
         return send(self._text(self._columns, conditions, offset, limit, descending))
 
     def _drop_refused_columns(self) -> bool:
-        """Find what `describe` promises and a query refuses; return whether anything is left."""
+        """Find which columns are refused; return whether the module itself can be queried."""
+        if refused_columns(self._query, self.module, ["id"]):
+            return False
         refused = refused_columns(self._query, self.module, self._columns)
+        self._are_tried = not refused
         columns = [column for column in self._columns if column not in refused]
         if columns and refused:
             self._names = columns
             logger.warning(
-                "%s: the server describes these fields and refuses them in a query; they stay "
-                "empty: %s.",
+                "%s: these fields are null, for the server refuses them in a query: %s. Either "
+                "they were removed, or this user may not read them.",
                 self.module,
                 ", ".join(sorted(refused)),
             )
             self._columns = columns
+            self.refused = frozenset(refused)
         return bool(columns)
 
     def _text(
@@ -356,9 +379,18 @@ class Chain:
         last = number(self.last)
         return self._went_on_to([*dropwhile(lambda one: number(one["id"]) <= last, page)])
 
-    def _ask(self, offset: int = 0, limit: int | None = None) -> Page:
+    def _ask(
+        self, offset: int = 0, limit: int | None = None, failures: int = FAILURES_AT_FIRST
+    ) -> Page:
         """Return what the server gives for the next page, which may be nothing."""
-        return self._went_on_to(self._selection.page(self.last, offset, limit))
+        try:
+            page = self._selection.page(self.last, offset, limit, failures=failures)
+        except Unavailable as error:
+            if not error.silent:
+                raise
+            # A slow server, or one that starts again, is no matter of a record.
+            page = self._selection.page(self.last, offset, limit)
+        return self._went_on_to(page)
 
     @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
     def _ask_again(self) -> Page:
@@ -372,8 +404,7 @@ class Chain:
         Raises:
             Refused, Unavailable: The error, where it does not lie in a record.
         """
-        is_silent = isinstance(error, Unavailable) and error.silent
-        if not self._recovery or is_silent or not may_lie_in_the_request(error):
+        if not self._recovery or not _may_lie_in_a_record(error):
             raise error
         # A server that is down fails at this too, and it waits for one that comes back.
         if self._selection.count(self.last) <= offset:
@@ -393,9 +424,9 @@ class Chain:
         suspects = limit = self._selection.usual_length
         while suspects > 0:
             try:
-                page = self._ask(offset, limit)
+                page = self._ask(offset, limit, failures=1)
             except (Refused, Unavailable) as failure:
-                if not may_lie_in_the_request(failure):
+                if not _may_lie_in_a_record(failure):
                     raise
                 if limit == 1:
                     yield from self._recovered(recovery, offset, failure)
@@ -403,12 +434,13 @@ class Chain:
                     return
                 suspects = limit
             else:
-                if page:
-                    yield page
-                if limit == suspects:
-                    return  # the server failed for a moment only
+                whole = limit == suspects
                 offset = 0 if page else offset + limit
                 suspects -= len(page) or limit
+                if page:
+                    yield page  # whoever takes it may empty it
+                if whole:
+                    return  # the server failed for a moment only
             limit = max(1, suspects // 2)
         self._selection.ask_for_less()
 
@@ -416,9 +448,9 @@ class Chain:
         """Yield what can be had of further records at fault, one by one behind two in a row."""
         while self._bad_in_a_row > 1:
             try:
-                page = self._ask(limit=1)
+                page = self._ask(limit=1, failures=1)
             except (Refused, Unavailable) as failure:
-                if not may_lie_in_the_request(failure):
+                if not _may_lie_in_a_record(failure):
                     raise
                 yield from self._recovered(recovery, 0, failure)
             else:
@@ -481,6 +513,11 @@ class Chain:
         return page
 
 
+def _may_lie_in_a_record(error: Error) -> bool:
+    is_silent = isinstance(error, Unavailable) and error.silent
+    return not is_silent and may_lie_in_the_request(error)
+
+
 def count(
     query: Query, module: str, where: Sequence[Condition] = (), *, tries: int = _COUNT_TRIES
 ) -> int:
@@ -513,24 +550,28 @@ def _counted(query: Query, module: str, text: str) -> int:
 def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:
     """Return which columns the server refuses to query, found by halving.
 
-    Each is asked for twice: what fails may be a record. Two of them fail for the same column only
-    when it is the column that does.
+    What fails may be a record, so that two are asked for: they fail alike only where it lies in a
+    column.
     """
-    try:
-        query(select(module, columns, limit=1))
-    except Refused:
+    if not all(_is_refused(query, module, columns, offset) for offset in (0, 1)):
+        return set()
+    return _refused_of(query, module, columns)
+
+
+def _refused_of(query: Query, module: str, columns: Sequence[str]) -> set[str]:
+    if _is_refused(query, module, columns, 1):
         if len(columns) == 1:
-            return set(columns) if _is_refused(query, module, columns) else set()
+            return set(columns)
         middle = len(columns) // 2
-        return refused_columns(query, module, columns[:middle]) | refused_columns(
+        return _refused_of(query, module, columns[:middle]) | _refused_of(
             query, module, columns[middle:]
         )
     return set()
 
 
-def _is_refused(query: Query, module: str, columns: Sequence[str]) -> bool:
+def _is_refused(query: Query, module: str, columns: Sequence[str], offset: int) -> bool:
     try:
-        query(select(module, columns, offset=1, limit=1))
+        query(select(module, columns, offset=offset, limit=1))
     except Refused:
         return True
     return False

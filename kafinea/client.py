@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from io import SEEK_END
 from types import TracebackType
@@ -165,6 +166,10 @@ class Client:
         Few servers report more than their version.
         """
         return until_answered(self._profile, wait=self._sessions.wait)
+
+    def server_time(self) -> datetime | None:
+        """Return the time by the server's clock; None before a login, or if it gives none."""
+        return self._sessions.server_time()
 
     def wait(self, seconds: float) -> None:
         """Wait, but no longer than until the client is closed.

@@ -71,6 +71,8 @@ class Field:
         editable: Whether a client may write it. Some say so and are ignored (`modifiedby`).
         unique: No two records may share a value.
         picklist: The raw values of a picklist; write these, not their labels.
+        picklist_labels: What people see of each, in the user's language.
+        default: What a new record gets, if the server tells.
         refers_to: The modules that a reference may point to; none means unknown.
         max_bytes: Of a file, how large it may be, if the server tells.
     """
@@ -84,6 +86,8 @@ class Field:
     picklist: tuple[str, ...] = ()
     refers_to: tuple[str, ...] = ()
     max_bytes: int | None = None
+    picklist_labels: tuple[str, ...] = ()
+    default: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,8 @@ def is_secret(field: Field) -> bool:
 
 def _field(said: Mapping[str, Any]) -> Field:
     kind = _mapping(said.get("type"))
+    values = [*map(_mapping, _values(kind.get("picklistValues")))]
+    default = said.get("default")
     return Field(
         name=str(said.get("name")),
         label=_label(said.get("label") or said.get("name")),
@@ -215,9 +221,9 @@ def _field(said: Mapping[str, Any]) -> Field:
         mandatory=bool(said.get("mandatory")),
         editable=bool(said.get("editable", True)),
         unique=bool(said.get("isunique")),
-        picklist=tuple(
-            str(_mapping(value).get("value", "")) for value in _values(kind.get("picklistValues"))
-        ),
+        picklist=tuple(str(one.get("value", "")) for one in values),
+        picklist_labels=tuple(_label(one.get("label") or one.get("value", "")) for one in values),
+        default="" if default is None else str(default),
         refers_to=tuple(map(str, _values(kind.get("refersTo")))),
         max_bytes=_number(kind.get("maxUploadFileSize")),
     )

@@ -74,7 +74,13 @@ PERHAPS_PASSING = frozenset({Code.DATABASE_QUERY_ERROR, Code.INTERNAL_SERVER_ERR
 
 
 class KafineaError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    Attributes:
+        is_said: Whether the user has been told of it already.
+    """
+
+    is_said = False
 
 
 class SettingsError(KafineaError, ValueError):
@@ -109,6 +115,8 @@ class Unavailable(KafineaError):
         nothing_done: True when the request certainly never reached the API.
         busy: True when the server, or what stands before it, had no room for the request.
         silent: True when no answer began: the server is slow, or the connection was cut.
+        advice: What to check when nothing has worked before, for then waiting does not help. Empty
+            where it may.
     """
 
     def __init__(
@@ -119,11 +127,13 @@ class Unavailable(KafineaError):
         nothing_done: bool = False,
         busy: bool = False,
         silent: bool = False,
+        advice: str = "",
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.nothing_done = nothing_done
         self.busy = busy
+        self.advice = advice
         self.silent = silent
 
 

@@ -23,8 +23,8 @@ from kafinea.chain import (
     count,
     none_given,
 )
-from kafinea.dividing import FAILURES_AT_FIRST
-from kafinea.errors import IncompleteRead, Refused
+from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
+from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.query import Condition, select
 from kafinea.read_ahead import ReadAhead, worked_out_ahead
 
@@ -78,10 +78,11 @@ class Reading:
         self._source = source
         self._module = module
         # A page at which the server fails is soon asked for in halves instead.
-        pages = source.giving_up_after(FAILURES_AT_FIRST) if recovery else source
-        self._ask = pages.ask
+        hasty = source.giving_up_after if recovery else lambda _: source
+        self._ask = hasty(FAILURES_AT_FIRST).ask
         self._selection = Selection(
-            source.query, module, columns, where, page_size, pages=pages.query
+            *(source.query, module, columns, where, page_size),
+            hasty=lambda failures: hasty(failures).query,
         )
         self._start = after
         self._sessions = sessions
@@ -89,6 +90,11 @@ class Reading:
         self._complete_at_once = complete_at_once
         self._chain = Chain(self._selection, after, self._is_all_in, recovery)
         self._begun: list[Page] = []
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The columns that turned out to be refused, which no record has."""
+        return self._selection.refused
 
     def begin(self) -> None:
         """Count, and read the first page; if that is all, also what shows that it is all.
@@ -231,8 +237,13 @@ def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | 
             )
         )
 
-    if answer := ask(0, 1):
-        return _modified(module, answer[0])
+    try:
+        if answer := ask(0, 1):
+            return _modified(module, answer[0])
+    except (Refused, Unavailable) as error:
+        if not may_lie_in_the_request(error):
+            raise
+        return _next_newest(ask, module, count(query, module, where), error)
     owed = count(query, module, where)
     if not owed:
         return None
@@ -243,6 +254,23 @@ def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | 
         if answer := ask(offset, PAGE_SIZE):
             return _modified(module, answer[0])
     raise none_given(module, owed)
+
+
+def _next_newest(
+    ask: Callable[[int, int], Page], module: str, owed: int, error: Refused | Unavailable
+) -> str:
+    """Return the latest `modifiedtime` behind that of a record at which the server fails.
+
+    Raises:
+        Refused, Unavailable: The error: the server fails at others too.
+    """
+    for offset in (1, 2, 10, 100):
+        try:
+            if offset < owed and (answer := ask(offset, 1)):
+                return _modified(module, answer[0])
+        except (Refused, Unavailable) as failure:
+            error = failure
+    raise error
 
 
 def _modified(module: str, record: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from kafinea.chain import count
 from kafinea.client import Client, Record
 from kafinea.dividing import Error, divided, may_lie_in_the_request
-from kafinea.errors import IncompleteRead, Refused, Unavailable
+from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
 
 logger = logging.getLogger(__name__)
@@ -75,10 +75,10 @@ class Recovery:
             IncompleteRead: It is one too many.
             Unavailable: The server is away.
         """
+        self.meet(record_id, error)
         names = [name for name in columns if name != "id"]
         if not names:
             return {"id": record_id}
-        self._count(record_id, error)
         if record := self._answer(self._retrieved, record_id):
             return record
         record = {"id": record_id} | self._in_parts(record_id, [n for n in names if n != "*"])
@@ -102,7 +102,12 @@ class Recovery:
         self.failed.append(bad)
         logger.warning("%s: %s", self._module, bad)
 
-    def _count(self, record_id: str, error: Error) -> None:
+    def meet(self, record_id: str, error: KafineaError) -> None:
+        """Count a record at which the server failed.
+
+        Raises:
+            IncompleteRead: It is one too many.
+        """
         self._met += 1
         if self._met > MOST_BAD:
             raise IncompleteRead(

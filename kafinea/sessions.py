@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 
 import requests
 
@@ -215,6 +216,10 @@ class Sessions:
             logger.warning(text, before, now)
 
     # Waiting
+
+    def server_time(self) -> datetime | None:
+        """Return the time by the server's clock, if it has been heard."""
+        return self._auth.server_time()
 
     def wait(self, seconds: float) -> None:
         """Wait, but no longer than until the client is closed.

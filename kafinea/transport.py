@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import logging
-import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timezone
@@ -21,7 +20,6 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 import requests
-import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from typing_extensions import override
@@ -30,6 +28,7 @@ from urllib3.connectionpool import ConnectionPool
 from kafinea.contents import Form, Lift
 from kafinea.errors import SESSION_ENDED, Code, Refused, SessionEnded, SettingsError, Unavailable
 from kafinea.query import PLAIN_IN_URL
+from kafinea.unanswered import certificates, no_answer
 
 Timeout = tuple[float, float]
 """Seconds to connect and seconds between two bytes of the answer."""
@@ -38,6 +37,7 @@ _SCRIPT = "webservice.php"
 _ANSWER_START = b'{"success":'
 _GOOD_START, _GOOD_END = _ANSWER_START + b"true,", b"}"
 _PIECE = 2**18  # bytes of an answer to read at a time
+_NOT_THERE = "There is no webservice.php at this `url`, or a proxy keeps it closed."
 _BUSY = frozenset({429, 502, 503, 504})
 
 
@@ -116,10 +116,13 @@ def open_http(address: str) -> requests.Session:
     """Return a kept-alive HTTP connection that knows the proxies and certificates of this machine.
 
     They are read once, here: `requests` would look them up again for each request.
+
+    Raises:
+        SettingsError: There is no file of certificates where one should be.
     """
     http = requests.Session()
     http.proxies.update(requests.utils.get_environ_proxies(address))
-    http.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    http.verify = certificates(address)
     http.trust_env = False
     http.headers["Accept"] = "application/json"
     http.mount("https://", _OneHost(pool_connections=1, pool_maxsize=1))
@@ -180,7 +183,7 @@ def send(
         return take(response)  # `auth` may have sent it once more
     except requests.RequestException as error:
         # `from None`: the original error shows the URL.
-        raise _no_answer(error, urlsplit(address).netloc, timeout) from None
+        raise no_answer(error, http, address, timeout) from None
 
 
 def _taken(response: requests.Response, *, lift: Lift, **_: Any) -> requests.Response:
@@ -223,32 +226,6 @@ def _checked(address: str) -> str:
     request = requests.PreparedRequest()
     request.prepare_url(address, params=None)
     return request.url or ""
-
-
-def _no_answer(error: requests.RequestException, host: str, timeout: Timeout) -> Exception:
-    if isinstance(error, requests.exceptions.SSLError):
-        return SettingsError(
-            f"The certificate of {host} is not accepted. Check `url`, and the certificates that "
-            "this machine trusts (REQUESTS_CA_BUNDLE)."
-        )
-    if isinstance(error, requests.exceptions.ProxyError):
-        return Unavailable(f"The proxy in front of {host} does not answer.", nothing_done=True)
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return Unavailable(
-            f"{host} could not be reached within {timeout[0]:g} s.", nothing_done=True
-        )
-    if isinstance(error, requests.exceptions.ReadTimeout):
-        return Unavailable(f"{host} did not answer within {timeout[1]:g} s.", silent=True)
-    if isinstance(error, requests.exceptions.ConnectionError):
-        reason = getattr(error.args[0] if error.args else None, "reason", None)
-        if isinstance(reason, urllib3.exceptions.NameResolutionError):
-            return Unavailable(f"No host {host} is known. Check `url`.", nothing_done=True)
-        if isinstance(reason, urllib3.exceptions.NewConnectionError):
-            return Unavailable(f"{host} refuses the connection.", nothing_done=True)
-        return Unavailable(f"{host} broke the connection.", silent=True)
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-        return SettingsError("`url` is not an address that can be used.")
-    return Unavailable(f"The answer of {host} broke off ({type(error).__name__}).")
 
 
 def result(response: requests.Response, operation: str, secrets: Collection[str] = ()) -> Any:
@@ -319,10 +296,7 @@ def _not_the_api(
         return redirected(response)
     said = _excerpt(response, secrets)
     if status in {401, 403, 404, 405, 410}:
-        return SettingsError(
-            f"{operation}: HTTP {status}, {said}. There is no webservice.php at this `url`, or "
-            "a proxy keeps it closed."
-        )
+        return SettingsError(f"{operation}: HTTP {status}, {said}. {_NOT_THERE}")
     if status in {413, 414, 431}:
         return Refused(f"{operation}: HTTP {status}, the request is too long.", code=str(status))
     return Unavailable(
@@ -330,7 +304,12 @@ def _not_the_api(
         retry_after=_retry_after(response),
         nothing_done=status == requests.codes.too_many_requests,
         busy=status in _BUSY,
+        advice=_NOT_THERE if status < 500 and _is_page(response) else "",
     )
+
+
+def _is_page(response: requests.Response) -> bool:
+    return response.content.lstrip()[:1] == b"<" and response.status_code not in _BUSY
 
 
 def redirected(response: requests.Response) -> SettingsError:

@@ -95,7 +95,10 @@ def _field(field: Field, table: Table, date_format: str) -> dict[str, Any]:
 def _type(field: Field, date_format: str) -> dict[str, Any]:
     extra: dict[str, Any] = {}
     if field.type in {"picklist", "multipicklist"}:
-        extra["picklistValues"] = [{"label": value, "value": value} for value in field.values]
+        extra["picklistValues"] = [
+            {"label": label, "value": value}
+            for label, value in zip(field.labels or field.values, field.values, strict=True)
+        ]
         extra["defaultValue"] = field.values[0] if field.values else None
     elif field.type == "reference":
         extra["refersTo"] = list(field.refers_to)

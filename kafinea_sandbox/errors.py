@@ -1,4 +1,4 @@
-"""The three ways in which an operation of the server can fail."""
+"""The ways in which an operation of the server can fail."""
 
 from __future__ import annotations
 
@@ -25,8 +25,30 @@ class Died(Exception):
     """PHP's `die("text")`: plain text with status 200."""
 
 
+class Garbled(Exception):
+    """The answer breaks while it is written."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self.body = body
+
+
 class QueryFails(Exception):
     """MariaDB refuses the statement; the API of most servers answers success with an empty list."""
+
+
+def unencodable(how: str) -> Exception:
+    """What comes of a text that is not UTF-8; another word is the code of an error."""
+    bodies = {
+        "empty": b"",
+        "cut": b'{"success":true,"result":[{"id":"12x3","lastname":"Mart',
+        "latin-1": b'{"success":true,"result":[{"id":"12x3","lastname":"L\xe9a"}]}',
+    }
+    if how in bodies:
+        return Garbled(bodies[how])
+    if how == "fatal":
+        return Fatal("JsonException: Malformed UTF-8 characters, possibly incorrectly encoded")
+    return ApiError(how, "The record cannot be shown")
 
 
 def no_owner(dialect: Dialect) -> Exception:

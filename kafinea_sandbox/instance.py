@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kafinea_sandbox import schema
 from kafinea_sandbox.clock import Clock
 from kafinea_sandbox.dialects import CUSTOM, DIALECTS
-from kafinea_sandbox.errors import ApiError, Fatal, denied
+from kafinea_sandbox.errors import ApiError, denied, unencodable
 from kafinea_sandbox.formats import Formats, formats_of
 from kafinea_sandbox.habits import HABITS
 from kafinea_sandbox.races import LineWrites
@@ -61,6 +61,11 @@ class Options:
     unencodable: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Records by module with a text that is not UTF-8: an answer that would show it is a fatal
     error, one with other fields only is not."""
+    unencodable_fields: Sequence[str] = ()
+    """The fields that hold it, `id` for all answers that show the record; all texts if empty."""
+    unencodable_as: str = "fatal"
+    """What such an answer is instead: `empty`, JSON that is `cut` off, `latin-1`, or the code of an
+    error."""
     private: Sequence[str] = ()
     """Modules of which users who are no administrators see their own records only."""
     hidden_fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -199,11 +204,17 @@ class Instance:
         """Check that an answer with these records and columns can be written as JSON.
 
         Raises:
-            Fatal: it would have to hold a text that is not UTF-8.
+            Fatal, Garbled, ApiError: it would have to hold a text that is not UTF-8.
         """
         bad = self.options.unencodable.get(table.name, ())
-        if bad and not set(bad).isdisjoint(numbers) and any(c.is_text for c in columns):
-            raise Fatal("JsonException: Malformed UTF-8 characters, possibly incorrectly encoded")
+        if bad and not set(bad).isdisjoint(numbers) and self._holds_text(columns):
+            raise unencodable(self.options.unencodable_as)
+
+    def _holds_text(self, columns: Iterable[Column]) -> bool:
+        fields = self.options.unencodable_fields
+        if "id" in fields:
+            return True
+        return any(c.field.name in fields if fields else c.is_text for c in columns)
 
     def has_lost_owner(self, table: Table, number: int) -> bool:
         """Whether a record belongs to somebody who is neither a user nor a group."""

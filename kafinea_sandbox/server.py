@@ -14,7 +14,7 @@ from starlette.requests import Request as HttpRequest
 
 from kafinea_sandbox import parameters, php
 from kafinea_sandbox.answers import HTML, Answer, reply
-from kafinea_sandbox.errors import ApiError, Died, Fatal
+from kafinea_sandbox.errors import ApiError, Died, Fatal, Garbled
 from kafinea_sandbox.instance import Call
 from kafinea_sandbox.misfortune import befall_after, befall_before
 from kafinea_sandbox.routes import OPERATIONS
@@ -111,6 +111,8 @@ class Server:
             return Answer(body, code=error.code)
         except Died as death:
             return Answer(str(death).encode(), content_type=HTML)
+        except Garbled as garbled:
+            return Answer(garbled.body)
         except Fatal as fatal:
             return self._fatal(str(fatal))
         except Exception:  # noqa: BLE001 - a mistake of the sandbox: say so, and stay up

@@ -25,6 +25,8 @@ class Field:
     default: str | None = ""
     values: tuple[str, ...] = ()
     """The values of a picklist or multipicklist."""
+    labels: tuple[str, ...] = ()
+    """What people see of each value, in their language; empty: the values themselves."""
     refers_to: tuple[str, ...] = ()
     """The modules a reference may point to."""
     size: int | None = None

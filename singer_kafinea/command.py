@@ -28,6 +28,9 @@ def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
     It ends at once: other threads may still be inside a request, which nothing can interrupt, and
     the interpreter would wait for them until the server answers or the request times out.
     """
+    if sys.stdout is None:
+        logger.error("The output cannot be written: it is closed.")
+        os._exit(1)
     try:
         code = exit_code(command, logger)
     except BaseException:  # noqa: BLE001 a mistake of ours; the interpreter would say it as well
@@ -39,6 +42,17 @@ def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
     except OSError:  # not all of it arrived
         code = code or 1
     os._exit(code)
+
+
+def log_as_text() -> None:
+    """Log lines that people read, also under Meltano.
+
+    When the discovery of a catalog fails, Meltano shows all that was logged once more, as it came:
+    as JSON, where it asks for JSON.
+    """
+    if "SINGER_SDK_LOG_CONFIG" in os.environ:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
 
 
 def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
@@ -54,13 +68,23 @@ def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
         problem = f"The config, catalog or state is not JSON: {error}"
     except (
         KafineaError,
-        FileNotFoundError,
         ConfigurationError,
         MappingError,
         RecordsWithoutSchemaException,
     ) as error:
+        if isinstance(error, KafineaError) and error.is_said:
+            return 1
         problem = str(error)
+    except OSError as error:
+        problem = _of_this_machine(error)
     else:
         return 0
     logger.error("%s", problem)
     return 1
+
+
+def _of_this_machine(error: OSError) -> str:
+    """Return what is wrong with a file, or with the output, which has no name."""
+    if error.filename is None:
+        return f"The output cannot be written: {error.strerror or error}."
+    return f"{error.filename}: {error.strerror}."

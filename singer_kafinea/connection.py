@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from singer_sdk import typing as th
 
-from kafinea import Client, SettingsError
+from kafinea import Client, SettingsError, transport
+from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
 
 WHERE: tuple[th.Property[Any], ...] = (
@@ -50,9 +52,10 @@ HOW: tuple[th.Property[Any], ...] = (
 TIMEZONE: th.Property[Any] = th.Property(
     "timezone",
     th.StringType,
-    default="UTC",
-    description="Time zone of the server's date-times, such as Europe/Paris",
+    description="Time zone of the server's date-times, such as Europe/Paris; UTC if not set",
 )
+
+_WHERE_TO_SET = "Correct them in `.env`, in meltano.yml or in the --config file."
 
 
 def connect(config: Mapping[str, Any]) -> Client:
@@ -73,11 +76,72 @@ def connect(config: Mapping[str, Any]) -> Client:
     return client
 
 
-def wrong_settings(problems: Iterable[object], config: Mapping[str, Any]) -> SettingsError:
-    """Return what is wrong with the settings, in one line.
+def zone_of(config: Mapping[str, Any]) -> ServerZone:
+    """Return the time zone of the server's date-times.
 
-    The SDK's texts show the value that is wrong, which may be the secret.
+    Raises:
+        SettingsError: There is no such zone.
+    """
+    return ServerZone(config.get("timezone") or "UTC")
+
+
+def problems_of_connection(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with the settings that the tap and the target share, by setting.
+
+    What is missing, or of another type, the JSON Schema of the settings finds.
+    """
+    problems = {
+        name: f"`{name}` is empty."
+        for name in ("url", "username", "access_key")
+        if isinstance(value := config.get(name), str) and not value.strip()
+    }
+    if isinstance(url := config.get("url"), str) and "url" not in problems:
+        allow_http = bool(config.get("allow_http"))
+        problems |= problem("url", lambda: transport.endpoint(url, allow_http=allow_http))
+    if isinstance(config.get("timezone"), str):
+        problems |= problem("timezone", lambda: zone_of(config))
+    return problems
+
+
+def problem(setting: str, use: Callable[[], object]) -> dict[str, str]:
+    """Return what using a setting says that is wrong with it, if anything."""
+    try:
+        use()
+    except SettingsError as error:
+        return {setting: str(error)}
+    return {}
+
+
+def wrong_settings(
+    errors: Iterable[object],
+    config: Mapping[str, Any],
+    prefix: str,
+    problems: Mapping[str, str] | None = None,
+) -> SettingsError:
+    """Return all that is wrong with the settings, in one line, and where each of them is set.
+
+    Args:
+        errors: What the SDK or others say. The SDK's texts show the value that is wrong, which may
+            be the secret.
+        config: The settings.
+        prefix: What the names of the plugin's environment variables begin with.
+        problems: What is wrong besides, by setting.
     """
     secret = repr(config.get("access_key"))
-    texts = "; ".join(str(text).replace(secret, "***") for text in problems)
-    return SettingsError(f"Settings: {texts}")
+    of_sdk = [str(text).replace(secret, "***") for text in errors]
+    named = [(text, _setting_in(text)) for text in of_sdk]
+    named += [(text, name) for name, text in (problems or {}).items()]
+    sentences = [_sentence(text, prefix, setting) for text, setting in named]
+    return SettingsError(f"Settings: {' '.join(sentences)} {_WHERE_TO_SET}")
+
+
+def _sentence(text: str, prefix: str, setting: str | None) -> str:
+    """Return what is wrong, with the environment variable of the setting."""
+    variable = f" ({prefix}{setting.upper()})" if setting else ""
+    return text.rstrip(".") + variable + ("" if text.endswith("?") else ".")
+
+
+def _setting_in(text: str) -> str | None:
+    """Return which setting a text of the SDK is about."""
+    match = re.search(r"^'(\w+)' is a required property$|config\['(\w+)'\]", text)
+    return (match[1] or match[2]) if match else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
+from json import loads
 from typing import Any
 
 from singer_sdk.helpers.capabilities import (
@@ -80,6 +81,37 @@ def unknown_variables(
                 f"The variable {variable} is no setting. Did you mean {prefix}{meant[0].upper()}?"
             )
     return found
+
+
+def unreadable_variables(
+    environment: Mapping[str, str], prefix: str, schema: Mapping[str, Any]
+) -> list[str]:
+    """Return which variables of the environment hold nothing that their setting can be.
+
+    Args:
+        environment: All variables.
+        prefix: What the names of the plugin's variables begin with.
+        schema: The plugin's own JSON Schema of its settings.
+    """
+    found = []
+    for name, said in schema["properties"].items():
+        variable = f"{prefix}{name.upper()}"
+        kinds = set(said.get("type", ()))
+        if variable not in environment or "string" in said.get("items", {}).get("type", ()):
+            continue  # the SDK reads a list of texts also from a,b,c
+        if "integer" in kinds and not _is_made_by(int, environment[variable]):
+            found.append(f"{variable} is not a whole number.")
+        elif {"array", "object"} & kinds and not _is_made_by(loads, environment[variable]):
+            found.append(f"{variable} is not JSON.")
+    return found
+
+
+def _is_made_by(make: Callable[[str], object], text: str) -> bool:
+    try:
+        make(text)
+    except ValueError:
+        return False
+    return True
 
 
 def nearest(name: str, names: Collection[str], *, cutoff: float = 0.6) -> list[str]:

@@ -12,9 +12,11 @@ from typing_extensions import override
 from kafinea.client import Deletions
 from kafinea.describe import Module
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
+from tap_kafinea.failing import FailingAlone
 from tap_kafinea.known_ids import Folder
+from tap_kafinea.missing import deleted
 from tap_kafinea.passes import now, of_instance
-from tap_kafinea.scans import Scan, Scans, deleted
+from tap_kafinea.scans import Scan, Scans
 from tap_kafinea.schema import MODIFIED
 from tap_kafinea.streams import ModuleStream
 
@@ -37,6 +39,9 @@ _SCHEMA = {
     },
     "required": ["module", "id"],
 }
+_FAILURES_OF_ALL = 2
+"""When `sync` fails at so many modules and has worked at none, no other is asked."""
+
 _INSTEAD = "Set `deletions` to `scan`, which works with every server and user."
 
 
@@ -64,18 +69,16 @@ def scans(tap: TapKafinea) -> Scans | None:
         user=tap.config["username"].casefold(),
         told=_by_module(stream.stream_state, "scanned"),
         page_size=tap.config["page_size"],
+        limit=tap.config["deletions_limit"],
     )
 
 
-class DeletedRecords(Stream):
+class DeletedRecords(FailingAlone):
     """The deleted records of the modules that are extracted, as they are found."""
 
     def __init__(self, tap: TapKafinea) -> None:
-        super().__init__(tap, schema=_SCHEMA, name=NAME)
-        self._tap_kafinea = tap
-        self._kafinea = tap.client
+        super().__init__(tap, NAME, _SCHEMA)
         self._zone = tap.zone
-        self._failures: dict[str, KafineaError] = {}
         self.primary_keys = ["module", "id"]
         self.replication_key = "detected_at"
 
@@ -88,17 +91,6 @@ class DeletedRecords(Stream):
         elif self._tap_kafinea.scans:
             yield from self._scanned(self._tap_kafinea.scans)
 
-    @override
-    def log_sync_costs(self) -> None:
-        """Fail, now that all streams were read, if a module failed. The SDK calls this last.
-
-        Raises:
-            KafineaError: What went wrong first.
-        """
-        self._tap_kafinea.flush()
-        for error in self._failures.values():
-            raise error
-
     # scan
 
     def _scanned(self, scans: Scans) -> Iterator[dict[str, Any]]:
@@ -107,7 +99,7 @@ class DeletedRecords(Stream):
         for module, scan in scans.done.items():
             yield from _rows(module, scan)
             told[module] = scan.at.isoformat()
-        self._failures = scans.failures
+        self.failures += scans.failures.values()
 
     # sync
 
@@ -116,21 +108,26 @@ class DeletedRecords(Stream):
         state = of_instance(self.stream_state, self._tap_kafinea.address)
         until = _by_module(state, "synced")
         refused: dict[str, Refused] = {}
-        for module in self._modules_with_a_list():
+        failed: dict[str, _NoSuchOperation] = {}
+        modules = self._modules_with_a_list()
+        for done, module in enumerate(modules):
             try:
                 yield from self._synced_of(module, until)
             except Refused as error:
                 refused[module] = error
             except IncompleteRead as error:
-                self._fail(module, error)
+                self.fail(error, module)
             except _NoSuchOperation as error:
-                self._fail(NAME, error)
-                return
+                failed[module] = error
+                if len(failed) == done + 1 == _FAILURES_OF_ALL:
+                    break  # the operation is missing
+        for module, failure in failed.items():
+            self.fail(failure, f"{NAME} of {module}")
         if refused:
             names, last = ", ".join(refused), next(reversed(refused.values()))
             text = f"The server refuses to tell the deletions of {names}: {last}. It tells all of "
             text += f"them to administrators only. {_INSTEAD}"
-            self._fail(NAME, _NoSuchOperation(text))
+            self.fail(_NoSuchOperation(text))
 
     def _synced_of(self, module: str, until: dict[str, Any]) -> Iterator[dict[str, Any]]:
         since = self._since(module, until.get(module))
@@ -181,10 +178,6 @@ class DeletedRecords(Stream):
     def _modules(self) -> list[ModuleStream]:
         streams = self._tap_kafinea.streams.values()
         return [one for one in streams if type(one) is ModuleStream and one.selected]
-
-    def _fail(self, name: str, error: KafineaError) -> None:
-        self._failures[name] = error
-        self.logger.error("%s is not complete: %s", name, error)
 
     @override
     def _increment_stream_state(

@@ -44,6 +44,7 @@ class KnownIds(msgspec.Struct):
         prefix: What stands before the x of its ids; empty while there was none.
         ids: The numbers behind it, ascending.
         changes: What scans have found, the oldest first. An id is in the last that concerns it.
+        hidden: The numbers of records that exist and that the user may not see any more.
     """
 
     url: str
@@ -52,6 +53,7 @@ class KnownIds(msgspec.Struct):
     prefix: str = ""
     ids: list[int] = []
     changes: list[Change] = []
+    hidden: list[int] = []
 
     @property
     def gone(self) -> set[int]:

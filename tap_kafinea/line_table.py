@@ -201,7 +201,11 @@ def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
         if module in documents and setting == "embed":
             schema = with_lines(schema, module, line)
         streams.append(stream := ModuleStream(tap, module.name, schema))
-        if module.name == LINE_MODULE and documents and LINE_MODULE not in tap.patterns:
+        if (
+            module.name == LINE_MODULE
+            and documents
+            and LINE_MODULE not in (tap.config.get("modules") or [])
+        ):
             # It has no `modifiedtime`: each run would read all lines, and documents bring theirs.
             stream.selected_by_default = False
         if module in documents and setting == "table":

@@ -105,7 +105,7 @@ class Plan:
         state: The stream's part of the Singer state; changed in place.
         zone: The server's time zone.
         lookback: Seconds to read again before the bookmark.
-        start: Only records modified since.
+        start: Only records modified since, as long as there is no bookmark.
         end: Only records modified before.
     """
 
@@ -241,11 +241,9 @@ class Plan:
         return text
 
     def _since(self) -> str | None:
-        bookmark = self._bookmark()
-        start = self.zone.wire(self.start) if self.start else None
-        if bookmark is None:
-            return start
-        return max(self.zone.earlier(bookmark, self.lookback), start or "")
+        if bookmark := self._bookmark():
+            return self.zone.earlier(bookmark, self.lookback)
+        return self.zone.wire(self.start) if self.start else None
 
     def _seen_at(self, otherwise: datetime) -> datetime:
         try:

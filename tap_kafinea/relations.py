@@ -13,11 +13,14 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.chain import count
+from kafinea.client import Client
 from kafinea.describe import SECRET_MODULES, Module
-from kafinea.errors import Refused, SettingsError
+from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
+from kafinea.errors import Code, IncompleteRead, Refused, SettingsError, Unavailable
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.read_ahead import worked_out_ahead
+from kafinea.recovery import BadRecord
 from kafinea.related import RelatedList, find_list, lists_of, related_ids
 from kafinea.values import Kind
 from singer_kafinea.relations import RELATED, SOURCE, list_of, schema_of
@@ -61,30 +64,61 @@ class RelationStream(ModuleStream):
     def _records(
         self, opening: Opening, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
-        sources = (record["id"] for page in self._pages(opening, note) for record in page)
+        sources = (record["id"] for page in opening.reading for record in page)
         lists = worked_out_ahead(self._list_of, sources, self._kafinea.max_sessions)
         for done, (source_id, related) in enumerate(lists, start=1):
-            for related_id in related:
+            for related_id in related or ():
                 yield {SOURCE: source_id, RELATED: related_id}
             # Only now were all of them written.
+            if related is not None:
+                self._unreadable.settle([source_id])
+            self._unreadable.keep()
             self.plan.advance(source_id)
             progress.advance(1)
             if done % self.STATE_MSG_LISTS == 0:
                 self._write_state()
 
-    def _list_of(self, source_id: str) -> tuple[str, list[str]]:
-        return source_id, self._related_ids(source_id)
-
-    def _related_ids(self, source_id: str) -> list[str]:
+    def _list_of(self, source_id: str) -> tuple[str, list[str] | None]:
+        """Return the record, and the ids in its list; none of them where it cannot be read."""
         try:
-            found = related_ids(self._kafinea, self._list, source_id, giving=self._giving)
-        except Refused:
-            if count(self._kafinea.query, self.module, [Condition("id", "=", source_id)]):
-                raise
-            return []  # deleted meanwhile
+            hasty = self._kafinea.giving_up_after(FAILURES_AT_FIRST)
+            return source_id, self._related_ids(hasty, source_id)
+        except Unavailable as error:
+            self._kafinea.listtypes()  # fails as well when the server is away
+            # It is there. So one more try shows whether it is this list at which it fails.
+            last = self._kafinea if error.silent else self._kafinea.giving_up_after(1)
+        except (Refused, IncompleteRead) as error:
+            return source_id, self._left_out(source_id, error)
+        try:
+            return source_id, self._related_ids(last, source_id)
+        except (Refused, IncompleteRead, Unavailable) as error:
+            return source_id, self._left_out(source_id, error)
+
+    def _related_ids(self, client: Client, source_id: str) -> list[str]:
+        found = related_ids(client, self._list, source_id, giving=self._giving)
         if found:
             self._giving = source_id
         return found
+
+    def _left_out(
+        self, source_id: str, error: Refused | IncompleteRead | Unavailable
+    ) -> list[str] | None:
+        """Note that a list cannot be read; an empty one where its record was deleted meanwhile.
+
+        Raises:
+            Refused: There is no such list at all.
+            IncompleteRead: It is one too many.
+            Unavailable: The server has no room, or is too slow.
+        """
+        if isinstance(error, Unavailable) and (error.silent or not may_lie_in_the_request(error)):
+            raise error
+        if isinstance(error, Refused) and error.code == Code.UNKOWN_ENTITY:
+            raise error
+        if not count(self._kafinea.query, self.module, [Condition("id", "=", source_id)]):
+            return []
+        self._recovery.meet(source_id, error)
+        self._recovery.fail(BadRecord(source_id, (self._list.label,), str(error)))
+        return None
 
     def _write_state(self) -> None:
         # The SDK writes states behind so many records; most lists have none.
@@ -128,7 +162,7 @@ def _named_lists(
     found = []
     for said in wanted:
         names = described.keys()
-        exact = _exactly(said["module"], names) or _exactly(said["module"], tap.client.listtypes())
+        exact = _exactly(said["module"], names) or _exactly(said["module"], tap.modules.shown)
         if exact is None:
             raise SettingsError(
                 f"`relations`: user {tap.config['username']!r} can use no module "
@@ -154,7 +188,7 @@ def _all_lists(tap: TapKafinea, modules: Sequence[Module]) -> list[RelatedList]:
             "`relations`: the server does not tell which related lists there are. Name those that "
             'you want, such as [{"module": "Campaigns", "related": "Contacts"}].'
         )
-    usable = tap.client.listtypes()
+    usable = tap.modules.shown
     return [one for lists in told for one in lists or [] if one.related in usable]
 
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from kafinea.chain import PAGE_SIZE, Page, Query, count, number
+from kafinea.chain import Page, count, number
 from kafinea.client import Client
-from kafinea.errors import IncompleteRead, KafineaError, NotCounted, Refused, SettingsError
+from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
 from kafinea.progress import Progress
-from kafinea.query import Condition, select
 from kafinea.reading import Reading
+from kafinea.recovery import Recovery
 from tap_kafinea.known_ids import Change, Folder, KnownIds
+from tap_kafinea.missing import Brake, Withheld, deleted
 from tap_kafinea.passes import moment, now
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Scans:
         user: The user, as the files name them.
         told: For each module, the time of the last scan whose findings were told, from the state.
         page_size: Ids to ask for at a time.
+        limit: How much of a module may be reported at once, in per cent.
 
     Attributes:
         done: The scans of this run, by module.
@@ -71,6 +73,7 @@ class Scans:
         user: str,
         told: Mapping[str, Any],
         page_size: int,
+        limit: float,
     ) -> None:
         self.done: dict[str, Scan] = {}
         self.failures: dict[str, KafineaError] = {}
@@ -79,6 +82,7 @@ class Scans:
         self._url, self._user = url, user
         self._told = told
         self._page_size = page_size
+        self._brake = Brake(kafinea, user, limit)
 
     @contextmanager
     def watch(self, module: str) -> Iterator[Callable[[Page], None]]:
@@ -109,10 +113,12 @@ class Scans:
             there = self._read(module)
             if there is not None:
                 known = self._compared(known, there)
-        except (Refused, IncompleteRead, NotCounted) as error:
+        except (Refused, IncompleteRead, Unavailable, Withheld) as error:
+            if isinstance(error, Unavailable):
+                self._kafinea.listtypes()  # fails as well when the server is away
             # A matter of this module alone: the others are scanned, and the run fails at its end.
             self.failures[module] = error
-            logger.error("%s cannot be scanned for deletions: %s", module, error)  # noqa: TRY400 one line is enough
+            logger.error("No deletions of %s are reported. %s", module, error)  # noqa: TRY400 one line is enough
         return array("Q", known.ids if known else [])
 
     def _read(self, module: str) -> KnownIds | None:
@@ -123,6 +129,7 @@ class Scans:
             ["id"],
             page_size=self._page_size,
             sessions=self._kafinea.max_sessions,
+            recovery=Recovery(self._kafinea, module),
         )
         there = self._nothing_known(module)
         pages = iter(reading)
@@ -173,12 +180,35 @@ class Scans:
         if there.prefix:
             known.take_prefix(there.prefix)
         before, present = known.ids, set(there.ids)
-        absent = [f"{known.prefix}x{one}" for one in before if one not in present]
-        gone = {number(one) for one in deleted(self._kafinea.query, known.module, absent)}
+        looked_for = sorted({*before, *known.hidden}) if self._brake.is_off else before
+        absent = [f"{known.prefix}x{one}" for one in looked_for if one not in present]
+        missing = [*deleted(self._kafinea.query, known.module, absent)]
+        hidden = self._hidden_of(known, missing)
+        gone = {*map(number, missing)} - hidden
         back = known.gone & present
-        known.ids = sorted(present.union(map(number, absent)) - gone)
+        known.ids = sorted(present.union(map(number, absent)) - gone - hidden)
+        known.hidden = sorted(hidden.union(known.hidden) - present - gone)
         known.change(at, gone, back)
         return bool(gone or back or known.ids != before)
+
+    def _hidden_of(self, known: KnownIds, missing: Sequence[str]) -> set[int]:
+        """Return those of some missing records that this user only may not see any more.
+
+        Raises:
+            Withheld: It cannot be told, for there are many.
+        """
+        missing = sorted(missing, key=number)
+        hidden = self._brake.hidden(known.module, missing, known=len(known.ids))
+        if hidden:
+            logger.warning(
+                "%s: user %r may not see %s records any more, such as %s. They are not reported as "
+                "deleted, and their rows stay as they are. `deletions_limit: 100` reports them.",
+                known.module,
+                self._user,
+                f"{len(hidden):,}",
+                hidden[0],
+            )
+        return {*map(number, hidden)}
 
     def _keep(self, module: str, unknown: list[str]) -> None:
         """Add ids to those that are known of a module."""
@@ -203,31 +233,6 @@ class Scans:
                 f"The state holds a scan of {module} that this tap did not write. Correct the "
                 "state."
             ) from None
-
-
-def deleted(query: Query, module: str, ids: Sequence[str]) -> Iterator[str]:
-    """Yield those of some ids that no record has any more, asked of the server once more.
-
-    The server counts also what this user may not read.
-
-    Raises:
-        Unavailable: The server cannot count.
-    """
-    for start in range(0, len(ids), PAGE_SIZE):
-        yield from _uncounted(query, module, ids[start : start + PAGE_SIZE])
-
-
-def _uncounted(query: Query, module: str, ids: Sequence[str]) -> Sequence[str]:
-    where = [Condition("id", "IN", ids)]
-    if not count(query, module, where):
-        return ids
-    if len(ids) == 1:
-        return []
-    given = query(select(module, ["id"], where=where, limit=len(ids)))
-    rest = sorted({*ids} - {record["id"] for record in given}, key=number)
-    middle = (len(rest) + 1) // 2
-    halves = filter(None, (rest[:middle], rest[middle:]))
-    return [one for half in halves for one in _uncounted(query, module, half)]
 
 
 def _is_in(ids: Sequence[int], one: int) -> bool:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metadata
-from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.chain import PAGE_SIZE, Page
 from kafinea.describe import HEADER_DISCOUNTS, LINES, SECRET_FIELDS, only_retrieved
-from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
+from kafinea.errors import IncompleteRead
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
 from kafinea.recovery import Recovery
 from kafinea.values import Kind, RowDecoder
+from tap_kafinea.catalogs import WrongEntry, replication
+from tap_kafinea.clock import ZONE
 from tap_kafinea.discounts import are_queryable
+from tap_kafinea.failing import FailingAlone
 from tap_kafinea.line_items import Documents, can_be_queried
 from tap_kafinea.passes import Pass, Plan, now, of_instance, restart
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
@@ -45,6 +48,7 @@ class Opening:
     Attributes:
         current: The pass.
         reading: Its records.
+        columns: The fields that its query asks for.
         decode: Types them.
         decode_line: Types their lines, if they carry any.
         documents: What completes them, if a query does not give all that is selected.
@@ -54,6 +58,7 @@ class Opening:
 
     current: Pass
     reading: Reading
+    columns: Sequence[str]
     decode: RowDecoder
     decode_line: RowDecoder | None
     documents: Documents | None
@@ -81,7 +86,7 @@ def emptied(page: Page) -> Iterator[dict[str, Any]]:
         yield page.pop()
 
 
-class ModuleStream(Stream):
+class ModuleStream(FailingAlone):
     """The records of one module, in the order of their ids.
 
     Incremental by `modifiedtime` where the module has it; else read whole each time.
@@ -102,13 +107,12 @@ class ModuleStream(Stream):
     """Whether a loader may drop the rows that a complete reading did not bring."""
 
     def __init__(self, tap: TapKafinea, name: str, schema: dict[str, Any]) -> None:
-        super().__init__(tap, schema=schema, name=name)
+        super().__init__(tap, name, schema)
         self.module = name
-        self._tap_kafinea = tap
-        self._kafinea = tap.client
         self._zone = tap.zone
         self._start, self._end = tap.moment("start_date"), tap.moment("end_date")
-        self._failure: KafineaError | None = None
+        self._wrong_entry: WrongEntry | None = None
+        self._gone: set[str] = set()
         self._undated = 0
         self.primary_keys = list(self.key)
         if MODIFIED in schema["properties"]:
@@ -121,8 +125,11 @@ class ModuleStream(Stream):
         if self._table and not self._table.has_begun and restart(self.stream_state):
             text = "%s is read from the beginning: the table of its lines is new."
             self.logger.info(text, self.name)
+        state = of_instance(self.stream_state, self._tap_kafinea.address)
+        if self.bookmarked_by:
+            state[ZONE] = self._tap_kafinea.clock.name
         return Plan(
-            of_instance(self.stream_state, self._tap_kafinea.address),
+            state,
             zone=self._zone,
             lookback=self.config["lookback_seconds"],
             start=self._start,
@@ -145,37 +152,32 @@ class ModuleStream(Stream):
 
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
-        try:
-            yield from self._passes()
-        except (Refused, IncompleteRead, Unavailable) as error:
-            if self.ABORT_AT_RECORD_COUNT is not None:
-                raise
-            if isinstance(error, Unavailable):
-                self._kafinea.listtypes()  # fails as well when the server is away
-            # A matter of this module alone: the others are read, and the run fails at its end.
-            self._failure = error
-            self.logger.error("%s is not complete: %s", self.name, error)  # noqa: TRY400 one line is enough
+        return self._passes()
 
     @override
-    def log_sync_costs(self) -> None:
-        """Fail, now that all streams were read, if this one failed. The SDK calls this last.
+    def fail(self, error: Exception, of: str | None = None) -> None:
+        is_module = self.name == self.module
+        why = self._tap_kafinea.modules.why(self.module, error) if is_module else error
+        if why:
+            super().fail(why, of)
 
-        Raises:
-            KafineaError: What went wrong.
-        """
-        self._tap_kafinea.flush()
-        if self._failure:
-            raise self._failure
+    @override
+    def first(self) -> dict[str, Any] | None:
+        opening = self.open(self.plan)
+        if opening is None:
+            return None
+        self.plan.begin(opening.current)
+        with Progress(self.name, 1, self.logger) as progress:
+            pages = islice(opening.reading, 1)
+            one = replace(opening, reading=pages)  # type: ignore[arg-type]  # no more than a page
+            return next(self._records(one, lambda _: None, progress), None)
 
     def open(self, plan: Plan) -> Opening | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
+        if self._wrong_entry:
+            raise self._wrong_entry
         if self.replication_method != REPLICATION_INCREMENTAL:
             return self._opening(plan.whole())
-        if self.replication_key != self.bookmarked_by:
-            raise SettingsError(
-                f"{self.name}: the catalog asks for the replication key "
-                f"{self.replication_key!r}; Kafinea can only be read by {MODIFIED!r}."
-            )
         unfinished = plan.unfinished()
         if unfinished and unfinished.until is not None:
             return self._opening(unfinished, is_resumed=True)
@@ -190,10 +192,12 @@ class ModuleStream(Stream):
         lines = self._kinds_of_selected_lines()
         decode_line = RowDecoder(lines, self._zone) if lines else None
         documents = self._documents(decode.columns, list(lines))
+        columns = self.columns or (documents.columns if documents else decode.columns)
+        columns = [name for name in columns if name not in self._gone]
         reading = Reading(
             self._kafinea,
             self.module,
-            self.columns or (documents.columns if documents else decode.columns),
+            columns,
             [Condition("id", "IN", ids)] if ids else current.conditions,
             after=current.last_id,
             page_size=self.config["page_size"],
@@ -202,7 +206,9 @@ class ModuleStream(Stream):
             complete_at_once=documents.at_once if documents else 1,
             recovery=self._recovery,
         )
-        return Opening(current, reading, decode, decode_line, documents, began, is_resumed)
+        return Opening(
+            *(current, reading, columns, decode, decode_line, documents, began, is_resumed)
+        )
 
     def _documents(self, fields: list[str], lines: list[str]) -> Documents | None:
         """Return what completes the records, if a query does not give all that is selected."""
@@ -293,7 +299,7 @@ class ModuleStream(Stream):
             opening.type(page)
             if opening.current.since is None:
                 self._undated += sum(one.get(MODIFIED, "") is None for one in page)
-            for record in emptied(page):
+            for record in emptied(self._with_all_fields(opening, page)):
                 if self._table:
                     self._table.write(record)
                 yield record
@@ -307,6 +313,24 @@ class ModuleStream(Stream):
             came = self._unreadable.among(page)
             yield page
             self._unreadable.settle(came)
+
+    def _with_all_fields(self, opening: Opening, page: Page) -> Page:
+        """Add nulls to a page for the fields that the server does not give any more."""
+        fields = opening.decode.columns
+        # What a query gives is the same for all; what is retrieved is one by one.
+        absent = [name for name in fields if name not in page[0]]
+        unknown = {*absent} & {*opening.columns} - opening.reading.refused - self._gone
+        if unknown:
+            self.logger.warning(
+                "%s: these fields are null, for the server does not give them: %s. Either they "
+                "were removed, or this user may not read them.",
+                self.name,
+                ", ".join(sorted(unknown)),
+            )
+        self._gone |= {*absent} & {*opening.columns}
+        for record in page if absent else ():
+            record.update(dict.fromkeys(name for name in absent if name not in record))
+        return page
 
     def _is_proven(self, opening: Opening) -> bool:
         """Whether all records came, so that a loader may drop the rows that did not."""
@@ -328,13 +352,16 @@ class ModuleStream(Stream):
     def _newest(self, conditions: list[Condition]) -> str | None:
         query = self._kafinea.query
         try:
-            return newest(query, self.module, conditions)
+            found = newest(query, self.module, conditions)
         except IncompleteRead as error:
             # If the same query gives nothing of the whole module either, it is the query that
             # fails, and this raises again.
             newest(query, self.module)
             self.logger.warning("%s", error)
             return None
+        if found:
+            self._tap_kafinea.clock.check(self.name, found)
+        return found
 
     def _selected_kinds(self) -> dict[str, Kind]:
         """Return the fields to ask for and their kinds: `id`, and what the catalog selects."""
@@ -365,6 +392,13 @@ class ModuleStream(Stream):
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
         super().apply_catalog(catalog)
+        if self.bookmarked_by and (entry := catalog.get_stream(self.name)):
+            has_key = self.bookmarked_by in self.schema["properties"]
+            try:
+                how = replication(entry, self.bookmarked_by, has_key=has_key)
+                self.forced_replication_method, self.replication_key = how
+            except WrongEntry as error:
+                self._wrong_entry, self.replication_key = error, None
         # Whatever a catalog says: a record without its id is of no use to anyone.
         for name in self.key:
             self.metadata[("properties", name)] = Metadata(

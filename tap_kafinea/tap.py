@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from types import FrameType
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
+import click
 from singer_sdk import Stream, Tap
 from singer_sdk import typing as th
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
-from singer_sdk.singerlib import Catalog
+from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from kafinea import Client, Module, Refused, SettingsError, transport
-from kafinea.query import is_name
+from kafinea import Client, Module, SettingsError, transport
 from kafinea.values import ServerZone
-from singer_kafinea.command import at_end
-from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
-from tap_kafinea import deletions, files, line_table, relations
+from singer_kafinea.command import at_end, log_as_text
+from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, problem, zone_of
+from singer_kafinea.plugin import Plugin, json_file
+from singer_kafinea.settings import unknown_settings, unknown_variables
+from tap_kafinea import connection_test, deletions, dictionary, files, line_table, relations
+from tap_kafinea.catalogs import catalog_of, check_selection
+from tap_kafinea.clock import Clock
+from tap_kafinea.discovery import Modules
+from tap_kafinea.maps import Mapper
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.scans import Scans
+from tap_kafinea.states import known_modules, state_of
 from tap_kafinea.streams import ModuleStream
 from tap_kafinea.writing import Writer
 
@@ -41,7 +46,7 @@ _RELATION = {
 _RELATION_OR_ALL = {"anyOf": [_RELATION, {"enum": ["all"]}]}
 
 
-class TapKafinea(Tap):
+class TapKafinea(Plugin, Tap):
     """Singer tap for Kafinea."""
 
     name = "tap-kafinea"
@@ -58,15 +63,15 @@ class TapKafinea(Tap):
             "modules",
             th.ArrayType(th.StringType),
             description=(
-                "Modules to extract, by name or pattern, such as Contacts or Project*; "
-                "all that the user can read if empty"
+                "Modules to extract, by name or pattern, such as Contacts or Project*; !Name or "
+                "!Pattern leaves out; all that the user can read if empty"
             ),
         ),
         th.Property(
             "start_date",
             th.DateTimeType,
-            description="On the first run, only records modified since; without an offset, "
-            "in `timezone`",
+            description="On the first run of a module, only records modified since; without an "
+            "offset, in `timezone`",
         ),
         th.Property(
             "end_date", th.DateTimeType, description="Only records modified before, for backfills"
@@ -125,16 +130,54 @@ class TapKafinea(Tap):
             default="deletions",
             description="Folder or fsspec URL where `scan` keeps the ids",
         ),
+        th.Property(
+            "deletions_limit",
+            th.NumberType(minimum=0, maximum=100),
+            default=10,
+            description="When `scan` misses more than this percentage of a module at once, and "
+            "more than 20 records, it reports nothing and the run fails; 100 reports everything",
+        ),
+        th.Property(
+            "dictionary",
+            th.BooleanType,
+            default=False,
+            description="Extract what Kafinea says of its modules, fields and picklist values as "
+            "well, in `Modules`, `Fields` and `PicklistValues`",
+        ),
         *HOW,
     ).to_dict()
 
     def __init__(self, **options: Any) -> None:
-        if not _is_catalog(options.get("catalog")):
-            raise SettingsError("The catalog is no Singer catalog. Make one with --discover.")
-        try:
-            super().__init__(**options)
-        except ConfigValidationError as error:
-            raise wrong_settings(error.errors, self._config) from None
+        given = {
+            "catalog": catalog_of(options.get("catalog")),
+            "state": state_of(options.get("state")),
+        }
+        super().__init__(**options | given)
+
+    @override
+    def problems(self) -> dict[str, str]:
+        found = super().problems()
+        for setting in ("start_date", "end_date"):
+            if "timezone" not in found:
+                found |= problem(setting, partial(self.moment, setting))
+        return found
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        super()._validate_config(raise_errors=raise_errors)
+        schema, prefix = self.config_jsonschema, self._env_var_prefix
+        variables = unknown_variables(os.environ, prefix, schema)
+        for text in [*unknown_settings(self._config, schema, of_each={}), *variables]:
+            self.logger.warning("%s", text)
+        return []
+
+    @classmethod
+    @override
+    def invoke(
+        cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
+    ) -> None:
+        state, catalog = json_file("--state", state), json_file("--catalog", catalog)
+        super().invoke(state=state, catalog=catalog, **options)
 
     @cached_property
     def address(self) -> str:
@@ -172,9 +215,23 @@ class TapKafinea(Tap):
         return deletions.scans(self)
 
     @cached_property
+    def described(self) -> list[Module]:
+        """The modules that `modules` takes and this user can read, described once in a run.
+
+        Raises:
+            SettingsError: A name or pattern of `modules` fits none.
+        """
+        return self.modules.describe()
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Knows the time zone of the run, and doubts it."""
+        return Clock(self.config.get("timezone"), self.client.server_time)
+
+    @property
     def zone(self) -> ServerZone:
         """The time zone of the server's date-times."""
-        return ServerZone(self.config["timezone"])
+        return zone_of(self.config)
 
     def moment(self, setting: str) -> datetime | None:
         """Return a setting that names a moment.
@@ -185,97 +242,97 @@ class TapKafinea(Tap):
         text = self.config.get(setting)
         try:
             return self.zone.moment(moment(text)) if text else None
-        except (ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError):
             raise SettingsError(
                 f"`{setting}` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."
             ) from None
 
+    @cached_property
+    def modules(self) -> Modules:
+        """The modules of the instance, as far as the settings take them."""
+        patterns = self.config.get("modules") or []
+        return Modules(self.client, self.config["username"], patterns)
+
     @override
-    def load_state(self, state: dict[str, Any]) -> None:
-        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
-        if not isinstance(bookmarks, dict) or not all(
-            isinstance(bookmark, dict) for bookmark in bookmarks.values()
-        ):
-            raise SettingsError("The state is no Singer state. Correct it.")
-        super().load_state(state)
+    def setup_mapper(self) -> None:
+        mapper = Mapper(self.config, self.logger)
+        mapper.register_raw_streams_from_catalog(self.catalog)
+        self.mapper, self.map_failures = mapper, mapper.failures
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        if self.input_catalog:
+        if self.input_catalog is not None:
             # A catalog holds all that is needed; the SDK would discover once more.
             streams = [
                 self._from_catalog(entry.tap_stream_id, entry.schema.to_dict())
                 for entry in self.input_catalog.values()
             ]
             return [
-                one for one in streams if type(one) is not ModuleStream or self._is_wanted(one.name)
+                one
+                for one in streams
+                if type(one) is not ModuleStream or self.modules.takes(one.name)
             ]
-        modules = self._describe(self._wanted(list(self.client.listtypes())))
+        modules = self.described
         return [
             *line_table.discover(self, modules),
             *relations.discover(self, modules),
             *files.discover(self, modules),
+            *dictionary.discover(self, modules),
             *deletions.discover(self, modules),
         ]
+
+    @override
+    def _set_compatible_replication_methods(self) -> None:
+        # The SDK calls this when a run begins, and has no public place for what is done then.
+        super()._set_compatible_replication_methods()
+        check_selection(self.streams)
+        if self.input_catalog is not None:
+            self.modules.look_for(self.input_catalog)
+            self.modules.warn_of_missing()
+        self.modules.warn_of_lost(known_modules(self.state) - self.streams.keys())
+        self.clock.begin(
+            one for one in self.streams.values() if isinstance(one, ModuleStream) and one.selected
+        )
 
     def _from_catalog(self, name: str, schema: dict[str, Any]) -> Stream:
         return (
             line_table.from_catalog(self, name, schema)
             or relations.from_catalog(self, name, schema)
             or files.from_catalog(self, name, schema)
+            or dictionary.from_catalog(self, name, schema)
             or deletions.from_catalog(self, name, schema)
             or ModuleStream(self, name, schema)
         )
 
-    @property
-    def patterns(self) -> list[str]:
-        """The names and patterns of the modules to extract; none for all."""
-        return self.config.get("modules") or []
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        command = super().get_singer_command()
+        for parameter in command.params:
+            if parameter.name == "catalog":
+                parameter.is_eager = True  # `--test` reads it, wherever it stands
+        return command
 
-    def _is_wanted(self, name: str) -> bool:
-        return not self.patterns or any(_matches(name, one) for one in self.patterns)
+    @classmethod
+    @override
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        if value:
+            log_as_text()
+        super().cb_discover(ctx, param, value)
 
-    def _wanted(self, names: list[str]) -> list[str]:
-        """Return the modules to extract.
-
-        Raises:
-            SettingsError: A name or pattern of `modules` fits none.
-        """
-        for pattern in self.patterns:
-            if not any(_matches(name, pattern) for name in names):
-                near = get_close_matches(pattern, names, n=3) or sorted(names)
-                raise SettingsError(
-                    f"`modules`: user {self.config['username']!r} can use no module "
-                    f"{pattern!r}. There is {', '.join(near)}."
-                )
-        wanted = [name for name in names if self._is_wanted(name)]
-        for name in wanted:
-            if not is_name(name):
-                self.logger.warning("%r is left out: no query can name this module.", name)
-        return [name for name in wanted if is_name(name)]
-
-    def _describe(self, names: list[str]) -> list[Module]:
-        """Describe modules, several at a time."""
-        threads = ThreadPoolExecutor(self.client.max_sessions)
-        try:
-            described = threads.map(self._describe_one, names)
-            return [module for module in described if module and self._is_readable(module)]
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
-
-    def _is_readable(self, module: Module) -> bool:
-        if not module.retrieveable:
-            self.logger.warning("%s is left out: this user may not read it.", module.name)
-        return module.retrieveable
-
-    def _describe_one(self, name: str) -> Module | None:
-        try:
-            return self.client.describe(name)
-        except Refused as error:
-            if name in self.patterns:
-                raise
-            self.logger.warning("%s is left out, for it cannot be described: %s", name, error)
-            return None
+    @classmethod
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        if value != CliTestOptionValue.All.value:
+            super().cb_test(ctx, param, value)
+            return
+        given, catalog = ctx.params["config"], ctx.params.get("catalog")
+        tap = cls(
+            config=connection_test.settings_of_test(given.config),
+            catalog=load_json(file.read()) if (file := json_file("--catalog", catalog)) else None,
+            parse_env_config=given.parse_env,
+        )
+        ctx.exit(0 if connection_test.run(tap) else 1)
 
     def flush(self) -> None:
         """Write the records that wait; not after a signal, which may come in the middle of one."""
@@ -291,20 +348,3 @@ class TapKafinea(Tap):
             "Stopped by signal %d. The next run goes on from the last state.", signum
         )
         sys.exit(128 + signum)
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return fnmatchcase(name.casefold(), pattern.casefold())
-
-
-def _is_catalog(catalog: Any) -> bool:
-    if catalog is None or isinstance(catalog, Catalog):
-        return True
-    streams = catalog.get("streams") if isinstance(catalog, dict) else None
-    return isinstance(streams, list) and all(
-        isinstance(stream, dict)
-        and isinstance(stream.get("tap_stream_id"), str)
-        and isinstance(stream.get("schema"), dict)
-        and isinstance(stream["schema"].get("properties"), dict)
-        for stream in streams
-    )

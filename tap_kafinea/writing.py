@@ -46,13 +46,22 @@ class Writer(MsgSpecWriter):
 
     @override
     def write_message(self, message: Message) -> None:
-        encoder.encode_into(message.to_dict(), self._waiting, -1)
+        complete = len(self._waiting)
+        try:
+            encoder.encode_into(message.to_dict(), self._waiting, -1)
+        except Exception:
+            del self._waiting[complete:]  # half a message, and room for the rest
+            raise
         self._waiting += b"\n"
         if len(self._waiting) >= _ENOUGH or not isinstance(message, RecordMessage):
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits. There is no STATE behind the last records when it has not changed."""
+        """Write what waits. There is no STATE behind the last records when it has not changed.
+
+        Raises:
+            OSError: Who reads the output has gone away, or the disk is full.
+        """
         sys.stdout.buffer.write(self._waiting)
         sys.stdout.flush()
         self._waiting.clear()

@@ -12,14 +12,13 @@ import msgspec
 from singer_sdk import Target
 from singer_sdk import typing as th
 from singer_sdk.contrib.msgspec import MsgSpecReader, decoder, encoder
-from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.sinks import Sink
 from typing_extensions import override
 
 from kafinea import SettingsError
-from kafinea.values import ServerZone
 from singer_kafinea.command import at_end
-from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, wrong_settings
+from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, zone_of
+from singer_kafinea.plugin import Plugin
 from singer_kafinea.settings import did_you_mean, unknown_settings, unknown_variables
 from target_kafinea.halves import without_halves
 from target_kafinea.instance import Instance
@@ -90,7 +89,7 @@ class Reader(MsgSpecReader):
         raise InputError(f"Line {self.line} of the input is of no known type.")
 
 
-class TargetKafinea(Target):
+class TargetKafinea(Plugin, Target):
     """Singer target for Kafinea."""
 
     name = "target-kafinea"
@@ -185,12 +184,7 @@ class TargetKafinea(Target):
     ).to_dict()
 
     def __init__(self, **options: Any) -> None:
-        try:
-            super().__init__(**options)
-        except ConfigValidationError as error:
-            raise wrong_settings([*error.errors, *self._unknown()], self._config) from None
-        if unknown := self._unknown():
-            raise wrong_settings(unknown, self._config)
+        super().__init__(**options)
         self.max_parallelism = 1  # only one sink at a time has records that wait
         self._current_stream: str | None = None
         self._streams: set[str] = set()
@@ -210,7 +204,7 @@ class TargetKafinea(Target):
         at_end.callback(lookups.shutdown, wait=False, cancel_futures=True)
         self.instance = Instance(
             client,
-            ServerZone(self.config["timezone"]),
+            zone_of(self.config),
             lookups,
             dry_run=self.config["dry_run"],
             gapless=frozenset(self.config["serial_modules"]),
@@ -224,8 +218,8 @@ class TargetKafinea(Target):
             serial_modules=frozenset(self.config["serial_modules"]),
         )
 
-    def _unknown(self) -> list[str]:
-        """Return what is wrong with the names of settings."""
+    @override
+    def unknown(self) -> list[str]:
         schema = self.config_jsonschema
         variables = unknown_variables(os.environ, self._env_var_prefix, schema)
         return unknown_settings(self._config, schema, of_each={"streams": _STREAM}) + variables

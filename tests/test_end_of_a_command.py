@@ -121,3 +121,36 @@ def test_output_that_nobody_reads_is_no_success(unbuffered):
     os.close(write)
     assert done.returncode == 1
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("plugin", ["tap", "target"])
+@pytest.mark.parametrize(
+    ("variables", "config", "said"),
+    [
+        ({}, None, ": Is a directory."),
+        ({}, {"url": "https://kafinea.invalid"}, "No host kafinea.invalid is known."),
+        ({"HTTPS_PROXY": "no address"}, {}, "The proxy in HTTPS_PROXY is not an address"),
+        ({"REQUESTS_CA_BUNDLE": "/nowhere"}, {}, "REQUESTS_CA_BUNDLE is '/nowhere'"),
+    ],
+)
+def test_a_mistake_of_the_user_is_one_line(plugin, variables, config, said, tmp_path):
+    path = tmp_path
+    if config is not None:
+        path = tmp_path / "config.json"
+        user = {"url": "https://kafinea.example", "username": "ada", "access_key": "secret"}
+        path.write_text(json.dumps(user | config))
+    schema = {"type": "SCHEMA", "stream": "Contacts", "key_properties": []}
+    schema["schema"] = {"properties": {"lastname": {"type": "string"}}}
+    record = {"type": "RECORD", "stream": "Contacts", "record": {"lastname": "Roux"}}
+    done = subprocess.run(
+        [sys.executable, "-m", f"{plugin}_kafinea", "--config", str(path)],
+        input="\n".join(json.dumps(one) for one in (schema, record)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **variables},
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
+    assert [said in line for line in errors] == [True], done.stderr

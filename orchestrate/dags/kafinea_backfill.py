@@ -29,8 +29,9 @@ from kafinea_tasks import (
 if TYPE_CHECKING:
     from airflow.sdk.types import DagRunProtocol, RuntimeTaskInstanceProtocol
 
-# No task needs a state: who tries it again reads the same records, and writes the same rows.
-_NO_STATE = {"MELTANO_RUN_NO_STATE_UPDATE": "true"}
+# No task needs a state: who tries it again reads the same records, and writes the same rows. With a
+# bookmark, `start_date` would play no part.
+_NO_STATE = {"MELTANO_RUN_FULL_REFRESH": "true", "MELTANO_RUN_NO_STATE_UPDATE": "true"}
 
 _PARAMS: dict[str, Any] = {
     "from": Param(type="string", pattern=r"^\d{4}-\d\d$", description="First month, as 2020-01"),

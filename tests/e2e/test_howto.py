@@ -64,6 +64,17 @@ def the_contacts_of_campaigns_came(project: Project) -> None:
     assert set(told) == listed != set()
 
 
+def the_dictionary_explains_custom_fields(project: Project) -> None:
+    labels, terms = (
+        project.ask(block.text)
+        for block in pages.blocks(pages.sections("docs/first-extraction.md")["Data dictionary"])
+    )
+    assert ("Accounts", "cf_907", "Payment Terms", "picklist") in labels
+    assert all(all(row) for row in labels)
+    assert sum(accounts for _, accounts in terms) == project.count("accounts")
+    assert {"Comptant", "Acompte & solde à l'échéance"} <= {label for label, _ in terms}
+
+
 def the_tap_alone_wrote_every_account(project: Project) -> None:
     messages = project.lines("records.jsonl")
     ids = [one["record"]["id"] for one in messages if one["type"] == "RECORD"]
@@ -137,6 +148,7 @@ PAGES = {
     "docs/first-extraction.md": {
         "Extract": all_modules_are_in_the_warehouse,
         "Relations": the_contacts_of_campaigns_came,
+        "Data dictionary": the_dictionary_explains_custom_fields,
         "Without Meltano": the_tap_alone_wrote_every_account,
         "Another Kafinea": nothing_is_known_any_more,
     },

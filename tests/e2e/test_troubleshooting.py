@@ -22,7 +22,8 @@ from singer_kafinea.command import exit_code
 from tap_kafinea.tap import TapKafinea
 from tests.e2e import pages
 from tests.filing import stored_files
-from tests.tap.running import discover, settings
+from tests.kafinea.test_first_contact import make_certificate, website
+from tests.tap.running import discover, extract, settings
 from tests.target.running import Files, command, empty, load, matched, messages
 from tests.target.test_creations import another_writer
 
@@ -83,6 +84,17 @@ def _(directory):
     return tap(directory, {"url": "https://kafinea.example", "username": "ada"})
 
 
+@prints("`access_key` is empty (TAP_KAFINEA_ACCESS_KEY)")
+def _(directory):
+    return tap(directory, {"url": "https://kafinea.example", "username": "ada", "access_key": ""})
+
+
+@prints("TAP_KAFINEA_... is not a whole number")
+def _(directory):
+    with mock.patch.dict(os.environ, {"TAP_KAFINEA_PAGE_SIZE": "many"}):
+        return tap(directory, {}, "--config", "ENV")
+
+
 @prints("There is no setting `...`")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, dryrun=True)
@@ -123,6 +135,51 @@ def _(directory):
         return tap(directory, settings(sandbox))
 
 
+@prints("No host ... is known")
+def _(directory):
+    return tap(directory, _somewhere("https://kafinea.invalid"))
+
+
+@prints("The certificate of ... is not accepted: ...")
+def _(directory):
+    with website(tls=make_certificate(directory)[1]) as port:
+        return tap(directory, _somewhere(f"https://localhost:{port}"))
+
+
+@prints("... does not speak https at this port. Check `url`")
+def _(directory):
+    with website() as port:
+        return tap(directory, _somewhere(f"https://localhost:{port}"))
+
+
+@prints("... wants https. Write `https://` in `url`")
+def _(directory):
+    with website(tls=make_certificate(directory)[1]) as port:
+        return tap(directory, _somewhere(f"http://localhost:{port}"))
+
+
+@prints("REQUESTS_CA_BUNDLE is '...', and there is no such file")
+def _(directory):
+    return _with_variable(directory, REQUESTS_CA_BUNDLE=str(directory / "nowhere"))
+
+
+@prints("The proxy ... (...) does not answer")
+def _(directory):
+    return _with_variable(directory, HTTPS_PROXY="http://127.0.0.1:9")
+
+
+@prints("The proxy in ... is not an address that can be used")
+def _(directory):
+    return _with_variable(directory, HTTPS_PROXY="no address")
+
+
+def _with_variable(directory: Path, **variable: str) -> str:
+    with mock.patch.dict(os.environ, variable):
+        for name in ("https_proxy", "NO_PROXY", "no_proxy"):
+            os.environ.pop(name, None)
+        return tap(directory, _somewhere("https://kafinea.example"))
+
+
 @prints("The server points to another address ...")
 def _(directory):
     with empty() as sandbox:
@@ -155,6 +212,43 @@ def _(directory):
         return tap(directory, settings(sandbox, timezone="Paris"))
 
 
+@prints("`start_date` '...' is not a date")
+def _(directory):
+    return tap(directory, _somewhere("https://kafinea.example") | {"start_date": "yesterday"})
+
+
+@prints("`timezone` is not set, so the server's date-times are read as UTC")
+def _(directory):
+    with empty() as sandbox:
+        return contacts(directory, sandbox)
+
+
+@prints(
+    "`timezone` looks wrong: read as ..., the newest `modifiedtime` of ... is ... (h:mm) ahead of "
+    "the server's clock"
+)
+def _(directory):
+    with Sandbox(rows=50, timezone="Europe/Paris") as sandbox:
+        sandbox.insert("Contacts", {"lastname": "Roux"})
+        return contacts(directory, sandbox, timezone="UTC")
+
+
+@prints("`timezone` is ..., and was ... in the last run")
+def _(directory):
+    with Sandbox(rows=50) as sandbox:
+        state = extract(sandbox, modules=["Contacts"]).state
+        arguments = _file(directory, "state", state)
+        config = settings(sandbox, modules=["Contacts"], timezone="Europe/Paris")
+        return tap(directory, config, *arguments)
+
+
+def _file(directory: Path, option: str, content: Any) -> tuple[str, str]:
+    """Write a file of the command line, and return what names it there."""
+    path = directory / f"{option}.json"
+    path.write_text(json.dumps(content), "utf-8")
+    return f"--{option}", str(path)
+
+
 def _somewhere(url: str) -> dict[str, str]:
     return {"url": url, "username": "ada", "access_key": "secret"}
 
@@ -162,10 +256,81 @@ def _somewhere(url: str) -> dict[str, str]:
 # The tap
 
 
-@prints("`modules`: user '...' can use no module '...'")
+@prints("Module '...' not found, or user '...' may not read it")
 def _(directory):
     with empty() as sandbox:
         return tap(directory, settings(sandbox, modules=["Organisations"]))
+
+
+@prints("`modules` takes none of the modules")
+def _(directory):
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox, modules=["!*"]))
+
+
+@prints("`modules` leaves out '...', which is no module")
+def _(directory):
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox, modules=["Tax", "!Campaign"]))
+
+
+@prints("'...' is in `modules`, but not in the catalog")
+def _(directory):
+    with empty() as sandbox:
+        catalog = _file(directory, "catalog", discover(sandbox, modules=["Leads"]))
+        return tap(directory, settings(sandbox, modules=["Leads", "Contacts"]), *catalog)
+
+
+@prints("The state knows ..., and user '...' no longer sees them in this instance")
+def _(directory):
+    state = {"bookmarks": {"Campaigns": {"replication_key_value": "2026-01-01T00:00:00Z"}}}
+    with Sandbox(rows=50, absent=["Campaigns"]) as sandbox:
+        return tap(directory, settings(sandbox), *_file(directory, "state", state))
+
+
+def _with_catalog(directory: Path, change: Callable[[dict[str, Any]], None], **more: Any) -> str:
+    """Extract with a catalog of two modules that was changed."""
+    with empty() as sandbox:
+        catalog = discover(sandbox, modules=["Contacts", "Tax"])
+        for stream in catalog["streams"]:
+            root = next(one for one in stream["metadata"] if not one["breadcrumb"])
+            change(root["metadata"])
+        return tap(directory, settings(sandbox, **more), *_file(directory, "catalog", catalog))
+
+
+@prints("Nothing is selected. There is to select: ...")
+def _(directory):
+    return _with_catalog(directory, lambda root: root.update(selected=False))
+
+
+@prints("Nothing to extract: the catalog has no stream, or none that ... takes")
+def _(directory):
+    return _with_catalog(directory, lambda _: None, modules=["Leads"])
+
+
+@prints("The catalog is not a Singer catalog")
+def _(directory):
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox), *_file(directory, "catalog", ["Contacts"]))
+
+
+@prints("The catalog asks for the replication key '...'")
+def _(directory):
+    return _with_catalog(directory, lambda root: root.update({"replication-key": "createdtime"}))
+
+
+@prints("... the catalog asks for INCREMENTAL, which needs a ...")
+def _(directory):
+    change = {"replication-method": "INCREMENTAL"}
+    return _with_catalog(directory, lambda root: root.update(change))
+
+
+@prints("... these fields are null, for the server refuses them in a query: ...")
+def _(directory):
+    with Sandbox(rows=50) as sandbox:
+        catalog = _file(directory, "catalog", discover(sandbox, modules=["Contacts"]))
+        sandbox.redefine("Contacts", without=["title"])
+        return tap(directory, settings(sandbox), *catalog)
 
 
 @prints("... of ... records could not be read")
@@ -181,6 +346,21 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
+@prints("`stream_maps`, ...: the expression fails for record ...")
+def _(directory):
+    return _mapped(directory, "description.upper()")
+
+
+@prints("`stream_maps`, ...: the expression cannot be parsed")
+def _(directory):
+    return _mapped(directory, "description.upper(")
+
+
+def _mapped(directory: Path, expression: str) -> str:
+    with Sandbox(rows=300) as sandbox:
+        return contacts(directory, sandbox, stream_maps={"Contacts": {"x": expression}})
+
+
 @prints("... values do not fit the field's type and are null")
 def _(directory):
     with Sandbox(rows=300) as sandbox:
@@ -188,12 +368,29 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
-@prints("The config, catalog or state is not JSON: ...")
+@prints("--state ... is not JSON: see line ..., column ...")
 def _(directory):
     state = directory / "state.json"
     state.write_text('{"bookmarks": {', "utf-8")
     with empty() as sandbox:
         return tap(directory, settings(sandbox), "--state", str(state))
+
+
+@prints("The state is not a Singer state")
+def _(directory):
+    state = _file(directory, "state", {"Contacts": "2026-01-01T00:00:00Z"})
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox), *state)
+
+
+@prints("The output cannot be written: ...")
+def _(directory):
+    with Sandbox(rows=50) as sandbox, Path("/dev/full").open("w") as full:
+        path = directory / "config.json"
+        path.write_text(json.dumps(settings(sandbox, modules=["Contacts"])), "utf-8")
+        line = [sys.executable, "-m", "tap_kafinea", "--config", str(path)]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        return done.stderr
 
 
 @prints("The state is of another Kafinea, at ...")
@@ -245,6 +442,45 @@ def _(directory):
     with _hiding_a_contact() as sandbox:
         path = str(directory / "ids")
         return contacts(directory, sandbox, deletions="scan", deletions_path=path)
+
+
+@prints(
+    "No deletions of ... are reported. ... of ... known records are missing, and some of them "
+    "were not deleted: ..."
+)
+def _(directory):
+    return _missing(directory, 30, _give_away)
+
+
+@prints(
+    "No deletions of ... are reported. ... of ... known records are missing, more than "
+    "`deletions_limit` (...) lets through at once. ..."
+)
+def _(directory):
+    return _missing(directory, 30, lambda sandbox, one: sandbox.remove("Contacts", one))
+
+
+@prints("user ... may not see ... records any more, such as ...")
+def _(directory):
+    return _missing(directory, 3, _give_away)
+
+
+def _give_away(sandbox: Sandbox, contact: str) -> None:
+    sandbox.change("Contacts", contact, {"assigned_user_id": 1})
+
+
+def _missing(directory: Path, count: int, lose: Callable[[Sandbox, str], None]) -> str:
+    """Extract the contacts of a user who does not see some of them any more."""
+    with Sandbox(rows=300, private=["Contacts"]) as sandbox:
+        joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
+        config = {"deletions": "scan", "deletions_path": str(directory / "ids"), **joe}
+        owner = sandbox.instance.user_named("joe").number
+        contact = {"lastname": "Roux", "assigned_user_id": owner}
+        mine = [sandbox.insert("Contacts", contact) for _ in range(40)]
+        contacts(directory, sandbox, **config)
+        for one in mine[:count]:
+            lose(sandbox, one)
+        return contacts(directory, sandbox, **config)
 
 
 def _hiding_a_contact() -> Sandbox:

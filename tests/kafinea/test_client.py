@@ -7,6 +7,7 @@ import time
 import traceback
 from decimal import Decimal
 from io import BytesIO
+from itertools import product
 
 import pytest
 
@@ -144,9 +145,16 @@ PASSING = {
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
-@pytest.mark.parametrize("operation", ["getchallenge", "login", "query"])
-def test_a_read_survives_what_passes(sandbox, fault, operation):
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        one
+        for one in product(["getchallenge", "login", "query"], PASSING)
+        if one != ("getchallenge", "HTML with 200")  # does not pass: see test_first_contact
+    ],
+)
+def test_a_read_survives_what_passes(sandbox, name, operation):
+    fault = PASSING[name]
     with connect(sandbox) as client:
         expected = client.query(READS)
     ordered = sandbox.faults.add(operation=operation, times=2, **fault)

@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Any
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.singerlib import Catalog
 
 from kafinea_sandbox import Sandbox
 from tap_kafinea.tap import TapKafinea
@@ -80,7 +79,7 @@ def extract(sandbox: Sandbox, *, state=None, catalog=None, **more: Any) -> Outpu
     tap = TapKafinea(
         config=settings(sandbox, **more),
         state=state,
-        catalog=Catalog.from_dict(catalog) if catalog else None,
+        catalog=catalog,
         message_writer=writer,
     )
     try:

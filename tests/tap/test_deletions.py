@@ -24,8 +24,10 @@ from kafinea import Refused, SettingsError, Unavailable
 from kafinea.chain import number
 from kafinea.errors import IncompleteRead, KafineaError
 from kafinea_sandbox import Sandbox
+from kafinea_sandbox.errors import Fatal
 from kafinea_sandbox.routes import OPERATIONS
 from tap_kafinea.known_ids import Folder, KnownIds
+from tap_kafinea.missing import Withheld
 from tap_kafinea.tap import TapKafinea
 from tests.conftest import connect
 from tests.tap.running import _Collector, command, discover, extract, parse, settings
@@ -109,7 +111,7 @@ def fill(sandbox, count, module="Contacts"):
 def test_what_was_deleted_is_told_once_for_each_module(any_sandbox, tmp_path, sessions):
     fill(any_sandbox, 350)
     modules = ["Contacts", "Invoice", "LineItem", "Leads", "Currency"]
-    runs = Runs(any_sandbox, tmp_path, modules, max_sessions=sessions)
+    runs = Runs(any_sandbox, tmp_path, modules, max_sessions=sessions, deletions_limit=100)
     assert runs() == []
     gone = {
         "Contacts": there(any_sandbox)[::3],
@@ -182,7 +184,7 @@ def deselect(catalog, name):
 
 def test_a_scan_costs_a_request_for_each_hundred_ids(sandbox, tmp_path):
     fill(sandbox, 1000)
-    runs = Runs(sandbox, tmp_path, max_sessions=1)
+    runs = Runs(sandbox, tmp_path, max_sessions=1, deletions_limit=100)
     runs()
     for gone in (0, 250):
         remove(sandbox, there(sandbox)[:gone])
@@ -296,6 +298,48 @@ def test_faults_in_the_middle_report_nothing_wrong_and_lose_nothing(
         assert runs() == []
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("sessions", [1, 4])
+def test_an_id_at_which_the_server_fails_is_an_id_that_is_there(tmp_path, monkeypatch, sessions):
+    with Sandbox(rows=50) as sandbox:
+        fill(sandbox, 450)
+        runs = Runs(sandbox, tmp_path, max_sessions=sessions)
+        runs()
+        gone, bad = there(sandbox)[100:110], there(sandbox)[250]
+        remove(sandbox, gone)
+        query = OPERATIONS["query"]
+
+        def fail_at_it(call):
+            rows = query.run(call)
+            if call.params["query"].startswith("SELECT id FROM Contacts") and any(
+                row["id"] == bad for row in rows
+            ):
+                raise Fatal("it cannot be shown")
+            return rows
+
+        monkeypatch.setitem(OPERATIONS, "query", query._replace(run=fail_at_it))
+        assert told(runs()) == gone
+        assert number(bad) in accumulate(file_of(tmp_path)["ids"])
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("contains", ["SELECT id FROM Contacts", "SELECT id FROM Contacts WHERE"])
+def test_ids_that_cannot_be_read_cost_the_deletions_of_their_module_alone(tmp_path, contains):
+    with Sandbox(rows=50) as sandbox:
+        fill(sandbox, 700)
+        runs = Runs(sandbox, tmp_path, ["Contacts", "Leads"], max_sessions=1)
+        sandbox.faults.add("status", operation="query", contains=contains, status=500, times=None)
+        writer = _Collector()
+        tap = TapKafinea(config=settings(sandbox, **runs.settings), message_writer=writer)
+        with pytest.raises((IncompleteRead, Unavailable), match="Contacts"):
+            tap.sync_all()
+        tap.client.close()
+        output = parse(writer.lines)
+        assert len(output.records("Contacts")) == sandbox.count("Contacts")
+        assert output.state["bookmarks"][STREAM]["scanned"].keys() == {"Leads"}
+        assert len(sandbox.requests) < 10 * 500
+
+
 def test_records_that_cannot_be_read_are_not_called_deleted(tmp_path, caplog):
     with Sandbox(rows=300) as sandbox:
         runs = Runs(sandbox, tmp_path)
@@ -373,9 +417,171 @@ def test_a_private_module_is_scanned_as_its_user_sees_it(tmp_path):
         runs()
         mine = extract(sandbox, modules=["Contacts"], **joe).ids("Contacts")
         assert 0 < len(mine) < sandbox.count("Contacts")
-        others = [one for one in there(sandbox) if one not in mine]
-        remove(sandbox, [mine[0], others[0]])
+        ohers = [one for one in there(sandbox) if one not in mine]
+        remove(sandbox, [mine[0], ohers[0]])
         assert told(runs()) == mine[:1]
+
+
+# What is missing and was not deleted
+
+
+ALL = ("kafinea", "stock", "frevo", "corebos", "legacy")
+
+
+def as_joe(sandbox):
+    return {"username": "joe", "access_key": sandbox.access_key_of("joe")}
+
+
+def make_private(sandbox, *modules):
+    """Let users who are no administrators see their own records only, from now on."""
+    instance = sandbox.instance
+    instance.options = replace(instance.options, private=modules)
+
+
+def of_others(sandbox):
+    """The contacts that do not belong to `joe`."""
+    joe = sandbox.instance.user_named("joe").number
+    sql = "SELECT _number FROM Contacts WHERE assigned_user_id = ?"
+    own = {row["_number"] for row in sandbox.sql(sql, [joe])}
+    return [one for one in there(sandbox) if number(one) not in own]
+
+
+def retrieved(sandbox):
+    return [request.params["id"] for request in sandbox.requests.of("retrieve")]
+
+
+@pytest.mark.parametrize("dialect", ALL)
+def test_rights_that_shrink_delete_nothing(tmp_path, dialect):
+    with Sandbox(dialect=dialect, rows=300) as sandbox:
+        runs = Runs(sandbox, tmp_path, ["Contacts", "Leads"], **as_joe(sandbox))
+        runs()
+        others = of_others(sandbox)
+        assert len(others) > 30
+        before = (tmp_path / "Contacts.json.gz").read_bytes()
+        lead = there(sandbox, "Leads")[:1]
+        remove(sandbox, lead, "Leads")
+        make_private(sandbox, "Contacts")
+        sandbox.requests.clear()
+        rows, said = runs.failing(Withheld)
+        assert told(rows) == lead
+        total = sandbox.count("Contacts")
+        assert f"Contacts: {len(others)} of {total} known records are missing" in said
+        assert f"user 'joe' may not see them any more, such as {others[0]}" in said
+        assert "TAP_KAFINEA_DELETIONS_LIMIT=100" in said
+        assert (tmp_path / "Contacts.json.gz").read_bytes() == before
+        assert len(retrieved(sandbox)) <= 22 + 2  # of Contacts and of Leads
+
+        make_private(sandbox)
+        assert runs() == []
+        make_private(sandbox, "Contacts")
+        assert told(runs(deletions_limit=100)) == others
+        assert runs() == []
+        make_private(sandbox)
+        assert [row["detected_at"] for row in runs()] == [None] * len(others)
+
+
+@pytest.mark.parametrize("dialect", ALL)
+def test_a_few_hidden_records_are_told_from_deleted_ones(tmp_path, caplog, dialect):
+    with Sandbox(dialect=dialect, rows=300, private=["Contacts"]) as sandbox:
+        fill(sandbox, 30)
+        sandbox.sql("UPDATE Contacts SET assigned_user_id = 1 WHERE assigned_user_id != 1")
+        joe = sandbox.instance.user_named("joe").number
+        his = there(sandbox)[:40]
+        for one in his:
+            sandbox.change("Contacts", one, {"assigned_user_id": joe}, modifiedtime=OLD)
+        runs = Runs(sandbox, tmp_path, **as_joe(sandbox))
+        runs()
+        sandbox.requests.clear()
+        assert runs() == []
+        assert retrieved(sandbox) == []  # nothing is missing
+
+        given_away, gone = his[1:4], his[6:8]
+        for one in given_away:
+            sandbox.change("Contacts", one, {"assigned_user_id": 1}, modifiedtime=OLD)
+        remove(sandbox, gone)
+        assert told(runs()) == gone
+        assert sorted(retrieved(sandbox)[1:]) == sorted([*given_away, *gone])
+        warning = f"Contacts: user 'joe' may not see 3 records any more, such as {given_away[0]}."
+        assert warning in caplog.text
+
+        caplog.clear()
+        sandbox.requests.clear()
+        assert runs() == []
+        assert retrieved(sandbox) == []
+        assert "any more" not in caplog.text  # it is said once
+        sandbox.change("Contacts", given_away[0], {"assigned_user_id": joe}, modifiedtime=OLD)
+        assert runs() == []
+        remove(sandbox, given_away[:1])
+        assert told(runs()) == given_away[:1]
+        assert told(runs(deletions_limit=100)) == given_away[1:]
+        assert runs() == []
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "passes"),
+    [(20, 0, True), (21, 10, False), (30, 10, True), (31, 10, False), (31, 10.5, True)],
+)
+def test_the_brake_acts_above_the_limit_and_above_20(tmp_path, count, limit, passes):
+    with Sandbox(rows=50) as sandbox:
+        present = 200 if count == 21 else 300
+        fill(sandbox, present - sandbox.count("Contacts"))
+        runs = Runs(sandbox, tmp_path, deletions_limit=limit)
+        runs()
+        before = (tmp_path / "Contacts.json.gz").read_bytes()
+        gone = there(sandbox)[10 : 10 + count]
+        remove(sandbox, gone)
+        if not passes:
+            rows, said = runs.failing(Withheld)
+            assert rows == []
+            assert f"Contacts: {count} of {present} known records are missing" in said
+            assert f"`deletions_limit` ({limit} %)" in said
+            assert f"such as {gone[0]} and {gone[-1]}" in said
+            assert (tmp_path / "Contacts.json.gz").read_bytes() == before
+            assert told(runs(deletions_limit=100)) == gone
+        else:
+            assert told(runs()) == gone
+        assert runs() == []
+
+
+def test_lines_get_new_ids_whenever_a_document_is_saved(runs, sandbox):
+    runs.settings["modules"] = ["LineItem"]
+    runs()
+    gone = there(sandbox, "LineItem")[:-1]
+    assert len(gone) > 20
+    remove(sandbox, gone, "LineItem")
+    assert told(runs()) == gone
+    assert retrieved(sandbox) == []
+
+
+def test_what_is_created_while_the_brake_acts_is_known_all_the_same(tmp_path):
+    with Sandbox(rows=50) as sandbox:
+        fill(sandbox, 100)
+        runs = Runs(sandbox, tmp_path)
+        runs()
+        gone = there(sandbox)[:50]
+        remove(sandbox, gone)
+        gone.append(sandbox.insert("Contacts", {"lastname": "New"}))
+        runs.failing(Withheld)
+        remove(sandbox, gone[-1:])
+        assert told(runs(deletions_limit=100)) == gone
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_record_that_cannot_be_looked_up_is_looked_up_in_the_next_run(tmp_path):
+    with Sandbox(rows=50) as sandbox:
+        fill(sandbox, 100)
+        runs = Runs(sandbox, tmp_path)
+        runs()
+        gone = there(sandbox)[:4]
+        remove(sandbox, gone)
+        fails = {"operation": "retrieve", "status": 500, "times": None}
+        sandbox.faults.add("status", contains=gone[2], **fails)
+        rows, said = runs.failing(Withheld)
+        assert rows == []
+        assert f"Whether {gone[2]} was deleted or is hidden is not known" in said
+        # Where `retrieve` fails at each record there is only the limit.
+        sandbox.faults.add("status", **fails)
+        assert told(runs()) == gone
 
 
 def test_a_damaged_file_is_one_clear_error(runs, tmp_path):
@@ -492,7 +698,7 @@ def test_a_run_that_is_killed_loses_no_deletion(tmp_path, how, moment):
     """A target has what stands before the last state; the file has what was found."""
     with Sandbox(rows=50, latency_ms=5) as sandbox:
         fill(sandbox, 2500)
-        runs = Runs(sandbox, tmp_path / "ids")
+        runs = Runs(sandbox, tmp_path / "ids", deletions_limit=100)
         runs()
         gone = there(sandbox)[:1500]
         remove(sandbox, gone)
@@ -578,7 +784,7 @@ def test_the_command_ends_with_1_when_a_module_cannot_be_scanned(sandbox, tmp_pa
     (tmp_path / "config").write_text(json.dumps(settings(sandbox, **runs.settings)))
     done = command("--config", str(tmp_path / "config"))
     assert done.returncode == 1
-    assert "Contacts cannot be scanned for deletions" in done.stderr
+    assert "No deletions of Contacts are reported. " in done.stderr
     assert "Traceback" not in done.stderr
     assert len(parse(done.stdout.splitlines()).ids("Contacts")) == sandbox.count("Contacts")
 
@@ -678,11 +884,29 @@ def test_an_ordinary_user_is_sent_to_scan_in_one_error(sandbox):
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", ["status", "html", "die"])
 def test_a_server_without_sync_is_one_clear_error_and_all_else_is_read(synced, sandbox, kind):
+    synced.settings["modules"] = ["Accounts", "Contacts", "Leads"]
     sandbox.faults.add(kind, operation="sync", status=500, times=None)
     _, said = synced.failing()
     assert "`scan`" in said
-    assert {r.params["elementType"] for r in sandbox.requests.of("sync")} == {"Contacts"}
+    asked = {r.params["elementType"] for r in sandbox.requests.of("sync")}
+    assert asked == {"Accounts", "Contacts"}  # and not Leads
     assert synced.state["bookmarks"]["Leads"]["replication_key_value"]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("broken", ["Contacts", "Leads"])
+def test_a_module_at_which_sync_fails_stops_no_other(synced, sandbox, broken):
+    synced()
+    gone = {module: there(sandbox, module)[0] for module in ("Contacts", "Leads")}
+    for module, one in gone.items():
+        sandbox.remove(module, one)
+    sandbox.faults.add("status", operation="sync", contains=broken, status=500, times=None)
+    rows, said = synced.failing()
+    del gone[broken]
+    assert [*gone.values()] == told(rows)
+    assert f"sync of {broken}" in said
+    sandbox.faults.clear()
+    assert {row["module"] for row in synced()} >= {broken}
 
 
 @pytest.mark.usefixtures("quick")

@@ -25,7 +25,8 @@ def test_a_default_run_brings_every_record_on_every_server(dialect, caplog):
         own = {"Equipment", "InventoryDetails"} & sandbox.instance.tables.keys()
         made = {name: [sandbox.insert(name, values) for values in with_lines] for name in own}
         output = extract(sandbox)
-        hidden = sandbox.instance.dialect.unreachable | {"LineItem"}
+        # The one comes with the documents, the other refuses its own key.
+        hidden = sandbox.instance.dialect.unreachable | {"LineItem", "ProductTaxes"}
         assert streams(output) == sandbox.instance.tables.keys() - hidden
         for module in streams(output) - {"Users"}:  # inactive ones are not shown
             assert output.ids(module) == [row["id"] for row in sandbox.rows(module)], module

@@ -9,15 +9,18 @@ import sys
 import threading
 import time
 from collections import Counter
+from copy import deepcopy
 
 import pytest
+from singer_sdk.singerlib import Catalog
 
 from kafinea import SettingsError
-from kafinea.errors import IncompleteRead, Refused
+from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.routes import OPERATIONS
+from tap_kafinea.tap import TapKafinea
 from tests.conftest import connect
-from tests.tap.running import Output, discover, extract, parse, settings
+from tests.tap.running import Output, _Collector, discover, extract, parse, settings
 from tests.target.running import empty
 
 DIALECTS = ("kafinea", "stock", "frevo")  # `legacy` has no related lists
@@ -332,14 +335,6 @@ def test_records_that_come_into_a_list_meanwhile_push_no_others_out(sandbox, mon
     assert pairs(extract(sandbox, catalog=catalog)) == sorted(truth(sandbox).elements())
 
 
-@pytest.mark.usefixtures("quick")
-def test_records_that_are_counted_and_never_given_are_an_error(sandbox):
-    _, second = campaigns(sandbox, 2, 3)
-    sandbox.faults.add("empty", operation="query_related", contains="SELECT id", nth=2, times=None)
-    with pytest.raises(IncompleteRead, match=f"{second}: Contacts.*counts 3"):
-        extract(sandbox, catalog=only(sandbox), max_sessions=1)
-
-
 def test_a_list_of_which_nothing_may_be_seen_stops_no_other(caplog):
     with empty() as plain:
         hidden = plain.insert("Contacts", {"lastname": "hidden"})
@@ -368,21 +363,14 @@ def test_a_record_that_is_deleted_meanwhile_ends_no_run():
         assert {source for source, _ in pairs(outputs[0])} == set(map(number, made[:-1]))
 
 
-def test_a_list_that_is_refused_stops_no_other_stream_and_fails_the_run(sandbox):
+def test_a_list_that_is_refused_stops_no_other_stream(sandbox):
     made = campaigns(sandbox, 1, 1, 1)
-    denied = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
     sandbox.faults.add(
-        "status",
-        operation="query_related",
-        contains=made[1],
-        status=200,
-        body=denied,
-        times=None,
+        "status", operation="query_related", contains=made[1], status=200, body=DENIED, times=None
     )
     catalog = discover(sandbox, modules=["Campaigns", "Leads"], relations=CONTACTS)
     catalog["streams"].reverse()
-    with pytest.raises(Refused):
-        extract(sandbox, catalog=catalog)
+    failing(sandbox, made[1], catalog=catalog)
     assert [r for r in sandbox.requests.of("query") if "FROM Leads" in r.params["query"]]
 
 
@@ -398,3 +386,111 @@ def test_lists_are_read_by_several_sessions_each_with_one_request_at_a_time():
         assert len({request.session for request in requests}) == 3
         assert max(request.at_once for request in requests) == 3
         assert not [request for request in sandbox.requests if request.overlapped]
+
+
+# A list that cannot be read costs one record
+
+
+DENIED = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
+
+
+def failing(sandbox, match, **more):
+    """A run that fails at its end; what it wrote."""
+    writer = _Collector()
+    config = settings(sandbox, **more.pop("config", {}))
+    catalog = Catalog.from_dict(more.pop("catalog", None) or only(sandbox))
+    tap = TapKafinea(config=config, catalog=catalog, message_writer=writer, **more)
+    with pytest.raises(IncompleteRead, match=match):
+        tap.sync_all()
+    tap.client.close()
+    return parse(writer.lines)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 500},
+        {"kind": "html"},
+        {"kind": "truncate"},
+        {"kind": "status", "status": 200, "body": DENIED},
+    ],
+    ids=["500", "html", "truncate", "refused"],
+)
+def test_a_list_that_cannot_be_read_is_named_and_asked_for_again(dialect, fault, caplog):
+    with empty(dialect=dialect) as sandbox:
+        made = campaigns(sandbox, *([2, 1] * 15))
+        sandbox.change("Campaigns", made[20], {}, modifiedtime="2020-01-02 00:00:00")
+        bad = made[7]
+        sandbox.faults.add(**fault, operation="query_related", contains=bad, times=None)
+        output = failing(sandbox, f"1 record could not be read whole: {bad}.")
+        assert set(pairs(output)) == {p for p in truth(sandbox) if p[0] != number(bad)}
+        assert caplog.text.count(f"Campaigns: {bad} cannot be read without Contacts") == 1
+        assert output.bookmark(STREAM)["unreadable"] == [bad]
+        assert output.bookmark(STREAM)["replication_key_value"].startswith("2020-01-02")
+        assert len([r for r in sandbox.requests.of("query_related") if r.params["id"] == bad]) <= 8
+
+        again = failing(sandbox, f"whole: {bad}", state=deepcopy(output.state))
+        assert again.bookmark(STREAM)["unreadable"] == [bad]
+
+        sandbox.faults.clear()
+        sandbox.requests.clear()
+        mended = extract(sandbox, catalog=only(sandbox), state=again.state)
+        asked_for = {r.params["id"] for r in sandbox.requests.of("query_related")}
+        assert asked_for == {bad, made[20]}
+        assert {p for p in pairs(mended) if p[0] == number(bad)} == {
+            p for p in truth(sandbox) if p[0] == number(bad)
+        }
+        assert "unreadable" not in mended.bookmark(STREAM)
+
+
+@pytest.mark.usefixtures("quick")
+def test_records_that_are_counted_and_never_given_make_a_list_unreadable(sandbox, caplog):
+    first, second, _ = campaigns(sandbox, 2, 3, 0)
+    sandbox.faults.add("empty", operation="query_related", contains="SELECT id", nth=2, times=None)
+    output = failing(sandbox, second, config={"max_sessions": 1})
+    assert {source for source, _ in pairs(output)} == {number(first)}
+    assert f"{second} cannot be read without Contacts: {second}: Contacts" in caplog.text
+    assert output.bookmark(STREAM)["unreadable"] == [second]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_is_away_makes_no_list_unreadable(sandbox, caplog):
+    campaigns(sandbox, *([1] * 10))
+    catalog = only(sandbox)
+    sandbox.faults.add("status", status=500, operation="query_related", nth=5, times=None)
+    sandbox.faults.add("status", status=500, operation="listtypes", times=None)
+    with pytest.raises(Unavailable, match="listtypes"):
+        extract(sandbox, catalog=catalog)
+    assert "cannot be read" not in caplog.text
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_server_that_fails_for_a_moment_costs_no_list(sandbox):
+    """Twice at a list is enough to ask whether the server is there; then it is asked once more."""
+    campaigns(sandbox, *([1] * 10))
+    sandbox.faults.add("status", status=500, operation="query_related", nth=5, times=2)
+    output = extract(sandbox, catalog=only(sandbox), max_sessions=1)
+    assert Counter(pairs(output)) == truth(sandbox)
+
+
+@pytest.mark.usefixtures("quick")
+def test_there_is_an_end_to_lists_that_cannot_be_read(sandbox, monkeypatch):
+    monkeypatch.setattr("kafinea.recovery.MOST_BAD", 5)
+    campaigns(sandbox, *([1] * 30))
+    catalog = only(sandbox)
+    sandbox.faults.add("status", status=500, operation="query_related", times=None)
+    sandbox.requests.clear()
+    failing(sandbox, "failed at 5 records", catalog=catalog, config={"max_sessions": 1})
+    assert len({r.params["id"] for r in sandbox.requests.of("query_related")}) < 15
+
+
+def test_a_list_that_is_gone_is_no_matter_of_each_record(sandbox):
+    campaigns(sandbox, *([1] * 10))
+    catalog = only(sandbox)
+    body = DENIED.replace("ACCESS_DENIED", "UNKOWN_ENTITY")
+    sandbox.faults.add("status", operation="query_related", status=200, body=body, times=None)
+    with pytest.raises(Refused, match="UNKOWN_ENTITY"):
+        extract(sandbox, catalog=catalog, max_sessions=1)
+    assert len(sandbox.requests.of("query_related")) < 10

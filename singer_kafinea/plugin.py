@@ -1,0 +1,103 @@
+"""What the tap and the target share of their command line: its files, and the check of settings."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._util import load_json
+from singer_sdk.plugin_base import PluginBase
+from typing_extensions import override
+
+from kafinea.errors import SettingsError
+from singer_kafinea.connection import problems_of_connection, wrong_settings
+from singer_kafinea.settings import unreadable_variables
+
+
+class Plugin(PluginBase):
+    """A plugin that says everything that is wrong with its settings at once, before all else."""
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ValueError:  # the SDK reads numbers and JSON from the environment
+            schema, prefix = self.config_jsonschema, self._env_var_prefix
+            wrong = unreadable_variables(os.environ, prefix, schema)
+            if not (wrong and options.get("parse_env_config")):
+                raise
+            raise wrong_settings(wrong, {}, prefix) from None
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong with settings beyond their JSON Schema, by setting."""
+        return problems_of_connection(self.config)
+
+    def unknown(self) -> list[str]:
+        """Return what is an error among the names of settings."""
+        return []
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        # The SDK calls this before it does anything with the settings. Its own error would log
+        # the JSON Schema as well.
+        try:
+            super()._validate_config()
+            errors = []
+        except ConfigValidationError as error:
+            errors = error.errors
+        errors += self.unknown()
+        if errors or self.problems():
+            raise wrong_settings(errors, self._config, self._env_var_prefix, self.problems())
+        return []
+
+    @classmethod
+    @override
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        merged = super().cb_config(ctx, param, ())
+        for path in value:  # one by one, to know which of them is wrong
+            with naming("--config", path):
+                one = super().cb_config(ctx, param, (path,))
+            merged.config |= one.config
+            merged.parse_env |= one.parse_env
+        return merged
+
+
+def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
+    """Return a file of the command line again when it holds JSON.
+
+    Raises:
+        SettingsError: It does not.
+    """
+    if file is None:
+        return None
+    with naming(option, file.name):
+        text = file.read()
+        load_json(text)
+    return io.StringIO(text)
+
+
+@contextmanager
+def naming(option: str, path: str) -> Iterator[None]:
+    """Name the file that is being read in what goes wrong with it.
+
+    Raises:
+        SettingsError: It is not JSON, or cannot be read.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise SettingsError(f"{option} {path}: there is no such file.") from None
+    except OSError as error:
+        raise SettingsError(f"{option} {path}: cannot be read: {error.strerror}.") from None
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{option} {path} is not JSON{_place(error)}.") from None
+
+
+def _place(error: Exception) -> str:
+    """Return where the JSON ends to be JSON. The text of the error may show a secret."""
+    line, column = getattr(error, "lineno", None), getattr(error, "colno", None)
+    return f": see line {line}, column {column}" if line and column else " with settings in it"

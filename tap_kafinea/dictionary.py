@@ -1,0 +1,194 @@
+"""A data dictionary: what Kafinea says of its modules, fields and picklist values, as streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+from singer_sdk.streams import Stream
+from typing_extensions import override
+
+from kafinea.describe import Module
+from tap_kafinea.failing import FailingAlone
+from tap_kafinea.passes import Plan, of_instance
+
+if TYPE_CHECKING:
+    from tap_kafinea.tap import TapKafinea
+
+Row = dict[str, Any]
+
+_TITLE = "Data dictionary: "
+_KEY = {"type": "string"}
+_TEXT = {"type": ["string", "null"]}
+_YES_OR_NO = {"type": ["boolean", "null"]}
+_NUMBER = {"type": ["integer", "null"]}
+_POSITION = {**_NUMBER, "description": "Its place in Kafinea's order, from 1"}
+_LABEL = {**_TEXT, "description": "What people see, in the language of the API user"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One stream of the dictionary.
+
+    Attributes:
+        name: Its name, unless a module has it.
+        key: Its first columns, which identify a row.
+        columns: Its other columns and their JSON Schemas.
+        rows: Gives the rows of a module, with the label of one of its records.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: Mapping[str, Mapping[str, Any]]
+    rows: Callable[[Module, str], Iterator[Row]]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the stream. Its title tells which table it is."""
+        return {
+            "type": "object",
+            "title": _TITLE + self.name,
+            "properties": {**dict.fromkeys(self.key, _KEY), **self.columns},
+            "required": [*self.key],
+        }
+
+
+def _modules(module: Module, singular: str) -> Iterator[Row]:
+    yield {
+        "module": module.name,
+        "label": module.label,
+        "singular_label": singular,
+        "id_prefix": module.id_prefix,
+        "is_entity": module.is_entity,
+        "createable": module.createable,
+        "updateable": module.updateable,
+        "deleteable": module.deleteable,
+        "retrieveable": module.retrieveable,
+    }
+
+
+def _fields(module: Module, _: str) -> Iterator[Row]:
+    for position, field in enumerate(module.fields.values(), start=1):
+        yield {
+            "module": module.name,
+            "field": field.name,
+            "label": field.label,
+            "type": field.type,
+            "is_mandatory": field.mandatory,
+            "is_editable": field.editable,
+            "is_unique": field.unique,
+            "refers_to": [*field.refers_to] or None,
+            "default_value": field.default or None,
+            "position": position,
+        }
+
+
+def _picklist_values(module: Module, _: str) -> Iterator[Row]:
+    for field in module.fields.values():
+        labels = dict(zip(field.picklist, field.picklist_labels, strict=True))
+        for position, (value, label) in enumerate(labels.items(), start=1):
+            yield {
+                "module": module.name,
+                "field": field.name,
+                "value": value,
+                "label": label,
+                "position": position,
+            }
+
+
+TABLES = (
+    Table(
+        "Modules",
+        ("module",),
+        {
+            "label": _LABEL,
+            "singular_label": {**_TEXT, "description": "The label of one record"},
+            "id_prefix": {**_TEXT, "description": "What stands before the x of its ids"},
+            "is_entity": {**_YES_OR_NO, "description": "False for tables such as Currency"},
+            "createable": _YES_OR_NO,
+            "updateable": _YES_OR_NO,
+            "deleteable": _YES_OR_NO,
+            "retrieveable": _YES_OR_NO,
+        },
+        _modules,
+    ),
+    Table(
+        "Fields",
+        ("module", "field"),
+        {
+            "label": _LABEL,
+            "type": {**_TEXT, "description": "Kafinea's name of the type"},
+            "is_mandatory": _YES_OR_NO,
+            "is_editable": _YES_OR_NO,
+            "is_unique": _YES_OR_NO,
+            "refers_to": {
+                "type": ["array", "null"],
+                "items": {"type": "string"},
+                "description": "The modules that a reference may point to; null if none are known",
+            },
+            "default_value": _TEXT,
+            "position": _POSITION,
+        },
+        _fields,
+    ),
+    Table(
+        "PicklistValues",
+        ("module", "field", "value"),
+        {"label": _LABEL, "position": _POSITION},
+        _picklist_values,
+    ),
+)
+
+
+class DictionaryStream(FailingAlone):
+    """One table of the dictionary, read whole; rows that vanished are dropped by their version."""
+
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the rows are typed
+
+    def __init__(self, tap: TapKafinea, name: str, table: Table) -> None:
+        super().__init__(tap, name, table.schema)
+        self._table = table
+        self.primary_keys = [*table.key]
+        self.forced_replication_method = REPLICATION_FULL_TABLE
+
+    @override
+    def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
+        tap = self._tap_kafinea
+        state = of_instance(self.stream_state, tap.address)
+        self._stream_version = Plan(state, zone=tap.zone).new_version()
+        for module in tap.described:
+            yield from self._table.rows(module, tap.modules.shown[module.name].singular)
+        self._write_activate_version_message(self._stream_version)
+
+    @property
+    @override
+    def emit_activate_version_messages(self) -> bool:
+        """False: the SDK would tell loaders to drop the old rows before the new ones are read."""
+        return False
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> None:
+        """Return none, as for modules."""
+
+
+def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
+    """Return the streams, if the settings ask for them."""
+    if not tap.config["dictionary"]:
+        return []
+    taken = {module.name.casefold() for module in modules}
+    return [DictionaryStream(tap, _name(table, taken), table) for table in TABLES]
+
+
+def from_catalog(tap: TapKafinea, name: str, schema: Mapping[str, Any]) -> Stream | None:
+    """Return the stream of a catalog entry, if it is one of these."""
+    title = schema.get("title")
+    table = next((one for one in TABLES if _TITLE + one.name == title), None)
+    return DictionaryStream(tap, name, table) if table else None
+
+
+def _name(table: Table, taken: set[str]) -> str:
+    """Return the name of a stream. Loaders do not tell upper from lower case."""
+    return f"Dictionary{table.name}" if table.name.casefold() in taken else table.name

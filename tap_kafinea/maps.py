@@ -1,0 +1,70 @@
+"""The stream maps of the settings: one that fails is a matter of its stream."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from logging import Logger
+from types import CodeType
+from typing import Any
+
+from singer_sdk.exceptions import MapExpressionError
+from singer_sdk.mapper import CustomStreamMap, PluginMapper
+from typing_extensions import override
+
+from kafinea.errors import KafineaError
+
+
+class StreamFailed(KafineaError):
+    """Leave this stream: something that concerns no other has gone wrong."""
+
+
+class Mapper(PluginMapper):
+    """Makes the stream maps.
+
+    Attributes:
+        failures: Why a stream has no map, by its name.
+    """
+
+    def __init__(self, config: Mapping[str, Any], logger: Logger) -> None:
+        super().__init__(dict(config), logger)
+        self.failures: dict[str, StreamFailed] = {}
+
+    @override
+    def register_raw_stream_schema(
+        self, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+    ) -> None:
+        try:
+            super().register_raw_stream_schema(stream_name, schema, key_properties)
+        except Exception as error:  # noqa: BLE001 a setting may be anything, and so its error
+            self.failures[stream_name] = StreamFailed(_why_not_made(error))
+
+
+def _why_not_made(error: Exception) -> str:
+    if not isinstance(error, MapExpressionError):
+        return f"`stream_maps`: {str(error).rstrip('.')}."
+    # Its text shows the expression, which may hold the salt of a hash, and names no property.
+    made = _locals(error, CustomStreamMap._init_functions_and_schema.__code__)  # noqa: SLF001 see above
+    return f"`stream_maps`, {_place(made.get('prop_key'))}: the expression cannot be parsed."
+
+
+def why_not_written(error: Exception, key: str) -> str:
+    """Return which record of a stream could not be mapped or written, and where the map fails."""
+    evaluated = _locals(error, CustomStreamMap._eval.__code__)  # noqa: SLF001 the error does not name the property
+    if not evaluated:
+        return f"record {key} cannot be written: {type(error).__name__}."
+    reason = type(error.__cause__ or error).__name__
+    return (
+        f"`stream_maps`, {_place(evaluated['property_name'])}: the expression fails for record "
+        f"{key} ({reason}). Perhaps a field that it uses is null there."
+    )
+
+
+def _place(name: str | None) -> str:
+    return "`__filter__`" if name is None else f"property `{name}`"
+
+
+def _locals(error: Exception, code: CodeType) -> Mapping[str, Any]:
+    """Return the variables of a function that an error has passed, or none."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return next((frame.f_locals for frame in frames if frame.f_code is code), {})

@@ -1,0 +1,152 @@
+"""What became of the records that a scan does not find any more: deleted, or hidden.
+
+Where the server leaves hidden records out of its counts, no query can tell. `retrieve` can: it
+refuses a deleted record in the same words as one that never was, and a hidden one in other words.
+(`include/Webservices/Retrieve.php` of vtiger and coreBOS: a deleted record has no module, so the
+right to use the module is missing; the right to read the record is only checked later.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kafinea.chain import PAGE_SIZE, Query, count, number
+from kafinea.client import Client
+from kafinea.describe import LINE_MODULE
+from kafinea.errors import Code, KafineaError, Refused, Unavailable
+from kafinea.query import Condition, select
+from kafinea.read_ahead import worked_out_ahead
+
+ALWAYS_REPORTED = 20
+"""So many deletions of a module are reported at once, however small it is."""
+
+_MOST_ASKED = 20
+"""The most records to look up one by one."""
+
+_NEVER_THERE = 2**31 - 1  # the largest number that an id can have
+
+
+class Withheld(KafineaError):
+    """Records are missing and not reported: this user may only not see them any more."""
+
+
+@dataclass(frozen=True)
+class Brake:
+    """Stops wrong deletions before they are reported.
+
+    Args:
+        kafinea: The client.
+        user: The user's name, for messages.
+        percent: How much of a module may be reported at once; 100 lets everything through, hidden
+            records too.
+    """
+
+    kafinea: Client
+    user: str
+    percent: float
+
+    @property
+    def is_off(self) -> bool:
+        """Whether everything is reported that is missing."""
+        return self.percent >= 100
+
+    def hidden(self, module: str, gone: Sequence[str], *, known: int) -> list[str]:
+        """Return those of some missing records that are hidden from this user, not deleted.
+
+        Args:
+            module: The module.
+            gone: The ids that no query gives any more, ascending.
+            known: How many records of the module there were.
+
+        Raises:
+            Withheld: There are too many to report at once, or to tell which are hidden.
+        """
+        # Whoever saves a document gives its lines new ids, and no sharing rule hides lines.
+        if self.is_off or not gone or module == LINE_MODULE:
+            return []
+        hidden = self._hidden_of([*gone[:: -(-len(gone) // _MOST_ASKED)]])
+        if len(gone) <= _MOST_ASKED:
+            return hidden
+        if hidden:
+            raise Withheld(
+                f"{module}: {len(gone):,} of {known:,} known records are missing, and some of them "
+                f"were not deleted: user {self.user!r} may not see them any more, such as "
+                f"{hidden[0]}. Give the user its rights back (role, profile, sharing rules). "
+                f"{self._let_through}"
+            )
+        if len(gone) > max(ALWAYS_REPORTED, known * self.percent / 100):
+            raise Withheld(
+                f"{module}: {len(gone):,} of {known:,} known records are missing, more than "
+                f"`deletions_limit` ({self.percent:g} %) lets through at once. Look for some of "
+                f"them in Kafinea, such as {gone[0]} and {gone[-1]}: either many records were "
+                f"deleted, or user {self.user!r} may see less than before (rights, a filter). "
+                f"{self._let_through}"
+            )
+        return []
+
+    def _hidden_of(self, ids: Sequence[str]) -> list[str]:
+        prefix = ids[0].partition("x")[0]
+        try:
+            never_there = self._refusal(f"{prefix}x{_NEVER_THERE}")
+        except Withheld:
+            return []  # this server does not answer: `percent` must do
+        refusals = worked_out_ahead(self._refusal, ids, self.kafinea.max_sessions)
+        return [
+            one for one, said in zip(ids, refusals, strict=True) if said not in {"", never_there}
+        ]
+
+    def _refusal(self, one: str) -> str:
+        """Return in which words a record is refused, without its id.
+
+        They are compared with each other only, for they may be in any language. No words stand for
+        a record that is given (a converted lead), that is found nowhere (a user who was
+        deactivated), or that is now one of another module.
+
+        Raises:
+            Withheld: The server fails.
+        """
+        try:
+            self.kafinea.giving_up_after(2).retrieve(one)
+        except Refused as error:
+            return re.sub(r"\d+", "", str(error)) if error.code == Code.ACCESS_DENIED else ""
+        except Unavailable as error:
+            if error.busy or error.nothing_done:
+                raise
+            raise Withheld(
+                f"Whether {one} was deleted or is hidden is not known: {error}"
+            ) from None
+        return ""
+
+    @property
+    def _let_through(self) -> str:
+        return (
+            "To report them all the same, run once with `deletions_limit` set to 100 "
+            "(TAP_KAFINEA_DELETIONS_LIMIT=100)."
+        )
+
+
+def deleted(query: Query, module: str, ids: Sequence[str]) -> Iterator[str]:
+    """Yield those of some ids that no record has any more, asked of the server once more.
+
+    On many servers it counts also what this user may not read.
+
+    Raises:
+        Unavailable: The server cannot count.
+    """
+    for start in range(0, len(ids), PAGE_SIZE):
+        yield from _uncounted(query, module, ids[start : start + PAGE_SIZE])
+
+
+def _uncounted(query: Query, module: str, ids: Sequence[str]) -> Sequence[str]:
+    where = [Condition("id", "IN", ids)]
+    if not count(query, module, where):
+        return ids
+    if len(ids) == 1:
+        return []
+    given = query(select(module, ["id"], where=where, limit=len(ids)))
+    rest = sorted({*ids} - {record["id"] for record in given}, key=number)
+    middle = (len(rest) + 1) // 2
+    halves = filter(None, (rest[:middle], rest[middle:]))
+    return [one for half in halves for one in _uncounted(query, module, half)]

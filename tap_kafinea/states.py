@@ -1,0 +1,40 @@
+"""The state that a run is given: which shapes it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kafinea.errors import SettingsError
+
+_HOW = (
+    'A state is {"bookmarks": {...}}, or the last line that the tap wrote: '
+    '{"type": "STATE", "value": {"bookmarks": {...}}}. Without --state, all is read again.'
+)
+
+
+def state_of(given: Any) -> dict[str, Any]:
+    """Return the Singer state in what somebody gave as one. An empty one is no state.
+
+    Raises:
+        SettingsError: It is something else. To take it for none would read everything again.
+    """
+    if isinstance(given, Mapping) and given.get("type") == "STATE":
+        given = given.get("value")
+    if not given:
+        return {}
+    bookmarks = given.get("bookmarks") if isinstance(given, Mapping) else None
+    if not isinstance(bookmarks, Mapping):
+        raise SettingsError(f"The state is not a Singer state. {_HOW}")
+    for stream, bookmark in bookmarks.items():
+        if not isinstance(bookmark, Mapping):
+            raise SettingsError(f"The state of {stream} is not a Singer state. {_HOW}")
+    return dict(given)
+
+
+def known_modules(state: Mapping[str, Any]) -> set[str]:
+    """Return the modules of which a state has a bookmark.
+
+    The streams that are no modules have names in lower case: `files`, `campaigns_contacts`.
+    """
+    return {name for name in state.get("bookmarks", {}) if not name.islower()}

@@ -1,0 +1,220 @@
+"""The first request: what waiting cannot mend is told at once, and what to correct."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from kafinea import Client, SettingsError, Unavailable
+from kafinea_sandbox import Sandbox
+from tests.conftest import connect
+
+PAGE = b"<html><title>Welcome</title></html>"
+VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+@pytest.fixture(autouse=True)
+def at_once(request, monkeypatch, caplog):
+    """Nothing is tried again, except where the waits are shortened; no variable is set."""
+    for name in (*VARIABLES, *BUNDLES):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    yield
+    tries = [one for one in caplog.get_records("call") if "Trying again" in one.message]
+    assert bool(tries) == ("quick" in request.fixturenames)
+
+
+class Website(BaseHTTPRequestHandler):
+    """Whatever is asked for: a page."""
+
+    status = 200
+
+    def do_GET(self):
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(PAGE)))
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def do_CONNECT(self):
+        self.send_error(407)
+
+    def log_message(self, *_):
+        pass
+
+
+class Missing(Website):
+    status = 404
+
+
+class Wrong(Website):
+    status = 400
+
+
+@contextmanager
+def website(handler=Website, tls=None):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.handle_error = lambda *_: None  # a handshake that fails is what is tested
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def make_certificate(folder):
+    """A certificate of `localhost` that nobody has signed, and a server's side of it."""
+    openssl = shutil.which("openssl")
+    if not openssl:
+        pytest.skip("openssl makes the certificates, and is not here")
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    made += ["-keyout", folder / "key", "-out", folder / "certificate"]
+    made += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(made, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(folder / "certificate", folder / "key")
+    return folder / "certificate", tls
+
+
+def failing(url, expected=SettingsError):
+    """What the first request to an address that is at fault says, at once."""
+    with (
+        pytest.raises(expected) as raised,
+        Client(url, "ada", "secret", allow_http=True) as client,
+    ):
+        client.listtypes()
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("handler", [Website, Missing, Wrong])
+def test_a_page_that_is_no_api_is_told_at_once(handler):
+    with website(handler) as port:
+        said = failing(f"http://127.0.0.1:{port}")
+    assert f"HTTP {handler.status}, not JSON: Welcome" in said
+    assert "There is no webservice.php at this `url`" in said
+
+
+def test_an_unknown_host_is_told_at_once():
+    assert failing("https://kafinea.invalid/x") == (
+        "No host kafinea.invalid is known. Check `url`."
+    )
+
+
+def test_https_to_a_port_of_http_is_told_from_a_certificate():
+    with website() as port:
+        said = failing(f"https://127.0.0.1:{port}")
+    assert "does not speak https" in said
+    assert "`http://`" in said
+    assert "certificate" not in said
+
+
+@pytest.mark.parametrize("path", ["", "/kafinea/webservice.php"])
+def test_http_to_a_port_of_https_is_told_at_once(certificate, path):
+    with website(tls=certificate[1]) as port:
+        said = failing(f"http://localhost:{port}{path}")
+    assert said == f"localhost:{port} wants https. Write `https://` in `url`."
+
+
+def test_a_certificate_that_does_not_fit_is_told_with_the_reason(certificate, monkeypatch):
+    path, tls = certificate
+    with website(tls=tls) as port:
+        said = failing(f"https://localhost:{port}")
+        assert f"The certificate of localhost:{port} is not accepted: self" in said
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+        assert "HTTP 200, not JSON: Welcome" in failing(f"https://localhost:{port}")
+        assert "not valid for '127.0.0.1'" in failing(f"https://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("variable", BUNDLES)
+def test_a_file_of_certificates_that_is_none_is_named(variable, monkeypatch, tmp_path):
+    monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
+    said = failing("https://127.0.0.1:9")
+    assert said.startswith(f"{variable} is '{tmp_path / 'nowhere'}', and there is no such file.")
+    with Sandbox(rows=50) as sandbox, connect(sandbox) as client:
+        assert client.listtypes()  # http needs none
+        empty = tmp_path / "empty"
+        empty.write_text("no certificate")
+        monkeypatch.setenv(variable, str(empty))
+        said = failing(sandbox.url.replace("http:", "https:"))
+        assert said == f"There are no certificates in {variable} ({empty})."
+
+
+def unused_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_that_does_not_answer_is_named_and_tried_again(variable, monkeypatch, caplog):
+    port = unused_port()
+    monkeypatch.setenv(variable, f"http://ada:passw0rd@127.0.0.1:{port}")
+    said = failing("https://kafinea.invalid", Unavailable)
+    assert said == f"The proxy 127.0.0.1:{port} ({variable}) does not answer."
+    assert caplog.text.count("Trying again") == 6
+    assert "passw0rd" not in caplog.text
+    monkeypatch.setenv("NO_PROXY", "kafinea.invalid")
+    assert failing("https://kafinea.invalid") == "No host kafinea.invalid is known. Check `url`."
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("http://proxy.invalid:3128", "No host proxy.invalid:3128 is known. Check the proxy in "),
+        ("no address", "is not an address that can be used"),
+        ("ftp://127.0.0.1:9", "is not an address that can be used"),
+    ],
+)
+def test_a_proxy_that_is_none_is_told_at_once(proxy, said, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    told = failing("https://kafinea.example")
+    assert said in told
+    assert "HTTPS_PROXY" in told
+
+
+def test_a_proxy_that_wants_a_password_is_told_at_once(monkeypatch):
+    with website() as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        said = failing("https://kafinea.example")
+    assert f"The proxy 127.0.0.1:{port} (HTTPS_PROXY) refuses" in said
+    assert "HTTP 407" in said
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_refused_connection_is_said_at_once_and_tried_as_long_as_ever(caplog):
+    port = unused_port()
+    assert "refuses the connection" in failing(f"http://127.0.0.1:{port}", Unavailable)
+    first, *_ = lines = [one.message for one in caplog.records if "Trying again" in one.message]
+    assert first.startswith(f"127.0.0.1:{port} refuses the connection. Trying again in ")
+    assert len(lines) == 6
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_page_is_waited_for_once_something_has_worked():
+    """A server that is being updated answers with a page for a while."""
+    with Sandbox(rows=50, used_token="INVALID_TOKEN") as sandbox, connect(sandbox) as client:
+        client.user_id()
+        sandbox.expire_sessions()
+        faults = [
+            sandbox.faults.add("html", operation=operation, times=2)
+            for operation in ("getchallenge", "login", "listtypes")
+        ]
+        assert client.listtypes()
+        assert [fault.hits for fault in faults] == [2, 2, 2]

@@ -1,0 +1,232 @@
+"""One record at which the server fails costs one record, and is named (API-FACTS, "coreBOS")."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from math import log2
+
+import pytest
+from singer_sdk.singerlib import Catalog
+
+from kafinea.errors import IncompleteRead, KafineaError
+from kafinea_sandbox import Sandbox
+from tap_kafinea.tap import TapKafinea
+from tests.tap.running import _Collector, discover, parse, settings
+from tests.target.running import empty
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+DIALECTS = ("kafinea", "stock", "frevo", "legacy", "corebos")
+CONTACTS = 2000
+BEGAN, MINUTE = datetime(2020, 1, 1), timedelta(minutes=1)
+BAD = (700, 701, 1500)
+"""Which of the contacts, in their order, no answer can hold."""
+
+
+def run(sandbox, state=None, **more):
+    """Return what a run writes, and how it ended."""
+    writer = _Collector()
+    config = settings(sandbox, **{"modules": ["Contacts"], **more})
+    tap = TapKafinea(config=config, state=state, message_writer=writer)
+    error = None
+    try:
+        tap.sync_all()
+    except KafineaError as failure:
+        error = failure
+    finally:
+        tap.client.close()
+    return parse(writer.lines), error
+
+
+def number(wire_id):
+    return int(wire_id.partition("x")[2])
+
+
+@contextmanager
+def filled(dialect="kafinea", count=CONTACTS, bad=BAD, **options):
+    """Yield a company with so many contacts, and the numbers of those no answer can hold."""
+    with empty(dialect=dialect) as probe:
+        first = number(probe.insert("Contacts", {"lastname": "first"}))
+    numbers = [first + place for place in bad]
+    unencodable = {"Contacts": list(numbers)}
+    with empty(dialect=dialect, unencodable=unencodable, **options) as sandbox:
+        for n in range(count):
+            person = {"lastname": f"N{n}", "mailingcity": "Lyon", "title": "Dr"}
+            sandbox.insert("Contacts", person, modifiedtime=f"{BEGAN + n * MINUTE}")
+        yield sandbox, numbers
+
+
+@pytest.fixture(scope="module", params=DIALECTS)
+def company(request):
+    with filled(request.param, unencodable_fields=["title", "description"]) as both:
+        yield both
+
+
+def queries(sandbox):
+    return [one for one in sandbox.requests if one.operation in {"query", "retrieve"}]
+
+
+@pytest.mark.parametrize("sessions", [1, 4])
+def test_all_that_can_be_had_arrives_and_each_bad_record_is_named_once(company, caplog, sessions):
+    sandbox, bad = company
+    output, error = run(sandbox, max_sessions=sessions)
+    records = {number(one["id"]): one for one in output.records("Contacts")}
+    assert len(output.records("Contacts")) == CONTACTS
+    assert sorted(records) == [number(str(row["id"])) for row in sandbox.rows("Contacts")]
+    for one in bad:
+        assert records[one].get("title") is None
+        assert records[one]["lastname"] == f"N{one - min(records)}"
+        assert records[one]["mailingcity"] == "Lyon"
+    assert {one["title"] for n, one in records.items() if n not in bad} == {"Dr"}
+    named = [line for line in caplog.messages if "cannot be read without" in line]
+    assert len(named) == len(bad)
+    for one, line in zip(bad, named, strict=True):
+        assert f"x{one} cannot be read without" in line
+        assert "title" in line
+        assert "query of Contacts" in line
+    assert isinstance(error, IncompleteRead)
+    assert "3 records could not be read whole" in str(error)
+    bookmark = output.bookmark("Contacts")
+    assert bookmark["replication_key_value"]
+    assert [number(one) for one in bookmark["unreadable"]] == list(bad)
+
+
+def test_the_next_run_asks_for_them_again_and_only_for_them(company):
+    sandbox, bad = company
+    first, _ = run(sandbox)
+    last = max(map(number, first.ids("Contacts")))  # that of the bookmark comes again
+    second, error = run(sandbox, first.state, lookback_seconds=0)
+    assert [number(one) for one in second.ids("Contacts")] == [last, *bad]
+    assert "3 records could not be read whole" in str(error)
+    sandbox.instance.options.unencodable["Contacts"].clear()  # mended, without a new modifiedtime
+    third, error = run(sandbox, second.state, lookback_seconds=0)
+    assert error is None
+    assert {one["title"] for one in third.records("Contacts")} == {"Dr"}
+    assert {number(one) for one in third.ids("Contacts")} - {last} == set(bad)
+    assert "unreadable" not in third.bookmark("Contacts")
+    fourth, error = run(sandbox, third.state, lookback_seconds=0)
+    assert error is None
+    assert set(map(number, fourth.ids("Contacts"))) <= {last}
+    sandbox.instance.options.unencodable["Contacts"].extend(bad)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "fatal",
+        "empty",
+        "cut",
+        "latin-1",
+        "INVALID_ID_ATTRIBUTE",
+        "DATABASE_QUERY_ERROR",
+        "INTERNAL_SERVER_ERROR",
+    ],
+)
+@pytest.mark.parametrize("place", [0, 57, 249])
+def test_whatever_the_server_says_one_record_costs_few_requests(how, place):
+    options = {"unencodable_as": how, "unencodable_fields": ["title"]}
+    with filled(count=250, bad=[], **options) as (sandbox, _):
+        run(sandbox, max_sessions=1)
+        sound = len(sandbox.requests)
+    with filled(count=250, bad=[place], **options) as (sandbox, bad):
+        output, error = run(sandbox, max_sessions=1)
+        assert len(output.records("Contacts")) == 250
+        assert [number(one) for one in output.bookmark("Contacts")["unreadable"]] == bad
+        assert error
+        assert len(sandbox.requests) - sound <= 2 * log2(1000) + 12
+
+
+@pytest.mark.parametrize("sessions", [1, 4])
+def test_a_record_whose_id_alone_makes_the_server_fail_is_stepped_over(sessions, caplog):
+    with filled(count=450, bad=[0, 130, 449], unencodable_fields=["id"]) as (sandbox, bad):
+        output, error = run(sandbox, max_sessions=sessions)
+        numbers = [number(one) for one in output.ids("Contacts")]
+        assert numbers == [n for n in range(bad[0], bad[0] + 450) if n not in bad]
+        assert [number(one) for one in output.bookmark("Contacts")["unreadable"]] == bad
+        assert sum("cannot be read at all" in line for line in caplog.messages) == 3
+        assert error
+
+
+@pytest.mark.parametrize("dialect", ["corebos", "legacy"])
+def test_a_record_whose_owner_was_removed_comes_without_its_owner(dialect, caplog):
+    with Sandbox(dialect=dialect, rows=300) as sandbox:
+        ids = [row["id"] for row in sandbox.rows("Contacts")]
+        for one in (ids[0], ids[17]):
+            sandbox.change("Contacts", one, {"assigned_user_id": 999})
+        output, error = run(sandbox)
+        records = {one["id"]: one for one in output.records("Contacts")}
+        assert len(records) == len(ids)
+        for one in (ids[0], ids[17]):
+            assert records[one].get("assigned_user_id") is None
+            assert records[one]["lastname"]
+            assert f"{one} cannot be read without assigned_user_id" in caplog.text
+        assert "INVALID_ID_ATTRIBUTE" in caplog.text
+        assert error
+
+
+def test_a_module_of_nothing_but_bad_records_ends_with_a_clear_error(monkeypatch):
+    monkeypatch.setattr("kafinea.recovery.MOST_BAD", 50)
+    with filled(count=120, bad=range(120), unencodable_fields=["title"]) as (sandbox, _):
+        output, error = run(sandbox, max_sessions=1)
+        assert "the server failed at 50 records" in str(error)
+        assert len(output.records("Contacts")) == 50
+        assert len(queries(sandbox)) < 50 * 8
+        again, error = run(sandbox, output.state, max_sessions=1)
+        assert number(again.ids("Contacts")[0]) == number(output.ids("Contacts")[-1]) + 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 503, "times": 4},
+        {"kind": "status", "status": 500, "times": 4},
+        {"kind": "reset", "times": 4},
+        {"kind": "html", "times": 4},
+    ],
+)
+def test_a_server_that_is_away_for_a_while_has_no_bad_records(fault, caplog):
+    with filled(count=250, bad=[]) as (sandbox, _):
+        sandbox.faults.add(operation="query", contains="FROM Contacts", nth=3, **fault)
+        output, error = run(sandbox, max_sessions=1)
+        assert error is None
+        assert len(output.ids("Contacts")) == 250
+        assert "cannot be read" not in caplog.text
+
+
+def test_more_than_the_state_remembers_is_said():
+    with filled(count=120, bad=[3], unencodable_fields=["title"]) as (sandbox, _):
+        first, _ = run(sandbox)
+        many = [f"3x{n}" for n in range(10**6, 10**6 + 1000)]
+        state = {"bookmarks": {"Contacts": {**first.bookmark("Contacts")}}}
+        prefix = first.ids("Contacts")[0].partition("x")[0]
+        state["bookmarks"]["Contacts"]["unreadable"] += [
+            one.replace("3x", f"{prefix}x") for one in many
+        ]
+        second, error = run(sandbox, state)  # those that are not there any more are forgotten
+        assert len(second.bookmark("Contacts")["unreadable"]) == 1
+        assert "1 record could not be read whole" in str(error)
+
+
+def test_a_state_with_something_else_there_is_refused(sandbox):
+    first, _ = run(sandbox)
+    first.bookmark("Contacts")["unreadable"] = "12x3"
+    _, error = run(sandbox, first.state)
+    assert "this tap did not write" in str(error)
+
+
+def test_a_record_at_fault_keeps_the_rows_of_a_full_table():
+    with filled(count=130, bad=[60], unencodable_fields=["id"]) as (sandbox, _):
+        catalog = discover(sandbox, modules=["Contacts"])
+        catalog["streams"][0]["replication_method"] = "FULL_TABLE"
+        writer = _Collector()
+
+        tap = TapKafinea(
+            config=settings(sandbox), catalog=Catalog.from_dict(catalog), message_writer=writer
+        )
+        with pytest.raises(KafineaError):
+            tap.sync_all()
+        tap.client.close()
+        output = parse(writer.lines)
+        assert len(output.ids("Contacts")) == 129
+        assert not [m for m in output.messages if m["type"] == "ACTIVATE_VERSION"]

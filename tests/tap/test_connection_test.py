@@ -1,0 +1,89 @@
+"""`tap-kafinea --test`: a line for each stream, and the exit code."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kafinea_sandbox import Sandbox
+from tests.tap.running import command, discover, settings
+
+DIALECTS = ("kafinea", "stock", "frevo", "corebos", "legacy")
+DENIED = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
+
+
+def run_test(tmp_path, config, *arguments):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), "utf-8")
+    done = command("--test", "--config", str(path), *arguments)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_each_stream_is_tried_with_one_record(dialect, tmp_path):
+    with Sandbox(dialect=dialect, rows=300) as sandbox:
+        more = {"deletions": "scan", "deletions_path": str(tmp_path / "ids")}
+        names = ["Contacts", "Documents", "Potentials"]
+        if dialect not in {"corebos", "legacy"}:  # they report neither lists nor files
+            names[-1] = "Invoice"
+            more["relations"] = [{"module": "Campaigns", "related": "Contacts"}]
+            more["files"] = {"enabled": True, "path": str(tmp_path / "files")}
+            names += ["campaigns_contacts", "files"]
+        config = settings(sandbox, modules=names[:3], **more)
+        code, lines, errors = run_test(tmp_path, config)
+        asked = len(sandbox.requests.of("query")) + len(sandbox.requests.of("retrieve"))
+    assert (code, "ERROR" in errors) == (0, False), (lines, errors)
+    assert lines[0].startswith("login: ok, admin is user ")
+    assert lines[1].startswith("listtypes: ok, ")
+    assert sorted(lines[2:]) == [f"{name}: ok" for name in names]
+    assert not (tmp_path / "ids").exists()
+    assert asked <= 6 * len(names)  # a few documents are retrieved ahead
+
+
+def test_what_fails_is_said_in_its_line_and_with_the_exit_code(sandbox, tmp_path):
+    for row in sandbox.rows("Leads"):
+        sandbox.remove("Leads", row["id"])
+    sandbox.change("Contacts", sandbox.rows("Contacts")[0]["id"], {"firstname": None})
+    fault = {"contains": "FROM Accounts", "status": 200, "body": DENIED, "times": None}
+    sandbox.faults.add("status", operation="query", **fault)
+    maps = {"Contacts": {"x": "firstname.upper()"}, "Vendors": {"x": "vendorname.upper("}}
+    modules = ["Accounts", "Contacts", "Leads", "Potentials", "Vendors"]
+    config = settings(sandbox, modules=modules, stream_maps=maps)
+    code, lines, errors = run_test(tmp_path, config)
+    assert (code, "ERROR" in errors) == (1, False)
+    said = dict(line.split(": ", 1) for line in lines[2:])
+    assert said["Accounts"].startswith("FAILED: query of Accounts: denied (ACCESS_DENIED)")
+    assert said["Contacts"].startswith("FAILED: `stream_maps`, property `x`: the expression fails")
+    assert said["Vendors"] == (
+        "FAILED: `stream_maps`, property `x`: the expression cannot be parsed."
+    )
+    assert (said["Leads"], said["Potentials"]) == ("ok, there are no records", "ok")
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_the_catalog_says_which_streams_are_tried(sandbox, tmp_path, is_last):
+    found = discover(sandbox, modules=["Contacts", "Leads"])
+    for entry in found["streams"]:
+        selected = {"selected": entry["stream"] == "Leads"}
+        entry["metadata"].append({"breadcrumb": [], "metadata": selected})
+    catalog = tmp_path / "catalog.json"
+    catalog.write_text(json.dumps(found), "utf-8")
+    config = settings(sandbox)
+    code, lines, _ = run_test(tmp_path, config, "--catalog", str(catalog))
+    assert (code, lines[2:]) == (0, ["Leads: ok"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"access_key": "wrong"}, "does not accept the user 'admin' with this access key"),
+        ({"username": None}, "'username' is a required property"),
+    ],
+)
+def test_a_login_that_fails_is_the_one_error(sandbox, tmp_path, change, said):
+    config = {name: one for name, one in (settings(sandbox) | change).items() if one}
+    code, lines, errors = run_test(tmp_path, config)
+    assert (code, lines) == (1, [])
+    assert [said in line for line in errors.splitlines() if "ERROR" in line] == [True]
