@@ -42,7 +42,7 @@ _LINE_FIELDS = frozenset(
 )
 _HEADERS = frozenset({"hdnTaxType", "hdnGrandTotal"})
 # They share a column name with the discount of a line, and a query gives them under that name.
-_HEADER_DISCOUNTS = frozenset({"hdnDiscountAmount", "hdnDiscountPercent"})
+HEADER_DISCOUNTS = frozenset({"hdnDiscountAmount", "hdnDiscountPercent"})
 # A charge of the whole document, such as `shipping_&_handling`, and its taxes stand in no column.
 _CHARGE_TAX = re.compile(r"(.+)_shtax\d+")
 _TAX = re.compile(r"tax\d+")
@@ -202,7 +202,7 @@ def only_retrieved(names: Iterable[str]) -> frozenset[str]:
     known = frozenset(names)
     taxes = {name: match[1] for name in known if (match := _CHARGE_TAX.fullmatch(name))}
     charges = {*taxes, *taxes.values(), *(name for name in known if not is_name(name))}
-    return known & (_HEADER_DISCOUNTS | charges)
+    return known & (HEADER_DISCOUNTS | charges)
 
 
 def is_secret(field: Field) -> bool:

@@ -7,7 +7,8 @@ coreBOS, under `pdoInformation`.
 The discounts and charges of their headers come from `retrieve` alone, one document at a time. No
 rule spares it: a discount that is written without lines, as `revise` allows, leaves all totals as
 they were, so a total that shows no discount proves nothing. As long as one of these fields is
-selected, each document is retrieved, and brings its lines along.
+selected, each document is retrieved, and brings its lines along; but not where it is proven that
+queries give them as well (see `discounts`).
 
 A document or a line that an answer cannot hold costs no other: lines at which a query fails are
 asked for in halves, and what `retrieve` does not give of a document, queries give in part.
@@ -24,7 +25,7 @@ from typing import Any
 
 from kafinea.chain import PAGE_SIZE, Page, Selection, count, number
 from kafinea.client import Client, Record
-from kafinea.describe import LINE_MODULE, LINES, only_retrieved
+from kafinea.describe import LINE_MODULE, LINES
 from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
@@ -44,6 +45,7 @@ class Documents:
         client: The instance.
         module: The module's name.
         fields: The fields of the header to give.
+        costly: Those of them that only `retrieve` gives.
         lines: The fields of the lines to give; none for no lines.
         page_size: Records to ask for at a time.
         recovery: Takes note of the documents of which not all could be had.
@@ -58,6 +60,7 @@ class Documents:
         client: Client,
         module: str,
         fields: Sequence[str],
+        costly: Iterable[str],
         lines: Sequence[str],
         page_size: int,
         recovery: Recovery,
@@ -66,15 +69,11 @@ class Documents:
         self._module = module
         self._lines = lines
         self._page_size = page_size
-        # A catalog tells of no such column when it was made where LineItem could not be described.
-        self._has_module = _PARENT in lines
-        costly = sorted(only_retrieved(fields))
-        if lines and not self._has_module:
-            costly.append(LINES)
-        self._retrieves = bool(costly)
-        lines_left = self._lines_left if lines else None
         self._recovery = recovery
-        self._retrieval = Retrieval(client, module, fields, costly, lines_left, recovery)
+        avoidable = [*sorted(costly), *([] if can_be_queried(lines) else [LINES])]
+        self._retrieves = bool(avoidable)
+        lines_left = self._lines_left if lines else None
+        self._retrieval = Retrieval(client, module, fields, avoidable, lines_left, recovery)
         self.columns = ["id"] if self._retrieves else list(fields)
         self.at_once = 1 if self._retrieves else PAGE_SIZE
 
@@ -137,7 +136,7 @@ class Documents:
 
     def _lines_left(self, document_id: str) -> tuple[Page | None, list[BadRecord]]:
         """Return the lines of a document that cannot be retrieved, and those that are not whole."""
-        if not self._has_module:
+        if not can_be_queried(self._lines):
             return None, []
         try:
             lines, bad = self._lines_and_bad([document_id])
@@ -198,6 +197,14 @@ class Documents:
             if reading.unreadable:
                 return None
         return _by_document(rows, ids)
+
+
+def can_be_queried(lines: Sequence[str]) -> bool:
+    """Whether a query gives lines with these fields, or none are wanted.
+
+    A catalog has no such column when it was made where LineItem could not be described.
+    """
+    return not lines or _PARENT in lines
 
 
 def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page] | None:

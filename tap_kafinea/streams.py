@@ -16,7 +16,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metad
 from typing_extensions import override
 
 from kafinea.chain import PAGE_SIZE, Page
-from kafinea.describe import LINES, SECRET_FIELDS, only_retrieved
+from kafinea.describe import HEADER_DISCOUNTS, LINES, SECRET_FIELDS, only_retrieved
 from kafinea.errors import IncompleteRead
 from kafinea.progress import Progress
 from kafinea.query import Condition
@@ -25,8 +25,9 @@ from kafinea.recovery import Recovery
 from kafinea.values import Kind, RowDecoder
 from tap_kafinea.catalogs import WrongEntry, replication
 from tap_kafinea.clock import ZONE
+from tap_kafinea.discounts import are_queryable
 from tap_kafinea.failing import FailingAlone
-from tap_kafinea.line_items import Documents
+from tap_kafinea.line_items import Documents, can_be_queried
 from tap_kafinea.passes import Pass, Plan, now, of_instance, restart
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 from tap_kafinea.undated import undated_ids
@@ -211,10 +212,21 @@ class ModuleStream(FailingAlone):
 
     def _documents(self, fields: list[str], lines: list[str]) -> Documents | None:
         """Return what completes the records, if a query does not give all that is selected."""
-        if not lines and not only_retrieved(fields):
+        costly = only_retrieved(fields)
+        if can_be_queried(lines) and costly and costly <= HEADER_DISCOUNTS:
+            costly = frozenset() if self._gives_discounts else costly
+        if not lines and not costly:
             return None
         page_size = self.config["page_size"]
-        return Documents(self._kafinea, self.module, fields, lines, page_size, self._recovery)
+        return Documents(
+            self._kafinea, self.module, fields, costly, lines, page_size, self._recovery
+        )
+
+    @cached_property
+    def _gives_discounts(self) -> bool:
+        """Whether a query gives the discounts of headers; found out once in a run."""
+        names = only_retrieved(self._selected_kinds())
+        return are_queryable(self._kafinea, self.module, names)
 
     def _passes(self) -> Iterator[dict[str, Any]]:
         opening = self._tap_kafinea.prefetch.opening(self)
