@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -123,9 +121,7 @@ class ModuleStream(FailingAlone):
             return None
         self.plan.begin(opening.current)
         with Progress(self.name, 1, self.logger) as progress:
-            pages = islice(opening.reading, 1)
-            one = replace(opening, reading=pages)  # type: ignore[arg-type]  # no more than a page
-            return next(self._records(one, lambda _: None, progress), None)
+            return next(self._records(opening, lambda _: None, progress), None)
 
     def open(self, plan: Plan) -> Opening | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
