@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -163,13 +162,15 @@ class ModuleStream(FailingAlone):
     @override
     def first(self) -> dict[str, Any] | None:
         opening = self.open(self.plan)
-        if opening is None:
-            return None
-        self.plan.begin(opening.current)
-        with Progress(self.name, 1, self.logger) as progress:
-            pages = islice(opening.reading, 1)
-            one = replace(opening, reading=pages)  # type: ignore[arg-type]  # no more than a page
-            return next(self._records(one, lambda _: None, progress), None)
+        page = next(iter(opening.reading), None) if opening else None
+        row = next(iter(self._rows_of(opening, page)), None) if opening and page else None
+        for bad in self._recovery.failed:
+            raise IncompleteRead(f"{bad.id}: {bad.reason}")
+        return row
+
+    def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
+        """Return what the stream makes of a page. `_records` does it for all, and keeps account."""
+        return opening.type(page)
 
     def open(self, plan: Plan) -> Opening | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
