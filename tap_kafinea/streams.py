@@ -117,11 +117,15 @@ class ModuleStream(FailingAlone):
     @override
     def first(self) -> dict[str, Any] | None:
         opening = self.open(self.plan)
-        if opening is None:
-            return None
-        self.plan.begin(opening.current)
-        with Progress(self.name, 1, self.logger) as progress:
-            return next(self._records(opening, lambda _: None, progress), None)
+        page = next(iter(opening.reading), None) if opening else None
+        row = next(iter(self._rows_of(opening, page)), None) if opening and page else None
+        for bad in self._recovery.failed:
+            raise IncompleteRead(f"{bad.id}: {bad.reason}")
+        return row
+
+    def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
+        """Return what the stream makes of a page. `_records` does it for all, and keeps account."""
+        return opening.type(page)
 
     def open(self, plan: Plan) -> Opening | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
