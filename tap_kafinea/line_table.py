@@ -24,7 +24,7 @@ from kafinea.errors import Refused
 from kafinea.progress import Progress
 from kafinea.values import Kind
 from tap_kafinea.opening import Opening, emptied
-from tap_kafinea.passes import Plan, State, now
+from tap_kafinea.passes import Plan, State, now, position
 from tap_kafinea.schema import MODIFIED, kinds_of, properties_of_lines, schema_of, with_lines
 from tap_kafinea.streams import ModuleStream, Note
 
@@ -46,7 +46,7 @@ _OWN = {
         "description": "When the document was found to have no such line any more",
     },
 }
-_MOST, _LONGER = "most", "longer"
+_MOST, _LONGER, _FOLLOWED = "most", "longer", "followed"
 _MOST_LONGER = 500
 """Documents whose number of lines is kept in the state, for each module."""
 
@@ -97,10 +97,16 @@ class LineTable(ModuleStream):
         kinds = kinds_of(self.schema)
         return {name: kind for name, kind in kinds.items() if name not in _OWN}
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether an earlier run has written lines, so that only those that changed are missing."""
-        return _MOST in self.stream_state
+    def has_followed(self, documents: State) -> bool:
+        """Whether all that was read of the documents, by their state, has brought its lines here.
+
+        It has not when an earlier run read them without the table.
+        """
+        return bool(self.stream_state.get(_FOLLOWED) == position(documents))
+
+    def follow(self, documents: State) -> None:
+        """Take note of how far the documents are read with their lines."""
+        self.stream_state[_FOLLOWED] = position(documents)
 
     def begin(self, version: int | None) -> None:
         """Get ready to write the lines of a pass over the documents."""

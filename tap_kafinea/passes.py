@@ -66,6 +66,11 @@ def restart(state: State) -> bool:
     return bool(begun)
 
 
+def position(state: State) -> list[str | None]:
+    """Return how far a stream was read: its bookmark, and the end of a pass under way."""
+    return [state.get(_BOOKMARK), (state.get(_PASS) or {}).get("until")]
+
+
 @dataclass(frozen=True)
 class Pass:
     """One pass. Moments are wire date-times; no `until` means all records of the module.

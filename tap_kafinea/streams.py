@@ -75,9 +75,10 @@ class ModuleStream(FailingAlone):
     def plan(self) -> Plan:
         """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
-        if self._table and not self._table.has_begun and restart(self.stream_state):
-            text = "%s is read from the beginning: the table of its lines is new."
-            self.logger.info(text, self.name)
+        table, state = self._table, self.stream_state
+        if table and not table.has_followed(state) and restart(state):
+            text = "%s is read from the beginning, for %s does not have all its lines."
+            self.logger.info(text, self.name, table.name)
         state = of_instance(self.stream_state, self._tap_kafinea.address)
         if self.bookmarked_by:
             state[ZONE] = self._tap_kafinea.clock.name
@@ -216,6 +217,8 @@ class ModuleStream(FailingAlone):
             if self._table and not self._recovery.failed:
                 self._table.activate(self._stream_version)
         self.plan.complete(opening.current, opening.began)
+        if self._table:
+            self._table.follow(self.plan.state)
 
     def _read_ids(self, ids: Sequence[str], note: Note) -> Iterator[dict[str, Any]]:
         """Yield the typed records with these ids, which belong to no pass."""
