@@ -166,8 +166,14 @@ class Reading:
 
     def _rest(self, length: int) -> Iterator[Page]:
         """Yield what is behind the first page, which was so long."""
-        owed = self.total - self.received
         size = max(length, min(self._selection.page_size, PAGE_SIZE))
+        if length < size:
+            # Either the server gives less than others, or there are records that it does not show.
+            if not (page := self._next_page()):
+                return
+            size = length if len(page) == length else size
+            yield page
+        owed = self.total - self.received
         if self._sessions > 1 and owed > size:
             pages = ReadAhead(
                 self._chain,

@@ -142,8 +142,8 @@ class FailingAlone(Stream):
         for failure in [*self.failures, *map(StreamFailed, missing.values())]:
             streams = self._tap_kafinea.streams.values()
             failed = [one.name for one in streams if isinstance(one, FailingAlone) and one.failures]
-            failed += missing
-            self.logger.error("Not complete: %s. The lines above say why.", ", ".join(failed))
+            names = ", ".join([*failed, *missing])
+            self._tap_kafinea.logger.error("Not complete: %s. The lines above say why.", names)
             failure.is_said = True
             raise failure
 

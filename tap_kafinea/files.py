@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.chain import PAGE_SIZE
+from kafinea.chain import PAGE_SIZE, Page
 from kafinea.client import Record
 from kafinea.describe import Module
 from kafinea.errors import IncompleteRead, SettingsError
@@ -19,8 +19,9 @@ from kafinea.query import Condition
 from kafinea.reading import Reading
 from tap_kafinea.downloads import Downloads, Fetched
 from tap_kafinea.file_store import FileStore, Row
+from tap_kafinea.opening import Opening
 from tap_kafinea.schema import MODIFIED
-from tap_kafinea.streams import ModuleStream, Note, Opening
+from tap_kafinea.streams import ModuleStream, Note
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
@@ -140,6 +141,11 @@ class FilesStream(ModuleStream):
             self._met.add(fetched)
             self._settle(document["id"], owed=fetched.owed)
             done(document["id"])
+
+    @override
+    def _rows_of(self, opening: Opening, page: Page) -> Iterator[Row]:
+        for _, fetched in self._downloads.of(page):
+            yield from map(self._selected, fetched.rows)
 
     def _selected(self, row: Row) -> Row:
         return {

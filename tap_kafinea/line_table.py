@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
+from kafinea.chain import Page
 from kafinea.client import Record
 from kafinea.describe import LINE_MODULE, LINES, Module
 from kafinea.errors import Refused
 from kafinea.progress import Progress
 from kafinea.values import Kind
+from tap_kafinea.opening import Opening, emptied
 from tap_kafinea.passes import Plan, State, now, position
 from tap_kafinea.schema import MODIFIED, kinds_of, properties_of_lines, schema_of, with_lines
-from tap_kafinea.streams import ModuleStream, Note, Opening, emptied
+from tap_kafinea.streams import ModuleStream, Note
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
@@ -150,6 +152,12 @@ class LineTable(ModuleStream):
                 self.plan.advance(document["id"])
             progress.advance(count)
 
+    @override
+    def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
+        self._counts = Counts({})
+        for document in opening.type(page):
+            yield from self._rows(document)
+
     def _rows(self, document: Record) -> Iterable[dict[str, Any]]:
         """Return a row for each line of a document, and for each that it has no more."""
         lines = document.pop(LINES)
@@ -198,7 +206,7 @@ class LineTable(ModuleStream):
 
 def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
     """Return the streams of modules, their lines in them, beside them or left out."""
-    setting = tap.config["line_items"]
+    setting, named = tap.config["line_items"], tap.config.get("modules") or []
     documents = [one for one in modules if one.is_inventory and setting != "off"]
     line = _line_module(tap, modules) if documents else None
     streams: list[Stream] = []
@@ -207,11 +215,7 @@ def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
         if module in documents and setting == "embed":
             schema = with_lines(schema, module, line)
         streams.append(stream := ModuleStream(tap, module.name, schema))
-        if (
-            module.name == LINE_MODULE
-            and documents
-            and LINE_MODULE not in (tap.config.get("modules") or [])
-        ):
+        if module.name == LINE_MODULE and documents and LINE_MODULE not in named:
             # It has no `modifiedtime`: each run would read all lines, and documents bring theirs.
             stream.selected_by_default = False
         if module in documents and setting == "table":

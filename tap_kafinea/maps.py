@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from logging import Logger
 from types import CodeType
 from typing import Any
 
-from singer_sdk.exceptions import MapExpressionError
+from singer_sdk.exceptions import MapExpressionError, MappingError
 from singer_sdk.mapper import CustomStreamMap, PluginMapper
+from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea.errors import KafineaError
@@ -31,16 +32,17 @@ class Mapper(PluginMapper):
         self.failures: dict[str, StreamFailed] = {}
 
     @override
-    def register_raw_stream_schema(
-        self, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
-    ) -> None:
-        try:
-            super().register_raw_stream_schema(stream_name, schema, key_properties)
-        except Exception as error:  # noqa: BLE001 a setting may be anything, and so its error
-            self.failures[stream_name] = StreamFailed(_why_not_made(error))
+    def register_raw_streams_from_catalog(self, catalog: Catalog) -> None:
+        for name, entry in catalog.items():
+            try:
+                super().register_raw_streams_from_catalog(Catalog({name: entry}))
+            except Exception as error:  # noqa: BLE001 a setting may be anything, and so its error
+                self.failures[name] = StreamFailed(_why_not_made(error))
 
 
 def _why_not_made(error: Exception) -> str:
+    if not isinstance(error, MappingError | NotImplementedError):
+        return f"its schema in the catalog cannot be used ({type(error).__name__})."
     if not isinstance(error, MapExpressionError):
         return f"`stream_maps`: {str(error).rstrip('.')}."
     # Its text shows the expression, which may hold the salt of a hash, and names no property.

@@ -12,7 +12,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.chain import count
+from kafinea.chain import Page, count
 from kafinea.client import Client
 from kafinea.describe import SECRET_MODULES, Module
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
@@ -24,8 +24,9 @@ from kafinea.recovery import BadRecord
 from kafinea.related import RelatedList, find_list, lists_of, related_ids
 from kafinea.values import Kind
 from singer_kafinea.relations import RELATED, SOURCE, list_of, schema_of
+from tap_kafinea.opening import Opening
 from tap_kafinea.schema import MODIFIED
-from tap_kafinea.streams import ModuleStream, Note, Opening
+from tap_kafinea.streams import ModuleStream, Note
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
@@ -77,6 +78,11 @@ class RelationStream(ModuleStream):
             progress.advance(1)
             if done % self.STATE_MSG_LISTS == 0:
                 self._write_state()
+
+    @override
+    def _rows_of(self, opening: Opening, page: Page) -> Iterator[dict[str, Any]]:
+        for source_id, related in map(self._list_of, (record["id"] for record in page)):
+            yield from ({SOURCE: source_id, RELATED: related_id} for related_id in related or ())
 
     def _list_of(self, source_id: str) -> tuple[str, list[str] | None]:
         """Return the record, and the ids in its list; none of them where it cannot be read."""

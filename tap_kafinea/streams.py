@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -28,6 +25,7 @@ from tap_kafinea.clock import ZONE
 from tap_kafinea.discounts import are_queryable
 from tap_kafinea.failing import FailingAlone
 from tap_kafinea.line_items import Documents, can_be_queried
+from tap_kafinea.opening import Opening, emptied
 from tap_kafinea.passes import Pass, Plan, now, of_instance, restart
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 from tap_kafinea.undated import undated_ids
@@ -39,51 +37,6 @@ if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
 
 Note = Callable[[Page], None]
-
-
-@dataclass(frozen=True)
-class Opening:
-    """A pass that is about to be read.
-
-    Attributes:
-        current: The pass.
-        reading: Its records.
-        columns: The fields that its query asks for.
-        decode: Types them.
-        decode_line: Types their lines, if they carry any.
-        documents: What completes them, if a query does not give all that is selected.
-        began: When it began, on this machine's clock.
-        is_resumed: An earlier run began it, so what is newer comes behind it.
-    """
-
-    current: Pass
-    reading: Reading
-    columns: Sequence[str]
-    decode: RowDecoder
-    decode_line: RowDecoder | None
-    documents: Documents | None
-    began: datetime
-    is_resumed: bool
-
-    def type(self, page: Page) -> Page:
-        """Type the records of a page, in place."""
-        if self.decode_line is None:
-            return self.decode.rows(page)
-        # Null when not all the lines of a document could be had.
-        lines = [rows and self.decode_line.rows(rows) for rows in (one.pop(LINES) for one in page)]
-        for record, its in zip(self.decode.rows(page), lines, strict=True):
-            record[LINES] = its
-        return page
-
-
-def emptied(page: Page) -> Iterator[dict[str, Any]]:
-    """Yield the records of a page and let go of each behind it.
-
-    The next page then takes memory that is still in the processor's cache.
-    """
-    page.reverse()
-    while page:
-        yield page.pop()
 
 
 class ModuleStream(FailingAlone):
@@ -165,15 +118,15 @@ class ModuleStream(FailingAlone):
     @override
     def first(self) -> dict[str, Any] | None:
         opening = self.open(self.plan)
-        if opening is None:
-            return None
-        self.plan.begin(opening.current)
-        if self._table:
-            self._table.follow(self.plan.state)
-        with Progress(self.name, 1, self.logger) as progress:
-            pages = islice(opening.reading, 1)
-            one = replace(opening, reading=pages)  # type: ignore[arg-type]  # no more than a page
-            return next(self._records(one, lambda _: None, progress), None)
+        page = next(iter(opening.reading), None) if opening else None
+        row = next(iter(self._rows_of(opening, page)), None) if opening and page else None
+        for bad in self._recovery.failed:
+            raise IncompleteRead(f"{bad.id}: {bad.reason}")
+        return row
+
+    def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
+        """Return what the stream makes of a page. `_records` does it for all, and keeps account."""
+        return opening.type(page)
 
     def open(self, plan: Plan) -> Opening | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
@@ -251,6 +204,8 @@ class ModuleStream(FailingAlone):
         is_whole = opening.current.until is None
         self._stream_version = self.plan.new_version() if is_whole and self.has_versions else None
         self.plan.begin(opening.current)
+        if self._table:
+            self._table.follow(self.plan.state)
         opening.reading.begin()
         with Progress(self.name, opening.reading.total, self.logger) as progress:
             yield from self._records(opening, note, progress)
@@ -324,7 +279,8 @@ class ModuleStream(FailingAlone):
         fields = opening.decode.columns
         # What a query gives is the same for all; what is retrieved is one by one.
         absent = [name for name in fields if name not in page[0]]
-        unknown = {*absent} & {*opening.columns} - opening.reading.refused - self._gone
+        asked = set() if self._recovery.has_failed(page[0]["id"]) else {*opening.columns}
+        unknown = {*absent} & asked - opening.reading.refused - self._gone
         if unknown:
             self.logger.warning(
                 "%s: these fields are null, for the server does not give them: %s. Either they "
@@ -332,7 +288,7 @@ class ModuleStream(FailingAlone):
                 self.name,
                 ", ".join(sorted(unknown)),
             )
-        self._gone |= {*absent} & {*opening.columns}
+        self._gone |= {*absent} & asked
         for record in page if absent else ():
             record.update(dict.fromkeys(name for name in absent if name not in record))
         return page

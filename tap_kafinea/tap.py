@@ -86,8 +86,9 @@ class TapKafinea(Plugin, Tap):
         th.Property(
             "page_size",
             th.IntegerType(minimum=1, maximum=1000),
-            default=100,
-            description="Records to ask for at a time; most servers give 100 at most",
+            default=1000,
+            description="Most records to ask for at a time; servers give 100 or 1,000 at most, "
+            "which the tap finds by itself",
         ),
         th.Property(
             "line_items",

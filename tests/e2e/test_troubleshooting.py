@@ -339,6 +339,37 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
+@prints("... cannot be read without ...")
+@prints("... could not be read whole: ...")
+def _(directory):
+    with empty(unencodable={"Contacts": [_first_contact()]}) as sandbox:
+        sandbox.insert("Contacts", {"lastname": "Martin"})
+        return contacts(directory, sandbox)
+
+
+def _first_contact() -> int:
+    with empty() as sandbox:
+        return int(sandbox.insert("Contacts", {"lastname": "Martin"}).partition("x")[2])
+
+
+@prints("the server failed at ... records, so the reading ends before ...")
+def _(directory):
+    first = _first_contact()
+    few = mock.patch("kafinea.recovery.MOST_BAD", 5)
+    with few, empty(unencodable={"Contacts": range(first, first + 9)}) as sandbox:
+        for n in range(9):
+            sandbox.insert("Contacts", {"lastname": f"Martin {n}"})
+        return contacts(directory, sandbox)
+
+
+@prints("... have no modifiedtime, as after an import into the database")
+def _(directory):
+    with empty() as sandbox:
+        one = sandbox.insert("Contacts", {"lastname": "Martin"})
+        sandbox.change("Contacts", one, {"modifiedtime": None})
+        return contacts(directory, sandbox)
+
+
 @prints("... is not complete: ...")
 def _(directory):
     with Sandbox(rows=300) as sandbox:

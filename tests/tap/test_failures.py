@@ -97,6 +97,27 @@ def test_a_stream_map_of_a_stream_that_is_not_selected_is_no_failure(sandbox, fi
     assert len(output.ids("Leads")) == sandbox.count("Leads")
 
 
+# What nobody foresaw
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"type": 5}, "its schema in the catalog cannot be used (TypeError)"),
+        ({"type": ["string", ["x"]]}, "TypeError (schema.py, line "),
+    ],
+)
+def test_a_mistake_in_a_catalog_is_a_matter_of_its_stream(sandbox, files, schema, said):
+    catalog = discover(sandbox, modules=MODULES)
+    for entry in catalog["streams"]:
+        if entry["stream"] == "Contacts":
+            entry["schema"]["properties"]["lastname"] = schema
+    done, output = run(files, settings(sandbox), "--catalog", files("catalog.json", catalog))
+    assert done.returncode == 1
+    assert [f"Contacts is not complete: {said}" in line for line in errors(done)] == [True, False]
+    assert len(output.ids("Leads")) == sandbox.count("Leads")
+
+
 # The environment
 
 
