@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
+from kafinea.chain import Page
 from kafinea.client import Record
 from kafinea.describe import LINE_MODULE, LINES, Module
 from kafinea.errors import Refused
@@ -150,6 +151,12 @@ class LineTable(ModuleStream):
                 yield from self._rows(document)
                 self.plan.advance(document["id"])
             progress.advance(count)
+
+    @override
+    def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
+        self._counts = Counts({})
+        for document in opening.type(page):
+            yield from self._rows(document)
 
     def _rows(self, document: Record) -> Iterable[dict[str, Any]]:
         """Return a row for each line of a document, and for each that it has no more."""

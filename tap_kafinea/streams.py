@@ -204,6 +204,8 @@ class ModuleStream(FailingAlone):
         is_whole = opening.current.until is None
         self._stream_version = self.plan.new_version() if is_whole and self.has_versions else None
         self.plan.begin(opening.current)
+        if self._table:
+            self._table.follow(self.plan.state)
         opening.reading.begin()
         with Progress(self.name, opening.reading.total, self.logger) as progress:
             yield from self._records(opening, note, progress)

@@ -343,10 +343,10 @@ def test_a_logout_that_fails_does_no_harm(sandbox, fault):
 
 
 def test_extendsession_is_granted_by_get_or_by_post_or_not_at_all(any_sandbox, any_client):
-    granted = {"kafinea": True, "stock": True, "frevo": False, "legacy": False}
+    granted = {"kafinea", "stock"}
     any_client.listtypes()
     any_sandbox.requests.clear()
-    assert any_client.extendsession() is granted[any_sandbox.instance.options.dialect]
+    assert any_client.extendsession() is (any_sandbox.instance.options.dialect in granted)
     assert any_client.query("SELECT id FROM Currency LIMIT 1;")
     assert "login" not in operations(any_sandbox)
 

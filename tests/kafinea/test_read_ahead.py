@@ -113,6 +113,8 @@ def company(request):
 @pytest.mark.parametrize("page_size", [1000, 100, 7])
 def test_every_record_comes_once_and_in_order(company, module, page_size):
     sandbox, client = company
+    if module in sandbox.instance.dialect.unreachable:
+        pytest.skip("the API of this server has no such module")
     columns = [name for name in client.describe(module).queryable if name != "id"]
     reading = Reading(client, module, columns, page_size=page_size, sessions=8)
     assert_complete(ids(reading), sandbox, module)

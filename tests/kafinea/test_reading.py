@@ -57,6 +57,8 @@ def company(request):
 @pytest.mark.parametrize("page_size", [1000, 100, 7])
 def test_every_record_comes_once_and_in_order(company, module, page_size):
     sandbox, client = company
+    if module in sandbox.instance.dialect.unreachable:
+        pytest.skip("the API of this server has no such module")
     columns = [name for name in client.describe(module).queryable if name != "id"]
     assert_complete(ids(Reading(client, module, columns, page_size=page_size)), sandbox, module)
 

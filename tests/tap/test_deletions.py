@@ -110,7 +110,8 @@ def fill(sandbox, count, module="Contacts"):
 @pytest.mark.parametrize("sessions", [1, 4])
 def test_what_was_deleted_is_told_once_for_each_module(any_sandbox, tmp_path, sessions):
     fill(any_sandbox, 350)
-    modules = ["Contacts", "Invoice", "LineItem", "Leads", "Currency"]
+    has_lines = "LineItem" not in any_sandbox.instance.dialect.unreachable
+    modules = ["Contacts", "Invoice", *["LineItem"] * has_lines, "Leads", "Currency"]
     runs = Runs(any_sandbox, tmp_path, modules, max_sessions=sessions, deletions_limit=100)
     assert runs() == []
     gone = {
@@ -121,7 +122,8 @@ def test_what_was_deleted_is_told_once_for_each_module(any_sandbox, tmp_path, se
     lines = set(there(any_sandbox, "LineItem"))
     for module, ids in gone.items():
         remove(any_sandbox, ids, module)
-    gone["LineItem"] = sorted(lines - {*there(any_sandbox, "LineItem")}, key=number)
+    if has_lines:
+        gone["LineItem"] = sorted(lines - {*there(any_sandbox, "LineItem")}, key=number)
     any_sandbox.insert("Contacts", {"lastname": "New"})
     rows = runs()
     for module in modules:
