@@ -97,6 +97,10 @@ class Recovery:
         """Whether nothing at all could be had of some record."""
         return any(bad.fields is None for bad in self.failed)
 
+    def has_failed(self, record_id: str) -> bool:
+        """Whether a record could not be had whole."""
+        return any(bad.id == record_id for bad in self.failed)
+
     def fail(self, bad: BadRecord) -> None:
         """Take note of a record that could not be had whole."""
         self.failed.append(bad)

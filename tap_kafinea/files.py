@@ -19,8 +19,9 @@ from kafinea.query import Condition
 from kafinea.reading import Reading
 from tap_kafinea.downloads import Downloads, Fetched
 from tap_kafinea.file_store import FileStore, Row
+from tap_kafinea.opening import Opening
 from tap_kafinea.schema import MODIFIED
-from tap_kafinea.streams import ModuleStream, Note, Opening
+from tap_kafinea.streams import ModuleStream, Note
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea

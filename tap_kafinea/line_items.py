@@ -183,11 +183,12 @@ class Documents:
         client = self._client.giving_up_after(FAILURES_AT_FIRST)
         owed = count(client.query, LINE_MODULE, where)
         selection = Selection(client.query, LINE_MODULE, columns, where, self._page_size)
-        full = min(self._page_size, PAGE_SIZE)
+        size = min(self._page_size, PAGE_SIZE)
         rows: Page = []
         page: Page = []
         # Lines that came in behind the count may have pushed those of other documents out.
-        while len(rows) < owed or len(page) >= full:
+        # A page may be full where it has a round number of them.
+        while len(rows) < owed or (page and len(page) % size == 0):
             if not (page := selection.page(rows[-1]["id"] if rows else None)):
                 break
             rows += page

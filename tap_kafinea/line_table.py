@@ -23,9 +23,10 @@ from kafinea.describe import LINE_MODULE, LINES, Module
 from kafinea.errors import Refused
 from kafinea.progress import Progress
 from kafinea.values import Kind
+from tap_kafinea.opening import Opening, emptied
 from tap_kafinea.passes import Plan, State, now
 from tap_kafinea.schema import MODIFIED, kinds_of, properties_of_lines, schema_of, with_lines
-from tap_kafinea.streams import ModuleStream, Note, Opening, emptied
+from tap_kafinea.streams import ModuleStream, Note
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea

@@ -14,7 +14,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tap_kafinea.streams import ModuleStream, Opening
+    from tap_kafinea.opening import Opening
+    from tap_kafinea.streams import ModuleStream
 
 
 @dataclass

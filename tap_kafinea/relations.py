@@ -24,8 +24,9 @@ from kafinea.recovery import BadRecord
 from kafinea.related import RelatedList, find_list, lists_of, related_ids
 from kafinea.values import Kind
 from singer_kafinea.relations import RELATED, SOURCE, list_of, schema_of
+from tap_kafinea.opening import Opening
 from tap_kafinea.schema import MODIFIED
-from tap_kafinea.streams import ModuleStream, Note, Opening
+from tap_kafinea.streams import ModuleStream, Note
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -27,6 +25,7 @@ from tap_kafinea.clock import ZONE
 from tap_kafinea.discounts import are_queryable
 from tap_kafinea.failing import FailingAlone
 from tap_kafinea.line_items import Documents, can_be_queried
+from tap_kafinea.opening import Opening, emptied
 from tap_kafinea.passes import Pass, Plan, now, of_instance, restart
 from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
 from tap_kafinea.undated import undated_ids
@@ -38,51 +37,6 @@ if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
 
 Note = Callable[[Page], None]
-
-
-@dataclass(frozen=True)
-class Opening:
-    """A pass that is about to be read.
-
-    Attributes:
-        current: The pass.
-        reading: Its records.
-        columns: The fields that its query asks for.
-        decode: Types them.
-        decode_line: Types their lines, if they carry any.
-        documents: What completes them, if a query does not give all that is selected.
-        began: When it began, on this machine's clock.
-        is_resumed: An earlier run began it, so what is newer comes behind it.
-    """
-
-    current: Pass
-    reading: Reading
-    columns: Sequence[str]
-    decode: RowDecoder
-    decode_line: RowDecoder | None
-    documents: Documents | None
-    began: datetime
-    is_resumed: bool
-
-    def type(self, page: Page) -> Page:
-        """Type the records of a page, in place."""
-        if self.decode_line is None:
-            return self.decode.rows(page)
-        # Null when not all the lines of a document could be had.
-        lines = [rows and self.decode_line.rows(rows) for rows in (one.pop(LINES) for one in page)]
-        for record, its in zip(self.decode.rows(page), lines, strict=True):
-            record[LINES] = its
-        return page
-
-
-def emptied(page: Page) -> Iterator[dict[str, Any]]:
-    """Yield the records of a page and let go of each behind it.
-
-    The next page then takes memory that is still in the processor's cache.
-    """
-    page.reverse()
-    while page:
-        yield page.pop()
 
 
 class ModuleStream(FailingAlone):
@@ -316,7 +270,8 @@ class ModuleStream(FailingAlone):
         fields = opening.decode.columns
         # What a query gives is the same for all; what is retrieved is one by one.
         absent = [name for name in fields if name not in page[0]]
-        unknown = {*absent} & {*opening.columns} - opening.reading.refused - self._gone
+        asked = set() if self._recovery.has_failed(page[0]["id"]) else {*opening.columns}
+        unknown = {*absent} & asked - opening.reading.refused - self._gone
         if unknown:
             self.logger.warning(
                 "%s: these fields are null, for the server does not give them: %s. Either they "
@@ -324,7 +279,7 @@ class ModuleStream(FailingAlone):
                 self.name,
                 ", ".join(sorted(unknown)),
             )
-        self._gone |= {*absent} & {*opening.columns}
+        self._gone |= {*absent} & asked
         for record in page if absent else ():
             record.update(dict.fromkeys(name for name in absent if name not in record))
         return page

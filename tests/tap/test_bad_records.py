@@ -134,7 +134,7 @@ def test_whatever_the_server_says_one_record_costs_few_requests(how, place):
         assert len(output.records("Contacts")) == 250
         assert [number(one) for one in output.bookmark("Contacts")["unreadable"]] == bad
         assert error
-        assert len(sandbox.requests) - sound <= 2 * log2(1000) + 12
+        assert len(sandbox.requests) - sound <= 2 * log2(1000) + 13
 
 
 @pytest.mark.parametrize("sessions", [1, 4])
