@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kafinea.describe import LINES
 from kafinea.errors import SettingsError
+from tap_kafinea.clock import ZONE
 
 _HOW = (
     'A state is {"bookmarks": {...}}, or the last line that the tap wrote: '
@@ -33,8 +35,16 @@ def state_of(given: Any) -> dict[str, Any]:
 
 
 def known_modules(state: Mapping[str, Any]) -> set[str]:
-    """Return the modules of which a state has a bookmark.
+    """Return the modules that an earlier run read, by what it kept of them.
 
-    The streams that are no modules have names in lower case: `files`, `campaigns_contacts`.
+    Other streams have names in lower case (`files`, `campaigns_contacts`), that of their module and
+    `LineItems`, or no time zone and no bookmark (the data dictionary).
     """
-    return {name for name in state.get("bookmarks", {}) if not name.islower()}
+    kept = state.get("bookmarks", {})
+    return {
+        name
+        for name, bookmark in kept.items()
+        if not name.islower()
+        and name.removesuffix(LINES) not in kept.keys() - {name}
+        and ("replication_key_value" in bookmark or {"version", ZONE} <= bookmark.keys())
+    }

@@ -33,6 +33,12 @@ def test_meltano_knows_the_settings(plugin, about):
     assert known["settings_group_validation"] == [about["required"]]
 
 
+def test_meltano_looks_for_new_modules_and_fields_in_each_run():
+    meltano = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    (tap,) = (one for one in meltano["plugins"]["extractors"] if one["name"] == "tap-kafinea")
+    assert tap["use_cached_catalog"] is False
+
+
 def test_the_readme_has_the_table_of_settings(plugin, about):
     rows = [
         _row(name, said, required=name in about["required"])
