@@ -60,8 +60,6 @@ def scans(tap: TapKafinea) -> Scans | None:
     stream = tap.streams.get(NAME)
     if tap.config["deletions"] != "scan" or stream is None or not stream.selected:
         return None
-    if stream.ABORT_AT_RECORD_COUNT is not None:  # a test of the connection
-        return None
     return Scans(
         tap.client,
         Folder(tap.config["deletions_path"]),
@@ -84,8 +82,6 @@ class DeletedRecords(FailingAlone):
 
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[dict[str, Any]]:
-        if self.ABORT_AT_RECORD_COUNT is not None:  # a test of the connection
-            return
         if self.config["deletions"] == "sync":
             yield from self._synced()
         elif self._tap_kafinea.scans:

@@ -128,9 +128,8 @@ class RelationStream(ModuleStream):
 
     def _write_state(self) -> None:
         # The SDK writes states behind so many records; most lists have none.
-        if self.ABORT_AT_RECORD_COUNT is None:
-            self.state_manager.is_flushed = False
-            self._write_state_message()
+        self.state_manager.is_flushed = False
+        self._write_state_message()
 
     @override
     def _increment_stream_state(
