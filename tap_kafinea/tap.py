@@ -287,13 +287,12 @@ class TapKafinea(Plugin, Tap):
         # The SDK calls this when a run begins, and has no public place for what is done then.
         super()._set_compatible_replication_methods()
         check_selection(self.streams)
+        of_modules = [one for one in self.streams.values() if isinstance(one, ModuleStream)]
         if self.input_catalog is not None:
-            self.modules.look_for(self.input_catalog)
+            self.modules.look_for({*self.input_catalog, *(one.module for one in of_modules)})
             self.modules.warn_of_missing()
         self.modules.warn_of_lost(known_modules(self.state) - self.streams.keys())
-        self.clock.begin(
-            one for one in self.streams.values() if isinstance(one, ModuleStream) and one.selected
-        )
+        self.clock.begin(one for one in of_modules if one.selected)
 
     def _from_catalog(self, name: str, schema: dict[str, Any]) -> Stream:
         return (
