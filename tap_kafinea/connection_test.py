@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+from jsonschema import Draft7Validator
 
 from tap_kafinea.failing import FailingAlone, as_shown
 
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
 _ONE_RECORD = {"page_size": 1, "max_sessions": 1, "deletions": "off"}
 
 
-def settings_of_test(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings to test a tap with, so that it reads no more than it must."""
-    return {**config, **_ONE_RECORD}
+def settings_of_test(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings to test a tap with, so that it reads no more than it must.
+
+    What is wrong in them stays, to be named.
+    """
+
+    def is_right(name: str) -> bool:
+        of_one = Draft7Validator(schema["properties"][name])
+        return name not in config or bool(of_one.is_valid(config[name]))
+
+    return {**config, **{name: one for name, one in _ONE_RECORD.items() if is_right(name)}}
 
 
 def run(tap: TapKafinea) -> bool:

@@ -328,7 +328,7 @@ class TapKafinea(Plugin, Tap):
             return
         given, catalog = ctx.params["config"], ctx.params.get("catalog")
         tap = cls(
-            config=connection_test.settings_of_test(given.config),
+            config=connection_test.settings_of_test(given.config, cls.config_jsonschema),
             catalog=load_json(file.read()) if (file := json_file("--catalog", catalog)) else None,
             parse_env_config=given.parse_env,
         )
