@@ -152,7 +152,10 @@ def test_where_no_operation_gives_files_one_message_says_so(path, caplog):
         assert len(output.records("Documents")) == 16
         assert "neither the operation files_retrieve nor retrievedocattachment" in str(error)
         said = [one for one in caplog.records if one.levelname == "ERROR"]
-        assert [one.message for one in said] == [f"files is not complete: {error}"]
+        assert [one.message for one in said] == [
+            f"files is not complete: {error}",
+            "Not complete: files. The lines above say why.",
+        ]
         assert len(sandbox.requests.of("files_retrieve")) == 2
 
 
