@@ -551,7 +551,7 @@ def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[st
     """Return which columns the server refuses to query, found by halving.
 
     What fails may be a record, so that two are asked for: they fail alike only where it lies in a
-    column.
+    column, or at both. So what is refused has to be refused where no record is asked for, too.
     """
     if not all(_is_refused(query, module, columns, offset) for offset in (0, 1)):
         return set()
@@ -559,7 +559,7 @@ def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[st
 
 
 def _refused_of(query: Query, module: str, columns: Sequence[str]) -> set[str]:
-    if _is_refused(query, module, columns, 1):
+    if _is_refused(query, module, columns, 0, limit=0):
         if len(columns) == 1:
             return set(columns)
         middle = len(columns) // 2
@@ -569,9 +569,11 @@ def _refused_of(query: Query, module: str, columns: Sequence[str]) -> set[str]:
     return set()
 
 
-def _is_refused(query: Query, module: str, columns: Sequence[str], offset: int) -> bool:
+def _is_refused(
+    query: Query, module: str, columns: Sequence[str], offset: int, limit: int = 1
+) -> bool:
     try:
-        query(select(module, columns, offset=offset, limit=1))
+        query(select(module, columns, offset=offset, limit=limit))
     except Refused:
         return True
     return False

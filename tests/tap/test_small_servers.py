@@ -1,0 +1,91 @@
+"""Servers that share no code with the sandbox: what they fail at costs no other record."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+
+import pytest
+
+from kafinea.errors import KafineaError
+from tap_kafinea.tap import TapKafinea
+from tests.tap.running import _Collector, parse
+from tests.target.small_server import Raw, Refusal, SmallServer, serving
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+class Failing(SmallServer):
+    """Fails at each answer that would show a field of a bad record, and at long pages.
+
+    Attributes:
+        bad: What it says, by the number of the record.
+        unshowable: The fields of bad records that no answer can hold.
+        longest: The greatest LIMIT at which it does not run out of memory.
+    """
+
+    def __init__(self, count, *, bad=(), error=None, unshowable="lastname", longest=1000):
+        super().__init__()
+        for n in range(count):
+            self.insert(lastname=f"N{n}")
+        self.bad = dict.fromkeys(bad, error or Raw(500))
+        self.unshowable = unshowable
+        self.longest = longest
+
+    def _listtypes(self, _):
+        return {"types": ["Contacts"], "information": {"Contacts": {"label": "Contacts"}}}
+
+    def _query(self, said):
+        columns, _, rest = said["query"].partition(" FROM ")
+        limit = re.search(r"(\d+);", rest)
+        if "description" in columns and limit and int(limit[1]) > self.longest:
+            raise Raw(500)
+        rows = super()._query(said)
+        if self.unshowable == "id" or re.search(rf"\b{self.unshowable}\b", columns):
+            self._show(rows)
+        return rows
+
+    def _retrieve(self, said):
+        self._show([{"id": said["id"]}])
+        return super()._retrieve(said)
+
+    def _show(self, rows):
+        for row in rows:
+            if (error := self.bad.get(int(row.get("id", "x0").partition("x")[2]))) is not None:
+                raise error
+
+    @property
+    def queries(self):
+        return [said["query"] for operation, said in self.requests if operation == "query"]
+
+
+@contextmanager
+def running(server, **more):
+    """Yield what a run over a server writes, and how it ended."""
+    with serving(server):
+        yield run(server, **more)
+
+
+def run(server, state=None, catalog=None, **more):
+    writer = _Collector()
+    config = {"url": server.url, "username": "admin", "access_key": "k", "timezone": "UTC", **more}
+    tap = TapKafinea(config=config, state=state, catalog=catalog, message_writer=writer)
+    try:
+        tap.sync_all()
+    except KafineaError as error:
+        return parse(writer.lines), error
+    else:
+        return parse(writer.lines), None
+    finally:
+        tap.client.close()
+
+
+@pytest.mark.parametrize("sessions", [1, 4])
+@pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "DATABASE_QUERY_ERROR"])
+def test_the_first_records_are_bad_and_no_field_is_lost_for_all_others(sessions, code):
+    server = Failing(150, bad=[101, 102, 103], error=Refusal(code))
+    with running(server, max_sessions=sessions) as (output, error):
+        nameless = [one["id"] for one in output.records("Contacts") if one["lastname"] is None]
+        assert nameless == ["12x101", "12x102", "12x103"]
+        assert len(output.ids("Contacts")) == 150
+        assert "3 records could not be read whole" in str(error)
