@@ -230,12 +230,16 @@ class Selection:
         return f"{prefix}x{high}"
 
     def _id_of_next(self, offset: int) -> str:
-        """Return the id of a record beside one that no query can show."""
-        text = select(
-            self.module, ["id"], where=self._where, order_by=["id"], offset=offset, limit=1
-        )
-        if rows := self._hasty(FAILURES_AT_FIRST)(text):
-            return str(rows[0]["id"])
+        """Return the id of a record behind one that no query can show, at a distance if need be."""
+        owed, step = self.count(None), 0
+        while offset + step < owed:
+            try:
+                if rows := self._hasty(1)(self._text(["id"], (), offset + step, 1)):
+                    return str(rows[0]["id"])
+            except (Refused, Unavailable) as error:
+                if not may_lie_in_the_request(error):
+                    raise
+            step = 2 * step or 1
         raise self._not_told()
 
     def _not_told(self) -> IncompleteRead:

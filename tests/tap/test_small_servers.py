@@ -89,3 +89,12 @@ def test_the_first_records_are_bad_and_no_field_is_lost_for_all_others(sessions,
         assert nameless == ["12x101", "12x102", "12x103"]
         assert len(output.ids("Contacts")) == 150
         assert "3 records could not be read whole" in str(error)
+
+
+@pytest.mark.parametrize("bad", [[101, 102], [101, 102, 103, 105], range(101, 126)])
+def test_the_first_records_cannot_be_shown_at_all_and_all_others_come(bad):
+    server = Failing(150, bad=bad, unshowable="id")
+    with running(server) as (output, error):
+        assert output.ids("Contacts") == [f"12x{n}" for n in range(101, 251) if n not in bad]
+        assert output.bookmark("Contacts")["unreadable"] == [f"12x{n}" for n in bad]
+        assert f"{len(bad)} records could not be read whole" in str(error)
