@@ -177,9 +177,13 @@ class Selection:
         # Records that have several lines make the pages of a server shorter than it allows.
         return max(self.longest_page, min(self.page_size, PAGE_SIZE))
 
-    def ask_for_less(self) -> None:
-        """Ask for shorter pages, now that one was too long for the server."""
-        self.page_size = max(min(self.page_size, PAGE_SIZE), self.usual_length // 2)
+    def ask_for_less(self, limit: int) -> None:
+        """Ask for shorter pages from now on, if the server failed because one was too long.
+
+        Args:
+            limit: What it was then asked for and did not fail at; as before, if it passed.
+        """
+        self.page_size = min(self.page_size, max(limit, PAGE_SIZE))
 
     def id_at(self, after: str | None, offset: int) -> str | None:
         """Return the id of a record at which the server fails, the first or a later one behind one.
@@ -426,6 +430,7 @@ class Chain:
 
     def _halves(self, recovery: Recovering, offset: int) -> Iterator[Page]:
         suspects = limit = self._selection.usual_length
+        given = 0  # the greatest limit that the server did not fail at
         while suspects > 0:
             try:
                 page = self._ask(offset, limit, failures=1)
@@ -439,14 +444,15 @@ class Chain:
                 suspects = limit
             else:
                 whole = limit == suspects
+                given = given or limit
                 offset = 0 if page else offset + limit
                 suspects -= len(page) or limit
                 if page:
                     yield page  # whoever takes it may empty it
                 if whole:
-                    return  # the server failed for a moment only
+                    break
             limit = max(1, suspects // 2)
-        self._selection.ask_for_less()
+        self._selection.ask_for_less(given)
 
     def _rest_of_a_row(self, recovery: Recovering) -> Iterator[Page]:
         """Yield what can be had of further records at fault, one by one behind two in a row."""

@@ -98,3 +98,12 @@ def test_the_first_records_cannot_be_shown_at_all_and_all_others_come(bad):
         assert output.ids("Contacts") == [f"12x{n}" for n in range(101, 251) if n not in bad]
         assert output.bookmark("Contacts")["unreadable"] == [f"12x{n}" for n in bad]
         assert f"{len(bad)} records could not be read whole" in str(error)
+
+
+def test_pages_for_which_the_server_lacks_memory_are_not_asked_for_again():
+    server = Failing(1000, longest=300)
+    with running(server, max_sessions=1) as (output, error):
+        assert error is None
+        assert len(output.ids("Contacts")) == 1000
+        too_long = [q for q in server.queries if re.search(r"LIMIT (1000|500);", q)]
+        assert len(too_long) == 4  # twice, in parts, and never again
