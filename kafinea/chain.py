@@ -560,16 +560,16 @@ def _counted(query: Query, module: str, text: str) -> int:
 def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:
     """Return which columns the server refuses to query, found by halving.
 
-    What fails may be a record, so that two are asked for: they fail alike only where it lies in a
-    column, or at both. So what is refused has to be refused where no record is asked for, too.
+    What fails may be a record. So columns are at fault only where they are refused with no record
+    asked for, and with each of two.
     """
-    if not all(_is_refused(query, module, columns, offset) for offset in (0, 1)):
+    if not all(_is_refused(query, module, columns, *which) for which in ((0, 0), (0, 1), (1, 1))):
         return set()
     return _refused_of(query, module, columns)
 
 
 def _refused_of(query: Query, module: str, columns: Sequence[str]) -> set[str]:
-    if _is_refused(query, module, columns, 0, limit=0):
+    if _is_refused(query, module, columns):
         if len(columns) == 1:
             return set(columns)
         middle = len(columns) // 2
@@ -580,7 +580,7 @@ def _refused_of(query: Query, module: str, columns: Sequence[str]) -> set[str]:
 
 
 def _is_refused(
-    query: Query, module: str, columns: Sequence[str], offset: int, limit: int = 1
+    query: Query, module: str, columns: Sequence[str], offset: int = 0, limit: int = 0
 ) -> bool:
     try:
         query(select(module, columns, offset=offset, limit=limit))

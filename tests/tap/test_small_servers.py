@@ -107,3 +107,32 @@ def test_pages_for_which_the_server_lacks_memory_are_not_asked_for_again():
         assert len(output.ids("Contacts")) == 1000
         too_long = [q for q in server.queries if re.search(r"LIMIT (1000|500);", q)]
         assert len(too_long) == 4  # twice, in parts, and never again
+
+
+def test_a_record_that_cannot_be_shown_at_all_costs_few_requests_however_many_fields_there_are():
+    server = Failing(150, bad=[150, 180, 210], unshowable="id")
+    server.fields |= {f"cf_{n}": "string" for n in range(100)}
+    with running(server, max_sessions=1) as (output, error):
+        assert len(output.ids("Contacts")) == 147
+        assert error
+        assert len(server.requests) < 3 * 32
+
+
+@pytest.mark.parametrize("at", ["retrieve", "lastname,.*LIMIT 1;", "lastname,.*id = '"])
+def test_a_server_that_goes_away_at_a_bad_record_costs_none_of_its_other_fields(at):
+    server = Failing(150, bad=[150])
+    asked = []
+
+    def before(operation, said):
+        query = said.get("query", operation)
+        if asked or re.search(at, query):
+            asked.append(query)
+        if asked and sum("count(*)" in one for one in asked) < 4:
+            raise Raw(500)
+
+    server.before = before
+    with running(server, max_sessions=1) as (output, error):
+        assert len(output.ids("Contacts")) == 150
+        record = next(one for one in output.records("Contacts") if one["id"] == "12x150")
+        assert (record["lastname"], record["createdtime"]) == (None, "2026-01-01T00:00:50+00:00")
+        assert "1 record could not be read whole: 12x150" in str(error)
