@@ -113,8 +113,10 @@ class Recovery:
 
     def fail(self, bad: BadRecord) -> None:
         """Take note of a record that could not be had whole."""
+        is_said = any((one.id, one.fields) == (bad.id, bad.fields) for one in self.failed)
         self.failed.append(bad)
-        logger.warning("%s: %s", self._module, bad)
+        if not is_said:
+            logger.warning("%s: %s", self._module, bad)
 
     def meet(self, record_id: str, error: KafineaError) -> None:
         """Count a record at which the server failed.

@@ -136,3 +136,13 @@ def test_a_server_that_goes_away_at_a_bad_record_costs_none_of_its_other_fields(
         record = next(one for one in output.records("Contacts") if one["id"] == "12x150")
         assert (record["lastname"], record["createdtime"]) == (None, "2026-01-01T00:00:50+00:00")
         assert "1 record could not be read whole: 12x150" in str(error)
+
+
+def test_a_record_without_a_modifiedtime_that_cannot_be_shown_fails_the_run(caplog):
+    server = Failing(150, bad=[130], unshowable="id")
+    server.row("12x130")["modifiedtime"] = "0000-00-00 00:00:00"
+    with running(server, start_date="2025-01-01") as (output, error):
+        assert len(output.ids("Contacts")) == 149
+        assert "1 record could not be read whole: 12x130" in str(error)
+        assert output.bookmark("Contacts")["unreadable"] == ["12x130"]
+        assert caplog.text.count("12x130 cannot be read at all") == 1
