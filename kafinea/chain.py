@@ -177,9 +177,13 @@ class Selection:
         # Records that have several lines make the pages of a server shorter than it allows.
         return max(self.longest_page, min(self.page_size, PAGE_SIZE))
 
-    def ask_for_less(self) -> None:
-        """Ask for shorter pages, now that one was too long for the server."""
-        self.page_size = max(min(self.page_size, PAGE_SIZE), self.usual_length // 2)
+    def ask_for_less(self, limit: int) -> None:
+        """Ask for shorter pages from now on, if the server failed because one was too long.
+
+        Args:
+            limit: What it was then asked for and did not fail at; as before, if it passed.
+        """
+        self.page_size = min(self.page_size, max(limit, PAGE_SIZE))
 
     def id_at(self, after: str | None, offset: int) -> str | None:
         """Return the id of a record at which the server fails, the first or a later one behind one.
@@ -230,12 +234,16 @@ class Selection:
         return f"{prefix}x{high}"
 
     def _id_of_next(self, offset: int) -> str:
-        """Return the id of a record beside one that no query can show."""
-        text = select(
-            self.module, ["id"], where=self._where, order_by=["id"], offset=offset, limit=1
-        )
-        if rows := self._hasty(FAILURES_AT_FIRST)(text):
-            return str(rows[0]["id"])
+        """Return the id of a record behind one that no query can show, at a distance if need be."""
+        owed, step = self.count(None), 0
+        while offset + step < owed:
+            try:
+                if rows := self._hasty(1)(self._text(["id"], (), offset + step, 1)):
+                    return str(rows[0]["id"])
+            except (Refused, Unavailable) as error:
+                if not may_lie_in_the_request(error):
+                    raise
+            step = 2 * step or 1
         raise self._not_told()
 
     def _not_told(self) -> IncompleteRead:
@@ -422,6 +430,7 @@ class Chain:
 
     def _halves(self, recovery: Recovering, offset: int) -> Iterator[Page]:
         suspects = limit = self._selection.usual_length
+        given = 0  # the greatest limit that the server did not fail at
         while suspects > 0:
             try:
                 page = self._ask(offset, limit, failures=1)
@@ -435,14 +444,15 @@ class Chain:
                 suspects = limit
             else:
                 whole = limit == suspects
+                given = given or limit
                 offset = 0 if page else offset + limit
                 suspects -= len(page) or limit
                 if page:
                     yield page  # whoever takes it may empty it
                 if whole:
-                    return  # the server failed for a moment only
+                    break
             limit = max(1, suspects // 2)
-        self._selection.ask_for_less()
+        self._selection.ask_for_less(given)
 
     def _rest_of_a_row(self, recovery: Recovering) -> Iterator[Page]:
         """Yield what can be had of further records at fault, one by one behind two in a row."""
@@ -550,16 +560,16 @@ def _counted(query: Query, module: str, text: str) -> int:
 def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:
     """Return which columns the server refuses to query, found by halving.
 
-    What fails may be a record, so that two are asked for: they fail alike only where it lies in a
-    column.
+    What fails may be a record. So columns are at fault only where they are refused with no record
+    asked for, and with each of two.
     """
-    if not all(_is_refused(query, module, columns, offset) for offset in (0, 1)):
+    if not all(_is_refused(query, module, columns, *which) for which in ((0, 0), (0, 1), (1, 1))):
         return set()
     return _refused_of(query, module, columns)
 
 
 def _refused_of(query: Query, module: str, columns: Sequence[str]) -> set[str]:
-    if _is_refused(query, module, columns, 1):
+    if _is_refused(query, module, columns):
         if len(columns) == 1:
             return set(columns)
         middle = len(columns) // 2
@@ -569,9 +579,11 @@ def _refused_of(query: Query, module: str, columns: Sequence[str]) -> set[str]:
     return set()
 
 
-def _is_refused(query: Query, module: str, columns: Sequence[str], offset: int) -> bool:
+def _is_refused(
+    query: Query, module: str, columns: Sequence[str], offset: int = 0, limit: int = 0
+) -> bool:
     try:
-        query(select(module, columns, offset=offset, limit=1))
+        query(select(module, columns, offset=offset, limit=limit))
     except Refused:
         return True
     return False

@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 EARLIEST = "1000-01-01 00:00:00"
 """The first moment of a database's date-times. What is before it is a zero date."""
 
+_SHORT_PAGE = 20
+"""The fewest records that servers give at a time."""
+
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 
@@ -256,7 +259,11 @@ def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | 
     patiently = backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)(ask)
     if answer := patiently(0, PAGE_SIZE):
         return _modified(module, answer[0])
-    for offset in range(PAGE_SIZE, min(owed, PAGE_SIZE * MOST_STEPS), PAGE_SIZE):
+    most = min(owed, PAGE_SIZE * MOST_STEPS)
+    far = next((n for n in range(PAGE_SIZE, most, PAGE_SIZE) if ask(n, PAGE_SIZE)), most)
+    # Of the hundred before, a server that gives fewer at a time has shown the first ones only.
+    last_empty = (far - 1) // PAGE_SIZE * PAGE_SIZE
+    for offset in (*range(last_empty + _SHORT_PAGE, far, _SHORT_PAGE), far):
         if answer := ask(offset, PAGE_SIZE):
             return _modified(module, answer[0])
     raise none_given(module, owed)

@@ -24,6 +24,9 @@ _Asked = TypeVar("_Asked")
 MOST_BAD = 500
 """Bad records of one reading, after which the module as a whole is at fault."""
 
+_MANY = 3
+"""Fields of one record at which the server seldom fails, unless it is away."""
+
 
 @dataclass(frozen=True)
 class BadRecord:
@@ -81,8 +84,15 @@ class Recovery:
             return {"id": record_id}
         if record := self._answer(self._retrieved, record_id):
             return record
-        record = {"id": record_id} | self._in_parts(record_id, [n for n in names if n != "*"])
-        missing = tuple(name for name in names if name not in record)
+        record, missing = {"id": record_id}, tuple(names)
+        for _ in range(2):
+            if not self._is_shown(record_id):
+                break
+            asked = [name for name in missing if name != "*"]
+            record |= self._in_parts(record_id, asked)
+            missing = tuple(name for name in names if name not in record)
+            if len(missing) < _MANY or missing == self._missing:
+                break  # else the server may have been away in between
         if not missing:
             return record
         if len(record) == 1 and not self._is_there(record_id):
@@ -103,8 +113,10 @@ class Recovery:
 
     def fail(self, bad: BadRecord) -> None:
         """Take note of a record that could not be had whole."""
+        is_said = any((one.id, one.fields) == (bad.id, bad.fields) for one in self.failed)
         self.failed.append(bad)
-        logger.warning("%s: %s", self._module, bad)
+        if not is_said:
+            logger.warning("%s: %s", self._module, bad)
 
     def meet(self, record_id: str, error: KafineaError) -> None:
         """Count a record at which the server failed.
@@ -123,9 +135,7 @@ class Recovery:
         """Return the fields that queries give."""
 
         def fields(some: Sequence[str], _: int = 1) -> Record:
-            where = [Condition("id", "=", record_id)]
-            rows = self._client.query(select(self._module, some, where=where))
-            return rows[0] if rows else {}
+            return self._queried(record_id, some)
 
         # Records that are alike, such as those of one owner, fail at the same fields.
         good = [name for name in names if name not in self._missing]
@@ -133,6 +143,21 @@ class Recovery:
             return record
         parts, _ = divided(names, fields, lambda: None)
         return {name: value for _, some in parts for name, value in some.items()}
+
+    def _is_shown(self, record_id: str) -> bool:
+        """Whether a query gives at least the id, now or when the server is there again."""
+
+        def shown(one: str) -> Record:
+            return self._queried(one, ["id"])
+
+        if self._answer(shown, record_id):
+            return True
+        return self._is_there(record_id) and bool(self._answer(shown, record_id))
+
+    def _queried(self, record_id: str, columns: Sequence[str]) -> Record:
+        where = [Condition("id", "=", record_id)]
+        rows = self._client.query(select(self._module, columns, where=where))
+        return rows[0] if rows else {}
 
     def _retrieved(self, record_id: str) -> Record:
         return self._client.retrieve(record_id)

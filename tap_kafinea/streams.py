@@ -210,7 +210,8 @@ class ModuleStream(FailingAlone):
         with Progress(self.name, opening.reading.total, self.logger) as progress:
             yield from self._records(opening, note, progress)
         if opening.current.undated:
-            undated = undated_ids(self._kafinea, self.module, self.config["page_size"])
+            page_size = self.config["page_size"]
+            undated = undated_ids(self._kafinea, self.module, page_size, self._recovery)
             yield from self._read_ids(undated, note)
         self._unreadable.keep()
         self._report_values(opening)

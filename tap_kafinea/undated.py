@@ -15,7 +15,7 @@ from kafinea.recovery import Recovery
 from tap_kafinea.schema import MODIFIED
 
 
-def undated_ids(client: Client, module: str, page_size: int) -> list[str]:
+def undated_ids(client: Client, module: str, page_size: int, recovery: Recovery) -> list[str]:
     """Return the ids of the records of a module that have no `modifiedtime`.
 
     Where there are none, it costs two counts.
@@ -32,7 +32,7 @@ def undated_ids(client: Client, module: str, page_size: int) -> list[str]:
         [MODIFIED],
         page_size=page_size,
         sessions=client.max_sessions,
-        recovery=Recovery(client, module),
+        recovery=recovery,
     )
     return [
         one["id"] for page in reading for one in page if str(one.get(MODIFIED) or "") < EARLIEST

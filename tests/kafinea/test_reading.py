@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from functools import partial
 
 import pytest
@@ -317,3 +318,24 @@ def test_no_record_has_no_newest_change(client):
     nobody = [Condition("lastname", "=", "nobody is called so")]
     assert newest(client.query, "Contacts", nobody) is None
     assert count(client.query, "Contacts", nobody) == 0
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("most", [20, 50, 100])
+@pytest.mark.parametrize("hidden", [21, 84, 130])
+def test_the_newest_change_is_found_however_few_records_a_server_gives(most, hidden):
+    def answered(query):
+        if "count(*)" in query:
+            return [{"count": "150"}]
+        limit = re.search(r"LIMIT (?:(\d+),)?(\d+);", query)
+        start, asked = int(limit[1] or 0), int(limit[2])
+        places = range(start, min(start + min(asked, most), 150))
+        return [
+            {"modifiedtime": f"2026-01-01 00:{(150 - place) // 60:02}:{(150 - place) % 60:02}"}
+            for place in places
+            if place >= hidden
+        ]
+
+    newest_shown = 150 - hidden
+    expected = f"2026-01-01 00:{newest_shown // 60:02}:{newest_shown % 60:02}"
+    assert newest(answered, "Contacts") == expected

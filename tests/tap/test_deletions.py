@@ -519,6 +519,22 @@ def test_a_few_hidden_records_are_told_from_deleted_ones(tmp_path, caplog, diale
         assert runs() == []
 
 
+def test_one_hidden_record_among_many_deleted_ones_is_not_reported(tmp_path, caplog):
+    with Sandbox(rows=50, private=["Contacts"]) as sandbox:
+        fill(sandbox, 300)
+        joe = sandbox.instance.user_named("joe").number
+        sandbox.sql("UPDATE Contacts SET assigned_user_id = ?", [joe])
+        runs = Runs(sandbox, tmp_path, deletions_limit=50, **as_joe(sandbox))
+        runs()
+        given_away, *gone = there(sandbox)[1:101]
+        gone.insert(0, there(sandbox)[0])
+        sandbox.change("Contacts", given_away, {"assigned_user_id": 1}, modifiedtime=OLD)
+        remove(sandbox, gone)
+        assert told(runs()) == gone
+        assert f"user 'joe' may not see 1 records any more, such as {given_away}" in caplog.text
+        assert runs() == []
+
+
 @pytest.mark.parametrize(
     ("count", "limit", "passes"),
     [(20, 0, True), (21, 10, False), (30, 10, True), (31, 10, False), (31, 10.5, True)],
