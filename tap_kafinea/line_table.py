@@ -25,9 +25,10 @@ from kafinea.errors import Refused
 from kafinea.progress import Progress
 from kafinea.values import Kind
 from tap_kafinea.opening import Opening, emptied
-from tap_kafinea.passes import Plan, State, now, position
+from tap_kafinea.passes import Plan, State, now
 from tap_kafinea.schema import MODIFIED, kinds_of, properties_of_lines, schema_of, with_lines
-from tap_kafinea.streams import ModuleStream, Note
+from tap_kafinea.states import MOST
+from tap_kafinea.streams import FOLLOWED, ModuleStream, Note
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
@@ -47,7 +48,7 @@ _OWN = {
         "description": "When the document was found to have no such line any more",
     },
 }
-_MOST, _LONGER, _FOLLOWED = "most", "longer", "followed"
+_LONGER = "longer"
 _MOST_LONGER = 500
 """Documents whose number of lines is kept in the state, for each module."""
 
@@ -61,23 +62,26 @@ class Counts:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        state.setdefault(_MOST, 0)
+        state.setdefault(MOST, 0)
         self._longer: dict[str, int] = state.setdefault(_LONGER, {})
 
-    def replace(self, document_id: str, lines: int) -> int:
-        """Return how many lines a document may have had, and take note of how many it has."""
-        most: int = self._state[_MOST]
-        before = self._longer.pop(document_id, most)
-        if lines > most:
+    def of(self, document_id: str) -> int:
+        """Return how many lines a document may have had."""
+        most: int = self._state[MOST]
+        return self._longer.get(document_id, most)
+
+    def keep(self, document_id: str, lines: int) -> None:
+        """Take note of how many lines a document has, now that they are written."""
+        self._longer.pop(document_id, None)
+        if lines > self._state[MOST]:
             self._longer[document_id] = lines
         if len(self._longer) > _MOST_LONGER:
             self._raise_most()
-        return before
 
     def _raise_most(self) -> None:
         """Forget the shorter half of those that are known each."""
         most = sorted(self._longer.values())[_MOST_LONGER // 2]
-        self._state[_MOST] = most
+        self._state[MOST] = most
         for shorter in [one for one, lines in self._longer.items() if lines <= most]:
             del self._longer[shorter]
 
@@ -98,16 +102,23 @@ class LineTable(ModuleStream):
         kinds = kinds_of(self.schema)
         return {name: kind for name, kind in kinds.items() if name not in _OWN}
 
-    def has_followed(self, documents: State) -> bool:
+    @property
+    def has_followed(self) -> bool:
         """Whether all that was read of the documents, by their state, has brought its lines here.
 
-        It has not when an earlier run read them without the table.
+        It has not when an earlier run read them without the table, or could not write a row.
         """
-        return bool(self.stream_state.get(_FOLLOWED) == position(documents))
+        return bool(self.stream_state.get(FOLLOWED))
 
-    def follow(self, documents: State) -> None:
-        """Take note of how far the documents are read with their lines."""
-        self.stream_state[_FOLLOWED] = position(documents)
+    def follow(self) -> None:
+        """Take note that the documents are read with their lines."""
+        self.stream_state[FOLLOWED] = not self.failures
+
+    @override
+    def fail(self, error: Exception, of: str | None = None) -> None:
+        # The documents are read on: their next reading must bring what is missing here.
+        self.stream_state[FOLLOWED] = False
+        super().fail(error, of)
 
     def begin(self, version: int | None) -> None:
         """Get ready to write the lines of a pass over the documents."""
@@ -117,12 +128,16 @@ class LineTable(ModuleStream):
 
     def write(self, document: Record) -> None:
         """Write the lines of a typed document, which loses them."""
-        for row in self._rows(document):
-            self._write_record_message(row)
+        rows = self._rows(document, document.pop(LINES))
+        if not self.failures:
+            with self._alone():
+                for row in rows:
+                    self._write_record_message(row)
 
     def activate(self, version: int) -> None:
         """Tell loaders to drop the rows that this reading of all documents did not bring."""
-        self._write_activate_version_message(version)
+        if not self.failures:
+            self._write_activate_version_message(version)
 
     @override
     def _passes(self) -> Iterator[dict[str, Any]]:
@@ -148,7 +163,7 @@ class LineTable(ModuleStream):
                 opening.documents.report(opening.reading.total)
             count = len(page)
             for document in emptied(opening.type(page)):
-                yield from self._rows(document)
+                yield from self._rows(document, document.pop(LINES))
                 self.plan.advance(document["id"])
             progress.advance(count)
 
@@ -156,14 +171,13 @@ class LineTable(ModuleStream):
     def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
         self._counts = Counts({})
         for document in opening.type(page):
-            yield from self._rows(document)
+            yield from self._rows(document, document.pop(LINES))
 
-    def _rows(self, document: Record) -> Iterable[dict[str, Any]]:
-        """Return a row for each line of a document, and for each that it has no more."""
-        lines = document.pop(LINES)
+    def _rows(self, document: Record, lines: Page | None) -> Iterator[dict[str, Any]]:
+        """Yield a row for each line of a document, and for each that it has no more."""
         if lines is None:
-            return []  # not known: the rows stay as they are
-        before = self._counts.replace(document["id"], len(lines))
+            return  # not known: the rows stay as they are
+        before = self._counts.of(document["id"])
         own = {_DOCUMENT: document["id"], MODIFIED: document.get(MODIFIED)}
         empty: dict[str, Any] = dict.fromkeys(self.schema["properties"])
         rows = [
@@ -173,7 +187,8 @@ class LineTable(ModuleStream):
         rows += [
             empty | own | gone | {_NUMBER: number} for number in range(len(lines) + 1, before + 1)
         ]
-        return map(self._selected, rows)
+        yield from map(self._selected, rows)
+        self._counts.keep(document["id"], len(lines))
 
     def _selected(self, row: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 Note = Callable[[Page], None]
 
+FOLLOWED = "followed"
+"""In the state of a table of lines: whether all that was read of its documents was for it too."""
+
 
 class ModuleStream(FailingAlone):
     """The records of one module, in the order of their ids.
@@ -76,7 +79,7 @@ class ModuleStream(FailingAlone):
         """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
         table, state = self._table, self.stream_state
-        if table and not table.has_followed(state) and restart(state):
+        if table and not table.has_followed and restart(state):
             text = "%s is read from the beginning, for %s does not have all its lines."
             self.logger.info(text, self.name, table.name)
         state = of_instance(self.stream_state, self._tap_kafinea.address)
@@ -204,8 +207,7 @@ class ModuleStream(FailingAlone):
         is_whole = opening.current.until is None
         self._stream_version = self.plan.new_version() if is_whole and self.has_versions else None
         self.plan.begin(opening.current)
-        if self._table:
-            self._table.follow(self.plan.state)
+        self._follow()
         opening.reading.begin()
         with Progress(self.name, opening.reading.total, self.logger) as progress:
             yield from self._records(opening, note, progress)
@@ -219,11 +221,19 @@ class ModuleStream(FailingAlone):
             if self._table and not self._recovery.failed:
                 self._table.activate(self._stream_version)
         self.plan.complete(opening.current, opening.began)
+
+    def _follow(self) -> None:
+        """Take note whether the lines of what is read now are written to their table."""
+        of_lines = self.tap_state.get("bookmarks", {}).get(self.name + LINES)
         if self._table:
-            self._table.follow(self.plan.state)
+            self._table.follow()
+        elif of_lines:
+            of_lines[FOLLOWED] = False
 
     def _read_ids(self, ids: Sequence[str], note: Note) -> Iterator[dict[str, Any]]:
         """Yield the typed records with these ids, which belong to no pass."""
+        if ids:
+            self._follow()
         for start in range(0, len(ids), PAGE_SIZE):
             some = ids[start : start + PAGE_SIZE]
             opening = self._opening(Pass(), ids=some)
