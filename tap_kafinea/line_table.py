@@ -13,12 +13,13 @@ lines, which the state holds, and one number for all others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.chain import Page
+from kafinea.chain import PAGE_SIZE, Page, number
 from kafinea.client import Record
 from kafinea.describe import LINE_MODULE, LINES, Module
 from kafinea.errors import Refused
@@ -48,7 +49,7 @@ _OWN = {
         "description": "When the document was found to have no such line any more",
     },
 }
-_LONGER = "longer"
+_LONGER, _NEWEST = "longer", "newest"
 _MOST_LONGER = 500
 """Documents whose number of lines is kept in the state, for each module."""
 
@@ -63,15 +64,26 @@ class Counts:
     def __init__(self, state: State) -> None:
         self._state = state
         state.setdefault(MOST, 0)
+        state.setdefault(_NEWEST, 0)
         self._longer: dict[str, int] = state.setdefault(_LONGER, {})
 
     def of(self, document_id: str) -> int:
-        """Return how many lines a document may have had."""
+        """Return how many lines a document may have had: none, if it is newer than all before."""
+        if number(document_id) > self._state[_NEWEST]:
+            return 0
         most: int = self._state[MOST]
         return self._longer.get(document_id, most)
 
+    def expect(self, lines: Mapping[str, int]) -> dict[str, int]:
+        """Take note of how many lines documents will have, and return how many they had."""
+        before = {one: self.of(one) for one in lines}
+        self._state[_NEWEST] = max([self._state[_NEWEST], *map(number, lines)])
+        for one, count in lines.items():
+            self.keep(one, max(count, before[one]))
+        return before
+
     def keep(self, document_id: str, lines: int) -> None:
-        """Take note of how many lines a document has, now that they are written."""
+        """Take note of how many lines a document has."""
         self._longer.pop(document_id, None)
         if lines > self._state[MOST]:
             self._longer[document_id] = lines
@@ -95,6 +107,7 @@ class LineTable(ModuleStream):
         super().__init__(tap, name, schema)
         self.module = name.removesuffix(LINES)
         self._has_schema_written = False
+        self._before: dict[str, int] = {}
 
     @property
     def kinds_of_lines(self) -> dict[str, Kind]:
@@ -110,6 +123,10 @@ class LineTable(ModuleStream):
         """
         return bool(self.stream_state.get(FOLLOWED))
 
+    @cached_property
+    def _counts(self) -> Counts:
+        return Counts(self.stream_state)  # the SDK loads it after it has made the streams
+
     def follow(self) -> None:
         """Take note that the documents are read with their lines."""
         self.stream_state[FOLLOWED] = not self.failures
@@ -124,7 +141,19 @@ class LineTable(ModuleStream):
         """Get ready to write the lines of a pass over the documents."""
         self._write_schema_message()
         self._stream_version = version
-        self._counts = Counts(self.stream_state)
+
+    def expect(self, documents: Page) -> None:
+        """Write into the state how many lines typed documents bring, before their rows.
+
+        A run that is killed behind some of these rows leaves no other trace of them.
+        """
+        if self.failures:
+            return
+        lines = {one["id"]: len(one[LINES]) for one in documents if one[LINES] is not None}
+        self._before = self._counts.expect(lines)
+        if any(count > self._before[one] for one, count in lines.items()):
+            self.state_manager.is_flushed = False
+            self._write_state_message()
 
     def write(self, document: Record) -> None:
         """Write the lines of a typed document, which loses them."""
@@ -162,22 +191,31 @@ class LineTable(ModuleStream):
             if opening.documents:
                 opening.documents.report(opening.reading.total)
             count = len(page)
-            for document in emptied(opening.type(page)):
+            for document in emptied(page):
                 yield from self._rows(document, document.pop(LINES))
                 self.plan.advance(document["id"])
             progress.advance(count)
 
+    @property
+    @override
+    def _at_once(self) -> int:
+        return PAGE_SIZE
+
+    @override
+    def _expect(self, records: Page) -> None:
+        self.expect(records)
+
     @override
     def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
-        self._counts = Counts({})
-        for document in opening.type(page):
+        self._before = dict.fromkeys((one["id"] for one in opening.type(page)), 0)
+        for document in page:
             yield from self._rows(document, document.pop(LINES))
 
     def _rows(self, document: Record, lines: Page | None) -> Iterator[dict[str, Any]]:
         """Yield a row for each line of a document, and for each that it has no more."""
         if lines is None:
             return  # not known: the rows stay as they are
-        before = self._counts.of(document["id"])
+        before = self._before[document["id"]]
         own = {_DOCUMENT: document["id"], MODIFIED: document.get(MODIFIED)}
         empty: dict[str, Any] = dict.fromkeys(self.schema["properties"])
         rows = [

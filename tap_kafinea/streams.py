@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from kafinea.chain import PAGE_SIZE, Page
 from kafinea.describe import HEADER_DISCOUNTS, LINES, SECRET_FIELDS, only_retrieved
-from kafinea.errors import IncompleteRead
+from kafinea.errors import IncompleteRead, KafineaError
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
@@ -266,7 +266,6 @@ class ModuleStream(FailingAlone):
             if opening.documents:
                 opening.documents.report(opening.reading.total)
             count = len(page)
-            opening.type(page)
             if opening.current.since is None:
                 self._undated += sum(one.get(MODIFIED, "") is None for one in page)
             for record in emptied(self._with_all_fields(opening, page)):
@@ -276,13 +275,25 @@ class ModuleStream(FailingAlone):
             progress.advance(count)
 
     def _pages(self, opening: Opening, note: Note) -> Iterator[Page]:
-        """Yield the pages of a pass, and keep what could not be read before the position moves."""
-        for page in opening.reading:
-            note(page)
+        """Yield the typed pages of a pass; what could not be read is kept before it moves on."""
+        for pages in _gathered(opening.reading, self._at_once):
+            for page in pages:
+                note(page)
             self._unreadable.keep()
-            came = self._unreadable.among(page)
-            yield page
+            came = [one for page in pages for one in self._unreadable.among(page)]
+            self._expect([record for page in pages for record in opening.type(page)])
+            yield from pages
             self._unreadable.settle(came)
+
+    @property
+    def _at_once(self) -> int:
+        """How many records to have before the first is written."""
+        return PAGE_SIZE if self._table else 1
+
+    def _expect(self, records: Page) -> None:
+        """Get ready to write typed records."""
+        if self._table:
+            self._table.expect(records)
 
     def _with_all_fields(self, opening: Opening, page: Page) -> Page:
         """Add nulls to a page for the fields that the server does not give any more."""
@@ -418,3 +429,20 @@ class ModuleStream(FailingAlone):
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
         """Return none: BATCH files would pass by selection, types and stream maps."""
+
+
+def _gathered(pages: Iterable[Page], records: int) -> Iterator[list[Page]]:
+    """Yield pages, so many at a time that they hold a number of records."""
+    some: list[Page] = []
+    try:
+        for page in pages:
+            some.append(page)
+            if sum(map(len, some)) >= records:
+                yield some
+                some = []
+    except KafineaError:
+        if some:
+            yield some  # what came before it failed counts
+        raise
+    if some:
+        yield some

@@ -10,7 +10,7 @@ import pytest
 from singer_sdk.singerlib import Catalog
 
 from kafinea.chain import number
-from kafinea.errors import IncompleteRead, KafineaError
+from kafinea.errors import KafineaError
 from kafinea.recovery import Recovery
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
