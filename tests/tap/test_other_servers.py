@@ -66,6 +66,18 @@ def test_lines_that_only_their_document_has_come_with_the_fields_they_have():
         assert fields["qty"]["type"] == ["number", "null"]
 
 
+@pytest.mark.parametrize("line_id", [None, "5", 5])
+def test_lines_need_no_id(line_id):
+    with Sandbox(dialect="corebos", company=company((1, 1))) as sandbox:
+        first = sandbox.rows("Invoice")[0]["id"]
+        lines = [{"id": line_id, "comment": comment} for comment in ("one", "two")]
+        body = json.dumps({"success": True, "result": {"id": first, "pdoInformation": lines}})
+        sandbox.faults.add("status", operation="retrieve", contains=first, status=200, body=body)
+        found = invoices(sandbox)
+        assert [line["comment"] for line in found[0]["LineItems"]] == ["one", "two"]
+        assert len(found) == 2
+
+
 @pytest.mark.parametrize("setting", ["embed", "off"])
 def test_where_no_document_has_lines_the_heads_come_and_the_setting_is_named(setting, caplog):
     with Sandbox(dialect="corebos", company=company((0, 0, 0))) as sandbox:
