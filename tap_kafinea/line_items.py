@@ -219,9 +219,16 @@ def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page]
 
 
 def _in_order(lines: Page) -> Page:
-    return sorted(lines, key=lambda line: (_place(line), number(line.get("id", "x0"))))
+    return sorted(lines, key=lambda line: (_place(line), _number(line)))
 
 
 def _place(line: Mapping[str, Any]) -> int:
     text = str(line.get("sequence_no"))
     return int(text) if text.isdecimal() else 0
+
+
+def _number(line: Mapping[str, Any]) -> int:
+    try:
+        return number(line.get("id"))
+    except IncompleteRead:
+        return 0  # what `retrieve` gives need not have an id, or has one of its own kind

@@ -13,21 +13,23 @@ lines, which the state holds, and one number for all others.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.chain import Page
+from kafinea.chain import PAGE_SIZE, Page, number
 from kafinea.client import Record
 from kafinea.describe import LINE_MODULE, LINES, Module
 from kafinea.errors import Refused
 from kafinea.progress import Progress
 from kafinea.values import Kind
 from tap_kafinea.opening import Opening, emptied
-from tap_kafinea.passes import Plan, State, now, position
+from tap_kafinea.passes import Plan, State, now
 from tap_kafinea.schema import MODIFIED, kinds_of, properties_of_lines, schema_of, with_lines
-from tap_kafinea.streams import ModuleStream, Note
+from tap_kafinea.states import MOST
+from tap_kafinea.streams import FOLLOWED, ModuleStream, Note
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
@@ -47,7 +49,7 @@ _OWN = {
         "description": "When the document was found to have no such line any more",
     },
 }
-_MOST, _LONGER, _FOLLOWED = "most", "longer", "followed"
+_LONGER, _NEWEST = "longer", "newest"
 _MOST_LONGER = 500
 """Documents whose number of lines is kept in the state, for each module."""
 
@@ -61,23 +63,37 @@ class Counts:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        state.setdefault(_MOST, 0)
+        state.setdefault(MOST, 0)
+        state.setdefault(_NEWEST, 0)
         self._longer: dict[str, int] = state.setdefault(_LONGER, {})
 
-    def replace(self, document_id: str, lines: int) -> int:
-        """Return how many lines a document may have had, and take note of how many it has."""
-        most: int = self._state[_MOST]
-        before = self._longer.pop(document_id, most)
-        if lines > most:
+    def of(self, document_id: str) -> int:
+        """Return how many lines a document may have had: none, if it is newer than all before."""
+        if number(document_id) > self._state[_NEWEST]:
+            return 0
+        most: int = self._state[MOST]
+        return self._longer.get(document_id, most)
+
+    def expect(self, lines: Mapping[str, int]) -> dict[str, int]:
+        """Take note of how many lines documents will have, and return how many they had."""
+        before = {one: self.of(one) for one in lines}
+        self._state[_NEWEST] = max([self._state[_NEWEST], *map(number, lines)])
+        for one, count in lines.items():
+            self.keep(one, max(count, before[one]))
+        return before
+
+    def keep(self, document_id: str, lines: int) -> None:
+        """Take note of how many lines a document has."""
+        self._longer.pop(document_id, None)
+        if lines > self._state[MOST]:
             self._longer[document_id] = lines
         if len(self._longer) > _MOST_LONGER:
             self._raise_most()
-        return before
 
     def _raise_most(self) -> None:
         """Forget the shorter half of those that are known each."""
         most = sorted(self._longer.values())[_MOST_LONGER // 2]
-        self._state[_MOST] = most
+        self._state[MOST] = most
         for shorter in [one for one, lines in self._longer.items() if lines <= most]:
             del self._longer[shorter]
 
@@ -91,6 +107,7 @@ class LineTable(ModuleStream):
         super().__init__(tap, name, schema)
         self.module = name.removesuffix(LINES)
         self._has_schema_written = False
+        self._before: dict[str, int] = {}
 
     @property
     def kinds_of_lines(self) -> dict[str, Kind]:
@@ -98,31 +115,58 @@ class LineTable(ModuleStream):
         kinds = kinds_of(self.schema)
         return {name: kind for name, kind in kinds.items() if name not in _OWN}
 
-    def has_followed(self, documents: State) -> bool:
+    @property
+    def has_followed(self) -> bool:
         """Whether all that was read of the documents, by their state, has brought its lines here.
 
-        It has not when an earlier run read them without the table.
+        It has not when an earlier run read them without the table, or could not write a row.
         """
-        return bool(self.stream_state.get(_FOLLOWED) == position(documents))
+        return bool(self.stream_state.get(FOLLOWED))
 
-    def follow(self, documents: State) -> None:
-        """Take note of how far the documents are read with their lines."""
-        self.stream_state[_FOLLOWED] = position(documents)
+    @cached_property
+    def _counts(self) -> Counts:
+        return Counts(self.stream_state)  # the SDK loads it after it has made the streams
+
+    def follow(self) -> None:
+        """Take note that the documents are read with their lines."""
+        self.stream_state[FOLLOWED] = not self.failures
+
+    @override
+    def fail(self, error: Exception, of: str | None = None) -> None:
+        # The documents are read on: their next reading must bring what is missing here.
+        self.stream_state[FOLLOWED] = False
+        super().fail(error, of)
 
     def begin(self, version: int | None) -> None:
         """Get ready to write the lines of a pass over the documents."""
         self._write_schema_message()
         self._stream_version = version
-        self._counts = Counts(self.stream_state)
+
+    def expect(self, documents: Page) -> None:
+        """Write into the state how many lines typed documents bring, before their rows.
+
+        A run that is killed behind some of these rows leaves no other trace of them.
+        """
+        if self.failures:
+            return
+        lines = {one["id"]: len(one[LINES]) for one in documents if one[LINES] is not None}
+        self._before = self._counts.expect(lines)
+        if any(count > self._before[one] for one, count in lines.items()):
+            self.state_manager.is_flushed = False
+            self._write_state_message()
 
     def write(self, document: Record) -> None:
         """Write the lines of a typed document, which loses them."""
-        for row in self._rows(document):
-            self._write_record_message(row)
+        rows = self._rows(document, document.pop(LINES))
+        if not self.failures:
+            with self._alone():
+                for row in rows:
+                    self._write_record_message(row)
 
     def activate(self, version: int) -> None:
         """Tell loaders to drop the rows that this reading of all documents did not bring."""
-        self._write_activate_version_message(version)
+        if not self.failures:
+            self._write_activate_version_message(version)
 
     @override
     def _passes(self) -> Iterator[dict[str, Any]]:
@@ -147,23 +191,31 @@ class LineTable(ModuleStream):
             if opening.documents:
                 opening.documents.report(opening.reading.total)
             count = len(page)
-            for document in emptied(opening.type(page)):
-                yield from self._rows(document)
+            for document in emptied(page):
+                yield from self._rows(document, document.pop(LINES))
                 self.plan.advance(document["id"])
             progress.advance(count)
 
+    @property
+    @override
+    def _at_once(self) -> int:
+        return PAGE_SIZE
+
+    @override
+    def _expect(self, records: Page) -> None:
+        self.expect(records)
+
     @override
     def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
-        self._counts = Counts({})
-        for document in opening.type(page):
-            yield from self._rows(document)
+        self._before = dict.fromkeys((one["id"] for one in opening.type(page)), 0)
+        for document in page:
+            yield from self._rows(document, document.pop(LINES))
 
-    def _rows(self, document: Record) -> Iterable[dict[str, Any]]:
-        """Return a row for each line of a document, and for each that it has no more."""
-        lines = document.pop(LINES)
+    def _rows(self, document: Record, lines: Page | None) -> Iterator[dict[str, Any]]:
+        """Yield a row for each line of a document, and for each that it has no more."""
         if lines is None:
-            return []  # not known: the rows stay as they are
-        before = self._counts.replace(document["id"], len(lines))
+            return  # not known: the rows stay as they are
+        before = self._before[document["id"]]
         own = {_DOCUMENT: document["id"], MODIFIED: document.get(MODIFIED)}
         empty: dict[str, Any] = dict.fromkeys(self.schema["properties"])
         rows = [
@@ -173,7 +225,8 @@ class LineTable(ModuleStream):
         rows += [
             empty | own | gone | {_NUMBER: number} for number in range(len(lines) + 1, before + 1)
         ]
-        return map(self._selected, rows)
+        yield from map(self._selected, rows)
+        self._counts.keep(document["id"], len(lines))
 
     def _selected(self, row: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -62,13 +62,8 @@ def of_instance(state: State, address: str) -> State:
 
 def restart(state: State) -> bool:
     """Forget a bookmark and a pass under way, and return whether there was any."""
-    begun = [key for key in (_BOOKMARK, _PASS) if state.pop(key, None)]
+    begun = [key for key in (_BOOKMARK, _PASS, _UNDATED) if state.pop(key, None)]
     return bool(begun)
-
-
-def position(state: State) -> list[str | None]:
-    """Return how far a stream was read: its bookmark, and the end of a pass under way."""
-    return [state.get(_BOOKMARK), (state.get(_PASS) or {}).get("until")]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kafinea.describe import LINES
 from kafinea.errors import SettingsError
 from tap_kafinea.clock import ZONE
 
@@ -13,6 +12,9 @@ _HOW = (
     'A state is {"bookmarks": {...}}, or the last line that the tap wrote: '
     '{"type": "STATE", "value": {"bookmarks": {...}}}. Without --state, all is read again.'
 )
+
+MOST = "most"
+"""In the state of a table of lines: how many lines a document has had at most."""
 
 
 def state_of(given: Any) -> dict[str, Any]:
@@ -37,14 +39,14 @@ def state_of(given: Any) -> dict[str, Any]:
 def known_modules(state: Mapping[str, Any]) -> set[str]:
     """Return the modules that an earlier run read, by what it kept of them.
 
-    Other streams have names in lower case (`files`, `campaigns_contacts`), that of their module and
-    `LineItems`, or no time zone and no bookmark (the data dictionary).
+    Other streams have names in lower case (`files`, `campaigns_contacts`), numbers of lines (tables
+    of lines), or no time zone and no bookmark (the data dictionary).
     """
     kept = state.get("bookmarks", {})
     return {
         name
         for name, bookmark in kept.items()
         if not name.islower()
-        and name.removesuffix(LINES) not in kept.keys() - {name}
+        and MOST not in bookmark
         and ("replication_key_value" in bookmark or {"version", ZONE} <= bookmark.keys())
     }

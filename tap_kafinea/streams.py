@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from kafinea.chain import PAGE_SIZE, Page
 from kafinea.describe import HEADER_DISCOUNTS, LINES, SECRET_FIELDS, only_retrieved
-from kafinea.errors import IncompleteRead
+from kafinea.errors import IncompleteRead, KafineaError
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea
 
 Note = Callable[[Page], None]
+
+FOLLOWED = "followed"
+"""In the state of a table of lines: whether all that was read of its documents was for it too."""
 
 
 class ModuleStream(FailingAlone):
@@ -76,7 +79,7 @@ class ModuleStream(FailingAlone):
         """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
         table, state = self._table, self.stream_state
-        if table and not table.has_followed(state) and restart(state):
+        if table and not table.has_followed and restart(state):
             text = "%s is read from the beginning, for %s does not have all its lines."
             self.logger.info(text, self.name, table.name)
         state = of_instance(self.stream_state, self._tap_kafinea.address)
@@ -204,8 +207,7 @@ class ModuleStream(FailingAlone):
         is_whole = opening.current.until is None
         self._stream_version = self.plan.new_version() if is_whole and self.has_versions else None
         self.plan.begin(opening.current)
-        if self._table:
-            self._table.follow(self.plan.state)
+        self._follow()
         opening.reading.begin()
         with Progress(self.name, opening.reading.total, self.logger) as progress:
             yield from self._records(opening, note, progress)
@@ -220,11 +222,19 @@ class ModuleStream(FailingAlone):
             if self._table and not self._recovery.failed:
                 self._table.activate(self._stream_version)
         self.plan.complete(opening.current, opening.began)
+
+    def _follow(self) -> None:
+        """Take note whether the lines of what is read now are written to their table."""
+        of_lines = self.tap_state.get("bookmarks", {}).get(self.name + LINES)
         if self._table:
-            self._table.follow(self.plan.state)
+            self._table.follow()
+        elif of_lines:
+            of_lines[FOLLOWED] = False
 
     def _read_ids(self, ids: Sequence[str], note: Note) -> Iterator[dict[str, Any]]:
         """Yield the typed records with these ids, which belong to no pass."""
+        if ids:
+            self._follow()
         for start in range(0, len(ids), PAGE_SIZE):
             some = ids[start : start + PAGE_SIZE]
             opening = self._opening(Pass(), ids=some)
@@ -257,7 +267,6 @@ class ModuleStream(FailingAlone):
             if opening.documents:
                 opening.documents.report(opening.reading.total)
             count = len(page)
-            opening.type(page)
             if opening.current.since is None:
                 self._undated += sum(one.get(MODIFIED, "") is None for one in page)
             for record in emptied(self._with_all_fields(opening, page)):
@@ -267,13 +276,25 @@ class ModuleStream(FailingAlone):
             progress.advance(count)
 
     def _pages(self, opening: Opening, note: Note) -> Iterator[Page]:
-        """Yield the pages of a pass, and keep what could not be read before the position moves."""
-        for page in opening.reading:
-            note(page)
+        """Yield the typed pages of a pass; what could not be read is kept before it moves on."""
+        for pages in _gathered(opening.reading, self._at_once):
+            for page in pages:
+                note(page)
             self._unreadable.keep()
-            came = self._unreadable.among(page)
-            yield page
+            came = [one for page in pages for one in self._unreadable.among(page)]
+            self._expect([record for page in pages for record in opening.type(page)])
+            yield from pages
             self._unreadable.settle(came)
+
+    @property
+    def _at_once(self) -> int:
+        """How many records to have before the first is written."""
+        return PAGE_SIZE if self._table else 1
+
+    def _expect(self, records: Page) -> None:
+        """Get ready to write typed records."""
+        if self._table:
+            self._table.expect(records)
 
     def _with_all_fields(self, opening: Opening, page: Page) -> Page:
         """Add nulls to a page for the fields that the server does not give any more."""
@@ -409,3 +430,20 @@ class ModuleStream(FailingAlone):
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
         """Return none: BATCH files would pass by selection, types and stream maps."""
+
+
+def _gathered(pages: Iterable[Page], records: int) -> Iterator[list[Page]]:
+    """Yield pages, so many at a time that they hold a number of records."""
+    some: list[Page] = []
+    try:
+        for page in pages:
+            some.append(page)
+            if sum(map(len, some)) >= records:
+                yield some
+                some = []
+    except KafineaError:
+        if some:
+            yield some  # what came before it failed counts
+        raise
+    if some:
+        yield some

@@ -10,7 +10,7 @@ import pytest
 from singer_sdk.singerlib import Catalog
 
 from kafinea.chain import number
-from kafinea.errors import IncompleteRead
+from kafinea.errors import KafineaError
 from kafinea.recovery import Recovery
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
@@ -426,7 +426,7 @@ def run_with_failure(sandbox, state=None, catalog=None, **more):
     config = running.settings(sandbox, **more)
     catalog = Catalog.from_dict(catalog) if catalog else None
     tap = TapKafinea(config=config, state=state, catalog=catalog, message_writer=writer)
-    with pytest.raises(IncompleteRead) as caught:
+    with pytest.raises(KafineaError) as caught:
         tap.sync_all()
     tap.client.close()
     return running.parse(writer.lines), str(caught.value)

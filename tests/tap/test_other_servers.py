@@ -7,10 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS
 from tests.tap.running import discover, extract
-from tests.tap.test_line_items import company, invoices, sent
+from tests.tap.test_line_items import company, invoices, run_with_failure, sent
 
 
 def streams(output):
@@ -63,6 +64,18 @@ def test_lines_that_only_their_document_has_come_with_the_fields_they_have():
         fields = stream["schema"]["properties"]["LineItems"]["items"]["properties"]
         assert fields.keys() == found[0]["LineItems"][0].keys()
         assert fields["qty"]["type"] == ["number", "null"]
+
+
+@pytest.mark.parametrize("line_id", [None, "5", 5])
+def test_lines_need_no_id(line_id):
+    with Sandbox(dialect="corebos", company=company((1, 1))) as sandbox:
+        first = sandbox.rows("Invoice")[0]["id"]
+        lines = [{"id": line_id, "comment": comment} for comment in ("one", "two")]
+        body = json.dumps({"success": True, "result": {"id": first, "pdoInformation": lines}})
+        sandbox.faults.add("status", operation="retrieve", contains=first, status=200, body=body)
+        found = invoices(sandbox)
+        assert [line["comment"] for line in found[0]["LineItems"]] == ["one", "two"]
+        assert len(found) == 2
 
 
 @pytest.mark.parametrize("setting", ["embed", "off"])
@@ -125,6 +138,28 @@ def test_a_query_that_gives_another_discount_than_retrieve_proves_nothing():
         found = invoices(sandbox, line_items="off")
         assert [record["hdnDiscountAmount"] for record in found] == [None, Decimal("3.1")] * 6
         assert len(sent(sandbox, "retrieve")) == 1 + 12
+
+
+def test_amounts_that_queries_give_do_not_prove_that_they_give_percentages():
+    with Sandbox(dialect="corebos", company=company([1] * 12)) as sandbox:
+        one = sandbox.rows("Invoice")[2]["id"]
+        sandbox.change("Invoice", one, {"hdnDiscountPercent": "10"})
+        answer = {"id": one, "hdnDiscountAmount": "0.00", "hdnDiscountPercent": "0.00"}
+        body = json.dumps({"success": True, "result": [answer]})
+        sandbox.faults.add("status", contains="hdnDiscountPercent >", status=200, body=body)
+        found = invoices(sandbox, line_items="off")
+        assert [record["hdnDiscountPercent"] for record in found if record["id"] == one] == [10]
+        assert len(sent(sandbox, "retrieve")) == 2 + 12
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_document_that_cannot_be_retrieved_is_not_waited_for_to_prove_anything():
+    with Sandbox(dialect="corebos", company=company([1] * 12)) as sandbox:
+        sandbox.faults.add("die", operation="retrieve", contains="x2002", times=None)
+        settings = {"modules": ["Invoice"], "line_items": "off"}
+        output, _ = run_with_failure(sandbox, **settings)
+        assert len(output.records("Invoice")) == 12
+        assert len(sent(sandbox, "retrieve")) <= 12 + 2 * FAILURES_AT_FIRST + 1
 
 
 # The module of the lines, which has no modifiedtime
