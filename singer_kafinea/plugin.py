@@ -10,27 +10,33 @@ from typing import IO, Any
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers._util import load_json
 from singer_sdk.plugin_base import PluginBase
 from typing_extensions import override
 
 from kafinea.errors import SettingsError
 from singer_kafinea.connection import problems_of_connection, wrong_settings
-from singer_kafinea.settings import unreadable_variables
+from singer_kafinea.settings import no_objects, unreadable_variables, with_numbers
 
 
 class Plugin(PluginBase):
     """A plugin that says everything that is wrong with its settings at once, before all else."""
 
-    def __init__(self, **options: Any) -> None:
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 as the SDK's
+        schema, prefix = cls.config_jsonschema, cls._env_var_prefix
+        unread: ValueError | None = None
         try:
-            super().__init__(**options)
-        except ValueError:  # the SDK reads numbers and JSON from the environment
-            schema, prefix = self.config_jsonschema, self._env_var_prefix
-            wrong = unreadable_variables(os.environ, prefix, schema)
-            if not (wrong and options.get("parse_env_config")):
-                raise
-            raise wrong_settings(wrong, {}, prefix) from None
+            config: dict[str, Any] = super()._env_var_config
+        except ValueError as error:  # the SDK reads whole numbers and JSON
+            unread = error
+        if wrong := unreadable_variables(os.environ, prefix, schema):
+            raise wrong_settings(wrong, {}, prefix)
+        if unread:
+            raise unread
+        return with_numbers(config, schema)
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong with settings beyond their JSON Schema, by setting."""
@@ -43,15 +49,20 @@ class Plugin(PluginBase):
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK calls this before it does anything with the settings. Its own error would log
-        # the JSON Schema as well.
+        # the JSON Schema as well. It fills in defaults without a look at what it fills.
+        self._config = {name: one for name, one in self._config.items() if one is not None}
+        shapeless = no_objects(self._config, self.config_jsonschema)
+        for name in shapeless:
+            del self._config[name]
         try:
             super()._validate_config()
             errors = []
         except ConfigValidationError as error:
             errors = error.errors
         errors += self.unknown()
-        if errors or self.problems():
-            raise wrong_settings(errors, self._config, self._env_var_prefix, self.problems())
+        problems = shapeless | self.problems()
+        if errors or problems:
+            raise wrong_settings(errors, self._config, self._env_var_prefix, problems)
         return []
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from json import loads
 from typing import Any
@@ -33,6 +34,8 @@ _OF_THE_SDK = frozenset(
 
 _NO_SETTINGS = frozenset({"loglevel"})
 """What the SDK reads from the environment under the plugin's name besides."""
+_YES_OR_NO = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off", ""})
+"""How a variable says yes or no. The SDK would take whatever else it says for a no."""
 _SURELY_MEANT = 0.85
 """How like a setting the name of a variable must be: others may belong to another program."""
 
@@ -101,9 +104,37 @@ def unreadable_variables(
             continue  # the SDK reads a list of texts also from a,b,c
         if "integer" in kinds and not _is_made_by(int, environment[variable]):
             found.append(f"{variable} is not a whole number.")
+        elif "boolean" in kinds and environment[variable].lower() not in _YES_OR_NO:
+            found.append(f"{variable} is neither true nor false.")
         elif {"array", "object"} & kinds and not _is_made_by(loads, environment[variable]):
             found.append(f"{variable} is not JSON.")
     return found
+
+
+def with_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of the environment, of which the SDK leaves some numbers as text."""
+    kinds = {name: one.get("type", ()) for name, one in schema["properties"].items()}
+    of_number = {name for name, kind in kinds.items() if "number" in kind}
+    return {name: _number(one) if name in of_number else one for name, one in config.items()}
+
+
+def _number(text: str) -> Decimal | str:
+    """Return the number that a text is; what is none stays, and is found to be of a wrong type."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return number if number.is_finite() else text
+
+
+def no_objects(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, str]:
+    """Return which settings have parts and are something else than an object, and what to write."""
+    parts = {name: one.get("properties") for name, one in schema["properties"].items()}
+    return {
+        name: f"`{name}` is no object. Write {', '.join(parts[name])} in it, as the README shows."
+        for name, one in config.items()
+        if parts.get(name) and not isinstance(one, dict)
+    }
 
 
 def _is_made_by(make: Callable[[str], object], text: str) -> bool:

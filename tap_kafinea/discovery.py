@@ -46,8 +46,10 @@ class Modules:
         self.missing: dict[str, str] = {}
         self._client = client
         self._username = username
-        self._taken = [one for one in patterns if not one.startswith(_NOT)]
-        self._left_out = [one.removeprefix(_NOT) for one in patterns if one.startswith(_NOT)]
+        # A variable of the environment gives "Contacts, Leads", or nothing at all, with blanks.
+        given = [one.strip() for one in patterns]
+        self._taken = [one for one in given if one and not one.startswith(_NOT)]
+        self._left_out = [one.removeprefix(_NOT).strip() for one in given if one.startswith(_NOT)]
 
     @cached_property
     def shown(self) -> Mapping[str, ModuleInfo]:

@@ -55,11 +55,22 @@ class FailingAlone(Stream):
         Raises:
             KafineaError: The server is away, so no other stream can be read either.
         """
-        if isinstance(error, Unavailable):
+        why = self.why(error)
+        if why is None:
+            return
+        if isinstance(why, Unavailable):
             self._kafinea.listtypes()  # fails as well when the server is away
-        failure = as_shown(error)
+        failure = as_shown(why)
         self.logger.error("%s is not complete: %s", of or self.name, failure)
         self.failures.append(failure)
+
+    def why(self, error: Exception) -> Exception | None:
+        """Return what to say of an error, or None when it is no failure.
+
+        Raises:
+            KafineaError: The server is away.
+        """
+        return error
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:

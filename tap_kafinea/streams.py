@@ -112,11 +112,9 @@ class ModuleStream(FailingAlone):
         return self._passes()
 
     @override
-    def fail(self, error: Exception, of: str | None = None) -> None:
+    def why(self, error: Exception) -> Exception | None:
         is_module = self.name == self.module
-        why = self._tap_kafinea.modules.why(self.module, error) if is_module else error
-        if why:
-            super().fail(why, of)
+        return self._tap_kafinea.modules.why(self.module, error) if is_module else error
 
     @override
     def first(self) -> dict[str, Any] | None:

@@ -95,6 +95,17 @@ def _(directory):
         return tap(directory, {}, "--config", "ENV")
 
 
+@prints("TAP_KAFINEA_... is neither true nor false")
+def _(directory):
+    with mock.patch.dict(os.environ, {"TAP_KAFINEA_DICTIONARY": "ture"}):
+        return tap(directory, {}, "--config", "ENV")
+
+
+@prints("`files` is no object")
+def _(directory):
+    return tap(directory, {**_somewhere("https://kafinea.example"), "files": True})
+
+
 @prints("There is no setting `...`")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, dryrun=True)

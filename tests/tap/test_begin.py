@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from kafinea_sandbox import Sandbox
+from tap_kafinea.tap import TapKafinea
 from tests.tap.running import command, discover, extract, parse, settings
 
 ALL = ("kafinea", "stock", "frevo", "corebos", "legacy")
@@ -154,6 +155,10 @@ def test_one_wrong_setting_is_named_with_its_variable(kafinea, run, name, wrong)
         ("TAP_KAFINEA_PAGE_SIZE", "many", "TAP_KAFINEA_PAGE_SIZE is not a whole number"),
         ("TAP_KAFINEA_FILES", "on", "TAP_KAFINEA_FILES is not JSON"),
         ("TAP_KAFINEA_RELATIONS", "{", "TAP_KAFINEA_RELATIONS is not JSON"),
+        ("TAP_KAFINEA_DICTIONARY", "ture", "TAP_KAFINEA_DICTIONARY is neither true nor false"),
+        ("TAP_KAFINEA_DELETIONS_LIMIT", "5%", "(TAP_KAFINEA_DELETIONS_LIMIT)"),
+        ("TAP_KAFINEA_DELETIONS_LIMIT", "NaN", "(TAP_KAFINEA_DELETIONS_LIMIT)"),
+        ("TAP_KAFINEA_FILES", "true", "`files` is no object"),
     ],
 )
 def test_a_variable_that_cannot_be_read_is_named(kafinea, variable, value, text):
@@ -163,6 +168,35 @@ def test_a_variable_that_cannot_be_read_is_named(kafinea, variable, value, text)
     assert done.returncode == 1
     assert text in error
     assert "Traceback" not in done.stderr
+
+
+def test_numbers_and_blanks_of_the_environment_are_read(kafinea):
+    config = {f"TAP_KAFINEA_{k.upper()}": v for k, v in settings(kafinea, **ZONE).items()}
+    numbers = {"TAP_KAFINEA_DELETIONS_LIMIT": "100", "TAP_KAFINEA_REQUEST_TIMEOUT": "59.5"}
+    modules = {"TAP_KAFINEA_MODULES": "Contacts, Leads,"}
+    done = command("--config", "ENV", env={**config, **numbers, **modules})
+    assert (done.returncode, said(done, "ERROR")) == (0, [])
+    output = parse(done.stdout.splitlines())
+    assert {one["stream"] for one in output.messages if one["type"] == "SCHEMA"} == {
+        "Contacts",
+        "Leads",
+    }
+
+
+def test_a_setting_that_is_null_has_its_default(kafinea, run):
+    own = TapKafinea.config_jsonschema["properties"].keys() - {"url", "username", "access_key"}
+    nulls = dict.fromkeys([*own, "stream_maps", "flattening_enabled"])
+    done = run(settings(kafinea, **{**nulls, "modules": ["Contacts"], **ZONE}))
+    assert (done.returncode, said(done, "ERROR")) == (0, [])
+    assert len(parse(done.stdout.splitlines()).ids("Contacts")) == kafinea.count("Contacts")
+
+
+@pytest.mark.parametrize("value", [True, "files", ["files"]])
+def test_a_setting_that_should_be_an_object_is_named(kafinea, run, value):
+    (error,) = said(run(settings(kafinea, files=value, access_key="")), "ERROR")
+    assert "`files` is no object" in error
+    assert "(TAP_KAFINEA_FILES)" in error
+    assert "`access_key` is empty" in error
 
 
 @pytest.mark.parametrize("option", ["config", "state", "catalog"])

@@ -62,6 +62,37 @@ def test_what_fails_is_said_in_its_line_and_with_the_exit_code(sandbox, tmp_path
     assert (said["Leads"], said["Potentials"]) == ("ok, there are no records", "ok")
 
 
+def test_modules_that_a_run_would_miss_fail_and_those_without_ids_do_not(sandbox, tmp_path):
+    config = settings(sandbox, modules=["Leads", "Kontakte"])
+    code, lines, _ = run_test(tmp_path, config)
+    assert code == 1
+    assert lines[2] == "Leads: ok"
+    assert lines[3].startswith("Kontakte: FAILED: `modules`: Module 'Kontakte' not found")
+    catalog = discover(sandbox, modules=["Leads"])
+    for name in ("Kontacts", "ProductTaxes"):
+        catalog["streams"].append({**catalog["streams"][0], "tap_stream_id": name, "stream": name})
+    path = tmp_path / "catalog.json"
+    path.write_text(json.dumps(catalog), "utf-8")
+    config["modules"] = ["*", "Kontakte"]
+    code, lines, _ = run_test(tmp_path, config, "--catalog", str(path))
+    assert code == 1
+    said = dict(line.split(": ", 1) for line in lines[2:])
+    assert said["Leads"] == "ok"
+    assert "Did you mean `Contacts`?" in said["Kontacts"]
+    assert said["ProductTaxes"] == "left out, for its records have no `id`"
+    assert "'Kontakte' not found" in said["Kontakte"]
+
+
+def test_variables_of_the_environment_make_a_test_no_longer(sandbox):
+    given = {**settings(sandbox, modules='["Contacts"]'), "page_size": "100", "max_sessions": "9"}
+    variables = {f"TAP_KAFINEA_{name.upper()}": value for name, value in given.items()}
+    sandbox.requests.clear()
+    done = command("--test", "--config", "ENV", env=variables)
+    assert done.returncode == 0, done.stderr
+    queries = [one.params["query"] for one in sandbox.requests.of("query")]
+    assert all("LIMIT 1;" in one for one in queries if "LIMIT" in one), queries
+
+
 @pytest.mark.parametrize("is_last", [False, True])
 def test_the_catalog_says_which_streams_are_tried(sandbox, tmp_path, is_last):
     found = discover(sandbox, modules=["Contacts", "Leads"])
