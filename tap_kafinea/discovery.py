@@ -136,6 +136,11 @@ class Modules:
             else:
                 logger.warning("%s is left out, for it cannot be described: %s", name, error)
             return None
+        except Unavailable as error:
+            self._client.listtypes()  # fails as well when the server is away
+            text = f"{name} cannot be described: {str(error).rstrip('.')}."
+            self.missing[name] = f"{text} {self.how_to_leave_out(name)}"
+            return None
         if not module.retrieveable:
             logger.warning("%s is left out: this user may not read it.", name)
         elif not has_ids(module):

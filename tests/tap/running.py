@@ -12,6 +12,7 @@ from typing import Any
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 
+from kafinea.errors import KafineaError
 from kafinea_sandbox import Sandbox
 from tap_kafinea.tap import TapKafinea
 
@@ -75,18 +76,28 @@ def settings(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
 
 def extract(sandbox: Sandbox, *, state=None, catalog=None, **more: Any) -> Output:
     """Run the tap within this process."""
+    output, error = extract_through(sandbox, state=state, catalog=catalog, **more)
+    if error:
+        raise error
+    return output
+
+
+def extract_through(
+    sandbox: Sandbox, *, state=None, catalog=None, **more: Any
+) -> tuple[Output, KafineaError | None]:
+    """Run the tap within this process; return also what it fails with at its end."""
     writer = _Collector()
     tap = TapKafinea(
-        config=settings(sandbox, **more),
-        state=state,
-        catalog=catalog,
-        message_writer=writer,
+        config=settings(sandbox, **more), state=state, catalog=catalog, message_writer=writer
     )
+    error = None
     try:
         tap.sync_all()
+    except KafineaError as failure:
+        error = failure
     finally:
         tap.client.close()
-    return parse(writer.lines)
+    return parse(writer.lines), error
 
 
 def discover(sandbox: Sandbox, **more: Any) -> dict[str, Any]:

@@ -7,12 +7,10 @@ from datetime import datetime, timedelta
 from math import log2
 
 import pytest
-from singer_sdk.singerlib import Catalog
 
-from kafinea.errors import IncompleteRead, KafineaError
+from kafinea.errors import IncompleteRead
 from kafinea_sandbox import Sandbox
-from tap_kafinea.tap import TapKafinea
-from tests.tap.running import _Collector, discover, parse, settings
+from tests.tap.running import discover, extract_through
 from tests.target.running import empty
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -26,17 +24,7 @@ BAD = (700, 701, 1500)
 
 def run(sandbox, state=None, **more):
     """Return what a run writes, and how it ended."""
-    writer = _Collector()
-    config = settings(sandbox, **{"modules": ["Contacts"], **more})
-    tap = TapKafinea(config=config, state=state, message_writer=writer)
-    error = None
-    try:
-        tap.sync_all()
-    except KafineaError as failure:
-        error = failure
-    finally:
-        tap.client.close()
-    return parse(writer.lines), error
+    return extract_through(sandbox, state=state, **{"modules": ["Contacts"], **more})
 
 
 def number(wire_id):
@@ -219,14 +207,7 @@ def test_a_record_at_fault_keeps_the_rows_of_a_full_table():
     with filled(count=130, bad=[60], unencodable_fields=["id"]) as (sandbox, _):
         catalog = discover(sandbox, modules=["Contacts"])
         catalog["streams"][0]["replication_method"] = "FULL_TABLE"
-        writer = _Collector()
-
-        tap = TapKafinea(
-            config=settings(sandbox), catalog=Catalog.from_dict(catalog), message_writer=writer
-        )
-        with pytest.raises(KafineaError):
-            tap.sync_all()
-        tap.client.close()
-        output = parse(writer.lines)
+        output, error = extract_through(sandbox, catalog=catalog)
+        assert error
         assert len(output.ids("Contacts")) == 129
         assert not [m for m in output.messages if m["type"] == "ACTIVATE_VERSION"]

@@ -9,7 +9,7 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from tap_kafinea.tap import TapKafinea
-from tests.tap.running import command, discover, extract, parse, settings
+from tests.tap.running import command, discover, extract, extract_through, parse, settings
 
 ALL = ("kafinea", "stock", "frevo", "corebos", "legacy")
 ZONE = {"timezone": "UTC"}
@@ -404,3 +404,13 @@ def test_a_default_run_ends_with_0_and_says_what_is_left_out_by_design(dialect, 
             assert output.records("ProductTaxes") == []
             left_out = [line for line in said(done, "INFO") if "ProductTaxes is left out" in line]
             assert len(left_out) == (rows > 0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_module_at_whose_description_the_server_fails_stops_no_other(caplog):
+    with Sandbox(rows=50) as sandbox:
+        sandbox.faults.add("status", operation="describe", contains="Leads", status=500, times=None)
+        output, error = extract_through(sandbox)
+        assert "Leads cannot be described" in str(error)
+        assert 'set `modules` to ["*", "!Leads"]' in caplog.text
+        assert len(output.ids("Contacts")) == sandbox.count("Contacts")

@@ -17,7 +17,7 @@ from singer_sdk.singerlib import Catalog
 
 from kafinea import SettingsError
 from kafinea.chain import number
-from kafinea.errors import IncompleteRead, KafineaError, Refused
+from kafinea.errors import IncompleteRead, Refused
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
 from kafinea_sandbox.routes import OPERATIONS
@@ -63,16 +63,10 @@ def files(sandbox, path, state=None, **more):
     return extract(sandbox, state=state, modules=["Documents"], files=settings, **more)
 
 
-def files_and_failure(sandbox, path, state=None, catalog=None, **more):
+def files_and_failure(sandbox, path, **more):
     """What a run gave, and how it failed."""
     settings = {"enabled": True, "path": path, **more.pop("files", {})}
-    config = running.settings(sandbox, modules=["Documents"], files=settings, **more)
-    writer = running._Collector()
-    tap = TapKafinea(config=config, state=state, catalog=catalog, message_writer=writer)
-    with pytest.raises(KafineaError) as caught:
-        tap.sync_all()
-    tap.client.close()
-    return running.parse(writer.lines), caught.value
+    return running.extract_through(sandbox, modules=["Documents"], files=settings, **more)
 
 
 def read(row):
@@ -136,7 +130,7 @@ def test_where_files_have_no_ids_they_come_by_their_documents(path):
         sandbox.sql("UPDATE _file SET content = ? WHERE parent = ?", (new, number(replaced)))
         sandbox.change("Documents", replaced, {"notes_title": "A new one"})
         sandbox.requests.clear()
-        again, _ = files_and_failure(sandbox, path, output.state)
+        again, _ = files_and_failure(sandbox, path, state=output.state)
         (row,) = [row for row in again.records("files") if row["id"] == replaced]
         assert read(row) == new
 
@@ -460,7 +454,7 @@ def test_a_file_at_which_the_server_fails_is_owed(sandbox, path):
     assert len(output.records("files")) == 14
     assert output.bookmark("files")["owed"] == [owed["parent"]]
     assert "replication_key_value" in output.bookmark("files")
-    second, _ = files_and_failure(sandbox, path, output.state)
+    second, _ = files_and_failure(sandbox, path, state=output.state)
     assert second.bookmark("files")["owed"] == [owed["parent"]]
     sandbox.faults.clear()
     sandbox.requests.clear()

@@ -7,17 +7,14 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from singer_sdk.singerlib import Catalog
 
 from kafinea.chain import number
-from kafinea.errors import KafineaError
 from kafinea.recovery import Recovery
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
 from kafinea_sandbox.routes import OPERATIONS
 from kafinea_sandbox.spec import Row
 from tap_kafinea.line_items import Documents
-from tap_kafinea.tap import TapKafinea
 from tests import conftest
 from tests.conftest import connect
 from tests.tap import running
@@ -420,16 +417,10 @@ def test_a_document_that_is_deleted_meanwhile_is_left_out(shop):
     assert found["id"] == second
 
 
-def run_with_failure(sandbox, state=None, catalog=None, **more):
+def run_with_failure(sandbox, **more):
     """What a run gave, and how it failed at its end."""
-    writer = running._Collector()
-    config = running.settings(sandbox, **more)
-    catalog = Catalog.from_dict(catalog) if catalog else None
-    tap = TapKafinea(config=config, state=state, catalog=catalog, message_writer=writer)
-    with pytest.raises(KafineaError) as caught:
-        tap.sync_all()
-    tap.client.close()
-    return running.parse(writer.lines), str(caught.value)
+    output, error = running.extract_through(sandbox, **more)
+    return output, str(error)
 
 
 @pytest.mark.usefixtures("quick")
