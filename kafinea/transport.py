@@ -83,9 +83,10 @@ def endpoint(url: str, *, allow_http: bool = False) -> str:
     """
     try:
         parts = urlsplit(url.strip())
+        _ = parts.port  # it is read only now, and may be none
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or " " in parts.netloc:
         raise SettingsError(
             "`url` must be the address of your Kafinea, such as "
             "https://apps.kafinea.com/YourKafinea."
@@ -295,7 +296,7 @@ def _not_the_api(
     if response.is_redirect:
         return redirected(response)
     said = _excerpt(response, secrets)
-    if status in {401, 403, 404, 405, 410}:
+    if status in {401, 403, 404, 405, 407, 410}:
         return SettingsError(f"{operation}: HTTP {status}, {said}. {_NOT_THERE}")
     if status in {413, 414, 431}:
         return Refused(f"{operation}: HTTP {status}, the request is too long.", code=str(status))
@@ -309,7 +310,10 @@ def _not_the_api(
 
 
 def _is_page(response: requests.Response) -> bool:
-    return response.content.lstrip()[:1] == b"<" and response.status_code not in _BUSY
+    """Whether a page came that PHP did not make of an error, as while the database starts."""
+    body = response.content.lstrip()
+    is_error = b"Fatal error" in body[:20_000]
+    return body[:1] == b"<" and not is_error and response.status_code not in _BUSY
 
 
 def redirected(response: requests.Response) -> SettingsError:

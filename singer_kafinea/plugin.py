@@ -40,6 +40,12 @@ class Plugin(PluginBase):
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong with settings beyond their JSON Schema, by setting."""
+        depth = "flattening_max_depth"
+        if self.config.get("flattening_enabled") and self.config.get(depth) is None:
+            return {
+                depth: f"`flattening_enabled` needs `{depth}`.",
+                **problems_of_connection(self.config),
+            }
         return problems_of_connection(self.config)
 
     def unknown(self) -> list[str]:
@@ -104,6 +110,8 @@ def naming(option: str, path: str) -> Iterator[None]:
         raise SettingsError(f"{option} {path}: there is no such file.") from None
     except OSError as error:
         raise SettingsError(f"{option} {path}: cannot be read: {error.strerror}.") from None
+    except UnicodeError:
+        raise SettingsError(f"{option} {path} is not JSON: it is not UTF-8 text.") from None
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{option} {path} is not JSON{_place(error)}.") from None
 

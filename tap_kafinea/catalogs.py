@@ -37,8 +37,9 @@ def catalog_of(given: Any) -> Catalog | None:
         raise SettingsError(
             "The catalog is not a Singer catalog. Create one with `tap-kafinea --discover`."
         )
-    catalog = Catalog.from_dict(given)
-    for stream in given["streams"]:
+    streams = [{**one, "metadata": one.get("metadata") or []} for one in given["streams"]]
+    catalog = Catalog.from_dict({"streams": streams})
+    for stream in streams:
         entry = catalog[stream["tap_stream_id"]]
         entry.replication_method = _method(entry, _at_the_stream(stream))
     return catalog
@@ -60,7 +61,7 @@ def _method(entry: CatalogEntry, said: Mapping[str, Any]) -> str | None:
 
 def _at_the_stream(stream: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the metadata at the breadcrumb `[]`."""
-    entries = (one for one in stream.get("metadata") or () if not one["breadcrumb"])
+    entries = (one for one in stream["metadata"] if not one["breadcrumb"])
     return next((one["metadata"] for one in entries), {})
 
 
@@ -128,6 +129,7 @@ def _is_catalog(given: Any) -> bool:
         and isinstance(stream.get("tap_stream_id"), str)
         and isinstance(stream.get("schema"), Mapping)
         and isinstance(stream["schema"].get("properties"), Mapping)
+        and all(isinstance(one, Mapping) for one in stream["schema"]["properties"].values())
         and all(map(_is_metadata, stream.get("metadata") or ()))
         for stream in streams
     )

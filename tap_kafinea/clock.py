@@ -57,7 +57,7 @@ class Clock:
                 "Europe/Paris; if not, to UTC."
             )
         dated = [one for one in streams if one.replication_key and one.stream_state.get(ZONE)]
-        shifted = {one.name: one.stream_state[ZONE] for one in dated}
+        shifted = {one.name: str(one.stream_state[ZONE]) for one in dated}
         shifted = {name: zone for name, zone in shifted.items() if zone != self.name}
         if shifted:
             logger.warning(

@@ -13,10 +13,11 @@ from typing_extensions import override
 from kafinea.chain import PAGE_SIZE, Page
 from kafinea.client import Record
 from kafinea.describe import Module
-from kafinea.errors import IncompleteRead, SettingsError
+from kafinea.errors import IncompleteRead
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading
+from tap_kafinea.catalogs import WrongEntry
 from tap_kafinea.downloads import Downloads, Fetched
 from tap_kafinea.file_store import FileStore, Row
 from tap_kafinea.opening import Opening
@@ -88,7 +89,7 @@ class FilesStream(ModuleStream):
     def _downloads(self) -> Downloads:
         settings = _settings(self._tap_kafinea)
         if not settings.get("enabled"):
-            raise SettingsError(
+            raise WrongEntry(  # a matter of this stream alone
                 f"The catalog selects the stream {self.name!r}, and `files.enabled` is off. "
                 "Set it, or take the stream out of the catalog."
             )

@@ -34,6 +34,12 @@ class Mapper(PluginMapper):
     @override
     def register_raw_streams_from_catalog(self, catalog: Catalog) -> None:
         for name, entry in catalog.items():
+            if entry.stream not in {name, None}:  # the map would be made for the other name
+                self.failures[name] = StreamFailed(
+                    f"the catalog calls it {entry.stream!r}. Its `stream` must be its "
+                    "`tap_stream_id`; to give it another name, use `__alias__` in `stream_maps`."
+                )
+                continue
             try:
                 super().register_raw_streams_from_catalog(Catalog({name: entry}))
             except Exception as error:  # noqa: BLE001 a setting may be anything, and so its error
@@ -41,13 +47,14 @@ class Mapper(PluginMapper):
 
 
 def _why_not_made(error: Exception) -> str:
-    if not isinstance(error, MappingError | NotImplementedError):
-        return f"its schema in the catalog cannot be used ({type(error).__name__})."
-    if not isinstance(error, MapExpressionError):
+    made = _locals(error, CustomStreamMap._init_functions_and_schema.__code__)  # noqa: SLF001 the error names no property
+    is_of_map = isinstance(error, MappingError | NotImplementedError)
+    if is_of_map and not isinstance(error, MapExpressionError):
         return f"`stream_maps`: {str(error).rstrip('.')}."
-    # Its text shows the expression, which may hold the salt of a hash, and names no property.
-    made = _locals(error, CustomStreamMap._init_functions_and_schema.__code__)  # noqa: SLF001 see above
-    return f"`stream_maps`, {_place(made.get('prop_key'))}: the expression cannot be parsed."
+    if is_of_map or made.get("prop_key"):
+        # The error's text shows the expression, which may hold the salt of a hash.
+        return f"`stream_maps`, {_place(made.get('prop_key'))}: the expression cannot be parsed."
+    return f"its schema in the catalog cannot be used ({type(error).__name__})."
 
 
 def why_not_written(error: Exception, key: str) -> str:
@@ -56,9 +63,14 @@ def why_not_written(error: Exception, key: str) -> str:
     if not evaluated:
         return f"record {key} cannot be written: {type(error).__name__}."
     reason = type(error.__cause__ or error).__name__
+    hint = (
+        "It uses a field or function that does not exist."
+        if reason in {"NameNotDefined", "FunctionNotDefined"}
+        else "Perhaps a field that it uses is null there."
+    )
     return (
         f"`stream_maps`, {_place(evaluated['property_name'])}: the expression fails for record "
-        f"{key} ({reason}). Perhaps a field that it uses is null there."
+        f"{key} ({reason}). {hint}"
     )
 
 

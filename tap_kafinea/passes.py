@@ -23,6 +23,7 @@ A stream's state holds:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
@@ -87,6 +88,14 @@ class Pass:
     undated: bool = False
 
     @property
+    def is_well_formed(self) -> bool:
+        """Whether what a state says of it is of the right kinds."""
+        moments = (self.since, self.until, self.reached)
+        return all(one is None or isinstance(one, str) for one in moments) and (
+            self.last_id is None or bool(re.fullmatch(r"\d+x\d+", str(self.last_id)))
+        )
+
+    @property
     def conditions(self) -> list[Condition]:
         """What the records of this pass meet. ANDs only: both readings of VTQL agree on them."""
         if self.everything:
@@ -122,9 +131,12 @@ class Plan:
             SettingsError: The state was not written by this tap.
         """
         try:
-            return Pass(**self.state[_PASS]) if self.state.get(_PASS) else None
+            unfinished = Pass(**self.state[_PASS]) if self.state.get(_PASS) else None
         except TypeError:
             raise _foreign(_PASS) from None
+        if unfinished and not unfinished.is_well_formed:
+            raise _foreign(_PASS)
+        return unfinished
 
     def next(self, newest: Newest) -> Pass | None:
         """Return the next incremental pass, or None when there is nothing to read.

@@ -23,6 +23,7 @@ from kafinea.values import Kind, RowDecoder
 from tap_kafinea.catalogs import WrongEntry, replication
 from tap_kafinea.clock import ZONE
 from tap_kafinea.discounts import are_queryable
+from tap_kafinea.discovery import NEW_CATALOG
 from tap_kafinea.failing import FailingAlone
 from tap_kafinea.line_items import Documents, can_be_queried
 from tap_kafinea.opening import Opening, emptied
@@ -380,6 +381,9 @@ class ModuleStream(FailingAlone):
                 self.forced_replication_method, self.replication_key = how
             except WrongEntry as error:
                 self._wrong_entry, self.replication_key = error, None
+        if missing := [name for name in self.key if name not in self.schema["properties"]]:
+            text = f"Its schema in the catalog has no `{missing[0]}`. {NEW_CATALOG}"
+            self._wrong_entry = WrongEntry(text)
         # Whatever a catalog says: a record without its id is of no use to anyone.
         for name in self.key:
             self.metadata[("properties", name)] = Metadata(

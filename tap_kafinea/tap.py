@@ -19,6 +19,7 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from kafinea import Client, Module, SettingsError, transport
+from kafinea.describe import LINES
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end, log_as_text
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, problem, zone_of
@@ -27,7 +28,7 @@ from singer_kafinea.settings import unknown_settings, unknown_variables
 from tap_kafinea import connection_test, deletions, dictionary, files, line_table, relations
 from tap_kafinea.catalogs import catalog_of, check_selection
 from tap_kafinea.clock import Clock
-from tap_kafinea.discovery import Modules
+from tap_kafinea.discovery import NEW_CATALOG, Modules
 from tap_kafinea.maps import Mapper
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
@@ -293,8 +294,26 @@ class TapKafinea(Plugin, Tap):
         if self.input_catalog is not None:
             self.modules.look_for({*self.input_catalog, *(one.module for one in of_modules)})
             self.modules.warn_of_missing()
+            self._warn_of_settings_behind_the_catalog()
         self.modules.warn_of_lost(known_modules(self.state) - self.streams.keys())
         self.clock.begin(one for one in of_modules if one.selected)
+
+    def _warn_of_settings_behind_the_catalog(self) -> None:
+        """Name the settings that ask for streams which the catalog does not have."""
+        config, streams = self.config, list(self.streams.values())
+        has_lines = any(LINES in one.schema["properties"] for one in streams)
+        wanted = {
+            "relations": (config.get("relations"), relations.RelationStream),
+            "files.enabled": ((config.get("files") or {}).get("enabled"), files.FilesStream),
+            "deletions": (config["deletions"] != "off", deletions.DeletedRecords),
+            "dictionary": (config["dictionary"], dictionary.DictionaryStream),
+            "line_items": (config["line_items"] == "table" and has_lines, line_table.LineTable),
+        }
+        for setting, (is_set, kind) in wanted.items():
+            if is_set and not any(isinstance(one, kind) for one in streams):
+                self.logger.warning(
+                    "`%s` has no effect: the catalog has no stream for it. %s", setting, NEW_CATALOG
+                )
 
     def _from_catalog(self, name: str, schema: dict[str, Any]) -> Stream:
         return (

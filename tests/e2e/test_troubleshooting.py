@@ -292,6 +292,13 @@ def _(directory):
         return tap(directory, settings(sandbox, modules=["Leads", "Contacts"]), *catalog)
 
 
+@prints("`...` has no effect: the catalog has no stream for it")
+def _(directory):
+    with empty() as sandbox:
+        catalog = _file(directory, "catalog", discover(sandbox, modules=["Leads"]))
+        return tap(directory, settings(sandbox, modules=["Leads"], dictionary=True), *catalog)
+
+
 @prints("The state knows ..., and user '...' no longer sees them in this instance")
 def _(directory):
     state = {"bookmarks": {"Campaigns": {"replication_key_value": "2026-01-01T00:00:00Z"}}}

@@ -36,12 +36,13 @@ class Website(BaseHTTPRequestHandler):
     """Whatever is asked for: a page."""
 
     status = 200
+    page = PAGE
 
     def do_GET(self):
         self.send_response(self.status)
-        self.send_header("Content-Length", str(len(PAGE)))
+        self.send_header("Content-Length", str(len(self.page)))
         self.end_headers()
-        self.wfile.write(PAGE)
+        self.wfile.write(self.page)
 
     def do_CONNECT(self):
         self.send_error(407)
@@ -56,6 +57,18 @@ class Missing(Website):
 
 class Wrong(Website):
     status = 400
+
+
+class Proxy(Website):
+    """A proxy on the way of plain HTTP, which wants a password."""
+
+    status = 407
+
+
+class Starting(Website):
+    """A server that shows PHP's errors, while its database starts (API-FACTS n1)."""
+
+    page = b"<br />\n<b>Fatal error</b>: Uncaught mysqli_sql_exception"
 
 
 @contextmanager
@@ -103,12 +116,19 @@ def failing(url, expected=SettingsError):
     return str(raised.value)
 
 
-@pytest.mark.parametrize("handler", [Website, Missing, Wrong])
+@pytest.mark.parametrize("handler", [Website, Missing, Wrong, Proxy])
 def test_a_page_that_is_no_api_is_told_at_once(handler):
     with website(handler) as port:
         said = failing(f"http://127.0.0.1:{port}")
     assert f"HTTP {handler.status}, not JSON: Welcome" in said
     assert "There is no webservice.php at this `url`" in said
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_fatal_error_of_php_is_waited_for():
+    with website(Starting) as port:
+        said = failing(f"http://127.0.0.1:{port}", Unavailable)
+    assert said == "getchallenge: HTTP 200, not JSON: Fatal error."
 
 
 def test_an_unknown_host_is_told_at_once():

@@ -113,12 +113,37 @@ def test_anything_else_is_no_state_and_stops_the_run(kafinea, run, state):
     assert not kafinea.requests
 
 
+OF_NO_TAP = {
+    "pass": {"until": 5},
+    "replication_key_value": 5,
+    "unreadable": "8x15",
+}
+
+
+@pytest.mark.parametrize("key", OF_NO_TAP)
+def test_a_bookmark_that_this_tap_did_not_write_is_named(kafinea, run, key):
+    state = {"bookmarks": {"Contacts": {"timezone": 5, key: OF_NO_TAP[key]}}}
+    done = run(settings(kafinea, modules=["Contacts"], **ZONE), state=state)
+    (error,) = said(done, "ERROR")
+    assert done.returncode == 1
+    assert f"{key!r} that this tap did not write" in error
+
+
+def test_a_file_that_is_not_utf_8_is_named(kafinea, tmp_path):
+    config, state = tmp_path / "config.json", tmp_path / "state.json"
+    config.write_text(json.dumps(settings(kafinea)), "utf-8")
+    state.write_text('{"bookmarks": {}}', "utf-16")  # as a shell of Windows writes it
+    done = command("--config", str(config), "--state", str(state))
+    (error,) = said(done, "ERROR")
+    assert "state.json is not JSON: it is not UTF-8 text" in error
+
+
 # Settings
 
 WRONG = {
     "access_key": ("", "`access_key` is empty"),
     "username": (" ", "`username` is empty"),
-    "url": ("kafinea", "`url` must be the address"),
+    "url": ("https://kafinea.example:99999", "`url` must be the address"),
     "timezone": ("Paris", "is not a known time zone"),
     "page_size": (0, "less than the minimum of 1"),
     "start_date": ("yesterday", "`start_date` 'yesterday' is not a date"),
@@ -189,6 +214,12 @@ def test_a_setting_that_is_null_has_its_default(kafinea, run):
     done = run(settings(kafinea, **{**nulls, "modules": ["Contacts"], **ZONE}))
     assert (done.returncode, said(done, "ERROR")) == (0, [])
     assert len(parse(done.stdout.splitlines()).ids("Contacts")) == kafinea.count("Contacts")
+
+
+def test_flattening_without_a_depth_is_found_with_all_else(kafinea, run):
+    (error,) = said(run(settings(kafinea, flattening_enabled=True, access_key="")), "ERROR")
+    assert "(TAP_KAFINEA_FLATTENING_MAX_DEPTH)" in error
+    assert "`access_key` is empty" in error
 
 
 @pytest.mark.parametrize("value", [True, "files", ["files"]])

@@ -193,3 +193,39 @@ def test_selected_fields_that_are_gone_are_null_with_one_warning(dialect, module
         assert warning.startswith(f"{module}: these fields are null")
         others = output.records(module)[0].keys() - {gone[module]}
         assert len(others) > 5
+
+
+# What is no catalog, or one of other settings
+
+
+def test_metadata_may_be_null_and_a_property_that_is_no_schema_is_named(server, run):  # noqa: F811
+    config = settings(server, **ZONE)
+    catalog = json.loads(json.dumps(server.catalog))
+    catalog["streams"][0]["metadata"] = None
+    done = run(config, catalog=catalog)
+    assert (done.returncode, said(done, "ERROR")) == (0, [])
+    catalog["streams"][0]["schema"]["properties"]["lastname"] = True
+    (error,) = said(run(config, catalog=catalog), "ERROR")
+    assert "The catalog is not a Singer catalog" in error
+
+
+def test_settings_whose_streams_the_catalog_does_not_have_are_named(tmp_path, run):  # noqa: F811
+    more = {
+        "relations": [{"module": "Campaigns", "related": "Contacts"}],
+        "files": {"enabled": True, "path": str(tmp_path / "files")},
+        "deletions": "scan",
+        "deletions_path": str(tmp_path / "ids"),
+        "dictionary": True,
+        "line_items": "table",
+    }
+    with Sandbox(rows=50) as sandbox:
+        config = settings(sandbox, modules=["Documents", "Invoice"], **ZONE)
+        older = discover(sandbox, modules=["Documents", "Invoice"])
+        newer = discover(sandbox, modules=["Documents", "Invoice"], **more)
+        warnings = said(run({**config, **more}, catalog=older))
+        named = ["relations", "files.enabled", "deletions", "dictionary", "line_items"]
+        assert len(warnings) == len(named)
+        for setting, warning in zip(named, warnings, strict=True):
+            assert f"`{setting}` has no effect: the catalog has no stream for it" in warning
+        assert said(run({**config, **more}, catalog=newer)) == []
+        assert said(run(config, catalog=older)) == []

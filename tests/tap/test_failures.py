@@ -52,6 +52,8 @@ MAPS = {
     "a filter": (mapped(__filter__="nope > 3"), "`__filter__`: the expression fails for record"),
     "no JSON": (mapped(x="'\\ud800'"), "record {id} cannot be written: UnicodeEncodeError"),
     "no expression": (mapped(x="lastname.upper("), "property `x`: the expression cannot be parsed"),
+    "nothing": (mapped(x=""), "property `x`: the expression cannot be parsed"),
+    "no field": (mapped(x="nope"), "It uses a field or function that does not exist."),
     "no filter": (mapped(__filter__="a b"), "`__filter__`: the expression cannot be parsed"),
     "no key": (mapped(id=None), "Removing key property 'id' is not permitted"),
 }
@@ -95,6 +97,45 @@ def test_a_stream_map_of_a_stream_that_is_not_selected_is_no_failure(sandbox, fi
     done, output = run(files, config, "--catalog", files("catalog.json", catalog))
     assert (done.returncode, errors(done)) == (0, [])
     assert len(output.ids("Leads")) == sandbox.count("Leads")
+
+
+# Entries of a catalog
+
+
+ENTRIES = {
+    "its name": ({"stream": "Kunden"}, "the catalog calls it 'Kunden'"),
+    "its key": ({"schema": {"properties": {"lastname": {}}}}, "has no `id`. Create a new catalog"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), ENTRIES.values(), ids=ENTRIES.keys())
+def test_an_entry_that_a_stream_cannot_follow_is_a_matter_of_its_stream(
+    sandbox, files, change, said
+):
+    catalog = discover(sandbox, modules=MODULES)
+    for entry in catalog["streams"]:
+        entry.update(change if entry["stream"] == "Contacts" else {})
+    done, output = run(files, settings(sandbox), "--catalog", files("catalog.json", catalog))
+    assert done.returncode == 1
+    line, _ = errors(done)
+    assert "Contacts is not complete: " in line
+    assert said in line
+    assert len(output.ids("Leads")) == sandbox.count("Leads")
+
+
+def test_files_that_are_off_stop_no_other_stream(sandbox, files, tmp_path):
+    more = {
+        "modules": ["Documents", "Leads"],
+        "relations": [{"module": "Leads", "related": "Products"}],
+        "files": {"enabled": True, "path": str(tmp_path / "files")},
+    }
+    catalog = discover(sandbox, **more)
+    config = settings(sandbox, **{**more, "files": {"enabled": False}})
+    done, output = run(files, config, "--catalog", files("catalog.json", catalog))
+    assert done.returncode == 1
+    line, _ = errors(done)
+    assert "files is not complete: The catalog selects the stream 'files'" in line
+    assert {"leads_products"} <= {one.get("stream") for one in output.messages}
 
 
 # What nobody foresaw

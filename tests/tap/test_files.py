@@ -174,7 +174,7 @@ def test_a_stream_of_its_own_only_when_it_is_asked_for(sandbox, path):
 
 def test_a_catalog_that_selects_files_although_the_setting_is_off(sandbox, path):
     catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
-    with pytest.raises(SettingsError, match=r"`files\.enabled` is off"):
+    with pytest.raises(KafineaError, match=r"`files\.enabled` is off"):
         files(sandbox, path, catalog=catalog, files={"enabled": False})
 
 
