@@ -21,8 +21,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kafinea.chain import Ask, Chain, Page, Selection
+from kafinea.chain import Chain
 from kafinea.errors import Refused, Unavailable
+from kafinea.selection import Ask, Page, Selection
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")

@@ -10,23 +10,12 @@ from typing import Any, TypeVar
 
 import backoff
 
-from kafinea.chain import (
-    MOST_STEPS,
-    PAGE_SIZE,
-    PATIENCE,
-    Chain,
-    Page,
-    Query,
-    Recovering,
-    Selection,
-    Source,
-    count,
-    none_given,
-)
+from kafinea.chain import MOST_STEPS, PATIENCE, Chain, Recovering, none_given
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.query import Condition, select
 from kafinea.read_ahead import ReadAhead, worked_out_ahead
+from kafinea.selection import PAGE_SIZE, Page, Query, Selection, Source, count
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kafinea.chain import count
 from kafinea.client import Client, Record
 from kafinea.dividing import Error, divided, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
+from kafinea.selection import count
 
 logger = logging.getLogger(__name__)
 

@@ -15,20 +15,11 @@ from dataclasses import dataclass
 
 import backoff
 
-from kafinea.chain import (
-    PAGE_SIZE,
-    PATIENCE,
-    Chain,
-    Page,
-    Query,
-    Selection,
-    count,
-    none_given,
-    number,
-)
+from kafinea.chain import PATIENCE, Chain, none_given
 from kafinea.client import Client
 from kafinea.errors import Refused, SettingsError, Unavailable
 from kafinea.query import Condition, is_name, select
+from kafinea.selection import PAGE_SIZE, Page, Query, Selection, count, number
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-from kafinea.chain import count
 from kafinea.client import Client
 from kafinea.describe import Module, ModuleInfo
 from kafinea.errors import KafineaError, Refused, SettingsError, Unavailable
 from kafinea.query import is_name, select
+from kafinea.selection import count
 from singer_kafinea.settings import nearest
 
 logger = logging.getLogger("tap-kafinea")

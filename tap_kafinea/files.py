@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.chain import PAGE_SIZE, Page
 from kafinea.client import Record
 from kafinea.describe import Module
 from kafinea.errors import IncompleteRead
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading
+from kafinea.selection import PAGE_SIZE, Page
 from tap_kafinea.catalogs import WrongEntry
 from tap_kafinea.downloads import Downloads, Fetched
 from tap_kafinea.file_store import FileStore, Row

@@ -15,8 +15,8 @@ from itertools import accumulate, chain
 
 import msgspec
 
-from kafinea.chain import number
 from kafinea.errors import IncompleteRead, SettingsError
+from kafinea.selection import number
 from singer_kafinea.storage import open_storage
 
 

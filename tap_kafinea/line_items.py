@@ -23,7 +23,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kafinea.chain import PAGE_SIZE, Page, Selection, count, number
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, LINES
 from kafinea.dividing import FAILURES_AT_FIRST
@@ -31,6 +30,7 @@ from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
 from kafinea.reading import Reading
 from kafinea.recovery import BadRecord, Recovery
+from kafinea.selection import PAGE_SIZE, Page, Selection, count, number
 from tap_kafinea.retrieving import Retrieval
 
 logger = logging.getLogger(__name__)

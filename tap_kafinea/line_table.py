@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.chain import PAGE_SIZE, Page, number
 from kafinea.client import Record
 from kafinea.describe import LINE_MODULE, LINES, Module
 from kafinea.errors import Refused
 from kafinea.progress import Progress
+from kafinea.selection import PAGE_SIZE, Page, number
 from kafinea.values import Kind
 from tap_kafinea.opening import Opening, emptied
 from tap_kafinea.passes import Plan, State, now

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kafinea.chain import PAGE_SIZE, Query, count, number
 from kafinea.client import Client
 from kafinea.describe import LINE_MODULE
 from kafinea.errors import Code, KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
 from kafinea.read_ahead import worked_out_ahead
+from kafinea.selection import PAGE_SIZE, Query, count, number
 
 ALWAYS_REPORTED = 20
 """So many deletions of a module are reported at once, however small it is."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kafinea.chain import Page
 from kafinea.describe import LINES
 from kafinea.reading import Reading
+from kafinea.selection import Page
 from kafinea.values import RowDecoder
 from tap_kafinea.line_items import Documents
 from tap_kafinea.passes import Pass

@@ -12,7 +12,6 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.chain import Page, count
 from kafinea.client import Client
 from kafinea.describe import SECRET_MODULES, Module
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
@@ -22,6 +21,7 @@ from kafinea.query import Condition
 from kafinea.read_ahead import worked_out_ahead
 from kafinea.recovery import BadRecord
 from kafinea.related import RelatedList, find_list, lists_of, related_ids
+from kafinea.selection import Page, count
 from kafinea.values import Kind
 from singer_kafinea.relations import RELATED, SOURCE, list_of, schema_of
 from tap_kafinea.opening import Opening

@@ -6,13 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from kafinea.chain import Page, count
 from kafinea.client import Client, Record
 from kafinea.describe import LINES, PDO_LINES, only_retrieved
 from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
 from kafinea.recovery import BadRecord, Recovery
+from kafinea.selection import Page, count
 
 logger = logging.getLogger(__name__)
 

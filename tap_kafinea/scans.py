@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from kafinea.chain import Page, count, number
 from kafinea.client import Client
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
 from kafinea.progress import Progress
 from kafinea.reading import Reading
 from kafinea.recovery import Recovery
+from kafinea.selection import Page, count, number
 from tap_kafinea.known_ids import Change, Folder, KnownIds
 from tap_kafinea.missing import Brake, Withheld, deleted
 from tap_kafinea.passes import moment, now

@@ -12,13 +12,13 @@ from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metadata
 from typing_extensions import override
 
-from kafinea.chain import PAGE_SIZE, Page
 from kafinea.describe import HEADER_DISCOUNTS, LINES, SECRET_FIELDS, only_retrieved
 from kafinea.errors import IncompleteRead, KafineaError
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
 from kafinea.recovery import Recovery
+from kafinea.selection import PAGE_SIZE, Page
 from kafinea.values import Kind, RowDecoder
 from tap_kafinea.catalogs import WrongEntry, replication
 from tap_kafinea.clock import ZONE

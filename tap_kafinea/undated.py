@@ -7,11 +7,11 @@ it, they are looked for here.
 
 from __future__ import annotations
 
-from kafinea.chain import count
 from kafinea.client import Client
 from kafinea.query import Condition
 from kafinea.reading import EARLIEST, Reading
 from kafinea.recovery import Recovery
+from kafinea.selection import count
 from tap_kafinea.schema import MODIFIED
 
 

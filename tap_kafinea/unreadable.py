@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kafinea.chain import Page
 from kafinea.errors import IncompleteRead, SettingsError
 from kafinea.recovery import BadRecord
+from kafinea.selection import Page
 
 _KEY = "unreadable"
 _MOST = 1000

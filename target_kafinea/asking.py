@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kafinea.chain import PAGE_SIZE, count
 from kafinea.client import Client, Record
 from kafinea.dividing import divided
 from kafinea.errors import IncompleteRead
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.reading import Reading
 from kafinea.retry import TRIES
+from kafinea.selection import PAGE_SIZE, count
 from target_kafinea.outcomes import Error
 
 KEYS_AT_A_TIME = PAGE_SIZE - 1

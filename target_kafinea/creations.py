@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kafinea.chain import number
+from kafinea.selection import number
 from target_kafinea.canary import Canary
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Incoming, Matcher

@@ -17,7 +17,6 @@ from tempfile import SpooledTemporaryFile
 from threading import Lock
 from typing import Any
 
-from kafinea.chain import number
 from kafinea.client import Client, Record
 from kafinea.contents import Decoder
 from kafinea.errors import (
@@ -29,6 +28,7 @@ from kafinea.errors import (
     TooLarge,
 )
 from kafinea.query import Condition, select
+from kafinea.selection import number
 from singer_kafinea.storage import open_storage
 from target_kafinea.instance import Instance
 from target_kafinea.lookup import is_id

@@ -10,10 +10,10 @@ from itertools import count
 from threading import Condition, Lock
 from typing import Any
 
-from kafinea.chain import number
 from kafinea.client import Client
 from kafinea.describe import Module
 from kafinea.errors import Code, KafineaError, Refused, Unavailable
+from kafinea.selection import number
 from kafinea.values import ServerZone
 from target_kafinea import checks
 from target_kafinea.keys import KeyValues

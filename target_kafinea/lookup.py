@@ -11,12 +11,12 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from kafinea.chain import PAGE_SIZE
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, Field
 from kafinea.dividing import may_lie_in_the_request
 from kafinea.errors import Code, KafineaError, Refused
 from kafinea.query import Condition, select
+from kafinea.selection import PAGE_SIZE
 from target_kafinea import keys
 from target_kafinea.asking import Answers, Asked, Asking, Question
 from target_kafinea.keys import KeyValues, key_of

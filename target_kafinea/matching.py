@@ -12,11 +12,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kafinea.chain import number
 from kafinea.client import Client, Record
 from kafinea.describe import LINES, Field
 from kafinea.dividing import divided
 from kafinea.errors import Refused
+from kafinea.selection import number
 from target_kafinea import checks
 from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.instance import Instance

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kafinea.chain import count
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
 from kafinea.query import Condition
+from kafinea.selection import count
 from target_kafinea.merge import altered_fields, merged_lines, same_lines, with_lines
 from target_kafinea.outcomes import Kind, Outcome, Rejection, rejection_of
 from target_kafinea.plan import Plan

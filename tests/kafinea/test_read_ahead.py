@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kafinea.chain import number
 from kafinea.errors import IncompleteRead, Unavailable
 from kafinea.query import Condition
 from kafinea.reading import Reading
+from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
 from tests.kafinea.test_reading import Answering, assert_complete, ids, numbers

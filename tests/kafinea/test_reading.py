@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 
-from kafinea.chain import count, number, refused_columns
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
+from kafinea.selection import count, number, refused_columns
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
 

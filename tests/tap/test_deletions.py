@@ -21,8 +21,8 @@ import fsspec
 import pytest
 
 from kafinea import Refused, SettingsError, Unavailable
-from kafinea.chain import number
 from kafinea.errors import IncompleteRead, KafineaError
+from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import Fatal
 from kafinea_sandbox.routes import OPERATIONS

@@ -16,8 +16,8 @@ import pytest
 from singer_sdk.singerlib import Catalog
 
 from kafinea import SettingsError
-from kafinea.chain import number
 from kafinea.errors import IncompleteRead, KafineaError, Refused
+from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
 from kafinea_sandbox.routes import OPERATIONS

@@ -12,8 +12,8 @@ import pytest
 from singer_sdk.streams import Stream
 
 from kafinea import SettingsError
-from kafinea.chain import number
 from kafinea.errors import IncompleteRead, Unavailable
+from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from tap_kafinea.discovery import NotRead
 from tap_kafinea.streams import ModuleStream

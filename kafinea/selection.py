@@ -1,0 +1,371 @@
+"""What is asked of a module, page by page, and how many records there are.
+
+A query asks for all columns. Those that `describe` promises and a query refuses are found, and left
+out from then on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from operator import lt
+from threading import Lock
+from typing import Any, Protocol, TypeVar
+
+import backoff
+
+from kafinea.describe import SECRET_MODULES
+from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
+from kafinea.errors import Code, IncompleteRead, NotCounted, Refused, Unavailable
+from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
+
+logger = logging.getLogger(__name__)
+
+Page = list[dict[str, Any]]
+Query = Callable[[str], Page]
+Ask = Callable[[str], Callable[[], Page]]
+
+_Answer = TypeVar("_Answer")
+
+PAGE_SIZE = 100
+"""The most records that servers give in one answer, whatever the LIMIT says, as a rule."""
+
+_REFUSALS_OF_COLUMNS = frozenset(
+    {Code.ACCESS_DENIED, Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR}
+)
+_COUNT_TRIES = 4
+_LARGEST_GAP = 2**40
+
+
+class Source(Protocol):
+    """Where records come from, such as a `Client`."""
+
+    def query(self, query: str) -> Page:
+        """Return what a query gives."""
+
+    def ask(self, query: str) -> Callable[[], Page]:
+        """Send a query and return what gives its records."""
+
+    def open_sessions(self, count: int) -> None:
+        """Expect so many requests at once."""
+
+    def giving_up_after(self, failures: int) -> Source:
+        """Return this source for requests that may themselves be why the server fails."""
+
+
+class Selection:
+    """What is asked of a module. Chains share it, also between threads.
+
+    Args:
+        query: What sends a query, such as `Client.query`.
+        module: The module's name.
+        columns: The fields to ask for; `id` comes by itself.
+        where: Conditions, all of which must hold.
+        page_size: Records to ask for at a time.
+        hasty: Gives what sends a query and gives up after so many failures, where a page is then
+            asked for in parts; None where it is not.
+
+    Attributes:
+        longest_page: The most records that came at a time.
+        refused: The columns that turned out to be refused.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        module: str,
+        columns: Iterable[str],
+        where: Sequence[Condition],
+        page_size: int,
+        *,
+        hasty: Callable[[int], Query] | None = None,
+    ) -> None:
+        self.module = module
+        self.page_size = page_size
+        self._query = query
+        self._hasty = hasty or (lambda _: query)
+        self._names = self._columns = list(columns)
+        self._where = tuple(where)
+        self.longest_page = 0
+        self.refused: frozenset[str] = frozenset()
+        self._refusing = Lock()
+        self._are_tried = False
+        too_long = encoded_size(self._text(self._columns, (), 0, page_size)) > LONGEST_QUERY
+        if too_long and module not in SECRET_MODULES:
+            self._columns = ["*"]
+
+    def page(
+        self,
+        after: str | None,
+        offset: int = 0,
+        limit: int | None = None,
+        *,
+        failures: int | None = None,
+    ) -> Page:
+        """Return the records behind an id, as many as the server gives.
+
+        Args:
+            after: The id; None for all records.
+            offset: How many records to pass over.
+            limit: How many to ask for; None for a page.
+            failures: How often the server may fail; None for as often as at anything else.
+
+        Raises:
+            IncompleteRead: Their ids do not ascend, so going on behind the last would skip some.
+        """
+        query = self._query if failures is None else self._hasty(failures)
+        page = self._ask(query, behind(after), offset, limit or self.page_size)
+        return self._in_order(page, after)
+
+    def page_later(self, ask: Ask, after: str | None, offset: int) -> Callable[[], Page]:
+        """Ask for the records behind an id now; what is returned gives them, as `page` does."""
+        records = self._ask(ask, behind(after), offset, self.page_size)
+        return lambda: self._in_order(records(), after)
+
+    def _in_order(self, page: Page, after: str | None) -> Page:
+        self.longest_page = max(self.longest_page, len(page))
+        numbers = [number(record.get("id")) for record in page]
+        if after and numbers and numbers[0] <= number(after):
+            raise self._not_in_order()
+        if all(map(lt, numbers, numbers[1:])):
+            return page
+        # A record that has several lines may be repeated.
+        if numbers != sorted(numbers):
+            raise self._not_in_order()
+        return list(dict(zip(numbers, page, strict=True)).values())
+
+    def _not_in_order(self) -> IncompleteRead:
+        return IncompleteRead(f"{self.module}: the server does not give records in id order.")
+
+    def before(self, last: str, behind_which: str | None) -> Page:
+        """Return the records from an id backwards, as far as another one."""
+        conditions = [Condition("id", "<=", last), *behind(behind_which)]
+        return self._ask(self._query, conditions, 0, PAGE_SIZE, descending=True)
+
+    def count(self, after: str | None) -> int:
+        """Return how many records there are behind an id."""
+        return count(self._query, self.module, [*self._where, *behind(after)])
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The fields that a query gives, one by one also where all are asked for at once."""
+        return self._names
+
+    @property
+    def usual_length(self) -> int:
+        """How many records a page has at most, as far as that is known."""
+        if not self.longest_page:
+            return self.page_size
+        # Records that have several lines make the pages of a server shorter than it allows.
+        return max(self.longest_page, min(self.page_size, PAGE_SIZE))
+
+    def ask_for_less(self, limit: int) -> None:
+        """Ask for shorter pages from now on, if the server failed because one was too long.
+
+        Args:
+            limit: What it was then asked for and did not fail at; as before, if it passed.
+        """
+        self.page_size = min(self.page_size, max(limit, PAGE_SIZE))
+
+    def id_at(self, after: str | None, offset: int) -> str | None:
+        """Return the id of a record at which the server fails, the first or a later one behind one.
+
+        Returns:
+            None when there is no record.
+
+        Raises:
+            IncompleteRead: The server tells nothing of it.
+        """
+        text = select(
+            self.module,
+            ["id"],
+            where=[*self._where, *behind(after)],
+            order_by=["id"],
+            offset=offset,
+            limit=1,
+        )
+        try:
+            if rows := self._hasty(FAILURES_AT_FIRST)(text):
+                return str(rows[0]["id"])
+        except (Refused, Unavailable) as error:
+            if not may_lie_in_the_request(error):
+                raise
+        return self._id_by_counting(after, offset) if self.count(after) > offset else None
+
+    def _id_by_counting(self, after: str | None, offset: int) -> str:
+        """Find the id up to which one more record is counted; the record itself is not asked for.
+
+        Raises:
+            IncompleteRead: There is no such id.
+        """
+        prefix = (after or self._id_of_next(offset + 1)).partition("x")[0]
+        low, step = number(after) if after else 0, 1
+
+        def is_before(one: int) -> bool:
+            upper = Condition("id", "<=", f"{prefix}x{one}")
+            return count(self._query, self.module, [*self._where, *behind(after), upper]) <= offset
+
+        while is_before(low + step):
+            low, step = low + step, 2 * step
+            if step > _LARGEST_GAP:
+                raise self._not_told()
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if is_before(middle) else (low, middle)
+        return f"{prefix}x{high}"
+
+    def _id_of_next(self, offset: int) -> str:
+        """Return the id of a record behind one that no query can show, at a distance if need be."""
+        owed, step = self.count(None), 0
+        while offset + step < owed:
+            try:
+                if rows := self._hasty(1)(self._text(["id"], (), offset + step, 1)):
+                    return str(rows[0]["id"])
+            except (Refused, Unavailable) as error:
+                if not may_lie_in_the_request(error):
+                    raise
+            step = 2 * step or 1
+        raise self._not_told()
+
+    def _not_told(self) -> IncompleteRead:
+        return IncompleteRead(
+            f"{self.module}: the server counts a record and fails at each query that would show "
+            "it, even its id."
+        )
+
+    def _ask(
+        self,
+        send: Callable[[str], _Answer],
+        conditions: Sequence[Condition],
+        offset: int,
+        limit: int,
+        *,
+        descending: bool = False,
+    ) -> _Answer:
+        columns = self._columns
+        try:
+            return send(self._text(columns, conditions, offset, limit, descending))
+        except Refused as error:
+            # What has given records before is not refused for its columns.
+            if error.code not in _REFUSALS_OF_COLUMNS or self.longest_page or self._are_tried:
+                raise
+            with self._refusing:
+                if self._columns is columns and not self._drop_refused_columns():
+                    raise
+        return send(self._text(self._columns, conditions, offset, limit, descending))
+
+    def _drop_refused_columns(self) -> bool:
+        """Find which columns are refused; return whether the module itself can be queried."""
+        if refused_columns(self._query, self.module, ["id"]):
+            return False
+        refused = refused_columns(self._query, self.module, self._columns)
+        self._are_tried = not refused
+        columns = [column for column in self._columns if column not in refused]
+        if columns and refused:
+            self._names = columns
+            logger.warning(
+                "%s: these fields are null, for the server refuses them in a query: %s. Either "
+                "they were removed, or this user may not read them.",
+                self.module,
+                ", ".join(sorted(refused)),
+            )
+            self._columns = columns
+            self.refused = frozenset(refused)
+        return bool(columns)
+
+    def _text(
+        self,
+        columns: Sequence[str],
+        conditions: Sequence[Condition],
+        offset: int,
+        limit: int,
+        descending: bool = False,
+    ) -> str:
+        return select(
+            self.module,
+            columns,
+            where=[*self._where, *conditions],
+            order_by=["id"],
+            descending=descending,
+            offset=offset,
+            limit=limit,
+        )
+
+
+def count(
+    query: Query, module: str, where: Sequence[Condition] = (), *, tries: int = _COUNT_TRIES
+) -> int:
+    """Return how many records meet the conditions.
+
+    Args:
+        query: What sends a query, such as `Client.query`.
+        module: The module's name.
+        where: Conditions, all of which must hold.
+        tries: How often to ask a server that does not count.
+
+    Raises:
+        NotCounted: The server gives no count, which means that the query failed in SQL.
+    """
+    patiently = backoff.on_exception(
+        backoff.expo, NotCounted, max_tries=tries, factor=0.25, logger=None
+    )
+    text = select(module, ["count(*)"], where=where)
+    return patiently(_counted)(query, module, text)
+
+
+def _counted(query: Query, module: str, text: str) -> int:
+    answer = query(text)
+    count = str(next(iter(answer[0].values()), "")) if answer else ""
+    if not (count.isascii() and count.isdigit()):
+        raise NotCounted(f"{module}: the server does not count its records.")
+    return int(count)
+
+
+def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:
+    """Return which columns the server refuses to query, found by halving.
+
+    What fails may be a record. So columns are at fault only where they are refused with no record
+    asked for, and with each of two.
+    """
+    if not all(_is_refused(query, module, columns, *which) for which in ((0, 0), (0, 1), (1, 1))):
+        return set()
+    return _refused_of(query, module, columns)
+
+
+def _refused_of(query: Query, module: str, columns: Sequence[str]) -> set[str]:
+    if _is_refused(query, module, columns):
+        if len(columns) == 1:
+            return set(columns)
+        middle = len(columns) // 2
+        return _refused_of(query, module, columns[:middle]) | _refused_of(
+            query, module, columns[middle:]
+        )
+    return set()
+
+
+def _is_refused(
+    query: Query, module: str, columns: Sequence[str], offset: int = 0, limit: int = 0
+) -> bool:
+    try:
+        query(select(module, columns, offset=offset, limit=limit))
+    except Refused:
+        return True
+    return False
+
+
+def number(record_id: Any) -> int:
+    """Return the number behind the x of an id; servers order by it.
+
+    Raises:
+        IncompleteRead: It is no id.
+    """
+    try:
+        return int(record_id[record_id.index("x") + 1 :])
+    except (AttributeError, ValueError):
+        raise IncompleteRead("The server gives a record without an id.") from None
+
+
+def behind(record_id: str | None) -> list[Condition]:
+    """Return the condition for the records behind an id; none for all records."""
+    return [Condition("id", ">", record_id)] if record_id else []
