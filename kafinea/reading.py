@@ -163,8 +163,11 @@ class Reading:
             # Either the server gives less than others, or there are records that it does not show.
             if not (page := self._next_page()):
                 return
-            size = length if len(page) == length else size
+            is_most = len(page) == length == self._selection.longest_page
+            size = length if is_most else size
             yield page
+        if not self._chain.is_dividing:
+            self._selection.page_size = size  # asking for more gives no more
         owed = self.total - self.received
         if self._sessions > 1 and owed > size:
             pages = ReadAhead(

@@ -339,3 +339,18 @@ def test_the_newest_change_is_found_however_few_records_a_server_gives(most, hid
     newest_shown = 150 - hidden
     expected = f"2026-01-01 00:{newest_shown // 60:02}:{newest_shown % 60:02}"
     assert newest(answered, "Contacts") == expected
+
+
+@pytest.mark.parametrize(("dialect", "largest"), [("kafinea", 100), ("frevo", 1000)])
+@pytest.mark.parametrize("sessions", [1, 4])
+def test_the_first_page_asks_for_1000_and_the_others_for_what_came(dialect, largest, sessions):
+    with Sandbox(dialect=dialect, rows=50) as sandbox, connect(sandbox) as client:
+        for n in range(2300):
+            sandbox.insert("Contacts", {"lastname": f"Many {n}"})
+        reading = Reading(client, "Contacts", ["lastname"], page_size=1000, sessions=sessions)
+        assert_complete(ids(reading), sandbox, "Contacts")
+        asked = [one.params["query"] for one in sandbox.requests if one.operation == "query"]
+        limits = [int(re.search(r"(\d+);$", one)[1]) for one in asked if "LIMIT" in one]
+        assert limits[0] == 1000
+        assert set(limits[1:]) == {largest}
+        assert len(limits) <= 2300 // largest + 2
