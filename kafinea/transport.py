@@ -310,10 +310,19 @@ def _not_the_api(
 
 
 def _is_page(response: requests.Response) -> bool:
-    """Whether a page came that PHP did not make of an error, as while the database starts."""
+    """Whether something else answered: not PHP with an error, as while the database starts."""
     body = response.content.lstrip()
-    is_error = b"Fatal error" in body[:20_000]
-    return body[:1] == b"<" and not is_error and response.status_code not in _BUSY
+    if response.status_code in _BUSY or b"Fatal error" in body[:20_000]:
+        return False
+    return body[:1] == b"<" or _is_json(body)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def redirected(response: requests.Response) -> SettingsError:

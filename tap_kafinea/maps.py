@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatch
 from logging import Logger
 from types import CodeType
 from typing import Any
 
 from singer_sdk.exceptions import MapExpressionError, MappingError
-from singer_sdk.mapper import CustomStreamMap, PluginMapper
+from singer_sdk.mapper import MAPPER_SOURCE_OPTION, CustomStreamMap, PluginMapper
 from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea.errors import KafineaError
+from singer_kafinea.settings import did_you_mean
 
 
 class StreamFailed(KafineaError):
@@ -44,6 +46,17 @@ class Mapper(PluginMapper):
                 super().register_raw_streams_from_catalog(Catalog({name: entry}))
             except Exception as error:  # noqa: BLE001 a setting may be anything, and so its error
                 self.failures[name] = StreamFailed(_why_not_made(error))
+
+
+def without_stream(maps: Mapping[str, Any], streams: Collection[str]) -> list[str]:
+    """Return a sentence for each stream map that is for no stream: perhaps it should mask one."""
+    found = []
+    for name, said in maps.items():
+        source = said.get(MAPPER_SOURCE_OPTION, name) if isinstance(said, dict) else name
+        if not name.startswith("__") and not any(fnmatch(one, source) for one in streams):
+            found.append(f"`stream_maps`: there is no stream `{source}`.")
+            found[-1] += did_you_mean(source, streams)
+    return found
 
 
 def _why_not_made(error: Exception) -> str:

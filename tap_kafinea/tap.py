@@ -29,7 +29,7 @@ from tap_kafinea import connection_test, deletions, dictionary, files, line_tabl
 from tap_kafinea.catalogs import catalog_of, check_selection
 from tap_kafinea.clock import Clock
 from tap_kafinea.discovery import NEW_CATALOG, Modules
-from tap_kafinea.maps import Mapper
+from tap_kafinea.maps import Mapper, without_stream
 from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.scans import Scans
@@ -290,6 +290,8 @@ class TapKafinea(Plugin, Tap):
         # The SDK calls this when a run begins, and has no public place for what is done then.
         super()._set_compatible_replication_methods()
         check_selection(self.streams)
+        for text in without_stream(self.config.get("stream_maps") or {}, self.streams):
+            self.logger.warning("%s", text)
         of_modules = [one for one in self.streams.values() if isinstance(one, ModuleStream)]
         if self.input_catalog is not None:
             self.modules.look_for({*self.input_catalog, *(one.module for one in of_modules)})

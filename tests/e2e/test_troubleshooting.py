@@ -400,6 +400,12 @@ def _(directory):
     return _mapped(directory, "description.upper()")
 
 
+@prints("`stream_maps`: there is no stream `...`. Did you mean `...`?")
+def _(directory):
+    with Sandbox(rows=50) as sandbox:
+        return contacts(directory, sandbox, stream_maps={"Contact": {"email": "None"}})
+
+
 @prints("`stream_maps`, ...: the expression cannot be parsed")
 def _(directory):
     return _mapped(directory, "description.upper(")

@@ -51,6 +51,10 @@ class Website(BaseHTTPRequestHandler):
         pass
 
 
+class OtherApi(Website):
+    page = b'{"status": "ok"}'
+
+
 class Missing(Website):
     status = 404
 
@@ -116,11 +120,12 @@ def failing(url, expected=SettingsError):
     return str(raised.value)
 
 
-@pytest.mark.parametrize("handler", [Website, Missing, Wrong, Proxy])
+@pytest.mark.parametrize("handler", [Website, Missing, Wrong, Proxy, OtherApi])
 def test_a_page_that_is_no_api_is_told_at_once(handler):
     with website(handler) as port:
         said = failing(f"http://127.0.0.1:{port}")
-    assert f"HTTP {handler.status}, not JSON: Welcome" in said
+    what = "JSON that is not an answer" if handler is OtherApi else "not JSON: Welcome"
+    assert f"HTTP {handler.status}, {what}" in said
     assert "There is no webservice.php at this `url`" in said
 
 

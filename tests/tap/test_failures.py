@@ -14,7 +14,7 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from tests.filing import stored_files
-from tests.tap.running import command, discover, parse, settings
+from tests.tap.running import command, discover, extract, parse, settings
 
 MODULES = ["Accounts", "Contacts", "Leads"]
 
@@ -317,3 +317,18 @@ def test_all_sessions_log_in_where_a_token_serves_once(files, code):
         )
         assert len({one.session for one in sandbox.requests.of("query")}) > 1
         assert code in {one.code for one in sandbox.requests.of("login")}
+
+
+def test_a_map_for_a_stream_that_there_is_not_is_named(sandbox, caplog):
+    maps = {
+        "Contact": {"email": "None"},
+        "people": {"__source__": "Contcts"},
+        "Conta*": {},
+        "__else__": None,
+    }
+    extract(sandbox, modules=["Contacts"], stream_maps=maps)
+    said = [line for line in caplog.messages if "there is no stream" in line]
+    assert said == [
+        f"`stream_maps`: there is no stream `{one}`. Did you mean `Contacts`?"
+        for one in ("Contact", "Contcts")
+    ]
