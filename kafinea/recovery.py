@@ -44,8 +44,10 @@ class BadRecord:
 
     def __str__(self) -> str:
         """Return what is wrong, in a sentence."""
-        what = f"without {', '.join(self.fields)}" if self.fields else "at all"
-        return f"{self.id} cannot be read {what}: {self.reason}"
+        if not self.fields:
+            return f"{self.id} could not be read: {self.reason}"
+        are = "are" if len(self.fields) > 1 else "is"
+        return f"{self.id} is incomplete, {', '.join(self.fields)} {are} null: {self.reason}"
 
 
 class Recovery:

@@ -251,8 +251,9 @@ class ModuleStream(FailingAlone):
     def _report_undated(self) -> None:
         if self._undated:
             self.logger.warning(
-                "%s: %s records have no modifiedtime, as after an import into the database. This "
-                "run has them; a run that reads changes sees such a record once it was saved.",
+                "%s: records without a modifiedtime, as an import into the database leaves them: "
+                "%s. They are extracted now; an incremental run extracts such a record when "
+                "somebody has saved it.",
                 self.name,
                 f"{self._undated:,}",
             )

@@ -357,7 +357,7 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
-@prints("... cannot be read without ...")
+@prints("... is incomplete, ... null: ...")
 @prints("... could not be read whole: ...")
 def _(directory):
     with empty(unencodable={"Contacts": [_first_contact()]}) as sandbox:
@@ -380,7 +380,7 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
-@prints("... have no modifiedtime, as after an import into the database")
+@prints("... records without a modifiedtime, as an import into the database leaves them: ...")
 def _(directory):
     with empty() as sandbox:
         one = sandbox.insert("Contacts", {"lastname": "Martin"})

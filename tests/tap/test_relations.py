@@ -426,7 +426,7 @@ def test_a_list_that_cannot_be_read_is_named_and_asked_for_again(dialect, fault,
         sandbox.faults.add(**fault, operation="query_related", contains=bad, times=None)
         output = failing(sandbox, f"1 record could not be read whole: {bad}.")
         assert set(pairs(output)) == {p for p in truth(sandbox) if p[0] != number(bad)}
-        assert caplog.text.count(f"Campaigns: {bad} cannot be read without Contacts") == 1
+        assert caplog.text.count(f"Campaigns: {bad} is incomplete, Contacts is null") == 1
         assert output.bookmark(STREAM)["unreadable"] == [bad]
         assert output.bookmark(STREAM)["replication_key_value"].startswith("2020-01-02")
         assert len([r for r in sandbox.requests.of("query_related") if r.params["id"] == bad]) <= 8
@@ -451,7 +451,7 @@ def test_records_that_are_counted_and_never_given_make_a_list_unreadable(sandbox
     sandbox.faults.add("empty", operation="query_related", contains="SELECT id", nth=2, times=None)
     output = failing(sandbox, second, config={"max_sessions": 1})
     assert {source for source, _ in pairs(output)} == {number(first)}
-    assert f"{second} cannot be read without Contacts: {second}: Contacts" in caplog.text
+    assert f"{second} is incomplete, Contacts is null: {second}: Contacts" in caplog.text
     assert output.bookmark(STREAM)["unreadable"] == [second]
 
 
