@@ -230,6 +230,10 @@ class Client:
             # A server without the operation fails as by a mistake of its own.
             client = self.giving_up_after(2)
             answer = client._call("GET", "relatedtypes", parameters, of=module)  # noqa: SLF001
+        except Refused as error:
+            if error.code != Code.UNKNOWN_OPERATION:
+                raise
+            return None
         except Unavailable as error:
             if error.busy or error.nothing_done:
                 raise

@@ -494,3 +494,10 @@ def test_a_list_that_is_gone_is_no_matter_of_each_record(sandbox):
     with pytest.raises(Refused, match="UNKOWN_ENTITY"):
         extract(sandbox, catalog=catalog, max_sessions=1)
     assert len(sandbox.requests.of("query_related")) < 10
+
+
+@pytest.mark.parametrize("relations", ["all", [{"module": "Campaigns", "related": "Contacts"}]])
+def test_a_server_without_related_lists_is_named_and_not_taken_for_one_with_none(relations):
+    expected = pytest.raises(SettingsError, match="`relations`: ")
+    with Sandbox(dialect="corebos", rows=50) as sandbox, expected:
+        extract(sandbox, modules=["Campaigns"], relations=relations)
