@@ -144,6 +144,10 @@ class FilesStream(ModuleStream):
             done(document["id"])
 
     @override
+    def _get_ready(self, opening: Opening, pages: list[Page]) -> None:
+        """Do nothing: the schema is that of the files, and the documents are used as they came."""
+
+    @override
     def _rows_of(self, opening: Opening, page: Page) -> Iterator[Row]:
         for _, fetched in self._downloads.of(page):
             yield from map(self._selected, fetched.rows)

@@ -276,13 +276,13 @@ class ModuleStream(FailingAlone):
             progress.advance(count)
 
     def _pages(self, opening: Opening, note: Note) -> Iterator[Page]:
-        """Yield the typed pages of a pass; what could not be read is kept before it moves on."""
+        """Yield the pages of a pass, ready; what could not be read is kept before it moves on."""
         for pages in _gathered(opening.reading, self._at_once):
             for page in pages:
                 note(page)
             self._unreadable.keep()
             came = [one for page in pages for one in self._unreadable.among(page)]
-            self._expect([record for page in pages for record in opening.type(page)])
+            self._get_ready(opening, pages)
             yield from pages
             self._unreadable.settle(came)
 
@@ -290,6 +290,10 @@ class ModuleStream(FailingAlone):
     def _at_once(self) -> int:
         """How many records to have before the first is written."""
         return PAGE_SIZE if self._table else 1
+
+    def _get_ready(self, opening: Opening, pages: list[Page]) -> None:
+        """Type pages that are about to be used, in place."""
+        self._expect([record for page in pages for record in opening.type(page)])
 
     def _expect(self, records: Page) -> None:
         """Get ready to write typed records."""

@@ -10,7 +10,7 @@ from tap_kafinea.streams import ModuleStream
 from tests.conftest import DIALECTS
 from tests.tap.running import discover, extract
 from tests.tap.test_full_table import whole
-from tests.tap.test_line_items import company, invoices, run_with_failure, sent, truth
+from tests.tap.test_line_items import AS_MOST, company, invoices, run_with_failure, sent, truth
 
 
 class Loader:
@@ -75,7 +75,7 @@ def test_each_line_is_a_row_and_costs_no_request_of_its_own(shop):
     embedded = invoices(shop)
     asked = sent(shop)
     shop.requests.clear()
-    output = read(shop)
+    output = read(shop, **AS_MOST)
     assert sorted(sent(shop)) == sorted(asked)
     rows = output.records("InvoiceLineItems")
     assert_rows(shop, Loader().load(output).rows)
@@ -197,7 +197,7 @@ def test_a_map_that_fails_is_the_tables_matter_and_the_next_run_makes_good(expre
             take_lines(shop, invoice, 9)
         maps = {"InvoiceLineItems": {"worse": expression}}
         first, error = run_with_failure(
-            shop, before.state, modules=["Invoice"], line_items="table", stream_maps=maps
+            shop, state=before.state, modules=["Invoice"], line_items="table", stream_maps=maps
         )
         assert len(first.ids("Invoice")) == 4
         assert "`worse`" in str(error)
