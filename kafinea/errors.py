@@ -73,6 +73,10 @@ PERHAPS_PASSING = frozenset({Code.DATABASE_QUERY_ERROR, Code.INTERNAL_SERVER_ERR
 """Codes that may pass: a read is tried once more, and what a write has done is not known."""
 
 
+NO_OPERATION = frozenset({Code.UNKNOWN_OPERATION, Code.OPERATION_NOT_SUPPORTED})
+"""Codes with which a server says that it does not have an operation, or not in this way."""
+
+
 class KafineaError(Exception):
     """Base of all errors of this package.
 

@@ -15,7 +15,7 @@ from kafinea.client import Client, Record
 from kafinea.dividing import Error, divided, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
-from kafinea.selection import count
+from kafinea.selection import is_there
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Recovery:
                 break  # else the server may have been away in between
         if not missing:
             return record
-        if len(record) == 1 and not self._is_there(record_id):
+        if len(record) == 1 and not is_there(self._patient.query, self._module, record_id):
             return None  # deleted meanwhile
         self._missing = missing
         is_lost = len(record) == 1
@@ -154,7 +154,8 @@ class Recovery:
 
         if self._answer(shown, record_id):
             return True
-        return self._is_there(record_id) and bool(self._answer(shown, record_id))
+        is_counted = is_there(self._patient.query, self._module, record_id)
+        return is_counted and bool(self._answer(shown, record_id))
 
     def _queried(self, record_id: str, columns: Sequence[str]) -> Record:
         where = [Condition("id", "=", record_id)]
@@ -176,6 +177,3 @@ class Recovery:
             if isinstance(error, Unavailable) and not may_lie_in_the_request(error):
                 raise
             return None
-
-    def _is_there(self, record_id: str) -> bool:
-        return bool(count(self._patient.query, self._module, [Condition("id", "=", record_id)]))

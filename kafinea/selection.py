@@ -314,6 +314,15 @@ def count(
     return patiently(_counted)(query, module, text)
 
 
+def is_there(query: Query, module: str, record_id: str) -> bool:
+    """Whether the server counts a record, which it may do without giving it.
+
+    Raises:
+        NotCounted: The server gives no count.
+    """
+    return bool(count(query, module, [Condition("id", "=", record_id)]))
+
+
 def _counted(query: Query, module: str, text: str) -> int:
     answer = query(text)
     count = str(next(iter(answer[0].values()), "")) if answer else ""

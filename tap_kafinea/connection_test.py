@@ -23,7 +23,7 @@ def run(tap: TapKafinea) -> bool:
     """
     user = tap.client.user_id()
     click.echo(f"login: ok, {tap.config['username']} is user {user}")
-    click.echo(f"listtypes: ok, {len(tap.client.listtypes())} modules")
+    click.echo(f"listtypes: ok, {len(tap.modules.shown)} modules")
     streams = [
         one for one in tap.streams.values() if isinstance(one, FailingAlone) and one.selected
     ]

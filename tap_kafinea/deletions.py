@@ -182,16 +182,6 @@ class DeletedRecords(FailingAlone):
         # The state is kept by module; the SDK's would be the greatest time of all.
         pass
 
-    @property
-    @override
-    def emit_activate_version_messages(self) -> bool:
-        """False: loaders must keep what was told before."""
-        return False
-
-    @override
-    def get_batch_config(self, config: Mapping[str, Any]) -> None:
-        """Return none, as for modules."""
-
 
 class _NoSuchOperation(KafineaError):
     """The server does not tell of deletions, or not this user."""

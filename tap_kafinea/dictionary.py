@@ -163,16 +163,6 @@ class DictionaryStream(FailingAlone):
             yield from self._table.rows(module, tap.modules.shown[module.name].singular)
         self._write_activate_version_message(self._stream_version)
 
-    @property
-    @override
-    def emit_activate_version_messages(self) -> bool:
-        """False: the SDK would tell loaders to drop the old rows before the new ones are read."""
-        return False
-
-    @override
-    def get_batch_config(self, config: Mapping[str, Any]) -> None:
-        """Return none, as for modules."""
-
 
 def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
     """Return the streams, if the settings ask for them."""

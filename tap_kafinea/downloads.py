@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from kafinea.client import Client, Record
 from kafinea.errors import (
+    NO_OPERATION,
     Code,
     IncompleteRead,
     Refused,
@@ -20,7 +21,7 @@ from kafinea.errors import (
     Unavailable,
 )
 from kafinea.values import Kind, RowDecoder, ServerZone
-from tap_kafinea.file_source import ATTACHMENTS, NO_OPERATION, FileSource
+from tap_kafinea.file_source import ATTACHMENTS, FileSource
 from tap_kafinea.file_store import FileStore, Row, is_file_id
 from tap_kafinea.schema import MODIFIED
 

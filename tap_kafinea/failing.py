@@ -121,6 +121,18 @@ class FailingAlone(Stream):
         key = " ".join(str(record[name]) for name in self.primary_keys if name in record)
         return StreamFailed(why_not_written(error, key))
 
+    # What the SDK would do besides
+
+    @property
+    @override
+    def emit_activate_version_messages(self) -> bool:
+        """False: the SDK would tell loaders to drop the old rows before the new ones are read."""
+        return False
+
+    @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> None:
+        """Return none: BATCH files would pass by selection, types and stream maps."""
+
     # For a test of the connection
 
     def first(self) -> dict[str, Any] | None:

@@ -13,11 +13,10 @@ from typing import BinaryIO
 
 from kafinea.client import Client, File, Record
 from kafinea.dividing import FAILURES_AT_FIRST
-from kafinea.errors import Code, Refused, TooLarge, Unavailable
+from kafinea.errors import NO_OPERATION, Code, Refused, TooLarge, Unavailable
 from tap_kafinea.schema import MODIFIED
 
 ATTACHMENTS = "imageattachmentids"
-NO_OPERATION = frozenset({Code.UNKNOWN_OPERATION, Code.OPERATION_NOT_SUPPORTED})
 
 
 class FileSource:

@@ -142,14 +142,15 @@ class LineTable(ModuleStream):
         self._write_schema_message()
         self._stream_version = version
 
-    def expect(self, documents: Page) -> None:
-        """Write into the state how many lines typed documents bring, before their rows.
+    def expect(self, pages: Iterable[Page]) -> None:
+        """Write into the state how many lines pages of typed documents bring, before their rows.
 
         A run that is killed behind some of these rows leaves no other trace of them.
         """
         if self.failures:
             return
-        lines = {one["id"]: len(one[LINES]) for one in documents if one[LINES] is not None}
+        documents = (one for page in pages for one in page if one[LINES] is not None)
+        lines = {one["id"]: len(one[LINES]) for one in documents}
         self._before = self._counts.expect(lines)
         if any(count > self._before[one] for one, count in lines.items()):
             self.state_manager.is_flushed = False
@@ -202,8 +203,9 @@ class LineTable(ModuleStream):
         return PAGE_SIZE
 
     @override
-    def _expect(self, records: Page) -> None:
-        self.expect(records)
+    def _get_ready(self, opening: Opening, pages: list[Page]) -> None:
+        super()._get_ready(opening, pages)
+        self.expect(pages)
 
     @override
     def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:

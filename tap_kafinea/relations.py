@@ -17,11 +17,10 @@ from kafinea.describe import SECRET_MODULES, Module
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import Code, IncompleteRead, Refused, SettingsError, Unavailable
 from kafinea.progress import Progress
-from kafinea.query import Condition
 from kafinea.read_ahead import worked_out_ahead
 from kafinea.recovery import BadRecord
 from kafinea.related import RelatedList, find_list, lists_of, related_ids
-from kafinea.selection import Page, count
+from kafinea.selection import Page, is_there
 from kafinea.values import Kind
 from singer_kafinea.relations import RELATED, SOURCE, list_of, schema_of
 from tap_kafinea.opening import Opening
@@ -120,7 +119,7 @@ class RelationStream(ModuleStream):
             raise error
         if isinstance(error, Refused) and error.code == Code.UNKOWN_ENTITY:
             raise error
-        if not count(self._kafinea.query, self.module, [Condition("id", "=", source_id)]):
+        if not is_there(self._kafinea.query, self.module, source_id):
             return []
         self._recovery.meet(source_id, error)
         self._recovery.fail(BadRecord(source_id, (self._list.label,), str(error)))

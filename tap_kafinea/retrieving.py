@@ -12,7 +12,7 @@ from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
 from kafinea.recovery import BadRecord, Recovery
-from kafinea.selection import Page, count
+from kafinea.selection import Page, is_there
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Retrieval:
             document = self._brief.retrieve(document_id)
         except (Refused, Unavailable) as error:
             # Where nothing can be read at the moment, this waits until that has passed.
-            if not count(self._client.query, self._module, [Condition("id", "=", document_id)]):
+            if not is_there(self._client.query, self._module, document_id):
                 return None
             passed = isinstance(error, Unavailable) and self._tried_again(document_id)
             if not passed:

@@ -293,12 +293,10 @@ class ModuleStream(FailingAlone):
 
     def _get_ready(self, opening: Opening, pages: list[Page]) -> None:
         """Type pages that are about to be used, in place."""
-        self._expect([record for page in pages for record in opening.type(page)])
-
-    def _expect(self, records: Page) -> None:
-        """Get ready to write typed records."""
+        for page in pages:
+            opening.type(page)
         if self._table:
-            self._table.expect(records)
+            self._table.expect(pages)
 
     def _with_all_fields(self, opening: Opening, page: Page) -> Page:
         """Add nulls to a page for the fields that the server does not give any more."""
@@ -427,16 +425,6 @@ class ModuleStream(FailingAlone):
     @override
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:
         """Return none: the bookmark comes from the server (see `passes`)."""
-
-    @property
-    @override
-    def emit_activate_version_messages(self) -> bool:
-        """False: the SDK would tell loaders to drop the old rows before the new ones are read."""
-        return False
-
-    @override
-    def get_batch_config(self, config: Mapping[str, Any]) -> None:
-        """Return none: BATCH files would pass by selection, types and stream maps."""
 
 
 def _gathered(pages: Iterable[Page], records: int) -> Iterator[list[Page]]:

@@ -20,6 +20,7 @@ from typing import Any
 from kafinea.client import Client, Record
 from kafinea.contents import Decoder
 from kafinea.errors import (
+    NO_OPERATION,
     Code,
     IncompleteRead,
     OutcomeUnknown,
@@ -270,7 +271,7 @@ class Files:
             try:
                 self._instance.client.file_upload("", "", BytesIO())
             except Refused as error:
-                return error.code not in {"UNKNOWN_OPERATION", "OPERATION_NOT_SUPPORTED"}
+                return error.code not in NO_OPERATION
             except OutcomeUnknown:  # no such operation, or a failure that passes
                 self._instance.client.listtypes()
             else:
