@@ -141,7 +141,15 @@ class Unavailable(KafineaError):
         self.silent = silent
 
 
-class NotCounted(Unavailable):
+class WrongAnswer(Unavailable):
+    """The server answers in another form than its API has, whatever the reason."""
+
+
+class TooLong(Unavailable):
+    """An answer, or a record of it, is larger than anything real: ask for less at a time."""
+
+
+class NotCounted(WrongAnswer):
     """A `count(*)` gets no number, however often it is asked: this query fails, others may not."""
 
 
