@@ -27,6 +27,7 @@ import requests
 from requests.auth import AuthBase
 
 from kafinea import envelope, transport
+from kafinea.connection import open_http
 from kafinea.contents import Form
 from kafinea.describe import SECRET_FIELDS
 from kafinea.errors import (
@@ -195,7 +196,7 @@ class ChallengeAuth(AuthBase):
         self._address = address
         self._username = username
         self._access_key = access_key
-        self._http = http or transport.open_http(address)
+        self._http = http or open_http(address)
         self._timeout = timeout
         self._session_name: str | None = None
         self._user_id = ""

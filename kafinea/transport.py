@@ -10,20 +10,17 @@ import logging
 import re
 from collections.abc import Mapping
 from functools import lru_cache, partial
-from ipaddress import ip_address
 from typing import Any, BinaryIO
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from typing_extensions import override
-from urllib3.connectionpool import ConnectionPool
 
-from kafinea.contents import Form, Lift
+from kafinea.connection import is_loopback
+from kafinea.contents import Form, Lift, bounded
 from kafinea.errors import SettingsError
 from kafinea.query import PLAIN_IN_URL
-from kafinea.unanswered import certificates, no_answer
+from kafinea.unanswered import no_answer
 
 Timeout = tuple[float, float]
 """Seconds to connect and seconds between two bytes of the answer."""
@@ -69,7 +66,7 @@ def endpoint(url: str, *, allow_http: bool = False) -> str:
         )
     if parts.username or parts.password:
         raise SettingsError("`url` must not hold a user name or password.")
-    if parts.scheme == "http" and not (allow_http or _is_loopback(parts.hostname)):
+    if parts.scheme == "http" and not (allow_http or is_loopback(parts.hostname)):
         raise SettingsError(
             f"`url` uses http, which would send the access to {parts.hostname} unprotected. "
             "Use https, or set `allow_http` if you must."
@@ -78,45 +75,6 @@ def endpoint(url: str, *, allow_http: bool = False) -> str:
     if not path.endswith("/" + _SCRIPT):
         path = f"{path}/{_SCRIPT}"
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def open_http(address: str) -> requests.Session:
-    """Return a kept-alive HTTP connection that knows the proxies and certificates of this machine.
-
-    They are read once, here: `requests` would look them up again for each request.
-
-    Raises:
-        SettingsError: There is no file of certificates where one should be.
-    """
-    http = requests.Session()
-    http.proxies.update(requests.utils.get_environ_proxies(address))
-    http.verify = certificates(address)
-    http.trust_env = False
-    http.headers["Accept"] = "application/json"
-    http.mount("https://", _OneHost(pool_connections=1, pool_maxsize=1))
-    http.mount("http://", _OneHost(pool_connections=1, pool_maxsize=1))
-    return http
-
-
-class _OneHost(HTTPAdapter):
-    """Sends all requests to one address, so it works out once which connections go there."""
-
-    _connections: ConnectionPool | None = None
-
-    @override
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> ConnectionPool:
-        if self._connections is None:
-            self._connections = super().get_connection_with_tls_context(*args, **kwargs)
-        return self._connections
 
 
 def send(
@@ -128,7 +86,7 @@ def send(
     timeout: Timeout,
     auth: AuthBase | None = None,
     upload: tuple[str, BinaryIO] | None = None,
-    lift: Lift = b"".join,
+    lift: Lift = bounded,
 ) -> requests.Response:
     """Send one request: its parameters in the URL for GET, in a form for POST.
 
@@ -145,6 +103,7 @@ def send(
         lift: Makes the body of the pieces that come; it may take the contents of a file out.
 
     Raises:
+        TooLong: The answer has no end, or is larger than anything real.
         Unavailable: No answer came.
         SettingsError: The address cannot be reached as it is written.
     """
