@@ -186,7 +186,6 @@ def unused_port():
         return server.getsockname()[1]
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_this_machine_is_never_reached_through_a_proxy(host, variable, monkeypatch):
@@ -197,6 +196,7 @@ def test_this_machine_is_never_reached_through_a_proxy(host, variable, monkeypat
             assert "Contacts" in client.listtypes()
 
 
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_proxy_that_does_not_answer_is_named_and_tried_again(variable, monkeypatch, caplog):
     port = unused_port()
