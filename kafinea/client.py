@@ -608,7 +608,7 @@ class Client:
                 timeout=self._timeout,
                 **transfer,
             )
-            return read(response, label, session.auth.secrets)
+            return read(response, label)
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

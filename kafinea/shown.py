@@ -6,6 +6,8 @@ import re
 
 LONGEST = 300
 """Characters of such a text that are shown."""
+LONGEST_LINE = 4_000
+"""Characters of a whole message or line of the log: it may name all modules."""
 
 # Control characters (ESC, CR and LF among them), line separators, halves of characters, and what
 # is not seen or turns the direction of what follows.
