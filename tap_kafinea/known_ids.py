@@ -15,6 +15,7 @@ from itertools import accumulate, chain
 
 import msgspec
 
+from kafinea.answers import prefix_of
 from kafinea.errors import IncompleteRead, SettingsError
 from kafinea.selection import number
 from singer_kafinea.storage import open_storage
@@ -67,7 +68,7 @@ class KnownIds(msgspec.Struct):
             IncompleteRead: Their prefix is another than that of those before.
         """
         for one in ids:
-            self.take_prefix(one.partition("x")[0])
+            self.take_prefix(prefix_of(one))
             self.ids.append(number(one))
 
     def add(self, ids: Iterable[str]) -> None:
