@@ -108,10 +108,6 @@ class Files:
             except Refused as error:
                 raise Rejection(error.code, str(error)) from None
 
-    def weight(self, one: Incoming) -> int:
-        """Return how many bytes of files a record holds in memory."""
-        return len(self._told(one, FILE_BASE64) or "")
-
     # What is told
 
     @contextmanager

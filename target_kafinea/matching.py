@@ -57,6 +57,7 @@ class Incoming:
         record: The record, after stream maps.
         message: The RECORD message as it came.
         line: The line of the input that it stood in.
+        size: How many bytes that line has.
         rejection: Why it is not written, as soon as that is known.
         id: The Kafinea id that it came with.
         values: Its wire values by field name; None clears.
@@ -72,6 +73,7 @@ class Incoming:
     record: Mapping[str, Any]
     message: Mapping[str, Any]
     line: int
+    size: int = 0
     rejection: Rejection | None = None
     id: str | None = None
     values: dict[str, str | None] = field(default_factory=dict)

@@ -516,10 +516,10 @@ def test_documents_go_from_one_kafinea_to_another_with_all_their_bytes(tmp_path)
 def test_what_waits_is_loaded_to_its_last_record_when_that_one_has_a_heavy_file(
     sandbox, monkeypatch
 ):
-    monkeypatch.setattr("target_kafinea.loading._HEAVY", 1000)
+    monkeypatch.setattr("target_kafinea.loading.HEAVY", 1000)
     documents = [{"notes_title": f"{n}"} for n in range(400)]
     documents[-1] |= {"_file_base64": encoded(bytes(1000)), "filename": "a.bin"}
-    run = load(sandbox, messages("Documents", *documents, state="all"), streams=TITLE)
+    run = load(sandbox, messages("Documents", *documents, state={"all": True}), streams=TITLE)
     assert run.tally == {"created": 400}
-    assert run.states == ["all"]
+    assert run.states == [{"all": True}]
     assert sandbox.count("Documents") == 400
