@@ -60,7 +60,7 @@ class Loader:
         self._policy = policy
         self._done = done
         self._matcher = Matcher(plan, instance, policy)
-        self._files = Files(plan, instance, append_only=policy.append_only)
+        self._files = Files(plan, instance, policy)
         self._key = Key(plan.module, plan.match_on)
         self._key_fields = [plan.module.fields[name] for name in plan.match_on]
         properties = {known.name: name for name, known in plan.fields.items()}

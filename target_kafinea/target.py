@@ -25,6 +25,7 @@ from target_kafinea.matching import Policy
 from target_kafinea.outcomes import Report, place_of
 from target_kafinea.reader import Reader
 from target_kafinea.sinks import ModuleSink
+from target_kafinea.source_files import SourceFiles
 
 _STREAM = {
     "type": "object",
@@ -100,6 +101,12 @@ class TargetKafinea(Plugin, Target):
             "document numbers. Duplicates that a run creates there are reported, not deleted",
         ),
         th.Property(
+            "files_path",
+            th.StringType,
+            description="Folder or URL (s3://..., gs://..., az://...) below which the files of "
+            "`_file_path` lie. Without it none is read",
+        ),
+        th.Property(
             "max_rejects",
             th.IntegerType(minimum=-1),
             default=0,
@@ -168,6 +175,7 @@ class TargetKafinea(Plugin, Target):
             hard_delete=self.config["hard_delete"],
             unknown_picklist=self.config["unknown_picklist"],
             serial_modules=frozenset(self.config["serial_modules"]),
+            source_files=SourceFiles(self.config.get("files_path")),
         )
 
     @override
