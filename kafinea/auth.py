@@ -26,7 +26,8 @@ from urllib.parse import quote_plus
 import requests
 from requests.auth import AuthBase
 
-from kafinea import transport
+from kafinea import envelope, transport
+from kafinea.connection import open_http
 from kafinea.contents import Form
 from kafinea.describe import SECRET_FIELDS
 from kafinea.errors import (
@@ -195,7 +196,7 @@ class ChallengeAuth(AuthBase):
         self._address = address
         self._username = username
         self._access_key = access_key
-        self._http = http or transport.open_http(address)
+        self._http = http or open_http(address)
         self._timeout = timeout
         self._session_name: str | None = None
         self._user_id = ""
@@ -231,7 +232,7 @@ class ChallengeAuth(AuthBase):
         def resend_if_ended(response: requests.Response, **kwargs: Any) -> requests.Response:
             if response.is_redirect:
                 response.close()
-                raise transport.redirected(response)
+                raise envelope.redirected(response)
             # Nothing was executed when a session has ended, so even a write may be sent again.
             if not _session_has_ended(response):
                 return response
@@ -428,7 +429,7 @@ class ChallengeAuth(AuthBase):
                 {"operation": operation, **parameters},
                 timeout=timeout or self._timeout,
             )
-            answer = transport.result(response, operation, self.secrets)
+            answer = envelope.result(response, operation, self.secrets)
         except Unavailable as error:
             # Whatever request waits for this login has not been sent.
             error.nothing_done = True
@@ -482,7 +483,7 @@ def _session_has_ended(response: requests.Response) -> bool:
     if not any(code.value.encode() in response.content[-300:] for code in SESSION_ENDED):
         return False
     try:
-        transport.result(response, "")
+        envelope.result(response, "")
     except SessionEnded:
         return True
     except KafineaError:
