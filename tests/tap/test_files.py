@@ -21,7 +21,7 @@ from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
 from kafinea_sandbox.routes import OPERATIONS
-from tap_kafinea.file_store import safe_name
+from singer_kafinea.names import safe_name
 from tap_kafinea.files import FilesStream
 from tap_kafinea.tap import TapKafinea
 from tests.filing import add_document, add_file, contents, stored_files
