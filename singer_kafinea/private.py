@@ -45,7 +45,7 @@ def open_to_append(path: Path, *, through_links: bool) -> IO[bytes]:
     Raises:
         OSError: It cannot be opened, or another user has put it there.
     """
-    _refuse_planted(path)
+    refuse_planted(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _PLAIN
     descriptor = os.open(path, flags if through_links else flags | _NO_LINK, _MODE)
     return os.fdopen(descriptor, "ab", buffering=0)
@@ -58,7 +58,7 @@ def open_to_read(path: Path) -> BinaryIO:
         OSError: It cannot be opened.
         InTheWay: It is no file of ours.
     """
-    _refuse_planted(path)
+    refuse_planted(path)
     size_of(path)
     return os.fdopen(os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAITING | _PLAIN), "rb")
 
@@ -114,14 +114,32 @@ def make_folders(path: Path) -> None:
             folder.mkdir(_FOLDER_MODE, exist_ok=True)
 
 
-def refuse_link(folder: Path) -> None:
-    """Refuse a link in the place of a folder that has its name from us.
+def refuse_other_than_folder(path: Path) -> None:
+    """Refuse a link, or what else is no folder, in the place of a folder that we name.
 
     Raises:
-        InTheWay: It is one.
+        InTheWay: It is that.
     """
-    if folder.is_symlink():
-        raise InTheWay(folder, "is a link")
+    with suppress(FileNotFoundError):
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise InTheWay(path, "is no folder")
+
+
+def refuse_planted(path: Path) -> None:
+    """Refuse what a stranger has put there, where everybody may write.
+
+    This is the rule of Linux's `fs.protected_symlinks` and `fs.protected_regular`, which are not
+    on everywhere.
+
+    Raises:
+        InTheWay: It is that.
+    """
+    if not _HAS_OWNERS or not path.parent.stat().st_mode & stat.S_IWOTH:
+        return
+    with suppress(FileNotFoundError):
+        owner = path.lstat().st_uid
+        if owner not in {os.geteuid(), 0, path.parent.stat().st_uid}:
+            raise InTheWay(path, "belongs to another user")
 
 
 @cache
@@ -154,20 +172,3 @@ def _shared(folder: Path) -> Iterator[Path]:
             mode = one.stat().st_mode
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
                 yield one
-
-
-def _refuse_planted(path: Path) -> None:
-    """Refuse what a stranger has put there, where everybody may write.
-
-    This is the rule of Linux's `fs.protected_symlinks` and `fs.protected_regular`, which are not
-    on everywhere.
-
-    Raises:
-        InTheWay: It is that.
-    """
-    if not _HAS_OWNERS or not path.parent.stat().st_mode & stat.S_IWOTH:
-        return
-    with suppress(FileNotFoundError):
-        owner = path.lstat().st_uid
-        if owner not in {os.geteuid(), 0, path.parent.stat().st_uid}:
-            raise InTheWay(path, "belongs to another user")

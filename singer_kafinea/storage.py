@@ -80,7 +80,7 @@ class LocalFolder:
     def _path(self, name: str) -> Path:
         path = self._root / name
         if path.parent != self._root:
-            private.refuse_link(path.parent)
+            private.refuse_other_than_folder(path.parent)
         return path
 
 

@@ -6,8 +6,8 @@ Each file has a folder of its own, named after its id, with the file and a note 
     15x5397/.file.json
 
 A file is written under a temporary name and is then moved, so what has its name is whole. The note
-says what the file is, and what the server said of it when it was fetched: as long as the server says
-the same and the file is still as long, it is not fetched again.
+says what the file is, and what the server said of it when it was fetched: as long as the server
+says the same and the file is still as long, it is not fetched again.
 """
 
 from __future__ import annotations

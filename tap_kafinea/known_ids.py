@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from io import BytesIO
 from itertools import accumulate, chain
 from typing import Annotated
@@ -186,9 +186,10 @@ def _decoded(content: bytes, name: str) -> KnownIds:
             known = msgspec.json.decode(file.read(_LARGEST), type=KnownIds)
         known.ids = _numbers(known.ids)
         for change in known.changes:
+            change.at = change.at.astimezone(timezone.utc)
             change.gone, change.back = _numbers(change.gone), _numbers(change.back)
         _numbers(_steps(sorted(known.hidden)))
-    except (OSError, EOFError, ValueError, RecursionError, zlib.error):
+    except (OSError, EOFError, ValueError, ArithmeticError, RecursionError, zlib.error):
         raise SettingsError(
             f"`deletions_path`: {name} is damaged. Remove it to begin anew; what was deleted "
             "since the last scan is then not found."

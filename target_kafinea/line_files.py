@@ -142,6 +142,7 @@ class RejectsFile:
         self._is_empty = True
         self.put_aside: Path | None = None
         try:
+            private.refuse_planted(self._path)
             is_regular = _is_to_be_regular(path)
             self._lines = self._open_part(run) if is_regular else LineFile(path, self._SETTING)
         except OSError as error:
