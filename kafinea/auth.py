@@ -26,8 +26,9 @@ from urllib.parse import quote_plus
 import requests
 from requests.auth import AuthBase
 
-from kafinea import transport
+from kafinea import envelope, masking, transport
 from kafinea.answers import whole
+from kafinea.connection import open_http
 from kafinea.contents import Form
 from kafinea.describe import SECRET_FIELDS
 from kafinea.errors import (
@@ -180,7 +181,6 @@ class ChallengeAuth(AuthBase):
     Attributes:
         profile: What the server reported at the login besides the session: versions, and on some
             servers the user's own formats (`date_format`, `time_zone`, ...).
-        secrets: Texts that no message may show.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class ChallengeAuth(AuthBase):
         self._address = address
         self._username = username
         self._access_key = access_key
-        self._http = http or transport.open_http(address)
+        self._http = http or open_http(address)
         self._timeout = timeout
         self._session_name: str | None = None
         self._user_id = ""
@@ -203,7 +203,7 @@ class ChallengeAuth(AuthBase):
         self._lock = threading.Lock()
         self._shared = _Shared()
         self.profile: Mapping[str, str] = {}
-        self.secrets = {access_key}
+        masking.remember(access_key)
 
     def another(self, http: requests.Session) -> ChallengeAuth:
         """Return one more session of this user, for another connection.
@@ -231,7 +231,7 @@ class ChallengeAuth(AuthBase):
         def resend_if_ended(response: requests.Response, **kwargs: Any) -> requests.Response:
             if response.is_redirect:
                 response.close()
-                raise transport.redirected(response)
+                raise envelope.redirected(response)
             # Nothing was executed when a session has ended, so even a write may be sent again.
             if not _session_has_ended(response):
                 return response
@@ -378,9 +378,10 @@ class ChallengeAuth(AuthBase):
     def _login_with(self, token: str) -> str:
         # What is sent is md5 because the API says so; it is no protection of ours.
         digest = hashlib.md5((token + self._access_key).encode(), usedforsecurity=False).hexdigest()
-        self.secrets |= {token, digest}
+        masking.remember(token, digest)
         answer = self._send("POST", "login", username=self._username, accessKey=digest)
         session_name = _text(answer, *_SESSION_KEYS)
+        masking.remember(session_name)
         self._user_id = _text(answer, _USER_KEY)
         self._token_used = token
         self.profile = {
@@ -388,7 +389,6 @@ class ChallengeAuth(AuthBase):
             for name, value in answer.items()
             if isinstance(value, str) and name not in {*_SESSION_KEYS, _USER_KEY, *SECRET_FIELDS}
         }
-        self.secrets = {self._access_key, session_name}
         return session_name
 
     def _refused(self, code: str) -> CredentialsRefused:
@@ -428,7 +428,7 @@ class ChallengeAuth(AuthBase):
                 {"operation": operation, **parameters},
                 timeout=timeout or self._timeout,
             )
-            answer = transport.result(response, operation, self.secrets)
+            answer = envelope.result(response, operation)
         except Unavailable as error:
             # Whatever request waits for this login has not been sent.
             error.nothing_done = True
@@ -482,7 +482,7 @@ def _session_has_ended(response: requests.Response) -> bool:
     if not any(code.value.encode() in response.content[-300:] for code in SESSION_ENDED):
         return False
     try:
-        transport.result(response, "")
+        envelope.result(response, "")
     except SessionEnded:
         return True
     except KafineaError:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from typing_extensions import Self
 
-from kafinea import describe, transport
+from kafinea import describe, envelope, transport
 from kafinea.answers import are_ids, flag, is_id, mapping, members, text, whole, wrong
 from kafinea.contents import lift_into
 from kafinea.errors import (
@@ -275,7 +275,7 @@ class Client:
         Until it is called, the answer stays as it came: records take ten times the memory, and
         when they wait, twice the time to be made and used.
         """
-        answer = self._query("query", {"query": query}, read=transport.result_later)
+        answer = self._query("query", {"query": query}, read=envelope.result_later)
 
         def records() -> list[Record]:
             try:
@@ -574,7 +574,7 @@ class Client:
         *,
         of: str = "",
         writes: bool | None = None,
-        read: Callable[..., Any] = transport.result,
+        read: Callable[..., Any] = envelope.result,
         **transfer: Any,
     ) -> Any:
         label = f"{operation} of {of}" if of else operation
@@ -615,7 +615,7 @@ class Client:
                 timeout=self._timeout,
                 **transfer,
             )
-            return read(response, label, session.auth.secrets)
+            return read(response, label)
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

@@ -14,17 +14,42 @@ from itertools import chain
 from typing import BinaryIO
 from urllib.parse import quote_plus
 
-from kafinea.errors import TooLarge, Unavailable
+from kafinea.errors import IncompleteRead, TooLarge, TooLong, Unavailable
 
 Lift = Callable[[Iterable[bytes]], bytes]
 """Makes the body of an answer of the pieces that come, perhaps without the contents of a file."""
 
+LARGEST_ANSWER = 2**26
+"""Bytes of an answer when it is decoded, the contents of a file not counted.
+
+A page of 1,000 records with 60 fields has a million. One of long texts that has more than this is
+asked for in parts."""
+LARGEST_FILE = 2**31
+"""Bytes of a file where nothing else is said. PHP holds a file in memory before it sends it."""
+
 # `files_retrieve` has the one, `retrievedocattachment` of coreBOS the other.
 _CONTENTS = re.compile(rb'"(?:filecontents|attachment)"\s*:\s*"')
-_SIZE = re.compile(rb'"filesize"\s*:\s*"?(\d+)')
+_SIZE = re.compile(rb'"filesize"\s*:\s*"?(\d{1,18})"?\s*[,}]')
 _LONGEST_KEY = 64  # bytes; where a key may have been cut between two pieces
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _PIECE = 3 * 2**17  # bytes that become whole base64
+
+
+def bounded(body: Iterable[bytes]) -> bytes:
+    """Return the body of the pieces that come.
+
+    Raises:
+        TooLong: They are more than any answer has.
+    """
+    return b"".join(_no_more_than(LARGEST_ANSWER, body))
+
+
+def _no_more_than(most: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        most -= len(piece)
+        if most < 0:
+            raise TooLong("The server's answer is longer than any that is real.")
+        yield piece
 
 
 def lift_into(file: BinaryIO, max_bytes: int | None) -> Lift:
@@ -50,7 +75,7 @@ def _lifted(body: Iterable[bytes], file: BinaryIO, max_bytes: int | None) -> byt
     pieces = iter(body)
     rest = bytearray()
     found = None
-    for piece in pieces:
+    for piece in _no_more_than(LARGEST_ANSWER, pieces):
         seen = len(rest)
         rest += piece
         if found := _CONTENTS.search(rest, max(0, seen - _LONGEST_KEY)):
@@ -58,20 +83,33 @@ def _lifted(body: Iterable[bytes], file: BinaryIO, max_bytes: int | None) -> byt
     if found is None:
         return bytes(rest)  # an error, or nothing of the API's
     said = _SIZE.search(rest)
-    if said and max_bytes is not None and int(said[1]) > max_bytes:
-        raise TooLarge(int(said[1]))
+    size = int(said[1]) if said else None
+    most = LARGEST_FILE if max_bytes is None else max_bytes
+    if size is not None and size > most:
+        raise TooLarge(size)
     first = bytes(rest[found.end() :])
     del rest[found.end() :]
-    decoder = Decoder(file, max_bytes)
-    for piece in chain([first], pieces):
+    try:
+        rest += _decoded(chain([first], pieces), Decoder(file, most if size is None else size))
+    except TooLarge:
+        if size is None:
+            raise
+        text = f"The server says that the file has {size:,} bytes, and gives more."
+        raise IncompleteRead(text) from None
+    for piece in _no_more_than(LARGEST_ANSWER - len(rest), pieces):
+        rest += piece
+    return bytes(rest)
+
+
+def _decoded(pieces: Iterable[bytes], decoder: Decoder) -> bytes:
+    """Decode the pieces up to the end of the contents; return what follows in the last one."""
+    for piece in pieces:
         end = piece.find(b'"')
         decoder.feed(piece if end < 0 else piece[:end])
         if end >= 0:
             decoder.finish()
-            rest += piece[end:]
-            break
-    rest += b"".join(pieces)
-    return bytes(rest)
+            return piece[end:]
+    return b""
 
 
 class Decoder:
@@ -137,10 +175,13 @@ class Form:
         fields: The fields before it, encoded.
         name: The name of its field.
         file: The file; it must be able to seek.
+
+    Attributes:
+        fields: The fields before the file, encoded.
     """
 
     def __init__(self, fields: str, name: str, file: BinaryIO) -> None:
-        self._fields = fields
+        self.fields = fields
         self._name = name
         self._file = file
         self._contents_size = sum(map(len, self._contents()))
@@ -155,11 +196,11 @@ class Form:
     def with_field(self, pair: str) -> Form:
         """Return the same form with one more field, which is encoded already."""
         form = object.__new__(Form)
-        form.__dict__.update(self.__dict__, _fields=f"{self._fields}&{pair}")
+        form.__dict__.update(self.__dict__, fields=f"{self.fields}&{pair}")
         return form
 
     def _before(self) -> bytes:
-        return f"{self._fields}&{quote_plus(self._name)}=".encode("ascii")
+        return f"{self.fields}&{quote_plus(self._name)}=".encode("ascii")
 
     def _contents(self) -> Iterator[bytes]:
         self._file.seek(0)

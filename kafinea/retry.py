@@ -7,7 +7,14 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from kafinea.errors import PERHAPS_PASSING, KafineaError, Refused, SessionEnded, Unavailable
+from kafinea.errors import (
+    PERHAPS_PASSING,
+    KafineaError,
+    Refused,
+    SessionEnded,
+    TooLong,
+    Unavailable,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +75,8 @@ def _may_pass(error: KafineaError, tries: int, *, writes: bool, most_failures: i
     """
     if isinstance(error, SessionEnded):
         return True
+    if isinstance(error, TooLong):
+        return False  # the next answer would be as long
     if isinstance(error, Unavailable):
         return error.nothing_done or (not writes and (error.busy or tries < most_failures))
     if isinstance(error, Refused):

@@ -20,6 +20,7 @@ import requests
 
 from kafinea import transport
 from kafinea.auth import ChallengeAuth
+from kafinea.connection import open_http
 from kafinea.errors import Closed, KafineaError, Unavailable
 from kafinea.pace import Pace
 from kafinea.retry import LONGEST_WAIT
@@ -76,7 +77,7 @@ class Sessions:
     ) -> None:
         self._address = address
         self._most = most
-        http = transport.open_http(address)
+        http = open_http(address)
         self._auth = ChallengeAuth(address, username, access_key, http=http, timeout=timeout)
         # Last in, first out: few requests at a time use few sessions.
         self._free = [Session(http, self._auth)]
@@ -133,7 +134,7 @@ class Sessions:
             self._give_back(session)
 
     def _another(self) -> Session:
-        http = transport.open_http(self._address)
+        http = open_http(self._address)
         return Session(http, self._auth.another(http))
 
     def _give_back(self, session: Session) -> None:

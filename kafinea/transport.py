@@ -1,74 +1,36 @@
-"""One HTTP exchange with `webservice.php`: what is sent, and what the answer means.
+"""One HTTP exchange with `webservice.php`. What the answer means is in `kafinea.envelope`.
 
-Errors made here never hold the request or the body of the answer: `requests` puts the whole URL,
-session id included, into its own errors, and a server's error page may repeat what it was sent.
+Errors made here never hold the request: `requests` puts the whole URL, session id included, into
+its own errors.
 """
 
 from __future__ import annotations
 
-import html
 import logging
-import re
-from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, timezone
-from decimal import Decimal
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping
 from functools import lru_cache, partial
-from ipaddress import ip_address
 from typing import Any, BinaryIO
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-import msgspec
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from typing_extensions import override
-from urllib3.connectionpool import ConnectionPool
 
-from kafinea.contents import Form, Lift
-from kafinea.errors import SESSION_ENDED, Code, Refused, SessionEnded, SettingsError, Unavailable
+from kafinea.connection import is_loopback
+from kafinea.contents import Form, Lift, bounded
+from kafinea.errors import SettingsError
+from kafinea.masking import Cleaning
 from kafinea.query import PLAIN_IN_URL
-from kafinea.unanswered import certificates, no_answer
+from kafinea.unanswered import no_answer
 
 Timeout = tuple[float, float]
 """Seconds to connect and seconds between two bytes of the answer."""
 
 _SCRIPT = "webservice.php"
-_ANSWER_START = b'{"success":'
-_GOOD_START, _GOOD_END = _ANSWER_START + b"true,", b"}"
 _PIECE = 2**18  # bytes of an answer to read at a time
-_NOT_THERE = "There is no webservice.php at this `url`, or a proxy keeps it closed."
-_BUSY = frozenset({429, 502, 503, 504})
 
 
-class _ApiError(msgspec.Struct):
-    message: str = ""
-    code: str | int = ""
-
-
-class _Answer(msgspec.Struct):
-    success: bool
-    result: Any = None
-    error: _ApiError | None = None
-
-
-# Numbers with a fraction are money as a rule: they never pass through a float.
-_decoder = msgspec.json.Decoder(_Answer, float_hook=Decimal)
-
-
-class _NoParameters(logging.Filter):
-    """Takes the parameters out of urllib3's debug lines: the session, and what was asked for."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                re.sub(r"(?s)\?.*", "?...", arg) if isinstance(arg, str) else arg
-                for arg in record.args
-            )
-        return True
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_NoParameters())
+for _name in [one for one in logging.Logger.manager.loggerDict if one.startswith("urllib3.")]:
+    logging.getLogger(_name).addFilter(Cleaning())  # those below a logger do not pass its filters
 
 
 def endpoint(url: str, *, allow_http: bool = False) -> str:
@@ -93,7 +55,7 @@ def endpoint(url: str, *, allow_http: bool = False) -> str:
         )
     if parts.username or parts.password:
         raise SettingsError("`url` must not hold a user name or password.")
-    if parts.scheme == "http" and not (allow_http or _is_loopback(parts.hostname)):
+    if parts.scheme == "http" and not (allow_http or is_loopback(parts.hostname)):
         raise SettingsError(
             f"`url` uses http, which would send the access to {parts.hostname} unprotected. "
             "Use https, or set `allow_http` if you must."
@@ -102,45 +64,6 @@ def endpoint(url: str, *, allow_http: bool = False) -> str:
     if not path.endswith("/" + _SCRIPT):
         path = f"{path}/{_SCRIPT}"
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def open_http(address: str) -> requests.Session:
-    """Return a kept-alive HTTP connection that knows the proxies and certificates of this machine.
-
-    They are read once, here: `requests` would look them up again for each request.
-
-    Raises:
-        SettingsError: There is no file of certificates where one should be.
-    """
-    http = requests.Session()
-    http.proxies.update(requests.utils.get_environ_proxies(address))
-    http.verify = certificates(address)
-    http.trust_env = False
-    http.headers["Accept"] = "application/json"
-    http.mount("https://", _OneHost(pool_connections=1, pool_maxsize=1))
-    http.mount("http://", _OneHost(pool_connections=1, pool_maxsize=1))
-    return http
-
-
-class _OneHost(HTTPAdapter):
-    """Sends all requests to one address, so it works out once which connections go there."""
-
-    _connections: ConnectionPool | None = None
-
-    @override
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> ConnectionPool:
-        if self._connections is None:
-            self._connections = super().get_connection_with_tls_context(*args, **kwargs)
-        return self._connections
 
 
 def send(
@@ -152,7 +75,7 @@ def send(
     timeout: Timeout,
     auth: AuthBase | None = None,
     upload: tuple[str, BinaryIO] | None = None,
-    lift: Lift = b"".join,
+    lift: Lift = bounded,
 ) -> requests.Response:
     """Send one request: its parameters in the URL for GET, in a form for POST.
 
@@ -169,6 +92,7 @@ def send(
         lift: Makes the body of the pieces that come; it may take the contents of a file out.
 
     Raises:
+        TooLong: The answer has no end, or is larger than anything real.
         Unavailable: No answer came.
         SettingsError: The address cannot be reached as it is written.
     """
@@ -227,150 +151,3 @@ def _checked(address: str) -> str:
     request = requests.PreparedRequest()
     request.prepare_url(address, params=None)
     return request.url or ""
-
-
-def result(response: requests.Response, operation: str, secrets: Collection[str] = ()) -> Any:
-    """Return what the API answered.
-
-    Args:
-        response: The HTTP answer, its body read.
-        operation: The operation's name, for messages.
-        secrets: Texts that must not stand in an error.
-
-    Raises:
-        SessionEnded: The session has ended.
-        Refused: The API refused the request.
-        Unavailable: The answer was not made by the API: an error page, a broken body.
-        SettingsError: The address is not that of a `webservice.php`.
-    """
-    answer = None if response.status_code in _BUSY else _decode(response.content)
-    if answer is None:
-        raise _not_the_api(response, operation, secrets)
-    if answer.success:
-        return answer.result
-    error = answer.error or _ApiError()
-    code, text = str(error.code), _without(secrets, error.message)[:300]
-    if code == Code.DATABASE_QUERY_ERROR:
-        text = "the database refused a statement"  # the server's text may show its values
-    if code in SESSION_ENDED:
-        raise SessionEnded(f"{operation}: {text} ({code})", code=code)
-    raise Refused(f"{operation}: {text} ({code})", code=code)
-
-
-def result_later(
-    response: requests.Response, operation: str, secrets: Collection[str] = ()
-) -> Callable[[], Any]:
-    """Return what gives the result of an answer, which looks good and is not decoded before.
-
-    Raises:
-        KafineaError: As `result`. So does what is returned, if the answer is not what it seems.
-    """
-    body = response.content
-    if response.status_code in _BUSY or not (
-        body.startswith(_GOOD_START) and body.endswith(_GOOD_END)
-    ):
-        value = result(response, operation, secrets)
-        return lambda: value
-    return partial(result, response, operation, secrets)
-
-
-def _decode(body: bytes) -> _Answer | None:
-    """Read the envelope; PHP may have printed notices before it."""
-    answer = _read(body)
-    if answer is None and (start := body.rfind(_ANSWER_START)) > 0:
-        answer = _read(body[start:])
-    return answer
-
-
-def _read(body: bytes) -> _Answer | None:
-    try:
-        return _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _not_the_api(
-    response: requests.Response, operation: str, secrets: Collection[str]
-) -> Exception:
-    status = response.status_code
-    if response.is_redirect:
-        return redirected(response)
-    said = _excerpt(response, secrets)
-    if status in {401, 403, 404, 405, 407, 410}:
-        return SettingsError(f"{operation}: HTTP {status}, {said}. {_NOT_THERE}")
-    if status in {413, 414, 431}:
-        return Refused(f"{operation}: HTTP {status}, the request is too long.", code=str(status))
-    return Unavailable(
-        f"{operation}: HTTP {status}, {said}.",
-        retry_after=_retry_after(response),
-        nothing_done=status == requests.codes.too_many_requests,
-        busy=status in _BUSY,
-        advice=_NOT_THERE if status < 500 and _is_page(response) else "",
-    )
-
-
-def _is_page(response: requests.Response) -> bool:
-    """Whether something else answered: not PHP with an error, as while the database starts."""
-    body = response.content.lstrip()
-    if response.status_code in _BUSY or b"Fatal error" in body[:20_000]:
-        return False
-    return body[:1] == b"<" or _is_json(body)
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
-
-
-def redirected(response: requests.Response) -> SettingsError:
-    """Return the error for a redirect: what we send holds credentials, so none is followed."""
-    try:
-        parts = urlsplit(response.headers["Location"])
-    except ValueError:
-        parts = urlsplit("")
-    place = f"at {parts.scheme}://{parts.hostname}" if parts.hostname else "on the same host"
-    return SettingsError(
-        f"The server points to another address {place}. Credentials are not sent there by "
-        "themselves; set `url` to the new address if it is right."
-    )
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Return the seconds of a Retry-After header, which is a number or a date."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())
-
-
-def _excerpt(response: requests.Response, secrets: Collection[str]) -> str:
-    """Say in a few words what came instead of an answer of the API.
-
-    The page may repeat the request or show a statement with a record's values. So only its first
-    words are shown, up to anything that could begin a value.
-    """
-    body = response.content
-    if not body.strip():
-        return "an empty body"
-    if body.lstrip()[:1] in (b"{", b"["):
-        return f"JSON that is not an answer or breaks off after {len(body):,} bytes"
-    text = body[:20_000].decode("utf-8", "replace")
-    text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
-    text = " ".join(_without(secrets, html.unescape(text)).split())
-    words = re.split(r"[\"'`={\[&@:]|\w*\d{5,}|\b[0-9a-f]{13,}\b", text, maxsplit=1)[0].strip()[:80]
-    return f"not JSON: {words}" if words else "a page that is not JSON"
-
-
-def _without(secrets: Collection[str], text: str) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text

@@ -16,10 +16,15 @@ from urllib.parse import SplitResult, urlsplit
 import requests
 import urllib3
 
-from kafinea.errors import SettingsError, Unavailable
+from kafinea.errors import SettingsError, TooLong, Unavailable
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROBE_SECONDS = 2
+
+
+class Endless(OSError):
+    """An answer takes longer, or has more bytes, than any that has an end."""
+
 
 _Error = TypeVar("_Error", bound=BaseException)
 
@@ -58,6 +63,8 @@ def no_answer(
     """
     parts = urlsplit(address)
     host = parts.netloc
+    if _behind(error, Endless):
+        return TooLong(f"{host} does not end its answer.")
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return _unusable(http, parts)
     if isinstance(error, requests.exceptions.ProxyError):

@@ -84,9 +84,12 @@ def test_a_file_that_is_too_large_is_left_before_it_comes():
     assert lifted([answer(ODD)], max_bytes=len(ODD))[0] == ODD
 
 
-def test_a_file_that_is_larger_than_it_is_said_to_be():
-    with pytest.raises(TooLarge):
-        lifted([answer(ODD, filesize=3)], max_bytes=10)
+@pytest.mark.parametrize("max_bytes", [None, 10])
+def test_of_a_file_that_is_larger_than_it_is_said_to_be_no_more_is_kept(max_bytes):
+    file = BytesIO()
+    with pytest.raises(IncompleteRead, match="says that the file has 3 bytes, and gives more"):
+        lift_into(file, max_bytes)([answer(ODD, filesize=3)])
+    assert len(file.getvalue()) <= 3
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 700_000])

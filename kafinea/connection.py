@@ -1,0 +1,159 @@
+"""Kept-alive connections to one server, which end an answer that has no end.
+
+`requests` bounds the time between two pieces of an answer. A server that sends a byte now and then,
+one line of headers after the other, or `100 Continue` for ever, would never reach that bound.
+"""
+
+from __future__ import annotations
+
+import time
+from http.client import HTTPResponse
+from io import BufferedReader, RawIOBase
+from ipaddress import ip_address
+from socket import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from typing_extensions import override
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import (
+    ConnectionPool,
+    HTTPConnectionPool,
+    HTTPSConnectionPool,
+)
+
+from kafinea.unanswered import Endless, certificates
+
+PATIENCE = 10
+"""How many times as long as between two pieces an answer may take in all, and then as long as its
+bytes need at the least pace."""
+LEAST_PACE = 2**14  # bytes a second
+_LONGEST_HEAD = 2**20  # bytes; proxies allow some 10,000
+_LONGEST_BODY = 2**32
+"""Bytes as they come. How many an answer may have when it is decoded, `transport` decides."""
+
+
+def open_http(address: str) -> requests.Session:
+    """Return a kept-alive HTTP connection that knows the proxies and certificates of this machine.
+
+    They are read once, here: `requests` would look them up again for each request. This machine
+    itself is never reached through a proxy: the login would leave it in the clear.
+
+    Raises:
+        SettingsError: There is no file of certificates where one should be.
+    """
+    http = requests.Session()
+    if not is_loopback(urlsplit(address).hostname or ""):
+        http.proxies.update(requests.utils.get_environ_proxies(address))
+    http.verify = certificates(address)
+    http.trust_env = False
+    http.headers["Accept"] = "application/json"
+    http.mount("https://", _OneHost(pool_connections=1, pool_maxsize=1))
+    http.mount("http://", _OneHost(pool_connections=1, pool_maxsize=1))
+    return http
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _OneHost(HTTPAdapter):
+    """Sends all requests to one address, so it works out once which connections go there."""
+
+    _connections: ConnectionPool | None = None
+
+    @override
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> ConnectionPool:
+        if self._connections is None:
+            self._connections = super().get_connection_with_tls_context(*args, **kwargs)
+            kind = _KINDS[type(self._connections)]
+            self._connections.ConnectionCls = kind  # type: ignore[attr-defined]  # as urllib3 documents it
+        return self._connections
+
+    @override
+    def close(self) -> None:
+        super().close()
+        if self._connections is not None:  # which closes by itself only when nobody knows it
+            self._connections.close()
+            self._connections = None
+
+
+class _Incoming(RawIOBase):
+    """The bytes of one answer, for as long as it may take.
+
+    Args:
+        raw: What gives them.
+        socket: Where they come from.
+    """
+
+    def __init__(self, raw: RawIOBase, socket: socket) -> None:
+        super().__init__()
+        self._raw = raw
+        self._socket = socket
+        self._idle = socket.gettimeout() or 0.0
+        self._until = time.monotonic() + PATIENCE * self._idle
+        self._left = _LONGEST_HEAD
+        self._pace = 0.0
+
+    def begin_body(self) -> None:
+        """Take note that the head of the answer is complete."""
+        self._left = _LONGEST_BODY
+        self._pace = 1 / LEAST_PACE
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0 or self._left < 0:
+            raise Endless
+        try:
+            if left < self._idle:
+                self._socket.settimeout(left)
+            count: int | None = self._raw.readinto(buffer)
+        except TimeoutError:
+            if left < self._idle:
+                raise Endless from None
+            raise
+        if count:
+            self._until += count * self._pace
+            self._left -= count
+        return count
+
+    @override
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(HTTPResponse):
+    def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._incoming = _Incoming(self.fp.detach(), sock)
+        self.fp = BufferedReader(self._incoming)
+
+    @override
+    def begin(self) -> None:
+        super().begin()
+        self._incoming.begin_body()
+
+
+class _Http(HTTPConnection):
+    response_class = _Answer
+
+
+class _Https(HTTPSConnection):
+    response_class = _Answer
+
+
+_KINDS = {HTTPConnectionPool: _Http, HTTPSConnectionPool: _Https}
