@@ -15,7 +15,7 @@ from typing_extensions import override
 from kafinea.client import Client
 from kafinea.describe import SECRET_MODULES, Module
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
-from kafinea.errors import Code, IncompleteRead, Refused, SettingsError, Unavailable
+from kafinea.errors import Code, IncompleteRead, Refused, SettingsError, Unavailable, WrongAnswer
 from kafinea.progress import Progress
 from kafinea.read_ahead import worked_out_ahead
 from kafinea.recovery import BadRecord
@@ -200,6 +200,10 @@ def _lists_if_told(tap: TapKafinea, module: str) -> list[RelatedList] | None:
     try:
         lists = lists_of(tap.client, module)
     except Refused as error:
+        tap.logger.warning("The related lists of %s are left out: %s", module, error)
+        return []
+    except WrongAnswer as error:
+        tap.modules.missing[f"Related lists of {module}"] = str(error)
         tap.logger.warning("The related lists of %s are left out: %s", module, error)
         return []
     if lists is None:
