@@ -26,7 +26,8 @@ from urllib.parse import quote_plus
 import requests
 from requests.auth import AuthBase
 
-from kafinea import envelope, transport
+from kafinea import envelope, masking, transport
+from kafinea.answers import whole
 from kafinea.connection import open_http
 from kafinea.contents import Form
 from kafinea.describe import SECRET_FIELDS
@@ -97,12 +98,11 @@ class _Token:
             challenge: The server's answer.
             asked: When it was asked for, by the monotonic clock: the server's may be wrong.
         """
-        try:
-            server_time = int(challenge["serverTime"])
+        server_time = whole(challenge.get("serverTime"))
+        expires = whole(challenge.get("expireTime"))
+        if server_time is not None:
             self._clock = server_time, asked
-            seconds = int(challenge["expireTime"]) - server_time
-        except (KeyError, TypeError, ValueError):
-            seconds = 0
+        seconds = (expires or 0) - (server_time or 0)
         if not 0 < seconds <= _LONGEST_TOKEN:
             seconds = _TOKEN_SECONDS
         self._text = challenge["token"]
@@ -181,7 +181,6 @@ class ChallengeAuth(AuthBase):
     Attributes:
         profile: What the server reported at the login besides the session: versions, and on some
             servers the user's own formats (`date_format`, `time_zone`, ...).
-        secrets: Texts that no message may show.
     """
 
     def __init__(
@@ -204,7 +203,7 @@ class ChallengeAuth(AuthBase):
         self._lock = threading.Lock()
         self._shared = _Shared()
         self.profile: Mapping[str, str] = {}
-        self.secrets = {access_key}
+        masking.remember(access_key)
 
     def another(self, http: requests.Session) -> ChallengeAuth:
         """Return one more session of this user, for another connection.
@@ -379,9 +378,10 @@ class ChallengeAuth(AuthBase):
     def _login_with(self, token: str) -> str:
         # What is sent is md5 because the API says so; it is no protection of ours.
         digest = hashlib.md5((token + self._access_key).encode(), usedforsecurity=False).hexdigest()
-        self.secrets |= {token, digest}
+        masking.remember(token, digest)
         answer = self._send("POST", "login", username=self._username, accessKey=digest)
         session_name = _text(answer, *_SESSION_KEYS)
+        masking.remember(session_name)
         self._user_id = _text(answer, _USER_KEY)
         self._token_used = token
         self.profile = {
@@ -389,7 +389,6 @@ class ChallengeAuth(AuthBase):
             for name, value in answer.items()
             if isinstance(value, str) and name not in {*_SESSION_KEYS, _USER_KEY, *SECRET_FIELDS}
         }
-        self.secrets = {self._access_key, session_name}
         return session_name
 
     def _refused(self, code: str) -> CredentialsRefused:
@@ -429,7 +428,7 @@ class ChallengeAuth(AuthBase):
                 {"operation": operation, **parameters},
                 timeout=timeout or self._timeout,
             )
-            answer = envelope.result(response, operation, self.secrets)
+            answer = envelope.result(response, operation)
         except Unavailable as error:
             # Whatever request waits for this login has not been sent.
             error.nothing_done = True

@@ -175,10 +175,13 @@ class Form:
         fields: The fields before it, encoded.
         name: The name of its field.
         file: The file; it must be able to seek.
+
+    Attributes:
+        fields: The fields before the file, encoded.
     """
 
     def __init__(self, fields: str, name: str, file: BinaryIO) -> None:
-        self._fields = fields
+        self.fields = fields
         self._name = name
         self._file = file
         self._contents_size = sum(map(len, self._contents()))
@@ -193,11 +196,11 @@ class Form:
     def with_field(self, pair: str) -> Form:
         """Return the same form with one more field, which is encoded already."""
         form = object.__new__(Form)
-        form.__dict__.update(self.__dict__, _fields=f"{self._fields}&{pair}")
+        form.__dict__.update(self.__dict__, fields=f"{self.fields}&{pair}")
         return form
 
     def _before(self) -> bytes:
-        return f"{self._fields}&{quote_plus(self._name)}=".encode("ascii")
+        return f"{self.fields}&{quote_plus(self._name)}=".encode("ascii")
 
     def _contents(self) -> Iterator[bytes]:
         self._file.seek(0)

@@ -1,14 +1,14 @@
 """What an HTTP answer of `webservice.php` means: a result, or one of the errors of the API.
 
 Errors made here never hold the body of the answer: a server's error page may repeat what it was
-sent.
+sent (see `kafinea.echoes`).
 """
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime, timezone
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -19,17 +19,22 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from kafinea.echoes import without_echo
 from kafinea.errors import SESSION_ENDED, Code, Refused, SessionEnded, SettingsError, Unavailable
 
 _ANSWER_START = b'{"success":'
 _GOOD_START, _GOOD_END = _ANSWER_START + b"true,", b"}"
 _NOT_THERE = "There is no webservice.php at this `url`, or a proxy keeps it closed."
 _BUSY = frozenset({429, 502, 503, 504})
+_CODES = frozenset(Code)
+_MOST_CODES = 10**6
+_LONGEST_CODE = 60
+_NO_CODE = "no code"
 
 
 class _ApiError(msgspec.Struct):
-    message: str = ""
-    code: str | int = ""
+    message: Any = ""
+    code: Any = ""
 
 
 class _Answer(msgspec.Struct):
@@ -42,13 +47,12 @@ class _Answer(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Answer, float_hook=Decimal)
 
 
-def result(response: requests.Response, operation: str, secrets: Collection[str] = ()) -> Any:
+def result(response: requests.Response, operation: str) -> Any:
     """Return what the API answered.
 
     Args:
         response: The HTTP answer, its body read.
         operation: The operation's name, for messages.
-        secrets: Texts that must not stand in an error.
 
     Raises:
         SessionEnded: The session has ended.
@@ -58,21 +62,44 @@ def result(response: requests.Response, operation: str, secrets: Collection[str]
     """
     answer = None if response.status_code in _BUSY else _decode(response.content)
     if answer is None:
-        raise _not_the_api(response, operation, secrets)
+        raise _not_the_api(response, operation)
     if answer.success:
         return answer.result
-    error = answer.error or _ApiError()
-    code, text = str(error.code), _without(secrets, error.message)[:300]
+    raise _refusal(answer.error or _ApiError(), response, operation)
+
+
+def _refusal(
+    error: _ApiError, response: requests.Response, operation: str
+) -> SessionEnded | Refused:
+    code = _code(error.code, response)
     if code == Code.DATABASE_QUERY_ERROR:
-        text = "the database refused a statement"  # the server's text may show its values
-    if code in SESSION_ENDED:
-        raise SessionEnded(f"{operation}: {text} ({code})", code=code)
-    raise Refused(f"{operation}: {text} ({code})", code=code)
+        said = "the database refused a statement"  # the server's text may show its values
+    else:
+        text = error.message if isinstance(error.message, str) else ""
+        said = quoted(text, response) or "refused"
+    message = f"{operation}: {said} ({code})"
+    kind = SessionEnded if code in SESSION_ENDED else Refused
+    return kind(message, code=code)
 
 
-def result_later(
-    response: requests.Response, operation: str, secrets: Collection[str] = ()
-) -> Callable[[], Any]:
+def _code(code: Any, response: requests.Response) -> str:
+    """Return the code of an error, which is a name as a rule, and the number 0 for duplicates."""
+    if isinstance(code, int) and not isinstance(code, bool) and abs(code) < _MOST_CODES:
+        return str(code)
+    if not isinstance(code, str):
+        return _NO_CODE
+    if code in _CODES:
+        return code
+    return without_echo(code, response.request)[:_LONGEST_CODE] or _NO_CODE
+
+
+def quoted(text: str, response: requests.Response) -> str:
+    """Return what a server says as it may be shown; an empty text when that is nothing."""
+    said = without_echo(text, response.request)
+    return f'"{said}"' if said else ""
+
+
+def result_later(response: requests.Response, operation: str) -> Callable[[], Any]:
     """Return what gives the result of an answer, which looks good and is not decoded before.
 
     Raises:
@@ -82,9 +109,9 @@ def result_later(
     if response.status_code in _BUSY or not (
         body.startswith(_GOOD_START) and body.endswith(_GOOD_END)
     ):
-        value = result(response, operation, secrets)
+        value = result(response, operation)
         return lambda: value
-    return partial(result, response, operation, secrets)
+    return partial(result, response, operation)
 
 
 def _decode(body: bytes) -> _Answer | None:
@@ -102,13 +129,11 @@ def _read(body: bytes) -> _Answer | None:
         return None
 
 
-def _not_the_api(
-    response: requests.Response, operation: str, secrets: Collection[str]
-) -> Exception:
+def _not_the_api(response: requests.Response, operation: str) -> Exception:
     status = response.status_code
     if response.is_redirect:
         return redirected(response)
-    said = _excerpt(response, secrets)
+    said = _excerpt(response)
     if status in {401, 403, 404, 405, 407, 410}:
         return SettingsError(f"{operation}: HTTP {status}, {said}. {_NOT_THERE}")
     if status in {413, 414, 431}:
@@ -144,7 +169,10 @@ def redirected(response: requests.Response) -> SettingsError:
         parts = urlsplit(response.headers["Location"])
     except ValueError:
         parts = urlsplit("")
-    place = f"at {parts.scheme}://{parts.hostname}" if parts.hostname else "on the same host"
+    place = "on the same host"
+    if parts.hostname:
+        there = without_echo(f"{parts.scheme}://{parts.hostname}", response.request)
+        place = f"at {there or 'another host'}"
     return SettingsError(
         f"The server points to another address {place}. Credentials are not sent there by "
         "themselves; set `url` to the new address if it is right."
@@ -165,7 +193,7 @@ def _retry_after(response: requests.Response) -> float | None:
     return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())
 
 
-def _excerpt(response: requests.Response, secrets: Collection[str]) -> str:
+def _excerpt(response: requests.Response) -> str:
     """Say in a few words what came instead of an answer of the API.
 
     The page may repeat the request or show a statement with a record's values. So only its first
@@ -178,12 +206,7 @@ def _excerpt(response: requests.Response, secrets: Collection[str]) -> str:
         return f"JSON that is not an answer or breaks off after {len(body):,} bytes"
     text = body[:20_000].decode("utf-8", "replace")
     text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
-    text = " ".join(_without(secrets, html.unescape(text)).split())
+    text = " ".join(html.unescape(text).split())
     words = re.split(r"[\"'`={\[&@:]|\w*\d{5,}|\b[0-9a-f]{13,}\b", text, maxsplit=1)[0].strip()[:80]
-    return f"not JSON: {words}" if words else "a page that is not JSON"
-
-
-def _without(secrets: Collection[str], text: str) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
+    said = quoted(words, response)
+    return f"not JSON: {said}" if said else "a page that is not JSON"

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from enum import Enum
 
+from typing_extensions import override
+
+from kafinea.shown import LONGEST_LINE, shown
+
 
 class Code(str, Enum):
     """The error codes of `webservice.php`. Match codes only: messages are translated."""
@@ -85,6 +89,11 @@ class KafineaError(Exception):
     """
 
     is_said = False
+
+    @override
+    def __str__(self) -> str:
+        # Servers and inputs name modules, fields and streams.
+        return shown(super().__str__(), LONGEST_LINE)
 
 
 class SettingsError(KafineaError, ValueError):

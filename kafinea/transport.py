@@ -7,7 +7,6 @@ its own errors.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any, BinaryIO
@@ -19,6 +18,7 @@ from requests.auth import AuthBase
 from kafinea.connection import is_loopback
 from kafinea.contents import Form, Lift, bounded
 from kafinea.errors import SettingsError
+from kafinea.masking import Cleaning
 from kafinea.query import PLAIN_IN_URL
 from kafinea.unanswered import no_answer
 
@@ -29,19 +29,8 @@ _SCRIPT = "webservice.php"
 _PIECE = 2**18  # bytes of an answer to read at a time
 
 
-class _NoParameters(logging.Filter):
-    """Takes the parameters out of urllib3's debug lines: the session, and what was asked for."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(
-                re.sub(r"(?s)\?.*", "?...", arg) if isinstance(arg, str) else arg
-                for arg in record.args
-            )
-        return True
-
-
-logging.getLogger("urllib3.connectionpool").addFilter(_NoParameters())
+for _name in [one for one in logging.Logger.manager.loggerDict if one.startswith("urllib3.")]:
+    logging.getLogger(_name).addFilter(Cleaning())  # those below a logger do not pass its filters
 
 
 def endpoint(url: str, *, allow_http: bool = False) -> str:

@@ -8,9 +8,10 @@ discount proves it: what a query and `retrieve` give of it must be the same.
 from __future__ import annotations
 
 from collections.abc import Collection
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from kafinea.answers import decimal
 from kafinea.client import Client, Record
 from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import Refused, Unavailable
@@ -53,7 +54,4 @@ def _is_proven_by(client: Client, queried: Record, names: Collection[str]) -> bo
 
 
 def _amount(wire: Any) -> Decimal | None:
-    try:
-        return Decimal(str(wire or 0))
-    except InvalidOperation:
-        return None
+    return decimal(wire or 0)

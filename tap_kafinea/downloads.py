@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
+from kafinea.answers import whole
 from kafinea.client import Client, Record
 from kafinea.errors import (
     NO_OPERATION,
@@ -189,8 +190,7 @@ def _ended(document: Record, begun: Future[Fetched] | None) -> tuple[Record, Fet
 
 
 def _size(document: Record) -> int | None:
-    text = str(document.get("filesize"))
-    return int(text) if text.isascii() and text.isdigit() else None
+    return whole(document.get("filesize"))
 
 
 def _sha256(content: BinaryIO) -> str:

@@ -23,6 +23,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kafinea.answers import whole
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, LINES
 from kafinea.dividing import FAILURES_AT_FIRST
@@ -223,8 +224,7 @@ def _in_order(lines: Page) -> Page:
 
 
 def _place(line: Mapping[str, Any]) -> int:
-    text = str(line.get("sequence_no"))
-    return int(text) if text.isdecimal() else 0
+    return whole(line.get("sequence_no")) or 0
 
 
 def _number(line: Mapping[str, Any]) -> int:

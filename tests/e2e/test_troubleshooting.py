@@ -621,6 +621,38 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, rejects_path=path)
 
 
+@prints("... cannot be ...: ... is a link. Remove it")
+def _(directory):
+    (directory / "rejects.jsonl.part").symlink_to(directory / "elsewhere")
+    return rejected("Contacts", {"lastname": "Roux"}, rejects_path=str(directory / "rejects.jsonl"))
+
+
+@prints(
+    "`...`: other users of this machine can write to the folder ..., and so read or replace what "
+    "is stored there"
+)
+def _(directory):
+    directory.chmod(0o777)
+    return reported(directory)
+
+
+@prints("`...`: other users of this machine can read ...")
+def _(directory):
+    (directory / "report.jsonl").touch()
+    (directory / "report.jsonl").chmod(0o644)
+    return reported(directory)
+
+
+def reported(directory: Path) -> str:
+    """Load a record with a load report, and return what the target says."""
+    return rejected(
+        "Contacts",
+        {"lastname": "Roux"},
+        streams=LASTNAME,
+        outcomes_path=str(directory / "report.jsonl"),
+    )
+
+
 @prints("`...` cannot be written any more: ...")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, outcomes_path="/dev/full")

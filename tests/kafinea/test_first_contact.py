@@ -124,7 +124,7 @@ def failing(url, expected=SettingsError):
 def test_a_page_that_is_no_api_is_told_at_once(handler):
     with website(handler) as port:
         said = failing(f"http://127.0.0.1:{port}")
-    what = "JSON that is not an answer" if handler is OtherApi else "not JSON: Welcome"
+    what = "JSON that is not an answer" if handler is OtherApi else 'not JSON: "Welcome'
     assert f"HTTP {handler.status}, {what}" in said
     assert "There is no webservice.php at this `url`" in said
 
@@ -133,7 +133,7 @@ def test_a_page_that_is_no_api_is_told_at_once(handler):
 def test_a_fatal_error_of_php_is_waited_for():
     with website(Starting) as port:
         said = failing(f"http://127.0.0.1:{port}", Unavailable)
-    assert said == "getchallenge: HTTP 200, not JSON: Fatal error."
+    assert said == 'getchallenge: HTTP 200, not JSON: "Fatal error".'
 
 
 def test_an_unknown_host_is_told_at_once():
@@ -163,7 +163,7 @@ def test_a_certificate_that_does_not_fit_is_told_with_the_reason(certificate, mo
         said = failing(f"https://localhost:{port}")
         assert f"The certificate of localhost:{port} is not accepted: self" in said
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
-        assert "HTTP 200, not JSON: Welcome" in failing(f"https://localhost:{port}")
+        assert 'HTTP 200, not JSON: "Welcome' in failing(f"https://localhost:{port}")
         assert "not valid for '127.0.0.1'" in failing(f"https://127.0.0.1:{port}")
 
 
@@ -184,6 +184,16 @@ def test_a_file_of_certificates_that_is_none_is_named(variable, monkeypatch, tmp
 def unused_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_is_never_reached_through_a_proxy(host, variable, monkeypatch):
+    with website(Proxy) as proxy, Sandbox(rows=10) as sandbox:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy}")
+        address = sandbox.url.replace("127.0.0.1", host)
+        with Client(address, sandbox.username, sandbox.access_key) as client:
+            assert "Contacts" in client.listtypes()
 
 
 @pytest.mark.usefixtures("quick")

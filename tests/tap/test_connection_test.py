@@ -54,7 +54,7 @@ def test_what_fails_is_said_in_its_line_and_with_the_exit_code(sandbox, tmp_path
     code, lines, errors = run_test(tmp_path, config)
     assert (code, "ERROR" in errors) == (1, False)
     said = dict(line.split(": ", 1) for line in lines[2:])
-    assert said["Accounts"].startswith("FAILED: query of Accounts: denied (ACCESS_DENIED)")
+    assert said["Accounts"].startswith('FAILED: query of Accounts: "denied" (ACCESS_DENIED)')
     assert said["Contacts"].startswith("FAILED: `stream_maps`, property `x`: the expression fails")
     assert said["Vendors"] == (
         "FAILED: `stream_maps`, property `x`: the expression cannot be parsed."
