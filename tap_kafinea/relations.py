@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
@@ -218,7 +219,7 @@ def _exactly(name: str, names: Iterable[str]) -> str | None:
 def _name(one: RelatedList, taken: Collection[str]) -> str:
     """Return the name of a list's stream, such as `campaigns_contacts`."""
     name = "_".join([*_words(one.module), *(_words(one.label) or _words(one.related))])
-    same = [name, *(f"{name}_{n}" for n in range(2, len(taken) + 2))]
+    same = chain([name], (f"{name}_{n}" for n in count(2)))
     return next(each for each in same if each not in taken)
 
 
