@@ -27,6 +27,7 @@ import requests
 from requests.auth import AuthBase
 
 from kafinea import envelope, masking, transport
+from kafinea.answers import whole
 from kafinea.connection import open_http
 from kafinea.contents import Form
 from kafinea.describe import SECRET_FIELDS
@@ -97,12 +98,11 @@ class _Token:
             challenge: The server's answer.
             asked: When it was asked for, by the monotonic clock: the server's may be wrong.
         """
-        try:
-            server_time = int(challenge["serverTime"])
+        server_time = whole(challenge.get("serverTime"))
+        expires = whole(challenge.get("expireTime"))
+        if server_time is not None:
             self._clock = server_time, asked
-            seconds = int(challenge["expireTime"]) - server_time
-        except (KeyError, TypeError, ValueError):
-            seconds = 0
+        seconds = (expires or 0) - (server_time or 0)
         if not 0 < seconds <= _LONGEST_TOKEN:
             seconds = _TOKEN_SECONDS
         self._text = challenge["token"]

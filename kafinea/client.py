@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from typing_extensions import Self
 
 from kafinea import describe, envelope, transport
+from kafinea.answers import are_ids, flag, is_id, mapping, members, text, whole, wrong
 from kafinea.contents import lift_into
 from kafinea.errors import (
     PERHAPS_PASSING,
@@ -31,11 +32,13 @@ from kafinea.query import Condition
 from kafinea.reading import Reading
 from kafinea.retry import TRIES, until_answered
 from kafinea.sessions import Session, Sessions
+from kafinea.shown import shown
 
 Record = dict[str, Any]
 """A record as the wire has it: texts as a rule; `retrieve` also gives numbers, nulls and lists."""
 
 _CONNECT_TIMEOUT = 10  # seconds
+_NO_ID = ("", None)
 
 
 @dataclass(frozen=True)
@@ -186,19 +189,23 @@ class Client:
 
         Args:
             field_types: Only modules that have a field of one of these types.
+
+        Raises:
+            WrongAnswer: The server answers with no list of modules.
         """
         parameters = {"fieldTypeList": json.dumps(list(field_types))} if field_types else {}
         return describe.modules(self._read("listtypes", parameters))
 
     def _describe(self, module: str) -> describe.Module:
         parameters = {"elementType": module}
-        return describe.module(self._call("GET", "describe", parameters, of=module))
+        return describe.module(self._call("GET", "describe", parameters, of=module), module)
 
     def describe(self, module: str) -> describe.Module:
         """Return a module and its fields.
 
         Raises:
             Refused: There is no such module for this user. Case matters.
+            WrongAnswer: The server answers with no description of it.
         """
         described = self._describe(module)
         if described.may_have_lines and module in self._modules_with_lines:
@@ -238,7 +245,7 @@ class Client:
             if error.busy or error.nothing_done:
                 raise
             return None
-        return describe.related_lists(answer)
+        return describe.related_lists(answer, module)
 
     # Reading
 
@@ -247,10 +254,11 @@ class Client:
 
         Raises:
             Refused: There is no such record for this user.
+            WrongAnswer: The server answers with no record, or with another one.
         """
         answer = self._read("retrieve", {"id": id})
-        if not isinstance(answer, dict) or "id" not in answer:
-            raise Unavailable(f"retrieve: the server answers {id} with no record.")
+        if not isinstance(answer, dict) or answer.get("id") != id:
+            raise wrong(f"retrieve of {shown(id)}", "such record")
         return _without_secrets(answer)
 
     def query(self, query: str) -> list[Record]:
@@ -271,7 +279,7 @@ class Client:
 
         def records() -> list[Record]:
             try:
-                return _checked("query", answer())
+                return _checked("query", query, answer())
             except Unavailable:  # broken, although it looked good
                 return self.query(query)
 
@@ -350,8 +358,8 @@ class Client:
             writes=False,
             lift=lift_into(into, max_bytes),
         )
-        said = answer.get(document_id) if isinstance(answer, dict) else None
-        if not said:  # an empty PHP map is a list
+        said = (mapping(answer) or {}).get(document_id)
+        if not said:
             text = f"{operation} of {document_id}: the document has no file."
             raise Refused(text, code=Code.RECORD_NOT_FOUND)
         return _file(f"{operation} of {document_id}", said, "attachment", into)
@@ -368,6 +376,7 @@ class Client:
 
         Raises:
             Refused: The user is no administrator, or the module has no such list.
+            WrongAnswer: The server answers with something else.
             Unavailable: The server does not have the operation, or cannot be reached.
         """
         parameters = {
@@ -375,13 +384,11 @@ class Client:
             "elementType": module,
             "syncType": "application",  # without it, only the records that this user owns
         }
-        answer = self._call("GET", "sync", parameters, of=module)
-        try:
-            ids, until, more = answer["deleted"], int(answer["lastModifiedTime"]), answer["more"]
-        except (KeyError, TypeError, ValueError):
-            raise Unavailable(f"sync of {module}: the server answers with no changes.") from None
-        # A PHP array with gaps is an object.
-        return Deletions(list(ids.values() if isinstance(ids, dict) else ids), until, bool(more))
+        answer = mapping(self._call("GET", "sync", parameters, of=module)) or {}
+        ids, until = members(answer.get("deleted")), whole(answer.get("lastModifiedTime"))
+        if ids is None or until is None or "more" not in answer or not are_ids(ids):
+            raise wrong(f"sync of {module}", "changes")
+        return Deletions(ids, until, flag(answer["more"]))
 
     # Writing
 
@@ -533,16 +540,16 @@ class Client:
         return self._call("GET", operation, parameters)
 
     def _records(self, operation: str, parameters: Mapping[str, str]) -> list[Record]:
-        return _checked(operation, self._query(operation, parameters))
+        return _checked(operation, parameters["query"], self._query(operation, parameters))
 
     def _query(self, operation: str, parameters: Mapping[str, str], **how: Any) -> Any:
-        module = re.search(r"(?i)\bFROM\s+(\w+)", _parts(parameters["query"])[1])
-        return self._call("GET", operation, parameters, of=module[1] if module else "", **how)
+        of = _module_of(parameters["query"])
+        return self._call("GET", operation, parameters, of=of, **how)
 
     def _write_element(self, operation: str, module: str, element: Mapping[str, Any]) -> Record:
         text = json.dumps(element, default=str)
         answer = self._write(operation, {"elementType": module, "element": text})
-        if not isinstance(answer, dict) or "id" not in answer:
+        if not isinstance(answer, dict) or not is_id(answer.get("id")):
             raise OutcomeUnknown(f"{operation} of {module}: the server answers with no record.")
         return _without_secrets(answer)
 
@@ -620,19 +627,26 @@ class Client:
                 yield session
 
 
-def _checked(operation: str, answer: Any) -> list[Record]:
+def _checked(operation: str, query: str, answer: Any) -> list[Record]:
     """Return the records of an answer.
 
     Raises:
-        Unavailable: It holds something else.
+        WrongAnswer: It holds something else, or what should be an id is none.
     """
-    # A PHP array with gaps is an object.
-    records = list(answer.values()) if isinstance(answer, dict) else answer
-    if not isinstance(records, list) or not all(type(one) is dict for one in records):
-        raise Unavailable(f"{operation}: the server answers with no list of records.")
+    records = members(answer)
+    if records is None or not all(type(one) is dict for one in records):
+        raise wrong(f"{operation} of {_module_of(query)}", "list of records")
+    # Some rows have none: those of a count, and of tables without ids.
+    if not are_ids([found for one in records if (found := one.get("id")) not in _NO_ID]):
+        raise wrong(f"{operation} of {_module_of(query)}", "ids of records")
     if records and not describe.SECRET_FIELDS.isdisjoint(records[0]):
         return [_without_secrets(record) for record in records]
     return records
+
+
+def _module_of(query: str) -> str:
+    module = re.search(r"(?i)\bFROM\s+(\w+)", _parts(query)[1])
+    return module[1] if module else ""
 
 
 def _parts(query: str) -> tuple[str, str]:
@@ -654,14 +668,14 @@ def _file(label: str, said: Any, contents: str, into: BinaryIO) -> File:
     """Return what an answer tells of a file, whose contents are written already.
 
     Raises:
-        Unavailable: It tells nothing.
+        WrongAnswer: It tells nothing.
         IncompleteRead: There is more, or less, than it says.
     """
-    try:
-        file = File(str(said["filename"]), str(said["filetype"]), int(said["filesize"]))
-        said[contents]
-    except (KeyError, TypeError, ValueError):
-        raise Unavailable(f"{label}: the server answers with no file.") from None
+    told = mapping(said) or {}
+    name, size = text(told.get("filename")), whole(told.get("filesize"))
+    if name is None or size is None or contents not in told:
+        raise wrong(label, "file")
+    file = File(name, text(told.get("filetype")) or "", size)
     if (came := into.seek(0, SEEK_END)) != file.size:
         raise IncompleteRead(f"{label}: the file came with {came:,} bytes, not {file.size:,}.")
     return file

@@ -78,6 +78,13 @@ class _OneHost(HTTPAdapter):
             self._connections.ConnectionCls = kind  # type: ignore[attr-defined]  # as urllib3 documents it
         return self._connections
 
+    @override
+    def close(self) -> None:
+        super().close()
+        if self._connections is not None:  # which closes by itself only when nobody knows it
+            self._connections.close()
+            self._connections = None
+
 
 class _Incoming(RawIOBase):
     """The bytes of one answer, for as long as it may take.
@@ -110,9 +117,14 @@ class _Incoming(RawIOBase):
         left = self._until - time.monotonic()
         if left <= 0 or self._left < 0:
             raise Endless
-        if left < self._idle:
-            self._socket.settimeout(left)
-        count: int | None = self._raw.readinto(buffer)
+        try:
+            if left < self._idle:
+                self._socket.settimeout(left)
+            count: int | None = self._raw.readinto(buffer)
+        except TimeoutError:
+            if left < self._idle:
+                raise Endless from None
+            raise
         if count:
             self._until += count * self._pace
             self._left -= count

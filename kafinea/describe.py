@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from kafinea.answers import flag, is_id, mapping, members, text, whole, wrong
 from kafinea.query import is_name
 
 # `Users` answers the password hashes and everyone's access key in clear.
@@ -160,41 +161,69 @@ class Module:
 
 
 def modules(listtypes: Any) -> dict[str, ModuleInfo]:
-    """Read the answer of `listtypes`. An empty PHP map is a list."""
-    information = _mapping(_mapping(listtypes).get("information"))
-    names = _values(_mapping(listtypes).get("types"))
-    return {
-        name: ModuleInfo(
-            name=name,
-            label=_label(_mapping(information.get(name)).get("label") or name),
-            singular=_label(_mapping(information.get(name)).get("singular") or name),
-            is_entity=bool(_mapping(information.get(name)).get("isEntity", True)),
-        )
-        for name in map(str, names)
-    }
+    """Read the answer of `listtypes`.
+
+    Raises:
+        WrongAnswer: It is no list of modules.
+    """
+    answer = mapping(listtypes) or {}
+    names, information = members(answer.get("types")), mapping(answer.get("information", {}))
+    if names is None or information is None or not all(isinstance(one, str) for one in names):
+        raise wrong("listtypes", "list of modules")
+    return {name: _info(name, mapping(information.get(name)) or {}) for name in names}
 
 
-def module(describe: Any) -> Module:
-    """Read the answer of `describe`."""
-    said = _mapping(describe)
-    fields = [_field(_mapping(field)) for field in _values(said.get("fields"))]
-    return Module(
-        name=str(said.get("name")),
-        label=_label(said.get("label") or said.get("name")),
-        id_prefix=str(said.get("idPrefix", "")),
-        is_entity=bool(said.get("isEntity")),
-        createable=bool(said.get("createable")),
-        updateable=bool(said.get("updateable")),
-        deleteable=bool(said.get("deleteable")),
-        retrieveable=bool(said.get("retrieveable")),
-        fields={field.name: field for field in fields if not is_secret(field)},
+def _info(name: str, said: Mapping[str, Any]) -> ModuleInfo:
+    return ModuleInfo(
+        name=name,
+        label=_label(said.get("label"), name),
+        singular=_label(said.get("singular"), name),
+        is_entity=flag(said.get("isEntity", True)),
     )
 
 
-def related_lists(relatedtypes: Any) -> dict[str, str]:
-    """Read the answer of `relatedtypes`: the module of each list, by the label of the list."""
-    information = _mapping(_mapping(relatedtypes).get("information"))
-    return {str(label): str(_mapping(said).get("name")) for label, said in information.items()}
+def module(describe: Any, name: str) -> Module:
+    """Read the answer of `describe`.
+
+    Args:
+        describe: The answer.
+        name: The module that was asked for.
+
+    Raises:
+        WrongAnswer: It is no description of that module.
+    """
+    where, said = f"describe of {name}", mapping(describe) or {}
+    described, prefix = text(said.get("name", name)), text(said.get("idPrefix", ""))
+    fields = members(said.get("fields"))
+    if not fields or described is None or described.casefold() != name.casefold():
+        raise wrong(where, "description of it")
+    if prefix is None or (prefix and not is_id(f"{prefix}x1")):
+        raise wrong(where, "prefix of its ids")
+    known = {field.name: field for field in (_field(where, one) for one in fields)}
+    return Module(
+        name=described,
+        label=_label(said.get("label"), name),
+        id_prefix=prefix,
+        is_entity=flag(said.get("isEntity")),
+        createable=flag(said.get("createable")),
+        updateable=flag(said.get("updateable")),
+        deleteable=flag(said.get("deleteable")),
+        retrieveable=flag(said.get("retrieveable", True)),
+        fields={one: field for one, field in known.items() if not is_secret(field)},
+    )
+
+
+def related_lists(relatedtypes: Any, name: str) -> dict[str, str]:
+    """Read the answer of `relatedtypes`: the module of each related list, by its label.
+
+    Raises:
+        WrongAnswer: It is no list of them.
+    """
+    information = mapping((mapping(relatedtypes) or {}).get("information"))
+    if information is None:
+        raise wrong(f"relatedtypes of {name}", "related lists")
+    found = {label: text((mapping(said) or {}).get("name")) for label, said in information.items()}
+    return {label: related for label, related in found.items() if related}
 
 
 def only_retrieved(names: Iterable[str]) -> frozenset[str]:
@@ -210,40 +239,36 @@ def is_secret(field: Field) -> bool:
     return field.type in _SECRET_TYPES or field.name in SECRET_FIELDS
 
 
-def _field(said: Mapping[str, Any]) -> Field:
-    kind = _mapping(said.get("type"))
-    values = [*map(_mapping, _values(kind.get("picklistValues")))]
-    default = said.get("default")
+def _field(where: str, answer: Any) -> Field:
+    """Read a field.
+
+    Raises:
+        WrongAnswer: It has no name, or no type.
+    """
+    said = mapping(answer) or {}
+    name, kind = text(said.get("name")), mapping(said.get("type") or {})
+    type_name = text((kind or {}).get("name", "string"))
+    if not name or kind is None or type_name is None:
+        raise wrong(where, "name and type for one of its fields")
+    values = {
+        value: _label(one.get("label"), value)
+        for one in map(mapping, members(kind.get("picklistValues")) or ())
+        if one and (value := text(one.get("value"))) is not None
+    }
     return Field(
-        name=str(said.get("name")),
-        label=_label(said.get("label") or said.get("name")),
-        type=str(kind.get("name", "string")),
-        mandatory=bool(said.get("mandatory")),
-        editable=bool(said.get("editable", True)),
-        unique=bool(said.get("isunique")),
-        picklist=tuple(str(one.get("value", "")) for one in values),
-        picklist_labels=tuple(_label(one.get("label") or one.get("value", "")) for one in values),
-        default="" if default is None else str(default),
-        refers_to=tuple(map(str, _values(kind.get("refersTo")))),
-        max_bytes=_number(kind.get("maxUploadFileSize")),
+        name=name,
+        label=_label(said.get("label"), name),
+        type=type_name,
+        mandatory=flag(said.get("mandatory")),
+        editable=flag(said.get("editable", True)),
+        unique=flag(said.get("isunique")),
+        picklist=tuple(values),
+        picklist_labels=tuple(values.values()),
+        default=text(said.get("default")) or "",
+        refers_to=tuple(filter(None, map(text, members(kind.get("refersTo")) or ()))),
+        max_bytes=whole(kind.get("maxUploadFileSize")),
     )
 
 
-def _number(said: object) -> int | None:
-    text = str(said)
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
-def _label(text: object) -> str:
-    return html.unescape(str(text))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _values(value: Any) -> list[Any]:
-    """Return the members of a PHP array, which is an object when its keys have gaps."""
-    if isinstance(value, Mapping):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+def _label(said: object, otherwise: str) -> str:
+    return html.unescape(text(said) or otherwise)

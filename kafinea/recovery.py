@@ -160,7 +160,7 @@ class Recovery:
     def _queried(self, record_id: str, columns: Sequence[str]) -> Record:
         where = [Condition("id", "=", record_id)]
         rows = self._client.query(select(self._module, columns, where=where))
-        return rows[0] if rows else {}
+        return rows[0] if rows and rows[0].get("id") == record_id else {}
 
     def _retrieved(self, record_id: str) -> Record:
         return self._client.retrieve(record_id)

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import backoff
 
+from kafinea.answers import prefix_of
 from kafinea.chain import PATIENCE, Chain, none_given
 from kafinea.client import Client
 from kafinea.errors import Refused, SettingsError, Unavailable
 from kafinea.query import Condition, is_name, select
-from kafinea.selection import PAGE_SIZE, Page, Query, Selection, count, number
+from kafinea.selection import PAGE_SIZE, Page, Query, Selection, count, ids_of, number
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ def related_ids(
     where = [Condition("id", "IN", among)] if among else []
     everything = select(one.related, ["id"], where=where)
     page = query(everything)
-    found = {row["id"] for row in page}
+    found = {*ids_of(one.related, page)}
     if among and found.issuperset(among):
         return sorted(found, key=number)
     counted = count(is_count_of_nothing, one.related, where)
@@ -123,7 +124,7 @@ def related_ids(
         page = page or _patiently(query, everything)
         if not page:
             raise none_given(f"{source_id}: {one.label}", counted)
-        found = _all(query, one, page[0]["id"], where, counted)
+        found = _all(query, one, ids_of(one.related, page)[0], where, counted)
     return sorted(found, key=number)
 
 
@@ -131,7 +132,7 @@ def _all(
     query: Query, one: RelatedList, some_id: str, where: Sequence[Condition], counted: int
 ) -> set[str]:
     """Return the ids of a list that did not come in one answer."""
-    everything = Condition("id", ">", f"{some_id.partition('x')[0]}x0")  # there must be a WHERE
+    everything = Condition("id", ">", f"{prefix_of(some_id)}x0")  # there must be a WHERE
     selection = Selection(query, one.related, ["id"], [*where, everything], PAGE_SIZE)
     found: set[str] = set()
     chain = Chain(selection, None, lambda: len(found) >= counted)
@@ -140,7 +141,7 @@ def _all(
     while len(found) < counted or len(page) >= PAGE_SIZE:
         if not (page := chain.next_page()):
             break
-        found.update(row["id"] for row in page)
+        found.update(ids_of(one.related, page, some_id))
     unreadable = selection.count(None) - len(found) if len(found) < counted else 0
     if unreadable > 0:
         _warn_of_unreadable(one, unreadable, counted)
@@ -172,9 +173,9 @@ def _tried(client: Client, one: RelatedList) -> RelatedList:
     missing = f"{one.module} has no related list {one.label!r} that can be read"
     if not is_name(one.related):
         raise SettingsError(f"{missing}. Name the module of its records.")
-    for first in client.query(select(one.module, ["id"], limit=1)):
+    for first in ids_of(one.module, client.query(select(one.module, ["id"], limit=1))):
         try:
-            client.query_related(first["id"], one.label, select(one.related, ["id"]))
+            client.query_related(first, one.label, select(one.related, ["id"]))
         except (Refused, Unavailable) as error:
             raise SettingsError(f"{missing}: {error}") from None
     return one

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import backoff
 
+from kafinea.answers import are_ids, is_id, number_in, prefix_of, whole
 from kafinea.describe import SECRET_MODULES
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import Code, IncompleteRead, NotCounted, Refused, Unavailable
@@ -124,7 +125,7 @@ class Selection:
 
     def _in_order(self, page: Page, after: str | None) -> Page:
         self.longest_page = max(self.longest_page, len(page))
-        numbers = [number(record.get("id")) for record in page]
+        numbers = [*map(number_in, ids_of(self.module, page, after))]
         if after and numbers and numbers[0] <= number(after):
             raise self._not_in_order()
         if all(map(lt, numbers, numbers[1:])):
@@ -186,7 +187,7 @@ class Selection:
         )
         try:
             if rows := self._hasty(FAILURES_AT_FIRST)(text):
-                return str(rows[0]["id"])
+                return ids_of(self.module, rows)[0]
         except (Refused, Unavailable) as error:
             if not may_lie_in_the_request(error):
                 raise
@@ -198,7 +199,7 @@ class Selection:
         Raises:
             IncompleteRead: There is no such id.
         """
-        prefix = (after or self._id_of_next(offset + 1)).partition("x")[0]
+        prefix = prefix_of(after or self._id_of_next(offset + 1))
         low, step = number(after) if after else 0, 1
 
         def is_before(one: int) -> bool:
@@ -221,7 +222,7 @@ class Selection:
         while offset + step < owed:
             try:
                 if rows := self._hasty(1)(self._text(["id"], (), offset + step, 1)):
-                    return str(rows[0]["id"])
+                    return ids_of(self.module, rows)[0]
             except (Refused, Unavailable) as error:
                 if not may_lie_in_the_request(error):
                     raise
@@ -325,10 +326,10 @@ def is_there(query: Query, module: str, record_id: str) -> bool:
 
 def _counted(query: Query, module: str, text: str) -> int:
     answer = query(text)
-    count = str(next(iter(answer[0].values()), "")) if answer else ""
-    if not (count.isascii() and count.isdigit()):
+    count = whole(next(iter(answer[0].values()), None)) if answer else None
+    if count is None:
         raise NotCounted(f"{module}: the server does not count its records.")
-    return int(count)
+    return count
 
 
 def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:
@@ -363,16 +364,38 @@ def _is_refused(
     return False
 
 
+def ids_of(module: str, page: Page, like: str | None = None) -> list[str]:
+    """Return the ids of records of a module.
+
+    Args:
+        module: The module, for messages.
+        page: The records.
+        like: An id of the module; that of the first record if none is known.
+
+    Raises:
+        IncompleteRead: One has no id, or that of another module.
+    """
+    ids: list[str] = [record.get("id", "") for record in page]
+    if not are_ids(ids):
+        raise IncompleteRead(f"{module}: the server gives a record without an id.")
+    start = f"{prefix_of(like or ids[0])}x" if ids else ""
+    if others := [one for one in ids if not one.startswith(start)]:
+        raise IncompleteRead(
+            f"{module}: the server gives {others[0]}, a record of another module: the ids of "
+            f"{module} begin with {start}."
+        )
+    return ids
+
+
 def number(record_id: Any) -> int:
     """Return the number behind the x of an id; servers order by it.
 
     Raises:
         IncompleteRead: It is no id.
     """
-    try:
-        return int(record_id[record_id.index("x") + 1 :])
-    except (AttributeError, ValueError):
-        raise IncompleteRead("The server gives a record without an id.") from None
+    if not is_id(record_id):
+        raise IncompleteRead("The server gives a record without an id.")
+    return number_in(record_id)
 
 
 def behind(record_id: str | None) -> list[Condition]:

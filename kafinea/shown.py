@@ -11,16 +11,17 @@ LONGEST_LINE = 4_000
 
 # Control characters (ESC, CR and LF among them), line separators, halves of characters, and what
 # is not seen or turns the direction of what follows.
-_UNFIT = re.compile(
+UNFIT = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+"""What is in no text that is shown, and in no name of a file."""
 
 
 def shown(text: object, longest: int = LONGEST) -> str:
     r"""Return a text in one line, cut, with `\x1b` for what would act on a terminal."""
     whole = str(text)
-    return _UNFIT.sub(_escape, whole[:longest]) + ("..." if len(whole) > longest else "")
+    return UNFIT.sub(_escape, whole[:longest]) + ("..." if len(whole) > longest else "")
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -18,6 +18,7 @@ from operator import eq, not_
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from kafinea.answers import LONGEST_NUMBER, decimal, local_time
 from kafinea.errors import SettingsError
 
 Decode = Callable[[Any], Any]
@@ -53,10 +54,8 @@ _WORDS = {
 _DOES_NOT_FIT = (ValueError, TypeError, ArithmeticError, LookupError)
 _WIRE_TYPES = frozenset({str, type(None)})
 _DAYS_OF_A_CENTURY = 40_000
-_INTEGER = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,100}(?:\.0*)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_DATETIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", re.ASCII)
 _PLAIN_DATETIME = re.compile(r"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
 
 
@@ -92,9 +91,7 @@ class ServerZone:
         Raises:
             ValueError: It is not a date-time.
         """
-        if not _DATETIME.fullmatch(wire):
-            raise ValueError(wire)
-        return datetime.fromisoformat(wire).replace(tzinfo=self._zone)
+        return local_time(wire).replace(tzinfo=self._zone)
 
     def moment(self, moment: datetime) -> datetime:
         """Return a moment on the server's clock. One without a zone is the server's own."""
@@ -231,13 +228,13 @@ def _quick(kind: Kind, zone: ServerZone) -> Decode:
 
 
 def _digits(wire: str) -> int:
-    if wire.isdigit() and wire.isascii():
+    if len(wire) <= LONGEST_NUMBER and wire.isdigit() and wire.isascii():
         return int(wire)
     raise ValueError(wire)
 
 
 def _plain_number(wire: str) -> Decimal:
-    if wire.replace(".", "", 1).isdigit() and wire.isascii():
+    if len(wire) <= LONGEST_NUMBER and wire.replace(".", "", 1).isdigit() and wire.isascii():
         return Decimal(wire)
     raise ValueError(wire)
 
@@ -314,10 +311,9 @@ def _integer(wire: Any) -> int:
 
 
 def _number(wire: Any) -> Decimal:
-    text = str(wire)
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(wire)
-    return Decimal(text)
+    if (number := decimal(wire)) is None:
+        raise ValueError
+    return number
 
 
 @lru_cache(maxsize=_DAYS_OF_A_CENTURY)

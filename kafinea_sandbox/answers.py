@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,11 @@ class Answer:
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     code: str | int | None = None
+
+
+def refusal(status: int, error: str, **headers: str) -> Answer:
+    """The answer to a request that is not served."""
+    return Answer(json.dumps({"error": error}).encode(), status, headers=headers)
 
 
 async def reply(send: Send, answer: Answer, pieces: int = 1, seconds: float = 0) -> None:

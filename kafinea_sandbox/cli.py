@@ -61,6 +61,7 @@ def sandbox(port: int, data: str, **options: Any) -> None:
             "username": running.username,
             "access_key": running.access_key,
             "control": f"{running.url}/_control",
+            "control_token": running.control_token,
         }
         click.echo(json.dumps(facts))
         click.echo(f"Kafinea sandbox at {running.url}, Ctrl-C ends it.", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import shutil
 import socket
 import threading
@@ -19,6 +20,7 @@ from typing_extensions import Self
 from kafinea_sandbox import loading
 from kafinea_sandbox.company import company as demo
 from kafinea_sandbox.control import Control
+from kafinea_sandbox.gate import Gate
 from kafinea_sandbox.instance import Instance, Options
 from kafinea_sandbox.server import Server
 from kafinea_sandbox.spec import File, Relation, Row
@@ -60,7 +62,8 @@ class Sandbox(Control):
         self._store = _database(directory / _FILE, rows, seed, company)
         options |= {"dialect": dialect, "latency_ms": latency_ms}
         super().__init__(Instance(self._store, Options(**options)))
-        self._app = Server(self)
+        self._gate = Gate(self._socket.getsockname()[1])
+        self._app = Server(self, self._gate)
         config = uvicorn.Config(
             self._app,
             lifespan="off",
@@ -80,6 +83,11 @@ class Sandbox(Control):
     def url(self) -> str:
         """The base address; the endpoint is `/webservice.php` under it, or under any path."""
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    @property
+    def control_token(self) -> str:
+        """What a request to `/_control` sends: `Authorization: Bearer <token>`."""
+        return self._gate.token
 
     @property
     def username(self) -> str:
@@ -149,7 +157,7 @@ def _database(path: Path, rows: int, seed: int, company: Items | None) -> Store:
     """The database at the path, filled if it is new."""
     if path.exists():
         return Store(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if company is not None:
         return _filled(path, company)
     if path.parent.name.startswith("kafinea-"):
@@ -177,6 +185,8 @@ def _template(rows: int, seed: int) -> Path:
 def _filled(path: Path, items: Items) -> Store:
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
+    # Records may have been loaded into it that are of real people.
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL, 0o600))
     store = Store(unfinished)
     loading.create(store)
     loading.load(store, items)

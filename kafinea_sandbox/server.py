@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request as HttpRequest
 
 from kafinea_sandbox import parameters, php
-from kafinea_sandbox.answers import HTML, Answer, reply
+from kafinea_sandbox.answers import HTML, Answer, refusal, reply
 from kafinea_sandbox.errors import ApiError, Died, Fatal, Garbled
+from kafinea_sandbox.gate import BodyTooLarge, bounded
 from kafinea_sandbox.instance import Call
 from kafinea_sandbox.misfortune import befall_after, befall_before
 from kafinea_sandbox.routes import OPERATIONS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from kafinea_sandbox.control import Control
+    from kafinea_sandbox.gate import Gate
     from kafinea_sandbox.received import Request
 
 _LONGEST_REQUEST_LINE = 8192  # nginx
@@ -41,8 +43,9 @@ _FATAL = (
 class Server:
     """Answers requests to any path that ends in `webservice.php`, and to `/_control/...`."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, gate: Gate) -> None:
         self.control = control
+        self.gate = gate
         self.instance = control.instance
         # Readers of different sessions run at the same time, as PHP's processes do.
         self.workers = ThreadPoolExecutor(16, thread_name_prefix="kafinea-sandbox")
@@ -55,9 +58,18 @@ class Server:
         """Serve one request."""
         if scope["type"] != "http":
             return
-        request = HttpRequest(scope, receive)
+        request = HttpRequest(scope, bounded(receive))
+        try:
+            await self._served(request, send)
+        except BodyTooLarge:
+            await reply(send, refusal(413, "The request is too large"))
+
+    async def _served(self, request: HttpRequest, send: Send) -> None:
+        scope = request.scope
         _, control, name = scope["path"].partition("/_control")
-        if control:
+        if refused := self.gate.refused(request.headers):
+            await reply(send, refused)
+        elif control:
             await reply(send, await self._control(request, name.strip("/")))
         elif not scope["path"].endswith("/webservice.php"):
             await reply(send, Answer(b"<h1>404 Not Found</h1>", 404, HTML))
@@ -67,11 +79,9 @@ class Server:
             await self._serve(request, send)
 
     async def _control(self, request: HttpRequest, name: str) -> Answer:
-        body = await request.body()
-        if body and request.headers.get("content-type") != "application/json":
-            # Web pages can send forms to a local port, but not JSON.
-            return Answer(b'{"error": "Content-Type must be application/json"}', 415)
-        return Answer(*await self._work(self.control.over_http, name, body))
+        if refused := self.gate.refused_control(request.method, request.headers):
+            return refused
+        return Answer(*await self._work(self.control.over_http, name, await request.body()))
 
     async def _serve(self, request: HttpRequest, send: Send) -> None:
         given = await parameters.read(request)

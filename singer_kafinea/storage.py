@@ -2,17 +2,150 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shutil
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import fsspec  # type: ignore[import-untyped]  # it has no types
+from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from kafinea.errors import SettingsError
+from singer_kafinea import private
 
 _EXTRAS = {
     **dict.fromkeys(("s3", "s3a"), "s3"),
     **dict.fromkeys(("gs", "gcs"), "gcs"),
     **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure"),
 }
+_PIECE = 2**20
+
+
+class LocalFolder:
+    """A folder of this machine. Nothing in it is read or written through a link.
+
+    Args:
+        root: Its path.
+        setting: The setting that says so, for warnings.
+    """
+
+    def __init__(self, root: str, setting: str) -> None:
+        self._root = Path(root)
+        self._setting = setting
+
+    def read(self, name: str, most: int) -> bytes:
+        """Return the first bytes of a file.
+
+        Args:
+            name: Its name, perhaps with that of a folder before it.
+            most: How many at most.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        with private.open_to_read(self._path(name)) as file:
+            return file.read(most)
+
+    def size(self, name: str) -> int:
+        """Return the size of a file.
+
+        Raises:
+            OSError: There is none.
+        """
+        return private.size_of(self._path(name))
+
+    def replace(self, name: str, content: BinaryIO) -> None:
+        """Write a file that is at every moment the old or the new one.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        private.replace(self._to_write(name), content)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a small file that may be lost when the machine stops.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        private.replace(self._to_write(name), BytesIO(content), durable=False)
+
+    def _to_write(self, name: str) -> Path:
+        path = self._path(name)
+        if not path.parent.is_dir():
+            private.make_folders(path.parent)
+        private.warn_if_shared(self._root, self._setting)
+        return path
+
+    def _path(self, name: str) -> Path:
+        path = self._root / name
+        if path.parent != self._root:
+            private.refuse_other_than_folder(path.parent)
+        private.refuse_planted(path)
+        return path
+
+
+class RemoteFolder:
+    """A folder of another system, with the methods of `LocalFolder`; the errors are its own.
+
+    Args:
+        system: The file system.
+        root: The path in it.
+    """
+
+    def __init__(self, system: Any, root: str) -> None:
+        self._system = system
+        self._root = root.rstrip("/")
+
+    def read(self, name: str, most: int) -> bytes:
+        """Return the first bytes of a file."""
+        content: bytes = self._system.cat_file(self._path(name), 0, most)
+        return content
+
+    def size(self, name: str) -> int:
+        """Return the size of a file."""
+        return int(self._system.info(self._path(name))["size"])
+
+    def replace(self, name: str, content: BinaryIO) -> None:
+        """Write a file that is at every moment the old or the new one."""
+        path = self._path(name)
+        folder, _, last = path.rpartition("/")
+        part = f"{folder}/.{last}.part"
+        self._system.makedirs(folder, exist_ok=True)
+        with self._system.open(part, "wb") as file:
+            shutil.copyfileobj(content, file, _PIECE)
+        self._system.mv(part, path)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a small file of which half a one does no harm, into a folder that is there."""
+        self._system.pipe_file(self._path(name), content)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+
+Folder = LocalFolder | RemoteFolder
+
+
+def open_folder(url: str, setting: str) -> tuple[Folder, str]:
+    """Return the folder at a path or URL, and how it is shown.
+
+    Args:
+        url: Where it is.
+        setting: The setting that says so, for messages.
+
+    Raises:
+        SettingsError: Nothing here can open it.
+    """
+    try:
+        system, path = open_storage(url)
+    except SettingsError as error:
+        raise SettingsError(f"`{setting}`: {error}") from None
+    # A URL may hold a password; a local path is shown as it was written.
+    shown = str(system.unstrip_protocol(path)) if "://" in url else url
+    is_local = isinstance(system, LocalFileSystem)
+    folder = LocalFolder(path, setting) if is_local else RemoteFolder(system, path)
+    return folder, shown.rstrip("/")
 
 
 def open_storage(url: str) -> tuple[Any, str]:

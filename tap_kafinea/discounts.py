@@ -8,9 +8,10 @@ discount proves it: what a query and `retrieve` give of it must be the same.
 from __future__ import annotations
 
 from collections.abc import Collection
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from kafinea.answers import decimal
 from kafinea.client import Client, Record
 from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import Refused, Unavailable
@@ -45,7 +46,7 @@ def _with_discount(client: Client, module: str, names: Collection[str], name: st
 
 
 def _is_proven_by(client: Client, queried: Record, names: Collection[str]) -> bool:
-    if not queried.keys() >= set(names):
+    if not queried.keys() >= {"id", *names}:
         return False
     retrieved = client.retrieve(queried["id"])
     pairs = [(_amount(queried[name]), _amount(retrieved.get(name))) for name in names]
@@ -53,7 +54,4 @@ def _is_proven_by(client: Client, queried: Record, names: Collection[str]) -> bo
 
 
 def _amount(wire: Any) -> Decimal | None:
-    try:
-        return Decimal(str(wire or 0))
-    except InvalidOperation:
-        return None
+    return decimal(wire or 0)

@@ -10,14 +10,24 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
+from io import BytesIO
 from itertools import accumulate, chain
+from typing import Annotated
 
 import msgspec
 
+from kafinea.answers import prefix_of
 from kafinea.errors import IncompleteRead, SettingsError
 from kafinea.selection import number
-from singer_kafinea.storage import open_storage
+from kafinea.shown import shown
+from singer_kafinea.names import safe_name
+from singer_kafinea.storage import open_folder
+
+_LARGEST = 64 * 2**20
+"""Bytes of such a file when it is decompressed, those of 20,000,000 ids. It is cut there."""
+
+_MOST = 2**63  # ids are numbers of 64 bits
 
 
 class Change(msgspec.Struct):
@@ -29,7 +39,7 @@ class Change(msgspec.Struct):
         back: Records that an earlier scan found deleted, and that are there again.
     """
 
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     gone: list[int]
     back: list[int]
 
@@ -50,7 +60,7 @@ class KnownIds(msgspec.Struct):
     url: str
     user: str
     module: str
-    prefix: str = ""
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,20}\Z")] = ""
     ids: list[int] = []
     changes: list[Change] = []
     hidden: list[int] = []
@@ -67,7 +77,7 @@ class KnownIds(msgspec.Struct):
             IncompleteRead: Their prefix is another than that of those before.
         """
         for one in ids:
-            self.take_prefix(one.partition("x")[0])
+            self.take_prefix(prefix_of(one))
             self.ids.append(number(one))
 
     def add(self, ids: Iterable[str]) -> None:
@@ -119,11 +129,7 @@ class Folder:
     """
 
     def __init__(self, path: str) -> None:
-        try:
-            self._files, root = open_storage(path)
-        except SettingsError as error:
-            raise SettingsError(f"`deletions_path`: {error}") from None
-        self._root = root.rstrip("/")
+        self._folder, _ = open_folder(path, "deletions_path")
 
     def load(self, url: str, user: str, module: str) -> KnownIds | None:
         """Return what is known of a module; None when there is no file.
@@ -131,18 +137,19 @@ class Folder:
         Raises:
             SettingsError: The file is damaged, or of another instance or user.
         """
+        name = _name(module)
         try:
-            content = self._files.cat_file(self._path(module))
+            content = self._folder.read(name, _LARGEST)
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
             raise _failed(error) from None
-        known = _decoded(content, self._name(module))
+        known = _decoded(content, name)
         if (known.url, known.user, known.module) != (url, user, module):
             raise SettingsError(
-                f"`deletions_path`: {self._name(module)} holds the ids of {known.module} that "
-                f"user {known.user!r} sees at {known.url}. They cannot be compared with these: "
-                "set another `deletions_path`."
+                f"`deletions_path`: {name} holds the ids of {shown(known.module)} that user "
+                f"'{shown(known.user)}' sees at {shown(known.url)}. They cannot be compared with "
+                "these: set another `deletions_path`."
             )
         return known
 
@@ -152,20 +159,14 @@ class Folder:
         Raises:
             SettingsError: It cannot be written.
         """
-        path = self._path(known.module)
         try:
-            self._files.makedirs(self._root, exist_ok=True)
-            self._files.pipe_file(f"{path}.new", _encoded(known))
-            self._files.mv(f"{path}.new", path)
+            self._folder.replace(_name(known.module), BytesIO(_encoded(known)))
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
             raise _failed(error) from None
 
-    def _path(self, module: str) -> str:
-        return f"{self._root}/{self._name(module)}"
 
-    @staticmethod
-    def _name(module: str) -> str:
-        return f"{module}.json.gz"
+def _name(module: str) -> str:
+    return safe_name(f"{module}.json.gz")
 
 
 def _failed(error: Exception) -> SettingsError:
@@ -182,16 +183,31 @@ def _encoded(known: KnownIds) -> bytes:
 
 def _decoded(content: bytes, name: str) -> KnownIds:
     try:
-        known = msgspec.json.decode(gzip.decompress(content), type=KnownIds)
-    except (OSError, EOFError, ValueError, zlib.error):
+        with gzip.GzipFile(fileobj=BytesIO(content)) as file:
+            known = msgspec.json.decode(file.read(_LARGEST), type=KnownIds)
+        known.ids = _numbers(known.ids)
+        for change in known.changes:
+            change.at = change.at.astimezone(timezone.utc)
+            change.gone, change.back = _numbers(change.gone), _numbers(change.back)
+        _numbers(_steps(sorted(known.hidden)))
+    except (OSError, EOFError, ValueError, ArithmeticError, RecursionError, zlib.error):
         raise SettingsError(
             f"`deletions_path`: {name} is damaged. Remove it to begin anew; what was deleted "
             "since the last scan is then not found."
         ) from None
-    known.ids = [*accumulate(known.ids)]
-    for change in known.changes:
-        change.gone, change.back = [*accumulate(change.gone)], [*accumulate(change.back)]
     return known
+
+
+def _numbers(steps: Sequence[int]) -> list[int]:
+    """Return the ids again.
+
+    Raises:
+        ValueError: They do not ascend, or are none.
+    """
+    numbers = [*accumulate(steps)]
+    if numbers and (min(steps[1:], default=1) < 1 or numbers[0] < 0 or numbers[-1] >= _MOST):
+        raise ValueError("no ids")
+    return numbers
 
 
 def _steps(numbers: Sequence[int]) -> list[int]:

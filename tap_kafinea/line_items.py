@@ -23,6 +23,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kafinea.answers import text, whole
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, LINES
 from kafinea.dividing import FAILURES_AT_FIRST
@@ -212,9 +213,9 @@ def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page]
     """Return the lines of each document; None if one belongs to another."""
     found: dict[str, Page] = {one: [] for one in ids}
     for line in lines:
-        if line.get(_PARENT) not in found:
+        if (its := found.get(text(line.get(_PARENT)) or "")) is None:
             return None
-        found[line[_PARENT]].append(line)
+        its.append(line)
     return found
 
 
@@ -223,8 +224,7 @@ def _in_order(lines: Page) -> Page:
 
 
 def _place(line: Mapping[str, Any]) -> int:
-    text = str(line.get("sequence_no"))
-    return int(text) if text.isdecimal() else 0
+    return whole(line.get("sequence_no")) or 0
 
 
 def _number(line: Mapping[str, Any]) -> int:

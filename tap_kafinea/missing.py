@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kafinea.answers import prefix_of
 from kafinea.client import Client
 from kafinea.describe import LINE_MODULE
 from kafinea.errors import Code, KafineaError, Refused, Unavailable
 from kafinea.query import Condition, select
 from kafinea.read_ahead import worked_out_ahead
-from kafinea.selection import PAGE_SIZE, Query, count, number
+from kafinea.selection import PAGE_SIZE, Query, count, ids_of, number
 
 ALWAYS_REPORTED = 20
 """So many deletions of a module are reported at once, however small it is."""
@@ -89,7 +90,7 @@ class Brake:
         return self._hidden_of(sorted({*gone} - {*sample}, key=number))
 
     def _hidden_of(self, ids: Sequence[str]) -> list[str]:
-        prefix = ids[0].partition("x")[0]
+        prefix = prefix_of(ids[0])
         try:
             never_there = self._refusal(f"{prefix}x{_NEVER_THERE}")
         except Withheld:
@@ -148,7 +149,7 @@ def _uncounted(query: Query, module: str, ids: Sequence[str]) -> Sequence[str]:
     if len(ids) == 1:
         return []
     given = query(select(module, ["id"], where=where, limit=len(ids)))
-    rest = sorted({*ids} - {record["id"] for record in given}, key=number)
+    rest = sorted({*ids} - {*ids_of(module, given)}, key=number)
     middle = (len(rest) + 1) // 2
     halves = filter(None, (rest[:middle], rest[middle:]))
     return [one for half in halves for one in _uncounted(query, module, half)]

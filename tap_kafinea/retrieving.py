@@ -164,7 +164,7 @@ class Retrieval:
             answer = self._brief.query(text)
         except (Refused, Unavailable):
             return {}
-        return answer[0] if answer else {}
+        return answer[0] if answer and answer[0].get("id") == document_id else {}
 
 
 def _duration(seconds: float) -> str:

@@ -25,15 +25,13 @@ from kafinea.errors import (
     IncompleteRead,
     OutcomeUnknown,
     Refused,
-    SettingsError,
     TooLarge,
 )
 from kafinea.query import Condition, select
 from kafinea.selection import number
-from singer_kafinea.storage import open_storage
 from target_kafinea.instance import Instance
 from target_kafinea.lookup import is_id
-from target_kafinea.matching import Incoming
+from target_kafinea.matching import Incoming, Policy
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import FILE_BASE64, FILE_NAME, FILE_PATH, RELATED_TO, Plan
 
@@ -70,14 +68,15 @@ class Files:
     Args:
         plan: How its records go into their module.
         instance: The instance.
-        append_only: Whether records that are found are left as they are.
+        policy: What may be read and written.
     """
 
-    def __init__(self, plan: Plan, instance: Instance, *, append_only: bool) -> None:
+    def __init__(self, plan: Plan, instance: Instance, policy: Policy) -> None:
         self._plan = plan
         self._properties = plan.files
         self._instance = instance
-        self._append_only = append_only
+        self._append_only = policy.append_only
+        self._sources = policy.source_files
         self._is_document = plan.module.name == _DOCUMENTS
         fields = plan.module.fields.values()
         self._most = next((one.max_bytes for one in fields if one.max_bytes), None)
@@ -107,10 +106,6 @@ class Files:
                 return self._complete(one, outcome, file, sources)
             except Refused as error:
                 raise Rejection(error.code, str(error)) from None
-
-    def weight(self, one: Incoming) -> int:
-        """Return how many bytes of files a record holds in memory."""
-        return len(self._told(one, FILE_BASE64) or "")
 
     # What is told
 
@@ -146,20 +141,19 @@ class Files:
     def _read_path(self, path: str, content: Any) -> str:
         """Read a file, and return its name."""
         try:
-            system, place = open_storage(path)
-            with system.open(place, "rb") as file:
+            file, name = self._sources.open(path)
+            with file:
                 while piece := file.read(_PIECE):
                     content.write(piece)
                     self._check_size(content.tell())
         except FileNotFoundError:
             raise Rejection("FILE_NOT_FOUND", f"{FILE_PATH}: there is no such file") from None
-        except (Rejection, SettingsError) as error:
-            code = error.code if isinstance(error, Rejection) else "FILE_NOT_READABLE"
-            raise Rejection(code, f"{FILE_PATH}: {error}") from None
+        except Rejection as error:
+            raise Rejection(error.code, f"{FILE_PATH}: {error}") from None
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
             text = f"{FILE_PATH}: the file cannot be read ({type(error).__name__})"
             raise Rejection("FILE_NOT_READABLE", text) from None
-        return place.rstrip("/").rpartition("/")[2]
+        return name
 
     def _read_base64(self, text: str, content: Any) -> str:
         """Decode a file; it has no name."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
+from kafinea.answers import decimal, text, whole
 from kafinea.client import Client
 from kafinea.describe import Field
 from kafinea.errors import Refused, Unavailable
@@ -79,11 +80,10 @@ def read_formats(client: Client) -> Formats:
     # Not every user may read Users, and not every server shows the user.
     with suppress(Refused, Unavailable):
         told = {**told, **client.retrieve(client.user_id())}
-    decimals = str(told.get("no_of_currency_decimals") or "")
     return Formats(
-        decimals=int(decimals) if decimals.isascii() and decimals.isdigit() else None,
-        decimal_separator=str(told.get("currency_decimal_separator") or ""),
-        grouping_separator=str(told.get("currency_grouping_separator") or ""),
+        decimals=whole(told.get("no_of_currency_decimals")),
+        decimal_separator=text(told.get("currency_decimal_separator")) or "",
+        grouping_separator=text(told.get("currency_grouping_separator")) or "",
         rate=_number(told.get("conv_rate")) or None,
     )
 
@@ -136,8 +136,8 @@ def advice(causes: set[str]) -> str:
 
 
 def _cut(number: Decimal, decimals: int) -> set[Decimal]:
-    step = Decimal(1).scaleb(-decimals)
     try:
+        step = Decimal(1).scaleb(-decimals)
         return {number.quantize(step, how) for how in (ROUND_HALF_UP, ROUND_DOWN)}
     except InvalidOperation:  # more digits than Decimal counts with
         return set()
@@ -149,10 +149,7 @@ def _is_power_of_ten(ratio: Decimal) -> bool:
 
 
 def _number(value: Any) -> Decimal | None:
-    try:
-        return Decimal(str(value)) if value not in (None, "") else Decimal(0)
-    except InvalidOperation:
-        return None
+    return Decimal(0) if value in (None, "") else decimal(value)
 
 
 class NumberLimits:

@@ -1,5 +1,7 @@
 """The files that a run leaves: lines of JSON that stay whole, whatever ends the run.
 
+They hold personal data: those that are made are for this user only.
+
 What is not a regular file (a pipe, a device, a link) is written to as it is. To rename another file
 over `/dev/null`, which a container's root may do, would replace the device.
 """
@@ -18,6 +20,7 @@ from typing import IO, Any
 import msgspec
 
 from kafinea.errors import SettingsError
+from singer_kafinea import private
 
 try:
     import fcntl
@@ -38,23 +41,26 @@ class LineFile:
     Args:
         path: Where it is.
         setting: The setting that says so, for messages.
-        shown: The path that the setting has, if it is another one.
+        part_of: The path that the setting has, if this is a part of that file.
 
     Raises:
-        SettingsError: It cannot be written.
+        SettingsError: It cannot be written, or another user has put it there.
     """
 
-    def __init__(self, path: str | Path, setting: str, shown: str | Path = "") -> None:
+    def __init__(self, path: str | Path, setting: str, part_of: str | Path = "") -> None:
         self._setting = setting
         self._failure: SettingsError | None = None
         try:
-            self._file = _open(path)
-            self._is_regular = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+            self._file = _open(path, through_links=not part_of)
+            mode = os.fstat(self._file.fileno()).st_mode
+            self._is_regular = stat.S_ISREG(mode)
             if self._is_regular:
+                private.warn_if_shared(Path(os.path.realpath(path)).parent, setting)
+                private.warn_if_read_by_others(Path(path), mode, setting)
                 with suppress(PermissionError):  # it may be for writing only
                     _end_whole(Path(path))
         except OSError as error:
-            raise _cannot_write(setting, shown or path, error) from None
+            raise _cannot_write(setting, part_of or path, error) from None
 
     def write(self, message: Mapping[str, Any]) -> None:
         """Append a line.
@@ -88,6 +94,14 @@ class LineFile:
     def lock(self) -> bool:
         """Keep other runs from using the file until it is closed; False if one has it."""
         return _lock(self._file)
+
+    def sync(self) -> None:
+        """Have the lines on the disk.
+
+        Raises:
+            OSError: They are not.
+        """
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
@@ -128,7 +142,9 @@ class RejectsFile:
         self._is_empty = True
         self.put_aside: Path | None = None
         try:
-            self._lines = self._open_part(run) if _is_to_be_regular(path) else self._open(path)
+            private.refuse_planted(self._path)
+            is_regular = _is_to_be_regular(path)
+            self._lines = self._open_part(run) if is_regular else LineFile(path, self._SETTING)
         except OSError as error:
             raise _cannot_write(self._SETTING, path, error) from None
 
@@ -151,10 +167,12 @@ class RejectsFile:
         Raises:
             SettingsError: It cannot.
         """
-        self._lines.close()
         if self._part is None:
+            self._lines.close()
             return
         try:
+            self._lines.sync()
+            self._lines.close()
             if self._is_empty and not is_complete:
                 self._part.unlink()
             elif self._path.is_symlink():
@@ -167,15 +185,12 @@ class RejectsFile:
                 f"in {self._part}."
             ) from None
 
-    def _open(self, path: str | Path) -> LineFile:
-        return LineFile(path, self._SETTING, self._path)
-
     def _open_part(self, run: str) -> LineFile:
         """Open what becomes the file; a run that is at work with the same path has its own."""
         for suffix in ("part", f"{run}.part"):
             self._part = self._real.with_name(f"{self._real.name}.{suffix}")
             self._rescue(self._part)
-            lines = self._open(self._part)
+            lines = LineFile(self._part, self._SETTING, self._path)
             if lines.lock():
                 break
             lines.close()
@@ -183,9 +198,10 @@ class RejectsFile:
 
     def _rescue(self, part: Path) -> None:
         """Put aside what a run that was killed has left."""
-        if not part.exists():
+        if not os.path.lexists(part):
             return
-        with part.open("rb") as left:
+        private.refuse_planted(part)
+        with private.open_to_read(part) as left:
             is_left = _lock(left)
         if is_left:
             _end_whole(part)
@@ -201,7 +217,7 @@ class RejectsFile:
             self._append(part)
 
     def _append(self, part: Path) -> None:
-        lines = self._open(self._path)
+        lines = LineFile(self._path, self._SETTING)
         with part.open("rb") as rejects:
             for line in rejects:
                 lines.write_line(line)
@@ -243,12 +259,12 @@ def _is_to_be_regular(path: str) -> bool:
     return stat.S_ISREG(mode) and not (_is_same(path, _STDOUT) or _is_same(path, _STDERR))
 
 
-def _open(path: str | Path) -> IO[bytes]:
+def _open(path: str | Path, *, through_links: bool) -> IO[bytes]:
     for standard in (_STDOUT, _STDERR):
         if _is_same(path, standard):
             # Opened again, a file would be written from its beginning, over what is there.
             return os.fdopen(os.dup(standard), "wb", buffering=0)
-    return Path(path).open("ab", buffering=0)
+    return private.open_to_append(Path(path), through_links=through_links)
 
 
 def _is_same(path: str | Path, descriptor: int) -> bool:

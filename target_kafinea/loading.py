@@ -33,7 +33,7 @@ from target_kafinea.writer import Writer
 logger = logging.getLogger("target-kafinea")
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"
-_HEAVY = 2**24  # bytes
+HEAVY = 2**24  # bytes of the input
 _ANY = "any"
 """Stands for all names when it is not known by which one a record is known now."""
 _PERHAPS_OTHER_KEY = frozenset({"KEY_ALTERED", "NOT_AS_SENT", "UNKNOWN_OUTCOME"})
@@ -60,7 +60,7 @@ class Loader:
         self._policy = policy
         self._done = done
         self._matcher = Matcher(plan, instance, policy)
-        self._files = Files(plan, instance, append_only=policy.append_only)
+        self._files = Files(plan, instance, policy)
         self._key = Key(plan.module, plan.match_on)
         self._key_fields = [plan.module.fields[name] for name in plan.match_on]
         properties = {known.name: name for name, known in plan.fields.items()}
@@ -81,13 +81,13 @@ class Loader:
     @property
     def is_heavy(self) -> bool:
         """Whether the records that wait take much memory."""
-        return self._weight >= _HEAVY
+        return self._weight >= HEAVY
 
     def add(self, one: Incoming) -> None:
         """Take a record into the batch, and begin to look it up together with others."""
         self._matcher.prepare(one)
         self._batch.append(one)
-        self._weight += self._files.weight(one)
+        self._weight += one.size
         if self.size == self._asked + KEYS_AT_A_TIME:
             self._look_ahead()
 
@@ -100,7 +100,7 @@ class Loader:
         look_ups = len(self._begun) // 2
         records = look_ups * KEYS_AT_A_TIME
         # What stays is never full: that tells the SDK's last drain, of everything, from others.
-        is_heavy = self._weigh(self._batch[records:]) >= _HEAVY
+        is_heavy = self._weigh(self._batch[records:]) >= HEAVY
         if everything or not look_ups or is_heavy or self._plan.refers_to_itself:
             self._look_ahead()
             look_ups, records = len(self._begun), self.size
@@ -182,7 +182,7 @@ class Loader:
         self._written.clear()
 
     def _weigh(self, records: Sequence[Incoming]) -> int:
-        return sum(map(self._files.weight, records))
+        return sum(one.size for one in records)
 
     # In which order
 

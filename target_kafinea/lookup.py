@@ -11,6 +11,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+from kafinea.answers import whole
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, Field
 from kafinea.dividing import may_lie_in_the_request
@@ -143,7 +144,7 @@ class Finder:
         asked = [Asked(one, (one,)) for one in ids if one not in pretended]
         answers = self._ask(Question(LINE_MODULE, "parent_id", names), asked)
         found = {
-            one.folded: sorted(lines, key=lambda line: int(line.get("sequence_no") or 0))
+            one.folded: sorted(lines, key=lambda line: whole(line.get("sequence_no")) or 0)
             for one, lines in answers.rows.items()
         }
         failures = {one.folded: rejection_of(why) for one, why in answers.failures.items()}

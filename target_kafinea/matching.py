@@ -26,11 +26,12 @@ from target_kafinea.merge import changed_fields, other_discount, same_lines
 from target_kafinea.outcomes import Rejection, rejection_of
 from target_kafinea.plan import Key, Plan
 from target_kafinea.server_rules import AMOUNTS, TOTALS, decides_whether_kept, is_kept
+from target_kafinea.source_files import SourceFiles
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The settings that decide what is written.
+    """The settings that decide what is written, and from which files.
 
     Attributes:
         append_only: Leave records that are found as they are.
@@ -39,6 +40,7 @@ class Policy:
         hard_delete: Delete records that the source has deleted.
         unknown_picklist: `reject` or `allow` values that a picklist does not have.
         serial_modules: Modules whose records are written one after the other.
+        source_files: Where the files of records lie.
     """
 
     append_only: bool
@@ -47,6 +49,7 @@ class Policy:
     hard_delete: bool
     unknown_picklist: str
     serial_modules: frozenset[str]
+    source_files: SourceFiles
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Incoming:
         record: The record, after stream maps.
         message: The RECORD message as it came.
         line: The line of the input that it stood in.
+        size: How many bytes that line has.
         rejection: Why it is not written, as soon as that is known.
         id: The Kafinea id that it came with.
         values: Its wire values by field name; None clears.
@@ -72,6 +76,7 @@ class Incoming:
     record: Mapping[str, Any]
     message: Mapping[str, Any]
     line: int
+    size: int = 0
     rejection: Rejection | None = None
     id: str | None = None
     values: dict[str, str | None] = field(default_factory=dict)

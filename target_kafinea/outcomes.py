@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 from logging import Logger
+from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 from uuid import uuid4
@@ -78,6 +80,12 @@ def rejection_of(error: Error, *, id: str | None = None) -> Rejection:
     if error.code == Code.DUPLICATE:
         text = "another record has the same value in a field that must be unique"
     return Rejection(error.code, text, id=id)
+
+
+def place_of(error: Exception) -> str:
+    """Return the kind and the place of an error that nobody foresaw: its text may hold a value."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}, {Path(place.filename).name}, line {place.lineno}"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from kafinea.query import Condition, select
 from kafinea.related import MOST_AT_A_TIME, RelatedList, find_list, related_ids
 from singer_kafinea.relations import RELATED, SOURCE, list_of
 from target_kafinea.instance import Instance
-from target_kafinea.loading import Done
+from target_kafinea.loading import HEAVY, Done
 from target_kafinea.matching import Incoming, Policy
 from target_kafinea.outcomes import Kind, Outcome, Rejection, rejection_of
 from target_kafinea.plan import Reference, check_names, reference_to
@@ -131,9 +131,6 @@ class RelationLoader:
         done: Takes note of each outcome.
     """
 
-    is_heavy = False
-    """Pairs take little memory."""
-
     def __init__(self, plan: RelationPlan, instance: Instance, policy: Policy, done: Done) -> None:
         self._plan = plan
         self._instance = instance
@@ -141,20 +138,27 @@ class RelationLoader:
         self._done = done
         self._pretended: set[tuple[str, str]] = set()
         self._batch: list[Incoming] = []
+        self._weight = 0
 
     @property
     def size(self) -> int:
         """How many records wait for their outcome."""
         return len(self._batch)
 
+    @property
+    def is_heavy(self) -> bool:
+        """Whether the records that wait take much memory."""
+        return self._weight >= HEAVY
+
     def add(self, one: Incoming) -> None:
         """Take a record into the batch."""
         self._prepare(one)
         self._batch.append(one)
+        self._weight += one.size
 
     def take(self, *, everything: bool) -> list[Incoming]:  # noqa: ARG002 as of `Loader`
         """Take what is to be loaded next out of the batch: all of it."""
-        taken, self._batch = self._batch, []
+        taken, self._batch, self._weight = self._batch, [], 0
         return taken
 
     def load(self, batch: Sequence[Incoming]) -> Iterator[int]:

@@ -10,7 +10,6 @@ from singer_sdk.sinks import BatchSink
 from singer_sdk.sinks.core import BaseJSONSchemaValidator
 from typing_extensions import override
 
-from kafinea.errors import SettingsError
 from kafinea.progress import Progress
 from target_kafinea import halves, relations
 from target_kafinea.asking import KEYS_AT_A_TIME
@@ -124,7 +123,7 @@ class ModuleSink(BatchSink):
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         reader = self._target.message_reader
-        incoming = Incoming(record, reader.message, reader.line)
+        incoming = Incoming(record, reader.message, reader.line, reader.size)
         if isinstance(self._validator, Validator) and self._validator.problem:
             incoming.rejection = Rejection("INVALID_RECORD", self._validator.problem)
         if reader.half:
@@ -150,21 +149,6 @@ class ModuleSink(BatchSink):
         with Progress(self.stream_name, len(batch), self.logger) as progress:
             for done in self._loader.load(batch):
                 progress.advance(done)
-
-    @override
-    def activate_version(self, new_version: int) -> None:
-        self.logger.info(
-            "%s: ACTIVATE_VERSION is not acted upon: no record is deleted because it did not "
-            "come again.",
-            self.stream_name,
-        )
-
-    @override
-    def process_batch_files(self, encoding: Any, files: Sequence[str]) -> None:
-        raise SettingsError(
-            f"Stream {self.stream_name!r}: BATCH messages cannot be loaded. Take `batch_config` "
-            "out of the settings of the tap."
-        )
 
     def _note(self, one: Incoming, key: Mapping[str, Any], outcome: Outcome) -> None:
         self._target.report.add(self.stream_name, key, outcome, self._schema_message, one)

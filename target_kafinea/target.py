@@ -8,23 +8,24 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, ClassVar
 
-import msgspec
 from singer_sdk import Target
 from singer_sdk import typing as th
-from singer_sdk.contrib.msgspec import MsgSpecReader, decoder, encoder
+from singer_sdk.contrib.msgspec import encoder
+from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.sinks import Sink
 from typing_extensions import override
 
-from kafinea import SettingsError
+from kafinea.errors import KafineaError, SettingsError
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, zone_of
 from singer_kafinea.plugin import Plugin
 from singer_kafinea.settings import did_you_mean, unknown_settings, unknown_variables
-from target_kafinea.halves import without_halves
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Policy
-from target_kafinea.outcomes import Report
+from target_kafinea.outcomes import Report, place_of
+from target_kafinea.reader import Reader
 from target_kafinea.sinks import ModuleSink
+from target_kafinea.source_files import SourceFiles
 
 _STREAM = {
     "type": "object",
@@ -38,55 +39,6 @@ _STREAM = {
         "references": {"type": "object"},  # `plan` checks it, and says more clearly what is wrong
     },
 }
-
-
-class InputError(SettingsError):
-    """Stop the run: what comes in is no Singer message. Its text shows nothing of the line."""
-
-
-class Reader(MsgSpecReader):
-    """Reads messages, and keeps the one at hand as it came, for the file of rejects.
-
-    The SDK's errors would show the line, and so a record.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.message: dict[str, Any] = {}
-        self.line = 0
-        self.half = ""
-        """The half of a character that was replaced in the message at hand, if any was."""
-
-    @override
-    def deserialize_json(self, line: str) -> dict[str, Any]:
-        self.line += 1
-        self.half = ""
-        try:
-            message = decoder.decode(line)
-        except msgspec.DecodeError:
-            message = self._repaired(line)
-        if not isinstance(message, dict):
-            raise InputError(f"Line {self.line} of the input is not a Singer message.")
-        self.message = message
-        return message
-
-    def _repaired(self, line: str) -> Any:
-        whole, self.half = without_halves(line)
-        try:
-            return decoder.decode(whole) if self.half else None
-        except msgspec.DecodeError:
-            return None
-
-    @staticmethod
-    @override
-    def assert_line_requires(line_dict: dict[str, Any], requires: set[str]) -> None:
-        if missing := requires - line_dict.keys():
-            kind = line_dict.get("type", "Singer")
-            raise InputError(f"A {kind} message lacks {', '.join(sorted(missing))}.")
-
-    @override
-    def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:
-        raise InputError(f"Line {self.line} of the input is of no known type.")
 
 
 class TargetKafinea(Plugin, Target):
@@ -149,6 +101,12 @@ class TargetKafinea(Plugin, Target):
             "document numbers. Duplicates that a run creates there are reported, not deleted",
         ),
         th.Property(
+            "files_path",
+            th.StringType,
+            description="Folder or URL (s3://..., gs://..., az://...) below which the files of "
+            "`_file_path` lie. Without it none is read",
+        ),
+        th.Property(
             "max_rejects",
             th.IntegerType(minimum=-1),
             default=0,
@@ -185,6 +143,7 @@ class TargetKafinea(Plugin, Target):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.message_reader.before_failing = self.drain_all
         self.max_parallelism = 1  # only one sink at a time has records that wait
         self._current_stream: str | None = None
         self._streams: set[str] = set()
@@ -216,6 +175,7 @@ class TargetKafinea(Plugin, Target):
             hard_delete=self.config["hard_delete"],
             unknown_picklist=self.config["unknown_picklist"],
             serial_modules=frozenset(self.config["serial_modules"]),
+            source_files=SourceFiles(self.config.get("files_path")),
         )
 
     @override
@@ -251,6 +211,31 @@ class TargetKafinea(Plugin, Target):
             near = did_you_mean(name, self._streams)
             self.logger.warning("The input has no stream %r, which `streams` names.%s", name, near)
         self.report.check_all()
+
+    @override
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        try:
+            super()._process_schema_message(message_dict)
+        except (KafineaError, SingerSDKError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 the SDK reads schemas, and trusts them
+            why = f"its SCHEMA cannot be used ({place_of(error)})"
+            raise self.message_reader.wrong(why) from None
+
+    @override
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        self.logger.info(
+            "%s: ACTIVATE_VERSION is not acted upon: no record is deleted because it did not "
+            "come again.",
+            message_dict["stream"],
+        )
+
+    @override
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        raise SettingsError(
+            f"Stream {message_dict['stream']!r}: BATCH messages cannot be loaded. Take "
+            "`batch_config` out of the settings of the tap."
+        )
 
     @override
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:

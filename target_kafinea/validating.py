@@ -1,16 +1,27 @@
-"""Whether records obey the schema of their stream, as `jsonschema` understands it."""
+"""Whether records obey the schema of their stream, as `jsonschema` understands it.
+
+A schema comes with the input, and its author is not trusted: nothing is fetched that it refers to,
+and no keyword may take for ever. What would is left out, or bounded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import jsonschema
+import referencing
 from singer_sdk.sinks.core import BaseJSONSchemaValidator
 from typing_extensions import override
 
-from kafinea.errors import SettingsError
+from kafinea.shown import shown
+from target_kafinea.reader import InputError
+
+logger = logging.getLogger("target-kafinea")
 
 _PYTHON_TYPES: Mapping[str, frozenset[type]] = {
     "null": frozenset({type(None)}),
@@ -23,6 +34,14 @@ _PYTHON_TYPES: Mapping[str, frozenset[type]] = {
 }
 _NONE: frozenset[type] = frozenset()
 _ANY = _NONE.union(*_PYTHON_TYPES.values())
+
+_NOT_CHECKED = ("pattern", "patternProperties", "unevaluatedItems", "unevaluatedProperties")
+"""Keywords of regular expressions, for which Python may need for ever, and what looks for those."""
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_MOST_REFERENCES = 100_000
+"""References followed for one record: two in each of 40 places are 2^40."""
+
+Keyword = Callable[[Any, Any, Any, Any], "Iterator[jsonschema.ValidationError] | None"]
 
 
 class Validator(BaseJSONSchemaValidator):
@@ -39,23 +58,23 @@ class Validator(BaseJSONSchemaValidator):
         problem: What is wrong with the last record, if anything.
 
     Raises:
-        SettingsError: The schema is none.
+        InputError: The schema is none.
     """
 
     def __init__(self, stream: str, schema: dict[str, Any]) -> None:
         super().__init__(schema)
-        validator = jsonschema.validators.validator_for(schema, jsonschema.Draft7Validator)
-        try:
-            validator.check_schema(schema)
-        except jsonschema.SchemaError as error:
-            raise SettingsError(
-                f"Stream {stream!r}: its SCHEMA is no JSON Schema: {error.message}"
-            ) from None
+        self._stream = stream
+        dialect = _dialect_of(schema)
+        bounded = _bounded(dialect)
+        meta_schema = bounded(dialect.META_SCHEMA, registry=referencing.Registry())
+        if error := self._first_error(meta_schema, schema):
+            where = "/".join(map(str, error.absolute_path))
+            raise self._unusable(f"{where or 'it'} does not obey `{error.validator}`")
         self.problem: str | None = None
-        self._validator = validator(schema)
-        self._keywords = frozenset(validator.VALIDATORS) - {"format"}  # which is not checked
+        self._validator = bounded(schema, registry=referencing.Registry())
+        self._keywords = frozenset(dialect.VALIDATORS) - {"format"}  # which is not checked
         self._is_plain = (
-            validator is not jsonschema.Draft3Validator  # where `required` stands elsewhere
+            dialect is not jsonschema.Draft3Validator  # where `required` stands elsewhere
             and self._says_only(schema, "type", "properties", "required")
             and "object" in _list(schema.get("type", "object"))
         )
@@ -67,6 +86,7 @@ class Validator(BaseJSONSchemaValidator):
             for name, said in properties.items()
             if self._types[name] and "maxLength" in said
         }
+        self._warn_of_what_is_not_checked()
 
     @override
     def validate(self, record: dict[str, Any]) -> None:
@@ -86,11 +106,34 @@ class Validator(BaseJSONSchemaValidator):
         return True
 
     def _problem_of(self, record: Mapping[str, Any]) -> str | None:
-        error = jsonschema.exceptions.best_match(self._validator.iter_errors(record))
+        error = self._first_error(self._validator, record)
         if error is None:
             return None
-        where = "/".join(map(str, error.absolute_path)) or "the record"
+        where = shown("/".join(map(str, error.absolute_path))) or "the record"
         return f"{where} does not obey `{error.validator}` of the stream's schema"
+
+    def _first_error(self, validator: Any, instance: Any) -> jsonschema.ValidationError | None:
+        """Return what is wrong with a record, or with the schema itself.
+
+        Raises:
+            InputError: That cannot be found out.
+        """
+        _left.set(iter(range(_MOST_REFERENCES)))
+        try:
+            best: jsonschema.ValidationError | None = jsonschema.exceptions.best_match(
+                validator.iter_errors(instance)
+            )
+        except (RecursionError, _TooManyReferences):
+            raise self._unusable("its references have no end, or too many steps") from None
+        except referencing.exceptions.Unresolvable as error:
+            why = f"{error.ref!r} is not in it, and nothing is fetched from elsewhere"
+            raise self._unusable(why) from None
+        except Exception as error:  # noqa: BLE001 `jsonschema` trusts schemas
+            raise self._unusable(type(error).__name__) from None
+        return best
+
+    def _unusable(self, why: str) -> InputError:
+        return InputError(f"Stream {self._stream!r}: its SCHEMA cannot be used: {shown(why)}.")
 
     def _plain_types(self, said: Any) -> frozenset[type]:
         """Return the Python types that a property's schema surely accepts, if it says no more."""
@@ -103,6 +146,122 @@ class Validator(BaseJSONSchemaValidator):
         """Whether a schema asserts nothing but by these keywords."""
         return isinstance(schema, dict) and self._keywords & schema.keys() <= set(keywords)
 
+    def _warn_of_what_is_not_checked(self) -> None:
+        found = {
+            name: keywords
+            for name, said in self.schema.get("properties", {}).items()
+            if (keywords := sorted(_not_checked(said)))
+        }
+        rest = {name: said for name, said in self.schema.items() if name != "properties"}
+        if keywords := sorted(_not_checked(rest)):
+            found["the record"] = keywords
+        if found:
+            logger.warning(
+                "Stream %r: not checked, because regular expressions may take for ever: %s.",
+                self._stream,
+                shown("; ".join(f"{', '.join(said)} of {name}" for name, said in found.items())),
+            )
+
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def _dialect_of(schema: Mapping[str, Any]) -> Any:
+    """Return which draft a schema is written in; one that is not known is taken for draft 7."""
+    name = schema.get("$schema")
+    known = {"$schema": name} if isinstance(name, str) else {}
+    try:
+        return jsonschema.validators.validator_for(known, jsonschema.Draft7Validator)
+    except ValueError:  # no URL
+        return jsonschema.Draft7Validator
+
+
+def _not_checked(said: Any) -> Iterator[str]:
+    """Yield the keywords within a schema, at any depth, that are not checked.
+
+    A property of that name has a schema, and no text.
+    """
+    for name, inner in said.items() if isinstance(said, dict) else ():
+        if name in _NOT_CHECKED and isinstance(inner, str) == (name == "pattern"):
+            yield name
+    for inner in said.values() if isinstance(said, dict) else _list(said):
+        if isinstance(inner, (dict, list)):
+            yield from _not_checked(inner)
+
+
+# Keywords that are bounded
+
+
+class _TooManyReferences(Exception):
+    pass
+
+
+_left: ContextVar[Iterator[int]] = ContextVar("left")
+"""The references that may still be followed."""
+
+
+@cache
+def _bounded(dialect: Any) -> Any:
+    """Return a dialect whose keywords all come to an end."""
+    known: Mapping[str, Keyword] = dialect.VALIDATORS
+    ours: dict[str, Keyword] = {
+        **dict.fromkeys(_NOT_CHECKED, _nothing),
+        "uniqueItems": _unique_items,
+        "multipleOf": _multiple_of,
+        "divisibleBy": _multiple_of,
+        **{name: _counted(known[name]) for name in _REFERENCES if name in known},
+    }
+    if "additionalProperties" in known:
+        ours["additionalProperties"] = _without_patterns(known["additionalProperties"])
+    ours = {name: keyword for name, keyword in ours.items() if name in known}
+    return jsonschema.validators.extend(dialect, ours)  # type: ignore[no-untyped-call]  # has none
+
+
+def _nothing(*_: Any) -> None:
+    return None
+
+
+def _counted(keyword: Keyword) -> Keyword:
+    def follow(*told: Any) -> Any:
+        if next(_left.get(), None) is None:
+            raise _TooManyReferences
+        return keyword(*told)
+
+    return follow
+
+
+def _without_patterns(keyword: Keyword) -> Keyword:
+    """Return what checks additional properties where no pattern says which these are."""
+
+    def check(validator: Any, said: Any, instance: Any, schema: Any) -> Any:
+        return None if "patternProperties" in schema else keyword(validator, said, instance, schema)
+
+    return check
+
+
+def _unique_items(validator: Any, said: Any, instance: Any, _: Any) -> Any:
+    if not (said and validator.is_type(instance, "array")):
+        return
+    if len({*map(_hashable, instance)}) < len(instance):
+        yield jsonschema.ValidationError("items are not unique")
+
+
+def _hashable(value: Any) -> Any:
+    """Return what is equal for equal values. In JSON, 1 and 1.0 are, and 1 and true are not."""
+    if isinstance(value, dict):
+        return dict, frozenset((name, _hashable(one)) for name, one in value.items())
+    if isinstance(value, list):
+        return list, tuple(map(_hashable, value))
+    return (bool, value) if isinstance(value, bool) else value
+
+
+def _multiple_of(validator: Any, said: Any, instance: Any, _: Any) -> Any:
+    if validator.is_type(instance, "number"):
+        try:
+            is_whole = isinstance(instance, int) and isinstance(said, int)
+            rest = instance % said if is_whole else Decimal(instance) % Decimal(said)
+        except ArithmeticError:  # a quotient of more digits than Decimal counts with
+            rest = 1
+        if rest:
+            yield jsonschema.ValidationError("not a multiple")

@@ -120,6 +120,7 @@ class Project:
         self.directory = directory
         self._served: list[subprocess.Popen[str]] = []
         self._ports: dict[str, str] = {}
+        self._tokens: dict[str, str] = {}
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,
@@ -169,8 +170,10 @@ class Project:
 
     def kafinea(self, action: str, port: int = 8080, **told: Any) -> Any:
         """Look behind the Kafinea that the page started at this port; see `Control.over_http`."""
-        url = f"http://127.0.0.1:{self._ports[str(port)]}/_control/{action}"
-        return requests.post(url, json=told, timeout=20).json()["result"]
+        url = f"http://127.0.0.1:{self._ports[str(port)]}"
+        token = {"Authorization": f"Bearer {self._tokens[url]}"}
+        answer = requests.post(f"{url}/_control/{action}", json=told, headers=token, timeout=20)
+        return answer.json()["result"]
 
     def ask(self, sql: str, warehouse: str = "warehouse.duckdb") -> list[tuple[Any, ...]]:
         """Ask a warehouse."""
@@ -245,7 +248,10 @@ class Project:
         )  # fmt: skip
         self._served.append(process)
         assert process.stdout
-        return process.stdout.readline()
+        printed = process.stdout.readline()
+        facts = json.loads(printed)
+        self._tokens[facts["url"]] = facts["control_token"]
+        return printed
 
     @property
     def _environment(self) -> dict[str, str]:

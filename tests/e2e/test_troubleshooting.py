@@ -21,7 +21,9 @@ from kafinea_sandbox import Sandbox
 from singer_kafinea.command import exit_code
 from tap_kafinea.tap import TapKafinea
 from tests.e2e import pages
+from tests.endless import Endless, serving
 from tests.filing import stored_files
+from tests.kafinea.test_endless import ENDLESS, TOO_LONG
 from tests.kafinea.test_first_contact import make_certificate, website
 from tests.tap.running import discover, extract, settings
 from tests.target.running import Files, command, empty, load, matched, messages
@@ -208,6 +210,19 @@ def _(directory):
     with empty() as sandbox:
         sandbox.faults.add("hang", operation="listtypes", seconds=0.3, times=None)
         return tap(directory, settings(sandbox, request_timeout=0.1))
+
+
+@prints("... does not end its answer")
+def _(directory):
+    endless = Endless(listtypes=ENDLESS["a body in drips"])
+    with serving(endless) as url, mock.patch("kafinea.connection.PATIENCE", 2):
+        return tap(directory, {**_somewhere(url), "request_timeout": 0.2})
+
+
+@prints("The server's answer is longer than any that is real")
+def _(directory):
+    with serving(Endless(listtypes=TOO_LONG["a body of gzip"])) as url:
+        return tap(directory, _somewhere(url))
 
 
 @prints("Kafinea has no room for ... requests at once")
@@ -591,10 +606,66 @@ def _(directory):
         return load(sandbox, "lastname,firstname", check=False).stderr
 
 
+@prints("Line ... of the input is not a Singer message: it is longer than ... bytes")
+def _(directory):
+    with empty() as sandbox, mock.patch("target_kafinea.reader.LONGEST_LINE", 1000):
+        lines = messages("Contacts", {"lastname": "Roux" * 1000})
+        return load(sandbox, lines, check=False).stderr
+
+
+def with_schema(said: dict[str, object]) -> str:
+    """Load a contact whose name has this schema."""
+    with empty() as sandbox:
+        lines = messages("Contacts", {"lastname": "Roux"}, properties={"lastname": said})
+        return load(sandbox, lines, streams=LASTNAME, check=False).stderr
+
+
+@prints("Stream '...': its SCHEMA cannot be used: ...")
+def _(_directory):
+    return with_schema({"$ref": "https://schemas.example/name.json"})
+
+
+@prints("Stream '...': not checked, because regular expressions may take for ever: ...")
+def _(_directory):
+    return with_schema({"pattern": "(a+)+$"})
+
+
 @prints("`rejects_path` '...' cannot be written")
 def _(directory):
     path = str(directory / "nowhere" / "rejects.jsonl")
     return rejected("Contacts", {"lastname": "Roux"}, rejects_path=path)
+
+
+@prints("... cannot be ...: ... is a link. Remove it")
+def _(directory):
+    (directory / "rejects.jsonl.part").symlink_to(directory / "elsewhere")
+    return rejected("Contacts", {"lastname": "Roux"}, rejects_path=str(directory / "rejects.jsonl"))
+
+
+@prints(
+    "`...`: other users of this machine can write to the folder ..., and so read or replace what "
+    "is stored there"
+)
+def _(directory):
+    directory.chmod(0o777)
+    return reported(directory)
+
+
+@prints("`...`: other users of this machine can read ...")
+def _(directory):
+    (directory / "report.jsonl").touch()
+    (directory / "report.jsonl").chmod(0o644)
+    return reported(directory)
+
+
+def reported(directory: Path) -> str:
+    """Load a record with a load report, and return what the target says."""
+    return rejected(
+        "Contacts",
+        {"lastname": "Roux"},
+        streams=LASTNAME,
+        outcomes_path=str(directory / "report.jsonl"),
+    )
 
 
 @prints("`...` cannot be written any more: ...")
@@ -1034,13 +1105,36 @@ def contract(directory: Path, sandbox: Sandbox) -> str:
     path.write_bytes(b"x" * 1024)
     lines = messages("Documents", {"notes_title": "A contract", "_file_path": str(path)})
     streams = matched("Documents", "notes_title")
-    return load(sandbox, lines, streams=streams, check=False).stderr
+    more = {"files_path": str(directory), "check": False}
+    return load(sandbox, lines, streams=streams, **more).stderr
+
+
+def file_refused(path: str, files_path: Path | None) -> str:
+    """Load a document with a file that cannot be read."""
+    record = {"notes_title": "A contract", "_file_path": path}
+    more = {"files_path": str(files_path)} if files_path else {}
+    return rejected("Documents", record, streams=matched("Documents", "notes_title"), **more)
+
+
+@prints("_file_path: files are read below ... only: set it (FILE_NOT_ALLOWED)")
+def _(_directory):
+    return file_refused("contract.pdf", None)
+
+
+@prints("_file_path: the file is not below ... (FILE_NOT_ALLOWED)")
+def _(directory):
+    return file_refused("../contract.pdf", directory)
+
+
+@prints("_file_path: it is no regular file (FILE_NOT_READABLE)")
+def _(directory):
+    return file_refused(".", directory)
 
 
 @prints("_file_path: the file cannot be read (...) (FILE_NOT_READABLE)")
 def _(directory):
-    record = {"notes_title": "A contract", "_file_path": str(directory)}
-    return rejected("Documents", record, streams=matched("Documents", "notes_title"))
+    (directory / "contract.pdf").touch()
+    return file_refused("x", directory / "contract.pdf")
 
 
 @prints("... the file has more than ... bytes, the most that Kafinea takes (FILE_TOO_LARGE)")
@@ -1059,8 +1153,7 @@ def _(directory):
 
 @prints("_file_path: there is no such file (FILE_NOT_FOUND)")
 def _(directory):
-    record = {"notes_title": "A contract", "_file_path": str(directory / "contract.pdf")}
-    return rejected("Documents", record, streams=matched("Documents", "notes_title"))
+    return file_refused("contract.pdf", directory)
 
 
 LASTNAME = matched("Contacts", "lastname")

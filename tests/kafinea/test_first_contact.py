@@ -186,6 +186,16 @@ def unused_port():
         return server.getsockname()[1]
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_is_never_reached_through_a_proxy(host, variable, monkeypatch):
+    with website(Proxy) as proxy, Sandbox(rows=10) as sandbox:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy}")
+        address = sandbox.url.replace("127.0.0.1", host)
+        with Client(address, sandbox.username, sandbox.access_key) as client:
+            assert "Contacts" in client.listtypes()
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_proxy_that_does_not_answer_is_named_and_tried_again(variable, monkeypatch, caplog):

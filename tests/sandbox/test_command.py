@@ -20,12 +20,15 @@ def test_the_command_says_when_it_listens_and_ends_cleanly(tmp_path: Path, end: 
     command = [*RUN, "--rows", "300", "--data", str(tmp_path), "--dialect", "stock"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         facts = json.loads(process.stdout.readline())
-        assert set(facts) == {"url", "username", "access_key", "control"}
+        assert set(facts) == {"url", "username", "access_key", "control", "control_token"}
         assert facts["url"].startswith("http://127.0.0.1:")
         params = {"operation": "getchallenge", "username": facts["username"]}
         answer = requests.get(facts["url"] + "/x/webservice.php", params=params, timeout=9).json()
         assert answer["success"] is True
-        assert requests.post(facts["control"] + "/count", json={"module": "Contacts"}, timeout=9).ok
+        asked = {"json": {"module": "Contacts"}, "timeout": 9}
+        assert requests.post(facts["control"] + "/count", **asked).status_code == 401
+        asked["headers"] = {"Authorization": f"Bearer {facts['control_token']}"}
+        assert requests.post(facts["control"] + "/count", **asked).ok
         process.send_signal(end)
         rest, told = process.communicate(timeout=9)
     assert (process.returncode, rest) == (0, b"")

@@ -109,6 +109,16 @@ def test_pages_for_which_the_server_lacks_memory_are_not_asked_for_again():
         assert len(too_long) == 4  # twice, in parts, and never again
 
 
+def test_pages_that_are_larger_than_anything_real_are_asked_for_in_parts(monkeypatch):
+    monkeypatch.setattr("kafinea.contents.LARGEST_ANSWER", 150_000)
+    server = Failing(1000)
+    with running(server, max_sessions=1) as (output, error):
+        assert error is None
+        assert len(output.ids("Contacts")) == len(set(output.ids("Contacts"))) == 1000
+        too_long = [q for q in server.queries if q.endswith(" LIMIT 1000;")]
+        assert len(too_long) == 1  # it would be as long again
+
+
 def test_a_record_that_cannot_be_shown_at_all_costs_few_requests_however_many_fields_there_are():
     server = Failing(150, bad=[150, 180, 210], unshowable="id")
     server.fields |= {f"cf_{n}": "string" for n in range(100)}

@@ -179,7 +179,7 @@ def load(sandbox: Sandbox | None, *lines: str | list[str], check: bool = True, *
     with tempfile.TemporaryDirectory() as directory:
         files = Files(Path(directory))
         config = files.config(sandbox, **more)
-        run = files.read(*_in_process(["--config", config, "--input", files.input(lines)]))
+        run = files.read(*in_process(["--config", config, "--input", files.input(lines)]))
     if check and sandbox:
         _check(sandbox, run, _flat(lines), more.get("max_rejects", 0))
     return run
@@ -244,7 +244,8 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     )
 
 
-def _in_process(arguments: list[str]) -> tuple[int, str, str]:
+def in_process(arguments: list[str]) -> tuple[int, str, str]:
+    """Run the command within this process; return its exit code and what it wrote."""
     from target_kafinea.target import TargetKafinea  # noqa: PLC0415 its streams are set first
 
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))

@@ -184,9 +184,10 @@ def test_a_server_that_goes_away_ends_the_run_with_a_clear_line(tmp_path, quick)
     ) as server:
         facts = json.loads(server.stdout.readline())
         control = facts.pop("control")
+        token = {"Authorization": f"Bearer {facts.pop('control_token')}"}
 
         def go_away():
-            asked = {"json": {"module": "Contacts"}, "timeout": 10}
+            asked = {"json": {"module": "Contacts"}, "headers": token, "timeout": 10}
             until(lambda: requests.post(f"{control}/count", **asked).json()["result"] >= 20)
             server.kill()
 

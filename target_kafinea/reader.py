@@ -1,0 +1,204 @@
+"""Reading the input: one Singer message a line, each of a shape and a size that can be worked with.
+
+What follows (the SDK, the schema's validation, the load) reads messages without a look at what they
+are. So what is no message of Singer ends here, in one error that names the line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+import msgspec
+from singer_sdk.contrib.msgspec import MsgSpecReader, decoder
+from typing_extensions import override
+
+from kafinea.errors import SettingsError
+from kafinea.shown import shown
+from target_kafinea.halves import without_halves
+
+LONGEST_LINE = 2**28
+"""Bytes of a line: a file of 190 MB in base64, far more than servers take."""
+MOST_VALUES = 2**21
+"""Values in a long line. Each takes up to a hundred bytes of memory, so few bytes may become many;
+a file in base64 is one."""
+_LONG = 2**20  # bytes of a line whose values are counted
+_DEEPEST = 100
+"""How deep lists and objects may nest. The SDK copies messages, and Python gives up at some 500."""
+
+_REQUIRED: Mapping[str, Mapping[str, type]] = {
+    "SCHEMA": {"stream": str, "schema": dict},
+    "RECORD": {"stream": str, "record": dict},
+    "STATE": {"value": dict},
+    "ACTIVATE_VERSION": {"stream": str, "version": object},
+    "BATCH": {"stream": str},
+}
+_KINDS: Mapping[type, str] = {str: "text", dict: "an object"}
+_BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+
+class InputError(SettingsError):
+    """Stop the run: what comes in is no Singer message. Its text shows nothing of the line."""
+
+
+class Reader(MsgSpecReader):
+    """Reads messages, and keeps the one at hand as it came, for the file of rejects.
+
+    Attributes:
+        message: The message at hand.
+        line: Which line of the input it stood in.
+        size: How many bytes that line has.
+        half: The half of a character that was replaced in it, if any was.
+        before_failing: Called before an `InputError` leaves here, to load what was read till then.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.message: dict[str, Any] = {}
+        self.line = 0
+        self.size = 0
+        self.half = ""
+        self.before_failing: Callable[[], None] = lambda: None
+        self._streams: set[str] = set()
+
+    @override
+    def process_lines(
+        self, file_input: IO[str] | None, callbacks: Mapping[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        """Read all messages, and hand each to the callback of its type.
+
+        Raises:
+            InputError: A line is no message.
+        """
+        text = file_input or sys.stdin
+        if text is None:
+            raise InputError("There is no input: the standard input is closed.")
+        # As bytes: text takes up to four bytes a character, and its encoding is the machine's.
+        source: Any = getattr(text, "buffer", text)
+        counts: Counter[str] = Counter()
+        try:
+            while kind := self._read(source):
+                callbacks[kind](self.message)
+                counts[kind] += 1
+        except InputError:
+            self.before_failing()
+            raise
+        return counts
+
+    def _read(self, source: IO[bytes]) -> str | None:
+        """Read the next message; return its type, or None at the end."""
+        self.message = {}  # it may be large, as the next one may
+        line = self._next_line(source)
+        if not line:
+            return None
+        self.message = self.deserialize_json(line)
+        return str(self.message["type"])
+
+    def _next_line(self, source: IO[bytes]) -> bytes:
+        try:
+            line = source.readline(LONGEST_LINE + 1)
+        except OSError as error:
+            raise InputError(f"The input cannot be read: {error.strerror}.") from None
+        self.line += 1
+        self.size = len(line)
+        if self.size > LONGEST_LINE:
+            raise self.wrong(
+                f"it is longer than {LONGEST_LINE:,} bytes. Load large files by `_file_path` and "
+                "the setting `files_path`"
+            )
+        return line
+
+    @override
+    def deserialize_json(self, line: str | bytes) -> dict[str, Any]:
+        """Return the message of a line.
+
+        Raises:
+            InputError: It is none.
+        """
+        raw = line.encode() if isinstance(line, str) else line
+        if len(raw) >= _LONG and sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise self.wrong(f"it has more than {MOST_VALUES:,} values")
+        message = self._decoded(raw)
+        if raw.count(b"[") + raw.count(b"{") > _DEEPEST and _is_too_deep(message):
+            raise self.wrong(_TOO_DEEP)
+        return self._checked(message)
+
+    def wrong(self, why: str) -> InputError:
+        """Return the error that the line at hand is not what it should be."""
+        return InputError(f"Line {self.line:,} of the input is not a Singer message: {why}.")
+
+    def _decoded(self, line: bytes) -> Any:
+        self.half = ""
+        try:
+            try:
+                return decoder.decode(line)
+            except msgspec.DecodeError:
+                whole, self.half = without_halves(line.decode())
+                if not self.half:
+                    raise
+                return decoder.decode(whole)
+        except RecursionError:
+            raise self.wrong(_TOO_DEEP) from None
+        except ArithmeticError:
+            raise self.wrong("a number in it is out of any range") from None
+        except (UnicodeError, msgspec.DecodeError) as error:
+            raise self.wrong(_why_not_json(line, error)) from None
+
+    def _checked(self, message: Any) -> dict[str, Any]:
+        if not isinstance(message, dict):
+            raise self.wrong("it is no object")
+        kind = message.get("type")
+        required = _REQUIRED.get(kind) if isinstance(kind, str) else None
+        if required is None:
+            raise self.wrong("it is of no known type" if "type" in message else "it has no `type`")
+        for name, wanted in required.items():
+            if name not in message:
+                raise self.wrong(f"it is a {kind} and has no `{name}`")
+            if not isinstance(message[name], wanted) or message[name] == "":
+                raise self.wrong(f"its `{name}` is not {_KINDS[wanted]}{_of_stream(message)}")
+        if kind == "SCHEMA":
+            self._check_schema(message)
+            self._streams.add(message["stream"])
+        elif kind != "STATE" and message["stream"] not in self._streams:
+            raise self.wrong(f"no SCHEMA of its stream came before it{_of_stream(message)}")
+        return message
+
+    def _check_schema(self, message: Mapping[str, Any]) -> None:
+        here = _of_stream(message)
+        if not message["stream"].isprintable():
+            raise self.wrong(f"its `stream` has characters that cannot be printed{here}")
+        if not isinstance(message["schema"].get("properties"), dict):
+            raise self.wrong(f"its `schema` has no object `properties`{here}")
+        keys = message.get("key_properties") or []
+        if not isinstance(keys, list) or not all(isinstance(name, str) for name in keys):
+            raise self.wrong(f"its `key_properties` is not a list of names{here}")
+
+
+_TOO_DEEP = f"its lists and objects nest more than {_DEEPEST} deep"
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [each for values in inner for each in values if isinstance(each, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
+def _why_not_json(line: bytes, error: Exception) -> str:
+    if line.startswith(_BYTE_ORDER_MARKS):
+        return "it begins with a byte order mark. Write the input as UTF-8 without one"
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8 text"
+    if not line.strip():
+        return "it is empty"
+    return f"it is not JSON ({shown(error)})"
+
+
+def _of_stream(message: Mapping[str, Any]) -> str:
+    stream = message.get("stream")
+    return f" (stream {shown(repr(stream), 80)})" if isinstance(stream, str) and stream else ""
