@@ -33,7 +33,7 @@ _MASKED = (
     (re.compile(rf"(?i)\b({_NAMES})=[^&\s]*"), rf"\1={MASK}"),
     (re.compile(rf"(?is)([\"'](?:{_NAMES})[\"']\s*:\s*)([\"']).*?(?:\2|$)"), rf"\1{MASK}"),
     (re.compile(rf"(?i)\b({_HEADERS})\b[\"']?\s*[:=].*"), rf"\1: {MASK}"),
-    (re.compile(r"//[^\s/@]+@"), f"//{MASK}@"),  # a password in an address
+    (re.compile(r"//[^\s/]+@"), f"//{MASK}@"),  # a password in an address
     (re.compile(r"\b[0-9a-fA-F]{32,}\b"), MASK),  # digests, sessions, signatures
 )
 
