@@ -47,7 +47,9 @@ def open_to_append(path: Path, *, through_links: bool) -> IO[bytes]:
     """
     refuse_planted(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _PLAIN
-    descriptor = os.open(path, flags if through_links else flags | _NO_LINK, _MODE)
+    if not (through_links and path.is_symlink()):
+        flags |= _NO_LINK  # nor one that is planted at this moment
+    descriptor = os.open(path, flags, _MODE)
     return os.fdopen(descriptor, "ab", buffering=0)
 
 
@@ -58,7 +60,6 @@ def open_to_read(path: Path) -> BinaryIO:
         OSError: It cannot be opened.
         InTheWay: It is no file of ours.
     """
-    refuse_planted(path)
     size_of(path)
     return os.fdopen(os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAITING | _PLAIN), "rb")
 
@@ -126,20 +127,27 @@ def refuse_other_than_folder(path: Path) -> None:
 
 
 def refuse_planted(path: Path) -> None:
-    """Refuse what a stranger has put there, where everybody may write.
+    """Refuse what a stranger has put on the way to a file, where everybody may write.
 
-    This is the rule of Linux's `fs.protected_symlinks` and `fs.protected_regular`, which are not
-    on everywhere.
+    These are the rules of Linux's `fs.protected_symlinks`, `fs.protected_regular` and
+    `fs.protected_hardlinks`, which are not on everywhere.
 
     Raises:
+        OSError: It cannot be looked at.
         InTheWay: It is that.
     """
-    if not _HAS_OWNERS or not path.parent.stat().st_mode & stat.S_IWOTH:
+    if not _HAS_OWNERS:
         return
-    with suppress(FileNotFoundError):
-        owner = path.lstat().st_uid
-        if owner not in {os.geteuid(), 0, path.parent.stat().st_uid}:
-            raise InTheWay(path, "belongs to another user")
+    whole = path.absolute()
+    for one in (whole, *whole.parents):
+        with suppress(FileNotFoundError):
+            folder, info = one.parent.stat(), one.lstat()
+            if not folder.st_mode & stat.S_IWOTH:
+                continue
+            if info.st_uid not in {os.geteuid(), 0, folder.st_uid}:
+                raise InTheWay(one, "belongs to another user")
+            if stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
+                raise InTheWay(one, "is a hard link")
 
 
 @cache

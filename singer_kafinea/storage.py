@@ -81,6 +81,7 @@ class LocalFolder:
         path = self._root / name
         if path.parent != self._root:
             private.refuse_other_than_folder(path.parent)
+        private.refuse_planted(path)
         return path
 
 
