@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from typing import Any, TypeVar
 
 import backoff
 
+from kafinea.answers import local_time
 from kafinea.chain import MOST_STEPS, PATIENCE, Chain, Recovering, none_given
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, Refused, Unavailable
@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 EARLIEST = "1000-01-01 00:00:00"
 """The first moment of a database's date-times. What is before it is a zero date."""
 
+LATEST = "9999-12-31 23:59:59"
+"""The last moment of a database's date-times. It stands for a newest one that cannot be read."""
+
+_ZERO = "0000-00-00"
 _SHORT_PAGE = 20
 """The fewest records that servers give at a time."""
 
@@ -219,7 +223,8 @@ def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | 
     """Return the latest `modifiedtime` of the records that meet the conditions, as the wire has it.
 
     Returns:
-        None when there is no such record; an empty text when none of them has a `modifiedtime`.
+        None when there is no such record; an empty text when none of them has a `modifiedtime`;
+        `LATEST` when that of the newest is no date-time.
 
     Raises:
         IncompleteRead: The server counts such records and gives none of them.
@@ -279,13 +284,15 @@ def _next_newest(
 
 
 def _modified(module: str, record: dict[str, Any]) -> str:
-    text = str(record.get("modifiedtime") or "")
-    if "modifiedtime" in record and text < EARLIEST:
+    if "modifiedtime" not in record:
+        raise IncompleteRead(
+            f"{module}: the server gives no modifiedtime, so what changed cannot be told."
+        )
+    wire = record["modifiedtime"]
+    if not wire or str(wire).startswith(_ZERO):
         return ""  # where the latest one is none, all are
     try:
-        datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 only its form matters
+        read = local_time(wire).isoformat(sep=" ")
     except ValueError:
-        raise IncompleteRead(
-            f"{module}: the newest modifiedtime is no date-time, so what changed cannot be told."
-        ) from None
-    return text
+        return LATEST
+    return read if read >= EARLIEST else ""

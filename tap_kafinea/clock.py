@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from kafinea.shown import shown
 from kafinea.values import ServerZone
+from tap_kafinea.passes import moment, now
 
 if TYPE_CHECKING:
     from tap_kafinea.streams import ModuleStream
@@ -56,6 +58,8 @@ class Clock:
                 "they differ, set `timezone` (TAP_KAFINEA_TIMEZONE) to the server's zone, such as "
                 "Europe/Paris; if not, to UTC."
             )
+        streams = list(streams)
+        self._warn_of_the_future(streams)
         dated = [one for one in streams if one.replication_key and one.stream_state.get(ZONE)]
         shifted = {one.name: str(one.stream_state[ZONE]) for one in dated}
         shifted = {name: zone for name, zone in shifted.items() if zone != self.name}
@@ -68,6 +72,19 @@ class Clock:
                 " or ".join(sorted(set(shifted.values()))),
                 ", ".join(sorted(shifted)),
             )
+
+    def _warn_of_the_future(self, streams: Iterable[ModuleStream]) -> None:
+        """Name the streams whose bookmark lies so far ahead that they have nothing to read."""
+        for one in streams:
+            value = one.stream_state.get("replication_key_value")
+            if one.replication_key and value and self.zone.moment(moment(value)) > now() + _MOST:
+                logger.warning(
+                    "%s: the state says that all is read until %s. Nothing that is changed before "
+                    "then is extracted. Remove the entry of %s from the state to read it again.",
+                    one.name,
+                    shown(value),
+                    one.name,
+                )
 
     def check(self, module: str, newest: str) -> None:
         """Warn once when a date-time lies behind the server's clock. Any thread may call it.

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from kafinea.client import Deletions
 from kafinea.describe import Module
-from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
+from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from tap_kafinea.failing import FailingAlone
 from tap_kafinea.known_ids import Folder
 from tap_kafinea.missing import deleted
@@ -41,6 +41,8 @@ _SCHEMA = {
 }
 _FAILURES_OF_ALL = 2
 """When `sync` fails at so many modules and has worked at none, no other is asked."""
+
+_DAY = 86_400
 
 _INSTEAD = "Set `deletions` to `scan`, which works with every server and user."
 
@@ -126,14 +128,16 @@ class DeletedRecords(FailingAlone):
             self.fail(_NoSuchOperation(text))
 
     def _synced_of(self, module: str, until: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        since = self._since(module, until.get(module))
+        since = self._since(until.get(module))
         while True:
             page = self._page(module, since)
             at = now().isoformat()
             for one in deleted(self._kafinea.query, module, page.ids):
                 yield {"module": module, "id": one, "detected_at": at}
-            until[module] = max(until.get(module, 0), page.until)
-            if not page.more:
+            # A record dated in the future must not hide what is deleted until then.
+            tomorrow = int(now().timestamp()) + _DAY
+            until[module] = max(until.get(module, 0), min(page.until, tomorrow))
+            if not page.more or page.until > tomorrow:
                 return
             if page.until <= since:
                 raise IncompleteRead(f"sync of {module}: the server repeats the same page.")
@@ -147,7 +151,7 @@ class DeletedRecords(FailingAlone):
                 f"{error} Many servers do not have `sync`, or it fails there. {_INSTEAD}"
             ) from None
 
-    def _since(self, module: str, bookmark: Any) -> int:
+    def _since(self, bookmark: int | None) -> int:
         """Return from when on to ask; 0 is no moment for the server.
 
         As `modifiedtime` is in passes, some seconds are read again, and the hour that the clock
@@ -155,12 +159,9 @@ class DeletedRecords(FailingAlone):
         """
         if bookmark is None:
             return 1
-        try:
-            wire = self._zone.wire(datetime.fromtimestamp(bookmark, timezone.utc))
-            earlier = self._zone.earlier(wire, max(self.config["lookback_seconds"], 1))
-            return max(int(self._zone.aware(earlier).timestamp()), 1)
-        except (TypeError, ValueError, OverflowError, OSError):
-            raise _foreign(module) from None
+        wire = self._zone.wire(datetime.fromtimestamp(bookmark, timezone.utc))
+        earlier = self._zone.earlier(wire, max(self.config["lookback_seconds"], 1))
+        return max(int(self._zone.aware(earlier).timestamp()), 1)
 
     def _modules_with_a_list(self) -> list[str]:
         """Return the modules to ask for. The server has no list of those that it does not date."""
@@ -201,13 +202,5 @@ def _is_dated(stream: ModuleStream) -> bool:
 
 
 def _by_module(state: dict[str, Any], key: str) -> dict[str, Any]:
-    kept = state.setdefault(key, {})
-    if not isinstance(kept, dict):
-        raise _foreign(key)
+    kept: dict[str, Any] = state.setdefault(key, {})
     return kept
-
-
-def _foreign(what: str) -> SettingsError:
-    return SettingsError(
-        f"The state of {NAME} holds a {what!r} that this tap did not write. Correct the state."
-    )

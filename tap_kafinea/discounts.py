@@ -46,7 +46,7 @@ def _with_discount(client: Client, module: str, names: Collection[str], name: st
 
 
 def _is_proven_by(client: Client, queried: Record, names: Collection[str]) -> bool:
-    if not queried.keys() >= set(names):
+    if not queried.keys() >= {"id", *names}:
         return False
     retrieved = client.retrieve(queried["id"])
     pairs = [(_amount(queried[name]), _amount(retrieved.get(name))) for name in names]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
-from kafinea.answers import whole
+from kafinea.answers import is_id, text, whole
 from kafinea.client import Client, Record
 from kafinea.errors import (
     NO_OPERATION,
@@ -23,7 +23,7 @@ from kafinea.errors import (
 )
 from kafinea.values import Kind, RowDecoder, ServerZone
 from tap_kafinea.file_source import ATTACHMENTS, FileSource
-from tap_kafinea.file_store import FileStore, Row, is_file_id
+from tap_kafinea.file_store import FileStore, Row
 from tap_kafinea.schema import MODIFIED
 
 _IN_MEMORY = 2**20  # bytes of a file on its way; what is larger goes through a temporary file
@@ -100,7 +100,7 @@ class Downloads:
     def _all(self, document: Record, ids: Sequence[str]) -> Fetched:
         fetched = Fetched()
         for file_id in ids:
-            if is_file_id(file_id):
+            if is_id(file_id):
                 self._one(document, file_id, fetched, is_only=len(ids) == 1)
             else:
                 fetched.missing.append((document["id"], f"{ATTACHMENTS} holds no id"))
@@ -112,8 +112,8 @@ class Downloads:
         row = {
             "id": file_id,
             "document_id": document["id"],
-            "name": document.get("filename") if is_only else None,
-            "mime_type": document.get("filetype") if is_only else None,
+            "name": text(document.get("filename")) if is_only else None,
+            "mime_type": text(document.get("filetype")) if is_only else None,
             "size": told,
             "sha256": None,
             "path": None,

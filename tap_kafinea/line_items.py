@@ -23,7 +23,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kafinea.answers import whole
+from kafinea.answers import text, whole
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, LINES
 from kafinea.dividing import FAILURES_AT_FIRST
@@ -213,9 +213,9 @@ def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page]
     """Return the lines of each document; None if one belongs to another."""
     found: dict[str, Page] = {one: [] for one in ids}
     for line in lines:
-        if line.get(_PARENT) not in found:
+        if (its := found.get(text(line.get(_PARENT)) or "")) is None:
             return None
-        found[line[_PARENT]].append(line)
+        its.append(line)
     return found
 
 

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from kafinea.client import Record
 from kafinea.describe import LINE_MODULE, LINES, Module
-from kafinea.errors import Refused
+from kafinea.errors import Refused, WrongAnswer
 from kafinea.progress import Progress
 from kafinea.selection import PAGE_SIZE, Page, number
 from kafinea.values import Kind
@@ -300,4 +300,7 @@ def _line_module(tap: TapKafinea, modules: Sequence[Module]) -> Module | None:
     try:
         return described or tap.client.describe(LINE_MODULE)
     except Refused:
+        return None
+    except WrongAnswer as error:
+        tap.modules.missing[LINE_MODULE] = f"{LINE_MODULE} cannot be described: {error}"
         return None

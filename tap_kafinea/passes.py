@@ -23,7 +23,6 @@ A stream's state holds:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
@@ -31,7 +30,8 @@ from typing import Any
 
 from kafinea.errors import SettingsError
 from kafinea.query import Condition
-from kafinea.reading import EARLIEST
+from kafinea.reading import EARLIEST, LATEST
+from kafinea.shown import shown
 from kafinea.values import ServerZone
 from tap_kafinea.schema import MODIFIED
 
@@ -54,8 +54,8 @@ def of_instance(state: State, address: str) -> State:
     """
     if (other := state.setdefault(_URL, address)) != address:
         raise SettingsError(
-            f"The state is of another Kafinea, at {other}; its times and ids mean nothing at "
-            f"{address}. Begin a new state, as Meltano does in another environment or with "
+            f"The state is of another Kafinea, at {shown(other)}; its times and ids mean nothing "
+            f"at {address}. Begin a new state, as Meltano does in another environment or with "
             f"`--state-id-suffix`; or, if this Kafinea has moved, correct each {_URL!r} in it."
         )
     return state
@@ -88,14 +88,6 @@ class Pass:
     undated: bool = False
 
     @property
-    def is_well_formed(self) -> bool:
-        """Whether what a state says of it is of the right kinds."""
-        moments = (self.since, self.until, self.reached)
-        return all(one is None or isinstance(one, str) for one in moments) and (
-            self.last_id is None or bool(re.fullmatch(r"\d+x\d+", str(self.last_id)))
-        )
-
-    @property
     def conditions(self) -> list[Condition]:
         """What the records of this pass meet. ANDs only: both readings of VTQL agree on them."""
         if self.everything:
@@ -125,18 +117,8 @@ class Plan:
     end: datetime | None = None
 
     def unfinished(self) -> Pass | None:
-        """Return the pass that an earlier run began and did not complete.
-
-        Raises:
-            SettingsError: The state was not written by this tap.
-        """
-        try:
-            unfinished = Pass(**self.state[_PASS]) if self.state.get(_PASS) else None
-        except TypeError:
-            raise _foreign(_PASS) from None
-        if unfinished and not unfinished.is_well_formed:
-            raise _foreign(_PASS)
-        return unfinished
+        """Return the pass that an earlier run began and did not complete."""
+        return Pass(**self.state[_PASS]) if self.state.get(_PASS) else None
 
     def next(self, newest: Newest) -> Pass | None:
         """Return the next incremental pass, or None when there is nothing to read.
@@ -156,7 +138,7 @@ class Plan:
             return self._first(since, until, newest)
         if not until or (settled and bookmark and until <= bookmark):
             return None
-        return Pass(since, until, self._reached(until, newest))
+        return Pass(since, self._end_of(until), self._reached(until, newest))
 
     def _first(self, since: str | None, until: str | None, newest: Newest) -> Pass | None:
         """Return the first pass, which brings the records without a `modifiedtime` as well.
@@ -164,11 +146,22 @@ class Plan:
         Not where it is bounded at both ends: of many such, each would bring them.
         """
         reached = self._reached(until, newest) if until else None
+        end = self._end_of(until or "")
         if self.start and self.end:
-            return Pass(since, until, reached) if until else None
+            return Pass(since, end, reached) if until else None
         if self.start or self.end:
-            return Pass(since, until or "", reached, undated=True)
-        return None if until is None else Pass(since, until, reached, everything=True)
+            return Pass(since, end, reached, undated=True)
+        return None if until is None else Pass(since, end, reached, everything=True)
+
+    def _end_of(self, until: str) -> str:
+        """Return the latest `modifiedtime` of a pass; empty for no end.
+
+        Where the newest one cannot be read, how it compares is not known either. So its record is
+        read in each run, as one that is dated in the future.
+        """
+        if until != LATEST:
+            return until
+        return self.zone.wire(self.end - timedelta(seconds=1)) if self.end else ""
 
     def _reached(self, until: str, newest: Newest) -> str | None:
         """Return where the bookmark goes.
@@ -180,7 +173,8 @@ class Plan:
         if until <= tomorrow:
             return until
         before = self.zone.wire(self.end) if self.end else tomorrow
-        return newest([Condition(MODIFIED, "<", min(tomorrow, before))])
+        reached = newest([Condition(MODIFIED, "<", min(tomorrow, before))])
+        return None if reached == LATEST else reached
 
     def whole(self) -> Pass:
         """Return a pass over all records, or the rest of one that was not completed."""
@@ -188,16 +182,9 @@ class Plan:
         return unfinished if unfinished and unfinished.until is None else Pass()
 
     def new_version(self) -> int:
-        """Return the version of the rows of a table that is read whole, newer than any before.
-
-        Raises:
-            SettingsError: The state was not written by this tap.
-        """
-        before = self.state.get(_VERSION, 0)
-        if not isinstance(before, int):
-            raise _foreign(_VERSION)
-        version = max(int(now().timestamp()), before + 1)
-        self.state[_VERSION] = version
+        """Return the version of the rows of a table that is read whole, newer than any before."""
+        before: int = self.state.get(_VERSION, 0)
+        self.state[_VERSION] = version = max(int(now().timestamp()), before + 1)
         return version
 
     def begin(self, current: Pass) -> None:
@@ -239,17 +226,11 @@ class Plan:
 
     def _bookmark(self) -> str | None:
         value = self.state.get("replication_key_value")
-        if not value:
+        if value is None:
             return None
-        try:
-            wire = self.state.get("wire") or {}
-            # A value that somebody has changed since counts, not the text that belonged to it.
-            text: str = (
-                wire["text"] if wire.get("value") == value else self.zone.wire(moment(value))
-            )
-            self.zone.aware(text)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-            raise _foreign("replication_key_value") from None
+        wire = self.state.get("wire", {})
+        # A value that somebody has changed since counts, not the text that belonged to it.
+        text: str = wire["text"] if wire.get("value") == value else self.zone.wire(moment(value))
         return text
 
     def _since(self) -> str | None:
@@ -258,17 +239,8 @@ class Plan:
         return self.zone.wire(self.start) if self.start else None
 
     def _seen_at(self, otherwise: datetime) -> datetime:
-        try:
-            seen = moment(self.state["seen_at"])
-        except (KeyError, TypeError, ValueError):
-            return otherwise
-        return seen if seen.tzinfo else otherwise
-
-
-def _foreign(key: str) -> SettingsError:
-    return SettingsError(
-        f"The state holds a {key!r} that this tap did not write. Correct the state."
-    )
+        seen = self.state.get("seen_at")
+        return moment(seen) if seen and moment(seen).tzinfo else otherwise
 
 
 def moment(text: str) -> datetime:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
@@ -15,7 +16,7 @@ from typing_extensions import override
 from kafinea.client import Client
 from kafinea.describe import SECRET_MODULES, Module
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
-from kafinea.errors import Code, IncompleteRead, Refused, SettingsError, Unavailable
+from kafinea.errors import Code, IncompleteRead, Refused, SettingsError, Unavailable, WrongAnswer
 from kafinea.progress import Progress
 from kafinea.read_ahead import worked_out_ahead
 from kafinea.recovery import BadRecord
@@ -202,6 +203,10 @@ def _lists_if_told(tap: TapKafinea, module: str) -> list[RelatedList] | None:
     except Refused as error:
         tap.logger.warning("The related lists of %s are left out: %s", module, error)
         return []
+    except WrongAnswer as error:
+        tap.modules.missing[f"Related lists of {module}"] = str(error)
+        tap.logger.warning("The related lists of %s are left out: %s", module, error)
+        return []
     if lists is None:
         tap.logger.warning("The related lists of %s are left out: they are not told.", module)
     return lists
@@ -214,7 +219,7 @@ def _exactly(name: str, names: Iterable[str]) -> str | None:
 def _name(one: RelatedList, taken: Collection[str]) -> str:
     """Return the name of a list's stream, such as `campaigns_contacts`."""
     name = "_".join([*_words(one.module), *(_words(one.label) or _words(one.related))])
-    same = [name, *(f"{name}_{n}" for n in range(2, len(taken) + 2))]
+    same = chain([name], (f"{name}_{n}" for n in count(2)))
     return next(each for each in same if each not in taken)
 
 

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from kafinea.client import Client
-from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, Unavailable
+from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.progress import Progress
 from kafinea.reading import Reading
 from kafinea.recovery import Recovery
@@ -226,13 +226,7 @@ class Scans:
 
     def _told_at(self, module: str) -> datetime | None:
         text = self._told.get(module)
-        try:
-            return moment(text).astimezone(timezone.utc) if text else None
-        except (AttributeError, TypeError, ValueError):
-            raise SettingsError(
-                f"The state holds a scan of {module} that this tap did not write. Correct the "
-                "state."
-            ) from None
+        return moment(text).astimezone(timezone.utc) if text else None
 
 
 def _is_in(ids: Sequence[int], one: int) -> bool:

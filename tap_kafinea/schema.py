@@ -47,7 +47,8 @@ _TEXTS_OF_LINES = frozenset({"productid", "comment", "image"})
 
 def schema_of(module: Module) -> dict[str, Any]:
     """Return the JSON Schema of a module's stream: `id` first, then each field it can be given."""
-    names = [name for name in module.fields if name in {*module.queryable, *module.only_retrieved}]
+    given = {*module.queryable, *module.only_retrieved}
+    names = [name for name in module.fields if name in given]
     return {
         "type": "object",
         "title": module.label,

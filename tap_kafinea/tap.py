@@ -80,9 +80,10 @@ class TapKafinea(Plugin, Tap):
         TIMEZONE,
         th.Property(
             "lookback_seconds",
-            th.IntegerType(minimum=0),
+            th.IntegerType(minimum=0, maximum=315_360_000),
             default=60,
-            description="Seconds before the bookmark to read again, for records saved late",
+            description="Seconds before the bookmark to read again, for records saved late; at "
+            "most 10 years",
         ),
         th.Property(
             "page_size",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kafinea.errors import IncompleteRead, SettingsError
+from kafinea.errors import IncompleteRead
 from kafinea.recovery import BadRecord
 from kafinea.selection import Page
 
@@ -23,20 +23,12 @@ class Unreadable:
     Args:
         state: The stream's part of the Singer state; changed in place.
         failed: What could not be read in this run. Others add to it.
-
-    Raises:
-        SettingsError: The state was not written by this tap.
     """
 
     def __init__(self, state: dict[str, Any], failed: Sequence[BadRecord]) -> None:
         self._state = state
         self._failed = failed
-        before = state.get(_KEY, [])
-        if not isinstance(before, list) or not all(isinstance(one, str) for one in before):
-            raise SettingsError(
-                f"The state holds an {_KEY!r} that this tap did not write. Correct the state."
-            )
-        self._before = dict.fromkeys(before)
+        self._before: dict[str, None] = dict.fromkeys(state.get(_KEY, ()))
 
     def keep(self) -> None:
         """Put what is not read yet into the state, as it must be before a later position."""

@@ -21,7 +21,9 @@ from kafinea_sandbox import Sandbox
 from singer_kafinea.command import exit_code
 from tap_kafinea.tap import TapKafinea
 from tests.e2e import pages
+from tests.endless import Endless, serving
 from tests.filing import stored_files
+from tests.kafinea.test_endless import ENDLESS, TOO_LONG
 from tests.kafinea.test_first_contact import make_certificate, website
 from tests.tap.running import discover, extract, settings
 from tests.target.running import Files, command, empty, load, matched, messages
@@ -208,6 +210,19 @@ def _(directory):
     with empty() as sandbox:
         sandbox.faults.add("hang", operation="listtypes", seconds=0.3, times=None)
         return tap(directory, settings(sandbox, request_timeout=0.1))
+
+
+@prints("... does not end its answer")
+def _(directory):
+    endless = Endless(listtypes=ENDLESS["a body in drips"])
+    with serving(endless) as url, mock.patch("kafinea.connection.PATIENCE", 2):
+        return tap(directory, {**_somewhere(url), "request_timeout": 0.2})
+
+
+@prints("The server's answer is longer than any that is real")
+def _(directory):
+    with serving(Endless(listtypes=TOO_LONG["a body of gzip"])) as url:
+        return tap(directory, _somewhere(url))
 
 
 @prints("Kafinea has no room for ... requests at once")

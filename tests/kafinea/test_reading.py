@@ -10,7 +10,7 @@ import pytest
 
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.query import Condition
-from kafinea.reading import Reading, newest
+from kafinea.reading import LATEST, Reading, newest
 from kafinea.selection import count, number, refused_columns
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
@@ -237,11 +237,23 @@ def test_a_record_without_an_id_is_an_error(row):
         )
 
 
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("row", [{}, {"modifiedtime": "garbage"}])
-def test_a_newest_change_that_is_no_date_time_is_an_error(row):
+def test_a_newest_change_that_is_not_given_is_an_error():
     with pytest.raises(IncompleteRead):
-        newest(lambda text: [{"count": "1"}] if "count" in text else [row], "Contacts")
+        newest(lambda _: [{}], "Contacts")
+
+
+@pytest.mark.parametrize(
+    ("wire", "read"),
+    [
+        ("2026-11-22 07:54:35", "2026-11-22 07:54:35"),
+        ("2026-11-22T07:54:35", "2026-11-22 07:54:35"),
+        *((wire, "") for wire in (None, "", "0000-00-00 00:00:00", "0001-01-01 00:00:00")),
+        *((wire, LATEST) for wire in ("garbage", "2026-1-1 1:1:1", "2026-11-22  07:54:35")),
+        *((wire, LATEST) for wire in ("\uff12026-11-22 07:54:35", "10000-01-01 00:00:00", [1])),
+    ],
+)
+def test_a_newest_change_is_one_that_a_bookmark_can_hold(wire, read):
+    assert newest(lambda _: [{"modifiedtime": wire}], "Contacts") == read
 
 
 def test_one_passing_error_costs_no_column(thousand):

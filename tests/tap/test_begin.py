@@ -117,12 +117,13 @@ OF_NO_TAP = {
     "pass": {"until": 5},
     "replication_key_value": 5,
     "unreadable": "8x15",
+    "timezone": 5,
 }
 
 
 @pytest.mark.parametrize("key", OF_NO_TAP)
 def test_a_bookmark_that_this_tap_did_not_write_is_named(kafinea, run, key):
-    state = {"bookmarks": {"Contacts": {"timezone": 5, key: OF_NO_TAP[key]}}}
+    state = {"bookmarks": {"Contacts": {key: OF_NO_TAP[key]}}}
     done = run(settings(kafinea, modules=["Contacts"], **ZONE), state=state)
     (error,) = said(done, "ERROR")
     assert done.returncode == 1
