@@ -195,7 +195,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_no_part(tmp_path, monkeypat
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        private.replace(path, BytesIO(b"new"))
+        private.replace(path, BytesIO(b"new"), durable=True)
     assert path.read_text() == "old"
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 

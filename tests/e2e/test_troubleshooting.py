@@ -1135,6 +1135,25 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"txtAdjustment": 5})
 
 
+def mistaken(place: str) -> str:
+    """Load a record at which something comes up that nobody foresaw."""
+    with empty() as sandbox, mock.patch(f"target_kafinea.{place}", side_effect=LookupError):
+        return load(sandbox, messages("Contacts", {"lastname": "Roux"}), streams=LASTNAME).stderr
+
+
+@prints("it was not sent: ... Please report this as a mistake of target-kafinea (INTERNAL_ERROR)")
+def _(_directory):
+    return mistaken("checks.wire_values")
+
+
+@prints(
+    "it was sent, and may be written: ... Please report this as a mistake of target-kafinea"
+    " (UNKNOWN_OUTCOME)"
+)
+def _(_directory):
+    return mistaken("writer.altered_fields")
+
+
 def contract(directory: Path, sandbox: Sandbox) -> str:
     """Load a document with a file of one kilobyte."""
     path = directory / "contract.pdf"
