@@ -18,11 +18,12 @@ from typing_extensions import override
 from kafinea.errors import KafineaError, SettingsError
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, zone_of
+from singer_kafinea.logs import place_of
 from singer_kafinea.plugin import Plugin
 from singer_kafinea.settings import did_you_mean, unknown_settings, unknown_variables
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Policy
-from target_kafinea.outcomes import Report, place_of
+from target_kafinea.outcomes import Report
 from target_kafinea.reader import Reader
 from target_kafinea.sinks import ModuleSink
 from target_kafinea.source_files import SourceFiles
