@@ -26,6 +26,8 @@ Timeout = tuple[float, float]
 """Seconds to connect and seconds between two bytes of the answer."""
 
 _SCRIPT = "webservice.php"
+_MOST_COOKIES = 50
+"""What browsers keep of one host. Each goes with each request, and a server may set ever more."""
 _PIECE = 2**18  # bytes of an answer to read at a time
 
 
@@ -96,6 +98,8 @@ def send(
         Unavailable: No answer came.
         SettingsError: The address cannot be reached as it is written.
     """
+    if len(http.cookies) > _MOST_COOKIES:
+        http.cookies.clear()
     try:
         request = _request(http, method, address, parameters)
         if upload:

@@ -10,6 +10,7 @@ from kafinea.shown import UNFIT
 
 _LONGEST_NAME = 200  # bytes; most systems take 255, and a name gets `.part` and a dot while written
 _LONGEST_SUFFIX = 20
+_LONGEST_END = 500  # characters at either end that are looked at: long runs of accents take time
 _UNSAFE = re.compile(rf'{UNFIT.pattern}|[/\\:*?"<>|]')
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _RESERVED = re.compile(
@@ -23,7 +24,8 @@ def safe_name(name: str) -> str:
 
     It does not begin with a dot: such names are ours.
     """
-    text = _UNSAFE.sub("_", unicodedata.normalize("NFC", name)).strip(". ")
+    ends = name if len(name) <= 2 * _LONGEST_END else name[:_LONGEST_END] + name[-_LONGEST_END:]
+    text = _UNSAFE.sub("_", unicodedata.normalize("NFC", ends)).strip(". ")
     if not text or _RESERVED.match(text):
         text = f"_{text}"
     suffix = PurePosixPath(text).suffix

@@ -47,7 +47,9 @@ def open_to_append(path: Path, *, through_links: bool) -> IO[bytes]:
     """
     refuse_planted(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _PLAIN
-    descriptor = os.open(path, flags if through_links else flags | _NO_LINK, _MODE)
+    if not (through_links and path.is_symlink()):
+        flags |= _NO_LINK  # nor one that is planted at this moment
+    descriptor = os.open(path, flags, _MODE)
     return os.fdopen(descriptor, "ab", buffering=0)
 
 
@@ -56,11 +58,19 @@ def open_to_read(path: Path) -> BinaryIO:
 
     Raises:
         OSError: It cannot be opened.
-        InTheWay: It is no file of ours.
+        InTheWay: It is no regular file.
     """
-    refuse_planted(path)
-    size_of(path)
-    return os.fdopen(os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAITING | _PLAIN), "rb")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _NO_LINK | _NO_WAITING | _PLAIN)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise InTheWay(path, "is a link") from None
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise InTheWay(path, "is no regular file")
+    return file
 
 
 def size_of(path: Path) -> int:
@@ -72,26 +82,24 @@ def size_of(path: Path) -> int:
     """
     info = path.lstat()
     if not stat.S_ISREG(info.st_mode):
-        raise InTheWay(path, "is a link" if stat.S_ISLNK(info.st_mode) else "is no regular file")
+        raise InTheWay(path, "is no regular file")
     return info.st_size
 
 
-def replace(path: Path, content: BinaryIO, *, durable: bool = True) -> None:
-    """Write a file that is at every moment the old or the new one.
+def replace(path: Path, content: BinaryIO, *, durable: bool) -> None:
+    """Write a file that is at every moment the old or the new one; make its folder.
 
     Args:
         path: Where it is.
         content: Its contents.
-        durable: Whether it is whole even if the machine stops.
+        durable: Whether it has to be whole even if the machine stops; that takes time.
 
     Raises:
         OSError: It cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)  # a run that was killed has left it, or somebody has planted it
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _PLAIN, _MODE)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(_new(part), "wb") as file:
             shutil.copyfileobj(content, file, _PIECE)
             if durable:
                 file.flush()
@@ -103,15 +111,23 @@ def replace(path: Path, content: BinaryIO, *, durable: bool = True) -> None:
         raise
 
 
-def make_folders(path: Path) -> None:
-    """Make a folder and those above it, where there are none.
+def _new(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _PLAIN
+    try:
+        return os.open(path, flags, _MODE)
+    except FileExistsError:
+        path.unlink()  # a run that was killed has left it, or somebody has planted it
+    except FileNotFoundError:
+        _make_folder(path.parent)
+    return os.open(path, flags, _MODE)
 
-    Raises:
-        OSError: They cannot be made.
-    """
-    for folder in (*reversed(path.parents), path):
-        if not folder.exists():
-            folder.mkdir(_FOLDER_MODE, exist_ok=True)
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(_FOLDER_MODE, exist_ok=True)
+    except FileNotFoundError:
+        _make_folder(path.parent)
+        path.mkdir(_FOLDER_MODE, exist_ok=True)
 
 
 def refuse_other_than_folder(path: Path) -> None:
@@ -125,21 +141,35 @@ def refuse_other_than_folder(path: Path) -> None:
             raise InTheWay(path, "is no folder")
 
 
-def refuse_planted(path: Path) -> None:
-    """Refuse what a stranger has put there, where everybody may write.
+def is_anybodys(folder: Path) -> bool:
+    """Whether all users may write into a folder, if there is one."""
+    with suppress(OSError):
+        return _HAS_OWNERS and bool(folder.stat().st_mode & stat.S_IWOTH)
+    return False
 
-    This is the rule of Linux's `fs.protected_symlinks` and `fs.protected_regular`, which are not
-    on everywhere.
+
+def refuse_planted(path: Path) -> None:
+    """Refuse what a stranger has put on the way to a file, where everybody may write.
+
+    These are the rules of Linux's `fs.protected_symlinks`, `fs.protected_regular` and
+    `fs.protected_hardlinks`, which are not on everywhere.
 
     Raises:
+        OSError: It cannot be looked at.
         InTheWay: It is that.
     """
-    if not _HAS_OWNERS or not path.parent.stat().st_mode & stat.S_IWOTH:
+    if not _HAS_OWNERS:
         return
-    with suppress(FileNotFoundError):
-        owner = path.lstat().st_uid
-        if owner not in {os.geteuid(), 0, path.parent.stat().st_uid}:
-            raise InTheWay(path, "belongs to another user")
+    whole = path.absolute()
+    for one in (whole, *whole.parents):
+        with suppress(FileNotFoundError):
+            folder, info = one.parent.stat(), one.lstat()
+            if not folder.st_mode & stat.S_IWOTH:
+                continue
+            if info.st_uid not in {os.geteuid(), 0, folder.st_uid}:
+                raise InTheWay(one, "belongs to another user")
+            if stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
+                raise InTheWay(one, "is a hard link")
 
 
 @cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,7 +46,7 @@ class LocalFolder:
             OSError: It cannot be read.
         """
         with private.open_to_read(self._path(name)) as file:
-            return file.read(most)
+            return file.read(min(most, os.fstat(file.fileno()).st_size))
 
     def size(self, name: str) -> int:
         """Return the size of a file.
@@ -54,34 +56,41 @@ class LocalFolder:
         """
         return private.size_of(self._path(name))
 
-    def replace(self, name: str, content: BinaryIO) -> None:
+    def replace(self, name: str, content: BinaryIO, *, durable: bool = False) -> None:
         """Write a file that is at every moment the old or the new one.
 
+        Args:
+            name: Its name.
+            content: Its contents.
+            durable: Whether it has to be whole even if the machine stops.
+
         Raises:
             OSError: It cannot be written.
         """
-        private.replace(self._to_write(name), content)
+        private.replace(self._path(name), content, durable=durable)
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a small file that may be lost when the machine stops.
+        """Write a small file of which half a one does no harm.
 
         Raises:
             OSError: It cannot be written.
         """
-        private.replace(self._to_write(name), BytesIO(content), durable=False)
-
-    def _to_write(self, name: str) -> Path:
-        path = self._path(name)
-        if not path.parent.is_dir():
-            private.make_folders(path.parent)
-        private.warn_if_shared(self._root, self._setting)
-        return path
+        private.replace(self._path(name), BytesIO(content), durable=False)
 
     def _path(self, name: str) -> Path:
         path = self._root / name
         if path.parent != self._root:
             private.refuse_other_than_folder(path.parent)
+        if self._is_anybodys:
+            private.refuse_planted(path)
         return path
+
+    @cached_property
+    def _is_anybodys(self) -> bool:
+        """Whether everybody may write into this folder. What leads to it is looked at once."""
+        private.refuse_planted(self._root)
+        private.warn_if_shared(self._root, self._setting)
+        return private.is_anybodys(self._root)
 
 
 class RemoteFolder:
@@ -105,7 +114,7 @@ class RemoteFolder:
         """Return the size of a file."""
         return int(self._system.info(self._path(name))["size"])
 
-    def replace(self, name: str, content: BinaryIO) -> None:
+    def replace(self, name: str, content: BinaryIO, *, durable: bool = False) -> None:  # noqa: ARG002 as it is
         """Write a file that is at every moment the old or the new one."""
         path = self._path(name)
         folder, _, last = path.rpartition("/")

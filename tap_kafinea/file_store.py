@@ -102,6 +102,7 @@ class FileStore:
         name = safe_name(row["name"])
         try:
             content.seek(0)
+            # What is cut off when the machine stops has another size, and is fetched again.
             self._folder.replace(f"{row['id']}/{name}", content)
             note = msgspec.json.encode({"row": row, "said": said})
             self._folder.put(f"{row['id']}/{_NOTE}", note)

@@ -160,7 +160,7 @@ class Folder:
             SettingsError: It cannot be written.
         """
         try:
-            self._folder.replace(_name(known.module), BytesIO(_encoded(known)))
+            self._folder.replace(_name(known.module), BytesIO(_encoded(known)), durable=True)
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
             raise _failed(error) from None
 

@@ -200,6 +200,7 @@ class RejectsFile:
         """Put aside what a run that was killed has left."""
         if not os.path.lexists(part):
             return
+        private.refuse_planted(part)
         with private.open_to_read(part) as left:
             is_left = _lock(left)
         if is_left:

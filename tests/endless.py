@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from urllib.parse import parse_qs
 
 Attack = Callable[[], Iterable[bytes]]
 """Gives the bytes of an answer, its head included, for as long as somebody takes them."""
@@ -32,17 +31,18 @@ class Endless:
     Attributes:
         attacks: What an operation is answered.
         requests: The operations that were asked for.
+        longest: Bytes of the longest request.
         url: Where it is.
     """
 
     def __init__(self, **attacks: Attack) -> None:
         self.attacks = attacks
         self.requests: list[str] = []
+        self.longest = 0
         self.url = ""
 
     def answer(self, request: bytes) -> Iterable[bytes]:
-        said = parse_qs(re.split(rb"[? ]", request, maxsplit=2)[-1].decode("latin-1"))
-        said |= parse_qs(request.rpartition(b"\r\n\r\n")[2].decode("latin-1"))
+        self.longest = max(self.longest, len(request))
         operation = (found := re.search(rb"operation=(\w+)", request)) and found[1].decode()
         self.requests.append(operation or "")
         if attack := self.attacks.get(operation or ""):

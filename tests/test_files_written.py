@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
 import stat
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -129,7 +131,7 @@ def test_nothing_is_written_through_what_was_planted(server, tmp_path, name, kin
 
 @is_root
 @pytest.mark.parametrize("setting", ["outcomes_path", "rejects_path"])
-@pytest.mark.parametrize("kind", ["link", "file", "part"])
+@pytest.mark.parametrize("kind", ["link", "file", "part", "folder"])
 def test_what_strangers_put_where_everybody_writes_is_refused(server, tmp_path, setting, kind):
     if (setting, kind) == ("outcomes_path", "part"):
         pytest.skip("the load report has no parts")
@@ -137,21 +139,65 @@ def test_what_strangers_put_where_everybody_writes_is_refused(server, tmp_path, 
     shared.mkdir()
     shared.chmod(0o1777)
     victim.write_text(SECRET)
-    place = shared / ("lines.jsonl.part" if kind == "part" else "lines.jsonl")
+    place = shared / {"part": "lines.jsonl.part", "folder": "here"}.get(kind, "lines.jsonl")
+    path = shared / ("here/lines.jsonl" if kind == "folder" else "lines.jsonl")
     if kind == "link":
         place.symlink_to(victim)
+    elif kind == "folder":
+        place.mkdir()
     else:
         place.touch()
     os.chown(place, STRANGER, STRANGER, follow_symlinks=False)
-    paths = {"rejects_path": None, setting: str(shared / "lines.jsonl")}
+    paths = {"rejects_path": None, setting: str(path)}
     run = load_into(server, tmp_path, **paths)
     (error,) = run.errors
     assert f"`{setting}`" in error
     assert "belongs to another user. Remove it" in error
     assert victim.read_text() == SECRET
-    assert kind == "link" or place.read_bytes() == b""
+    assert kind in {"link", "folder"} or place.read_bytes() == b""
     os.chown(place, 0, 0, follow_symlinks=False)
     assert load_into(server, tmp_path, **paths).code == 0
+
+
+@is_root
+@pytest.mark.parametrize("name", ["new", "new/ids", "new/files", "new/files/{id}"])
+def test_no_file_goes_into_a_folder_that_strangers_put_there(server, tmp_path, name):
+    (document,) = stored_files(server)
+    place = tmp_path / name.format(id=document["id"])
+    place.mkdir(parents=True)
+    place.parent.chmod(0o1777)
+    os.chown(place, STRANGER, STRANGER)
+    _, error = extract_into(server, tmp_path)
+    assert f"{place} belongs to another user. Remove it" in str(error)
+    assert "plan.pdf" not in {path.name for path in tmp_path.rglob("*")} or name == "new/ids"
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["rejects.jsonl", "rejects.jsonl.part", "report.jsonl"])
+def test_a_hard_link_where_everybody_writes_is_refused(server, tmp_path, name):
+    victim, shared = tmp_path / "victim", tmp_path / "shared"
+    victim.write_text(SECRET)
+    shared.mkdir()
+    shared.chmod(0o1777)
+    os.link(victim, shared / name)
+    run = load_into(server, shared, outcomes_path=str(shared / "report.jsonl"))
+    (error,) = run.errors
+    assert f"{shared / name} is a hard link. Remove it" in error
+    assert victim.read_text() == SECRET
+
+
+def test_a_disk_that_is_full_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        private.replace(path, BytesIO(b"new"), durable=True)
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_that_others_may_write_is_said_once(server, tmp_path, caplog):

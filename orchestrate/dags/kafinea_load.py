@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,8 +51,12 @@ def _keep(folder: Path, name: str) -> str:
     if not found:
         return ""
     kept = ObjectStoragePath(Variable.get("kafinea_rejects", default=_REJECTS)) / name
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(text, encoding="utf-8")
+    before = os.umask(0o077)  # they hold personal data
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(text, encoding="utf-8")
+    finally:
+        os.umask(before)
     reasons = [f"{count:,} of {stream} ({code})" for (stream, code), count in sorted(found.items())]
     return f"Kafinea did not take {', '.join(reasons)}. They are in {kept}."
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -153,6 +154,7 @@ def test_rejects_are_kept_and_told_without_what_they_hold(migrated, kafinea, ale
     )
     assert process.returncode == 1, process.stdout
     (kept,) = (migrated.home / "rejects").glob("*.jsonl")
+    assert (stat.S_IMODE(kept.stat().st_mode), kept.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert [json.loads(line)["record"]["email"] for line in kept.read_text().splitlines()[1:]] == [
         "c@x.fr"
     ]

@@ -7,7 +7,7 @@ import time
 import tracemalloc
 from functools import partial
 from io import BytesIO
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 
 import pytest
 
@@ -34,8 +34,9 @@ def flood(head=b"", piece=b" " * 2**16):
     return chain([head], repeat(piece))
 
 
-BOMB = whole(gzip.compress(bytes(2**28)), "Content-Encoding: gzip")
-BOMB_IN_BOMB = whole(gzip.compress(gzip.compress(bytes(2**28))), "Content-Encoding: gzip, gzip")
+BOMB = gzip.compress(bytes(2**28))
+IN_BOMB = gzip.compress(BOMB)
+CHUNK_OF_BOMB = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BOMB), BOMB)
 
 ENDLESS = {
     "a body in drips": partial(drip, LONG),
@@ -49,8 +50,9 @@ TOO_LONG = {
     "a body": partial(flood, LONG),
     "a body without a length": partial(flood, OK + b"\r\n"),
     "chunks": partial(flood, CHUNKED, b"10000\r\n" + b" " * 2**16 + b"\r\n"),
-    "a body of gzip": lambda: [BOMB],
-    "gzip in gzip": lambda: [BOMB_IN_BOMB],
+    "a body of gzip": lambda: [whole(BOMB, "Content-Encoding: gzip")],
+    "a chunk of gzip": lambda: [CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n", CHUNK_OF_BOMB],
+    "gzip in gzip": lambda: [whole(IN_BOMB, "Content-Encoding: gzip, gzip")],
 }
 
 
@@ -132,3 +134,13 @@ def test_a_file_without_an_end_does_not_fill_the_disk(attack, monkeypatch):
     assert type(error) is expected
     assert len(file.getvalue()) <= 2**23
     assert server.requests.count("files_retrieve") == 1
+
+
+def test_cookies_without_an_end_are_not_kept():
+    numbers = count()
+    body = b'{"success":true,"result":{"types":[],"information":[]}}'
+    server = Endless(listtypes=lambda: [whole(body, f"Set-Cookie: c{next(numbers)}={'x' * 99}")])
+    with serving(server) as url, Client(url, "ada", "k") as client:
+        for _ in range(200):
+            client.listtypes()
+    assert server.longest < 51 * 110 + 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import sqlite3
 import stat
@@ -163,6 +164,25 @@ def test_a_body_has_an_end(fresh: Sandbox, monkeypatch: pytest.MonkeyPatch):
     deep = b'{"module": ' + b"[" * 90_000
     assert ask(fresh, steering(fresh), "/_control/count", "POST", deep)[0] == 400
     assert api.contact()["lastname"] == "Test"
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("count", b'{"module": "Contacts\\" UNION SELECT 1 --"}'),
+        ("change", b'{"module": "Contacts", "number": %s, "values": {}}' % (b"9" * 40)),
+        ("insert", b'{"module": "Contacts", "values": [1]}'),
+        ("insert", b'{"module": "Contacts", "values": {"lastname) --": "x"}}'),
+        ("set_time", b'{"moment": 5}'),
+        ("sql", b'{"text": "SELECT x\'00ff\'"}'),
+        ("sql", b'{"text": "SELECT ?", "params": [%s]}' % (b"9" * 40)),
+        ("sql", b"[1]"),
+        ("faults", b"\xff"),
+    ],
+)
+def test_a_wrong_argument_is_told(stock: Sandbox, action: str, body: bytes):
+    status, answer = ask(stock, steering(stock), f"/_control/{action}", "POST", body)
+    assert (status, list(json.loads(answer))) == (400, ["error"])
 
 
 def test_other_machines_cannot_ask(stock: Sandbox):
