@@ -5,6 +5,7 @@ What is wrong is found here, before the first request. So the streams can believ
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -41,7 +42,7 @@ def state_of(given: Any) -> dict[str, Any]:
     if given is None or given == {}:
         return {}
     bookmarks = given.get("bookmarks") if isinstance(given, Mapping) else None
-    if not isinstance(bookmarks, Mapping):
+    if not isinstance(bookmarks, Mapping) or not _can_be_written(given):
         raise SettingsError(f"The state is not a Singer state. {_HOW}")
     checked = {stream: _checked(shown(stream), kept) for stream, kept in bookmarks.items()}
     return {**given, "bookmarks": checked}
@@ -79,6 +80,14 @@ def known_modules(state: Mapping[str, Any]) -> set[str]:
         and MOST not in bookmark
         and ("replication_key_value" in bookmark or {"version", ZONE} <= bookmark.keys())
     }
+
+
+def _can_be_written(state: Any) -> bool:
+    try:
+        json.dumps(state, ensure_ascii=False, default=str).encode()
+    except UnicodeError:  # half a character
+        return False
+    return True
 
 
 # What the keys of a stream may hold
@@ -155,6 +164,9 @@ _KEYS: Mapping[str, Callable[[Any], bool]] = {
     "unreadable": _are_ids,
     "url": _is_text,
     ZONE: _is_text,
+    # of the SDK, which keeps nothing there for the streams of this tap
+    "progress_markers": lambda value: value == {},
+    "partitions": lambda value: value == [],
     # of a table of lines
     MOST: _below(_MOST_LINES),
     "newest": lambda value: whole(value) is not None,

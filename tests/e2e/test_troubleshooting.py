@@ -25,6 +25,7 @@ from tests.endless import Endless, serving
 from tests.filing import stored_files
 from tests.kafinea.test_endless import ENDLESS, TOO_LONG
 from tests.kafinea.test_first_contact import make_certificate, website
+from tests.mutating import mutating
 from tests.tap.running import discover, extract, settings
 from tests.target.running import Files, command, empty, load, matched, messages
 from tests.target.small_server import Raw, SmallServer
@@ -261,6 +262,29 @@ def _(directory):
         return tap(directory, _somewhere(url))
 
 
+def contacts_changed(directory: Path, operation: str, change: Callable[[Any], Any]) -> str:
+    """Extract the contacts from a server that changes its answers to one operation."""
+    with Sandbox(rows=50) as sandbox:
+
+        def changed(asked: str, _: dict[str, str], result: Any) -> Any:
+            return change(result) if asked == operation else result
+
+        with mutating(sandbox.url, changed) as url:
+            return contacts(directory, sandbox, url=url)
+
+
+@prints("... the server answers with no ...")
+def _(directory):
+    return contacts_changed(directory, "describe", lambda _: [])
+
+
+@prints("... the server gives ..., a record of another module: ...")
+def _(directory):
+    return contacts_changed(
+        directory, "query", lambda rows: [*rows, *({**row, "id": "99x7"} for row in rows[-1:])]
+    )
+
+
 @prints("Kafinea has no room for ... requests at once")
 def _(directory):
     with Sandbox(rows=300) as sandbox:
@@ -487,6 +511,21 @@ def _(directory):
     state = _file(directory, "state", {"Contacts": "2026-01-01T00:00:00Z"})
     with empty() as sandbox:
         return tap(directory, settings(sandbox), *state)
+
+
+@prints("The state of ... holds a '...' that this tap did not write")
+def _(directory):
+    state = _file(directory, "state", {"bookmarks": {"Contacts": {"pass": {"until": 5}}}})
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox), *state)
+
+
+@prints("the state says that all is read until ...")
+def _(directory):
+    bookmark = {"replication_key_value": "2999-01-01T00:00:00+00:00"}
+    state = _file(directory, "state", {"bookmarks": {"Contacts": bookmark}})
+    with empty() as sandbox:
+        return tap(directory, settings(sandbox, modules=["Contacts"]), *state)
 
 
 @prints("The output cannot be written: ...")

@@ -1,0 +1,132 @@
+"""The state that a run is given, and how it is refused where this tap cannot have written it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kafinea.errors import SettingsError
+from tap_kafinea.states import state_of
+from tests.tap.running import command, extract, extract_through, settings
+
+GOOD = {
+    "replication_key": "modifiedtime",
+    "replication_key_value": "2026-01-01T08:00:00+01:00",
+    "wire": {"value": "2026-01-01T08:00:00+01:00", "text": "2026-01-01 08:00:00"},
+    "seen_at": "2026-01-01T08:00:00+00:00",
+    "settled": False,
+    "undated": True,
+    "version": 1_800_000_000,
+    "pass": {
+        "since": None,
+        "until": "",
+        "reached": "2026-01-01 08:00:00",
+        "last_id": "12x5",
+        "everything": True,
+        "undated": False,
+    },
+    "unreadable": ["12x5"],
+    "url": "https://example.org/webservice.php",
+    "timezone": "Europe/Paris",
+    "most": 3,
+    "newest": 2**31,
+    "longer": {"7x1": 4},
+    "followed": True,
+    "owed": ["15x1"],
+    "scanned": {"Contacts": "2026-01-01T08:00:00+00:00"},
+    "synced": {"Contacts": 1_800_000_000},
+}
+ANYTHING = ["x", "", -1, 1.5, 10**30, [], {}, [1], {"x": 1}, ["12x-5"], {"12x5": "x"}, True, 7]
+DATES = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "soon", "\uff12026-01-01"]
+WIRES = [
+    "2026-1-1 1:1:1",
+    "2026-01-01  01:01:01",
+    "\uff12026-01-01 01:01:01",
+    "0001-01-01 00:00:00",
+]
+MORE = {
+    "replication_key_value": DATES,
+    "seen_at": DATES,
+    "wire": [{**GOOD["wire"], "text": one} for one in WIRES],
+    "pass": [
+        *({**GOOD["pass"], key: one} for key in ("since", "until", "reached") for one in WIRES),
+        *({**GOOD["pass"], "last_id": one} for one in ("12x-5", "12x" + "9" * 20, 5, "x")),
+        {**GOOD["pass"], "further": 1},
+        {**GOOD["pass"], "undated": "yes"},
+    ],
+    "unreadable": [["12x5", 5], ["12x" + "9" * 20]],
+    "scanned": [{"Contacts": one} for one in (*DATES, 3, None)],
+    "synced": [{"Contacts": one} for one in (10**17, -1, 1.5, "1", None)],
+    "longer": [{"7x1": 10**17}, {"x": 1}],
+    "progress_markers": ["x", [1], {"x": 1}],
+    "partitions": ["x", {"x": 1}, [1]],
+}
+# What each key may hold besides, of what is tried.
+ALSO = {
+    **{key: ["x", ""] for key in ("replication_key", "url", "timezone")},
+    **{key: [True] for key in ("settled", "undated", "followed")},
+    **{key: [7] for key in ("version", "most", "newest")},
+    **{key: [[]] for key in ("unreadable", "owed")},
+    **{key: [{}] for key in ("pass", "longer", "scanned")},
+    "synced": [{}, {"x": 1}],
+}
+
+
+def same(one, other):
+    return type(one) is type(other) and one == other
+
+
+def test_what_this_tap_writes_is_taken():
+    assert state_of({"bookmarks": {"Contacts": GOOD}}) == {"bookmarks": {"Contacts": GOOD}}
+
+
+@pytest.mark.parametrize("key", GOOD)
+def test_a_key_that_this_tap_did_not_write_is_named_with_its_stream(key):
+    right = ALSO.get(key, [])
+    wrong = [one for one in ANYTHING if not any(same(one, each) for each in right)]
+    for value in [*wrong, *MORE.get(key, [])]:
+        with pytest.raises(SettingsError) as raised:
+            state_of({"bookmarks": {"Cont\x1bacts": {**GOOD, key: value}}})
+        assert str(raised.value) == (
+            f"The state of Cont\\x1bacts holds a {key!r} that this tap did not write. Remove the "
+            "entry of Cont\\x1bacts from the state: this stream is then read from the start."
+        )
+
+
+@pytest.mark.parametrize(
+    "state", [[], 0, "", False, {"bookmarks": {}, "x": "\ud800"}, {"bookmarks": {"Contacts": []}}]
+)
+def test_what_is_no_state_is_not_taken_for_an_empty_one(state):
+    with pytest.raises(SettingsError, match="is not a Singer state"):
+        state_of(state)
+
+
+def test_a_state_file_that_holds_no_state_reads_nothing(sandbox, tmp_path):
+    config, state = tmp_path / "config.json", tmp_path / "state.json"
+    config.write_text(json.dumps(settings(sandbox)), "utf-8")
+    for text in ("", "[]", '{"bookmarks": {"Contacts": {"version": 1e999}}}'):
+        state.write_text(text, "utf-8")
+        done = command("--config", str(config), "--state", str(state))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "Traceback" not in done.stderr
+
+
+def test_a_bookmark_in_the_future_is_said(sandbox, caplog):
+    state = extract(sandbox, modules=["Contacts"], timezone="UTC").state
+    bookmark = state["bookmarks"]["Contacts"]
+    assert "says that all is read until" not in caplog.text
+    bookmark["replication_key_value"] = "2999-01-01T00:00:00+00:00"
+    output = extract(sandbox, modules=["Contacts"], timezone="UTC", state=state)
+    assert output.ids("Contacts") == []
+    assert "Contacts: the state says that all is read until 2999-01-01T00:00:00" in caplog.text
+
+
+def test_a_look_back_of_a_million_years_is_refused(sandbox):
+    state = extract(sandbox, modules=["Contacts"]).state
+    _, error = extract_through(
+        sandbox, state=state, modules=["Contacts"], lookback_seconds=3 * 10**8
+    )
+    assert error is None
+    with pytest.raises(SettingsError, match="lookback_seconds"):
+        extract(sandbox, state=state, modules=["Contacts"], lookback_seconds=10**12)
