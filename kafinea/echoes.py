@@ -23,10 +23,10 @@ _LONGEST_READ = 2_000
 """Characters that are looked at of a text, with its escapes."""
 _LONGEST_SAID = 400
 """Characters that are compared, without escapes: a few more than are shown."""
-_RUN = 6
-"""Letters in a row that no value and the text have in common by chance."""
+_RUN = 8
+"""Letters in a row that prose and a message do not have in common by chance."""
 _MANY_LETTERS = 2**20
-"""Letters of values beyond which only each sixth run is looked for."""
+"""Letters of values beyond which only each eighth run is looked for."""
 _SHORT_VALUE = 60
 """Characters of a value of which each word counts: a name, an address, no prose."""
 _FEWEST = 3
@@ -39,6 +39,7 @@ _TOKEN = re.compile(r"\d+x\d+|\w+")
 _WORD = re.compile(r"[^\W_]+")
 _UNBROKEN = re.compile(r"\S{40,}")  # no words: a key, an encoded file
 _STRUCTURE = re.compile(r"\{|\[\s*[\[{\"']")  # JSON, PHP or Python: data
+_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -110,7 +111,8 @@ class _Sent:
             values += [found[0] for found in _LITERAL.finditer(query)]
         if element := parameters.get("element"):
             _take_apart(element, names, values)
-        self.names = {word.casefold() for name in names for word in _TOKEN.findall(name)}
+        words = (word for name in names for word in _TOKEN.findall(name))
+        self.names = {word.casefold() for word in words if not word.isdecimal()}
         values = [
             form
             for value in values
@@ -118,8 +120,8 @@ class _Sent:
             for form in _forms(value)
         ]
         letters = list(map(_letters, values))
-        words = (word for value in values if len(value) <= _SHORT_VALUE for word in value.split())
-        parts = {*letters, *map(_letters, words)}
+        short = (word for value in values if len(value) <= _SHORT_VALUE for word in value.split())
+        parts = {*letters, *map(_letters, short)}
         self.letters = "\n".join(letters)
         self.parts = {part for part in parts if _FEWEST <= len(part) < _RUN}
 
@@ -144,7 +146,11 @@ def _take_apart(element: str, names: list[str], values: list[str]) -> None:
 def _forms(value: str) -> set[str]:
     """Return a value as servers may show it: without escapes and tags, or in the wrong encoding."""
     plain = _plain(value)
-    return {plain, _TAG.sub("", plain), value.encode(errors="replace").decode("latin-1")}
+    forms = {plain, _TAG.sub("", plain), value.encode(errors="replace").decode("latin-1")}
+    if date := _DATE.match(value):
+        year, month, day = date.groups()
+        forms |= {day + month + year, month + day + year}
+    return forms
 
 
 def _letters(text: str) -> str:
@@ -164,7 +170,7 @@ def _covered(said: str, sent: _Sent) -> list[tuple[int, int]]:
     text = "".join(letters for *_, letters in words)
     owners = [number for number, (*_, letters) in enumerate(words) for _ in letters]
     found: set[int] = set()
-    # Each search takes a millisecond for a megabyte. A long run holds one of every sixth, too.
+    # Each search takes a millisecond for a megabyte. A long run holds one of every eighth, too.
     step = 1 if len(sent.letters) < _MANY_LETTERS else _RUN
     for start in range(0, len(text) - _RUN + 1, step):
         if text[start : start + _RUN] in sent.letters:

@@ -21,7 +21,7 @@ _SHORTEST = 8
 _MOST = 1_000
 """Secrets that are kept: sessions and tokens of long ago are worth nothing."""
 
-_TELLTALE = (BaseException, bytes, bytearray, dict, list, tuple, set)
+_TELLTALE = (BaseException, bytes, bytearray, Mapping, list, tuple, set)
 
 _secrets: dict[str, None] = {}
 
@@ -33,7 +33,7 @@ _MASKED = (
     (re.compile(rf"(?i)\b({_NAMES})=[^&\s]*"), rf"\1={MASK}"),
     (re.compile(rf"(?is)([\"'](?:{_NAMES})[\"']\s*:\s*)([\"']).*?(?:\2|$)"), rf"\1{MASK}"),
     (re.compile(rf"(?i)\b({_HEADERS})\b[\"']?\s*[:=].*"), rf"\1: {MASK}"),
-    (re.compile(r"//[^\s/@]+@"), f"//{MASK}@"),  # a password in an address
+    (re.compile(r"//[^\s/]+@"), f"//{MASK}@"),  # a password in an address
     (re.compile(r"\b[0-9a-fA-F]{32,}\b"), MASK),  # digests, sessions, signatures
 )
 
@@ -73,16 +73,18 @@ class Cleaning(logging.Filter):
 
 def clean(record: logging.LogRecord) -> None:
     """Leave one line of a log record, without secrets, contents of records, and traceback."""
-    arguments = record.args
-    if isinstance(arguments, Mapping):
-        record.args = {name: _simple(value) for name, value in arguments.items()}
-    else:
-        record.args = tuple(_simple(value) for value in arguments or ())
+    arguments = record.args or ()
+    if isinstance(arguments, tuple):
+        record.args = tuple(map(simple, arguments))
+    elif "%(" in str(record.msg):
+        record.args = {name: simple(value) for name, value in arguments.items()}
+    else:  # `logging` takes it out of the tuple
+        record.args = (simple(arguments),)
     record.msg, record.args = line(_message(record)), None
     record.exc_info = record.exc_text = None
 
 
-def _simple(value: object) -> object:
+def simple(value: object) -> object:
     """Return a value, or only its type: errors, bytes and lists repeat what was sent or came."""
     if isinstance(value, KafineaError) or not isinstance(value, _TELLTALE):
         return value

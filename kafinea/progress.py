@@ -12,6 +12,8 @@ from typing import Any
 import click
 from typing_extensions import Self
 
+from kafinea.shown import shown
+
 _INTERVAL = 5  # seconds
 
 
@@ -25,7 +27,7 @@ class Progress:
     """
 
     def __init__(self, name: str, total: int, logger: Logger) -> None:
-        self._name = name
+        self._name = shown(name)
         self._total = total
         self._logger = logger
         self._count = 0

@@ -17,6 +17,7 @@ from singer_sdk.exceptions import (
 )
 
 from kafinea.errors import KafineaError
+from singer_kafinea import logs
 
 at_end = ExitStack()
 """What to do when a command ends, however it does. The SDK has no place for it."""
@@ -28,13 +29,14 @@ def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
     It ends at once: other threads may still be inside a request, which nothing can interrupt, and
     the interpreter would wait for them until the server answers or the request times out.
     """
+    logs.guard(logger)
     if sys.stdout is None:
         logger.error("The output cannot be written: it is closed.")
         os._exit(1)
     try:
         code = exit_code(command, logger)
-    except BaseException:  # noqa: BLE001 a mistake of ours; the interpreter would say it as well
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 the program ends here, whatever it is
+        logs.say_unforeseen(logger, error)
         code = 1
     logging.shutdown()
     try:
@@ -77,6 +79,9 @@ def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
         problem = str(error)
     except OSError as error:
         problem = _of_this_machine(error)
+    except Exception as error:  # noqa: BLE001 its traceback and its text may hold values
+        logs.say_unforeseen(logger, error)
+        return 1
     else:
         return 0
     logger.error("%s", problem)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kafinea.masking import line
 from tap_kafinea.failing import FailingAlone, as_shown
 
 if TYPE_CHECKING:
@@ -22,19 +23,23 @@ def run(tap: TapKafinea) -> bool:
         KafineaError: The login or `listtypes` fails, so nothing else can be tried.
     """
     user = tap.client.user_id()
-    click.echo(f"login: ok, {tap.config['username']} is user {user}")
-    click.echo(f"listtypes: ok, {len(tap.modules.shown)} modules")
+    _say(f"login: ok, {tap.config['username']} is user {user}")
+    _say(f"listtypes: ok, {len(tap.modules.shown)} modules")
     streams = [
         one for one in tap.streams.values() if isinstance(one, FailingAlone) and one.selected
     ]
     if not streams:
-        click.echo("No stream is selected.")
+        _say("No stream is selected.")
     failures = [stream for stream in streams if not _works(stream)]
     if tap.input_catalog is not None:
         tap.modules.look_for(tap.input_catalog)
     for name, why in tap.modules.missing.items():
-        click.echo(f"{name}: FAILED: {why}")
+        _say(f"{name}: FAILED: {why}")
     return bool(streams) and not (failures or tap.modules.missing)
+
+
+def _say(text: str) -> None:
+    click.echo(line(text))
 
 
 def _works(stream: FailingAlone) -> bool:
@@ -45,9 +50,9 @@ def _works(stream: FailingAlone) -> bool:
             stream.check(record)
     except Exception as error:  # noqa: BLE001 whatever it is, the other streams are tried
         if why := stream.why(error):
-            click.echo(f"{stream.name}: FAILED: {as_shown(why)}")
+            _say(f"{stream.name}: FAILED: {as_shown(why)}")
             return False
-        click.echo(f"{stream.name}: left out, for its records have no `id`")
+        _say(f"{stream.name}: left out, for its records have no `id`")
         return True
-    click.echo(f"{stream.name}: ok" + (", there are no records" if record is None else ""))
+    _say(f"{stream.name}: ok" + (", there are no records" if record is None else ""))
     return True

@@ -134,10 +134,10 @@ class DeletedRecords(FailingAlone):
             at = now().isoformat()
             for one in deleted(self._kafinea.query, module, page.ids):
                 yield {"module": module, "id": one, "detected_at": at}
-            # A record dated in the future must not hide what is deleted until then.
-            tomorrow = int(now().timestamp()) + _DAY
-            until[module] = max(until.get(module, 0), min(page.until, tomorrow))
-            if not page.more or page.until > tomorrow:
+            if page.until > now().timestamp() + _DAY:
+                return  # a record dated in the future must not hide what is deleted until then
+            until[module] = max(until.get(module, 0), page.until)
+            if not page.more:
                 return
             if page.until <= since:
                 raise IncompleteRead(f"sync of {module}: the server repeats the same page.")

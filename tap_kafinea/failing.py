@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import SyncLifecycleSignal
@@ -15,6 +13,7 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.errors import Closed, CredentialsRefused, KafineaError, SettingsError, Unavailable
+from singer_kafinea.logs import unforeseen, with_traceback
 from tap_kafinea.maps import StreamFailed, why_not_written
 
 if TYPE_CHECKING:
@@ -61,7 +60,8 @@ class FailingAlone(Stream):
         if isinstance(why, Unavailable):
             self._kafinea.listtypes()  # fails as well when the server is away
         failure = as_shown(why)
-        self.logger.error("%s is not complete: %s", of or self.name, failure)
+        text = "%s is not complete: %s"
+        self.logger.error(text, of or self.name, failure, exc_info=with_traceback(why, self.logger))
         self.failures.append(failure)
 
     def why(self, error: Exception) -> Exception | None:
@@ -178,7 +178,4 @@ def as_shown(error: Exception) -> KafineaError:
     """Return an error that may be shown: the text of one that nobody foresaw may hold a value."""
     if isinstance(error, KafineaError):
         return error
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(place.filename).name}, line {place.lineno}"
-    reason = type(error).__name__
-    return StreamFailed(f"{reason} ({where}). Please report this as a mistake of tap-kafinea.")
+    return StreamFailed(unforeseen(error, "tap-kafinea"))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from kafinea.answers import are_ids, wrong
 from kafinea.client import Client, Record
 from kafinea.dividing import divided
 from kafinea.errors import IncompleteRead
@@ -211,7 +212,10 @@ class Asking:
 
     def _page(self, asked: Sequence[Asked], most_failures: int) -> list[Record]:
         client = self._client.giving_up_after(most_failures)
-        return client.query(self._question.query(asked))
+        rows = client.query(self._question.query(asked))
+        if not are_ids([row.get("id") for row in rows]):
+            raise wrong(f"query of {self._question.module}", "ids of records")
+        return rows
 
     def _reading(self, asked: Sequence[Asked], most_failures: int) -> list[Record]:
         client, question = self._client.giving_up_after(most_failures), self._question

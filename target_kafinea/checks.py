@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from kafinea.answers import is_id
 from kafinea.describe import LINES, Field, Module
 from kafinea.values import LIST_SEPARATOR, Kind, ServerZone, encode, kind_of
 from target_kafinea import keys
-from target_kafinea.lookup import is_id
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import Plan
 from target_kafinea.server_rules import LINE_SERVERS_OWN

@@ -17,6 +17,7 @@ from tempfile import SpooledTemporaryFile
 from threading import Lock
 from typing import Any
 
+from kafinea.answers import is_id
 from kafinea.client import Client, Record
 from kafinea.contents import Decoder
 from kafinea.errors import (
@@ -30,7 +31,6 @@ from kafinea.errors import (
 from kafinea.query import Condition, select
 from kafinea.selection import number
 from target_kafinea.instance import Instance
-from target_kafinea.lookup import is_id
 from target_kafinea.matching import Incoming, Policy
 from target_kafinea.outcomes import Kind, Outcome, Rejection
 from target_kafinea.plan import FILE_BASE64, FILE_NAME, FILE_PATH, RELATED_TO, Plan
@@ -231,6 +231,7 @@ class Files:
             stored = {} if is_new else session.retrieve(record_id)
             if file and not self._is_provided(session, stored, file):
                 if not is_dry:
+                    one.is_sent = True
                     self._upload(session, record_id, file)
                 changed.append(file.told_in)
             for source in sources:

@@ -16,7 +16,7 @@ from typing import Any
 
 from kafinea.client import Record
 from kafinea.describe import LINES, Field
-from kafinea.errors import Code, Unavailable
+from kafinea.errors import Code, KafineaError, Unavailable
 from target_kafinea import checks
 from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.creations import Creations
@@ -24,7 +24,7 @@ from target_kafinea.files import Files
 from target_kafinea.instance import Instance
 from target_kafinea.keys import key_of, listed
 from target_kafinea.matching import Incoming, Matcher, Policy
-from target_kafinea.outcomes import Kind, Outcome, Rejection
+from target_kafinea.outcomes import Kind, Outcome, Rejection, unforeseen
 from target_kafinea.plan import Key, Plan, Write
 from target_kafinea.server_rules import AMOUNTS
 from target_kafinea.updates import Updates
@@ -111,12 +111,12 @@ class Loader:
         self._weight = self._weigh(self._batch)
         return taken
 
-    def load(self, batch: Sequence[Incoming]) -> Iterator[int]:
+    def load(self, batch: list[Incoming]) -> Iterator[int]:
         """Bring every record to its outcome; yield how many more have theirs, again and again."""
         waiting = batch
         while waiting:
-            self._matcher.resolve(waiting)
-            self._matcher.match(waiting)
+            self._carefully(self._matcher.resolve, waiting)
+            self._carefully(self._matcher.match, waiting)
             ready, later = self._part(self._groups(waiting))
             try:
                 yield from self._settle(ready)
@@ -127,6 +127,22 @@ class Loader:
             for one in waiting:
                 one.rejection = one.found = None
         self._look_again_at_what_was_written()
+
+    def _carefully(self, step: Callable[[Sequence[Incoming]], None], batch: list[Incoming]) -> None:
+        """Do a step for many records; where that fails as nobody foresaw, for one after the other.
+
+        So it costs the record at which it fails, and no other.
+        """
+        try:
+            step(batch)
+        except (KafineaError, OSError):
+            raise
+        except Exception:  # noqa: BLE001 see `unforeseen`
+            for one in batch:
+                try:
+                    step([one])
+                except Exception as error:  # noqa: BLE001 as above
+                    one.rejection = unforeseen(error)
 
     def _look_at_what_was_written(self) -> None:
         """Look at what no answer has shown, a hundred records at a time.
@@ -300,9 +316,9 @@ class Loader:
     # One record
 
     def _settle_one(self, one: Incoming) -> Outcome:
+        if one.rejection:
+            return self._rejected(one, one.rejection)
         try:
-            if one.rejection:
-                raise one.rejection
             if one.deleted:
                 return self._delete(one)
             return self._files.settle(one, self._write) if self._plan.files else self._write(one)
@@ -312,8 +328,8 @@ class Loader:
                 raise
             self._instance.client.listtypes()
             return self._rejected(one, Rejection("UNAVAILABLE", str(error)))
-        except Rejection as rejection:
-            return self._rejected(one, rejection)
+        except Exception as error:  # noqa: BLE001 see `unforeseen`
+            return self._rejected(one, unforeseen(error, is_sent=one.is_sent))
 
     def _write(self, one: Incoming) -> Outcome:
         if one.stored:
@@ -342,6 +358,7 @@ class Loader:
         self._check(values, one.lines)
         if self._instance.dry_run:
             return Outcome(Kind.CREATED)
+        one.is_sent = True
         return self._creations.create(one, values)
 
     def _update(self, one: Incoming, stored: Record) -> Outcome:
@@ -357,6 +374,7 @@ class Loader:
             self._instance.server.check_numbers(self._module, changes, stored)
             changed = (*changes, LINES) if lines else tuple(changes)
             return Outcome(Kind.UPDATED, id=record_id, changed=changed)
+        one.is_sent = True
         return self._updates.update(one, record_id)
 
     def _delete(self, one: Incoming) -> Outcome:
@@ -365,6 +383,7 @@ class Loader:
         self._refuse_unwritable("delete", one.stored["id"])
         if self._instance.dry_run:
             return Outcome(Kind.DELETED, id=one.stored["id"])
+        one.is_sent = True
         with self._instance.writing() as session:
             return Writer(session, self._plan, self._instance.server).delete(one.stored["id"])
 

@@ -337,11 +337,6 @@ def not_readable() -> Rejection:
     return Rejection("NOT_READABLE", "there is such a record that this user may not read")
 
 
-def is_id(value: str) -> bool:
-    """Whether a text has the form of a Kafinea id, such as 12x34."""
-    return _ID.fullmatch(value) is not None
-
-
 def _failure(name: str, value: str, error: Error | None) -> Rejection | None:
     """Return why it is not known what there is for a value, if it is not."""
     if error is None:

@@ -23,7 +23,7 @@ from target_kafinea.instance import Instance
 from target_kafinea.keys import KeyValues
 from target_kafinea.lookup import NOTHING, Finder, Found, not_readable
 from target_kafinea.merge import changed_fields, other_discount, same_lines
-from target_kafinea.outcomes import Rejection, rejection_of
+from target_kafinea.outcomes import Rejection, rejection_of, unforeseen
 from target_kafinea.plan import Key, Plan
 from target_kafinea.server_rules import AMOUNTS, TOTALS, decides_whether_kept, is_kept
 from target_kafinea.source_files import SourceFiles
@@ -71,6 +71,7 @@ class Incoming:
         changes: The values that differ from those stored.
         changed_lines: Its lines, if they differ from those stored.
         deleted: Whether the source has deleted it.
+        is_sent: Whether something of it was sent to be written.
     """
 
     record: Mapping[str, Any]
@@ -87,6 +88,7 @@ class Incoming:
     changes: dict[str, str | None] = field(default_factory=dict)
     changed_lines: list[dict[str, str | None]] | None = None
     deleted: bool = field(init=False)
+    is_sent: bool = False
 
     def __post_init__(self) -> None:
         self.deleted = bool(self.record.get("_sdc_deleted_at"))
@@ -130,8 +132,8 @@ class Matcher:
                     one.lines = checks.wire_lines(told, plan.lines, zone)
                     if one.lines:
                         checks.check_lines(one.lines)
-        except Rejection as rejection:
-            one.rejection = rejection
+        except Exception as error:  # noqa: BLE001 see `unforeseen`
+            one.rejection = unforeseen(error)
 
     def look_ahead(self, records: Sequence[Incoming]) -> Future[None]:
         """Begin to look up prepared records while others are still read."""

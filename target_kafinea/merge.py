@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
 from typing import Any
 
+from kafinea.answers import decimal
 from kafinea.describe import LINES, Field, Module
 from kafinea.values import Kind, RowDecoder, ServerZone, kind_of
 from target_kafinea.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_kept, is_sent
@@ -222,7 +223,7 @@ def _rounded(number: Decimal | int, *, like: Any) -> Decimal:
 
 
 def _is_no_price(name: str, value: Any) -> bool:
-    return _PRICE.fullmatch(name) is not None and not Decimal(str(value or 0))
+    return _PRICE.fullmatch(name) is not None and decimal(value or 0) == 0
 
 
 def _cleared(field: Field) -> str | None:

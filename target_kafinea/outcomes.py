@@ -82,6 +82,27 @@ def rejection_of(error: Error, *, id: str | None = None) -> Rejection:
     return Rejection(error.code, text, id=id)
 
 
+def unforeseen(error: Exception, *, is_sent: bool = False) -> Rejection:
+    """Return the rejection of the one record at which an error came up that nobody foresaw.
+
+    Args:
+        error: The error.
+        is_sent: Whether something of the record was sent before.
+
+    Raises:
+        KafineaError: It is one: each of these says how to go on.
+        OSError: It is one, of this machine.
+    """
+    if isinstance(error, Rejection):
+        return error
+    if isinstance(error, (KafineaError, OSError)):
+        raise error
+    where = f"{place_of(error)}. Please report this as a mistake of target-kafinea"
+    if is_sent:
+        return Rejection("UNKNOWN_OUTCOME", f"it was sent, and may be written: {where}")
+    return Rejection("INTERNAL_ERROR", f"it was not sent: {where}")
+
+
 def place_of(error: Exception) -> str:
     """Return the kind and the place of an error that nobody foresaw: its text may hold a value."""
     place = traceback.extract_tb(error.__traceback__)[-1]

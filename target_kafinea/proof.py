@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from kafinea.answers import decimal
 from kafinea.describe import LINES, Module
 from kafinea.values import Kind, kind_of
 from target_kafinea.formats import decimals_of
@@ -117,7 +118,5 @@ def _is_on(value: Any) -> bool:
 def _number(value: Any) -> Decimal | None:
     if value in _EMPTY:
         return Decimal(0)
-    try:
-        return Decimal(str(value)).normalize()
-    except InvalidOperation:
-        return None
+    number = decimal(value)
+    return None if number is None else number.normalize()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection
 
+from kafinea.answers import is_id
 from kafinea.values import ServerZone, encode, kind_of
 from target_kafinea import keys
 from target_kafinea.keys import KeyValues
-from target_kafinea.lookup import Finder, Found, is_id, not_readable
+from target_kafinea.lookup import Finder, Found, not_readable
 from target_kafinea.outcomes import Rejection
 from target_kafinea.plan import Key, Reference
 

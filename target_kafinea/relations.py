@@ -23,7 +23,7 @@ from singer_kafinea.relations import RELATED, SOURCE, list_of
 from target_kafinea.instance import Instance
 from target_kafinea.loading import HEAVY, Done
 from target_kafinea.matching import Incoming, Policy
-from target_kafinea.outcomes import Kind, Outcome, Rejection, rejection_of
+from target_kafinea.outcomes import Kind, Outcome, Rejection, rejection_of, unforeseen
 from target_kafinea.plan import Reference, check_names, reference_to
 
 _TRIES = 3
@@ -246,6 +246,8 @@ class RelationLoader:
                 raise
             self._instance.client.listtypes()
             there, failed = set(), dict.fromkeys(wanted, Rejection("UNAVAILABLE", str(error)))
+        except Exception as error:  # noqa: BLE001 see `unforeseen`
+            there, failed = set(), dict.fromkeys(wanted, unforeseen(error, is_sent=True))
         for related, pairs in wanted.items():
             is_there = related in there
             for one in pairs:

@@ -7,9 +7,10 @@ the ones that the line's product is subject to; with `group` the rate of all is 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from kafinea.answers import decimal
 from kafinea.describe import LINES
 
 Record = Mapping[str, Any]
@@ -101,7 +102,4 @@ def _all_taxes(_product: str) -> Collection[str]:
 
 
 def _number(record: Record, name: str) -> Decimal:
-    try:
-        return Decimal(str(record.get(name) or 0))
-    except InvalidOperation:
-        return Decimal(0)
+    return decimal(record.get(name) or 0) or Decimal(0)

@@ -13,7 +13,14 @@ from target_kafinea.canary import Canary
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Incoming, Policy
 from target_kafinea.merge import has_foreign_prices
-from target_kafinea.outcomes import OTHERS_CHANGED, Kind, Outcome, Rejection, rejection_of
+from target_kafinea.outcomes import (
+    OTHERS_CHANGED,
+    Kind,
+    Outcome,
+    Rejection,
+    rejection_of,
+    unforeseen,
+)
 from target_kafinea.plan import Plan
 from target_kafinea.proof import exposed
 from target_kafinea.server_rules import AMOUNTS, PRICES_MULTIPLIED, side_effects
@@ -142,6 +149,9 @@ class Updates:
                 raise
             self._instance.client.listtypes()  # else it is the server, not the record
             return Outcome(Kind.REJECTED, id=record_id, rejection=rejection_of(error, id=record_id))
+        except Exception as error:  # noqa: BLE001 see `unforeseen`
+            why = unforeseen(error, is_sent=True)
+            return Outcome(Kind.REJECTED, id=record_id, rejection=why)
 
     def _updater(self, session: Client | None = None) -> Updater:
         """Return what updates in a session; without one, it can only look."""

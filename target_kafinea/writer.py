@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kafinea.answers import is_id, prefix_of
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
@@ -102,7 +103,7 @@ class Writer:
         while True:
             tries += 1
             try:
-                answer = self._session.create(self._module.name, element)
+                return self._created(self._session.create(self._module.name, element))
             except Refused as error:
                 raise rejection_of(error) from None
             except OutcomeUnknown as error:
@@ -116,8 +117,19 @@ class Writer:
                     continue
                 text = f"the server failed {tries} times to create it, and it does not exist"
                 raise Rejection("UNKNOWN_OUTCOME", text) from None
-            self._server.patience.succeeded()
-            return answer
+
+    def _created(self, answer: Record) -> Record:
+        """Return the answer to a creation.
+
+        Raises:
+            OutcomeUnknown: It does not say which record was created.
+        """
+        record_id = answer.get("id")
+        if not (is_id(record_id) and prefix_of(str(record_id)) == self._module.id_prefix):
+            name = self._module.name
+            raise OutcomeUnknown(f"create: the server answers with no id of {name}.")
+        self._server.patience.succeeded()
+        return answer
 
     def _tries_again(self, operation: str, tries: int, error: OutcomeUnknown) -> bool:
         patience = self._server.patience

@@ -78,7 +78,7 @@ def test_a_command_does_not_wait_for_its_threads(hanging, how, code):
     assert done.stdout == "all is said"
     assert ("ERROR what is wrong" in done.stderr) == (how == "error")
     assert ("ZeroDivisionError" in done.stderr) == (how == "mistake")
-    assert ("Traceback" in done.stderr) == (how == "mistake")
+    assert "Traceback" not in done.stderr
     assert len(hanging.requests.of("logout")) == 1  # of the session that nobody used
 
 

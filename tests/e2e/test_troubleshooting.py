@@ -27,6 +27,8 @@ from tests.kafinea.test_endless import ENDLESS, TOO_LONG
 from tests.kafinea.test_first_contact import make_certificate, website
 from tests.tap.running import discover, extract, settings
 from tests.target.running import Files, command, empty, load, matched, messages
+from tests.target.small_server import Raw, SmallServer
+from tests.target.small_server import serving as serving_small
 from tests.target.test_creations import another_writer
 
 pytestmark = pytest.mark.e2e
@@ -76,6 +78,40 @@ def tap(directory: Path, config: dict[str, Any], *arguments: str) -> str:
 def contacts(directory: Path, sandbox: Sandbox, **more: Any) -> str:
     """Extract the contacts."""
     return tap(directory, settings(sandbox, modules=["Contacts"], **more))
+
+
+# Any command
+
+
+def failing_with(error: Exception, directory: Path) -> str:
+    with mock.patch.object(TapKafinea, "sync_all", side_effect=error), Sandbox(rows=50) as sandbox:
+        return contacts(directory, sandbox)
+
+
+@prints("... Please report this as a mistake of ...")
+def _(directory):
+    return failing_with(KeyError("lastname"), directory)
+
+
+@prints("... this machine has too little memory for the run")
+def _(directory):
+    return failing_with(MemoryError(), directory)
+
+
+@prints("Failed to parse headers (url=...)")
+def _(directory):
+    server = SmallServer()
+    first = {"Content_Length": "", "X": "a\r\nno header"}
+
+    def before(operation, said):
+        if operation == "listtypes":
+            answer = {"success": True, "result": server._listtypes(said)}
+            raise Raw(200, json.dumps(answer).encode(), **first)
+
+    server.before = before
+    with serving_small(server):
+        config = {"url": server.url, "username": "admin", "access_key": "key"}
+        return tap(directory, config, "--test")
 
 
 # Address, user and time zone
@@ -1097,6 +1133,25 @@ def _(directory):
         del record["LineItems"]
         loaded(sandbox, "Quotes", record)
         return loaded(sandbox, "Quotes", record | {"txtAdjustment": 5})
+
+
+def mistaken(place: str) -> str:
+    """Load a record at which something comes up that nobody foresaw."""
+    with empty() as sandbox, mock.patch(f"target_kafinea.{place}", side_effect=LookupError):
+        return load(sandbox, messages("Contacts", {"lastname": "Roux"}), streams=LASTNAME).stderr
+
+
+@prints("it was not sent: ... Please report this as a mistake of target-kafinea (INTERNAL_ERROR)")
+def _(_directory):
+    return mistaken("checks.wire_values")
+
+
+@prints(
+    "it was sent, and may be written: ... Please report this as a mistake of target-kafinea"
+    " (UNKNOWN_OUTCOME)"
+)
+def _(_directory):
+    return mistaken("writer.altered_fields")
 
 
 def contract(directory: Path, sandbox: Sandbox) -> str:

@@ -200,10 +200,7 @@ class SmallServer:
             values = [text.replace("''", "'").replace("\\\\", "\\") for text in _TEXT.findall(told)]
             stored: Any = row.get(name) or ""
             if name == "id":
-                stored, values = (
-                    int(stored.partition("x")[2]),
-                    [int(v.partition("x")[2]) for v in values],
-                )
+                stored, values = _number(stored), [_number(value) for value in values]
             else:
                 stored, values = self.same(str(stored)), [self.same(v) for v in values]
             results.append(
@@ -265,6 +262,11 @@ class SmallServer:
             self._stored(said["id"])
             del self.rows[int(said["id"].partition("x")[2])]
         return {"status": "successful"}
+
+
+def _number(record_id: str) -> int:
+    number = record_id.partition("x")[2]
+    return int(number) if number.isdigit() and len(number) < 20 else -1
 
 
 @contextmanager

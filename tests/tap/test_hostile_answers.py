@@ -1,0 +1,307 @@
+"""What a hostile or broken server answers ends in one error of that module; the others are read."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from copy import deepcopy
+
+import pytest
+
+from kafinea.errors import KafineaError, WrongAnswer
+from kafinea_sandbox import Sandbox
+from tap_kafinea.tap import TapKafinea
+from tests.mutating import mutating
+from tests.tap.running import _Collector, parse, settings
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+LONG = "9" * 5000
+HUGE = "raw:1e99999999"
+NO_NUMBERS = [HUGE, LONG, "raw:-1", "raw:1.5", "12", None, [], {}, True, "9" * 30, "²"]
+
+
+@pytest.fixture(scope="module")
+def company():
+    with Sandbox(rows=60) as sandbox:
+        yield sandbox
+
+
+@contextmanager
+def attacked(company, change=lambda _o, _p, result: result):
+    """Yield what runs the tap over a server that changes answers, and how the run ended."""
+    changes = [change]
+
+    def changed(*asked):
+        return changes[0](*asked)
+
+    with mutating(company.url, changed) as url:
+
+        def run(state=None, change=None, **more):
+            changes[0] = change or changes[0]
+            writer, error = _Collector(), None
+            config = settings(company, **{"timezone": "UTC", **more}) | {"url": url}
+            tap = None
+            try:
+                tap = TapKafinea(config=config, state=deepcopy(state), message_writer=writer)
+                tap.sync_all()
+            except KafineaError as failure:
+                error = failure
+            finally:
+                if tap:
+                    tap.client.close()
+            return parse(writer.lines), error
+
+        yield run
+
+
+def honest(_operation, _parameters, result):
+    return result
+
+
+def only(operation, change, **of):
+    """Return what changes the answers of one operation, to requests with these parameters."""
+
+    def changed(asked, parameters, result):
+        if asked == operation and all(
+            text in parameters.get(name, "") for name, text in of.items()
+        ):
+            return change(result)
+        return result
+
+    return changed
+
+
+def without_a_name(described):
+    del described["fields"][0]["name"]
+    return described
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            lambda _, said=said: said
+            for said in ([], None, "", "text", 5, {}, {"name": "Contacts"})
+        ),
+        lambda described: {**described, "fields": "lastname"},
+        lambda described: {**described, "fields": []},
+        lambda described: {**described, "fields": ["lastname"]},
+        lambda described: {**described, "name": "Leads"},
+        lambda described: {**described, "idPrefix": "12x"},
+        lambda described: {**described, "idPrefix": ["12"]},
+        without_a_name,
+    ],
+)
+def test_a_description_that_is_none_fails_its_module_alone(company, change):
+    wrong = only("describe", change, elementType="Contacts")
+    with attacked(company, wrong) as run:
+        for modules in (["Contacts", "Leads"], ["!Invoice*", "Contact*", "Leads"]):
+            output, error = run(modules=modules)
+            assert "describe of Contacts: the server answers with no " in str(error)
+            assert "may not" not in str(error)
+            assert output.ids("Leads")
+            assert not output.records("Contacts")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, [], "", "text", 5, {}, {"types": 5}, {"types": [["Contacts"]]}, {"types": [None]}],
+)
+def test_a_list_of_modules_that_is_none_fails_the_run(company, said):
+    with attacked(company, only("listtypes", lambda _: said)) as run:
+        output, error = run(modules=["Contacts"])
+        assert isinstance(error, WrongAnswer)
+        assert str(error) == "listtypes: the server answers with no list of modules."
+        assert not output.messages
+
+
+@pytest.mark.parametrize("said", [HUGE, "raw:-1", "many", ["5"], None, "9" * 5000])
+def test_a_count_that_is_none_fails_its_module_alone(company, said):
+    wrong = only("query", lambda _: [{"count": said}], query="SELECT count(*) FROM Contacts")
+    with attacked(company, wrong) as run:
+        output, error = run(modules=["Contacts", "Leads"])
+        assert "Contacts: the server does not count its records" in str(error)
+        assert output.ids("Leads")
+
+
+@pytest.mark.parametrize(
+    "value", [["x", "5"], {"x": "5"}, 5, "12x-5", "12x" + "9" * 20, "12x5\n12x6", "x"]
+)
+@pytest.mark.parametrize("deletions", ["off", "scan"])
+def test_a_record_whose_id_is_none_costs_no_other_and_spoils_nothing(
+    company, tmp_path, value, deletions
+):
+    settings = {"deletions": deletions, "deletions_path": str(tmp_path), "modules": ["Contacts"]}
+    there = [row["id"] for row in company.rows("Contacts")]
+    victim = there[7]
+
+    def spoilt(operation, _, result):
+        if operation == "retrieve" and result["id"] == victim:
+            return {**result, "id": value}
+        if operation == "query":
+            return [{**row, "id": value} if row.get("id") == victim else row for row in result]
+        return result
+
+    with attacked(company, spoilt) as run:
+        output, error = run(**settings)
+        assert {*output.ids("Contacts")} == {*there} - {victim}
+        assert f"could not be read whole: {victim}" in str(error)
+        again, error = run(output.state, honest, **settings)
+        assert error is None
+        assert victim in again.ids("Contacts")
+
+
+@pytest.mark.parametrize("modules", [["Contacts", "Leads"], ["Campaigns", "Leads"]])
+def test_records_of_another_module_fail_their_module_alone(company, modules, caplog):
+    def foreign(rows):
+        return [*rows, *({**row, "id": "99x7"} for row in rows[-1:])]
+
+    wrong = [only(one, foreign, query=" FROM Contacts") for one in ("query", "query_related")]
+    related = [{"module": "Campaigns", "related": "Contacts"}] if "Campaigns" in modules else []
+    with attacked(company, lambda *asked: wrong[0](*asked[:2], wrong[1](*asked))) as run:
+        output, error = run(modules=modules, relations=related)
+        assert error
+        assert "the server gives 99x7, a record of another module" in caplog.text
+        assert output.ids("Leads")
+        assert not output.records("Contacts")
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS)
+def test_numbers_that_are_none_hang_nothing(company, tmp_path, value):
+    def spoilt(operation, _, result):
+        if operation == "getchallenge":
+            return {**result, "expireTime": value, "serverTime": value}
+        if operation == "describe":
+            for field in result["fields"]:
+                field["type"]["maxUploadFileSize"] = value
+        if operation == "query":
+            return [{**row, "filesize": value} if "filesize" in row else row for row in result]
+        if operation == "files_retrieve":
+            return [{**one, "filesize": value} for one in result]
+        return {**result, "lastModifiedTime": value} if operation == "sync" else result
+
+    files = {"enabled": True, "path": str(tmp_path)}
+    with attacked(company, spoilt) as run:
+        output, error = run(modules=["Documents"], files=files, deletions="sync")
+        assert len(output.ids("Documents")) == company.count("Documents")
+        if value != "12":
+            assert error
+        _, error = run(output.state, honest, modules=["Documents"], files=files, deletions="sync")
+        assert error is None
+
+
+def test_a_time_of_sync_in_the_future_does_not_hide_what_is_deleted_until_then(company):
+    def later(result):
+        return {**result, "lastModifiedTime": 10**17, "more": True}
+
+    options = {"modules": ["Contacts"], "deletions": "sync"}
+    with attacked(company, only("sync", later)) as run:
+        output, error = run(**options)
+        assert error is None
+        gone = output.ids("Contacts")[3]
+        company.remove("Contacts", gone)
+        again, error = run(output.state, honest, **options)
+        assert (again.ids("deleted_records"), error) == ([gone], None)
+
+
+DATES = ["2026-1-1 1:1:1", "2026-11-22  07:54:35", "\uff12026-11-22 07:54:35", "10000-01-01", "x"]
+
+
+@pytest.mark.parametrize("wire", [*DATES, ["x"], HUGE])
+@pytest.mark.parametrize("timezone", ["Europe/Paris", "America/New_York"])
+def test_a_modifiedtime_that_is_none_is_no_bookmark_and_costs_no_record(company, wire, timezone):
+    options = {"modules": ["Contacts"], "timezone": timezone}
+
+    def newest(rows):
+        return [{**row, "modifiedtime": wire} for row in rows]
+
+    spoilt = only("query", newest, query="SELECT modifiedtime FROM Contacts")
+    with attacked(company, spoilt) as run:
+        output, error = run(**options)
+        assert (len(output.ids("Contacts")), error) == (company.count("Contacts"), None)
+        assert "replication_key_value" not in output.bookmark("Contacts")
+        again, error = run(output.state, **options)
+        assert (len(again.ids("Contacts")), error) == (company.count("Contacts"), None)
+        honestly, error = run(again.state, honest, **options)
+        assert error is None
+        assert honestly.bookmark("Contacts")["replication_key_value"]
+
+
+@pytest.mark.parametrize("said", [{"id": "99x7"}, {"id": 5}, {"id": ["x"]}, [], None, "text", {}])
+def test_what_retrieve_gives_of_another_record_is_not_believed(company, said):
+    another = only("retrieve", lambda result: {**result, **said} if said else said)
+    with attacked(company, another) as run:
+        output, error = run(modules=["Invoice"])
+        assert len(output.ids("Invoice")) == company.count("Invoice")
+        assert "could not be read whole" in str(error)
+
+
+def test_a_value_of_a_picklist_that_is_none_is_none_in_the_dictionary(company):
+    values = [None, [], {"value": None}, {"value": ["x"]}, {"label": "L"}, {"value": "a"}]
+
+    def odd(described):
+        for field in described["fields"]:
+            field["type"] |= {"picklistValues": values, "refersTo": [None, {}, "Leads"]}
+            field["default"] = {"x": 1}
+        return described
+
+    with attacked(company, only("describe", odd)) as run:
+        output, error = run(modules=["Contacts"], dictionary=True)
+        assert error is None
+        assert {row["value"] for row in output.records("PicklistValues")} == {"a"}
+        fields = output.records("Fields")
+        assert all(row["refers_to"] == ["Leads"] for row in fields)
+        assert {row["default_value"] for row in fields} == {None}
+
+
+@pytest.mark.parametrize("said", [None, [], "text", {}, {"information": "x"}])
+def test_related_lists_that_are_none_fail_the_run_and_no_module(company, said):
+    with attacked(company, only("relatedtypes", lambda _: said, elementType="Campaigns")) as run:
+        output, error = run(modules=["Campaigns", "Leads"], relations="all")
+        assert "relatedtypes of Campaigns: the server answers with no related lists" in str(error)
+        assert output.ids("Leads")
+        assert output.ids("Campaigns")
+
+
+ODD = [None, True, -1, 0, HUGE, LONG, "", [], {}, "12x-5", ["x"], {"0": {}}, [[]], [{}], "\ud800"]
+ODD += [*DATES, "raw:" + LONG, 10**30, "12x" + "9" * 20, {"a": [1]}]
+OPERATIONS = ["listtypes", "describe", "query", "query", "query", "retrieve", "sync"]
+OPERATIONS += ["relatedtypes", "query_related", "files_retrieve"]
+
+
+def spoil(chance, value, depth):
+    """Return a result with something odd in one place of it."""
+    if depth and isinstance(value, (dict, list)) and value:
+        place = chance.choice([*value] if isinstance(value, dict) else range(len(value)))
+        value[place] = spoil(chance, value[place], depth - 1)
+        return value
+    return chance.choice(ODD)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_answered_ends_in_an_error_of_ours_and_spoils_nothing(
+    company, tmp_path, seed, caplog
+):
+    chance = random.Random(seed)
+    settings = {
+        "modules": ["Contacts", "Invoice", "Documents", "Campaigns"],
+        "relations": [{"module": "Campaigns", "related": "Contacts"}],
+        "files": {"enabled": True, "path": str(tmp_path / "files")},
+        "deletions": chance.choice(["scan", "sync"]),
+        "deletions_path": str(tmp_path / "ids"),
+        "line_items": chance.choice(["embed", "table"]),
+        "dictionary": True,
+    }
+    attacks = chance.sample(OPERATIONS, 3)
+
+    def attack(operation, _, result):
+        if operation in attacks and chance.random() < 0.2:
+            return spoil(chance, result, chance.randrange(4))
+        return result
+
+    with attacked(company, attack) as run:
+        output, _ = run(**settings)
+        assert "a mistake of tap-kafinea" not in caplog.text
+        _, error = run(output.state if output.states else None, honest, **settings)
+        assert error is None
