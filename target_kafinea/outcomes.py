@@ -223,7 +223,7 @@ class Report:
                 "%s, line %s of the input rejected: %s (%s)",
                 stream,
                 f"{record.line:,}",
-                outcome.rejection,
+                str(outcome.rejection),  # the log shows no other errors than those of `kafinea`
                 outcome.rejection.code,
             )
         if outcome.altered:

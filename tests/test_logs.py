@@ -143,6 +143,15 @@ def test_the_target_says_nothing_of_what_the_server_repeats(log, tmp_path):
         assert not [secret for secret in SECRETS.values() if secret in text]
 
 
+def test_the_log_says_why_a_record_is_rejected(log, tmp_path):
+    input_path = Files(tmp_path).input([messages("Contacts", {"code": "a", "born": "no date"})])
+    settings = {"streams": matched("Contacts", "code"), "rejects_path": str(tmp_path / "rejects")}
+    with serving(SmallServer()) as server:
+        _, said = run("target", server, log, tmp_path, "--input", input_path, **settings)
+    why = "born: the value is not of type date (INVALID_VALUE)"
+    assert f"Contacts, line 2 of the input rejected: {why}" in said
+
+
 def test_the_tap_says_nothing_of_what_the_server_repeats(log, tmp_path):
     with serving(Echo()) as server:
         server.failures = {1: "3", 2: "2", 3: "4", 5: "0", 6: "1"}
