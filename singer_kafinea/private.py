@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +104,11 @@ def replace(path: Path, content: BinaryIO, *, durable: bool) -> None:
         OSError: It cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
+    if _is_written(part):
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with os.fdopen(_new(part), "wb") as file:
+            lock(file)
             shutil.copyfileobj(content, file, _PIECE)
             if durable:
                 file.flush()
@@ -109,6 +118,25 @@ def replace(path: Path, content: BinaryIO, *, durable: bool) -> None:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def lock(file: IO[bytes]) -> bool:
+    """Keep other runs from using a file until it is closed; False if one has it."""
+    if fcntl:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in {errno.EWOULDBLOCK, errno.EACCES}
+    return True
+
+
+def _is_written(part: Path) -> bool:
+    """Whether a run that is at work writes this file."""
+    try:
+        with open_to_read(part) as file:
+            return not lock(file)
+    except OSError:  # there is none, or it is no file of ours
+        return False
 
 
 def _new(path: Path) -> int:

@@ -22,11 +22,6 @@ import msgspec
 from kafinea.errors import SettingsError
 from singer_kafinea import private
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 # Numbers came as Decimals and go with all their digits.
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
@@ -93,7 +88,7 @@ class LineFile:
 
     def lock(self) -> bool:
         """Keep other runs from using the file until it is closed; False if one has it."""
-        return _lock(self._file)
+        return private.lock(self._file)
 
     def sync(self) -> None:
         """Have the lines on the disk.
@@ -202,7 +197,7 @@ class RejectsFile:
             return
         private.refuse_planted(part)
         with private.open_to_read(part) as left:
-            is_left = _lock(left)
+            is_left = private.lock(left)
         if is_left:
             _end_whole(part)
             self._put_aside(part)
@@ -272,15 +267,6 @@ def _is_same(path: str | Path, descriptor: int) -> bool:
         return os.path.samestat(Path(path).stat(), os.fstat(descriptor))
     except OSError:
         return False
-
-
-def _lock(file: IO[bytes]) -> bool:
-    if fcntl:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            return error.errno not in {errno.EWOULDBLOCK, errno.EACCES}
-    return True
 
 
 def _end_whole(path: Path) -> None:

@@ -326,3 +326,17 @@ def test_a_killed_download_leaves_nothing_that_the_next_run_keeps(server, tmp_pa
     ).records("files")
     assert Path(row["path"]).read_bytes() == document["content"]
     assert {path.name for path in folder.iterdir()} == {"plan.pdf", ".file.json"}
+
+
+def test_two_runs_that_write_a_file_at_the_same_time_both_write_it_whole(tmp_path):
+    path = tmp_path / "plan.pdf"
+
+    class Slow(BytesIO):
+        def read(self, size=-1):
+            if not path.exists():
+                private.replace(path, BytesIO(b"of the other run"), durable=False)
+            return super().read(size)
+
+    private.replace(path, Slow(b"of this run"), durable=False)
+    assert path.read_bytes() == b"of this run"
+    assert list(tmp_path.iterdir()) == [path]
