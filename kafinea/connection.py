@@ -10,7 +10,7 @@ import time
 from http.client import HTTPResponse
 from io import BufferedReader, RawIOBase
 from ipaddress import ip_address
-from socket import socket
+from socket import inet_aton, socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,12 +56,17 @@ def open_http(address: str) -> requests.Session:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    if host == "localhost":
+    """Whether a host is this machine, in whatever form its address is written."""
+    if host.removesuffix(".") == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
+        pass
+    try:
+        return ip_address(inet_aton(host)).is_loopback  # such as 127.1
+    except (OSError, ValueError):  # a name
         return False
 
 
