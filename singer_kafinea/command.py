@@ -15,8 +15,9 @@ from singer_sdk.exceptions import (
     MappingError,
     RecordsWithoutSchemaException,
 )
+from singer_sdk.plugin_base import PluginBase
 
-from kafinea.errors import KafineaError
+from kafinea.errors import KafineaError, SettingsError
 from singer_kafinea import logs
 
 at_end = ExitStack()
@@ -44,6 +45,23 @@ def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
     except OSError:  # not all of it arrived
         code = code or 1
     os._exit(code)
+
+
+def invoke(plugin: type[PluginBase]) -> None:
+    """Run the command of a plugin. The SDK sets up the log when it makes it.
+
+    Raises:
+        SettingsError: The log cannot be set up.
+    """
+    try:
+        cli = plugin.cli
+    except Exception as error:  # noqa: BLE001 each part of a log has its own errors
+        variable = f"{plugin.name.upper().replace('-', '_')}_LOGLEVEL"
+        raise SettingsError(
+            f"The log cannot be set up ({type(error).__name__}). Correct LOGLEVEL, {variable} and "
+            "the file that SINGER_SDK_LOG_CONFIG names, or unset them."
+        ) from None
+    cli()
 
 
 def log_as_text() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -18,6 +18,9 @@ from typing_extensions import override
 from kafinea.errors import SettingsError
 from singer_kafinea.connection import problems_of_connection, wrong_settings
 from singer_kafinea.settings import no_objects, unreadable_variables, with_numbers
+
+_DEEPEST = 100
+"""Objects and lists within each other; a catalog has 20."""
 
 
 class Plugin(PluginBase):
@@ -78,6 +81,7 @@ class Plugin(PluginBase):
         for path in value:  # one by one, to know which of them is wrong
             with naming("--config", path):
                 one = super().cb_config(ctx, param, (path,))
+                _refuse_deep(dict(one.config))
             merged.config |= one.config
             merged.parse_env |= one.parse_env
         return merged
@@ -93,7 +97,7 @@ def json_file(option: str, file: IO[str] | None) -> IO[str] | None:
         return None
     with naming(option, file.name):
         text = file.read()
-        load_json(text)
+        _refuse_deep(load_json(text))
     return io.StringIO(text)
 
 
@@ -112,8 +116,29 @@ def naming(option: str, path: str) -> Iterator[None]:
         raise SettingsError(f"{option} {path}: cannot be read: {error.strerror}.") from None
     except UnicodeError:
         raise SettingsError(f"{option} {path} is not JSON: it is not UTF-8 text.") from None
+    except RecursionError:
+        raise SettingsError(f"{option} {path}: objects and lists are nested too deep.") from None
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{option} {path} is not JSON{_place(error)}.") from None
+
+
+def _refuse_deep(content: Any) -> None:
+    """Refuse what is read and then cannot be copied, or written.
+
+    Raises:
+        RecursionError: It is that.
+    """
+    level = [content]
+    for _ in range(_DEEPEST):
+        level = [inner for one in level for inner in _inner(one)]
+    if level:
+        raise RecursionError
+
+
+def _inner(content: Any) -> Iterable[Any]:
+    if isinstance(content, dict):
+        return content.values()
+    return content if isinstance(content, list) else ()
 
 
 def _place(error: Exception) -> str:

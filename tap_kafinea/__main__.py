@@ -1,6 +1,7 @@
 """The command `tap-kafinea`."""
 
 import gc
+from functools import partial
 
 gc.disable()  # importing makes no garbage, and looking for some takes a third of the time
 
@@ -13,7 +14,7 @@ gc.enable()
 
 def main() -> None:
     """Run the tap."""
-    command.run(TapKafinea.cli, TapKafinea.logger)
+    command.run(partial(command.invoke, TapKafinea), TapKafinea.logger)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The command `target-kafinea`."""
 
 import gc
+from functools import partial
 
 gc.disable()  # importing makes no garbage, and looking for some takes a third of the time
 
@@ -13,7 +14,7 @@ gc.enable()
 
 def main() -> None:
     """Run the target."""
-    command.run(TargetKafinea.cli, TargetKafinea.logger)
+    command.run(partial(command.invoke, TargetKafinea), TargetKafinea.logger)
 
 
 if __name__ == "__main__":

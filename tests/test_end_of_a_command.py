@@ -154,3 +154,43 @@ def test_a_mistake_of_the_user_is_one_line(plugin, variables, config, said, tmp_
     assert "Traceback" not in done.stderr
     errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
     assert [said in line for line in errors] == [True], done.stderr
+
+
+@pytest.mark.parametrize("plugin", ["tap", "target"])
+@pytest.mark.parametrize("option", ["config", "state", "catalog"])
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_a_file_that_is_nested_too_deep_is_named(plugin, option, depth, tmp_path):
+    if (plugin, option) in {("target", "state"), ("target", "catalog")}:
+        pytest.skip("of taps only")
+    config, deep = tmp_path / "config.json", tmp_path / "deep.json"
+    user = {"url": "https://kafinea.invalid", "username": "ada", "access_key": "secret"}
+    config.write_text(json.dumps(user))
+    deep.write_text('{"bookmarks": ' + "[" * depth + "]" * depth + "}")
+    files = {"config": config, option: deep}
+    done = subprocess.run(
+        [sys.executable, "-m", f"{plugin}_kafinea"]
+        + [text for name, path in files.items() for text in (f"--{name}", str(path))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("ERROR") == 1
+    assert f"--{option} {deep}: objects and lists are nested too deep." in done.stderr
+
+
+@pytest.mark.parametrize("plugin", ["tap", "target"])
+@pytest.mark.parametrize("variable", ["LOGLEVEL", "SINGER_SDK_LOG_CONFIG"])
+def test_a_log_that_cannot_be_set_up_is_one_line(plugin, variable, tmp_path):
+    path = tmp_path / "log.yaml"
+    path.write_text("handlers: [")
+    done = subprocess.run(
+        [sys.executable, "-m", f"{plugin}_kafinea", "--config", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, variable: str(path)},
+    )
+    assert done.returncode == 1
+    assert "The log cannot be set up" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
