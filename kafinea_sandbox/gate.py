@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ LARGEST_BODY = 2**28
 """Bytes of a request; those of the largest file a test has sent are a tenth of it."""
 
 _NAMES = ("127.0.0.1", "localhost", "[::1]")
+_HOST = re.compile(rf"(?:{'|'.join(map(re.escape, _NAMES))})(?::\d+)?", re.ASCII | re.IGNORECASE)
+"""Of any port: one of another machine may lead here, as `ssh -L` has it."""
 _OWN_SITE = {"same-origin", "none"}
 
 
@@ -32,15 +35,15 @@ class Gate:
 
     def __init__(self, port: int) -> None:
         self.token = secrets.token_urlsafe(32)
-        self._hosts = {f"{name}:{port}" for name in _NAMES} | (set(_NAMES) if port == 80 else set())
-        self._origins = {f"http://{host}" for host in self._hosts}
+        hosts = {f"{name}:{port}" for name in _NAMES} | (set(_NAMES) if port == 80 else set())
+        self._origins = {f"http://{host}" for host in hosts}
 
     def refused(self, headers: Headers) -> Answer | None:
         """The answer to a request that did not come for this sandbox; None for the others."""
         # A page of another site can have its name lead here: DNS rebinding. The name stays.
-        hosts = [host.lower() for host in headers.getlist("host")]
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return refusal(421, f"Ask for {min(self._hosts)}: the Host header has another name")
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+            return refusal(421, f"Ask for {_NAMES[0]}: the Host header has another name, or none")
         origins = {origin.lower() for origin in headers.getlist("origin")}
         sites = set(headers.getlist("sec-fetch-site"))
         if origins - self._origins or sites - _OWN_SITE:
@@ -51,10 +54,14 @@ class Gate:
         """The answer to a request that may not steer the sandbox; None for the others."""
         if method != "POST":
             return refusal(405, "Use POST", allow="POST")
-        expected = f"Bearer {self.token}".encode()
-        if not hmac.compare_digest(headers.get("authorization", "").encode(), expected):
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(
+            token.encode(), self.token.encode()
+        ):
             return refusal(401, "Send the header Authorization: Bearer <control_token>")
-        if headers.get("content-type") != "application/json":
+        # Many clients add a charset. A form of a web page cannot send this type at all.
+        kind = headers.get("content-type", "").partition(";")[0].strip()
+        if kind.lower() != "application/json":
             return refusal(415, "Content-Type must be application/json")
         return None
 

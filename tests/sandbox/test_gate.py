@@ -53,8 +53,9 @@ LOGIN = "/x/webservice.php?operation=getchallenge&username=admin"
         ({"Host": "evil.example:{port}"}, 421),
         ({"Host": "evil.example"}, 421),
         ({"Host": "127.0.0.1.evil.example:{port}"}, 421),
-        ({"Host": "127.0.0.1"}, 421),
-        ({"Host": "127.0.0.1:1"}, 421),
+        ({"Host": "127.0.0.1:{port}.evil.example"}, 421),
+        ({"Host": "127.0.0.1:{port}@evil.example"}, 421),
+        ({"Host": "127a0.0.1:{port}"}, 421),
         ({"Host": ""}, 421),
         ({"Host": "0.0.0.0:{port}"}, 421),
         ({"Host": "127.0.0.1:{port}", "Origin": "http://evil.example"}, 403),
@@ -64,6 +65,8 @@ LOGIN = "/x/webservice.php?operation=getchallenge&username=admin"
         ({"Host": "127.0.0.1:{port}", "Sec-Fetch-Site": "same-site"}, 403),
         ({"Host": "LocalHost:{port}", "Origin": "http://localhost:{port}"}, 200),
         ({"Host": "[::1]:{port}", "Sec-Fetch-Site": "none"}, 200),
+        ({"Host": "localhost:1"}, 200),  # ssh -L 1:localhost:{port}
+        ({"Host": "127.0.0.1"}, 200),
     ],
 )
 def test_web_pages_cannot_ask(stock: Sandbox, path: str, headers: dict, status: int):
@@ -93,6 +96,8 @@ def test_a_request_has_one_host(stock: Sandbox, headers: list[str]):
         ("POST", {"Authorization": "Bearer "}, 401),
         ("POST", {"Authorization": "Bearer é"}, 401),
         ("POST", {"Content-Type": "text/plain"}, 415),
+        ("POST", {"Content-Type": "text/plain;application/json"}, 415),
+        ("POST", {"Content-Type": "application/json; charset=utf-8"}, 200),
         ("POST", {}, 200),
     ],
 )
