@@ -17,6 +17,8 @@ from tempfile import SpooledTemporaryFile
 from threading import Lock
 from typing import Any
 
+from typing_extensions import override
+
 from kafinea.answers import is_id
 from kafinea.client import Client, Record
 from kafinea.contents import Decoder
@@ -60,6 +62,18 @@ class _File:
     content: Any
     size: int
     sha256: str
+
+
+class _Spool(SpooledTemporaryFile[bytes]):
+    """A file on its way, which may have no room on this machine."""
+
+    @override
+    def write(self, piece: Any) -> int:
+        try:
+            return super().write(piece)
+        except OSError as error:
+            text = f"the temporary folder cannot take the file: {error.strerror}. Set TMPDIR"
+            raise Rejection("FILE_NOT_READABLE", f"{text} to a folder with more room") from None
 
 
 class Files:
@@ -122,7 +136,7 @@ class Files:
         (source,) = told_in
         if not isinstance(told[source], str):
             raise Rejection("INVALID_VALUE", f"{source}: the value is no text")
-        with SpooledTemporaryFile(_IN_MEMORY) as content:
+        with _Spool(_IN_MEMORY) as content:
             read = self._read_path if source == FILE_PATH else self._read_base64
             name = read(told[source], content)
             if told_name := self._told(one, FILE_NAME):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -113,6 +114,18 @@ def _(directory):
     with serving_small(server):
         config = {"url": server.url, "username": "admin", "access_key": "key"}
         return tap(directory, config, "--test")
+
+
+@prints("The log cannot be set up (...)")
+def _(_directory):
+    return command("--about", env={"LOGLEVEL": "loud"}).stderr
+
+
+@prints("...: objects and lists are nested too deep")
+def _(directory):
+    deep = directory / "state.json"
+    deep.write_text("[" * 200 + "]" * 200)
+    return tap(directory, {}, "--state", str(deep))
 
 
 # Address, user and time zone
@@ -1229,6 +1242,13 @@ def _(directory):
 def _(directory):
     (directory / "contract.pdf").touch()
     return file_refused("x", directory / "contract.pdf")
+
+
+@prints("... the temporary folder cannot take the file: ... (FILE_NOT_READABLE)")
+def _(directory):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with mock.patch("tempfile.SpooledTemporaryFile.write", side_effect=full), empty() as sandbox:
+        return contract(directory, sandbox)
 
 
 @prints("... the file has more than ... bytes, the most that Kafinea takes (FILE_TOO_LARGE)")

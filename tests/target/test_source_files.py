@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 
@@ -12,7 +13,7 @@ from target_kafinea import source_files
 from target_kafinea.outcomes import Rejection
 from target_kafinea.source_files import SourceFiles
 from tests.filing import stored_files
-from tests.target.running import empty, load, matched, messages
+from tests.target.running import Files, command, empty, load, matched, messages
 
 TITLE = matched("Documents", "notes_title")
 SECRET = b"the access key"
@@ -222,3 +223,22 @@ def test_a_place_that_cannot_be_opened_is_said_before_anything_is_loaded(server,
     assert run.code == 1
     assert "`files_path`: " in run.errors[0]
     assert run.outcomes == []
+
+
+@pytest.mark.parametrize("told_in", ["_file_path", "_file_base64"])
+def test_a_temporary_folder_without_room_is_named(server, tmp_path, told_in):
+    resource = pytest.importorskip("resource")  # Windows has none
+    content = b"x" * 3_000_000
+    (tmp_path / "large").write_bytes(content)
+    told = {"_file_path": "large", "_file_base64": base64.b64encode(content).decode()}
+    record = {"notes_title": "large", "filename": "large", told_in: told[told_in]}
+    files = Files(tmp_path)
+    config = files.config(server, streams=TITLE, files_path=str(tmp_path), rejects_path=None)
+    done = command(
+        *("--config", config, "--input", files.input(messages("Documents", record))),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert done.returncode == 1
+    assert "the temporary folder cannot take the file: File too large. Set TMPDIR" in done.stderr
+    (outcome,) = files.lines("outcomes")
+    assert outcome["code"] == "FILE_NOT_READABLE"
