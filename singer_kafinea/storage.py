@@ -172,3 +172,10 @@ def open_storage(url: str) -> tuple[Any, str]:
     except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
         raise SettingsError(f"{protocol}:// cannot be opened: {type(error).__name__}") from None
     return system, str(path)
+
+
+def unusable(setting: str, error: Exception) -> SettingsError:
+    """Return what to say of a place that cannot be read or written."""
+    # A text of the system's own; those of the clouds may show a URL with a password.
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return SettingsError(f"`{setting}` cannot be used: {reason}.")

@@ -17,11 +17,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from kafinea.errors import SettingsError
 from singer_kafinea.names import safe_name
 from singer_kafinea.private import InTheWay
-from singer_kafinea.storage import open_folder
+from singer_kafinea.storage import open_folder, unusable
 
+_SETTING = "files.path"
 _NOTE = ".file.json"
 _LONGEST_NOTE = 2**20  # bytes; it is cut there, and then is no JSON
 
@@ -61,7 +61,7 @@ class FileStore:
     """
 
     def __init__(self, path: str) -> None:
-        self._folder, self._shown = open_folder(path, "files.path")
+        self._folder, self._shown = open_folder(path, _SETTING)
 
     def known(self, file_id: str, said: Mapping[str, Any]) -> Row | None:
         """Return what was noted of a file, if it is still there and the server still says this.
@@ -80,7 +80,7 @@ class FileStore:
         except (FileNotFoundError, NotADirectoryError, InTheWay, ValueError, RecursionError):
             return None
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
-            raise _failed(error) from None
+            raise unusable(_SETTING, error) from None
         row = msgspec.structs.asdict(note.row)
         if (row["id"], row["size"], note.said) != (file_id, size, said):
             return None
@@ -105,14 +105,8 @@ class FileStore:
             note = msgspec.json.encode({"row": row, "said": said})
             self._folder.put(f"{row['id']}/{_NOTE}", note)
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
-            raise _failed(error) from None
+            raise unusable(_SETTING, error) from None
         return {**row, "path": self._shown_path(row["id"], row["name"])}
 
     def _shown_path(self, file_id: str, name: str) -> str:
         return f"{self._shown}/{file_id}/{safe_name(name)}"
-
-
-def _failed(error: Exception) -> SettingsError:
-    # A text of the system's own; those of the clouds may show more than is good.
-    reason = getattr(error, "strerror", None) or type(error).__name__
-    return SettingsError(f"`files.path` cannot be used: {reason}.")

@@ -22,8 +22,9 @@ from kafinea.errors import IncompleteRead, SettingsError
 from kafinea.selection import number
 from kafinea.shown import shown
 from singer_kafinea.names import safe_name
-from singer_kafinea.storage import open_folder
+from singer_kafinea.storage import open_folder, unusable
 
+_SETTING = "deletions_path"
 _LARGEST = 64 * 2**20
 """Bytes of such a file when it is decompressed, those of 20,000,000 ids. It is cut there."""
 
@@ -129,7 +130,7 @@ class Folder:
     """
 
     def __init__(self, path: str) -> None:
-        self._folder, _ = open_folder(path, "deletions_path")
+        self._folder, _ = open_folder(path, _SETTING)
 
     def load(self, url: str, user: str, module: str) -> KnownIds | None:
         """Return what is known of a module; None when there is no file.
@@ -143,7 +144,7 @@ class Folder:
         except FileNotFoundError:
             return None
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
-            raise _failed(error) from None
+            raise unusable(_SETTING, error) from None
         known = _decoded(content, name)
         if (known.url, known.user, known.module) != (url, user, module):
             raise SettingsError(
@@ -162,17 +163,11 @@ class Folder:
         try:
             self._folder.replace(_name(known.module), BytesIO(_encoded(known)), durable=True)
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
-            raise _failed(error) from None
+            raise unusable(_SETTING, error) from None
 
 
 def _name(module: str) -> str:
     return safe_name(f"{module}.json.gz")
-
-
-def _failed(error: Exception) -> SettingsError:
-    # The text of the error may show a URL, which may hold a password.
-    why = getattr(error, "strerror", None) or "it cannot be read or written"
-    return SettingsError(f"`deletions_path`: {type(error).__name__}: {why}.")
 
 
 def _encoded(known: KnownIds) -> bytes:

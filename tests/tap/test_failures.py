@@ -203,7 +203,7 @@ def broken_output(kind):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"deletions": "scan", "deletions_path": "{file}/ids"}, "`deletions_path`: "),
+        ({"deletions": "scan", "deletions_path": "{file}/ids"}, "`deletions_path` cannot be used"),
         ({"files": {"enabled": True, "path": "{file}/files"}}, "`files.path` cannot be used: "),
     ],
 )
