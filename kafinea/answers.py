@@ -110,3 +110,13 @@ def local_time(value: object) -> datetime:
     if not isinstance(value, str) or not _DATETIME.fullmatch(value):
         raise ValueError
     return datetime.fromisoformat(value)
+
+
+def moment(text: str) -> datetime:
+    """Return the moment that an ISO 8601 text names; without an offset it has no zone.
+
+    Raises:
+        ValueError: It is no such text.
+    """
+    # Python 3.10 does not read the Z.
+    return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)

@@ -18,7 +18,7 @@ from operator import eq, not_
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from kafinea.answers import LONGEST_NUMBER, decimal, local_time
+from kafinea.answers import LONGEST_NUMBER, decimal, local_time, moment
 from kafinea.errors import SettingsError
 
 Decode = Callable[[Any], Any]
@@ -282,7 +282,7 @@ def encode(value: Any, kind: Kind, zone: ServerZone) -> str | None:
     if kind is Kind.DATE:
         return _date(value.isoformat() if isinstance(value, date) else value)
     if kind is Kind.DATETIME:
-        return zone.wire(value if isinstance(value, datetime) else _moment(value))
+        return zone.wire(value if isinstance(value, datetime) else moment(str(value)))
     if kind is Kind.LIST:
         return LIST_SEPARATOR.join(_list(value))
     return _text(value)
@@ -334,11 +334,6 @@ def _datetime(wire: Any, zone: ServerZone) -> str | None:
     if (moment.utcoffset() or timedelta(0)).seconds % 60:
         moment = moment.astimezone(timezone.utc)  # old local times; RFC 3339 has no such offsets
     return moment.isoformat()
-
-
-def _moment(value: Any) -> datetime:
-    # Python 3.10 does not read the Z of RFC 3339.
-    return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", str(value)))
 
 
 def _list(wire: Any) -> list[str]:

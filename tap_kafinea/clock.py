@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from kafinea.answers import moment
 from kafinea.shown import shown
 from kafinea.values import ServerZone
-from tap_kafinea.passes import moment, now
+from tap_kafinea.passes import now
 
 if TYPE_CHECKING:
     from tap_kafinea.streams import ModuleStream

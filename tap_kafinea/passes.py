@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from kafinea.answers import moment
 from kafinea.errors import SettingsError
 from kafinea.query import Condition
 from kafinea.reading import EARLIEST, LATEST
@@ -241,16 +242,6 @@ class Plan:
     def _seen_at(self, otherwise: datetime) -> datetime:
         seen = self.state.get("seen_at")
         return moment(seen) if seen and moment(seen).tzinfo else otherwise
-
-
-def moment(text: str) -> datetime:
-    """Return the moment that an ISO 8601 text names; without an offset it has no zone.
-
-    Raises:
-        ValueError: It is no such text.
-    """
-    # Python 3.10 does not read the Z.
-    return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)
 
 
 def now() -> datetime:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from kafinea.answers import moment
 from kafinea.client import Client
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.progress import Progress
@@ -25,7 +26,7 @@ from kafinea.recovery import Recovery
 from kafinea.selection import Page, count, number
 from tap_kafinea.known_ids import Change, Folder, KnownIds
 from tap_kafinea.missing import Brake, Withheld, deleted
-from tap_kafinea.passes import moment, now
+from tap_kafinea.passes import now
 
 logger = logging.getLogger(__name__)
 

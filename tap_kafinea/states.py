@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from kafinea.answers import is_id, local_time, whole
+from kafinea.answers import is_id, local_time, moment, whole
 from kafinea.errors import SettingsError
 from kafinea.shown import shown
 from tap_kafinea.clock import ZONE
-from tap_kafinea.passes import Pass, moment
+from tap_kafinea.passes import Pass
 
 _HOW = (
     'A state is {"bookmarks": {...}}, or the last line that the tap wrote: '

@@ -19,6 +19,7 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from kafinea import Client, Module, SettingsError, transport
+from kafinea.answers import moment
 from kafinea.describe import LINES
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end, log_as_text
@@ -30,7 +31,6 @@ from tap_kafinea.catalogs import catalog_of, check_selection
 from tap_kafinea.clock import Clock
 from tap_kafinea.discovery import NEW_CATALOG, Modules
 from tap_kafinea.maps import Mapper, without_stream
-from tap_kafinea.passes import moment
 from tap_kafinea.prefetch import Prefetch
 from tap_kafinea.scans import Scans
 from tap_kafinea.states import known_modules, state_of
