@@ -65,14 +65,18 @@ def unforeseen(error: BaseException, command: str) -> str:
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted."
-    frames = list(traceback.walk_tb(error.__traceback__))
-    what = type(error).__name__
-    if frames:
-        frame, number = frames[-1]
-        what += f" ({Path(frame.f_code.co_filename).name}, line {number})"
+    place = place_of(error)
     if isinstance(error, MemoryError):
-        return f"{what}: this machine has too little memory for the run. Lower `max_sessions`."
-    return f"{what}. Please report this as a mistake of {command}."
+        return f"{place}: this machine has too little memory for the run. Lower `max_sessions`."
+    return f"{place}. Please report this as a mistake of {command}."
+
+
+def place_of(error: BaseException) -> str:
+    """Return the kind and the place of an error that nobody foresaw."""
+    place = type(error).__name__
+    for frame, number in list(traceback.walk_tb(error.__traceback__))[-1:]:
+        place += f", {Path(frame.f_code.co_filename).name}, line {number}"
+    return place
 
 
 def with_traceback(error: BaseException, logger: logging.Logger) -> BaseException | None:

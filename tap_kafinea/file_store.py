@@ -12,7 +12,6 @@ says the same and the file is still as long, it is not fetched again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -23,7 +22,6 @@ from singer_kafinea.names import safe_name
 from singer_kafinea.private import InTheWay
 from singer_kafinea.storage import open_folder
 
-_ID = re.compile(r"\d{1,20}x\d{1,20}", re.ASCII)  # a number of 64 bits has 20 digits at most
 _NOTE = ".file.json"
 _LONGEST_NOTE = 2**20  # bytes; it is cut there, and then is no JSON
 
@@ -112,11 +110,6 @@ class FileStore:
 
     def _shown_path(self, file_id: str, name: str) -> str:
         return f"{self._shown}/{file_id}/{safe_name(name)}"
-
-
-def is_file_id(text: str) -> bool:
-    """Whether a text has the form of an id, and so can be the name of a folder."""
-    return _ID.fullmatch(text) is not None
 
 
 def _failed(error: Exception) -> SettingsError:

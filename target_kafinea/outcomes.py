@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
 from logging import Logger
-from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 from uuid import uuid4
 
 from kafinea.errors import Code, KafineaError, Refused, SettingsError, Unavailable
+from singer_kafinea.logs import place_of
 from target_kafinea.line_files import LineFile, RejectsFile, is_same_file, is_stdout
 
 OTHERS_CHANGED = "OTHER_FIELDS_CHANGED"
@@ -101,12 +100,6 @@ def unforeseen(error: Exception, *, is_sent: bool = False) -> Rejection:
     if is_sent:
         return Rejection("UNKNOWN_OUTCOME", f"it was sent, and may be written: {where}")
     return Rejection("INTERNAL_ERROR", f"it was not sent: {where}")
-
-
-def place_of(error: Exception) -> str:
-    """Return the kind and the place of an error that nobody foresaw: its text may hold a value."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}, {Path(place.filename).name}, line {place.lineno}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from singer_sdk.sinks.core import BaseJSONSchemaValidator
 from typing_extensions import override
 
 from kafinea.progress import Progress
+from kafinea.shown import shown
 from target_kafinea import halves, relations
 from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.loading import Loader
@@ -77,7 +78,7 @@ class ModuleSink(BatchSink):
                 "Stream %r: the input names %s as key_properties, which are not used. Records are "
                 "found by %s. If these fields identify a record, set `streams.%s.match_on`.",
                 self.stream_name,
-                ", ".join(sorted(unused)),
+                shown(", ".join(sorted(unused))),
                 " or ".join(found_by[::-1]) or "nothing",
                 self.stream_name,
             )
@@ -137,7 +138,7 @@ class ModuleSink(BatchSink):
         unknown = record.keys() - self.schema["properties"].keys() - self._warned_missing_fields
         if unknown:
             self._warned_missing_fields |= unknown
-            names = ", ".join(sorted(unknown))
+            names = shown(", ".join(sorted(unknown)))
             self.logger.warning(
                 "Not loaded, for the stream's SCHEMA does not have them: %s.", names
             )

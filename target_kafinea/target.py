@@ -18,12 +18,13 @@ from typing_extensions import override
 from kafinea.errors import KafineaError, SettingsError
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, zone_of
+from singer_kafinea.logs import place_of
 from singer_kafinea.plugin import Plugin
 from singer_kafinea.settings import did_you_mean, unknown_settings, unknown_variables
 from target_kafinea.instance import Instance
 from target_kafinea.matching import Policy
-from target_kafinea.outcomes import Report, place_of
-from target_kafinea.reader import Reader
+from target_kafinea.outcomes import Report
+from target_kafinea.reader import InputError, Reader
 from target_kafinea.sinks import ModuleSink
 from target_kafinea.source_files import SourceFiles
 
@@ -219,8 +220,8 @@ class TargetKafinea(Plugin, Target):
         except (KafineaError, SingerSDKError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 the SDK reads schemas, and trusts them
-            why = f"its SCHEMA cannot be used ({place_of(error)})"
-            raise self.message_reader.wrong(why) from None
+            text = f"Stream {message_dict['stream']!r}: its SCHEMA cannot be used"
+            raise InputError(f"{text}: {place_of(error)}.") from None
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:

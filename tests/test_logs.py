@@ -200,7 +200,7 @@ def test_a_mistake_of_ours_is_one_line_and_its_traceback_is_for_debugging(how, w
     assert "Confidential" not in done.stderr
     assert ("Traceback" in done.stderr) == (level == "DEBUG")
     assert f"ERROR tap-kafinea {what}" in done.stderr
-    assert done.stderr.count("ERROR tap-kafinea ValueError (<string>, line ") == 2
+    assert done.stderr.count("ERROR tap-kafinea ValueError, <string>, line ") == 2
     assert r"UserWarning: deprecated\x0d\x0a2026 ERROR fake (<string>" in done.stderr
     assert "put dict OSError" in done.stderr
     assert "url s3://***@host/?..." in done.stderr

@@ -72,9 +72,10 @@ def test_values_of_megabytes_are_compared_too():
         "title": "x" * 400_000 + "Zanzibar desk",
     }
     sent = request({"operation": "create", "element": json.dumps(values)})
-    text = "This text is refused by us: lorem ipsum dolor lorem. It is of no use in Contacts"
+    text = "This is no text that may stand in a record of ours: lorem ipsum dolor lorem. "
+    text += "Nothing else is wrong with it, but it is of no use in Contacts"
     began = time.monotonic()
-    assert without_echo(text, sent).startswith("This text is ***")
+    assert without_echo(text, sent).startswith("This is no text")
     assert "lorem" not in without_echo(text, sent)
     assert "Contacts" in without_echo(text, sent)
     assert time.monotonic() - began < 60

@@ -341,3 +341,24 @@ def test_a_schema_within_itself_is_checked(sandbox):
         max_rejects=1,
     )
     assert run.tally == {"created": 1, "rejected": 1}
+
+
+def test_a_schema_that_the_sdk_cannot_flatten_is_one_clear_line(server, tmp_path):
+    said = {"properties": {"cf_853": {}, "lastname": [], "x": {"properties": []}}}
+    more = {"flattening_enabled": True, "flattening_max_depth": 2}
+    run = load_bytes(server, tmp_path, schema(schema=said), ADA, **more)
+    (error,) = run.errors
+    assert "Stream 'Contacts': its SCHEMA cannot be used" in error
+    assert "Traceback" not in run.stderr
+
+
+def test_records_that_wait_are_loaded_when_they_take_much_memory(sandbox, monkeypatch):
+    """Whatever property of them is large, and in related lists as well."""
+    monkeypatch.setattr("target_kafinea.loading.HEAVY", 10_000)
+    records = [
+        of(record={"cf_853": f"{n}", "lastname": "x", "description": "x" * 2000}) for n in range(30)
+    ]
+    said = schema(schema={"properties": {"cf_853": {}, "lastname": {}, "description": {}}})
+    run = load(sandbox, said, records, streams=STREAMS)
+    assert run.tally == {"created": 30}
+    assert run.stderr.count("is full") >= 4
