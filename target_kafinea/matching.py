@@ -93,6 +93,10 @@ class Incoming:
     def __post_init__(self) -> None:
         self.deleted = bool(self.record.get("_sdc_deleted_at"))
 
+    def told(self, name: str | None) -> Any:
+        """Return what a property tells, if there is one: the index of a table may be named ""."""
+        return None if name is None else self.record.get(name)
+
 
 class Matcher:
     """Matches the records of one stream with those of its module.
@@ -120,11 +124,11 @@ class Matcher:
         plan, zone = self._plan, self._instance.zone
         try:
             if one.rejection is None:
-                one.id = checks.record_id(one.record.get(plan.id_property or ""))
+                one.id = checks.record_id(one.told(plan.id_property))
                 one.values = checks.wire_values(plan, one.record, zone, key_only=one.deleted)
                 one.key = self._key_of(one)
                 checks.check_key(one.key, plan.match_on)
-                told = one.record.get(plan.lines_property or "")
+                told = one.told(plan.lines_property)
                 if told and not plan.lines:
                     text = f"{LINES}: this server offers no lines (it has no module LineItem)"
                     raise Rejection("NOT_SUPPORTED", f"{text}; load the record without them")  # noqa: TRY301 as the checks do

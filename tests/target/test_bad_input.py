@@ -362,3 +362,14 @@ def test_records_that_wait_are_loaded_when_they_take_much_memory(sandbox, monkey
     run = load(sandbox, said, records, streams=STREAMS)
     assert run.tally == {"created": 30}
     assert run.stderr.count("is full") >= 4
+
+
+@pytest.mark.parametrize("value", ["12x101", "/etc/passwd", "0", {"productid": "14x1"}])
+@pytest.mark.parametrize("module", ["Contacts", "Documents"])
+def test_a_column_without_a_name_is_no_id_no_file_and_no_lines(sandbox, module, value):
+    """The index of a table, as many tools export it."""
+    name = {"Contacts": "lastname", "Documents": "notes_title"}[module]
+    record = {name: "x", "": value}
+    lines = messages(module, record, properties={"": {}})
+    run = load(sandbox, lines, streams=matched(module, name))
+    assert run.tally == {"created": 1}
