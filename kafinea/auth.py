@@ -378,7 +378,7 @@ class ChallengeAuth(AuthBase):
     def _login_with(self, token: str) -> str:
         # What is sent is md5 because the API says so; it is no protection of ours.
         digest = hashlib.md5((token + self._access_key).encode(), usedforsecurity=False).hexdigest()
-        masking.remember(token, digest)
+        masking.remember(token, digest, self._access_key)  # with each login, for the oldest go
         answer = self._send("POST", "login", username=self._username, accessKey=digest)
         session_name = _text(answer, *_SESSION_KEYS)
         masking.remember(session_name)

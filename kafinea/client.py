@@ -636,8 +636,9 @@ def _checked(operation: str, query: str, answer: Any) -> list[Record]:
     records = members(answer)
     if records is None or not all(type(one) is dict for one in records):
         raise wrong(f"{operation} of {_module_of(query)}", "list of records")
+    ids = [one.get("id") for one in records]
     # Some rows have none: those of a count, and of tables without ids.
-    if not are_ids([found for one in records if (found := one.get("id")) not in _NO_ID]):
+    if not are_ids(ids) and not are_ids([one for one in ids if one not in _NO_ID]):
         raise wrong(f"{operation} of {_module_of(query)}", "ids of records")
     if records and not describe.SECRET_FIELDS.isdisjoint(records[0]):
         return [_without_secrets(record) for record in records]

@@ -201,7 +201,7 @@ def module(describe: Any, name: str) -> Module:
         raise wrong(where, "prefix of its ids")
     known = {field.name: field for field in (_field(where, one) for one in fields)}
     return Module(
-        name=described,
+        name=name,
         label=_label(said.get("label"), name),
         id_prefix=prefix,
         is_entity=flag(said.get("isEntity")),

@@ -31,6 +31,8 @@ _SHORT_VALUE = 60
 """Characters of a value of which each word counts: a name, an address, no prose."""
 _FEWEST = 3
 """Letters that are hidden when they are a whole word; more are within a word, too."""
+_FEWEST_CUT = 4
+"""Letters that are hidden when they are a whole word, and the beginning of one that was sent."""
 
 _RECORD_ID = re.compile(r"\d+x\d+")
 _QUOTED = re.compile(r"'(?:[^']|'')*'")
@@ -101,6 +103,7 @@ class _Sent:
         names: What may be shown: names of the operation, the module and the fields.
         letters: The letters of all values.
         parts: Values with few letters, and such words of short values.
+        beginnings: How words of short values begin, where a message was cut.
     """
 
     def __init__(self, parameters: dict[str, str]) -> None:
@@ -111,8 +114,8 @@ class _Sent:
             values += [found[0] for found in _LITERAL.finditer(query)]
         if element := parameters.get("element"):
             _take_apart(element, names, values)
-        words = (word for name in names for word in _TOKEN.findall(name))
-        self.names = {word.casefold() for word in words if not word.isdecimal()}
+        tokens = (token for name in names for token in _TOKEN.findall(name))
+        self.names = {token.casefold() for token in tokens if not token.isdecimal()}
         values = [
             form
             for value in values
@@ -121,9 +124,11 @@ class _Sent:
         ]
         letters = list(map(_letters, values))
         short = (word for value in values if len(value) <= _SHORT_VALUE for word in value.split())
-        parts = {*letters, *map(_letters, short)}
+        words = set(map(_letters, short))
+        parts = {*letters, *words}
         self.letters = "\n".join(letters)
         self.parts = {part for part in parts if _FEWEST <= len(part) < _RUN}
+        self.beginnings = {word[:end] for word in words for end in range(_FEWEST_CUT, _RUN)}
 
 
 def _take_apart(element: str, names: list[str], values: list[str]) -> None:
@@ -169,7 +174,7 @@ def _covered(said: str, sent: _Sent) -> list[tuple[int, int]]:
     ]
     text = "".join(letters for *_, letters in words)
     owners = [number for number, (*_, letters) in enumerate(words) for _ in letters]
-    found: set[int] = set()
+    found = {number for number, (*_, word) in enumerate(words) if word in sent.beginnings}
     # Each search takes a millisecond for a megabyte. A long run holds one of every eighth, too.
     step = 1 if len(sent.letters) < _MANY_LETTERS else _RUN
     for start in range(0, len(text) - _RUN + 1, step):

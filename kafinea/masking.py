@@ -42,6 +42,7 @@ def remember(*secrets: str) -> None:
     """Note texts that neither a message nor the log may show."""
     for secret in secrets:
         if len(secret) >= _SHORTEST:
+            _secrets.pop(secret, None)  # to be the newest again
             _secrets[secret] = None
     for oldest in list(_secrets)[: max(0, len(_secrets) - _MOST)]:
         _secrets.pop(oldest, None)

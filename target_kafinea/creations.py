@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kafinea.errors import KafineaError
 from kafinea.selection import number
 from target_kafinea.canary import Canary
 from target_kafinea.instance import Instance
+from target_kafinea.keys import KeyValues
 from target_kafinea.matching import Incoming, Matcher
-from target_kafinea.outcomes import Kind, Outcome, Rejection
+from target_kafinea.outcomes import Kind, Outcome, Rejection, unforeseen
 from target_kafinea.plan import Plan
 from target_kafinea.twins import Twins
 from target_kafinea.updating import not_as_sent
@@ -83,16 +85,33 @@ class Creations:
 
     def confirm(self) -> Iterator[tuple[Incoming, Outcome | None]]:
         """Yield what was created, with its outcome; none where another record is to be updated."""
-        ids = self._matcher.ids_by_key([one for one, _ in self._unconfirmed])
+        try:
+            ids = self._matcher.ids_by_key([one for one, _ in self._unconfirmed])
+        except (KafineaError, OSError):
+            raise
+        except Exception:  # noqa: BLE001 see `unforeseen`
+            ids = None
         self._unconfirmed.reverse()  # they are taken from the end, in the order of the input
         while self._unconfirmed:
             one, outcome = self._unconfirmed.pop()
-            yield one, self._confirmed(outcome, ids[one.key]) if one.key in ids else outcome
+            yield one, self.confirm_now(one, outcome, ids)
 
-    def confirm_now(self, one: Incoming, outcome: Outcome) -> Outcome | None:
-        """Return the outcome of a record that was created, as `confirm` does for many."""
-        ids = self._matcher.ids_by_key([one])
-        return self._confirmed(outcome, ids[one.key]) if one.key in ids else outcome
+    def confirm_now(
+        self, one: Incoming, outcome: Outcome, ids: Mapping[KeyValues, list[str]] | None = None
+    ) -> Outcome | None:
+        """Return the outcome of a record that was created, as `confirm` does for many.
+
+        Args:
+            one: The record.
+            outcome: Its outcome so far.
+            ids: The ids that there are by key, if it was looked up.
+        """
+        try:
+            known = self._matcher.ids_by_key([one]) if ids is None else ids
+            return self._confirmed(outcome, known[one.key]) if one.key in known else outcome
+        except Exception as error:  # noqa: BLE001 see `unforeseen`
+            why = unforeseen(error, is_sent=True)
+            return Outcome(Kind.REJECTED, id=outcome.id, rejection=why)
 
     def _refuse_twin(self, values: Mapping[str, Any]) -> None:
         """Refuse what is there already with an altered key, where that cannot be deleted again."""

@@ -150,7 +150,7 @@ class Files:
             yield _File(self._properties[source], name, content, size, _sha256(content))
 
     def _told(self, one: Incoming, name: str) -> Any:
-        return one.record.get(self._properties.get(name, ""))
+        return one.told(self._properties.get(name))
 
     def _read_path(self, path: str, content: Any) -> str:
         """Read a file, and return its name."""

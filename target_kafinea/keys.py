@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from kafinea.client import Record
@@ -28,6 +28,7 @@ KeyValues = tuple[str, ...]
 """The wire values of a natural key."""
 
 _UTC = ServerZone()  # the same for both sides of a comparison
+_ALL_DIGITS = Context(prec=300)  # more than any number that is read has
 _CASE, _ACCENTS, _LOOKS = "case", "accents", "characters that look alike"
 _LONGEST_KEY = 4_000  # bytes in the URL
 _LONGEST_CHARACTER = 12  # bytes in the URL
@@ -214,7 +215,8 @@ def _typed(value: Any, field: Field) -> str:
     kind = kind_of(field.type)
     try:
         if kind in {Kind.NUMBER, Kind.INTEGER}:
-            return format(Decimal(str(value)).normalize(), "f")
+            number = encode(value, Kind.NUMBER, _UTC) or ""
+            return format(Decimal(number).normalize(_ALL_DIGITS), "f")
         return str(encode(value, kind, _UTC))
     except (ValueError, TypeError, ArithmeticError):
         return fold(_text(value))  # a stored value that does not fit its type

@@ -16,14 +16,14 @@ from typing import Any
 
 from kafinea.client import Record
 from kafinea.describe import LINES, Field
-from kafinea.errors import Code, KafineaError, Unavailable
+from kafinea.errors import Code, Unavailable
 from target_kafinea import checks
 from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.creations import Creations
 from target_kafinea.files import Files
 from target_kafinea.instance import Instance
 from target_kafinea.keys import key_of, listed
-from target_kafinea.matching import Incoming, Matcher, Policy
+from target_kafinea.matching import Incoming, Matcher, Policy, carefully
 from target_kafinea.outcomes import Kind, Outcome, Rejection, unforeseen
 from target_kafinea.plan import Key, Plan, Write
 from target_kafinea.server_rules import AMOUNTS
@@ -115,8 +115,8 @@ class Loader:
         """Bring every record to its outcome; yield how many more have theirs, again and again."""
         waiting = batch
         while waiting:
-            self._carefully(self._matcher.resolve, waiting)
-            self._carefully(self._matcher.match, waiting)
+            carefully(self._matcher.resolve, waiting)
+            carefully(self._matcher.match, waiting)
             ready, later = self._part(self._groups(waiting))
             try:
                 yield from self._settle(ready)
@@ -127,22 +127,6 @@ class Loader:
             for one in waiting:
                 one.rejection = one.found = None
         self._look_again_at_what_was_written()
-
-    def _carefully(self, step: Callable[[Sequence[Incoming]], None], batch: list[Incoming]) -> None:
-        """Do a step for many records; where that fails as nobody foresaw, for one after the other.
-
-        So it costs the record at which it fails, and no other.
-        """
-        try:
-            step(batch)
-        except (KafineaError, OSError):
-            raise
-        except Exception:  # noqa: BLE001 see `unforeseen`
-            for one in batch:
-                try:
-                    step([one])
-                except Exception as error:  # noqa: BLE001 as above
-                    one.rejection = unforeseen(error)
 
     def _look_at_what_was_written(self) -> None:
         """Look at what no answer has shown, a hundred records at a time.
@@ -311,7 +295,7 @@ class Loader:
         if rest := [each for each in later if not each.rejection]:
             for each in rest:
                 each.found = None
-            self._matcher.match(rest)
+            carefully(self._matcher.match, rest)
 
     # One record
 

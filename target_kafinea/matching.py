@@ -15,7 +15,7 @@ from typing import Any
 from kafinea.client import Client, Record
 from kafinea.describe import LINES, Field
 from kafinea.dividing import divided
-from kafinea.errors import Refused
+from kafinea.errors import KafineaError, Refused
 from kafinea.selection import number
 from target_kafinea import checks
 from target_kafinea.asking import KEYS_AT_A_TIME
@@ -93,6 +93,27 @@ class Incoming:
     def __post_init__(self) -> None:
         self.deleted = bool(self.record.get("_sdc_deleted_at"))
 
+    def told(self, name: str | None) -> Any:
+        """Return what a property tells, if there is one: the index of a table may be named ""."""
+        return None if name is None else self.record.get(name)
+
+
+def carefully(step: Callable[[Sequence[Incoming]], None], batch: Sequence[Incoming]) -> None:
+    """Do a step for many records; where that fails as nobody foresaw, for one after the other.
+
+    So it costs the record at which it fails, and no other.
+    """
+    try:
+        step(batch)
+    except (KafineaError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 see `unforeseen`
+        for one in batch:
+            try:
+                step([one])
+            except Exception as error:  # noqa: BLE001 as above
+                one.rejection = unforeseen(error)
+
 
 class Matcher:
     """Matches the records of one stream with those of its module.
@@ -120,11 +141,11 @@ class Matcher:
         plan, zone = self._plan, self._instance.zone
         try:
             if one.rejection is None:
-                one.id = checks.record_id(one.record.get(plan.id_property or ""))
+                one.id = checks.record_id(one.told(plan.id_property))
                 one.values = checks.wire_values(plan, one.record, zone, key_only=one.deleted)
                 one.key = self._key_of(one)
                 checks.check_key(one.key, plan.match_on)
-                told = one.record.get(plan.lines_property or "")
+                told = one.told(plan.lines_property)
                 if told and not plan.lines:
                     text = f"{LINES}: this server offers no lines (it has no module LineItem)"
                     raise Rejection("NOT_SUPPORTED", f"{text}; load the record without them")  # noqa: TRY301 as the checks do
@@ -137,7 +158,17 @@ class Matcher:
 
     def look_ahead(self, records: Sequence[Incoming]) -> Future[None]:
         """Begin to look up prepared records while others are still read."""
-        return self._instance.lookups.submit(self._look_up, list(_alive(records)))
+
+        def look_up(alive: Sequence[Incoming]) -> None:
+            try:
+                self._look_up(alive)
+            except (KafineaError, OSError):
+                raise
+            except Exception:  # noqa: BLE001 see `unforeseen`; `match` looks them up again
+                for one in alive:
+                    one.found = None
+
+        return self._instance.lookups.submit(look_up, list(_alive(records)))
 
     def resolve(self, records: Sequence[Incoming]) -> None:
         """Turn the natural keys of other records into their ids."""

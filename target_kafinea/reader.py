@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from kafinea.errors import SettingsError
 from kafinea.shown import shown
-from target_kafinea.halves import without_halves
+from target_kafinea import halves, huge_numbers
 
 LONGEST_LINE = 2**28
 """Bytes of a line: a file of 190 MB in base64, far more than servers take."""
@@ -50,7 +50,7 @@ class Reader(MsgSpecReader):
         message: The message at hand.
         line: Which line of the input it stood in.
         size: How many bytes that line has.
-        half: The half of a character that was replaced in it, if any was.
+        problem: What is wrong with its record, of which something cannot be read as it came.
         before_failing: Called before an `InputError` leaves here, to load what was read till then.
     """
 
@@ -59,7 +59,7 @@ class Reader(MsgSpecReader):
         self.message: dict[str, Any] = {}
         self.line = 0
         self.size = 0
-        self.half = ""
+        self.problem = ""
         self.before_failing: Callable[[], None] = lambda: None
         self._streams: set[str] = set()
 
@@ -130,21 +130,30 @@ class Reader(MsgSpecReader):
         return InputError(f"Line {self.line:,} of the input is not a Singer message: {why}.")
 
     def _decoded(self, line: bytes) -> Any:
-        self.half = ""
+        self.problem = ""
         try:
             try:
                 return decoder.decode(line)
-            except msgspec.DecodeError:
-                whole, self.half = without_halves(line.decode())
-                if not self.half:
-                    raise
-                return decoder.decode(whole)
+            except (msgspec.DecodeError, ArithmeticError):
+                return self._repaired(line.decode())
         except RecursionError:
             raise self.wrong(_TOO_DEEP) from None
         except ArithmeticError:
             raise self.wrong("a number in it is out of any range") from None
         except (UnicodeError, msgspec.DecodeError) as error:
             raise self.wrong(_why_not_json(line, error)) from None
+
+    def _repaired(self, line: str) -> Any:
+        """Return a message in which something was replaced that cannot be read."""
+        whole, half = halves.without_halves(line)
+        whole, has_huge = huge_numbers.as_texts(whole)
+        message = decoder.decode(whole)
+        record = message.get("record") if isinstance(message, dict) else None
+        if has_huge and not isinstance(record, dict):
+            raise ArithmeticError
+        if isinstance(record, dict):
+            self.problem = halves.problem(record, half) if half else huge_numbers.problem(record)
+        return message
 
     def _checked(self, message: Any) -> dict[str, Any]:
         if not isinstance(message, dict):

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kafinea.client import Client
@@ -22,7 +23,7 @@ from kafinea.related import MOST_AT_A_TIME, RelatedList, find_list, related_ids
 from singer_kafinea.relations import RELATED, SOURCE, list_of
 from target_kafinea.instance import Instance
 from target_kafinea.loading import HEAVY, Done
-from target_kafinea.matching import Incoming, Policy
+from target_kafinea.matching import Incoming, Policy, carefully
 from target_kafinea.outcomes import Kind, Outcome, Rejection, rejection_of, unforeseen
 from target_kafinea.plan import Reference, check_names, reference_to
 
@@ -164,7 +165,7 @@ class RelationLoader:
     def load(self, batch: Sequence[Incoming]) -> Iterator[int]:
         """Bring every record to its outcome; yield how many more have theirs, again and again."""
         for side in self._plan.properties:
-            self._resolve(side, [one for one in batch if not one.rejection])
+            carefully(partial(self._resolve, side), [one for one in batch if not one.rejection])
         for one in batch:
             if one.rejection:
                 self._note(one, Outcome(Kind.REJECTED, rejection=one.rejection))

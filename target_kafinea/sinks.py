@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from kafinea.progress import Progress
 from kafinea.shown import shown
-from target_kafinea import halves, relations
+from target_kafinea import relations
 from target_kafinea.asking import KEYS_AT_A_TIME
 from target_kafinea.loading import Loader
 from target_kafinea.matching import Incoming
@@ -127,9 +127,8 @@ class ModuleSink(BatchSink):
         incoming = Incoming(record, reader.message, reader.line, reader.size)
         if isinstance(self._validator, Validator) and self._validator.problem:
             incoming.rejection = Rejection("INVALID_RECORD", self._validator.problem)
-        if reader.half:
-            text = halves.problem(reader.message["record"], reader.half)
-            incoming.rejection = Rejection("INVALID_VALUE", text)
+        if reader.problem:
+            incoming.rejection = Rejection("INVALID_VALUE", reader.problem)
         self._warn_of_what_is_not_loaded(record)
         self._target.report.expect(self.stream_name, incoming.line)
         self._loader.add(incoming)

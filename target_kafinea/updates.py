@@ -8,9 +8,10 @@ from typing import Any
 
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
-from kafinea.errors import Unavailable
+from kafinea.errors import KafineaError, Unavailable
 from target_kafinea.canary import Canary
 from target_kafinea.instance import Instance
+from target_kafinea.lookup import NOTHING
 from target_kafinea.matching import Incoming, Policy
 from target_kafinea.merge import has_foreign_prices
 from target_kafinea.outcomes import (
@@ -118,7 +119,12 @@ class Updates:
         """
         module = self._plan.module
         ids = [outcome.id or "" for _, outcome in self._unproven]
-        found = self._instance.finder.by_id(module.name, ids, module.queryable) if ids else {}
+        try:
+            found = self._instance.finder.by_id(module.name, ids, module.queryable) if ids else {}
+        except (KafineaError, OSError):
+            raise
+        except Exception:  # noqa: BLE001 see `unforeseen`; each is looked at alone
+            found = dict.fromkeys(ids, NOTHING)
         self._unproven.reverse()  # they are taken from the end, in the order of the input
         while self._unproven:
             one, outcome = self._unproven.pop()

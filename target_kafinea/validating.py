@@ -7,6 +7,7 @@ and no keyword may take for ever. What would is left out, or bounded.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from decimal import Decimal
@@ -40,6 +41,8 @@ _NOT_CHECKED = ("pattern", "patternProperties", "unevaluatedItems", "unevaluated
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _MOST_REFERENCES = 100_000
 """References followed for one record: two in each of 40 places are 2^40."""
+_LONGEST = 10
+"""Seconds of work on one record: a long list in it times a long one in its schema has no end."""
 
 Keyword = Callable[[Any, Any, Any, Any], "Iterator[jsonschema.ValidationError] | None"]
 
@@ -67,7 +70,11 @@ class Validator(BaseJSONSchemaValidator):
         dialect = _dialect_of(schema)
         bounded = _bounded(dialect)
         meta_schema = bounded(dialect.META_SCHEMA, registry=referencing.Registry())
-        if error := self._first_error(meta_schema, schema):
+        try:
+            error = self._first_error(meta_schema, schema)
+        except _TooSlow:
+            raise self._unusable(f"to check it takes more than {_LONGEST} seconds") from None
+        if error:
             where = "/".join(map(str, error.absolute_path))
             raise self._unusable(f"{where or 'it'} does not obey `{error.validator}`")
         self.problem: str | None = None
@@ -106,7 +113,10 @@ class Validator(BaseJSONSchemaValidator):
         return True
 
     def _problem_of(self, record: Mapping[str, Any]) -> str | None:
-        error = self._first_error(self._validator, record)
+        try:
+            error = self._first_error(self._validator, record)
+        except _TooSlow:
+            return f"the record takes more than {_LONGEST} seconds to check by the stream's schema"
         if error is None:
             return None
         where = shown("/".join(map(str, error.absolute_path))) or "the record"
@@ -117,8 +127,10 @@ class Validator(BaseJSONSchemaValidator):
 
         Raises:
             InputError: That cannot be found out.
+            _TooSlow: Not in a reasonable time.
         """
         _left.set(iter(range(_MOST_REFERENCES)))
+        _until.set(time.thread_time() + _LONGEST)
         try:
             best: jsonschema.ValidationError | None = jsonschema.exceptions.best_match(
                 validator.iter_errors(instance)
@@ -128,6 +140,8 @@ class Validator(BaseJSONSchemaValidator):
         except referencing.exceptions.Unresolvable as error:
             why = f"{error.ref!r} is not in it, and nothing is fetched from elsewhere"
             raise self._unusable(why) from None
+        except _TooSlow:
+            raise
         except Exception as error:  # noqa: BLE001 `jsonschema` trusts schemas
             raise self._unusable(type(error).__name__) from None
         return best
@@ -197,8 +211,14 @@ class _TooManyReferences(Exception):
     pass
 
 
+class _TooSlow(Exception):
+    pass
+
+
 _left: ContextVar[Iterator[int]] = ContextVar("left")
 """The references that may still be followed."""
+_until: ContextVar[float] = ContextVar("until")
+"""The time of this thread's own work at which it ends."""
 
 
 @cache
@@ -214,12 +234,25 @@ def _bounded(dialect: Any) -> Any:
     }
     if "additionalProperties" in known:
         ours["additionalProperties"] = _without_patterns(known["additionalProperties"])
-    ours = {name: keyword for name, keyword in ours.items() if name in known}
+    ours = {name: _timed(ours.get(name, keyword)) for name, keyword in known.items()}
     return jsonschema.validators.extend(dialect, ours)  # type: ignore[no-untyped-call]  # has none
 
 
 def _nothing(*_: Any) -> None:
     return None
+
+
+def _timed(keyword: Keyword) -> Keyword:
+    """Return a keyword that ends, and whose errors do not keep the value that they are about."""
+
+    def check(*told: Any) -> Iterator[jsonschema.ValidationError]:
+        if time.thread_time() > _until.get():
+            raise _TooSlow
+        for error in keyword(*told) or ():
+            error.message, error.args = "", ()  # they repeat the value, each of many errors
+            yield error
+
+    return check
 
 
 def _counted(keyword: Keyword) -> Keyword:

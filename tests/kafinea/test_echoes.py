@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 import requests
 
+from kafinea import masking
 from kafinea.echoes import without_echo
 
 RECORD = {
@@ -49,6 +50,9 @@ def request(parameters):
         (CREATE, "no such day as 03/02/1980 here", "no such day as *** here"),
         (CREATE, "amount is too large: 1,250.50", "amount is too large: ***"),
         (CREATE, "note of O\\'Brien & co is refused", "note of *** is refused"),
+        (CREATE, "too long: zanzib", "too long: ***"),
+        (CREATE, "too long: Zanz... in city", "too long: ***... in city"),
+        (CREATE, "a line is to have a product", None),
         (CREATE, "line: zanzibar is no product", "line: *** is no product"),
         (CREATE, f"refused: {json.dumps(RECORD)}", "refused:"),
         (CREATE, "Müller-Roux Lyon", ""),
@@ -85,3 +89,9 @@ def test_a_text_without_end_and_a_request_without_parameters():
     assert without_echo("no " * 10**6, None).endswith("...")
     assert without_echo("x" * 10**6, request({})) == "***"
     assert urlencode({}) == without_echo("", None)
+
+
+def test_the_access_key_is_masked_after_any_number_of_logins():
+    for number in range(2_000):
+        masking.remember("q7Yt3bNw9Lk2", f"session {number:09}")
+    assert masking.masked("the key q7Yt3bNw9Lk2 of session 000001999") == "the key *** of ***"

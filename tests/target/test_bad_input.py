@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import ClassVar
 
 import pytest
 
-from target_kafinea import reader
+from target_kafinea import huge_numbers, reader
 from tests.target.running import Files, command, empty, in_process, load, matched, messages, state
 
 STREAMS = matched("Contacts", "cf_853")
@@ -50,6 +51,9 @@ def load_bytes(server, tmp_path, *lines: bytes | str, **more):
     return files.read(*in_process(["--config", config, "--input", str(path)]))
 
 
+HUGE = ["1e99999999999999999999", "9" * 5000]
+HUGE_STATE = '{"type": "STATE", "value": {"at": HUGE}}'
+
 BAD_LINES = {
     "latin-1": (of().replace(SECRET, "Andr\xe9").encode("latin-1"), "not UTF-8"),
     "latin-1 in a name": (of(x=1).replace('"x"', '"\xe9"').encode("latin-1"), "not UTF-8"),
@@ -66,8 +70,9 @@ BAD_LINES = {
     "a NUL": (of().replace(SECRET, "\0"), "not JSON"),
     "NaN": (of().replace(f'"{SECRET}"', "NaN"), "not JSON"),
     "Infinity": (of().replace(f'"{SECRET}"', "-Infinity"), "not JSON"),
-    "an exponent out of range": (of().replace(f'"{SECRET}"', "1e99999999999999999999"), "range"),
-    "a number of 5,000 digits": (of().replace(f'"{SECRET}"', "9" * 5000), "range"),
+    "a state with an exponent out of range": (HUGE_STATE.replace("HUGE", HUGE[0]), "range"),
+    "a state with a number of 5,000 digits": (HUGE_STATE.replace("HUGE", HUGE[1]), "range"),
+    "a huge number and no end": (of(lastname=1).replace("1", HUGE[1])[:-1] + r',"\"\"\"', "JSON"),
     "two messages in a line": (of() + of(), "not JSON"),
     "half a message": (of()[:-5], "not JSON"),
     "half a character in half a message": (of(record={"x": "\ud83d"})[:-1], "not JSON"),
@@ -122,6 +127,24 @@ def test_a_line_that_is_no_message_ends_the_run_behind_what_came_before_it(
     assert "Traceback" not in run.stderr
     assert [one["key"]["cf_853"] for one in run.outcomes] == ["a"]
     assert run.states == [{"done": 1}]
+
+
+@pytest.mark.parametrize("number", [*HUGE, f"-{HUGE[1]}", f'[{{"x": {HUGE[0]}}}]'])
+def test_a_number_that_nothing_can_hold_costs_its_record(server, tmp_path, number):
+    record = of(record={"cf_853": 'a"', "lastname": "N"}).replace('"N"', number)
+    before = ADA.replace('"a"', '"first"')
+    run = load_bytes(server, tmp_path, SCHEMA, before, record, BOB, max_rejects=-1, dry_run=True)
+    assert [one["key"]["cf_853"] for one in run.outcomes] == ["first", 'a"', "b"]
+    assert run.codes == ["INVALID_VALUE"]
+    assert run.outcomes[1]["message"] == "lastname: a number is out of any range"
+    kept = re.sub(r"[][{}\"x:-]", "", json.dumps(run.rejected_records[0]["lastname"])).strip()
+    assert kept in HUGE  # for who corrects it
+    assert "999" not in run.stderr
+
+
+def test_a_line_of_quotes_that_do_not_end_is_looked_through_once():
+    number, quotes = HUGE[1], r"\"" * 2**20
+    assert huge_numbers.as_texts(f'[{number}, "{quotes}')[1]
 
 
 def test_what_is_odd_and_harmless_is_loaded(sandbox, tmp_path):
@@ -362,3 +385,14 @@ def test_records_that_wait_are_loaded_when_they_take_much_memory(sandbox, monkey
     run = load(sandbox, said, records, streams=STREAMS)
     assert run.tally == {"created": 30}
     assert run.stderr.count("is full") >= 4
+
+
+@pytest.mark.parametrize("value", ["12x101", "/etc/passwd", "0", {"productid": "14x1"}])
+@pytest.mark.parametrize("module", ["Contacts", "Documents"])
+def test_a_column_without_a_name_is_no_id_no_file_and_no_lines(sandbox, module, value):
+    """The index of a table, as many tools export it."""
+    name = {"Contacts": "lastname", "Documents": "notes_title"}[module]
+    record = {name: "x", "": value}
+    lines = messages(module, record, properties={"": {}})
+    run = load(sandbox, lines, streams=matched(module, name))
+    assert run.tally == {"created": 1}

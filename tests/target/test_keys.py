@@ -128,6 +128,8 @@ def test_the_nearest_record_is_taken_if_there_is_one(there, wanted, taken):
     [
         (NUMBER, "5.000", "5", True),
         (NUMBER, "5.001", "5", False),
+        (NUMBER, f"{'1' * 40}2", f"{'1' * 40}3", False),
+        (NUMBER, "1e999999999", "5", False),
         (TEXT, "0012", "12", False),
         (MOMENT, "2024-02-29", "2024-02-29", True),
         (MOMENT, "0000-00-00", "2024-02-29", False),

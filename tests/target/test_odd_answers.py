@@ -13,6 +13,8 @@ from collections import Counter
 
 import pytest
 
+from target_kafinea.lookup import Finder
+from target_kafinea.matching import Matcher
 from tests.target.running import load, matched, messages
 from tests.target.small_server import Raw, SmallServer, serving
 
@@ -152,3 +154,55 @@ def test_an_error_that_nobody_foresaw_costs_its_record_only(monkeypatch, where, 
     assert "LookupError, test_odd_answers.py, line " in message
     assert "a value" not in message
     assert server.count("create") == 1 + writes
+
+
+def fails_once_for(several, real):
+    """Fail for several records at a time, as often as it is asked."""
+
+    def mistaken(self, told, *more, **named):
+        return broken() if len(told) > several else real(self, told, *more, **named)
+
+    return mistaken
+
+
+def test_looking_at_many_creations_that_fails_is_done_for_each(monkeypatch):
+    monkeypatch.setattr(Matcher, "ids_by_key", fails_once_for(1, Matcher.ids_by_key))
+    server = SmallServer()
+    lines = messages("Contacts", *({"code": code, "lastname": "x"} for code in "abc"))
+    run = load_small(server, lines)
+    assert run.tally == {"created": 3}
+
+
+def test_looking_at_a_creation_that_fails_says_that_it_may_be_written(monkeypatch):
+    monkeypatch.setattr(Matcher, "ids_by_key", fails_once_for(0, Matcher.ids_by_key))
+    run = load_small(SmallServer(), messages("Contacts", {"code": "a", "lastname": "x"}))
+    assert (run.codes, run.only["id"], run.code) == (["UNKNOWN_OUTCOME"], "12x101", 1)
+
+
+def test_looking_at_many_updates_that_fails_is_done_for_each(monkeypatch):
+    real = Finder.by_id
+
+    def mistaken(self, module, ids, *more):
+        return broken() if len(more and more[0]) > 5 else real(self, module, ids, *more)
+
+    monkeypatch.setattr(Finder, "by_id", mistaken)
+    server = server_with_records()
+    server.answer = lambda _operation, _stored, sent: sent
+    run = load_small(server, messages("Contacts", *({"code": c, "lastname": "x"} for c in "cdf")))
+    assert run.tally == {"updated": 3}
+
+
+def test_a_look_up_ahead_that_fails_is_done_for_each_record(monkeypatch):
+    real = Matcher._look_up
+    monkeypatch.setattr(Matcher, "_look_up", fails_once_for(1, real))
+    records = [{"code": f"c{n}", "lastname": "x"} for n in range(120)]
+    run = load_small(server_with_records(), messages("Contacts", *records), dry_run=True)
+    assert run.tally == {"created": 120}
+
+
+def load_small(server, lines, **more):
+    with serving(server):
+        where = {"url": server.url, "username": "admin", "access_key": "k" * 16}
+        run = load(None, lines, **where, streams=matched("Contacts", "code"), **more)
+    assert "Traceback" not in run.stderr
+    return run

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from target_kafinea.references import References
 from tests.tap.running import extract
 from tests.target.running import Files, empty, load, messages, write_requests
 
@@ -385,3 +386,19 @@ def test_a_run_that_is_killed_is_made_good_by_the_next(tmp_path, how):
         assert run.tally["unchanged"] >= len(there) >= 50
         assert sum(run.tally.values()) == len(records)
         assert linked(sandbox) == numbers(*records)
+
+
+def test_a_key_at_which_an_error_comes_up_that_nobody_foresaw_costs_its_pair(sandbox, monkeypatch):
+    def broken(self, reference, told, *more):
+        if "1@example.com" in told:
+            raise LookupError("a value")
+        return real(self, reference, told, *more)
+
+    real = References.learn
+    monkeypatch.setattr(References, "learn", broken)
+    campaign(sandbox)
+    contacts(sandbox, 3)
+    pairs = [pair("Fair", f"{n}@example.com") for n in range(3)]
+    run = bring(sandbox, *pairs, to=BY_NAME, max_rejects=1)
+    assert run.tally == {"created": 2, "rejected": 1}
+    assert run.codes == ["INTERNAL_ERROR"]

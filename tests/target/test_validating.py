@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from decimal import Decimal
 
 import jsonschema
@@ -100,3 +101,30 @@ def test_a_length_is_counted_in_characters(value):
         checked = Validator("s", {"properties": {"a": {**said, "maxLength": longest}}})
         checked.validate({"a": value})
         assert bool(checked.problem) == problem
+
+
+LONG = {
+    "many keywords for many members": ({"items": {"allOf": [{"minimum": 0}] * 3_000}}, [1] * 3_000),
+    "many values for many members": ({"items": {"enum": [*range(300_000)]}}, [-1] * 3_000),
+}
+
+
+@pytest.mark.parametrize(("said", "value"), LONG.values(), ids=LONG.keys())
+def test_a_long_schema_and_a_long_record_come_to_an_end(monkeypatch, said, value):
+    monkeypatch.setattr("target_kafinea.validating._LONGEST", 0.2)
+    checked = Validator("s", {"properties": {"a": said}})
+    checked.validate({"a": value})
+    assert "takes more than 0.2 seconds" in checked.problem
+    checked.validate({"a": []})
+    assert checked.problem is None
+
+
+def test_what_is_wrong_with_a_large_value_takes_no_more_memory_than_the_value():
+    checked = Validator("s", {"properties": {"a": {"anyOf": [{"type": "integer"}] * 40}}})
+    value = "x" * 2**22
+    tracemalloc.start()
+    checked.validate({"a": value})
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "`anyOf`" in checked.problem or "`type`" in checked.problem
+    assert most < 8 * len(value)
