@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import threading
 from typing import Any
 
@@ -20,7 +21,13 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--port", default=0, show_default="any free one", help="Port on 127.0.0.1.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default="any free one",
+    help="Port on 127.0.0.1.",
+)
 @click.option(
     "--data", default=":memory:", show_default=True, help="Directory that keeps the database."
 )
@@ -52,6 +59,8 @@ def sandbox(port: int, data: str, **options: Any) -> None:
         prepared = Sandbox(data=data, port=port, **options)
     except OSError as error:
         raise click.ClickException(str(error)) from None
+    except sqlite3.Error as error:
+        raise click.ClickException(f"--data {data}: {error}") from None
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -44,3 +44,19 @@ def test_one_clear_line_without_the_extra(monkeypatch: pytest.MonkeyPatch):
     assert result.exit_code == 1
     assert "pip install 'singer-kafinea[sandbox]'" in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (["--port", "99999"], "Invalid value for '--port'"),
+        (["--data", "{path}"], "file is not a database"),
+    ],
+)
+def test_what_cannot_be_used_is_told(tmp_path: Path, told: list[str], said: str):
+    (tmp_path / "kafinea.sqlite").write_bytes(b"another program's" * 100)
+    command = [*RUN, *(text.replace("{path}", str(tmp_path)) for text in told)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in {1, 2}
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
