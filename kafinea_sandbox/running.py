@@ -156,7 +156,9 @@ class _Server(uvicorn.Server):
 def _database(path: Path, rows: int, seed: int, company: Items | None) -> Store:
     """The database at the path, filled if it is new."""
     if path.exists():
-        return Store(path)
+        store = Store(path)
+        store.value("PRAGMA schema_version")  # fails here, if it is no database
+        return store
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if company is not None:
         return _filled(path, company)
