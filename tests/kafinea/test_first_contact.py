@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,6 +16,7 @@ import pytest
 from kafinea import Client, SettingsError, Unavailable
 from kafinea_sandbox import Sandbox
 from tests.conftest import connect
+from tests.endless import Endless, serving, whole
 
 PAGE = b"<html><title>Welcome</title></html>"
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -127,6 +129,30 @@ def test_a_page_that_is_no_api_is_told_at_once(handler):
     what = "JSON that is not an answer" if handler is OtherApi else 'not JSON: "Welcome'
     assert f"HTTP {handler.status}, {what}" in said
     assert "There is no webservice.php at this `url`" in said
+
+
+SLOW = ["_" * 20_000, "<script" * 2_800, "<" * 20_000, "<p " * 6_600, "a1" * 9_999]
+
+
+@pytest.mark.parametrize("page", SLOW)
+def test_a_page_of_any_text_is_looked_at_quickly(page):
+    with serving(Endless(getchallenge=lambda: [whole(f"<p>{page}".encode())])) as url:
+        began = time.monotonic()
+        assert "There is no webservice.php at this `url`" in failing(url)
+        assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("Désolé, l'accès n'est pas autorisé", "Désolé, l'accès n'est pas autorisé"),
+        ("Duplicate entry 'Dupont' for key", "Duplicate entry"),
+        ("Saved ('Dupont')", "Saved ("),
+    ],
+)
+def test_apostrophes_within_words_are_shown_and_values_in_quotes_are_not(page, shown):
+    with serving(Endless(getchallenge=lambda: [whole(f"<p>{page}".encode())])) as url:
+        assert f'not JSON: "{shown}".' in failing(url)
 
 
 @pytest.mark.usefixtures("quick")
