@@ -7,7 +7,8 @@ one line of headers after the other, or `100 Continue` for ever, would never rea
 from __future__ import annotations
 
 import time
-from http.client import HTTPResponse
+from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
 from io import BufferedReader, RawIOBase
 from ipaddress import ip_address
 from socket import inet_aton, socket
@@ -44,7 +45,7 @@ def open_http(address: str) -> requests.Session:
     Raises:
         SettingsError: There is no file of certificates where one should be.
     """
-    http = requests.Session()
+    http = _Direct()
     if not is_loopback(urlsplit(address).hostname or ""):
         http.proxies.update(requests.utils.get_environ_proxies(address))
     http.verify = certificates(address)
@@ -68,6 +69,16 @@ def is_loopback(host: str) -> bool:
         return ip_address(inet_aton(host)).is_loopback  # such as 127.1
     except (OSError, ValueError):  # a name
         return False
+
+
+class _Direct(requests.Session):
+    @override
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
+        """Return none: `requests` would read the address that a server points to, whatever it is.
+
+        What we send holds credentials, so no redirect is followed.
+        """
+        return iter(())
 
 
 class _OneHost(HTTPAdapter):
@@ -141,11 +152,19 @@ class _Incoming(RawIOBase):
         super().close()
 
 
+class _Pieces(BufferedReader):
+    @override
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:  # a chunk of -1 bytes: all that ever comes
+            raise HTTPException
+        return super().read(size)
+
+
 class _Answer(HTTPResponse):
     def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self._incoming = _Incoming(self.fp.detach(), sock)
-        self.fp = BufferedReader(self._incoming)
+        self.fp = _Pieces(self._incoming)
 
     @override
     def begin(self) -> None:

@@ -31,6 +31,11 @@ _MOST_CODES = 10**6
 _LONGEST_CODE = 60
 _NO_CODE = "no code"
 
+# Both take a time that grows with the page, and not with its square.
+_MARKUP = re.compile(r"(?is)<(script|style)\b.*?(?:</\1>|\Z)|<[^<>]*>")
+# An apostrophe within a word, such as in "l'adresse", begins no value.
+_NO_PROSE = re.compile(r"[\"`={\[&@:]|\B'|'\B|\b\w*\d{5,}|\b[0-9a-f]{13,}\b")
+
 
 class _ApiError(msgspec.Struct):
     message: Any = ""
@@ -205,8 +210,8 @@ def _excerpt(response: requests.Response) -> str:
     if body.lstrip()[:1] in (b"{", b"["):
         return f"JSON that is not an answer or breaks off after {len(body):,} bytes"
     text = body[:20_000].decode("utf-8", "replace")
-    text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
+    text = _MARKUP.sub(" ", text)
     text = " ".join(html.unescape(text).split())
-    words = re.split(r"[\"'`={\[&@:]|\w*\d{5,}|\b[0-9a-f]{13,}\b", text, maxsplit=1)[0].strip()[:80]
+    words = _NO_PROSE.split(text, maxsplit=1)[0].strip()[:80]
     said = quoted(words, response)
     return f"not JSON: {said}" if said else "a page that is not JSON"

@@ -17,6 +17,7 @@ from kafinea.auth import _Token
 from kafinea_sandbox import Sandbox, sessions
 from kafinea_sandbox.errors import ApiError
 from tests.conftest import connect
+from tests.endless import Endless, serving
 
 ENDED = ["INVALID_SESSIONID", "SESSION_EXPIRED", "SESSION_LEFT_IDLE", "AUTHENTICATION_REQUIRED"]
 
@@ -415,3 +416,15 @@ def test_a_logout_that_hangs_does_not_hold_the_user_up(sandbox):
     began = time.monotonic()
     client.close()
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("operation", ["getchallenge", "login", "listtypes"])
+@pytest.mark.parametrize("place", [b"http://[", b"http://h\xe9/", "http://\u2100.c/".encode()])
+def test_a_redirect_to_no_address_is_a_redirect(operation, place):
+    head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: %b\r\n\r\n" % place
+    with (
+        serving(Endless(**{operation: lambda: [head]})) as url,
+        Client(url, "ada", "key") as client,
+        pytest.raises(SettingsError, match="points to another address"),
+    ):
+        client.listtypes()

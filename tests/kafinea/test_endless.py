@@ -101,6 +101,13 @@ def test_lines_of_a_head_without_an_end_are_not_read_any_further():
     assert "broke the connection" in str(error)
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("size", [b"-1", b"-5"])
+def test_a_chunk_of_less_than_nothing_is_not_read(size):
+    error = asked(Endless(listtypes=partial(flood, CHUNKED, size + b"\r\n")), timeout=30)
+    assert "broke off" in str(error)
+
+
 FILES = {
     "more than it says": (FILE + b'"filesize":"10","filecontents":"', MIB, None, IncompleteRead),
     "no size": (FILE + b'"filecontents":"', MIB, None, TooLarge),

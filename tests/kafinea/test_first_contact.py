@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -15,7 +16,8 @@ import pytest
 from kafinea import Client, SettingsError, Unavailable
 from kafinea_sandbox import Sandbox
 from tests.conftest import connect
-from tests.target.small_server import SmallServer, serving
+from tests.endless import Endless, serving, whole
+from tests.target import small_server
 
 PAGE = b"<html><title>Welcome</title></html>"
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -130,6 +132,30 @@ def test_a_page_that_is_no_api_is_told_at_once(handler):
     assert "There is no webservice.php at this `url`" in said
 
 
+SLOW = ["_" * 20_000, "<script" * 2_800, "<" * 20_000, "<p " * 6_600, "a1" * 9_999]
+
+
+@pytest.mark.parametrize("page", SLOW)
+def test_a_page_of_any_text_is_looked_at_quickly(page):
+    with serving(Endless(getchallenge=lambda: [whole(f"<p>{page}".encode())])) as url:
+        began = time.monotonic()
+        assert "There is no webservice.php at this `url`" in failing(url)
+        assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("Désolé, l'accès n'est pas autorisé", "Désolé, l'accès n'est pas autorisé"),
+        ("Duplicate entry 'Dupont' for key", "Duplicate entry"),
+        ("Saved ('Dupont')", "Saved ("),
+    ],
+)
+def test_apostrophes_within_words_are_shown_and_values_in_quotes_are_not(page, shown):
+    with serving(Endless(getchallenge=lambda: [whole(f"<p>{page}".encode())])) as url:
+        assert f'not JSON: "{shown}".' in failing(url)
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_fatal_error_of_php_is_waited_for():
     with website(Starting) as port:
@@ -190,7 +216,7 @@ def unused_port():
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "LocalHost", "127.1", "0177.1", "[::ffff:7f00:1]"])
 def test_this_machine_is_never_reached_through_a_proxy(host, variable, monkeypatch):
-    with website(Proxy) as proxy, serving(SmallServer()) as server:
+    with website(Proxy) as proxy, small_server.serving(small_server.SmallServer()) as server:
         monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy}")
         with Client(server.url.replace("127.0.0.1", host), "admin", "key") as client:
             assert "Contacts" in client.listtypes()
