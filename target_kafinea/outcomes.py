@@ -223,7 +223,7 @@ class Report:
                 "%s, line %s of the input rejected: %s (%s)",
                 stream,
                 f"{record.line:,}",
-                outcome.rejection,
+                str(outcome.rejection),  # the log shows of an error only what kind it is
                 outcome.rejection.code,
             )
         if outcome.altered:

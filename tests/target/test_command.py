@@ -342,3 +342,14 @@ def test_about_documents_every_setting():
     assert properties["load_method"]["default"] == "upsert"
     assert "overwrite" not in json.dumps(properties["load_method"].get("enum", []))
     assert command("--version").returncode == 0
+
+
+def test_the_log_of_the_command_says_why_a_record_was_rejected(sandbox):
+    """Not only what kind of error it was, as it does of others."""
+    env = {f"TARGET_KAFINEA_{k.upper()}": v for k, v in settings(sandbox).items()}
+    env["TARGET_KAFINEA_STREAMS"] = json.dumps(STREAMS)
+    lines = [*LINES, *messages("Contacts", {"cf_853": "b", "lastname": ""})[1:]]
+    done = command("--config", "ENV", env=env, input="".join(f"{line}\n" for line in lines))
+    assert "line 3 of the input rejected: no value in lastname (MANDATORY_FIELD_MISSING)" in (
+        done.stderr
+    )
