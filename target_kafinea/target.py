@@ -26,6 +26,7 @@ from singer_kafinea.logs import place_of
 from singer_kafinea.plugin import Plugin
 from singer_kafinea.settings import did_you_mean, unknown_settings, unknown_variables
 from target_kafinea.instance import Instance
+from target_kafinea.loading import HEAVY
 from target_kafinea.matching import Incoming, Policy
 from target_kafinea.outcomes import Kind, Outcome, Rejection, Report
 from target_kafinea.reader import InputError, Reader
@@ -153,6 +154,7 @@ class TargetKafinea(Plugin, Target):
         self._current_stream: str | None = None
         self._streams: set[str] = set()
         self._schemas: dict[str, dict[str, Any]] = {}
+        self._weight_of_states = 0  # bytes of the input
         self._states: list[tuple[int, dict[str, Any]]] = []
         client = connect(self.config)
         self.report = Report(
@@ -270,7 +272,11 @@ class TargetKafinea(Plugin, Target):
             )
         if self.report.first_open is None:
             self._states.clear()  # the last one claims as much
+            self._weight_of_states = 0
         self._states.append((self.message_reader.line, message_dict["value"]))
+        self._weight_of_states += self.message_reader.size
+        if self._weight_of_states >= HEAVY:
+            self.drain_all()
 
     @override
     def _write_state_message(self, state: dict[str, Any]) -> None:
