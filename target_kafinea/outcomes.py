@@ -223,7 +223,7 @@ class Report:
                 "%s, line %s of the input rejected: %s (%s)",
                 stream,
                 f"{record.line:,}",
-                str(outcome.rejection),  # the log shows no other errors than those of `kafinea`
+                str(outcome.rejection),  # the log shows of an error only what kind it is
                 outcome.rejection.code,
             )
         if outcome.altered:

@@ -92,8 +92,11 @@ def _open_local(folder: str, path: str) -> IO[bytes]:
     if "://" in path or "\0" in path:
         raise _outside()
     root = Path(folder).expanduser().resolve()
-    # A relative path may begin with the folder as it was set: so the tap shows it.
-    real = (root / path.removeprefix(f"{folder}/")).resolve()
+    # A relative path may begin with the folder as it was set: so the tap shows it. Who puts paths
+    # together may leave two slashes.
+    if path.startswith(f"{folder}/"):
+        path = path.removeprefix(folder).lstrip("/")
+    real = (root / path).resolve()
     if not real.is_relative_to(root):
         raise _outside()
     return _open_regular(root, real.relative_to(root).parts)

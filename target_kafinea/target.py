@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from functools import partial
 from types import FrameType
 from typing import Any, ClassVar
 
 from singer_sdk import Target
 from singer_sdk import typing as th
 from singer_sdk.contrib.msgspec import encoder
-from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.exceptions import MappingError, SingerSDKError
+from singer_sdk.mapper import StreamMap
 from singer_sdk.sinks import Sink
 from typing_extensions import override
 
@@ -22,8 +26,9 @@ from singer_kafinea.logs import place_of
 from singer_kafinea.plugin import Plugin
 from singer_kafinea.settings import did_you_mean, unknown_settings, unknown_variables
 from target_kafinea.instance import Instance
-from target_kafinea.matching import Policy
-from target_kafinea.outcomes import Report
+from target_kafinea.loading import HEAVY
+from target_kafinea.matching import Incoming, Policy
+from target_kafinea.outcomes import Kind, Outcome, Rejection, Report
 from target_kafinea.reader import InputError, Reader
 from target_kafinea.sinks import ModuleSink
 from target_kafinea.source_files import SourceFiles
@@ -148,6 +153,8 @@ class TargetKafinea(Plugin, Target):
         self.max_parallelism = 1  # only one sink at a time has records that wait
         self._current_stream: str | None = None
         self._streams: set[str] = set()
+        self._schemas: dict[str, dict[str, Any]] = {}
+        self._weight_of_states = 0  # bytes of the input
         self._states: list[tuple[int, dict[str, Any]]] = []
         client = connect(self.config)
         self.report = Report(
@@ -215,6 +222,7 @@ class TargetKafinea(Plugin, Target):
 
     @override
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        self._schemas[message_dict["stream"]] = deepcopy(message_dict)  # the SDK changes it
         try:
             super()._process_schema_message(message_dict)
         except (KafineaError, SingerSDKError, OSError):
@@ -222,6 +230,22 @@ class TargetKafinea(Plugin, Target):
         except Exception as error:  # noqa: BLE001 the SDK reads schemas, and trusts them
             text = f"Stream {message_dict['stream']!r}: its SCHEMA cannot be used"
             raise InputError(f"{text}: {place_of(error)}.") from None
+        for stream_map in self.mapper.stream_maps[message_dict["stream"]]:
+            transform = partial(_mapped, type(stream_map).transform, stream_map)
+            stream_map.transform = transform  # type: ignore[method-assign]  # the SDK has no place
+
+    @override
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        try:
+            super()._process_record_message(message_dict)
+        except _NotMapped as error:
+            reader = self.message_reader
+            text = reader.problem or str(error)
+            outcome = Outcome(Kind.REJECTED, rejection=Rejection("NOT_MAPPED", text))
+            self._write_what_came_before(error.stream)
+            schema = self._schemas[message_dict["stream"]]
+            one = Incoming(message_dict["record"], message_dict, reader.line)
+            self.report.add(error.stream, {}, outcome, schema, one)
 
     @override
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
@@ -248,7 +272,11 @@ class TargetKafinea(Plugin, Target):
             )
         if self.report.first_open is None:
             self._states.clear()  # the last one claims as much
+            self._weight_of_states = 0
         self._states.append((self.message_reader.line, message_dict["value"]))
+        self._weight_of_states += self.message_reader.size
+        if self._weight_of_states >= HEAVY:
+            self.drain_all()
 
     @override
     def _write_state_message(self, state: dict[str, Any]) -> None:
@@ -283,3 +311,27 @@ class TargetKafinea(Plugin, Target):
         except SettingsError as error:
             self.logger.error("%s", error)  # noqa: TRY400 it is one line for users
         os._exit(128 + signum)
+
+
+class _NotMapped(Exception):
+    """A stream map or the flattening fails at a record.
+
+    Attributes:
+        stream: The stream that the record would go to.
+    """
+
+    def __init__(self, error: Exception, stream: str) -> None:
+        kind = str(error) if isinstance(error, MappingError) else type(error).__name__
+        super().__init__(f"the stream map cannot be applied to it: {kind.rstrip('.')}")
+        self.stream = stream
+
+
+def _mapped(
+    transform: Callable[[StreamMap, dict[str, Any]], Any],
+    stream_map: StreamMap,
+    record: dict[str, Any],
+) -> Any:
+    try:
+        return transform(stream_map, record)
+    except Exception as error:  # noqa: BLE001 expressions raise whatever their values make them
+        raise _NotMapped(error, stream_map.stream_alias) from None

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import cache
 from typing import Any
 
@@ -35,6 +35,9 @@ _PYTHON_TYPES: Mapping[str, frozenset[type]] = {
 }
 _NONE: frozenset[type] = frozenset()
 _ANY = _NONE.union(*_PYTHON_TYPES.values())
+
+_EXACT = Context(prec=1_000)
+"""Taps of databases say `multipleOf: 1e-38` of numbers of 100 digits."""
 
 _NOT_CHECKED = ("pattern", "patternProperties", "unevaluatedItems", "unevaluatedProperties")
 """Keywords of regular expressions, for which Python may need for ever, and what looks for those."""
@@ -67,18 +70,12 @@ class Validator(BaseJSONSchemaValidator):
     def __init__(self, stream: str, schema: dict[str, Any]) -> None:
         super().__init__(schema)
         self._stream = stream
-        dialect = _dialect_of(schema)
-        bounded = _bounded(dialect)
-        meta_schema = bounded(dialect.META_SCHEMA, registry=referencing.Registry())
-        try:
-            error = self._first_error(meta_schema, schema)
-        except _TooSlow:
-            raise self._unusable(f"to check it takes more than {_LONGEST} seconds") from None
+        dialect, error = self._dialect_and_error(schema)
         if error:
             where = "/".join(map(str, error.absolute_path))
             raise self._unusable(f"{where or 'it'} does not obey `{error.validator}`")
         self.problem: str | None = None
-        self._validator = bounded(schema, registry=referencing.Registry())
+        self._validator = _bounded(dialect)(schema, registry=referencing.Registry())
         self._keywords = frozenset(dialect.VALIDATORS) - {"format"}  # which is not checked
         self._is_plain = (
             dialect is not jsonschema.Draft3Validator  # where `required` stands elsewhere
@@ -121,6 +118,26 @@ class Validator(BaseJSONSchemaValidator):
             return None
         where = shown("/".join(map(str, error.absolute_path))) or "the record"
         return f"{where} does not obey `{error.validator}` of the stream's schema"
+
+    def _dialect_and_error(
+        self, schema: dict[str, Any]
+    ) -> tuple[Any, jsonschema.ValidationError | None]:
+        """Return which draft a schema is written in, and what is wrong with it, if anything."""
+        dialect = _dialect_of(schema)
+        error = self._error_of(schema, dialect)
+        # Taps of databases say `exclusiveMaximum: true`, as draft 4 has it, and not which it is.
+        if error and "$schema" not in schema:
+            older = jsonschema.Draft4Validator
+            if not self._error_of(schema, older):
+                return older, None
+        return dialect, error
+
+    def _error_of(self, schema: dict[str, Any], dialect: Any) -> jsonschema.ValidationError | None:
+        meta_schema = _bounded(dialect)(dialect.META_SCHEMA, registry=referencing.Registry())
+        try:
+            return self._first_error(meta_schema, schema)
+        except _TooSlow:
+            raise self._unusable(f"to check it takes more than {_LONGEST} seconds") from None
 
     def _first_error(self, validator: Any, instance: Any) -> jsonschema.ValidationError | None:
         """Return what is wrong with a record, or with the schema itself.
@@ -293,7 +310,9 @@ def _multiple_of(validator: Any, said: Any, instance: Any, _: Any) -> Any:
     if validator.is_type(instance, "number"):
         try:
             is_whole = isinstance(instance, int) and isinstance(said, int)
-            rest = instance % said if is_whole else Decimal(instance) % Decimal(said)
+            rest = (
+                instance % said if is_whole else _EXACT.remainder(*map(Decimal, (instance, said)))
+            )
         except ArithmeticError:  # a quotient of more digits than Decimal counts with
             rest = 1
         if rest:

@@ -396,3 +396,11 @@ def test_a_column_without_a_name_is_no_id_no_file_and_no_lines(sandbox, module, 
     lines = messages(module, record, properties={"": {}})
     run = load(sandbox, lines, streams=matched(module, name))
     assert run.tally == {"created": 1}
+
+
+def test_states_that_wait_for_a_record_are_written_when_they_take_much_memory(sandbox, monkeypatch):
+    monkeypatch.setattr("target_kafinea.target.HEAVY", 10_000)
+    states = [state({"n": n, "x": "x" * 2_000}) for n in range(12)]
+    run = load(sandbox, SCHEMA, ADA, states, streams=STREAMS)
+    assert run.tally == {"created": 1}
+    assert [one["n"] for one in run.states] == [4, 11]

@@ -342,3 +342,45 @@ def test_about_documents_every_setting():
     assert properties["load_method"]["default"] == "upsert"
     assert "overwrite" not in json.dumps(properties["load_method"].get("enum", []))
     assert command("--version").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ("str(int(name))", "ValueError"),
+        ("name.upper()", "Failed to evaluate simpleeval expressions name.upper()"),
+        ("name + 'x'", None),
+    ],
+)
+def test_a_record_at_which_a_stream_map_fails_is_rejected_alone(sandbox, expression, why):
+    bad = {"ref": "b", "name": None if "upper" in expression else "Lovelace"}
+    records = [{"ref": "a", "name": "1"}, bad, {"ref": "c", "name": "3"}]
+    maps = {"people": {"cf_853": "ref", "lastname": expression, "__else__": None}}
+    maps["people"]["__alias__"] = "Contacts"
+    lines = messages("people", *records, state={"done": 3})
+    run = load(sandbox, lines, stream_maps=maps, streams=STREAMS, max_rejects=1, check=False)
+    assert run.states == [{"done": 3}]
+    assert run.summary["Contacts"] == {"created": 2, "rejected": 1} if why else {"created": 3}
+    assert [one["message"] for one in run.rejects[1:]] == (
+        [f"the stream map cannot be applied to it: {why}"] if why else []
+    )
+    assert run.rejected_records == ([bad] if why else [])
+    assert "Lovelace" not in run.stderr
+
+
+def test_many_records_at_which_a_stream_map_fails_end_the_run(sandbox):
+    maps = {"Contacts": {"lastname": "1/0"}}
+    records = [{"cf_853": f"{n}", "lastname": "x"} for n in range(50)]
+    run = load(sandbox, messages("Contacts", *records), stream_maps=maps, streams=STREAMS)
+    assert (run.code, run.codes) == (1, ["NOT_MAPPED"])
+
+
+def test_the_log_of_the_command_says_why_a_record_was_rejected(sandbox):
+    """Not only what kind of error it was, as it does of others."""
+    env = {f"TARGET_KAFINEA_{k.upper()}": v for k, v in settings(sandbox).items()}
+    env["TARGET_KAFINEA_STREAMS"] = json.dumps(STREAMS)
+    lines = [*LINES, *messages("Contacts", {"cf_853": "b", "lastname": ""})[1:]]
+    done = command("--config", "ENV", env=env, input="".join(f"{line}\n" for line in lines))
+    assert "line 3 of the input rejected: no value in lastname (MANDATORY_FIELD_MISSING)" in (
+        done.stderr
+    )

@@ -60,7 +60,7 @@ def loaded(server, path, **more):
 
 
 @pytest.mark.parametrize("path", [GOOD, "to-a-file", "to-a-folder/a n\u00e9 %2e.pdf"])
-@pytest.mark.parametrize("told", ["{}", "{folder}/{}", "file://{folder}/{}"])
+@pytest.mark.parametrize("told", ["{}", "{folder}/{}", "{folder}//{}", "file://{folder}/{}"])
 @pytest.mark.parametrize("setting", ["{}", "{}/", "file://{}"])
 def test_what_lies_below_the_folder_is_read(folder, path, told, setting):
     file, name = SourceFiles(setting.format(folder)).open(told.format(path, folder=folder))

@@ -128,3 +128,37 @@ def test_what_is_wrong_with_a_large_value_takes_no_more_memory_than_the_value():
     tracemalloc.stop()
     assert "`anyOf`" in checked.problem or "`type`" in checked.problem
     assert most < 8 * len(value)
+
+
+DATABASES = {
+    "numeric of PostgreSQL": {
+        "type": ["null", "number"],
+        "exclusiveMaximum": 10**62,
+        "exclusiveMinimum": -(10**62),
+        "multipleOf": Decimal("1e-38"),
+    },
+    "numeric of older taps, as draft 4 says it": {
+        "type": ["null", "number"],
+        "maximum": 10**10,
+        "exclusiveMaximum": True,
+        "minimum": -(10**10),
+        "exclusiveMinimum": True,
+        "multipleOf": Decimal("0.01"),
+    },
+}
+
+
+@pytest.mark.parametrize("said", DATABASES.values(), ids=DATABASES.keys())
+def test_what_taps_of_databases_say_of_numbers_is_checked(said):
+    checked = Validator("s", {"properties": {"a": said}})
+    for value, is_good in (
+        (Decimal("12.5"), True),
+        (7, True),
+        (None, True),
+        (Decimal("-1234567890.12"), True),
+        (10**62, False),
+        (Decimal("1e-40"), False),
+        ("x", False),
+    ):
+        checked.validate({"a": value})
+        assert (checked.problem is None) == is_good, value
