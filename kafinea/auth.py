@@ -69,6 +69,10 @@ _FINAL = frozenset({Code.AUTHENTICATION_REQUIRED, Code.ACCESSKEY_UNDEFINED})
 """Codes after which no other login is tried: there is no active user, or the user has no key. All
 others may mean that another process has replaced the token."""
 
+_LONGEST_TEXT = 4_096
+"""Characters of a token, a session or an id. It goes into each URL, and many are remembered to be
+masked; real ones have up to some hundred."""
+
 _SESSION_KEYS = ("sessionName", "sessionId")
 """The servers of the family use the first, the maker's document the second."""
 _USER_KEY = "userId"
@@ -457,7 +461,8 @@ def _text(answer: Any, *keys: str) -> str:
         SettingsError: It has none; this is not an API that we know.
     """
     for key in keys:
-        if isinstance(answer, dict) and isinstance(value := answer.get(key), str) and value:
+        value = answer.get(key) if isinstance(answer, dict) else None
+        if isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT:
             return value
     raise SettingsError(
         f"The server at `url` answers the login without {' or '.join(keys)}; is it a Kafinea?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -129,7 +130,8 @@ class Modules:
     def describe_one(self, name: str) -> Module | None:
         """Describe a module; None, and a line that says why, if its records cannot be read."""
         try:
-            module = self._client.describe(name)
+            # By the name of `listtypes`, whatever capitals its description has.
+            module = replace(self._client.describe(name), name=name)
         except Refused as error:
             if _is_among(name, self._taken):
                 self.missing[name] = f"`modules`: {name} cannot be described: {error}"

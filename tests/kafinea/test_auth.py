@@ -16,6 +16,7 @@ from kafinea import ChallengeAuth, Client, CredentialsRefused, SettingsError
 from kafinea.auth import _Token
 from kafinea_sandbox import Sandbox, sessions
 from kafinea_sandbox.errors import ApiError
+from tests import endless
 from tests.conftest import connect
 from tests.endless import Endless, serving
 
@@ -428,3 +429,19 @@ def test_a_redirect_to_no_address_is_a_redirect(operation, place):
         pytest.raises(SettingsError, match="points to another address"),
     ):
         client.listtypes()
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"), [("getchallenge", "token"), ("login", "sessionName")]
+)
+def test_a_token_or_session_of_megabytes_is_none(operation, name):
+    honest = {"getchallenge": endless.TOKEN, "login": endless.LOGIN}[operation]
+    said = endless.answer({**honest, name: "x" * 2**22})
+    server = Endless(**{operation: lambda: [said]})
+    with (
+        serving(server) as url,
+        Client(url, "ada", "key") as client,
+        pytest.raises(SettingsError, match=f"answers the login without {name}"),
+    ):
+        client.listtypes()
+    assert server.longest < 10_000

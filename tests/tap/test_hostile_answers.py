@@ -104,6 +104,17 @@ def test_a_description_that_is_none_fails_its_module_alone(company, change):
             assert not output.records("Contacts")
 
 
+def test_a_description_with_other_capitals_is_that_of_the_module(company):
+    def loud(described):
+        return {**described, "name": described["name"].upper()}
+
+    with attacked(company, only("describe", loud)) as run:
+        output, error = run(modules=["Contacts"], dictionary=True)
+    assert error is None
+    assert output.ids("Contacts")
+    assert [row["module"] for row in output.records("Modules")] == ["Contacts"]
+
+
 @pytest.mark.parametrize(
     "said",
     [None, [], "", "text", 5, {}, {"types": 5}, {"types": [["Contacts"]]}, {"types": [None]}],
