@@ -31,9 +31,6 @@ def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
     the interpreter would wait for them until the server answers or the request times out.
     """
     logs.guard(logger)
-    if sys.stdout is None:
-        logger.error("The output cannot be written: it is closed.")
-        os._exit(1)
     try:
         code = exit_code(command, logger)
     except BaseException as error:  # noqa: BLE001 the program ends here, whatever it is
@@ -41,7 +38,8 @@ def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
         code = 1
     logging.shutdown()
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:  # not all of it arrived
         code = code or 1
     os._exit(code)
@@ -51,7 +49,7 @@ def invoke(plugin: type[PluginBase]) -> None:
     """Run the command of a plugin. The SDK sets up the log when it makes it.
 
     Raises:
-        SettingsError: The log cannot be set up.
+        SettingsError: The log cannot be set up, or there is no output.
     """
     try:
         cli = plugin.cli
@@ -61,6 +59,8 @@ def invoke(plugin: type[PluginBase]) -> None:
             f"The log cannot be set up ({type(error).__name__}). Correct LOGLEVEL, {variable} and "
             "the file that SINGER_SDK_LOG_CONFIG names, or unset them."
         ) from None
+    if sys.stdout is None:
+        raise SettingsError("The output cannot be written: it is closed.")
     cli()
 
 

@@ -76,9 +76,10 @@ class Clock:
 
     def _warn_of_the_future(self, streams: Iterable[ModuleStream]) -> None:
         """Name the streams whose bookmark lies so far ahead that they have nothing to read."""
-        for one in streams:
+        # The state of a stream that has none is empty from the moment when it is looked at.
+        for one in filter(lambda one: one.replication_key, streams):
             value = one.stream_state.get("replication_key_value")
-            if one.replication_key and value and self.zone.moment(moment(value)) > now() + _MOST:
+            if value and self.zone.moment(moment(value)) > now() + _MOST:
                 logger.warning(
                     "%s: the state says that all is read until %s. Nothing that is changed before "
                     "then is extracted. Remove the entry of %s from the state to read it again.",

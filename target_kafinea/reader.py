@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecReader, decoder
+from singer_sdk.exceptions import RecordsWithoutSchemaException
 from typing_extensions import override
 
 from kafinea.errors import SettingsError
@@ -41,6 +42,10 @@ _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 class InputError(SettingsError):
     """Stop the run: what comes in is no Singer message. Its text shows nothing of the line."""
+
+
+class NoSchema(InputError, RecordsWithoutSchemaException):
+    """A record came before the schema of its stream; the SDK has an error of its own for it."""
 
 
 class Reader(MsgSpecReader):
@@ -171,7 +176,8 @@ class Reader(MsgSpecReader):
             self._check_schema(message)
             self._streams.add(message["stream"])
         elif kind != "STATE" and message["stream"] not in self._streams:
-            raise self.wrong(f"no SCHEMA of its stream came before it{_of_stream(message)}")
+            why = f"no SCHEMA of its stream came before it{_of_stream(message)}"
+            raise NoSchema(str(self.wrong(why)))
         return message
 
     def _check_schema(self, message: Mapping[str, Any]) -> None:

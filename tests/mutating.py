@@ -60,6 +60,7 @@ def mutating(url: str, change: Change) -> Iterator[str]:
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
+    http.handle_error = lambda *_: None  # type: ignore[method-assign]  # who asked has gone away
     threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{http.server_port}/webservice.php"

@@ -145,7 +145,7 @@ def test_files_that_are_off_stop_no_other_stream(sandbox, files, tmp_path):
     ("schema", "said"),
     [
         ({"type": 5}, "its schema in the catalog cannot be used (TypeError)"),
-        ({"type": ["string", ["x"]]}, "TypeError (schema.py, line "),
+        ({"type": ["string", ["x"]]}, "TypeError, schema.py, line "),
     ],
 )
 def test_a_mistake_in_a_catalog_is_a_matter_of_its_stream(sandbox, files, schema, said):
