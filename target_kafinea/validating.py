@@ -44,6 +44,9 @@ _NOT_CHECKED = ("pattern", "patternProperties", "unevaluatedItems", "unevaluated
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _MOST_REFERENCES = 100_000
 """References followed for one record: two in each of 40 places are 2^40."""
+_DEEPEST = 60
+"""References followed within each other, far below what Python's stack holds: where that ends, the
+library of `jsonschema` that is written in Rust panics."""
 _LONGEST = 10
 """Seconds of work on one record: a long list in it times a long one in its schema has no end."""
 
@@ -147,6 +150,7 @@ class Validator(BaseJSONSchemaValidator):
             _TooSlow: Not in a reasonable time.
         """
         _left.set(iter(range(_MOST_REFERENCES)))
+        _depth.set(0)
         _until.set(time.thread_time() + _LONGEST)
         try:
             best: jsonschema.ValidationError | None = jsonschema.exceptions.best_match(
@@ -234,6 +238,8 @@ class _TooSlow(Exception):
 
 _left: ContextVar[Iterator[int]] = ContextVar("left")
 """The references that may still be followed."""
+_depth: ContextVar[int] = ContextVar("depth")
+"""How many references are being followed, one within the other."""
 _until: ContextVar[float] = ContextVar("until")
 """The time of this thread's own work at which it ends."""
 
@@ -273,10 +279,15 @@ def _timed(keyword: Keyword) -> Keyword:
 
 
 def _counted(keyword: Keyword) -> Keyword:
-    def follow(*told: Any) -> Any:
-        if next(_left.get(), None) is None:
+    def follow(*told: Any) -> Iterator[jsonschema.ValidationError]:
+        depth = _depth.get()
+        if next(_left.get(), None) is None or depth == _DEEPEST:
             raise _TooManyReferences
-        return keyword(*told)
+        _depth.set(depth + 1)
+        try:
+            yield from keyword(*told) or ()
+        finally:
+            _depth.set(depth)
 
     return follow
 

@@ -1111,6 +1111,28 @@ def _(directory):
     return rejected("Contacts", {"lastname": "\ud83d"}, streams=LASTNAME)
 
 
+@prints("... a number is out of any range (INVALID_VALUE)")
+def _(directory):
+    schema, record, other = messages("Contacts", {"lastname": 7}, {"lastname": "Petit"})
+    with empty() as sandbox:
+        lines = [schema, record.replace("7", "9" * 5000), other]
+        return load(sandbox, lines, check=False, streams=LASTNAME).stderr
+
+
+@prints("the stream map cannot be applied to it: ... (NOT_MAPPED)")
+def _(directory):
+    maps = {"Contacts": {"lastname": "lastname.upper()"}}
+    return rejected("Contacts", {"lastname": None}, streams=LASTNAME, stream_maps=maps)
+
+
+@prints("the record takes more than ... seconds to check by the stream's schema (INVALID_RECORD)")
+def _(directory):
+    record, schema = {"lastname": [1] * 3_000}, {"items": {"allOf": [{"minimum": 0}] * 3_000}}
+    lines = messages("Contacts", record, properties={"lastname": schema})
+    with mock.patch("target_kafinea.validating._LONGEST", 1), empty() as sandbox:
+        return load(sandbox, lines, check=False).stderr
+
+
 @prints("Stream '...': the server changed fields that were not loaded (OTHER_FIELDS_CHANGED)")
 def _(directory):
     return rounded_once()
