@@ -138,7 +138,7 @@ def test_a_number_that_nothing_can_hold_costs_its_record(server, tmp_path, numbe
     assert run.outcomes[1]["message"] == "lastname: a number is out of any range"
     kept = re.sub(r"[][{}\"x:-]", "", json.dumps(run.rejected_records[0]["lastname"])).strip()
     assert kept in HUGE  # for who corrects it
-    assert "999" not in run.stderr
+    assert "9" * 30 not in run.stderr
 
 
 def test_a_line_of_quotes_that_do_not_end_is_looked_through_once():
