@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -17,9 +17,10 @@ from typing_extensions import override
 
 from kafinea.errors import SettingsError
 from singer_kafinea.connection import problems_of_connection, wrong_settings
+from singer_kafinea.nesting import is_deeper
 from singer_kafinea.settings import no_objects, unreadable_variables, with_numbers
 
-_DEEPEST = 100
+_DEEPEST = 99
 """Objects and lists within each other; a catalog has 20."""
 
 
@@ -128,17 +129,8 @@ def _refuse_deep(content: Any) -> None:
     Raises:
         RecursionError: It is that.
     """
-    level = [content]
-    for _ in range(_DEEPEST):
-        level = [inner for one in level for inner in _inner(one)]
-    if level:
+    if is_deeper(content, _DEEPEST):
         raise RecursionError
-
-
-def _inner(content: Any) -> Iterable[Any]:
-    if isinstance(content, dict):
-        return content.values()
-    return content if isinstance(content, list) else ()
 
 
 def _place(error: Exception) -> str:

@@ -240,8 +240,9 @@ class Plan:
         return self.zone.wire(self.start) if self.start else None
 
     def _seen_at(self, otherwise: datetime) -> datetime:
-        seen = self.state.get("seen_at")
-        return moment(seen) if seen and moment(seen).tzinfo else otherwise
+        text = self.state.get("seen_at")
+        seen = moment(text) if text else otherwise
+        return seen if seen.tzinfo else otherwise
 
 
 def now() -> datetime:

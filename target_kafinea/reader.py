@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from kafinea.errors import SettingsError
 from kafinea.shown import shown
+from singer_kafinea.nesting import is_deeper
 from target_kafinea import halves, huge_numbers
 
 LONGEST_LINE = 2**28
@@ -27,7 +28,7 @@ MOST_VALUES = 2**21
 a file in base64 is one."""
 _LONG = 2**20  # bytes of a line whose values are counted
 _DEEPEST = 100
-"""How deep lists and objects may nest. The SDK copies messages, and Python gives up at some 500."""
+"""How deep lists and objects may nest."""
 
 _REQUIRED: Mapping[str, Mapping[str, type]] = {
     "SCHEMA": {"stream": str, "schema": dict},
@@ -126,7 +127,7 @@ class Reader(MsgSpecReader):
         if len(raw) >= _LONG and sum(map(raw.count, (b",", b"[", b"{"))) > MOST_VALUES:
             raise self.wrong(f"it has more than {MOST_VALUES:,} values")
         message = self._decoded(raw)
-        if raw.count(b"[") + raw.count(b"{") > _DEEPEST and _is_too_deep(message):
+        if raw.count(b"[") + raw.count(b"{") > _DEEPEST and is_deeper(message, _DEEPEST):
             raise self.wrong(_TOO_DEEP)
         return self._checked(message)
 
@@ -192,16 +193,6 @@ class Reader(MsgSpecReader):
 
 
 _TOO_DEEP = f"its lists and objects nest more than {_DEEPEST} deep"
-
-
-def _is_too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(_DEEPEST):
-        inner = (one.values() if isinstance(one, dict) else one for one in level)
-        level = [each for values in inner for each in values if isinstance(each, (dict, list))]
-        if not level:
-            return False
-    return True
 
 
 def _why_not_json(line: bytes, error: Exception) -> str:

@@ -269,20 +269,60 @@ def _number(record_id: str) -> int:
     return int(number) if number.isdigit() and len(number) < 20 else -1
 
 
+class Local(BaseHTTPRequestHandler):
+    """Answers requests to this machine with what `respond` is given for them."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet for each answer
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def respond(self, body: str) -> None:
+        raise NotImplementedError
+
+    def parameters(self, body: str) -> dict[str, str]:
+        """What was sent, in the address and in the form."""
+        said = {**parse_qs(urlsplit(self.path).query), **parse_qs(body)}
+        return {name: values[0] for name, values in said.items()}
+
+    def send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def do_GET(self) -> None:
+        self.respond("")
+
+    def do_POST(self) -> None:
+        self.respond(self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+
+@contextmanager
+def listening(
+    handler: type[Local], server: type[ThreadingHTTPServer] = ThreadingHTTPServer
+) -> Iterator[str]:
+    """Serve on a free port of this machine, and yield the address of `webservice.php`."""
+    http = server(("127.0.0.1", 0), handler)
+    http.daemon_threads = True
+    threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{http.server_port}/webservice.php"
+    finally:
+        http.shutdown()
+        http.server_close()
+
+
 @contextmanager
 def serving(server: SmallServer) -> Iterator[SmallServer]:
     """Serve it on a free port of this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # one packet for each answer
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def _respond(self, body: str) -> None:
-            said = {**parse_qs(urlsplit(self.path).query), **parse_qs(body)}
-            parameters = {name: values[0] for name, values in said.items()}
+    class Handler(Local):
+        def respond(self, body: str) -> None:
+            parameters = self.parameters(body)
             try:
                 result: Mapping[str, Any] = {
                     "success": True,
@@ -295,31 +335,9 @@ def serving(server: SmallServer) -> Iterator[SmallServer]:
                     self.close_connection = True
                     self.connection.shutdown(2)
                     return
-                self._send(raw.status, raw.body, raw.headers)
+                self.send(raw.status, raw.body, raw.headers)
                 return
-            self._send(200, server.prefix + json.dumps(result).encode(), {})
+            self.send(200, server.prefix + json.dumps(result).encode(), {})
 
-        def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-            self.wfile.flush()
-
-        def do_GET(self) -> None:
-            self._respond("")
-
-        def do_POST(self) -> None:
-            self._respond(self.rfile.read(int(self.headers["Content-Length"])).decode())
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    server.url = f"http://127.0.0.1:{http.server_port}/webservice.php"
-    try:
+    with listening(Handler) as server.url:
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
