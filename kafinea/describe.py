@@ -17,6 +17,7 @@ SECRET_MODULES = frozenset({"Users"})
 SECRET_FIELDS = frozenset({"user_password", "confirm_password", "accesskey", "user_hash"})
 _SECRET_TYPES = frozenset({"password"})
 
+MODIFIED = "modifiedtime"
 LINES = "LineItems"
 """Where a document keeps its lines, in what is retrieved and what is written."""
 

@@ -24,6 +24,10 @@ from kafinea.selection import PAGE_SIZE, Page, Query, Selection, count, ids_of, 
 
 logger = logging.getLogger(__name__)
 
+SOURCE = "source_id"
+RELATED = "related_id"
+"""The two columns of a related list as a table of pairs."""
+
 MOST_AT_A_TIME = 100
 """The most ids to ask for in one query; all of them come in one answer."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import traceback
+from pathlib import Path
 
 LONGEST = 300
 """Characters of such a text that are shown."""
@@ -22,6 +24,14 @@ def shown(text: object, longest: int = LONGEST) -> str:
     r"""Return a text in one line, cut, with `\x1b` for what would act on a terminal."""
     whole = str(text)
     return UNFIT.sub(_escape, whole[:longest]) + ("..." if len(whole) > longest else "")
+
+
+def place_of(error: BaseException) -> str:
+    """Return the kind and the place of an error that nobody foresaw."""
+    place = type(error).__name__
+    for frame, number in list(traceback.walk_tb(error.__traceback__))[-1:]:
+        place += f", {Path(frame.f_code.co_filename).name}, line {number}"
+    return place
 
 
 def _escape(match: re.Match[str]) -> str:

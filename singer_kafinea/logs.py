@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from singer_sdk.metrics import Point
 
 from kafinea.errors import KafineaError
 from kafinea.masking import clean, line, simple
+from kafinea.shown import place_of
 
 _FIELDS = frozenset(vars(logging.makeLogRecord({})))
 _LONGEST_CHAIN = 10  # errors that led to an error; a recursion may have a thousand
@@ -69,14 +69,6 @@ def unforeseen(error: BaseException, command: str) -> str:
     if isinstance(error, MemoryError):
         return f"{place}: this machine has too little memory for the run. Lower `max_sessions`."
     return f"{place}. Please report this as a mistake of {command}."
-
-
-def place_of(error: BaseException) -> str:
-    """Return the kind and the place of an error that nobody foresaw."""
-    place = type(error).__name__
-    for frame, number in list(traceback.walk_tb(error.__traceback__))[-1:]:
-        place += f", {Path(frame.f_code.co_filename).name}, line {number}"
-    return place
 
 
 def with_traceback(error: BaseException, logger: logging.Logger) -> BaseException | None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kafinea.related import RelatedList
-
-SOURCE = "source_id"
-RELATED = "related_id"
+from kafinea.related import RELATED, SOURCE, RelatedList
 
 
 def schema_of(one: RelatedList) -> dict[str, Any]:

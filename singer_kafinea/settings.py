@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from json import loads
 from typing import Any
 
@@ -20,6 +18,8 @@ from singer_sdk.helpers.capabilities import (
     TARGET_LOAD_METHOD_CONFIG,
     TARGET_VALIDATE_RECORDS_CONFIG,
 )
+
+from kafinea.suggestions import did_you_mean, nearest
 
 _OF_THE_SDK = frozenset(
     name
@@ -145,24 +145,5 @@ def _is_made_by(make: Callable[[str], object], text: str) -> bool:
     return True
 
 
-def nearest(name: str, names: Collection[str], *, cutoff: float = 0.6) -> list[str]:
-    """Return those of the names that somebody may have meant, the most likely first."""
-    by_letters = {_letters(one): one for one in names}
-    if same := by_letters.get(_letters(name)):
-        return [same]
-    close = get_close_matches(_letters(name), list(by_letters), n=3, cutoff=cutoff)
-    return [by_letters[one] for one in close]
-
-
-def did_you_mean(name: str, names: Collection[str]) -> str:
-    """Return the question whether something near was meant, or nothing."""
-    near = [f"`{one}`" for one in nearest(name, names)]
-    return f" Did you mean {' or '.join(near)}?" if near else ""
-
-
 def _sentence(path: str, name: str, known: Collection[str]) -> str:
     return f"There is no setting `{path}`.{did_you_mean(name, known)}"
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).casefold() or name

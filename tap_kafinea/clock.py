@@ -13,9 +13,9 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from kafinea.answers import moment
+from kafinea.extract.passes import now
 from kafinea.shown import shown
 from kafinea.values import ServerZone
-from tap_kafinea.passes import now
 
 if TYPE_CHECKING:
     from tap_kafinea.streams import ModuleStream

@@ -10,14 +10,13 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.client import Deletions
-from kafinea.describe import Module
+from kafinea.describe import MODIFIED, Module
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
+from kafinea.extract.known_ids import Folder
+from kafinea.extract.missing import deleted
+from kafinea.extract.passes import now, of_instance
+from kafinea.extract.scans import Scan, Scans
 from tap_kafinea.failing import FailingAlone
-from tap_kafinea.known_ids import Folder
-from tap_kafinea.missing import deleted
-from tap_kafinea.passes import now, of_instance
-from tap_kafinea.scans import Scan, Scans
-from tap_kafinea.schema import MODIFIED
 from tap_kafinea.streams import ModuleStream
 
 if TYPE_CHECKING:

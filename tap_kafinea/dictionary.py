@@ -12,8 +12,8 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.describe import Module
+from kafinea.extract.passes import Plan, of_instance
 from tap_kafinea.failing import FailingAlone
-from tap_kafinea.passes import Plan, of_instance
 
 if TYPE_CHECKING:
     from tap_kafinea.tap import TapKafinea

@@ -14,7 +14,7 @@ from kafinea.describe import Module, ModuleInfo
 from kafinea.errors import KafineaError, Refused, SettingsError, Unavailable
 from kafinea.query import is_name, select
 from kafinea.selection import count
-from singer_kafinea.settings import nearest
+from kafinea.suggestions import nearest
 
 logger = logging.getLogger("tap-kafinea")
 

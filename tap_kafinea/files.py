@@ -11,17 +11,16 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.client import Record
-from kafinea.describe import Module
+from kafinea.describe import MODIFIED, Module
 from kafinea.errors import IncompleteRead
+from kafinea.extract.downloads import Downloads, Fetched
+from kafinea.extract.file_store import FileStore, Row
+from kafinea.extract.opening import Opening
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading
 from kafinea.selection import PAGE_SIZE, Page
 from tap_kafinea.catalogs import WrongEntry
-from tap_kafinea.downloads import Downloads, Fetched
-from tap_kafinea.file_store import FileStore, Row
-from tap_kafinea.opening import Opening
-from tap_kafinea.schema import MODIFIED
 from tap_kafinea.streams import ModuleStream, Note
 
 if TYPE_CHECKING:

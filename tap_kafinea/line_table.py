@@ -20,14 +20,14 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.client import Record
-from kafinea.describe import LINE_MODULE, LINES, Module
+from kafinea.describe import LINE_MODULE, LINES, MODIFIED, Module
 from kafinea.errors import Refused, WrongAnswer
+from kafinea.extract.opening import Opening, emptied
+from kafinea.extract.passes import Plan, State, now
 from kafinea.progress import Progress
 from kafinea.selection import PAGE_SIZE, Page, number
 from kafinea.values import Kind
-from tap_kafinea.opening import Opening, emptied
-from tap_kafinea.passes import Plan, State, now
-from tap_kafinea.schema import MODIFIED, kinds_of, properties_of_lines, schema_of, with_lines
+from tap_kafinea.schema import kinds_of, properties_of_lines, schema_of, with_lines
 from tap_kafinea.states import MOST
 from tap_kafinea.streams import FOLLOWED, ModuleStream, Note
 

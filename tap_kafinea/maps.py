@@ -15,7 +15,7 @@ from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea.errors import KafineaError
-from singer_kafinea.settings import did_you_mean
+from kafinea.suggestions import did_you_mean
 
 
 class StreamFailed(KafineaError):

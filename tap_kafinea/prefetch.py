@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tap_kafinea.opening import Opening
+    from kafinea.extract.opening import Opening
     from tap_kafinea.streams import ModuleStream
 
 

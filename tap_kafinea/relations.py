@@ -14,18 +14,17 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.client import Client
-from kafinea.describe import SECRET_MODULES, Module
+from kafinea.describe import MODIFIED, SECRET_MODULES, Module
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import Code, IncompleteRead, Refused, SettingsError, Unavailable, WrongAnswer
+from kafinea.extract.opening import Opening
 from kafinea.progress import Progress
 from kafinea.read_ahead import worked_out_ahead
 from kafinea.recovery import BadRecord
-from kafinea.related import RelatedList, find_list, lists_of, related_ids
+from kafinea.related import RELATED, SOURCE, RelatedList, find_list, lists_of, related_ids
 from kafinea.selection import Page, is_there
 from kafinea.values import Kind
-from singer_kafinea.relations import RELATED, SOURCE, list_of, schema_of
-from tap_kafinea.opening import Opening
-from tap_kafinea.schema import MODIFIED
+from singer_kafinea.relations import list_of, schema_of
 from tap_kafinea.streams import ModuleStream, Note
 
 if TYPE_CHECKING:

@@ -12,8 +12,6 @@ from typing import Any
 from kafinea.describe import LINE_MODULE, LINES, Field, Module
 from kafinea.values import Kind, kind_of
 
-MODIFIED = "modifiedtime"
-
 _TYPES: dict[Kind, dict[str, Any]] = {
     Kind.TEXT: {"type": ["string", "null"]},
     Kind.BOOLEAN: {"type": ["boolean", "null"]},

@@ -12,9 +12,9 @@ from typing import Any
 
 from kafinea.answers import is_id, local_time, moment, whole
 from kafinea.errors import SettingsError
+from kafinea.extract.passes import Pass
 from kafinea.shown import shown
 from tap_kafinea.clock import ZONE
-from tap_kafinea.passes import Pass
 
 _HOW = (
     'A state is {"bookmarks": {...}}, or the last line that the tap wrote: '

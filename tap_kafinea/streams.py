@@ -12,8 +12,14 @@ from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metadata
 from typing_extensions import override
 
-from kafinea.describe import HEADER_DISCOUNTS, LINES, SECRET_FIELDS, only_retrieved
+from kafinea.describe import HEADER_DISCOUNTS, LINES, MODIFIED, SECRET_FIELDS, only_retrieved
 from kafinea.errors import IncompleteRead, KafineaError
+from kafinea.extract.discounts import are_queryable
+from kafinea.extract.line_items import Documents, can_be_queried
+from kafinea.extract.opening import Opening, emptied
+from kafinea.extract.passes import Pass, Plan, now, of_instance, restart
+from kafinea.extract.undated import undated_ids
+from kafinea.extract.unreadable import Unreadable
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.reading import Reading, newest
@@ -22,15 +28,9 @@ from kafinea.selection import PAGE_SIZE, Page
 from kafinea.values import Kind, RowDecoder
 from tap_kafinea.catalogs import WrongEntry, replication
 from tap_kafinea.clock import ZONE
-from tap_kafinea.discounts import are_queryable
 from tap_kafinea.discovery import NEW_CATALOG
 from tap_kafinea.failing import FailingAlone
-from tap_kafinea.line_items import Documents, can_be_queried
-from tap_kafinea.opening import Opening, emptied
-from tap_kafinea.passes import Pass, Plan, now, of_instance, restart
-from tap_kafinea.schema import MODIFIED, kinds_of, kinds_of_lines
-from tap_kafinea.undated import undated_ids
-from tap_kafinea.unreadable import Unreadable
+from tap_kafinea.schema import kinds_of, kinds_of_lines
 from tap_kafinea.writing import Extracted
 
 if TYPE_CHECKING:

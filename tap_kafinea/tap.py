@@ -21,6 +21,7 @@ from typing_extensions import override
 from kafinea import Client, Module, SettingsError, transport
 from kafinea.answers import moment
 from kafinea.describe import LINES
+from kafinea.extract.scans import Scans
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end, log_as_text
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, problem, zone_of
@@ -32,7 +33,6 @@ from tap_kafinea.clock import Clock
 from tap_kafinea.discovery import NEW_CATALOG, Modules
 from tap_kafinea.maps import Mapper, without_stream
 from tap_kafinea.prefetch import Prefetch
-from tap_kafinea.scans import Scans
 from tap_kafinea.states import known_modules, state_of
 from tap_kafinea.streams import ModuleStream
 from tap_kafinea.writing import Writer

@@ -10,15 +10,16 @@ from singer_sdk.sinks import BatchSink
 from singer_sdk.sinks.core import BaseJSONSchemaValidator
 from typing_extensions import override
 
+from kafinea.load import relations
+from kafinea.load.asking import KEYS_AT_A_TIME
+from kafinea.load.loading import Loader
+from kafinea.load.matching import Incoming
+from kafinea.load.outcomes import Outcome, Rejection
+from kafinea.load.plan import Plan, make_plan
+from kafinea.load.relations import RelationLoader
 from kafinea.progress import Progress
 from kafinea.shown import shown
-from target_kafinea import relations
-from target_kafinea.asking import KEYS_AT_A_TIME
-from target_kafinea.loading import Loader
-from target_kafinea.matching import Incoming
-from target_kafinea.outcomes import Outcome, Rejection
-from target_kafinea.plan import Plan, make_plan
-from target_kafinea.relations import RelationLoader
+from singer_kafinea.relations import list_of
 from target_kafinea.validating import Validator
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class ModuleSink(BatchSink):
 
     def _relation_loader(self, settings: Mapping[str, Any]) -> RelationLoader | None:
         instance, policy = self._target.instance, self._target.policy
-        plan = relations.make_plan(self.stream_name, self.original_schema, settings, instance)
+        properties = self.original_schema["properties"]
+        known = list_of(self.original_schema)
+        plan = relations.make_plan(self.stream_name, properties, settings, instance, known)
         return RelationLoader(plan, instance, policy, self._note) if plan else None
 
     def _module_loader(self, settings: Mapping[str, Any]) -> Loader:

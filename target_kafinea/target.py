@@ -20,18 +20,19 @@ from singer_sdk.sinks import Sink
 from typing_extensions import override
 
 from kafinea.errors import KafineaError, SettingsError
+from kafinea.load.instance import Instance
+from kafinea.load.loading import HEAVY
+from kafinea.load.matching import Incoming, Policy
+from kafinea.load.outcomes import Kind, Outcome, Rejection, Report
+from kafinea.load.source_files import SourceFiles
+from kafinea.shown import place_of
+from kafinea.suggestions import did_you_mean
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, zone_of
-from singer_kafinea.logs import place_of
 from singer_kafinea.plugin import Plugin
-from singer_kafinea.settings import did_you_mean, unknown_settings, unknown_variables
-from target_kafinea.instance import Instance
-from target_kafinea.loading import HEAVY
-from target_kafinea.matching import Incoming, Policy
-from target_kafinea.outcomes import Kind, Outcome, Rejection, Report
+from singer_kafinea.settings import unknown_settings, unknown_variables
 from target_kafinea.reader import InputError, Reader
 from target_kafinea.sinks import ModuleSink
-from target_kafinea.source_files import SourceFiles
 
 _STREAM = {
     "type": "object",

@@ -50,12 +50,16 @@ def test_the_readme_has_the_table_of_settings(plugin, about):
     assert [line for line in section.splitlines() if line.startswith("| `")] == rows
 
 
-@pytest.mark.parametrize("package", ["kafinea", "tap_kafinea", "target_kafinea"])
+@pytest.mark.parametrize(
+    "package", ["kafinea", "kafinea.extract", "kafinea.load", "tap_kafinea", "target_kafinea"]
+)
 def test_the_architecture_lists_each_file_of_a_package_and_no_other(package):
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     section = page.split(f"\n### {package}: ")[1].split("\n### ")[0]
     listed = re.findall(r"^\| `(\w+\.py)` \|", section, re.MULTILINE)
-    files = [path.name for path in (ROOT / package).glob("*.py") if path.name[0] != "_"]
+    files = [
+        path.name for path in (ROOT / package.replace(".", "/")).glob("*.py") if path.name[0] != "_"
+    ]
     assert sorted(listed) == sorted(files)
 
 

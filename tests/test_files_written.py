@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kafinea import SettingsError
-from singer_kafinea import private
-from tap_kafinea.known_ids import Folder, KnownIds
+from kafinea import SettingsError, private
+from kafinea.extract.known_ids import Folder, KnownIds
 from tests.filing import add_document, contents, stored_files
 from tests.tap.running import extract, extract_through
 from tests.target.running import empty, load, matched, messages

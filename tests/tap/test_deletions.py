@@ -22,12 +22,12 @@ import pytest
 
 from kafinea import Refused, SettingsError, Unavailable
 from kafinea.errors import IncompleteRead, KafineaError
+from kafinea.extract.known_ids import Folder, KnownIds
+from kafinea.extract.missing import Withheld
 from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import Fatal
 from kafinea_sandbox.routes import OPERATIONS
-from tap_kafinea.known_ids import Folder, KnownIds
-from tap_kafinea.missing import Withheld
 from tap_kafinea.tap import TapKafinea
 from tests.conftest import connect
 from tests.tap.running import _Collector, command, discover, extract, parse, settings
@@ -658,7 +658,7 @@ def test_a_clock_that_was_set_back_loses_nothing(runs, sandbox, monkeypatch):
     remove(sandbox, gone[:1])
     runs()
     earlier = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
-    monkeypatch.setattr("tap_kafinea.scans.now", lambda: earlier)
+    monkeypatch.setattr("kafinea.extract.scans.now", lambda: earlier)
     remove(sandbox, gone[1:])
     assert told(runs()) == gone[1:]
     assert runs() == []

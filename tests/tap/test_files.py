@@ -18,11 +18,11 @@ from singer_sdk.singerlib import Catalog
 
 from kafinea import SettingsError
 from kafinea.errors import IncompleteRead, KafineaError, Refused
+from kafinea.names import safe_name
 from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
 from kafinea_sandbox.routes import OPERATIONS
-from singer_kafinea.names import safe_name
 from tap_kafinea.files import FilesStream
 from tap_kafinea.tap import TapKafinea
 from tests.filing import add_document, add_file, contents, stored_files
@@ -545,7 +545,7 @@ def test_a_place_that_cannot_be_written_stops_the_run(sandbox, tmp_path):
 
 
 def test_a_temporary_folder_that_takes_nothing_stops_the_run(sandbox, path, tmp_path, monkeypatch):
-    monkeypatch.setattr("tap_kafinea.downloads._IN_MEMORY", 1)
+    monkeypatch.setattr("kafinea.extract.downloads._IN_MEMORY", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with pytest.raises(SettingsError, match=r"temporary folder cannot take the file .* TMPDIR"):
         files(sandbox, path)

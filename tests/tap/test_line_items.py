@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import pytest
 
+from kafinea.extract.line_items import Documents
 from kafinea.recovery import Recovery
 from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
 from kafinea_sandbox.routes import OPERATIONS
 from kafinea_sandbox.spec import Row
-from tap_kafinea.line_items import Documents
 from tests import conftest
 from tests.conftest import connect
 from tests.tap import running

@@ -389,7 +389,7 @@ def test_a_schema_that_the_sdk_cannot_flatten_is_one_clear_line(server, tmp_path
 
 def test_records_that_wait_are_loaded_when_they_take_much_memory(sandbox, monkeypatch):
     """Whatever property of them is large, and in related lists as well."""
-    monkeypatch.setattr("target_kafinea.loading.HEAVY", 10_000)
+    monkeypatch.setattr("kafinea.load.loading.HEAVY", 10_000)
     records = [
         of(record={"cf_853": f"{n}", "lastname": "x", "description": "x" * 2000}) for n in range(30)
     ]

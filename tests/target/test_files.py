@@ -521,7 +521,7 @@ def test_documents_go_from_one_kafinea_to_another_with_all_their_bytes(tmp_path)
 def test_what_waits_is_loaded_to_its_last_record_when_that_one_has_a_heavy_file(
     sandbox, monkeypatch
 ):
-    monkeypatch.setattr("target_kafinea.loading.HEAVY", 1000)
+    monkeypatch.setattr("kafinea.load.loading.HEAVY", 1000)
     documents = [{"notes_title": f"{n}"} for n in range(400)]
     documents[-1] |= {"_file_base64": encoded(bytes(1000)), "filename": "a.bin"}
     run = load(sandbox, messages("Documents", *documents, state={"all": True}), streams=TITLE)

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea.describe import Field
-from target_kafinea import keys
-from target_kafinea.folding import fold
-from target_kafinea.outcomes import Rejection
+from kafinea.load import keys
+from kafinea.load.folding import fold
+from kafinea.load.outcomes import Rejection
 from tests.target.running import empty, load, matched, messages, write_requests
 
 EQUAL, CASE, ACCENTS, BOTH = "equal", "case", "accents", "accents and case"

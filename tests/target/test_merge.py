@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea.describe import Field, Module
-from kafinea.values import Kind, ServerZone, encode, kind_of
-from target_kafinea.merge import (
+from kafinea.load.merge import (
     changed_fields,
     full_element,
     merged_lines,
     same_lines,
     same_value,
 )
+from kafinea.values import Kind, ServerZone, encode, kind_of
 
 UTC = ServerZone()
 TYPES = {

@@ -13,8 +13,8 @@ from collections import Counter
 
 import pytest
 
-from target_kafinea.lookup import Finder
-from target_kafinea.matching import Matcher
+from kafinea.load.lookup import Finder
+from kafinea.load.matching import Matcher
 from tests.target.running import load, matched, messages
 from tests.target.small_server import Raw, SmallServer, serving
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from target_kafinea.matching import Incoming
-from target_kafinea.outcomes import Kind, Outcome, Report
+from kafinea.load.matching import Incoming
+from kafinea.load.outcomes import Kind, Outcome, Report
 from tests.target.running import Files, command, load, matched, messages, state
 
 LOGGER = logging.getLogger("target-kafinea")

@@ -9,9 +9,9 @@ import socket
 import fsspec
 import pytest
 
-from target_kafinea import source_files
-from target_kafinea.outcomes import Rejection
-from target_kafinea.source_files import SourceFiles
+from kafinea.load import source_files
+from kafinea.load.outcomes import Rejection
+from kafinea.load.source_files import SourceFiles
 from tests.filing import stored_files
 from tests.target.running import Files, command, empty, load, matched, messages
 

@@ -1,0 +1,1 @@
+"""What to read next, and reading it: passes, checkpoints, lines, deletions, relations, files."""

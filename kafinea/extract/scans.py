@@ -1,0 +1,235 @@
+"""Scans: which records were deleted, found by comparing a module's ids with those known before.
+
+No deletion of a record that the warehouse has may be lost. So a module is scanned right before its
+records are written out, and those that the scan did not have are noted as well. What a scan finds
+is in the file before it is told, and stays there; the state says up to which scan it was told. A
+run that ends anywhere between leads to the same records being told again.
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from kafinea.answers import moment
+from kafinea.client import Client
+from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
+from kafinea.extract.known_ids import Change, Folder, KnownIds
+from kafinea.extract.missing import Brake, Withheld, deleted
+from kafinea.extract.passes import now
+from kafinea.progress import Progress
+from kafinea.reading import Reading
+from kafinea.recovery import Recovery
+from kafinea.selection import Page, count, number
+
+logger = logging.getLogger(__name__)
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan that is complete.
+
+    Attributes:
+        at: When it was.
+        prefix: What stands before the x of the module's ids.
+        changes: What it and scans before it found, and was not told yet.
+    """
+
+    at: datetime
+    prefix: str
+    changes: list[Change]
+
+
+class Scans:
+    """Scans modules, and keeps what they find.
+
+    Args:
+        kafinea: The client.
+        folder: Where the ids are kept.
+        url: The instance, as the files name it.
+        user: The user, as the files name them.
+        told: For each module, the time of the last scan whose findings were told, from the state.
+        page_size: Ids to ask for at a time.
+        limit: How much of a module may be reported at once, in per cent.
+
+    Attributes:
+        done: The scans of this run, by module.
+        failures: What went wrong, by module.
+    """
+
+    def __init__(
+        self,
+        kafinea: Client,
+        folder: Folder,
+        *,
+        url: str,
+        user: str,
+        told: Mapping[str, Any],
+        page_size: int,
+        limit: float,
+    ) -> None:
+        self.done: dict[str, Scan] = {}
+        self.failures: dict[str, KafineaError] = {}
+        self._kafinea = kafinea
+        self._folder = folder
+        self._url, self._user = url, user
+        self._told = told
+        self._page_size = page_size
+        self._brake = Brake(kafinea, user, limit)
+
+    @contextmanager
+    def watch(self, module: str) -> Iterator[Callable[[Page], None]]:
+        """Scan a module, and yield what takes note of the records that are then written out.
+
+        Records may be created after the scan, or deleted before it and written out all the same.
+
+        Raises:
+            SettingsError: `deletions_path` cannot be used.
+        """
+        ids = self._scan(module)
+        unknown: list[str] = []
+
+        def note(page: Page) -> None:
+            unknown.extend(one["id"] for one in page if not _is_in(ids, number(one["id"])))
+            if module in self.done:  # few, and no state may tell of them before the file does
+                self._keep(module, unknown)
+
+        try:
+            yield note
+        finally:
+            self._keep(module, unknown)
+
+    def _scan(self, module: str) -> Sequence[int]:
+        """Return the ids that are known of a module, now that it is scanned if that is possible."""
+        known = self._load(module)
+        try:
+            there = self._read(module)
+            if there is not None:
+                known = self._compared(known, there)
+        except (Refused, IncompleteRead, Unavailable, Withheld) as error:
+            if isinstance(error, Unavailable):
+                self._kafinea.listtypes()  # fails as well when the server is away
+            # A matter of this module alone: the others are scanned, and the run fails at its end.
+            self.failures[module] = error
+            logger.error("No deletions of %s are reported. %s", module, error)  # noqa: TRY400 one line is enough
+        return array("Q", known.ids if known else [])
+
+    def _read(self, module: str) -> KnownIds | None:
+        """Return the ids that there are; None when they are not all."""
+        reading = Reading(
+            self._kafinea,
+            module,
+            ["id"],
+            page_size=self._page_size,
+            sessions=self._kafinea.max_sessions,
+            recovery=Recovery(self._kafinea, module),
+        )
+        there = self._nothing_known(module)
+        pages = iter(reading)
+        try:
+            page = next(pages, [])
+        except Refused:
+            # ProductTaxes has no ids; as long as it has no records either, nothing is amiss.
+            if count(self._kafinea.query, module):
+                raise
+            return there
+        with Progress(f"Ids of {module}", reading.total, logger) as progress:
+            while page:
+                there.append(record["id"] for record in page)
+                progress.advance(len(page))
+                page = next(pages, [])
+        if not reading.unreadable:
+            return there
+        logger.warning(
+            "%s: no deletions are told, for %s of its records cannot be read and would look "
+            "deleted. A user who may see all records can scan.",
+            module,
+            f"{reading.unreadable:,}",
+        )
+        return None
+
+    def _compared(self, known: KnownIds | None, there: KnownIds) -> KnownIds:
+        """Return what is known now, stored, and note that this scan is done."""
+        module, told = there.module, self._told_at(there.module)
+        changes = known.changes if known else []
+        at = max([now(), *(one.at + _TICK for one in changes), *([told + _TICK] if told else [])])
+        if known is None:
+            if told:
+                logger.warning(
+                    "%s: the ids of the last scan are not in `deletions_path` any more. What was "
+                    "deleted since is not found.",
+                    module,
+                )
+            known = there
+            self._folder.save(known)
+        elif self._takes_in(known, there, at):
+            self._folder.save(known)
+        news = [one for one in known.changes if told is None or one.at > told]
+        self.done[module] = Scan(at, known.prefix, news)
+        return known
+
+    def _takes_in(self, known: KnownIds, there: KnownIds, at: datetime) -> bool:
+        """Compare, and return whether anything is new."""
+        if there.prefix:
+            known.take_prefix(there.prefix)
+        before, present = known.ids, set(there.ids)
+        looked_for = sorted({*before, *known.hidden}) if self._brake.is_off else before
+        absent = [f"{known.prefix}x{one}" for one in looked_for if one not in present]
+        missing = [*deleted(self._kafinea.query, known.module, absent)]
+        hidden = self._hidden_of(known, missing)
+        gone = {*map(number, missing)} - hidden
+        back = known.gone & present
+        known.ids = sorted(present.union(map(number, absent)) - gone - hidden)
+        known.hidden = sorted(hidden.union(known.hidden) - present - gone)
+        known.change(at, gone, back)
+        return bool(gone or back or known.ids != before)
+
+    def _hidden_of(self, known: KnownIds, missing: Sequence[str]) -> set[int]:
+        """Return those of some missing records that this user only may not see any more.
+
+        Raises:
+            Withheld: It cannot be told, for there are many.
+        """
+        missing = sorted(missing, key=number)
+        hidden = self._brake.hidden(known.module, missing, known=len(known.ids))
+        if hidden:
+            logger.warning(
+                "%s: user %r may not see %s records any more, such as %s. They are not reported as "
+                "deleted, and their rows stay as they are. `deletions_limit: 100` reports them.",
+                known.module,
+                self._user,
+                f"{len(hidden):,}",
+                hidden[0],
+            )
+        return {*map(number, hidden)}
+
+    def _keep(self, module: str, unknown: list[str]) -> None:
+        """Add ids to those that are known of a module."""
+        if unknown:
+            known = self._load(module) or self._nothing_known(module)
+            known.add(unknown)
+            self._folder.save(known)
+            unknown.clear()
+
+    def _load(self, module: str) -> KnownIds | None:
+        return self._folder.load(self._url, self._user, module)
+
+    def _nothing_known(self, module: str) -> KnownIds:
+        return KnownIds(self._url, self._user, module)
+
+    def _told_at(self, module: str) -> datetime | None:
+        text = self._told.get(module)
+        return moment(text).astimezone(timezone.utc) if text else None
+
+
+def _is_in(ids: Sequence[int], one: int) -> bool:
+    place = bisect_left(ids, one)
+    return place < len(ids) and ids[place] == one

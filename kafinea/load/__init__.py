@@ -1,0 +1,1 @@
+"""Matching, comparing, checking and writing records, and what became of each."""

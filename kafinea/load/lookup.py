@@ -1,0 +1,348 @@
+"""Finding records that exist, many keys in one query: by id, by natural key, by their document."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import Any
+
+from kafinea.answers import whole
+from kafinea.client import Client, Record
+from kafinea.describe import LINE_MODULE, Field
+from kafinea.dividing import may_lie_in_the_request
+from kafinea.errors import Code, KafineaError, Refused
+from kafinea.load import keys
+from kafinea.load.asking import Answers, Asked, Asking, Question
+from kafinea.load.keys import KeyValues, key_of
+from kafinea.load.outcomes import Error, Rejection, rejection_of
+from kafinea.load.plan import Key, Modules
+from kafinea.query import Condition, select
+from kafinea.selection import PAGE_SIZE
+
+_ID = re.compile(r"\d+x\d+", re.ASCII)
+_MISREAD = frozenset({Code.QUERY_SYNTAX_ERROR, Code.INTERNAL_SERVER_ERROR})
+Map = Callable[[Callable[[list[Asked]], Answers], Iterable[list[Asked]]], Iterable[Answers]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look-up gives for one key, or one id.
+
+    Attributes:
+        record: The record that it means; None if there is none, or if it is not certain which.
+        equal: The records whose key is equal.
+        near: Others that the database gives for the key: it does not tell them apart.
+        is_unreadable: Whether there are such records, of which this user may read none.
+        ambiguity: Why none of the records may be taken.
+        failure: Why it is not known which records there are.
+    """
+
+    record: Record | None = None
+    equal: Sequence[Record] = ()
+    near: Sequence[Record] = ()
+    is_unreadable: bool = False
+    ambiguity: Rejection | None = None
+    failure: Rejection | None = None
+
+    @property
+    def is_only_unreadable(self) -> bool:
+        """Whether there are such records and nothing else is known of them."""
+        return self.is_unreadable and not (self.rows or self.failure)
+
+    @property
+    def rows(self) -> list[Record]:
+        """All records that the database gives."""
+        return [*self.equal, *self.near]
+
+
+NOTHING = Found()
+
+
+class Finder:
+    """Looks records up by id or by natural key.
+
+    Args:
+        client: The instance, or one session of it.
+        modules: Its modules.
+        in_parallel: How to run several queries; one after the other by default.
+    """
+
+    def __init__(self, client: Client, modules: Modules, in_parallel: Map = map) -> None:
+        self._client = client
+        self._modules = modules
+        self._in_parallel = in_parallel
+        self._spellings = _Spellings()
+        self._pretended: dict[str, _Pretended] = {}
+        self._pretended_lines: dict[str, list[Record]] = {}
+
+    def alone(self) -> Finder:
+        """Return this finder without threads, to be used within one of them."""
+        alone = copy(self)
+        alone._in_parallel = map  # noqa: SLF001 it is one of us
+        return alone
+
+    def by_id(
+        self, module: str, ids: Collection[str], columns: Sequence[str] = ("id",)
+    ) -> dict[str, Found]:
+        """Return what there is for each of these ids. What is no id of the module finds nothing."""
+        # The server ignores the prefix, and would find another module's record.
+        own = re.compile(rf"{self._modules.get(module).id_prefix}x\d+", re.ASCII)
+        asked = {one: Asked(one, (one,)) for one in ids if own.fullmatch(one)}
+        answers = self._ask(Question(module, "id", columns), asked.values())
+        pretended = self._pretended_of(module).records
+        found = dict.fromkeys(ids, NOTHING)
+        for one, each in asked.items():
+            if one in pretended:
+                rows = [record] if (record := pretended[one]) else []
+                found[one] = Found(next(iter(rows), None), rows)
+                continue
+            rows = answers.rows.get(each, [])
+            found[one] = Found(
+                next(iter(rows), None),
+                rows,
+                is_unreadable=each in answers.unreadable,
+                failure=_failure("id", one, answers.failures.get(each)),
+            )
+        return found
+
+    def by_key(
+        self, key: Key, values: Collection[KeyValues], columns: Sequence[str] = ()
+    ) -> dict[KeyValues, Found]:
+        """Return what there is for each of these natural keys."""
+        return self._by_key(key, values, columns)
+
+    def one(self, key: Key, values: KeyValues) -> Record | None:
+        """Return the record with a natural key, asking as often as any request is sent.
+
+        Raises:
+            Rejection: It is not certain which one it is, or this user may not read it.
+        """
+        found = self._by_key(key, {values}, is_patient=True)[values]
+        if found.ambiguity:
+            raise found.ambiguity
+        if found.is_unreadable and not found.record:
+            raise not_readable()
+        return found.record
+
+    def lines_of(
+        self, ids: Collection[str]
+    ) -> tuple[dict[str, list[Record]], dict[str, Rejection]]:
+        """Return the lines of these records in their order, by the record's id.
+
+        Returns:
+            The lines; and why it is not known which lines a record has, where the server fails.
+        """
+        if not ids:
+            return {}, {}
+        names = self._modules.get(LINE_MODULE).queryable
+        pretended = {one: self._pretended_lines[one] for one in ids if one in self._pretended_lines}
+        asked = [Asked(one, (one,)) for one in ids if one not in pretended]
+        answers = self._ask(Question(LINE_MODULE, "parent_id", names), asked)
+        found = {
+            one.folded: sorted(lines, key=lambda line: whole(line.get("sequence_no")) or 0)
+            for one, lines in answers.rows.items()
+        }
+        failures = {one.folded: rejection_of(why) for one, why in answers.failures.items()}
+        return {**found, **pretended}, failures
+
+    def pretend(
+        self,
+        module: str,
+        record_id: str,
+        record: Record | None,
+        lines: Sequence[Mapping[str, Any]] | None,
+    ) -> None:
+        """Find a record as a dry run would have written it; None when it would be deleted."""
+        self._pretended_of(module).put(record_id, record)
+        if lines:
+            self._pretended_lines[record_id] = [dict(line) for line in lines]
+
+    def _pretended_of(self, module: str) -> _Pretended:
+        return self._pretended.setdefault(module, _Pretended())
+
+    def _by_key(
+        self,
+        key: Key,
+        values: Collection[KeyValues],
+        columns: Sequence[str] = (),
+        *,
+        is_patient: bool = False,
+    ) -> dict[KeyValues, Found]:
+        if not values:
+            return {}
+        fields = [key.module.fields[name] for name in key.fields]
+        # The part of the key that has the most different values finds the fewest others.
+        parts = [set(part) for part in zip(*values, strict=True)]
+        position = max(range(len(parts)), key=lambda place: len(parts[place]))
+        asked = self._spellings.asked(key.module.name, fields[position], parts[position])
+        question = Question(
+            key.module.name,
+            fields[position].name,
+            list(dict.fromkeys([*key.fields, *columns])),
+            partial(keys.folded_part, field=fields[position]),
+        )
+        answers = self._ask(question, set(asked.values()), is_patient=is_patient)
+        return {
+            value: self._found(key.module.name, fields, value, position, asked, answers)
+            for value in values
+        }
+
+    def _found(
+        self,
+        module: str,
+        fields: Sequence[Field],
+        values: KeyValues,
+        position: int,
+        asked: Mapping[str, Asked],
+        answers: Answers,
+    ) -> Found:
+        """Choose, of what the database gives for one part of a key, what it means for all of it."""
+        one = asked[values[position]]
+        if failure := _failure(fields[position].name, values[position], answers.failures.get(one)):
+            return Found(failure=failure)
+        pretended = self._pretended_of(module)
+        rows = [row for row in answers.rows[one] if row["id"] not in pretended.records]
+        if len(fields) > 1:
+            rows = self._with_all_parts(module, fields, values, position, rows)
+        rows += pretended.with_key(key_of(values, fields), fields)
+        equal, near = keys.part(fields, values, rows)
+        record = ambiguity = None
+        try:
+            record = keys.choose(fields, values, rows)
+        except Rejection as rejection:
+            ambiguity = rejection
+        is_unreadable = one in answers.unreadable
+        return Found(record, equal, near, is_unreadable=is_unreadable, ambiguity=ambiguity)
+
+    def _with_all_parts(
+        self,
+        module: str,
+        fields: Sequence[Field],
+        values: KeyValues,
+        position: int,
+        rows: Sequence[Record],
+    ) -> list[Record]:
+        """Return the records that the database would give for all parts of a key."""
+        others = [
+            (field, keys.folded_part(value, field))
+            for place, (field, value) in enumerate(zip(fields, values, strict=True))
+            if place != position
+        ]
+        rows = [
+            row
+            for row in rows
+            if all(keys.folded_part(row.get(field.name), field) == part for field, part in others)
+        ]
+        equal, near = keys.part(fields, values, rows)
+        return equal or self._told_apart_from_none(module, fields, values, near)
+
+    def _told_apart_from_none(
+        self, module: str, fields: Sequence[Field], values: KeyValues, near: list[Record]
+    ) -> list[Record]:
+        """Return those of some records that the database does not tell apart from a key."""
+        if not near:
+            return []
+        where = [Condition(one.name, "=", value) for one, value in zip(fields, values, strict=True)]
+        where.append(Condition("id", "IN", [row["id"] for row in near[:PAGE_SIZE]]))
+        try:
+            same = self._client.giving_up_after(1).query(select(module, ["id"], where=where))
+        except KafineaError as error:
+            if may_lie_in_the_request(error):
+                return near
+            raise
+        return [row for row in near if row["id"] in {one["id"] for one in same}]
+
+    def _ask(
+        self, question: Question, asked: Iterable[Asked], *, is_patient: bool = False
+    ) -> Answers:
+        def ask(chunk: list[Asked]) -> Answers:
+            return Asking(self._client, question, is_patient=is_patient).answers(chunk)
+
+        answers = Answers()
+        for some in self._in_parallel(ask, question.chunks(asked)):
+            answers.add(some)
+        return answers
+
+
+class _Spellings:
+    """The forms in which keys have been told. Threads may share it.
+
+    A key with a tab at its end, once it is stored so, is found by none of its other forms.
+    """
+
+    def __init__(self) -> None:
+        self._odd: dict[tuple[str, str, str], set[str]] = {}
+        self._lock = Lock()
+
+    def asked(self, module: str, field: Field, values: Iterable[str]) -> dict[str, Asked]:
+        """Return what to ask for each of the values: equal ones are asked for together."""
+        form_of: dict[str, str] = {}
+        told: dict[str, set[str]] = defaultdict(set)
+        for value in values:
+            form = form_of[value] = keys.equal_part(value, field)
+            told[form] |= keys.spellings(value, field)
+        asked = {}
+        with self._lock:
+            for form, spellings in told.items():
+                slot = (module, field.name, form)
+                if slot in self._odd or len(spellings) > 1:
+                    known = self._odd.setdefault(slot, set())
+                    known |= spellings
+                    told[form] = set(known)
+                folded = keys.folded_part(form, field)
+                asked[form] = Asked(folded, tuple(sorted(told[form])))
+        return {value: asked[form] for value, form in form_of.items()}
+
+
+class _Pretended:
+    """The records of a module as a dry run would have left them. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record | None] = {}
+        self._ids: dict[tuple[Field, ...], defaultdict[KeyValues, set[str]]] = {}
+        self._lock = Lock()
+
+    def put(self, record_id: str, record: Record | None) -> None:
+        """Note a record; None when it would be deleted."""
+        with self._lock:
+            self.records[record_id] = record
+            for fields, ids in self._ids.items():
+                ids[_known_by(record or {}, fields)].add(record_id)
+
+    def with_key(self, known_by: KeyValues, fields: Sequence[Field]) -> list[Record]:
+        """Return the records that are known by a key."""
+        with self._lock:
+            ids = self._ids.setdefault(tuple(fields), defaultdict(set))
+            if not ids:
+                for one, record in self.records.items():
+                    ids[_known_by(record or {}, fields)].add(one)
+            once_known = sorted(ids.get(known_by, ()))
+            records = [self.records[one] for one in once_known]
+        return [one for one in records if one and _known_by(one, fields) == known_by]
+
+
+def _known_by(row: Record, fields: Sequence[Field]) -> KeyValues:
+    """Return the key of a record in the form in which equal keys are equal; none if incomplete."""
+    values = [row.get(field.name) for field in fields]
+    return key_of(values, fields) if all(values) else ()
+
+
+def not_readable() -> Rejection:
+    """Return the rejection of a record that is there and cannot be compared."""
+    return Rejection("NOT_READABLE", "there is such a record that this user may not read")
+
+
+def _failure(name: str, value: str, error: Error | None) -> Rejection | None:
+    """Return why it is not known what there is for a value, if it is not."""
+    if error is None:
+        return None
+    odd = keys.odd_characters(value)
+    if odd and isinstance(error, Refused) and error.code in _MISREAD:
+        text = f"{name}: the server cannot read a query for a value with {odd} ({error})"
+        return Rejection("INVALID_KEY", text)
+    return rejection_of(error)

@@ -1,0 +1,141 @@
+"""Where the files of records are read: below one folder, which the setting `files_path` names.
+
+A record comes from elsewhere, and the target may read more than its author may: `/etc/passwd`, its
+own environment with the access key, another host's metadata. So what is not below the folder is not
+opened, and neither is what is no regular file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import unquote
+
+from kafinea.errors import SettingsError
+from kafinea.load.outcomes import Rejection
+from kafinea.storage import open_storage
+
+_SETTING = "`files_path` (TARGET_KAFINEA_FILES_PATH)"
+_TO_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+# None of the three is there on Windows, which has no such files and links below a folder either.
+_AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+
+
+class SourceFiles:
+    """The folder, or the place that fsspec opens, in which the files of records lie.
+
+    Args:
+        path: Its path or URL; None where no file may be read.
+
+    Raises:
+        SettingsError: Nothing here can open it.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._folder = _without_protocol(path.rstrip("/") or "/") if path else None
+        self._system: Any = None
+        if not path or "://" not in (self._folder or ""):
+            return
+        if "::" in path:
+            raise SettingsError("`files_path`: URLs that are chained by `::` are not taken.")
+        try:
+            self._system, root = open_storage(path)
+        except SettingsError as error:
+            raise SettingsError(f"`files_path`: {error}") from None
+        self._root = root.rstrip("/")
+        # The second as the tap's stream `files` shows it, without a password.
+        shown = self._system.unstrip_protocol(root).rstrip("/")
+        self._prefixes = (f"{self._folder}/", f"{shown}/")
+
+    def open(self, told: str) -> tuple[IO[bytes], str]:
+        """Open a file; return it and its name.
+
+        Args:
+            told: Its path or URL: below the folder, or relative to it.
+
+        Raises:
+            Rejection: It is not below the folder, or no regular file.
+            OSError: It cannot be opened.
+        """
+        if self._folder is None:
+            raise Rejection("FILE_NOT_ALLOWED", f"files are read below {_SETTING} only: set it")
+        name = told.rstrip("/").rpartition("/")[2]
+        if self._system:
+            return self._system.open(f"{self._root}/{self._below(told)}", "rb"), name
+        return _open_local(self._folder, _without_protocol(told)), name
+
+    def _below(self, told: str) -> str:
+        """Return what stands in a URL behind that of the folder.
+
+        Raises:
+            Rejection: It is the URL of another place, or may become one.
+        """
+        for prefix in self._prefixes:
+            if told.startswith(prefix):
+                told = told.removeprefix(prefix)
+                break
+        decoded = unquote(told).replace("\\", "/")  # as some storages understand it
+        if {"", ".", ".."} & {*decoded.split("/")} or "::" in decoded or "\0" in decoded:
+            raise _outside()
+        return told
+
+
+def _without_protocol(path: str) -> str:
+    return path.removeprefix("file://").removeprefix("local://")
+
+
+def _open_local(folder: str, path: str) -> IO[bytes]:
+    """Open a file below a folder of this machine, after all links are resolved."""
+    if "://" in path or "\0" in path:
+        raise _outside()
+    root = Path(folder).expanduser().resolve()
+    # A relative path may begin with the folder as it was set: so the tap shows it. Who puts paths
+    # together may leave two slashes.
+    if path.startswith(f"{folder}/"):
+        path = path.removeprefix(folder).lstrip("/")
+    real = (root / path).resolve()
+    if not real.is_relative_to(root):
+        raise _outside()
+    return _open_regular(root, real.relative_to(root).parts)
+
+
+def _open_regular(root: Path, parts: tuple[str, ...]) -> IO[bytes]:
+    """Open a file by its place below a folder, through no link that was made since it was checked.
+
+    Raises:
+        Rejection: It is no regular file.
+    """
+    if not parts:
+        raise _irregular()
+    if os.open not in os.supports_dir_fd:  # Windows
+        return _regular(os.open(root.joinpath(*parts), _TO_READ))
+    folder = os.open(root, _FOLDER)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, _FOLDER | _AS_IT_IS, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # Looked at before it is opened: to open a device may do something.
+        if not stat.S_ISREG(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode):
+            raise _irregular()
+        return _regular(os.open(parts[-1], _TO_READ | _AS_IT_IS, dir_fd=folder))
+    finally:
+        os.close(folder)
+
+
+def _regular(descriptor: int) -> IO[bytes]:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _irregular()
+    return os.fdopen(descriptor, "rb")
+
+
+def _outside() -> Rejection:
+    return Rejection("FILE_NOT_ALLOWED", f"the file is not below {_SETTING}")
+
+
+def _irregular() -> Rejection:
+    return Rejection("FILE_NOT_READABLE", "it is no regular file")

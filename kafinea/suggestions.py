@@ -1,0 +1,26 @@
+"""Names that somebody may have meant who wrote another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from difflib import get_close_matches
+
+
+def nearest(name: str, names: Collection[str], *, cutoff: float = 0.6) -> list[str]:
+    """Return those of the names that somebody may have meant, the most likely first."""
+    by_letters = {_letters(one): one for one in names}
+    if same := by_letters.get(_letters(name)):
+        return [same]
+    close = get_close_matches(_letters(name), list(by_letters), n=3, cutoff=cutoff)
+    return [by_letters[one] for one in close]
+
+
+def did_you_mean(name: str, names: Collection[str]) -> str:
+    """Return the question whether something near was meant, or nothing."""
+    near = [f"`{one}`" for one in nearest(name, names)]
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold() or name
