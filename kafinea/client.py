@@ -28,8 +28,8 @@ from kafinea.errors import (
     Refused,
     Unavailable,
 )
+from kafinea.module_reader import ModuleReader
 from kafinea.query import Condition
-from kafinea.reading import Reading
 from kafinea.retry import TRIES, until_answered
 from kafinea.sessions import Session, Sessions
 from kafinea.shown import shown
@@ -247,7 +247,7 @@ class Client:
             return None
         return describe.related_lists(answer, module)
 
-    # Reading
+    # ModuleReader
 
     def retrieve(self, id: str) -> Record:
         """Return one record by its id, with its lines if it has any.
@@ -294,7 +294,7 @@ class Client:
             IncompleteRead: The server counted records and gave none of them.
         """
         sessions = self.max_sessions
-        for page in Reading(self, module, columns, where, sessions=sessions):
+        for page in ModuleReader(self, module, columns, where, sessions=sessions):
             yield from page
 
     def query_related(self, id: str, related_label: str, query: str) -> list[Record]:

@@ -14,8 +14,8 @@ from typing import TypeVar
 from kafinea.client import Client, Record
 from kafinea.dividing import Error, divided, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
+from kafinea.page_query import is_there
 from kafinea.query import Condition, select
-from kafinea.selection import is_there
 
 logger = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import backoff
 
 from kafinea.answers import prefix_of
-from kafinea.chain import PATIENCE, Chain, none_given
 from kafinea.client import Client
 from kafinea.errors import Refused, SettingsError, Unavailable
+from kafinea.keyset import PATIENCE, KeysetReader, none_given
+from kafinea.page_query import PAGE_SIZE, Page, PageQuery, Query, count, ids_of, number
 from kafinea.query import Condition, is_name, select
-from kafinea.selection import PAGE_SIZE, Page, Query, Selection, count, ids_of, number
 
 logger = logging.getLogger(__name__)
 
@@ -137,9 +137,9 @@ def _all(
 ) -> set[str]:
     """Return the ids of a list that did not come in one answer."""
     everything = Condition("id", ">", f"{prefix_of(some_id)}x0")  # there must be a WHERE
-    selection = Selection(query, one.related, ["id"], [*where, everything], PAGE_SIZE)
+    selection = PageQuery(query, one.related, ["id"], [*where, everything], PAGE_SIZE)
     found: set[str] = set()
-    chain = Chain(selection, None, lambda: len(found) >= counted)
+    chain = KeysetReader(selection, None, lambda: len(found) >= counted)
     page: Page = []
     # Records that came in behind the count may have pushed others out of a full page.
     while len(found) < counted or len(page) >= PAGE_SIZE:

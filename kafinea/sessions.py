@@ -2,7 +2,7 @@
 
 A server runs the requests of a session one after the other, so each session has a connection of
 its own and one user at a time. Requests of several sessions run at once: at most as many as there
-may be sessions, and fewer while the server has no room for so many (see `kafinea.pace`).
+may be sessions, and fewer while the server has no room for so many (see `kafinea.concurrency`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import requests
 
 from kafinea import transport
 from kafinea.auth import ChallengeAuth
+from kafinea.concurrency import ConcurrencyLimit
 from kafinea.connection import open_http
 from kafinea.errors import Closed, KafineaError, Unavailable
-from kafinea.pace import Pace
 from kafinea.retry import LONGEST_WAIT
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Sessions:
         self._free = [Session(http, self._auth)]
         self._in_use = 0
         self._wanting_session: deque[object] = deque()
-        self._pace = Pace(most)
+        self._pace = ConcurrencyLimit(most)
         self._under_way = 0
         self._not_before = 0.0
         self._wanting_turn: deque[object] = deque()

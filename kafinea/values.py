@@ -24,7 +24,7 @@ from kafinea.errors import SettingsError
 Decode = Callable[[Any], Any]
 
 
-class Kind(str, Enum):
+class ValueType(str, Enum):
     """How a value is typed."""
 
     TEXT = "text"
@@ -37,13 +37,13 @@ class Kind(str, Enum):
 
 
 _KINDS = {
-    "boolean": Kind.BOOLEAN,
-    "integer": Kind.INTEGER,
-    "double": Kind.NUMBER,
-    "currency": Kind.NUMBER,
-    "date": Kind.DATE,
-    "datetime": Kind.DATETIME,
-    "multipicklist": Kind.LIST,
+    "boolean": ValueType.BOOLEAN,
+    "integer": ValueType.INTEGER,
+    "double": ValueType.NUMBER,
+    "currency": ValueType.NUMBER,
+    "date": ValueType.DATE,
+    "datetime": ValueType.DATETIME,
+    "multipicklist": ValueType.LIST,
 }
 
 LIST_SEPARATOR = " |##| "
@@ -59,12 +59,12 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _PLAIN_DATETIME = re.compile(r"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
 
 
-def kind_of(type_name: str) -> Kind:
+def kind_of(type_name: str) -> ValueType:
     """Return how values of a describe type are typed.
 
     Unknown types are text. So is `time`: real servers keep durations such as "23" in such fields.
     """
-    return _KINDS.get(type_name, Kind.TEXT)
+    return _KINDS.get(type_name, ValueType.TEXT)
 
 
 class ServerZone:
@@ -134,13 +134,13 @@ class RowDecoder:
             its value: digits as 9 and letters as a, so that no content is shown.
     """
 
-    def __init__(self, kinds: Mapping[str, Kind], zone: ServerZone) -> None:
+    def __init__(self, kinds: Mapping[str, ValueType], zone: ServerZone) -> None:
         self.misfits: Counter[str] = Counter()
         self.examples: dict[str, tuple[str, str]] = {}
         self.columns = list(kinds)
         self._rules: dict[str, Decode] = {name: _rule(kind, zone) for name, kind in kinds.items()}
         self._quick: dict[str, Decode] = {
-            name: _quick(kind, zone) for name, kind in kinds.items() if kind is not Kind.TEXT
+            name: _quick(kind, zone) for name, kind in kinds.items() if kind is not ValueType.TEXT
         }
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,20 +209,20 @@ def _are_texts(wires: Sequence[Any]) -> bool:
     return True
 
 
-def _rule(kind: Kind, zone: ServerZone) -> Decode:
+def _rule(kind: ValueType, zone: ServerZone) -> Decode:
     """Return what decides what a value means, whatever it is."""
-    return partial(_datetime, zone=zone) if kind is Kind.DATETIME else _RULES[kind]
+    return partial(_datetime, zone=zone) if kind is ValueType.DATETIME else _RULES[kind]
 
 
-def _quick(kind: Kind, zone: ServerZone) -> Decode:
+def _quick(kind: ValueType, zone: ServerZone) -> Decode:
     """Return what reads the common forms of a text in a third of the time, and raises at others."""
-    if kind is Kind.BOOLEAN:
+    if kind is ValueType.BOOLEAN:
         return _WORDS.__getitem__
-    if kind is Kind.INTEGER:
+    if kind is ValueType.INTEGER:
         return _digits
-    if kind is Kind.NUMBER:
+    if kind is ValueType.NUMBER:
         return _plain_number
-    if kind is Kind.DATETIME:
+    if kind is ValueType.DATETIME:
         return _quick_datetime(zone)
     return _rule(kind, zone)
 
@@ -260,7 +260,7 @@ def _quick_datetime(zone: ServerZone) -> Decode:
     return decode
 
 
-def encode(value: Any, kind: Kind, zone: ServerZone) -> str | None:
+def encode(value: Any, kind: ValueType, zone: ServerZone) -> str | None:
     """Return a Python value as the wire wants it; None stays None, which clears a field.
 
     Args:
@@ -273,17 +273,17 @@ def encode(value: Any, kind: Kind, zone: ServerZone) -> str | None:
     """
     if value is None:
         return None
-    if kind is Kind.BOOLEAN:
+    if kind is ValueType.BOOLEAN:
         return "1" if _boolean(value) else "0"
-    if kind is Kind.INTEGER:
+    if kind is ValueType.INTEGER:
         return str(_integer(value))
-    if kind is Kind.NUMBER:
+    if kind is ValueType.NUMBER:
         return format(_number(value), "f")
-    if kind is Kind.DATE:
+    if kind is ValueType.DATE:
         return _date(value.isoformat() if isinstance(value, date) else value)
-    if kind is Kind.DATETIME:
+    if kind is ValueType.DATETIME:
         return zone.wire(value if isinstance(value, datetime) else moment(str(value)))
-    if kind is Kind.LIST:
+    if kind is ValueType.LIST:
         return LIST_SEPARATOR.join(_list(value))
     return _text(value)
 
@@ -348,13 +348,13 @@ def _members(texts: list[str]) -> list[str]:
     return [member for text in texts if (member := text.strip())]
 
 
-_RULES: dict[Kind, Decode] = {
-    Kind.BOOLEAN: _boolean,
-    Kind.INTEGER: _integer,
-    Kind.NUMBER: _number,
-    Kind.DATE: _date,
-    Kind.LIST: _list,
-    Kind.TEXT: _text,
+_RULES: dict[ValueType, Decode] = {
+    ValueType.BOOLEAN: _boolean,
+    ValueType.INTEGER: _integer,
+    ValueType.NUMBER: _number,
+    ValueType.DATE: _date,
+    ValueType.LIST: _list,
+    ValueType.TEXT: _text,
 }
 
 

@@ -12,10 +12,10 @@ from typing_extensions import override
 from kafinea.client import Deletions
 from kafinea.describe import MODIFIED, Module
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
-from kafinea.extract.known_ids import Folder
-from kafinea.extract.missing import deleted
+from kafinea.extract.deletion_scan import DeletionDetector, Scan
+from kafinea.extract.hidden_records import deleted
+from kafinea.extract.id_snapshots import Folder
 from kafinea.extract.passes import now, of_instance
-from kafinea.extract.scans import Scan, Scans
 from tap_kafinea.failing import FailingAlone
 from tap_kafinea.streams import ModuleStream
 
@@ -56,12 +56,12 @@ def from_catalog(tap: TapKafinea, name: str, _: Mapping[str, Any]) -> Stream | N
     return DeletedRecords(tap) if name == NAME else None
 
 
-def scans(tap: TapKafinea) -> Scans | None:
+def scans(tap: TapKafinea) -> DeletionDetector | None:
     """Return what scans modules for deleted records, if the settings and the catalog ask for it."""
     stream = tap.streams.get(NAME)
     if tap.config["deletions"] != "scan" or stream is None or not stream.selected:
         return None
-    return Scans(
+    return DeletionDetector(
         tap.client,
         Folder(tap.config["deletions_path"]),
         url=tap.address,
@@ -90,7 +90,7 @@ class DeletedRecords(FailingAlone):
 
     # scan
 
-    def _scanned(self, scans: Scans) -> Iterator[dict[str, Any]]:
+    def _scanned(self, scans: DeletionDetector) -> Iterator[dict[str, Any]]:
         """Yield what the scans have found; each module was scanned before it was read."""
         told = _by_module(self.stream_state, "scanned")
         for module, scan in scans.done.items():

@@ -12,7 +12,7 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.describe import Module
-from kafinea.extract.passes import Plan, of_instance
+from kafinea.extract.passes import PassPlanner, of_instance
 from tap_kafinea.failing import FailingAlone
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class DictionaryStream(FailingAlone):
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
         tap = self._tap_kafinea
         state = of_instance(self.stream_state, tap.address)
-        self._stream_version = Plan(state, zone=tap.zone).new_version()
+        self._stream_version = PassPlanner(state, zone=tap.zone).new_version()
         for module in tap.described:
             yield from self._table.rows(module, tap.modules.shown[module.name].singular)
         self._write_activate_version_message(self._stream_version)

@@ -12,8 +12,8 @@ from functools import cached_property
 from kafinea.client import Client
 from kafinea.describe import Module, ModuleInfo
 from kafinea.errors import KafineaError, Refused, SettingsError, Unavailable
+from kafinea.page_query import count
 from kafinea.query import is_name, select
-from kafinea.selection import count
 from kafinea.suggestions import nearest
 
 logger = logging.getLogger("tap-kafinea")

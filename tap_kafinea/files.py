@@ -15,11 +15,11 @@ from kafinea.describe import MODIFIED, Module
 from kafinea.errors import IncompleteRead
 from kafinea.extract.downloads import Downloads, Fetched
 from kafinea.extract.file_store import FileStore, Row
-from kafinea.extract.opening import Opening
+from kafinea.extract.prepared_pass import PreparedPass
+from kafinea.module_reader import ModuleReader
+from kafinea.page_query import PAGE_SIZE, Page
 from kafinea.progress import Progress
 from kafinea.query import Condition
-from kafinea.reading import Reading
-from kafinea.selection import PAGE_SIZE, Page
 from tap_kafinea.catalogs import WrongEntry
 from tap_kafinea.streams import ModuleStream, Note
 
@@ -104,7 +104,7 @@ class FilesStream(ModuleStream):
         self._report()
 
     @override
-    def _records(self, opening: Opening, note: Note, progress: Progress) -> Iterator[Row]:
+    def _records(self, opening: PreparedPass, note: Note, progress: Progress) -> Iterator[Row]:
         def done(document_id: str) -> None:
             self.plan.advance(document_id)
             progress.advance(1)
@@ -112,7 +112,7 @@ class FilesStream(ModuleStream):
         yield from self._files_of(self._pages(opening, note), done)
 
     @override
-    def _is_proven(self, opening: Opening) -> bool:
+    def _is_proven(self, opening: PreparedPass) -> bool:
         # What could not be fetched has no row, and may have had one.
         return not self._met.missing and super()._is_proven(opening)
 
@@ -122,7 +122,7 @@ class FilesStream(ModuleStream):
         for start in range(0, len(owed), PAGE_SIZE):
             asked = owed[start : start + PAGE_SIZE]
             where = [Condition("id", "IN", list(asked))]
-            there = Reading(self._kafinea, _DOCUMENTS, self.columns, where)
+            there = ModuleReader(self._kafinea, _DOCUMENTS, self.columns, where)
             yield from self._files_of(there, asked.remove)
             for gone in asked:
                 self._settle(gone, owed=False)
@@ -143,11 +143,11 @@ class FilesStream(ModuleStream):
             done(document["id"])
 
     @override
-    def _get_ready(self, opening: Opening, pages: list[Page]) -> None:
+    def _get_ready(self, opening: PreparedPass, pages: list[Page]) -> None:
         """Do nothing: the schema is that of the files, and the documents are used as they came."""
 
     @override
-    def _rows_of(self, opening: Opening, page: Page) -> Iterator[Row]:
+    def _rows_of(self, opening: PreparedPass, page: Page) -> Iterator[Row]:
         for _, fetched in self._downloads.of(page):
             yield from map(self._selected, fetched.rows)
 

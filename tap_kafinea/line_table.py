@@ -22,11 +22,11 @@ from typing_extensions import override
 from kafinea.client import Record
 from kafinea.describe import LINE_MODULE, LINES, MODIFIED, Module
 from kafinea.errors import Refused, WrongAnswer
-from kafinea.extract.opening import Opening, emptied
-from kafinea.extract.passes import Plan, State, now
+from kafinea.extract.passes import PassPlanner, State, now
+from kafinea.extract.prepared_pass import PreparedPass, emptied
+from kafinea.page_query import PAGE_SIZE, Page, number
 from kafinea.progress import Progress
-from kafinea.selection import PAGE_SIZE, Page, number
-from kafinea.values import Kind
+from kafinea.values import ValueType
 from tap_kafinea.schema import kinds_of, properties_of_lines, schema_of, with_lines
 from tap_kafinea.states import MOST
 from tap_kafinea.streams import FOLLOWED, ModuleStream, Note
@@ -110,7 +110,7 @@ class LineTable(ModuleStream):
         self._before: dict[str, int] = {}
 
     @property
-    def kinds_of_lines(self) -> dict[str, Kind]:
+    def kinds_of_lines(self) -> dict[str, ValueType]:
         """The fields of a line to ask for, and how to type them."""
         kinds = kinds_of(self.schema)
         return {name: kind for name, kind in kinds.items() if name not in _OWN}
@@ -174,7 +174,7 @@ class LineTable(ModuleStream):
         return iter(()) if self._is_fed else super()._passes()
 
     @override
-    def open(self, plan: Plan) -> Opening | None:
+    def open(self, plan: PassPlanner) -> PreparedPass | None:
         return None if self._is_fed else super().open(plan)
 
     @property
@@ -185,7 +185,7 @@ class LineTable(ModuleStream):
 
     @override
     def _records(
-        self, opening: Opening, note: Note, progress: Progress
+        self, opening: PreparedPass, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
         self.begin(self._stream_version)
         for page in self._pages(opening, note):
@@ -203,12 +203,12 @@ class LineTable(ModuleStream):
         return PAGE_SIZE
 
     @override
-    def _get_ready(self, opening: Opening, pages: list[Page]) -> None:
+    def _get_ready(self, opening: PreparedPass, pages: list[Page]) -> None:
         super()._get_ready(opening, pages)
         self.expect(pages)
 
     @override
-    def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
+    def _rows_of(self, opening: PreparedPass, page: Page) -> Iterable[dict[str, Any]]:
         self._before = dict.fromkeys((one["id"] for one in opening.type(page)), 0)
         for document in page:
             yield from self._rows(document, document.pop(LINES))
@@ -238,11 +238,11 @@ class LineTable(ModuleStream):
         }
 
     @override
-    def _selected_kinds(self) -> dict[str, Kind]:
-        return {"id": Kind.TEXT, MODIFIED: Kind.DATETIME}
+    def _selected_kinds(self) -> dict[str, ValueType]:
+        return {"id": ValueType.TEXT, MODIFIED: ValueType.DATETIME}
 
     @override
-    def _kinds_of_selected_lines(self) -> dict[str, Kind]:
+    def _kinds_of_selected_lines(self) -> dict[str, ValueType]:
         return self.kinds_of_lines
 
     @override

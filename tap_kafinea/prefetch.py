@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kafinea.extract.opening import Opening
+    from kafinea.extract.prepared_pass import PreparedPass
     from tap_kafinea.streams import ModuleStream
 
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class _Turn:
     """A stream whose turn will come: what it has to read, and the first page of that."""
 
-    opening: Future[Opening | None]
+    opening: Future[PreparedPass | None]
     first_page: Future[None] | None = None
 
 
@@ -44,7 +44,7 @@ class Prefetch:
         for turn in list(self._turns.values()):
             turn.opening.add_done_callback(self._fetch_first_pages)
 
-    def opening(self, stream: ModuleStream) -> Opening | None:
+    def opening(self, stream: ModuleStream) -> PreparedPass | None:
         """Return what a stream has to read first, now that it is its turn.
 
         Raises:
@@ -80,6 +80,6 @@ class Prefetch:
                     room -= 1
 
 
-def _known(opening: Future[Opening | None]) -> Opening | None:
+def _known(opening: Future[PreparedPass | None]) -> PreparedPass | None:
     done = opening.done() and not opening.cancelled() and not opening.exception()
     return opening.result() if done else None

@@ -17,13 +17,13 @@ from kafinea.client import Client
 from kafinea.describe import MODIFIED, SECRET_MODULES, Module
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import Code, IncompleteRead, Refused, SettingsError, Unavailable, WrongAnswer
-from kafinea.extract.opening import Opening
+from kafinea.extract.prepared_pass import PreparedPass
+from kafinea.page_query import Page, is_there
+from kafinea.parallel_reader import map_ahead
 from kafinea.progress import Progress
-from kafinea.read_ahead import worked_out_ahead
 from kafinea.recovery import BadRecord
 from kafinea.related import RELATED, SOURCE, RelatedList, find_list, lists_of, related_ids
-from kafinea.selection import Page, is_there
-from kafinea.values import Kind
+from kafinea.values import ValueType
 from singer_kafinea.relations import list_of, schema_of
 from tap_kafinea.streams import ModuleStream, Note
 
@@ -58,14 +58,14 @@ class RelationStream(ModuleStream):
 
     @override
     def _selected_kinds(self) -> dict[str, Any]:
-        return {"id": Kind.TEXT}
+        return {"id": ValueType.TEXT}
 
     @override
     def _records(
-        self, opening: Opening, note: Note, progress: Progress
+        self, opening: PreparedPass, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
         sources = (record["id"] for page in opening.reading for record in page)
-        lists = worked_out_ahead(self._list_of, sources, self._kafinea.max_sessions)
+        lists = map_ahead(self._list_of, sources, self._kafinea.max_sessions)
         for done, (source_id, related) in enumerate(lists, start=1):
             for related_id in related or ():
                 yield {SOURCE: source_id, RELATED: related_id}
@@ -79,7 +79,7 @@ class RelationStream(ModuleStream):
                 self._write_state()
 
     @override
-    def _rows_of(self, opening: Opening, page: Page) -> Iterator[dict[str, Any]]:
+    def _rows_of(self, opening: PreparedPass, page: Page) -> Iterator[dict[str, Any]]:
         for source_id, related in map(self._list_of, (record["id"] for record in page)):
             yield from ({SOURCE: source_id, RELATED: related_id} for related_id in related or ())
 

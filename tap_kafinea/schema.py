@@ -10,16 +10,16 @@ from dataclasses import replace
 from typing import Any
 
 from kafinea.describe import LINE_MODULE, LINES, Field, Module
-from kafinea.values import Kind, kind_of
+from kafinea.values import ValueType, kind_of
 
-_TYPES: dict[Kind, dict[str, Any]] = {
-    Kind.TEXT: {"type": ["string", "null"]},
-    Kind.BOOLEAN: {"type": ["boolean", "null"]},
-    Kind.INTEGER: {"type": ["integer", "null"]},
-    Kind.NUMBER: {"type": ["number", "null"]},
-    Kind.DATE: {"type": ["string", "null"], "format": "date"},
-    Kind.DATETIME: {"type": ["string", "null"], "format": "date-time"},
-    Kind.LIST: {"type": ["array", "null"], "items": {"type": "string"}},
+_TYPES: dict[ValueType, dict[str, Any]] = {
+    ValueType.TEXT: {"type": ["string", "null"]},
+    ValueType.BOOLEAN: {"type": ["boolean", "null"]},
+    ValueType.INTEGER: {"type": ["integer", "null"]},
+    ValueType.NUMBER: {"type": ["number", "null"]},
+    ValueType.DATE: {"type": ["string", "null"], "format": "date"},
+    ValueType.DATETIME: {"type": ["string", "null"], "format": "date-time"},
+    ValueType.LIST: {"type": ["array", "null"], "items": {"type": "string"}},
 }
 
 
@@ -72,13 +72,13 @@ def with_lines(schema: Mapping[str, Any], module: Module, line: Module | None) -
     return {**schema, "properties": {**schema["properties"], LINES: lines}}
 
 
-def kinds_of(schema: Mapping[str, Any]) -> dict[str, Kind]:
+def kinds_of(schema: Mapping[str, Any]) -> dict[str, ValueType]:
     """Return how to type each property of a stream's schema, the lines left out."""
     properties = schema.get("properties", {})
     return {name: _kind_of(said) for name, said in properties.items() if name != LINES}
 
 
-def kinds_of_lines(schema: Mapping[str, Any]) -> dict[str, Kind]:
+def kinds_of_lines(schema: Mapping[str, Any]) -> dict[str, ValueType]:
     """Return how to type each property of a line; none if the stream has no lines."""
     return kinds_of(schema.get("properties", {}).get(LINES, {}).get("items", {}))
 
@@ -121,16 +121,16 @@ def _property_of(field: Field) -> dict[str, Any]:
     return {**_TYPES[kind_of(field.type)], "title": field.label, "description": description}
 
 
-def _kind_of(said: Mapping[str, Any]) -> Kind:
+def _kind_of(said: Mapping[str, Any]) -> ValueType:
     types = said.get("type") or []
     named = {types} if isinstance(types, str) else set(types)
     if named & {"string"}:
-        formats = {"date": Kind.DATE, "date-time": Kind.DATETIME}
-        return formats.get(said.get("format", ""), Kind.TEXT)
+        formats = {"date": ValueType.DATE, "date-time": ValueType.DATETIME}
+        return formats.get(said.get("format", ""), ValueType.TEXT)
     kinds = {
-        "boolean": Kind.BOOLEAN,
-        "integer": Kind.INTEGER,
-        "number": Kind.NUMBER,
-        "array": Kind.LIST,
+        "boolean": ValueType.BOOLEAN,
+        "integer": ValueType.INTEGER,
+        "number": ValueType.NUMBER,
+        "array": ValueType.LIST,
     }
-    return next((kind for name, kind in kinds.items() if name in named), Kind.TEXT)
+    return next((kind for name, kind in kinds.items() if name in named), ValueType.TEXT)

@@ -16,16 +16,16 @@ from kafinea.describe import HEADER_DISCOUNTS, LINES, MODIFIED, SECRET_FIELDS, o
 from kafinea.errors import IncompleteRead, KafineaError
 from kafinea.extract.discounts import are_queryable
 from kafinea.extract.line_items import Documents, can_be_queried
-from kafinea.extract.opening import Opening, emptied
-from kafinea.extract.passes import Pass, Plan, now, of_instance, restart
+from kafinea.extract.passes import Pass, PassPlanner, now, of_instance, restart
+from kafinea.extract.prepared_pass import PreparedPass, emptied
 from kafinea.extract.undated import undated_ids
 from kafinea.extract.unreadable import Unreadable
+from kafinea.module_reader import ModuleReader, newest
+from kafinea.page_query import PAGE_SIZE, Page
 from kafinea.progress import Progress
 from kafinea.query import Condition
-from kafinea.reading import Reading, newest
 from kafinea.recovery import Recovery
-from kafinea.selection import PAGE_SIZE, Page
-from kafinea.values import Kind, RowDecoder
+from kafinea.values import RowDecoder, ValueType
 from tap_kafinea.catalogs import WrongEntry, replication
 from tap_kafinea.clock import ZONE
 from tap_kafinea.discovery import NEW_CATALOG
@@ -76,7 +76,7 @@ class ModuleStream(FailingAlone):
             self.replication_key = MODIFIED
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> PassPlanner:
         """Decides what to read next."""
         # The SDK loads the state after it has made the streams.
         table, state = self._table, self.stream_state
@@ -86,7 +86,7 @@ class ModuleStream(FailingAlone):
         state = of_instance(self.stream_state, self._tap_kafinea.address)
         if self.bookmarked_by:
             state[ZONE] = self._tap_kafinea.clock.name
-        return Plan(
+        return PassPlanner(
             state,
             zone=self._zone,
             lookback=self.config["lookback_seconds"],
@@ -126,11 +126,11 @@ class ModuleStream(FailingAlone):
             raise IncompleteRead(f"{bad.id}: {bad.reason}")
         return row
 
-    def _rows_of(self, opening: Opening, page: Page) -> Iterable[dict[str, Any]]:
+    def _rows_of(self, opening: PreparedPass, page: Page) -> Iterable[dict[str, Any]]:
         """Return what the stream makes of a page. `_records` does it for all, and keeps account."""
         return opening.type(page)
 
-    def open(self, plan: Plan) -> Opening | None:
+    def open(self, plan: PassPlanner) -> PreparedPass | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
         if self._wrong_entry:
             raise self._wrong_entry
@@ -144,7 +144,7 @@ class ModuleStream(FailingAlone):
 
     def _opening(
         self, current: Pass, *, is_resumed: bool = False, ids: Sequence[str] = ()
-    ) -> Opening:
+    ) -> PreparedPass:
         began = now()
         decode = RowDecoder(self._selected_kinds(), self._zone)
         lines = self._kinds_of_selected_lines()
@@ -152,7 +152,7 @@ class ModuleStream(FailingAlone):
         documents = self._documents(decode.columns, list(lines))
         columns = self.columns or (documents.columns if documents else decode.columns)
         columns = [name for name in columns if name not in self._gone]
-        reading = Reading(
+        reading = ModuleReader(
             self._kafinea,
             self.module,
             columns,
@@ -164,7 +164,7 @@ class ModuleStream(FailingAlone):
             complete_at_once=documents.at_once if documents else 1,
             recovery=self._recovery,
         )
-        return Opening(
+        return PreparedPass(
             *(current, reading, columns, decode, decode_line, documents, began, is_resumed)
         )
 
@@ -201,7 +201,7 @@ class ModuleStream(FailingAlone):
         scans = self._tap_kafinea.scans if type(self) is ModuleStream else None
         return scans.watch(self.name) if scans else nullcontext(lambda _: None)
 
-    def _read(self, opening: Opening, note: Note) -> Iterator[dict[str, Any]]:
+    def _read(self, opening: PreparedPass, note: Note) -> Iterator[dict[str, Any]]:
         """Yield the typed records of a pass, and complete it."""
         is_whole = opening.current.until is None
         self._stream_version = self.plan.new_version() if is_whole and self.has_versions else None
@@ -243,7 +243,7 @@ class ModuleStream(FailingAlone):
             self._unreadable.settle(some)  # those that did not come are not there any more
             self._report_values(opening)
 
-    def _report_values(self, opening: Opening) -> None:
+    def _report_values(self, opening: PreparedPass) -> None:
         self._report_misfits(self.name, opening.decode)
         if opening.decode_line:
             self._report_misfits(f"{self.name}.{LINES}", opening.decode_line)
@@ -259,7 +259,7 @@ class ModuleStream(FailingAlone):
             )
 
     def _records(
-        self, opening: Opening, note: Note, progress: Progress
+        self, opening: PreparedPass, note: Note, progress: Progress
     ) -> Iterator[dict[str, Any]]:
         if self._table:
             self._table.begin(self._stream_version)
@@ -275,7 +275,7 @@ class ModuleStream(FailingAlone):
                 yield record
             progress.advance(count)
 
-    def _pages(self, opening: Opening, note: Note) -> Iterator[Page]:
+    def _pages(self, opening: PreparedPass, note: Note) -> Iterator[Page]:
         """Yield the pages of a pass, ready; what could not be read is kept before it moves on."""
         for pages in _gathered(opening.reading, self._at_once):
             for page in pages:
@@ -291,14 +291,14 @@ class ModuleStream(FailingAlone):
         """How many records to have before the first is written."""
         return PAGE_SIZE if self._table else 1
 
-    def _get_ready(self, opening: Opening, pages: list[Page]) -> None:
+    def _get_ready(self, opening: PreparedPass, pages: list[Page]) -> None:
         """Type pages that are about to be used, in place."""
         for page in pages:
             opening.type(page)
         if self._table:
             self._table.expect(pages)
 
-    def _with_all_fields(self, opening: Opening, page: Page) -> Page:
+    def _with_all_fields(self, opening: PreparedPass, page: Page) -> Page:
         """Add nulls to a page for the fields that the server does not give any more."""
         fields = opening.decode.columns
         # What a query gives is the same for all; what is retrieved is one by one.
@@ -317,7 +317,7 @@ class ModuleStream(FailingAlone):
             record.update(dict.fromkeys(name for name in absent if name not in record))
         return page
 
-    def _is_proven(self, opening: Opening) -> bool:
+    def _is_proven(self, opening: PreparedPass) -> bool:
         """Whether all records came, so that a loader may drop the rows that did not."""
         if opening.current.last_id:
             self.logger.info(
@@ -348,7 +348,7 @@ class ModuleStream(FailingAlone):
             self._tap_kafinea.clock.check(self.name, found)
         return found
 
-    def _selected_kinds(self) -> dict[str, Kind]:
+    def _selected_kinds(self) -> dict[str, ValueType]:
         """Return the fields to ask for and their kinds: `id`, and what the catalog selects."""
         return {
             name: kind
@@ -356,7 +356,7 @@ class ModuleStream(FailingAlone):
             if name not in SECRET_FIELDS and (name == "id" or self.mask["properties", name])
         }
 
-    def _kinds_of_selected_lines(self) -> dict[str, Kind]:
+    def _kinds_of_selected_lines(self) -> dict[str, ValueType]:
         if self._table:
             return self._table.kinds_of_lines
         return kinds_of_lines(self.effective_schema) if self.mask["properties", LINES] else {}

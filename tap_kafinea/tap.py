@@ -21,7 +21,7 @@ from typing_extensions import override
 from kafinea import Client, Module, SettingsError, transport
 from kafinea.answers import moment
 from kafinea.describe import LINES
-from kafinea.extract.scans import Scans
+from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.values import ServerZone
 from singer_kafinea.command import at_end, log_as_text
 from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, problem, zone_of
@@ -215,7 +215,7 @@ class TapKafinea(Plugin, Tap):
         return prefetch
 
     @cached_property
-    def scans(self) -> Scans | None:
+    def scans(self) -> DeletionDetector | None:
         """What finds deleted records, if it is asked for and `deleted_records` is selected."""
         return deletions.scans(self)
 

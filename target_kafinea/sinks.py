@@ -13,9 +13,9 @@ from typing_extensions import override
 from kafinea.load import relations
 from kafinea.load.asking import KEYS_AT_A_TIME
 from kafinea.load.loading import Loader
-from kafinea.load.matching import Incoming
+from kafinea.load.matching import InputRecord
 from kafinea.load.outcomes import Outcome, Rejection
-from kafinea.load.plan import Plan, make_plan
+from kafinea.load.plan import LoadPlan, make_plan
 from kafinea.load.relations import RelationLoader
 from kafinea.progress import Progress
 from kafinea.shown import shown
@@ -70,7 +70,7 @@ class ModuleSink(BatchSink):
         self._warn_of_unused_keys(plan, settings.get("fields") or {})
         return Loader(plan, instance, policy, self._note)
 
-    def _warn_of_unused_keys(self, plan: Plan, renamed: Mapping[str, str | None]) -> None:
+    def _warn_of_unused_keys(self, plan: LoadPlan, renamed: Mapping[str, str | None]) -> None:
         """Say which key properties of the input do not decide which record is meant."""
         used = {name for name, known in plan.fields.items() if known.name in plan.match_on}
         used |= {name for name, goes_to in renamed.items() if not goes_to}  # left out on purpose
@@ -127,7 +127,7 @@ class ModuleSink(BatchSink):
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         reader = self._target.message_reader
-        incoming = Incoming(record, reader.message, reader.line, reader.size)
+        incoming = InputRecord(record, reader.message, reader.line, reader.size)
         if isinstance(self._validator, Validator) and self._validator.problem:
             incoming.rejection = Rejection("INVALID_RECORD", self._validator.problem)
         if reader.problem:
@@ -153,5 +153,5 @@ class ModuleSink(BatchSink):
             for done in self._loader.load(batch):
                 progress.advance(done)
 
-    def _note(self, one: Incoming, key: Mapping[str, Any], outcome: Outcome) -> None:
+    def _note(self, one: InputRecord, key: Mapping[str, Any], outcome: Outcome) -> None:
         self._target.report.add(self.stream_name, key, outcome, self._schema_message, one)

@@ -20,10 +20,10 @@ from singer_sdk.sinks import Sink
 from typing_extensions import override
 
 from kafinea.errors import KafineaError, SettingsError
-from kafinea.load.instance import Instance
+from kafinea.load.context import LoadContext
 from kafinea.load.loading import HEAVY
-from kafinea.load.matching import Incoming, Policy
-from kafinea.load.outcomes import Kind, Outcome, Rejection, Report
+from kafinea.load.matching import InputRecord, Policy
+from kafinea.load.outcomes import Outcome, Rejection, Report, Status
 from kafinea.load.source_files import SourceFiles
 from kafinea.shown import place_of
 from kafinea.suggestions import did_you_mean
@@ -170,7 +170,7 @@ class TargetKafinea(Plugin, Target):
         at_end.callback(self._write_last_true_state)
         lookups = ThreadPoolExecutor(client.max_sessions)
         at_end.callback(lookups.shutdown, wait=False, cancel_futures=True)
-        self.instance = Instance(
+        self.instance = LoadContext(
             client,
             zone_of(self.config),
             lookups,
@@ -242,10 +242,10 @@ class TargetKafinea(Plugin, Target):
         except _NotMapped as error:
             reader = self.message_reader
             text = reader.problem or str(error)
-            outcome = Outcome(Kind.REJECTED, rejection=Rejection("NOT_MAPPED", text))
+            outcome = Outcome(Status.REJECTED, rejection=Rejection("NOT_MAPPED", text))
             self._write_what_came_before(error.stream)
             schema = self._schemas[message_dict["stream"]]
-            one = Incoming(message_dict["record"], message_dict, reader.line)
+            one = InputRecord(message_dict["record"], message_dict, reader.line)
             self.report.add(error.stream, {}, outcome, schema, one)
 
     @override

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kafinea import SettingsError, private
-from kafinea.extract.known_ids import Folder, KnownIds
+from kafinea.extract.id_snapshots import Folder, IdSnapshot
 from tests.filing import add_document, contents, stored_files
 from tests.tap.running import extract, extract_through
 from tests.target.running import empty, load, matched, messages
@@ -225,7 +225,7 @@ def test_a_report_that_others_may_read_already_is_said_and_left(
 def test_the_file_of_a_module_stays_in_its_folder(tmp_path):
     folder = Folder(str(tmp_path / "ids"))
     for module in ("../../x", "/etc/x", "x\x00", "X" * 300, "\N{RIGHT-TO-LEFT OVERRIDE}x"):
-        folder.save(KnownIds("u", "n", module, "4", [1]))
+        folder.save(IdSnapshot("u", "n", module, "4", [1]))
         assert folder.load("u", "n", module).ids == [1]
     assert {path.parent for path in tmp_path.rglob("*") if path.is_file()} == {tmp_path / "ids"}
 

@@ -24,7 +24,7 @@ from kafinea.errors import (
 )
 from kafinea.extract.file_source import ATTACHMENTS, FileSource
 from kafinea.extract.file_store import FileStore, Row
-from kafinea.values import Kind, RowDecoder, ServerZone
+from kafinea.values import RowDecoder, ServerZone, ValueType
 
 _IN_MEMORY = 2**20  # bytes of a file on its way; what is larger goes through a temporary file
 
@@ -70,7 +70,7 @@ class Downloads:
     ) -> None:
         self._client = client
         self._url = url
-        self._times = RowDecoder({MODIFIED: Kind.DATETIME}, zone)
+        self._times = RowDecoder({MODIFIED: ValueType.DATETIME}, zone)
         self._store = store
         self._largest = largest
         self._source = FileSource(client)

@@ -29,10 +29,10 @@ from kafinea.describe import LINE_MODULE, LINES
 from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.extract.retrieving import Retrieval
+from kafinea.module_reader import ModuleReader
+from kafinea.page_query import PAGE_SIZE, Page, PageQuery, count, number
 from kafinea.query import Condition, select
-from kafinea.reading import Reading
 from kafinea.recovery import BadRecord, Recovery
-from kafinea.selection import PAGE_SIZE, Page, Selection, count, number
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class Documents:
         recovery = Recovery(self._client, LINE_MODULE)
         where = [Condition(_PARENT, "IN", ids)]
         columns, size = self._lines, self._page_size
-        reading = Reading(
+        reading = ModuleReader(
             self._client, LINE_MODULE, columns, where, page_size=size, recovery=recovery
         )
         lines = {line["id"]: line for page in reading for line in page}
@@ -183,7 +183,7 @@ class Documents:
         # Lines at which the server fails are soon asked for in halves instead.
         client = self._client.giving_up_after(FAILURES_AT_FIRST)
         owed = count(client.query, LINE_MODULE, where)
-        selection = Selection(client.query, LINE_MODULE, columns, where, self._page_size)
+        selection = PageQuery(client.query, LINE_MODULE, columns, where, self._page_size)
         size = min(self._page_size, PAGE_SIZE)
         rows: Page = []
         page: Page = []
@@ -194,7 +194,7 @@ class Documents:
                 break
             rows += page
         if len(rows) < owed:
-            reading = Reading(client, LINE_MODULE, columns, where, page_size=self._page_size)
+            reading = ModuleReader(client, LINE_MODULE, columns, where, page_size=self._page_size)
             rows = [row for page in reading for row in page]
             if reading.unreadable:
                 return None

@@ -31,8 +31,8 @@ from typing import Any
 from kafinea.answers import moment
 from kafinea.describe import MODIFIED
 from kafinea.errors import SettingsError
+from kafinea.module_reader import EARLIEST, LATEST
 from kafinea.query import Condition
-from kafinea.reading import EARLIEST, LATEST
 from kafinea.shown import shown
 from kafinea.values import ServerZone
 
@@ -100,7 +100,7 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PassPlanner:
     """Decides on a stream's passes and keeps its state.
 
     Args:

@@ -10,9 +10,9 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES, PDO_LINES, only_retrieved
 from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import KafineaError, Refused, Unavailable
+from kafinea.page_query import Page, is_there
 from kafinea.query import Condition, select
 from kafinea.recovery import BadRecord, Recovery
-from kafinea.selection import Page, is_there
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from kafinea.client import Client
 from kafinea.describe import MODIFIED
+from kafinea.module_reader import EARLIEST, ModuleReader
+from kafinea.page_query import count
 from kafinea.query import Condition
-from kafinea.reading import EARLIEST, Reading
 from kafinea.recovery import Recovery
-from kafinea.selection import count
 
 
 def undated_ids(client: Client, module: str, page_size: int, recovery: Recovery) -> list[str]:
@@ -26,7 +26,7 @@ def undated_ids(client: Client, module: str, page_size: int, recovery: Recovery)
     dated = [Condition(MODIFIED, ">=", EARLIEST)]
     if count(client.query, module) <= count(client.query, module, dated):
         return []
-    reading = Reading(
+    reading = ModuleReader(
         client,
         module,
         [MODIFIED],

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kafinea.errors import IncompleteRead
+from kafinea.page_query import Page
 from kafinea.recovery import BadRecord
-from kafinea.selection import Page
 
 _KEY = "unreadable"
 _MOST = 1000

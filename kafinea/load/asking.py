@@ -17,10 +17,10 @@ from kafinea.client import Client, Record
 from kafinea.dividing import divided
 from kafinea.errors import IncompleteRead
 from kafinea.load.outcomes import Error
+from kafinea.module_reader import ModuleReader
+from kafinea.page_query import PAGE_SIZE, count
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
-from kafinea.reading import Reading
 from kafinea.retry import TRIES
-from kafinea.selection import PAGE_SIZE, count
 
 KEYS_AT_A_TIME = PAGE_SIZE - 1
 """A page with room for one more proves that no key has a second record."""
@@ -219,7 +219,7 @@ class Asking:
 
     def _reading(self, asked: Sequence[Asked], most_failures: int) -> list[Record]:
         client, question = self._client.giving_up_after(most_failures), self._question
-        reading = Reading(client, question.module, question.columns, question.where(asked))
+        reading = ModuleReader(client, question.module, question.columns, question.where(asked))
         try:
             return [row for page in reading for row in page]
         except IncompleteRead:

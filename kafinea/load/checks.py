@@ -11,9 +11,9 @@ from kafinea.answers import is_id
 from kafinea.describe import LINES, Field, Module
 from kafinea.load import keys
 from kafinea.load.outcomes import Rejection
-from kafinea.load.plan import Plan
+from kafinea.load.plan import LoadPlan
 from kafinea.load.server_rules import LINE_SERVERS_OWN
-from kafinea.values import LIST_SEPARATOR, Kind, ServerZone, encode, kind_of
+from kafinea.values import LIST_SEPARATOR, ServerZone, ValueType, encode, kind_of
 
 _LARGEST_INTEGER = 2**31 - 1  # the column's; the server clips what is larger
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|\d+", re.ASCII)
@@ -32,7 +32,7 @@ def record_id(value: Any) -> str | None:
 
 
 def wire_values(
-    plan: Plan, record: Mapping[str, Any], zone: ServerZone, *, key_only: bool = False
+    plan: LoadPlan, record: Mapping[str, Any], zone: ServerZone, *, key_only: bool = False
 ) -> dict[str, str | None]:
     """Return a record's values by field name as the wire wants them; None clears.
 
@@ -69,17 +69,17 @@ def wire_value(field: Field, value: Any, zone: ServerZone) -> str | None:
     if value in (None, "", []):
         return None
     kind = kind_of(field.type)
-    if kind is Kind.DATE and isinstance(value, str):
+    if kind is ValueType.DATE and isinstance(value, str):
         value = _MIDNIGHT.sub("", value)  # as warehouses give their dates
     try:
-        if kind is Kind.TEXT:
+        if kind is ValueType.TEXT:
             return _text(field, value)
         wire = encode(value, kind, zone)
     except (ValueError, TypeError, ArithmeticError):
         raise Rejection(
             "INVALID_VALUE", f"{field.name}: the value is not of type {field.type}"
         ) from None
-    if kind is Kind.INTEGER and abs(int(wire or 0)) > _LARGEST_INTEGER:
+    if kind is ValueType.INTEGER and abs(int(wire or 0)) > _LARGEST_INTEGER:
         raise Rejection("INVALID_VALUE", f"{field.name}: the integer is out of range")
     return wire
 
@@ -164,7 +164,7 @@ def check_picklist(field: Field, wire: str | None) -> None:
     """
     if wire is None or not field.picklist or not field.type.endswith("picklist"):
         return
-    values = wire.split(LIST_SEPARATOR) if kind_of(field.type) is Kind.LIST else [wire]
+    values = wire.split(LIST_SEPARATOR) if kind_of(field.type) is ValueType.LIST else [wire]
     if not set(values) <= set(field.picklist):
         raise Rejection("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the picklist has no such value")
 

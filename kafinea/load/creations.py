@@ -13,15 +13,15 @@ from typing import Any
 
 from kafinea.errors import KafineaError
 from kafinea.load.canary import Canary
-from kafinea.load.instance import Instance
+from kafinea.load.context import LoadContext
 from kafinea.load.keys import KeyValues
-from kafinea.load.matching import Incoming, Matcher
-from kafinea.load.outcomes import Kind, Outcome, Rejection, unforeseen
-from kafinea.load.plan import Plan
+from kafinea.load.matching import InputRecord, Matcher
+from kafinea.load.outcomes import Outcome, Rejection, Status, unforeseen
+from kafinea.load.plan import LoadPlan
 from kafinea.load.twins import Twins
 from kafinea.load.updating import not_as_sent
 from kafinea.load.writer import Writer
-from kafinea.selection import number
+from kafinea.page_query import number
 
 _CREATE = "create"
 
@@ -35,15 +35,15 @@ class Creations:
         matcher: Looks them up.
     """
 
-    def __init__(self, plan: Plan, instance: Instance, matcher: Matcher) -> None:
+    def __init__(self, plan: LoadPlan, instance: LoadContext, matcher: Matcher) -> None:
         self._plan = plan
         self._instance = instance
         self._matcher = matcher
         self._canary = Canary()
         self._twins = Twins(instance.client, plan)
-        self._unconfirmed: list[tuple[Incoming, Outcome]] = []
+        self._unconfirmed: list[tuple[InputRecord, Outcome]] = []
 
-    def create(self, one: Incoming, values: Mapping[str, Any]) -> Outcome:
+    def create(self, one: InputRecord, values: Mapping[str, Any]) -> Outcome:
         """Create a record, alone if it is the first of the stream.
 
         Args:
@@ -74,16 +74,16 @@ class Creations:
         self._twins.note_kept(values)
         return outcome
 
-    def await_confirmation(self, one: Incoming, outcome: Outcome) -> None:
+    def await_confirmation(self, one: InputRecord, outcome: Outcome) -> None:
         """Keep a record that was created until `confirm`."""
         self._unconfirmed.append((one, outcome))
 
-    def take_unconfirmed(self) -> list[tuple[Incoming, Outcome]]:
+    def take_unconfirmed(self) -> list[tuple[InputRecord, Outcome]]:
         """Return what was created and not confirmed, and forget it."""
         taken, self._unconfirmed = self._unconfirmed, []
         return taken
 
-    def confirm(self) -> Iterator[tuple[Incoming, Outcome | None]]:
+    def confirm(self) -> Iterator[tuple[InputRecord, Outcome | None]]:
         """Yield what was created, with its outcome; none where another record is to be updated."""
         try:
             ids = self._matcher.ids_by_key([one for one, _ in self._unconfirmed])
@@ -97,7 +97,7 @@ class Creations:
             yield one, self.confirm_now(one, outcome, ids)
 
     def confirm_now(
-        self, one: Incoming, outcome: Outcome, ids: Mapping[KeyValues, list[str]] | None = None
+        self, one: InputRecord, outcome: Outcome, ids: Mapping[KeyValues, list[str]] | None = None
     ) -> Outcome | None:
         """Return the outcome of a record that was created, as `confirm` does for many.
 
@@ -111,7 +111,7 @@ class Creations:
             return self._confirmed(outcome, known[one.key]) if one.key in known else outcome
         except Exception as error:  # noqa: BLE001 see `unforeseen`
             why = unforeseen(error, is_sent=True)
-            return Outcome(Kind.REJECTED, id=outcome.id, rejection=why)
+            return Outcome(Status.REJECTED, id=outcome.id, rejection=why)
 
     def _refuse_twin(self, values: Mapping[str, Any]) -> None:
         """Refuse what is there already with an altered key, where that cannot be deleted again."""
@@ -125,7 +125,9 @@ class Creations:
     def _confirmed(self, outcome: Outcome, ids: list[str]) -> Outcome | None:
         record_id = outcome.id or ""
         if record_id not in ids:
-            return Outcome(Kind.REJECTED, id=record_id, rejection=self._not_found_again(record_id))
+            return Outcome(
+                Status.REJECTED, id=record_id, rejection=self._not_found_again(record_id)
+            )
         older = [other for other in ids if number(other) < number(record_id)]
         if not older:
             return outcome
@@ -133,7 +135,7 @@ class Creations:
             return None
         text = f"another load created the same record at the same moment: {older[0]}, {record_id}"
         rejection = Rejection("CREATED_TWICE", text, id=record_id)
-        return Outcome(Kind.REJECTED, id=record_id, rejection=rejection)
+        return Outcome(Status.REJECTED, id=record_id, rejection=rejection)
 
     def _key_altered(self, outcome: Outcome, names: list[str]) -> Rejection:
         text = f"it was created, but the server altered its key in {', '.join(names)}"

@@ -30,19 +30,19 @@ from kafinea.errors import (
     Refused,
     TooLarge,
 )
-from kafinea.load.instance import Instance
-from kafinea.load.matching import Incoming, Policy
-from kafinea.load.outcomes import Kind, Outcome, Rejection
-from kafinea.load.plan import FILE_BASE64, FILE_NAME, FILE_PATH, RELATED_TO, Plan
+from kafinea.load.context import LoadContext
+from kafinea.load.matching import InputRecord, Policy
+from kafinea.load.outcomes import Outcome, Rejection, Status
+from kafinea.load.plan import FILE_BASE64, FILE_NAME, FILE_PATH, RELATED_TO, LoadPlan
+from kafinea.page_query import number
 from kafinea.query import Condition, select
-from kafinea.selection import number
 
 _DOCUMENTS = "Documents"
 _PIECE = 2**20
 _IN_MEMORY = 2**20  # bytes of a file on its way; what is larger goes through a temporary file
 _TRIES = 3
 
-Write = Callable[[Incoming], Outcome]
+Write = Callable[[InputRecord], Outcome]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Files:
         policy: What may be read and written.
     """
 
-    def __init__(self, plan: Plan, instance: Instance, policy: Policy) -> None:
+    def __init__(self, plan: LoadPlan, instance: LoadContext, policy: Policy) -> None:
         self._plan = plan
         self._properties = plan.files
         self._instance = instance
@@ -98,7 +98,7 @@ class Files:
         self._asking = Lock()
         self._with_documents: set[str] = set()  # the records that are known to have such a list
 
-    def settle(self, one: Incoming, write: Write) -> Outcome:
+    def settle(self, one: InputRecord, write: Write) -> Outcome:
         """Write a record, its file, and what it is linked with.
 
         Args:
@@ -124,7 +124,7 @@ class Files:
     # What is told
 
     @contextmanager
-    def _file_of(self, one: Incoming) -> Iterator[_File | None]:
+    def _file_of(self, one: InputRecord) -> Iterator[_File | None]:
         """Yield the file of a record, read and checked, if it tells one."""
         told = {name: self._told(one, name) for name in (FILE_PATH, FILE_BASE64)}
         told_in = [name for name, value in told.items() if value]
@@ -149,7 +149,7 @@ class Files:
                 raise Rejection("INVALID_VALUE", f"{source}: the file is empty, and is not taken")
             yield _File(self._properties[source], name, content, size, _sha256(content))
 
-    def _told(self, one: Incoming, name: str) -> Any:
+    def _told(self, one: InputRecord, name: str) -> Any:
         return one.told(self._properties.get(name))
 
     def _read_path(self, path: str, content: Any) -> str:
@@ -192,7 +192,7 @@ class Files:
             text = f"the file has more than {self._most:,} bytes, the most that Kafinea takes"
             raise Rejection("FILE_TOO_LARGE", text)
 
-    def _said_of(self, one: Incoming, file: _File) -> dict[str, str | None]:
+    def _said_of(self, one: InputRecord, file: _File) -> dict[str, str | None]:
         """Return what a new document says of its file."""
         if not self._is_document:
             return {}
@@ -207,7 +207,7 @@ class Files:
         known = self._plan.module.fields
         return {name: value for name, value in said.items() if name in known}
 
-    def _sources_of(self, one: Incoming) -> list[str]:
+    def _sources_of(self, one: InputRecord) -> list[str]:
         """Return the records among whose documents this one is to be."""
         told = self._told(one, RELATED_TO)
         listed = told.split(",") if isinstance(told, str) else told or []
@@ -233,10 +233,10 @@ class Files:
     # What is written
 
     def _complete(
-        self, one: Incoming, outcome: Outcome, file: _File | None, sources: Iterable[str]
+        self, one: InputRecord, outcome: Outcome, file: _File | None, sources: Iterable[str]
     ) -> Outcome:
         """Bring what a record lacks besides its values; a dry run only tells it."""
-        record_id, is_new = one.id or "", outcome.kind is Kind.CREATED
+        record_id, is_new = one.id or "", outcome.kind is Status.CREATED
         is_dry = self._instance.dry_run
         if is_dry and (is_new or self._instance.is_pretended(record_id)):
             return outcome
@@ -368,10 +368,10 @@ def _attachments(record: Record) -> list[str]:
 
 
 def _with_changes(outcome: Outcome, record_id: str, changed: list[str]) -> Outcome:
-    if not changed or outcome.kind is Kind.CREATED:
+    if not changed or outcome.kind is Status.CREATED:
         return outcome
     names = tuple(dict.fromkeys([*outcome.changed, *changed]))
-    return replace(outcome, kind=Kind.UPDATED, id=record_id, changed=names)
+    return replace(outcome, kind=Status.UPDATED, id=record_id, changed=names)
 
 
 def _sha256(content: Any) -> str:

@@ -22,7 +22,7 @@ from kafinea.describe import Field
 from kafinea.load.folding import fold
 from kafinea.load.outcomes import Rejection
 from kafinea.query import encoded_size
-from kafinea.values import Kind, ServerZone, encode, kind_of
+from kafinea.values import ServerZone, ValueType, encode, kind_of
 
 KeyValues = tuple[str, ...]
 """The wire values of a natural key."""
@@ -203,7 +203,7 @@ def _named(character: str) -> str:
 
 
 def _is_text(field: Field) -> bool:
-    return kind_of(field.type) is Kind.TEXT
+    return kind_of(field.type) is ValueType.TEXT
 
 
 def _text(value: Any) -> str:
@@ -214,8 +214,8 @@ def _typed(value: Any, field: Field) -> str:
     """Return a value that is no text, whatever its digits or its form."""
     kind = kind_of(field.type)
     try:
-        if kind in {Kind.NUMBER, Kind.INTEGER}:
-            number = encode(value, Kind.NUMBER, _UTC) or ""
+        if kind in {ValueType.NUMBER, ValueType.INTEGER}:
+            number = encode(value, ValueType.NUMBER, _UTC) or ""
             return format(Decimal(number).normalize(_ALL_DIGITS), "f")
         return str(encode(value, kind, _UTC))
     except (ValueError, TypeError, ArithmeticError):

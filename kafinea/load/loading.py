@@ -19,13 +19,13 @@ from kafinea.describe import LINES, Field
 from kafinea.errors import Code, Unavailable
 from kafinea.load import checks
 from kafinea.load.asking import KEYS_AT_A_TIME
+from kafinea.load.context import LoadContext
 from kafinea.load.creations import Creations
 from kafinea.load.files import Files
-from kafinea.load.instance import Instance
 from kafinea.load.keys import key_of, listed
-from kafinea.load.matching import Incoming, Matcher, Policy, carefully
-from kafinea.load.outcomes import Kind, Outcome, Rejection, unforeseen
-from kafinea.load.plan import Key, Plan, Write
+from kafinea.load.matching import InputRecord, Matcher, Policy, carefully
+from kafinea.load.outcomes import Outcome, Rejection, Status, unforeseen
+from kafinea.load.plan import Key, LoadPlan, Write
 from kafinea.load.server_rules import AMOUNTS
 from kafinea.load.updates import Updates
 from kafinea.load.writer import Writer
@@ -39,7 +39,7 @@ _ANY = "any"
 _PERHAPS_OTHER_KEY = frozenset({"KEY_ALTERED", "NOT_AS_SENT", "UNKNOWN_OUTCOME"})
 """Rejections of records that may have been written, with another key than they came with."""
 
-Done = Callable[[Incoming, Mapping[str, Any], Outcome], None]
+Done = Callable[[InputRecord, Mapping[str, Any], Outcome], None]
 """Takes note of a record, the key it was looked for by, and its outcome."""
 
 
@@ -53,7 +53,7 @@ class Loader:
         done: Takes note of each outcome.
     """
 
-    def __init__(self, plan: Plan, instance: Instance, policy: Policy, done: Done) -> None:
+    def __init__(self, plan: LoadPlan, instance: LoadContext, policy: Policy, done: Done) -> None:
         self._plan = plan
         self._module = plan.module
         self._instance = instance
@@ -66,7 +66,7 @@ class Loader:
         properties = {known.name: name for name, known in plan.fields.items()}
         shown = [name for name in (plan.id_property, *plan.match_on) if name]
         self._shown = [(name, properties.get(name, name)) for name in shown]
-        self._batch: list[Incoming] = []
+        self._batch: list[InputRecord] = []
         self._weight = 0
         self._begun: list[Future[None]] = []
         self._written: set[Any] = set()
@@ -83,7 +83,7 @@ class Loader:
         """Whether the records that wait take much memory."""
         return self._weight >= HEAVY
 
-    def add(self, one: Incoming) -> None:
+    def add(self, one: InputRecord) -> None:
         """Take a record into the batch, and begin to look it up together with others."""
         self._matcher.prepare(one)
         self._batch.append(one)
@@ -91,7 +91,7 @@ class Loader:
         if self.size == self._asked + KEYS_AT_A_TIME:
             self._look_ahead()
 
-    def take(self, *, everything: bool) -> list[Incoming]:
+    def take(self, *, everything: bool) -> list[InputRecord]:
         """Take what is to be loaded next out of the batch, as soon as it is looked up.
 
         Args:
@@ -111,7 +111,7 @@ class Loader:
         self._weight = self._weigh(self._batch)
         return taken
 
-    def load(self, batch: list[Incoming]) -> Iterator[int]:
+    def load(self, batch: list[InputRecord]) -> Iterator[int]:
         """Bring every record to its outcome; yield how many more have theirs, again and again."""
         waiting = batch
         while waiting:
@@ -138,7 +138,7 @@ class Loader:
         for one, outcome in self._creations.confirm():
             self._note(one, outcome or self._settle_again(one))
 
-    def _settle_again(self, one: Incoming) -> Outcome:
+    def _settle_again(self, one: InputRecord) -> Outcome:
         """Load a record that another load has created as well, and that we have deleted again."""
         self._match_again([one])
         outcome = self._settle_one(one)
@@ -181,14 +181,14 @@ class Loader:
                     one.found = None
         self._written.clear()
 
-    def _weigh(self, records: Sequence[Incoming]) -> int:
+    def _weigh(self, records: Sequence[InputRecord]) -> int:
         return sum(one.size for one in records)
 
     # In which order
 
-    def _groups(self, batch: Sequence[Incoming]) -> list[list[Incoming]]:
+    def _groups(self, batch: Sequence[InputRecord]) -> list[list[InputRecord]]:
         """Group the records that may mean the same one, each group in the order of the input."""
-        group_of: dict[Any, list[Incoming]] = {}
+        group_of: dict[Any, list[InputRecord]] = {}
         for one in batch:
             names = self._names(one)
             met = {id(group_of[name]): group_of[name] for name in names if name in group_of}
@@ -201,7 +201,7 @@ class Loader:
             group_of.update(dict.fromkeys(names, group))
         return list({id(group): group for group in group_of.values()}.values())
 
-    def _names(self, one: Incoming) -> set[Any]:
+    def _names(self, one: InputRecord) -> set[Any]:
         """Return all that a record may be known by: its ids and its keys, old and new."""
         if one.rejection and one.rejection.code != _UNRESOLVED:
             return {id(one)}
@@ -215,7 +215,7 @@ class Loader:
                 names.add(key_of(old, self._key_fields))
         return names or {id(one)}
 
-    def _part(self, groups: list[list[Incoming]]) -> tuple[list[list[Incoming]], ...]:
+    def _part(self, groups: list[list[InputRecord]]) -> tuple[list[list[InputRecord]], ...]:
         """Part the groups that can be settled from those that wait for others of this batch."""
         if not self._plan.refers_to_itself:
             return groups, []
@@ -223,7 +223,7 @@ class Loader:
         later = [group for group in groups if any(map(_is_unresolved, group))]
         return (ready, later) if ready else (later, [])
 
-    def _settle(self, groups: Sequence[list[Incoming]]) -> Iterator[int]:
+    def _settle(self, groups: Sequence[list[InputRecord]]) -> Iterator[int]:
         """Settle the groups: those that may write several at a time, the others at once."""
         sessions = 1 if self._is_serial else self._instance.client.max_sessions
         workers = ThreadPoolExecutor(sessions)
@@ -240,11 +240,11 @@ class Loader:
         finally:
             workers.shutdown(cancel_futures=True)
 
-    def _settle_group(self, group: Sequence[Incoming]) -> int:
+    def _settle_group(self, group: Sequence[InputRecord]) -> int:
         for position, one in enumerate(group):
             rest = group[position + 1 :]
             outcome = self._settle_one(one)
-            is_new = outcome.kind is Kind.CREATED and one.key and not self._instance.dry_run
+            is_new = outcome.kind is Status.CREATED and one.key and not self._instance.dry_run
             if is_new and rest:
                 outcome = self._creations.confirm_now(one, outcome) or self._settle_again(one)
             if outcome.unproven and rest:
@@ -255,12 +255,12 @@ class Loader:
                 self._creations.await_confirmation(one, outcome)
             else:
                 self._note(one, outcome)
-            if outcome.kind in {Kind.CREATED, Kind.UPDATED, Kind.DELETED}:
+            if outcome.kind in {Status.CREATED, Status.UPDATED, Status.DELETED}:
                 self._note_written(one, outcome)
             if outcome.rejection and outcome.rejection.code in _PERHAPS_OTHER_KEY:
                 self._written.add(_ANY)
             # A record may be rejected because it is not known what became of it.
-            if outcome.kind is not Kind.UNCHANGED and not one.rejection:
+            if outcome.kind is not Status.UNCHANGED and not one.rejection:
                 self._match_again(rest)
         return len(group)
 
@@ -277,12 +277,12 @@ class Loader:
         has_lines = self._module.is_inventory and bool(writes_lines)
         return has_lines or self._module.name in self._policy.serial_modules
 
-    def _note(self, one: Incoming, outcome: Outcome) -> None:
+    def _note(self, one: InputRecord, outcome: Outcome) -> None:
         self._done(one, self._shown_key(one), outcome)
 
-    def _note_written(self, one: Incoming, outcome: Outcome) -> None:
+    def _note_written(self, one: InputRecord, outcome: Outcome) -> None:
         """Let what comes later see what was written."""
-        deleted = outcome.kind is Kind.DELETED
+        deleted = outcome.kind is Status.DELETED
         if self._instance.dry_run:
             record = {**(one.stored or {}), **one.values}
             self._instance.pretend(self._module, outcome.id, None if deleted else record, one.lines)
@@ -290,7 +290,7 @@ class Loader:
             self._written.add(outcome.id)
             self._instance.forget(outcome.id, deleted=deleted)
 
-    def _match_again(self, later: Sequence[Incoming]) -> None:
+    def _match_again(self, later: Sequence[InputRecord]) -> None:
         """Let the rest of a group see what was written."""
         if rest := [each for each in later if not each.rejection]:
             for each in rest:
@@ -299,7 +299,7 @@ class Loader:
 
     # One record
 
-    def _settle_one(self, one: Incoming) -> Outcome:
+    def _settle_one(self, one: InputRecord) -> Outcome:
         if one.rejection:
             return self._rejected(one, one.rejection)
         try:
@@ -315,7 +315,7 @@ class Loader:
         except Exception as error:  # noqa: BLE001 see `unforeseen`
             return self._rejected(one, unforeseen(error, is_sent=one.is_sent))
 
-    def _write(self, one: Incoming) -> Outcome:
+    def _write(self, one: InputRecord) -> Outcome:
         if one.stored:
             return self._update(one, one.stored)
         try:
@@ -329,11 +329,11 @@ class Loader:
                 raise
             return self._update(one, one.stored)
 
-    def _rejected(self, one: Incoming, rejection: Rejection) -> Outcome:
+    def _rejected(self, one: InputRecord, rejection: Rejection) -> Outcome:
         record_id = rejection.id or one.id or (one.stored or {}).get("id")
-        return Outcome(Kind.REJECTED, id=record_id, rejection=rejection)
+        return Outcome(Status.REJECTED, id=record_id, rejection=rejection)
 
-    def _create(self, one: Incoming) -> Outcome:
+    def _create(self, one: InputRecord) -> Outcome:
         self._refuse_unwritable("create")
         values = self._instance.with_owner(one.values, self._key)
         checks.check_mandatory(self._module, values, complete=True)
@@ -341,15 +341,15 @@ class Loader:
             checks.check_lines(one.lines or [])
         self._check(values, one.lines)
         if self._instance.dry_run:
-            return Outcome(Kind.CREATED)
+            return Outcome(Status.CREATED)
         one.is_sent = True
         return self._creations.create(one, values)
 
-    def _update(self, one: Incoming, stored: Record) -> Outcome:
+    def _update(self, one: InputRecord, stored: Record) -> Outcome:
         record_id: str = stored["id"]
         changes, lines = one.changes, one.changed_lines
         if not (changes or lines):
-            return Outcome(Kind.UNCHANGED, id=record_id)
+            return Outcome(Status.UNCHANGED, id=record_id)
         self._refuse_unwritable("update", record_id)
         checks.check_mandatory(self._module, changes, complete=False)
         self._updates.refuse_side_effects(record_id, changes, lines)
@@ -357,21 +357,21 @@ class Loader:
         if self._instance.dry_run:
             self._instance.server.check_numbers(self._module, changes, stored)
             changed = (*changes, LINES) if lines else tuple(changes)
-            return Outcome(Kind.UPDATED, id=record_id, changed=changed)
+            return Outcome(Status.UPDATED, id=record_id, changed=changed)
         one.is_sent = True
         return self._updates.update(one, record_id)
 
-    def _delete(self, one: Incoming) -> Outcome:
+    def _delete(self, one: InputRecord) -> Outcome:
         if not one.stored or not self._policy.hard_delete:
-            return Outcome(Kind.UNCHANGED, id=one.stored["id"] if one.stored else one.id)
+            return Outcome(Status.UNCHANGED, id=one.stored["id"] if one.stored else one.id)
         self._refuse_unwritable("delete", one.stored["id"])
         if self._instance.dry_run:
-            return Outcome(Kind.DELETED, id=one.stored["id"])
+            return Outcome(Status.DELETED, id=one.stored["id"])
         one.is_sent = True
         with self._instance.writing() as session:
             return Writer(session, self._plan, self._instance.server).delete(one.stored["id"])
 
-    def _shown_key(self, one: Incoming) -> dict[str, Any]:
+    def _shown_key(self, one: InputRecord) -> dict[str, Any]:
         """Return the key as it came, for the file of outcomes."""
         shown = {name: one.record.get(told_as) for name, told_as in self._shown}
         return {name: value for name, value in shown.items() if value is not None}
@@ -412,11 +412,11 @@ class Loader:
             raise Rejection("UNRESOLVED_REFERENCE", f"{known.name}: no {module} has this id")
 
 
-def _is_unresolved(one: Incoming) -> bool:
+def _is_unresolved(one: InputRecord) -> bool:
     return one.rejection is not None and one.rejection.code == _UNRESOLVED
 
 
-def _is_left(one: Incoming) -> bool:
+def _is_left(one: InputRecord) -> bool:
     """Whether a record will not be written, as far as is known before it is checked."""
     if one.rejection:
         return True

@@ -21,8 +21,8 @@ from kafinea.load.asking import Answers, Asked, Asking, Question
 from kafinea.load.keys import KeyValues, key_of
 from kafinea.load.outcomes import Error, Rejection, rejection_of
 from kafinea.load.plan import Key, Modules
+from kafinea.page_query import PAGE_SIZE
 from kafinea.query import Condition, select
-from kafinea.selection import PAGE_SIZE
 
 _ID = re.compile(r"\d+x\d+", re.ASCII)
 _MISREAD = frozenset({Code.QUERY_SYNTAX_ERROR, Code.INTERNAL_SERVER_ERROR})

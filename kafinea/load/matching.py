@@ -18,15 +18,15 @@ from kafinea.dividing import divided
 from kafinea.errors import KafineaError, Refused
 from kafinea.load import checks
 from kafinea.load.asking import KEYS_AT_A_TIME
-from kafinea.load.instance import Instance
+from kafinea.load.context import LoadContext
 from kafinea.load.keys import KeyValues
 from kafinea.load.lookup import NOTHING, Finder, Found, not_readable
 from kafinea.load.merge import changed_fields, other_discount, same_lines
 from kafinea.load.outcomes import Rejection, rejection_of, unforeseen
-from kafinea.load.plan import Key, Plan
+from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.server_rules import AMOUNTS, TOTALS, decides_whether_kept, is_kept
 from kafinea.load.source_files import SourceFiles
-from kafinea.selection import number
+from kafinea.page_query import number
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Policy:
 
 
 @dataclass(slots=True)
-class Incoming:
+class InputRecord:
     """A record on its way.
 
     Attributes:
@@ -98,7 +98,7 @@ class Incoming:
         return None if name is None else self.record.get(name)
 
 
-def carefully(step: Callable[[Sequence[Incoming]], None], batch: Sequence[Incoming]) -> None:
+def carefully(step: Callable[[Sequence[InputRecord]], None], batch: Sequence[InputRecord]) -> None:
     """Do a step for many records; where that fails as nobody foresaw, for one after the other.
 
     So it costs the record at which it fails, and no other.
@@ -127,7 +127,7 @@ class Matcher:
         looks_ahead: Whether records can be looked up before their references are resolved.
     """
 
-    def __init__(self, plan: Plan, instance: Instance, policy: Policy) -> None:
+    def __init__(self, plan: LoadPlan, instance: LoadContext, policy: Policy) -> None:
         self._plan = plan
         self._module = plan.module
         self._instance = instance
@@ -136,7 +136,7 @@ class Matcher:
         # What else a key may be made of is known as soon as the record is.
         self.looks_ahead = plan.references.keys().isdisjoint(plan.match_on)
 
-    def prepare(self, one: Incoming) -> None:
+    def prepare(self, one: InputRecord) -> None:
         """Turn a record into wire values."""
         plan, zone = self._plan, self._instance.zone
         try:
@@ -156,10 +156,10 @@ class Matcher:
         except Exception as error:  # noqa: BLE001 see `unforeseen`
             one.rejection = unforeseen(error)
 
-    def look_ahead(self, records: Sequence[Incoming]) -> Future[None]:
+    def look_ahead(self, records: Sequence[InputRecord]) -> Future[None]:
         """Begin to look up prepared records while others are still read."""
 
-        def look_up(alive: Sequence[Incoming]) -> None:
+        def look_up(alive: Sequence[InputRecord]) -> None:
             try:
                 self._look_up(alive)
             except (KafineaError, OSError):
@@ -170,7 +170,7 @@ class Matcher:
 
         return self._instance.lookups.submit(look_up, list(_alive(records)))
 
-    def resolve(self, records: Sequence[Incoming]) -> None:
+    def resolve(self, records: Sequence[InputRecord]) -> None:
         """Turn the natural keys of other records into their ids."""
         references = self._instance.references
         for name, reference in self._plan.references.items():
@@ -192,7 +192,7 @@ class Matcher:
             for one in _alive(records):
                 one.key = self._key_of(one)
 
-    def match(self, records: Sequence[Incoming]) -> None:
+    def match(self, records: Sequence[InputRecord]) -> None:
         """Find what is stored for each record, and what differs from it."""
         self._look_up_the_rest(records)
         self._ask_again_for_the_unreadable(records)
@@ -202,7 +202,7 @@ class Matcher:
         self._compare(records)
         self._learn_referenced(records)
 
-    def finding(self, session: Client, one: Incoming) -> Callable[[], Record | None] | None:
+    def finding(self, session: Client, one: InputRecord) -> Callable[[], Record | None] | None:
         """Return what looks a record up in a session, if it has a key."""
         finder = Finder(session, self._instance.modules)
 
@@ -215,7 +215,7 @@ class Matcher:
 
         return find if one.key else None
 
-    def ids_by_key(self, records: Sequence[Incoming]) -> dict[KeyValues, list[str]]:
+    def ids_by_key(self, records: Sequence[InputRecord]) -> dict[KeyValues, list[str]]:
         """Return the ids of all records that have the keys of these, by key, in their order.
 
         A key at which the server fails, or whose records this user may not read, is left out.
@@ -229,13 +229,13 @@ class Matcher:
 
     # Finding
 
-    def _look_up_the_rest(self, records: Sequence[Incoming]) -> None:
+    def _look_up_the_rest(self, records: Sequence[InputRecord]) -> None:
         rest = [one for one in _alive(records) if one.found is None]
         chunks = [rest[at : at + KEYS_AT_A_TIME] for at in range(0, len(rest), KEYS_AT_A_TIME)]
         for _ in self._instance.lookups.map(self._look_up, chunks):
             pass
 
-    def _ask_again_for_the_unreadable(self, records: Sequence[Incoming]) -> None:
+    def _ask_again_for_the_unreadable(self, records: Sequence[InputRecord]) -> None:
         """Ask once more for what seems to be there and is not given.
 
         It looks the same when another writer creates and deletes such a record meanwhile.
@@ -245,7 +245,7 @@ class Matcher:
             one.found = None
         self._look_up_the_rest(unreadable)
 
-    def _look_up(self, records: Sequence[Incoming]) -> None:
+    def _look_up(self, records: Sequence[InputRecord]) -> None:
         """Find the records that these may mean, by id or else by their key."""
         finder, columns = self._instance.finder.alone(), self._columns()
         ids = {one.id for one in records if one.id and not self._policy.append_only}
@@ -262,14 +262,14 @@ class Matcher:
                 found = replace(found, is_unreadable=found.is_unreadable or is_unreadable)
             one.found = found
 
-    def _choose(self, one: Incoming) -> None:
+    def _choose(self, one: InputRecord) -> None:
         found = one.found or NOTHING
         one.stored = found.record
         one.rejection = found.failure or found.ambiguity
         if not (one.stored or one.rejection):
             one.rejection = self._why_not_created(one, found)
 
-    def _why_not_created(self, one: Incoming, found: Found) -> Rejection | None:
+    def _why_not_created(self, one: InputRecord, found: Found) -> Rejection | None:
         """Return why a record that was not found may not be created either."""
         if found.is_unreadable:
             return not_readable()
@@ -286,7 +286,7 @@ class Matcher:
             return Rejection("NO_KEY", f"there is no id, and no value in {names}")
         return Rejection("NO_KEY", "there is no id, and the stream has no `match_on`")
 
-    def _retrieve_what_no_query_gives(self, records: Sequence[Incoming]) -> None:
+    def _retrieve_what_no_query_gives(self, records: Sequence[InputRecord]) -> None:
         """Retrieve the records that are told fields which a query does not give."""
         told_by_query = set(self._module.queryable)
         if {known.name for known in self._plan.fields.values()} <= told_by_query:
@@ -301,7 +301,7 @@ class Matcher:
         for _ in self._instance.lookups.map(self._retrieve, told_more):
             pass
 
-    def _retrieve(self, one: Incoming) -> None:
+    def _retrieve(self, one: InputRecord) -> None:
         client = self._instance.client
         record_id = one.stored["id"] if one.stored else ""
 
@@ -320,7 +320,7 @@ class Matcher:
 
     # Comparing
 
-    def _compare(self, records: Sequence[Incoming]) -> None:
+    def _compare(self, records: Sequence[InputRecord]) -> None:
         """Note what differs from what is stored."""
         known = [one for one in _alive(records) if one.stored and not one.deleted]
         if self._policy.append_only:
@@ -341,7 +341,7 @@ class Matcher:
                 # The server cannot take away the last line.
                 one.rejection = Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
 
-    def _changes(self, one: Incoming, stored: Record) -> dict[str, str | None]:
+    def _changes(self, one: InputRecord, stored: Record) -> dict[str, str | None]:
         values, fields = one.values, self._module.fields
         other = other_discount(values) if self._module.is_inventory else None
         if other and other in fields:
@@ -354,7 +354,7 @@ class Matcher:
         }
 
     def _changed_lines(
-        self, one: Incoming, stored: Sequence[Mapping[str, Any]]
+        self, one: InputRecord, stored: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, str | None]] | None:
         lines, module = one.lines, self._plan.lines
         return None if not lines or not module or same_lines(stored, lines, module) else lines
@@ -371,7 +371,7 @@ class Matcher:
 
     # References
 
-    def _learn_referenced(self, records: Sequence[Incoming]) -> None:
+    def _learn_referenced(self, records: Sequence[InputRecord]) -> None:
         """Find out which of the records that are newly referred to exist."""
         told: dict[str, set[str]] = defaultdict(set)
         for one in _alive(records):
@@ -392,7 +392,7 @@ class Matcher:
 
     # Keys
 
-    def _key_of(self, one: Incoming) -> KeyValues:
+    def _key_of(self, one: InputRecord) -> KeyValues:
         values = tuple(one.values.get(name) or "" for name in self._plan.match_on)
         return values if all(value.strip() for value in values) else ()
 
@@ -406,7 +406,7 @@ class Matcher:
         return sorted(told & set(self._module.queryable)) or ["id"]
 
 
-def _alive(records: Iterable[Incoming]) -> Iterator[Incoming]:
+def _alive(records: Iterable[InputRecord]) -> Iterator[InputRecord]:
     return (one for one in records if one.rejection is None)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from kafinea.answers import decimal
 from kafinea.describe import LINES, Field, Module
 from kafinea.load.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_kept, is_sent
-from kafinea.values import Kind, RowDecoder, ServerZone, kind_of
+from kafinea.values import RowDecoder, ServerZone, ValueType, kind_of
 
 Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""
@@ -58,13 +58,13 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     """
     kind = kind_of(field.type)
     left, right = (_typed(value, field, kind) for value in (stored, wanted))
-    if kind in {Kind.NUMBER, Kind.INTEGER}:
+    if kind in {ValueType.NUMBER, ValueType.INTEGER}:
         # A number that is no text has lost its last zeros, and tells no number of digits.
         like = left if isinstance(stored, str) else None
         return _rounded(right or Decimal(0), like=like) == (left or 0)
-    if kind is Kind.BOOLEAN:
+    if kind is ValueType.BOOLEAN:
         return bool(left) == bool(right)
-    if kind is Kind.LIST:
+    if kind is ValueType.LIST:
         return sorted(left or []) == sorted(right or [])
     return bool(left == right)
 
@@ -203,14 +203,14 @@ def _same_whatever_type(stored: Any, wanted: Any) -> bool:
     return bool(stored == wanted or (wanted is None and stored == ""))
 
 
-def _typed(value: Any, field: Field, kind: Kind) -> Any:
+def _typed(value: Any, field: Field, kind: ValueType) -> Any:
     # A stored value that does not fit its type reads as null, as the tap says it.
     typed = _decoder(kind)({"value": value})["value"]
     return whole_time(typed) if field.type == "time" and isinstance(typed, str) else typed
 
 
 @cache
-def _decoder(kind: Kind) -> RowDecoder:
+def _decoder(kind: ValueType) -> RowDecoder:
     return RowDecoder({"value": kind}, _UTC)
 
 
@@ -230,4 +230,8 @@ def _cleared(field: Field) -> str | None:
     """Return what empties a field: an empty text leaves a reference as it is."""
     if field.type == "reference":
         return None
-    return "0" if kind_of(field.type) in {Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN} else ""
+    return (
+        "0"
+        if kind_of(field.type) in {ValueType.NUMBER, ValueType.INTEGER, ValueType.BOOLEAN}
+        else ""
+    )

@@ -37,7 +37,7 @@ class Line(Protocol):
     line: int
 
 
-class Kind(str, Enum):
+class Status(str, Enum):
     """The five ends a record can come to."""
 
     CREATED = "created"
@@ -117,7 +117,7 @@ class Outcome:
         unproven: The whole record before an update whose answer does not show what it did.
     """
 
-    kind: Kind
+    kind: Status
     id: str | None = None
     changed: tuple[str, ...] = ()
     altered: tuple[str, ...] = ()
@@ -160,7 +160,7 @@ class Report:
     dry_run: bool = False
     run: str = field(default_factory=lambda: uuid4().hex)
     is_complete: bool = False
-    _counts: dict[str, Counter[Kind]] = field(default_factory=lambda: defaultdict(Counter))
+    _counts: dict[str, Counter[Status]] = field(default_factory=lambda: defaultdict(Counter))
     _open: set[tuple[int, str]] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
     _said: float = field(default_factory=time.monotonic)
@@ -272,7 +272,7 @@ class Report:
             for stream in sorted(self._others_changed)
         ]
         for stream, counts in self._counts.items():
-            if (total := counts.total()) == counts[Kind.REJECTED]:
+            if (total := counts.total()) == counts[Status.REJECTED]:
                 wrong.append(f"Stream {stream!r}: all of its records were rejected ({total:,}).")
         if wrong:
             raise TooManyRejects(" ".join(wrong))
@@ -307,7 +307,7 @@ class Report:
     def _say(self, stream: str) -> None:
         self._said = time.monotonic()
         counts = self._counts[stream]
-        said = ", ".join(f"{counts[kind]:,} {kind.value}" for kind in Kind)
+        said = ", ".join(f"{counts[kind]:,} {kind.value}" for kind in Status)
         self.logger.info("%s%s: %s", "dry run: " if self.dry_run else "", stream, said)
 
     def _reject(self, stream: str, rejection: Rejection, schema: Message, record: Message) -> None:

@@ -12,7 +12,7 @@ from kafinea.client import Client
 from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
 from kafinea.load.server_rules import SERVERS_OWN, TOTALS
-from kafinea.values import Kind, kind_of
+from kafinea.values import ValueType, kind_of
 
 FILE_PATH = "_file_path"
 FILE_BASE64 = "_file_base64"
@@ -62,7 +62,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """How the records of a stream are loaded.
 
     Attributes:
@@ -100,7 +100,7 @@ class Plan:
         return frozenset(
             name
             for name, known in self.fields.items()
-            if kind_of(known.type) is Kind.TEXT and known.type != "time"
+            if kind_of(known.type) is ValueType.TEXT and known.type != "time"
         )
 
     def allows_change(self, name: str) -> bool:
@@ -179,7 +179,7 @@ class Modules:
 
 def make_plan(
     stream: str, properties: Iterable[str], settings: Mapping[str, Any], modules: Modules
-) -> Plan:
+) -> LoadPlan:
     """Decide how a stream is loaded.
 
     Args:
@@ -218,7 +218,7 @@ def make_plan(
         else:
             fields[name] = _writable_field(where, module, goes_to)
     _check_twice(where, fields)
-    return Plan(
+    return LoadPlan(
         stream=stream,
         module=module,
         match_on=match_on,

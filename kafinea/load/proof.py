@@ -12,7 +12,7 @@ from kafinea.describe import LINES, Module
 from kafinea.load.formats import decimals_of
 from kafinea.load.merge import whole_time
 from kafinea.load.server_rules import LINE_SERVERS_OWN, is_sent, may_follow
-from kafinea.values import Kind, kind_of
+from kafinea.values import ValueType, kind_of
 
 Record = Mapping[str, Any]
 
@@ -51,12 +51,12 @@ def _at_risk(name: str, value: Any, module: Module) -> str:
     field = module.fields.get(name)
     if value in _EMPTY or not is_sent(name, module):
         return ""
-    kind = kind_of(field.type) if field else Kind.NUMBER
-    if kind is Kind.NUMBER and (number := _number(value)):
+    kind = kind_of(field.type) if field else ValueType.NUMBER
+    if kind is ValueType.NUMBER and (number := _number(value)):
         return f"{decimals_of(value)} decimals" + (" of many" if abs(number) >= _GROUPED else "")
-    if kind is Kind.DATETIME:
+    if kind is ValueType.DATETIME:
         return "a moment" if str(value).endswith(":00") else "a moment with seconds"
-    if kind is Kind.TEXT and _ENTITY.search(str(value)):
+    if kind is ValueType.TEXT and _ENTITY.search(str(value)):
         return "an entity"
     return ""
 
@@ -87,11 +87,11 @@ def _is_same(name: str, before: Any, after: Any, module: Module) -> bool:
     if name == LINES:
         return _plain(before) == _plain(after)
     field = module.fields.get(name)
-    if field and kind_of(field.type) is Kind.BOOLEAN:
+    if field and kind_of(field.type) is ValueType.BOOLEAN:
         return _is_on(before) == _is_on(after)
     if field and field.type == "time":
         return whole_time(str(before)) == whole_time(str(after))
-    if field and kind_of(field.type) not in {Kind.NUMBER, Kind.INTEGER}:
+    if field and kind_of(field.type) not in {ValueType.NUMBER, ValueType.INTEGER}:
         return False
     # A number is text in one answer and a number in the other; nothing and 0 are one to the server.
     left, right = _number(before), _number(after)

@@ -18,10 +18,10 @@ from kafinea.client import Client
 from kafinea.describe import Module
 from kafinea.dividing import divided
 from kafinea.errors import IncompleteRead, OutcomeUnknown, Refused, SettingsError, Unavailable
-from kafinea.load.instance import Instance
+from kafinea.load.context import LoadContext
 from kafinea.load.loading import HEAVY, Done
-from kafinea.load.matching import Incoming, Policy, carefully
-from kafinea.load.outcomes import Kind, Outcome, Rejection, rejection_of, unforeseen
+from kafinea.load.matching import InputRecord, Policy, carefully
+from kafinea.load.outcomes import Outcome, Rejection, Status, rejection_of, unforeseen
 from kafinea.load.plan import Reference, check_names, reference_to
 from kafinea.query import Condition, select
 from kafinea.related import MOST_AT_A_TIME, RELATED, SOURCE, RelatedList, find_list, related_ids
@@ -50,7 +50,7 @@ def make_plan(
     stream: str,
     properties: Collection[str],
     settings: Mapping[str, Any],
-    instance: Instance,
+    instance: LoadContext,
     known: RelatedList | None,
 ) -> RelationPlan | None:
     """Decide how a stream is loaded, if it goes into a related list.
@@ -97,7 +97,7 @@ def _told(where: str, known: RelatedList | None, settings: Mapping[str, Any]) ->
     return settings["module"], settings["related"]
 
 
-def _reference(where: str, said: Any, module: Module | None, instance: Instance) -> Reference:
+def _reference(where: str, said: Any, module: Module | None, instance: LoadContext) -> Reference:
     if module is None:
         raise SettingsError(f"{where}: there is only {SOURCE} and {RELATED}.")
     told = {"module": module.name, **said} if isinstance(said, dict) else said
@@ -139,13 +139,15 @@ class RelationLoader:
         done: Takes note of each outcome.
     """
 
-    def __init__(self, plan: RelationPlan, instance: Instance, policy: Policy, done: Done) -> None:
+    def __init__(
+        self, plan: RelationPlan, instance: LoadContext, policy: Policy, done: Done
+    ) -> None:
         self._plan = plan
         self._instance = instance
         self._policy = policy
         self._done = done
         self._pretended: set[tuple[str, str]] = set()
-        self._batch: list[Incoming] = []
+        self._batch: list[InputRecord] = []
         self._weight = 0
 
     @property
@@ -158,28 +160,28 @@ class RelationLoader:
         """Whether the records that wait take much memory."""
         return self._weight >= HEAVY
 
-    def add(self, one: Incoming) -> None:
+    def add(self, one: InputRecord) -> None:
         """Take a record into the batch."""
         self._prepare(one)
         self._batch.append(one)
         self._weight += one.size
 
-    def take(self, *, everything: bool) -> list[Incoming]:  # noqa: ARG002 as of `Loader`
+    def take(self, *, everything: bool) -> list[InputRecord]:  # noqa: ARG002 as of `Loader`
         """Take what is to be loaded next out of the batch: all of it."""
         taken, self._batch, self._weight = self._batch, [], 0
         return taken
 
-    def load(self, batch: Sequence[Incoming]) -> Iterator[int]:
+    def load(self, batch: Sequence[InputRecord]) -> Iterator[int]:
         """Bring every record to its outcome; yield how many more have theirs, again and again."""
         for side in self._plan.properties:
             carefully(partial(self._resolve, side), [one for one in batch if not one.rejection])
         for one in batch:
             if one.rejection:
-                self._note(one, Outcome(Kind.REJECTED, rejection=one.rejection))
+                self._note(one, Outcome(Status.REJECTED, rejection=one.rejection))
                 yield 1
         yield from self._settle([one for one in batch if not one.rejection])
 
-    def _prepare(self, one: Incoming) -> None:
+    def _prepare(self, one: InputRecord) -> None:
         for side, name in self._plan.properties.items():
             value = one.record.get(name)
             if one.rejection:
@@ -191,7 +193,7 @@ class RelationLoader:
             else:
                 one.values[side] = str(value)
 
-    def _resolve(self, side: str, batch: Sequence[Incoming]) -> None:
+    def _resolve(self, side: str, batch: Sequence[InputRecord]) -> None:
         """Turn natural keys into ids, and see whether there are such records."""
         references, reference = self._instance.references, self._plan.references.get(side)
         if reference:
@@ -205,7 +207,7 @@ class RelationLoader:
                 one.rejection = rejection
         self._check_existence(side, [one for one in batch if not one.rejection])
 
-    def _check_existence(self, side: str, batch: Sequence[Incoming]) -> None:
+    def _check_existence(self, side: str, batch: Sequence[InputRecord]) -> None:
         module = self._plan.modules[side]
         prefix = f"{module.id_prefix}x"
         own = {value for one in batch if (value := one.values[side] or "").startswith(prefix)}
@@ -219,9 +221,9 @@ class RelationLoader:
             except Rejection as rejection:
                 one.rejection = rejection
 
-    def _settle(self, batch: Iterable[Incoming]) -> Iterator[int]:
+    def _settle(self, batch: Iterable[InputRecord]) -> Iterator[int]:
         """Settle the pairs of each source, many at a time, and several sources at a time."""
-        wanted: dict[str, dict[str, list[Incoming]]] = defaultdict(lambda: defaultdict(list))
+        wanted: dict[str, dict[str, list[InputRecord]]] = defaultdict(lambda: defaultdict(list))
         for one in batch:
             wanted[one.values[SOURCE] or ""][one.values[RELATED] or ""].append(one)
         parts = [
@@ -236,7 +238,7 @@ class RelationLoader:
         finally:
             workers.shutdown(cancel_futures=True)
 
-    def _settle_part(self, source: str, wanted: Mapping[str, list[Incoming]]) -> int:
+    def _settle_part(self, source: str, wanted: Mapping[str, list[InputRecord]]) -> int:
         """Settle the pairs of one source, and return of how many records they are."""
         adding = [
             related for related, pairs in wanted.items() if not all(one.deleted for one in pairs)
@@ -260,17 +262,17 @@ class RelationLoader:
             is_there = related in there
             for one in pairs:
                 outcome = self._outcome(one, failed.get(related), is_there=is_there)
-                is_there = is_there or outcome.kind is Kind.CREATED
+                is_there = is_there or outcome.kind is Status.CREATED
                 self._note(one, outcome)
         return sum(map(len, wanted.values()))
 
-    def _outcome(self, one: Incoming, failed: Rejection | None, *, is_there: bool) -> Outcome:
+    def _outcome(self, one: InputRecord, failed: Rejection | None, *, is_there: bool) -> Outcome:
         if failed:
-            return Outcome(Kind.REJECTED, rejection=failed)
+            return Outcome(Status.REJECTED, rejection=failed)
         if one.deleted and is_there and self._policy.hard_delete:
             text = "the API cannot take a record out of a related list"
-            return Outcome(Kind.REJECTED, rejection=Rejection("NOT_WRITABLE", text))
-        return Outcome(Kind.UNCHANGED if is_there or one.deleted else Kind.CREATED)
+            return Outcome(Status.REJECTED, rejection=Rejection("NOT_WRITABLE", text))
+        return Outcome(Status.UNCHANGED if is_there or one.deleted else Status.CREATED)
 
     def _there(self, source: str, related: Sequence[str]) -> tuple[set[str], dict[str, Rejection]]:
         """Return which of the records are in the list of a source, and at which the server fails.
@@ -338,7 +340,7 @@ class RelationLoader:
             "What stands in a list because of a field is written with that field.",
         )
 
-    def _note(self, one: Incoming, outcome: Outcome) -> None:
+    def _note(self, one: InputRecord, outcome: Outcome) -> None:
         key = {side: one.record.get(name) for side, name in self._plan.properties.items()}
         shown = {side: value for side, value in key.items() if value is not None}
         self._done(one, shown, outcome)

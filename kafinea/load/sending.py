@@ -20,7 +20,7 @@ from kafinea.load.merge import (
     with_lines,
 )
 from kafinea.load.outcomes import Rejection, rejection_of
-from kafinea.load.plan import Plan
+from kafinea.load.plan import LoadPlan
 from kafinea.load.server import Server
 
 Wires = Mapping[str, Any]
@@ -40,7 +40,7 @@ class Sender:
         was_busy: Whether the last answer was lost because the server had no room.
     """
 
-    def __init__(self, session: Client, plan: Plan, server: Server, update_method: str) -> None:
+    def __init__(self, session: Client, plan: LoadPlan, server: Server, update_method: str) -> None:
         self._session = session
         self._module = plan.module
         self._server = server

@@ -18,7 +18,7 @@ from kafinea.load.formats import Formats, NumberLimits, advice, read_formats
 from kafinea.load.outcomes import Rejection
 from kafinea.load.patience import Patience, WritesFail
 from kafinea.query import Condition, select
-from kafinea.values import Kind, kind_of
+from kafinea.values import ValueType, kind_of
 
 logger = logging.getLogger("target-kafinea")
 
@@ -85,7 +85,7 @@ class Server:
         """
         for name, wire in values.items():
             field = module.fields[name]
-            if kind_of(field.type) is not Kind.NUMBER or not wire:
+            if kind_of(field.type) is not ValueType.NUMBER or not wire:
                 continue
             reason = self.limits.refuse(module.name, field, wire)
             kept = stored.get(name)

@@ -15,9 +15,9 @@ from typing import Any
 
 from kafinea.client import Client, Record
 from kafinea.load.merge import changed_fields
-from kafinea.load.plan import Plan
+from kafinea.load.plan import LoadPlan
 from kafinea.query import Condition, select
-from kafinea.values import Kind, kind_of
+from kafinea.values import ValueType, kind_of
 
 _PLAIN = re.compile(r"[A-Za-z0-9 .\-]+")
 _ALL = 100
@@ -32,7 +32,7 @@ class Twins:
         plan: How a stream's records go into their module.
     """
 
-    def __init__(self, client: Client, plan: Plan) -> None:
+    def __init__(self, client: Client, plan: LoadPlan) -> None:
         self._client = client
         self._plan = plan
         self._fitting = 0  # the length of the longest key that is known to fit
@@ -46,7 +46,7 @@ class Twins:
         fields = self._plan.module.fields
         for name in self._plan.match_on:
             text = values.get(name) or ""
-            if kind_of(fields[name].type) is Kind.TEXT and self._may_be_altered(name, text):
+            if kind_of(fields[name].type) is ValueType.TEXT and self._may_be_altered(name, text):
                 for row in self._candidates(name, text, values):
                     if self._is_twin(row, name, values):
                         record_id: str = row["id"]

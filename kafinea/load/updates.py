@@ -10,19 +10,19 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import KafineaError, Unavailable
 from kafinea.load.canary import Canary
-from kafinea.load.instance import Instance
+from kafinea.load.context import LoadContext
 from kafinea.load.lookup import NOTHING
-from kafinea.load.matching import Incoming, Policy
+from kafinea.load.matching import InputRecord, Policy
 from kafinea.load.merge import has_foreign_prices
 from kafinea.load.outcomes import (
     OTHERS_CHANGED,
-    Kind,
     Outcome,
     Rejection,
+    Status,
     rejection_of,
     unforeseen,
 )
-from kafinea.load.plan import Plan
+from kafinea.load.plan import LoadPlan
 from kafinea.load.proof import exposed
 from kafinea.load.server_rules import AMOUNTS, PRICES_MULTIPLIED, side_effects
 from kafinea.load.updating import Updater
@@ -37,12 +37,12 @@ class Updates:
         policy: What may be written.
     """
 
-    def __init__(self, plan: Plan, instance: Instance, policy: Policy) -> None:
+    def __init__(self, plan: LoadPlan, instance: LoadContext, policy: Policy) -> None:
         self._plan = plan
         self._instance = instance
         self._method = policy.update_method
         self._canary = Canary()
-        self._unproven: list[tuple[Incoming, Outcome]] = []
+        self._unproven: list[tuple[InputRecord, Outcome]] = []
 
     def refuse_side_effects(
         self,
@@ -72,7 +72,7 @@ class Updates:
         )
         raise Rejection("SIDE_EFFECTS", text, id=record_id)
 
-    def update(self, one: Incoming, record_id: str) -> Outcome:
+    def update(self, one: InputRecord, record_id: str) -> Outcome:
         """Update a record, alone when it is the first with such changes.
 
         Raises:
@@ -107,11 +107,11 @@ class Updates:
             trial.is_sound = bool(outcome.changed)
         return outcome
 
-    def await_proof(self, one: Incoming, outcome: Outcome) -> None:
+    def await_proof(self, one: InputRecord, outcome: Outcome) -> None:
         """Keep a record whose update is still to be proven, until `prove`."""
         self._unproven.append((one, outcome))
 
-    def prove(self) -> Iterator[tuple[Incoming, Outcome]]:
+    def prove(self) -> Iterator[tuple[InputRecord, Outcome]]:
         """Read back what the answers to updates did not show, a hundred records at a time.
 
         Yields:
@@ -130,16 +130,16 @@ class Updates:
             one, outcome = self._unproven.pop()
             yield one, self._proven(one, outcome, found[outcome.id or ""].record)
 
-    def prove_now(self, one: Incoming, outcome: Outcome) -> Outcome:
+    def prove_now(self, one: InputRecord, outcome: Outcome) -> Outcome:
         """Return the outcome of one record, as `prove` does for many."""
         return self._proven(one, outcome, None)
 
-    def take_unproven(self) -> list[tuple[Incoming, Outcome]]:
+    def take_unproven(self) -> list[tuple[InputRecord, Outcome]]:
         """Return what is not proven, and forget it."""
         taken, self._unproven = self._unproven, []
         return taken
 
-    def _proven(self, one: Incoming, outcome: Outcome, row: Record | None) -> Outcome:
+    def _proven(self, one: InputRecord, outcome: Outcome, row: Record | None) -> Outcome:
         """Return the outcome of a record; where a query does not prove it, look at it alone."""
         before, record_id = outcome.unproven or {}, outcome.id or ""
         try:
@@ -149,15 +149,17 @@ class Updates:
                 return self._updater(session).prove(before, one.changes, one.values)
         except Rejection as rejection:
             self._stop_others(record_id, rejection)
-            return Outcome(Kind.REJECTED, id=record_id, rejection=rejection)
+            return Outcome(Status.REJECTED, id=record_id, rejection=rejection)
         except Unavailable as error:
             if error.nothing_done:
                 raise
             self._instance.client.listtypes()  # else it is the server, not the record
-            return Outcome(Kind.REJECTED, id=record_id, rejection=rejection_of(error, id=record_id))
+            return Outcome(
+                Status.REJECTED, id=record_id, rejection=rejection_of(error, id=record_id)
+            )
         except Exception as error:  # noqa: BLE001 see `unforeseen`
             why = unforeseen(error, is_sent=True)
-            return Outcome(Kind.REJECTED, id=record_id, rejection=why)
+            return Outcome(Status.REJECTED, id=record_id, rejection=why)
 
     def _updater(self, session: Client | None = None) -> Updater:
         """Return what updates in a session; without one, it can only look."""

@@ -17,8 +17,8 @@ from kafinea.describe import LINES
 from kafinea.errors import Refused
 from kafinea.load.formats import advice, cause_of
 from kafinea.load.merge import altered_fields, own_currency, same_lines
-from kafinea.load.outcomes import OTHERS_CHANGED, Kind, Outcome, Rejection, rejection_of
-from kafinea.load.plan import Plan
+from kafinea.load.outcomes import OTHERS_CHANGED, Outcome, Rejection, Status, rejection_of
+from kafinea.load.plan import LoadPlan
 from kafinea.load.proof import NOT_ANSWERED, holds_the_record, other_changes
 from kafinea.load.sending import Lines, Sender, Wires
 from kafinea.load.server import Server
@@ -37,7 +37,7 @@ class Updater:
         update_method: `auto` or `full`.
     """
 
-    def __init__(self, session: Client, plan: Plan, server: Server, update_method: str) -> None:
+    def __init__(self, session: Client, plan: LoadPlan, server: Server, update_method: str) -> None:
         self._session = session
         self._plan = plan
         self._module = plan.module
@@ -78,12 +78,12 @@ class Updater:
         before = before or self.retrieve(record_id)
         self._check_owner(before, changes)
         if self._is_done(before, changes, lines):
-            return Outcome(Kind.UNCHANGED, id=record_id)
+            return Outcome(Status.UNCHANGED, id=record_id)
         sent_lines = self._sender.lines_to_send(before, changes, lines)
         after = self._write(before, changes, sent_lines, loaded or {}, is_first=is_first)
         if after is None:
             changed = tuple(changes)
-            return Outcome(Kind.UPDATED, id=record_id, changed=changed, unproven=before)
+            return Outcome(Status.UPDATED, id=record_id, changed=changed, unproven=before)
         return self._judged(before, after, changes, sent_lines, is_told=lines is not None)
 
     def prove(self, before: Record, changes: Wires, loaded: Wires) -> Outcome:
@@ -245,7 +245,7 @@ class Updater:
             text = "subtotal and total do not follow from its lines, after two tries"
             raise Rejection("TOTALS_WRONG", text, id=before["id"])
         return Outcome(
-            Kind.UPDATED,
+            Status.UPDATED,
             id=before["id"],
             changed=(*changes, *([LINES] if is_told else [])),
             also_changed=(*others, *altered),
@@ -311,7 +311,7 @@ class Updater:
         ]
 
 
-def not_as_sent(plan: Plan, stored: Wires, sent: Wires, names: Sequence[str]) -> Rejection:
+def not_as_sent(plan: LoadPlan, stored: Wires, sent: Wires, names: Sequence[str]) -> Rejection:
     """Return the rejection of a record of which the server stored other values than were sent."""
     causes = {cause_of(plan.module.fields[name], sent[name], stored.get(name)) for name in names}
     text = (

@@ -15,13 +15,13 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
 from kafinea.load.merge import altered_fields, merged_lines, same_lines, with_lines
-from kafinea.load.outcomes import Kind, Outcome, Rejection, rejection_of
-from kafinea.load.plan import Plan
+from kafinea.load.outcomes import Outcome, Rejection, Status, rejection_of
+from kafinea.load.plan import LoadPlan
 from kafinea.load.server import Server
 from kafinea.load.server_rules import side_effects
 from kafinea.load.updating import Updater
+from kafinea.page_query import count
 from kafinea.query import Condition
-from kafinea.selection import count
 
 Find = Callable[[], Record | None]
 Lines = Sequence[Mapping[str, Any]]
@@ -36,7 +36,7 @@ class Writer:
         server: What is known of the server.
     """
 
-    def __init__(self, session: Client, plan: Plan, server: Server) -> None:
+    def __init__(self, session: Client, plan: LoadPlan, server: Server) -> None:
         self._session = session
         self._plan = plan
         self._module = plan.module
@@ -71,7 +71,7 @@ class Writer:
         for name in altered:
             field = self._module.fields[name]
             self._server.limits.note(self._module.name, field, values[name], stored.get(name))
-        return Outcome(Kind.CREATED, id=stored["id"], altered=tuple(altered), stored=stored)
+        return Outcome(Status.CREATED, id=stored["id"], altered=tuple(altered), stored=stored)
 
     def delete(self, record_id: str) -> Outcome:
         """Delete a record.
@@ -95,7 +95,7 @@ class Writer:
                     text = f"the server failed {tries} times to delete it"
                     raise Rejection("UNKNOWN_OUTCOME", text, id=record_id) from None
             self._server.patience.succeeded()
-            return Outcome(Kind.DELETED, id=record_id)
+            return Outcome(Status.DELETED, id=record_id)
 
     def _create(self, element: Mapping[str, Any], find: Find | None) -> Record:
         """Send a creation until the record exists; return the answer, or what a look-up found."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kafinea.reading import count
+from kafinea.module_reader import count
 from tests.e2e import pages
 from tests.e2e.pages import Project
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea.errors import SettingsError
-from kafinea.values import Kind, RowDecoder, ServerZone, encode, kind_of
+from kafinea.values import RowDecoder, ServerZone, ValueType, encode, kind_of
 
 UTC = ServerZone()
 PARIS = ServerZone("Europe/Paris")
@@ -68,25 +68,25 @@ def test_wire_text_becomes_typed_value(wire, type_name, value):
 @pytest.mark.parametrize(
     ("wire", "kind"),
     [
-        ("29/02/2024", Kind.DATE),
-        ("2023-02-29", Kind.DATE),
-        ("2026-W01-1", Kind.DATE),
-        ("\u0662026-01-01", Kind.DATE),
-        ("2026-11-22", Kind.DATETIME),
-        ("2026-13-22 07:54:35", Kind.DATETIME),
-        ("1,5", Kind.NUMBER),
-        ("NaN", Kind.NUMBER),
-        ("Infinity", Kind.NUMBER),
-        ("1_000", Kind.NUMBER),
-        ("1e999", Kind.NUMBER),
-        ("4.9", Kind.INTEGER),
-        ("1_0", Kind.INTEGER),
-        ("maybe", Kind.BOOLEAN),
-        ([], Kind.NUMBER),
-        (True, Kind.TEXT),
-        ({"a": 1}, Kind.TEXT),
-        ([], Kind.BOOLEAN),
-        ({}, Kind.DATE),
+        ("29/02/2024", ValueType.DATE),
+        ("2023-02-29", ValueType.DATE),
+        ("2026-W01-1", ValueType.DATE),
+        ("\u0662026-01-01", ValueType.DATE),
+        ("2026-11-22", ValueType.DATETIME),
+        ("2026-13-22 07:54:35", ValueType.DATETIME),
+        ("1,5", ValueType.NUMBER),
+        ("NaN", ValueType.NUMBER),
+        ("Infinity", ValueType.NUMBER),
+        ("1_000", ValueType.NUMBER),
+        ("1e999", ValueType.NUMBER),
+        ("4.9", ValueType.INTEGER),
+        ("1_0", ValueType.INTEGER),
+        ("maybe", ValueType.BOOLEAN),
+        ([], ValueType.NUMBER),
+        (True, ValueType.TEXT),
+        ({"a": 1}, ValueType.TEXT),
+        ([], ValueType.BOOLEAN),
+        ({}, ValueType.DATE),
     ],
 )
 def test_value_that_does_not_fit_is_null_and_counted(wire, kind):
@@ -94,7 +94,7 @@ def test_value_that_does_not_fit_is_null_and_counted(wire, kind):
 
 
 def test_a_misfit_is_reported_by_its_shape_and_never_by_its_content():
-    decoder = RowDecoder({"x": Kind.DATE}, UTC)
+    decoder = RowDecoder({"x": ValueType.DATE}, UTC)
     decoder({"id": "12x43", "x": "né 29/02/2024"})
     decoder({"id": "12x44", "x": "other"})
     assert decoder.misfits["x"] == 2
@@ -102,7 +102,7 @@ def test_a_misfit_is_reported_by_its_shape_and_never_by_its_content():
 
 
 def test_only_the_columns_asked_for_are_kept():
-    decoder = RowDecoder({"id": Kind.TEXT, "lastname": Kind.TEXT}, UTC)
+    decoder = RowDecoder({"id": ValueType.TEXT, "lastname": ValueType.TEXT}, UTC)
     assert decoder({"id": "12x1", "accesskey": "secret", "lastname": ""}) == {
         "id": "12x1",
         "lastname": None,
@@ -110,7 +110,7 @@ def test_only_the_columns_asked_for_are_kept():
 
 
 def test_a_column_that_the_server_does_not_give_is_left_out_and_not_null():
-    decoder = RowDecoder({"id": Kind.TEXT, "lastname": Kind.TEXT}, UTC)
+    decoder = RowDecoder({"id": ValueType.TEXT, "lastname": ValueType.TEXT}, UTC)
     assert decoder({"id": "12x1"}) == {"id": "12x1"}
 
 
@@ -120,19 +120,19 @@ def test_a_column_that_the_server_does_not_give_is_left_out_and_not_null():
     )
 )
 def test_no_digit_of_a_number_is_lost(number):
-    wire = encode(number, Kind.NUMBER, UTC)
+    wire = encode(number, ValueType.NUMBER, UTC)
     assert "e" not in wire.lower()
-    assert decode(wire, Kind.NUMBER) == (number, 0)
+    assert decode(wire, ValueType.NUMBER) == (number, 0)
 
 
 @given(st.integers())
 def test_integers_round_trip(number):
-    assert decode(encode(number, Kind.INTEGER, UTC), Kind.INTEGER) == (number, 0)
+    assert decode(encode(number, ValueType.INTEGER, UTC), ValueType.INTEGER) == (number, 0)
 
 
 @given(st.dates())
 def test_dates_round_trip(day):
-    assert decode(encode(day, Kind.DATE, UTC), Kind.DATE) == (day.isoformat(), 0)
+    assert decode(encode(day, ValueType.DATE, UTC), ValueType.DATE) == (day.isoformat(), 0)
 
 
 @given(
@@ -146,8 +146,8 @@ def test_dates_round_trip(day):
 def test_moments_round_trip_to_the_second_in_any_zone(moment, zone_name):
     zone = ServerZone(zone_name)
     moment = moment.replace(microsecond=0)
-    wire = encode(moment, Kind.DATETIME, zone)
-    again = datetime.fromisoformat(decode(wire, Kind.DATETIME, zone)[0])
+    wire = encode(moment, ValueType.DATETIME, zone)
+    again = datetime.fromisoformat(decode(wire, ValueType.DATETIME, zone)[0])
     assert again == moment or zone.is_repeated(wire)
 
 
@@ -158,20 +158,21 @@ def test_moments_round_trip_to_the_second_in_any_zone(moment, zone_name):
     )
 )
 def test_lists_round_trip(members):
-    assert decode(encode(members, Kind.LIST, UTC), Kind.LIST) == (members, 0)
+    assert decode(encode(members, ValueType.LIST, UTC), ValueType.LIST) == (members, 0)
 
 
 @pytest.mark.parametrize("value", [True, "1", "on", 1])
 def test_true_is_written_as_1_because_the_server_reads_the_text_true_as_0(value):
-    assert encode(value, Kind.BOOLEAN, UTC) == "1"
+    assert encode(value, ValueType.BOOLEAN, UTC) == "1"
 
 
 def test_null_stays_null_because_it_clears_a_reference_and_an_empty_text_does_not():
-    assert encode(None, Kind.TEXT, UTC) is None
+    assert encode(None, ValueType.TEXT, UTC) is None
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [("2023-02-29", Kind.DATE), ("4.9", Kind.INTEGER), ("1,5", Kind.NUMBER)]
+    ("value", "kind"),
+    [("2023-02-29", ValueType.DATE), ("4.9", ValueType.INTEGER), ("1,5", ValueType.NUMBER)],
 )
 def test_what_the_server_would_change_silently_is_not_written(value, kind):
     with pytest.raises(ValueError):
@@ -179,11 +180,13 @@ def test_what_the_server_would_change_silently_is_not_written(value, kind):
 
 
 def test_wire_times_are_the_servers_clock():
-    assert decode("2026-07-01 12:00:00", Kind.DATETIME, PARIS)[0] == "2026-07-01T12:00:00+02:00"
+    assert (
+        decode("2026-07-01 12:00:00", ValueType.DATETIME, PARIS)[0] == "2026-07-01T12:00:00+02:00"
+    )
     assert PARIS.wire(datetime(2026, 7, 1, 10, tzinfo=timezone.utc)) == "2026-07-01 12:00:00"
     assert PARIS.wire(datetime(2026, 7, 1, 10)) == "2026-07-01 10:00:00"
-    assert encode("2026-07-01T10:00:00Z", Kind.DATETIME, PARIS) == "2026-07-01 12:00:00"
-    assert encode(date(2026, 7, 1), Kind.DATE, PARIS) == "2026-07-01"
+    assert encode("2026-07-01T10:00:00Z", ValueType.DATETIME, PARIS) == "2026-07-01 12:00:00"
+    assert encode(date(2026, 7, 1), ValueType.DATE, PARIS) == "2026-07-01"
 
 
 def test_the_hour_that_comes_twice_is_read_again_whole():
@@ -231,7 +234,7 @@ texts = st.one_of(
     st.integers().map(str),
 )
 wires = st.sampled_from(EDGES) | texts
-kinds = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(Kind), min_size=1)
+kinds = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(ValueType), min_size=1)
 rows = st.lists(st.dictionaries(st.sampled_from("abcdefghi"), wires), max_size=5)
 MISFIT = object()
 
@@ -241,18 +244,18 @@ def meaning(wire, kind, zone):
     text = str(wire)
     if wire is None or wire == "":
         return None
-    if kind is Kind.TEXT:
+    if kind is ValueType.TEXT:
         return MISFIT if isinstance(wire, bool | list | dict) else text
-    if kind is Kind.BOOLEAN:
+    if kind is ValueType.BOOLEAN:
         if text.lower() in {"1", "on", "yes", "true"}:
             return True
         return False if text.lower() in {"0", "off", "no", "false"} else MISFIT
-    if kind is Kind.INTEGER:
+    if kind is ValueType.INTEGER:
         return int(text.partition(".")[0]) if re.fullmatch(r"[+-]?[0-9]+(\.0*)?", text) else MISFIT
-    if kind is Kind.NUMBER:
+    if kind is ValueType.NUMBER:
         number = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?"
         return Decimal(text) if re.fullmatch(number, text) else MISFIT
-    if kind is Kind.LIST:
+    if kind is ValueType.LIST:
         members = text.split("|##|") if isinstance(wire, str) else wire
         if not isinstance(members, list) or any(not isinstance(one, str) for one in members):
             return MISFIT
@@ -261,14 +264,14 @@ def meaning(wire, kind, zone):
 
 
 def moment_or_day(wire, kind, zone):
-    if wire == "0000-00-00" or (kind is Kind.DATETIME and wire == "0000-00-00 00:00:00"):
+    if wire == "0000-00-00" or (kind is ValueType.DATETIME and wire == "0000-00-00 00:00:00"):
         return None
     day = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-    form = day if kind is Kind.DATE else f"{day}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}"
+    form = day if kind is ValueType.DATE else f"{day}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}"
     if not isinstance(wire, str) or not re.fullmatch(form, wire):
         return MISFIT
     try:
-        if kind is Kind.DATE:
+        if kind is ValueType.DATE:
             datetime.strptime(wire, "%Y-%m-%d")
             return wire
         moment = datetime.strptime(wire.replace("T", " "), "%Y-%m-%d %H:%M:%S")
@@ -296,7 +299,7 @@ def assert_rows_mean_what_the_rules_say(kinds, rows, zone):
 
 
 @pytest.mark.parametrize("zone", ZONES)
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", ValueType)
 def test_each_value_means_what_the_rules_say(kind, zone):
     assert_rows_mean_what_the_rules_say({"x": kind}, [{"x": wire} for wire in EDGES], zone)
 

@@ -22,9 +22,9 @@ import pytest
 
 from kafinea import Refused, SettingsError, Unavailable
 from kafinea.errors import IncompleteRead, KafineaError
-from kafinea.extract.known_ids import Folder, KnownIds
-from kafinea.extract.missing import Withheld
-from kafinea.selection import number
+from kafinea.extract.hidden_records import Withheld
+from kafinea.extract.id_snapshots import Folder, IdSnapshot
+from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import Fatal
 from kafinea_sandbox.routes import OPERATIONS
@@ -207,7 +207,7 @@ def test_the_file_is_small_and_says_whose_it_is(runs, sandbox, tmp_path):
     assert (content["user"], content["module"]) == ("admin", "Contacts")
     folder = Folder(str(tmp_path / "large"))
     ids = [n * 7 + n % 5 for n in range(1_000_000)]
-    folder.save(KnownIds("u", "n", "Contacts", "12", ids))
+    folder.save(IdSnapshot("u", "n", "Contacts", "12", ids))
     assert (tmp_path / "large" / "Contacts.json.gz").stat().st_size < 1_000_000
     assert folder.load("u", "n", "Contacts").ids == ids
 
@@ -658,7 +658,7 @@ def test_a_clock_that_was_set_back_loses_nothing(runs, sandbox, monkeypatch):
     remove(sandbox, gone[:1])
     runs()
     earlier = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
-    monkeypatch.setattr("kafinea.extract.scans.now", lambda: earlier)
+    monkeypatch.setattr("kafinea.extract.deletion_scan.now", lambda: earlier)
     remove(sandbox, gone[1:])
     assert told(runs()) == gone[1:]
     assert runs() == []

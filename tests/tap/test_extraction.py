@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from kafinea.selection import number
+from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS
 from tests.tap.running import discover, extract

@@ -19,7 +19,7 @@ from singer_sdk.singerlib import Catalog
 from kafinea import SettingsError
 from kafinea.errors import IncompleteRead, KafineaError, Refused
 from kafinea.names import safe_name
-from kafinea.selection import number
+from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
 from kafinea_sandbox.routes import OPERATIONS

@@ -13,7 +13,7 @@ from singer_sdk.streams import Stream
 
 from kafinea import SettingsError
 from kafinea.errors import IncompleteRead, Unavailable
-from kafinea.selection import number
+from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from tap_kafinea.discovery import NotRead
 from tap_kafinea.streams import ModuleStream

@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 
 from kafinea.extract.line_items import Documents
+from kafinea.page_query import number
 from kafinea.recovery import Recovery
-from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
 from kafinea_sandbox.routes import OPERATIONS

@@ -16,7 +16,7 @@ from kafinea.load.merge import (
     same_lines,
     same_value,
 )
-from kafinea.values import Kind, ServerZone, encode, kind_of
+from kafinea.values import ServerZone, ValueType, encode, kind_of
 
 UTC = ServerZone()
 TYPES = {
@@ -68,7 +68,7 @@ def test_values_that_differ_are_told_apart(drawn):
     type_name, (left, right), (stored, wanted) = drawn
     if type_name == "multipicklist":
         left, right = set(left), set(right)
-    if type_name == "boolean" or kind_of(type_name) in {Kind.INTEGER, Kind.NUMBER}:
+    if type_name == "boolean" or kind_of(type_name) in {ValueType.INTEGER, ValueType.NUMBER}:
         left, right = left or 0, right or 0
     assert same_value(stored, wanted, field(type_name)) == (left == right)
 

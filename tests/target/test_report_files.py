@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from kafinea.load.matching import Incoming
-from kafinea.load.outcomes import Kind, Outcome, Report
+from kafinea.load.matching import InputRecord
+from kafinea.load.outcomes import Outcome, Report, Status
 from tests.target.running import Files, command, load, matched, messages, state
 
 LOGGER = logging.getLogger("target-kafinea")
@@ -313,10 +313,10 @@ def test_old_values_are_in_the_load_report_only_if_asked_for(tmp_path, wanted):
     path = tmp_path / "report.jsonl"
     report = Report(LOGGER, outcomes_path=str(path), outcomes_values=wanted)
     before = {"phone": "1", "lastname": "Roux"}
-    updated = Outcome(Kind.UPDATED, "8x1", changed=("phone",), before=before)
-    deleted = Outcome(Kind.DELETED, "8x2", before=before)
+    updated = Outcome(Status.UPDATED, "8x1", changed=("phone",), before=before)
+    deleted = Outcome(Status.DELETED, "8x2", before=before)
     for outcome in (updated, deleted):
-        report.add("Contacts", {}, outcome, {"stream": "Contacts"}, Incoming({}, {}, 1))
+        report.add("Contacts", {}, outcome, {"stream": "Contacts"}, InputRecord({}, {}, 1))
     report.close()
     told = [line.get("before") for line in lines_of(path.read_text())]
     assert told == ([{"phone": "1"}, before] if wanted else [None, None])

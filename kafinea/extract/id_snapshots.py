@@ -20,7 +20,7 @@ import msgspec
 from kafinea.answers import prefix_of
 from kafinea.errors import IncompleteRead, SettingsError
 from kafinea.names import safe_name
-from kafinea.selection import number
+from kafinea.page_query import number
 from kafinea.shown import shown
 from kafinea.storage import open_folder, unusable
 
@@ -45,7 +45,7 @@ class Change(msgspec.Struct):
     back: list[int]
 
 
-class KnownIds(msgspec.Struct):
+class IdSnapshot(msgspec.Struct):
     """The ids of one module, as one user of one instance sees them.
 
     Attributes:
@@ -132,7 +132,7 @@ class Folder:
     def __init__(self, path: str) -> None:
         self._folder, _ = open_folder(path, _SETTING)
 
-    def load(self, url: str, user: str, module: str) -> KnownIds | None:
+    def load(self, url: str, user: str, module: str) -> IdSnapshot | None:
         """Return what is known of a module; None when there is no file.
 
         Raises:
@@ -154,7 +154,7 @@ class Folder:
             )
         return known
 
-    def save(self, known: KnownIds) -> None:
+    def save(self, known: IdSnapshot) -> None:
         """Store what is known of a module; the file is at every moment the old or the new one.
 
         Raises:
@@ -170,16 +170,16 @@ def _name(module: str) -> str:
     return safe_name(f"{module}.json.gz")
 
 
-def _encoded(known: KnownIds) -> bytes:
+def _encoded(known: IdSnapshot) -> bytes:
     changes = [Change(one.at, _steps(one.gone), _steps(one.back)) for one in known.changes]
     content = msgspec.structs.replace(known, ids=_steps(known.ids), changes=changes)
     return gzip.compress(msgspec.json.encode(content), compresslevel=6, mtime=0)
 
 
-def _decoded(content: bytes, name: str) -> KnownIds:
+def _decoded(content: bytes, name: str) -> IdSnapshot:
     try:
         with gzip.GzipFile(fileobj=BytesIO(content)) as file:
-            known = msgspec.json.decode(file.read(_LARGEST), type=KnownIds)
+            known = msgspec.json.decode(file.read(_LARGEST), type=IdSnapshot)
         known.ids = _numbers(known.ids)
         for change in known.changes:
             change.at = change.at.astimezone(timezone.utc)

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 
 from kafinea.errors import IncompleteRead, Refused, Unavailable
+from kafinea.module_reader import LATEST, ModuleReader, newest
+from kafinea.page_query import count, number, refused_columns
 from kafinea.query import Condition
-from kafinea.reading import LATEST, Reading, newest
-from kafinea.selection import count, number, refused_columns
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
 
@@ -61,20 +61,22 @@ def test_every_record_comes_once_and_in_order(company, module, page_size):
     if module in sandbox.instance.dialect.unreachable:
         pytest.skip("the API of this server has no such module")
     columns = [name for name in client.describe(module).queryable if name != "id"]
-    assert_complete(ids(Reading(client, module, columns, page_size=page_size)), sandbox, module)
+    assert_complete(
+        ids(ModuleReader(client, module, columns, page_size=page_size)), sandbox, module
+    )
 
 
 def test_all_columns_of_an_inventory_module_give_short_pages_and_still_every_record(company):
     sandbox, client = company
     sandbox.requests.clear()
-    assert_complete(ids(Reading(client, "Invoice", ["*"])), sandbox, "Invoice")
+    assert_complete(ids(ModuleReader(client, "Invoice", ["*"])), sandbox, "Invoice")
 
 
 def test_a_full_reading_costs_a_request_a_page_one_for_the_count_and_one_for_the_end(company):
     sandbox, client = company
     client.listtypes()
     sandbox.requests.clear()
-    found = ids(Reading(client, "Contacts", ["lastname"]))
+    found = ids(ModuleReader(client, "Contacts", ["lastname"]))
     assert len(sandbox.requests) == -(-len(found) // 100) + 2
 
 
@@ -101,7 +103,7 @@ def test_an_empty_answer_of_a_failed_query_is_not_taken_for_the_end(thousand, nt
     fault = sandbox.faults.add(
         "empty", operation="query", contains="ORDER BY id", nth=nth, times=times
     )
-    assert_complete(ids(Reading(client, "Contacts", ["lastname"])), sandbox, "Contacts")
+    assert_complete(ids(ModuleReader(client, "Contacts", ["lastname"])), sandbox, "Contacts")
     assert fault.hits == times
 
 
@@ -109,21 +111,21 @@ def test_an_empty_answer_of_a_failed_query_is_not_taken_for_the_end(thousand, nt
 def test_a_count_that_fails_is_asked_again(thousand, times):
     sandbox, client = thousand
     sandbox.faults.add("empty", operation="query", contains="count", times=times)
-    assert_complete(ids(Reading(client, "Contacts", ["lastname"])), sandbox, "Contacts")
+    assert_complete(ids(ModuleReader(client, "Contacts", ["lastname"])), sandbox, "Contacts")
 
 
 def test_a_server_that_never_counts_is_an_error(thousand):
     sandbox, client = thousand
     sandbox.faults.add("empty", operation="query", contains="count", times=None)
     with pytest.raises(Unavailable, match="count"):
-        ids(Reading(client, "Contacts", ["lastname"]))
+        ids(ModuleReader(client, "Contacts", ["lastname"]))
 
 
 def test_counted_records_that_never_come_are_an_error(thousand):
     sandbox, client = thousand
     sandbox.faults.add("empty", operation="query", contains="ORDER BY", times=None)
     with pytest.raises(IncompleteRead, match="counts"):
-        ids(Reading(client, "Contacts", ["lastname"]))
+        ids(ModuleReader(client, "Contacts", ["lastname"]))
 
 
 def next_number():
@@ -139,7 +141,7 @@ def test_records_behind_those_the_user_may_not_read_are_found(hidden, caplog):
     with Sandbox(rows=50, hidden={"Contacts": chosen}) as sandbox, connect(sandbox) as client:
         for n in range(350):
             sandbox.insert("Contacts", {"lastname": f"Many {n}"})
-        reading = Reading(client, "Contacts", ["lastname"])
+        reading = ModuleReader(client, "Contacts", ["lastname"])
         found = ids(reading)
         there = set(numbers(sandbox, "Contacts")) & set(chosen)
         assert there
@@ -152,7 +154,7 @@ def test_a_reading_goes_on_behind_an_id(thousand):
     sandbox, client = thousand
     every = numbers(sandbox, "Contacts")
     prefix = client.describe("Contacts").id_prefix
-    reading = Reading(client, "Contacts", ["lastname"], after=f"{prefix}x{every[123]}")
+    reading = ModuleReader(client, "Contacts", ["lastname"], after=f"{prefix}x{every[123]}")
     assert [number(one) for one in ids(reading)] == every[124:]
     assert reading.total == len(every) - 124
 
@@ -161,7 +163,7 @@ def test_a_reading_goes_on_behind_an_id(thousand):
 def test_a_server_that_stops_giving_in_the_middle_is_not_taken_for_a_lack_of_permission(thousand):
     sandbox, client = thousand
     sandbox.faults.add("empty", operation="query", contains="ORDER BY id", nth=3, times=None)
-    reading = Reading(client, "Contacts", ["lastname"])
+    reading = ModuleReader(client, "Contacts", ["lastname"])
     with pytest.raises(Unavailable, match="not even those it gave before"):
         ids(reading)
     assert reading.received == 200
@@ -184,7 +186,7 @@ def test_records_that_come_in_while_reading_push_no_others_out(thousand):
         return answer
 
     assert_complete(
-        ids(Reading(Answering(query), "Contacts", ["lastname"], where)), sandbox, "Contacts"
+        ids(ModuleReader(Answering(query), "Contacts", ["lastname"], where)), sandbox, "Contacts"
     )
 
 
@@ -194,7 +196,7 @@ def test_records_between_two_stretches_that_the_user_may_not_read_are_found():
     with Sandbox(rows=50, hidden={"Contacts": chosen}) as sandbox, connect(sandbox) as client:
         for n in range(350):
             sandbox.insert("Contacts", {"lastname": f"Many {n}"})
-        reading = Reading(client, "Contacts", ["lastname"])
+        reading = ModuleReader(client, "Contacts", ["lastname"])
         assert_complete(ids(reading), sandbox, "Contacts", missing=set(chosen))
         assert reading.unreadable == len(chosen)
 
@@ -206,7 +208,7 @@ def test_small_pages_find_what_stands_behind_the_unreadable_too(page_size):
     with Sandbox(rows=50, hidden={"Contacts": chosen}) as sandbox, connect(sandbox) as client:
         for n in range(150):
             sandbox.insert("Contacts", {"lastname": f"Many {n}"})
-        reading = Reading(client, "Contacts", ["lastname"], page_size=page_size)
+        reading = ModuleReader(client, "Contacts", ["lastname"], page_size=page_size)
         assert_complete(ids(reading), sandbox, "Contacts", missing=chosen)
 
 
@@ -231,7 +233,7 @@ def test_a_count_that_is_no_number_is_an_error(said):
 def test_a_record_without_an_id_is_an_error(row):
     with pytest.raises(IncompleteRead):
         ids(
-            Reading(
+            ModuleReader(
                 Answering(lambda text: [{"count": "1"}] if "count" in text else [row]), "Contacts"
             )
         )
@@ -263,7 +265,7 @@ def test_one_passing_error_costs_no_column(thousand):
     sandbox.faults.add(
         "status", operation="query", contains="ORDER BY id", status=200, body=body, times=3
     )
-    pages = list(Reading(client, "Contacts", ["lastname", "phone"]))
+    pages = list(ModuleReader(client, "Contacts", ["lastname", "phone"]))
     assert {"lastname", "phone"} <= pages[0][0].keys()
 
 
@@ -271,7 +273,7 @@ def test_records_that_go_away_while_reading_are_not_missed_nor_reported(thousand
     sandbox, client = thousand
     gone = numbers(sandbox, "Contacts")[-5:]
     found = []
-    for page in Reading(client, "Contacts", ["lastname"]):
+    for page in ModuleReader(client, "Contacts", ["lastname"]):
         found += [record["id"] for record in page]
         for one in gone:
             sandbox.remove("Contacts", one)
@@ -284,7 +286,7 @@ def test_a_server_that_does_not_order_by_id_is_an_error():
         return [{"count": "2"}] if "count" in query else [{"id": "12x2"}, {"id": "12x1"}]
 
     with pytest.raises(IncompleteRead, match="order"):
-        ids(Reading(Answering(backwards), "Contacts"))
+        ids(ModuleReader(Answering(backwards), "Contacts"))
 
 
 def test_a_server_that_repeats_the_same_page_is_an_error():
@@ -292,14 +294,14 @@ def test_a_server_that_repeats_the_same_page_is_an_error():
         return [{"count": "4"}] if "count" in query else [{"id": "12x1"}, {"id": "12x2"}]
 
     with pytest.raises(IncompleteRead, match="order"):
-        ids(Reading(Answering(stuck), "Contacts"))
+        ids(ModuleReader(Answering(stuck), "Contacts"))
 
 
 def test_fields_that_are_described_and_refused_are_found_and_left_out(company, caplog):
     sandbox, client = company
     columns = ["productname", "tax1", "unit_price", "currency1", "tax2"]
     assert refused_columns(client.query, "Products", columns) == {"tax1", "tax2", "currency1"}
-    found = list(Reading(client, "Products", columns))
+    found = list(ModuleReader(client, "Products", columns))
     assert_complete([record["id"] for page in found for record in page], sandbox, "Products")
     assert "unit_price" in found[0][0]
     assert "currency1, tax1, tax2" in caplog.text
@@ -307,13 +309,13 @@ def test_fields_that_are_described_and_refused_are_found_and_left_out(company, c
 
 def test_a_module_that_is_refused_as_a_whole_is_an_error(client):
     with pytest.raises(Refused):
-        list(Reading(client, "Nope"))
+        list(ModuleReader(client, "Nope"))
 
 
 def test_more_columns_than_a_url_holds_are_asked_for_as_a_star(thousand):
     sandbox, client = thousand
     columns = ["lastname", *(f"cf_{'x' * 40}_{n}" for n in range(150))]
-    assert_complete(ids(Reading(client, "Contacts", columns)), sandbox, "Contacts")
+    assert_complete(ids(ModuleReader(client, "Contacts", columns)), sandbox, "Contacts")
 
 
 def test_the_newest_change_is_found_behind_records_that_cannot_be_read():
@@ -359,7 +361,7 @@ def test_the_first_page_asks_for_1000_and_the_others_for_what_came(dialect, larg
     with Sandbox(dialect=dialect, rows=50) as sandbox, connect(sandbox) as client:
         for n in range(2300):
             sandbox.insert("Contacts", {"lastname": f"Many {n}"})
-        reading = Reading(client, "Contacts", ["lastname"], page_size=1000, sessions=sessions)
+        reading = ModuleReader(client, "Contacts", ["lastname"], page_size=1000, sessions=sessions)
         assert_complete(ids(reading), sandbox, "Contacts")
         asked = [one.params["query"] for one in sandbox.requests if one.operation == "query"]
         limits = [int(re.search(r"(\d+);$", one)[1]) for one in asked if "LIMIT" in one]

@@ -10,13 +10,13 @@ from typing import Any
 from kafinea.describe import LINES
 from kafinea.extract.line_items import Documents
 from kafinea.extract.passes import Pass
-from kafinea.reading import Reading
-from kafinea.selection import Page
+from kafinea.module_reader import ModuleReader
+from kafinea.page_query import Page
 from kafinea.values import RowDecoder
 
 
 @dataclass(frozen=True)
-class Opening:
+class PreparedPass:
     """A pass that is about to be read.
 
     Attributes:
@@ -31,7 +31,7 @@ class Opening:
     """
 
     current: Pass
-    reading: Reading
+    reading: ModuleReader
     columns: Sequence[str]
     decode: RowDecoder
     decode_line: RowDecoder | None

@@ -17,7 +17,7 @@ import backoff
 
 from kafinea.dividing import FAILURES_AT_FIRST, Error, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, Refused, Unavailable
-from kafinea.selection import PAGE_SIZE, Page, Selection, number
+from kafinea.page_query import PAGE_SIZE, Page, PageQuery, number
 
 PATIENCE = 6
 """Tries of a query that gives nothing although the server counts records: about 8 s."""
@@ -33,7 +33,7 @@ class Recovering(Protocol):
         """Return the record, or what can be had of it; None if nothing can."""
 
 
-class Chain:
+class KeysetReader:
     """The records behind an id, page by page. One thread at a time may use it.
 
     A page at which the server fails is asked for in halves, down to the record at fault, which is
@@ -53,7 +53,7 @@ class Chain:
 
     def __init__(
         self,
-        selection: Selection,
+        selection: PageQuery,
         after: str | None,
         is_all_in: Callable[[], bool],
         recovery: Recovering | None = None,

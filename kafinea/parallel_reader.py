@@ -21,9 +21,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kafinea.chain import Chain
 from kafinea.errors import Refused, Unavailable
-from kafinea.selection import Ask, Page, Selection
+from kafinea.keyset import KeysetReader
+from kafinea.page_query import Ask, Page, PageQuery
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -55,7 +55,7 @@ class _Asked:
     answer: Future[Callable[[], Page]]
 
 
-class ReadAhead:
+class ParallelReader:
     """Reads on behind a first page. Iterate over it once to get the pages.
 
     Args:
@@ -69,8 +69,8 @@ class ReadAhead:
 
     def __init__(
         self,
-        chain: Chain,
-        selection: Selection,
+        chain: KeysetReader,
+        selection: PageQuery,
         ask: Ask,
         *,
         owed: int,
@@ -95,7 +95,7 @@ class ReadAhead:
         """Yield the pages in the order of the ids.
 
         Raises:
-            KafineaError: What `Chain.next_page` raises, when all before it was yielded.
+            KafineaError: What `KeysetReader.next_page` raises, when all before it was yielded.
         """
         threads = ThreadPoolExecutor(self._sessions, thread_name_prefix="kafinea-read-ahead")
         try:
@@ -165,9 +165,7 @@ class ReadAhead:
             self._in_common = max(self._in_common - 1, _FEWEST_IN_COMMON)
 
 
-def worked_out_ahead(
-    function: Callable[[_T], _U], items: Iterable[_T], sessions: int
-) -> Iterator[_U]:
+def map_ahead(function: Callable[[_T], _U], items: Iterable[_T], sessions: int) -> Iterator[_U]:
     """Yield what a function gives for each item, in their order, several at the same time."""
     threads = ThreadPoolExecutor(sessions, thread_name_prefix="kafinea-ahead")
     begun: deque[Future[_U]] = deque()

@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kafinea.errors import IncompleteRead, Unavailable
+from kafinea.module_reader import ModuleReader
+from kafinea.page_query import number
 from kafinea.query import Condition
-from kafinea.reading import Reading
-from kafinea.selection import number
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
-from tests.kafinea.test_reading import Answering, assert_complete, ids, numbers
+from tests.kafinea.test_module_reader import Answering, assert_complete, ids, numbers
 
 _BROKEN_INSIDE = '{"success":true,"result":[{"id":"12x1","lastname":}]}'
 
@@ -90,7 +90,9 @@ def test_what_stays_and_may_be_read_comes_once_and_in_order(
     else:
         unreadable = {row for row in every if random.random() < hidden}
     table = Table(every, unreadable, most, leaving, random)
-    reading = Reading(Answering(table.query), "Contacts", page_size=page_size, sessions=sessions)
+    reading = ModuleReader(
+        Answering(table.query), "Contacts", page_size=page_size, sessions=sessions
+    )
     try:
         found = [number(one) for one in ids(reading)]
     except (IncompleteRead, Unavailable):
@@ -116,7 +118,7 @@ def test_every_record_comes_once_and_in_order(company, module, page_size):
     if module in sandbox.instance.dialect.unreachable:
         pytest.skip("the API of this server has no such module")
     columns = [name for name in client.describe(module).queryable if name != "id"]
-    reading = Reading(client, module, columns, page_size=page_size, sessions=8)
+    reading = ModuleReader(client, module, columns, page_size=page_size, sessions=8)
     assert_complete(ids(reading), sandbox, module)
 
 
@@ -124,7 +126,7 @@ def test_a_full_reading_costs_little_more_than_a_request_a_page(company):
     sandbox, client = company
     client.listtypes()
     sandbox.requests.clear()
-    found = ids(Reading(client, "Contacts", ["lastname"], sessions=8))
+    found = ids(ModuleReader(client, "Contacts", ["lastname"], sessions=8))
     queries = [request for request in sandbox.requests if request.operation == "query"]
     assert len(found) > 500
     assert len(queries) <= 1.1 * len(found) / 100 + 10
@@ -140,7 +142,7 @@ def test_the_page_that_shows_the_end_is_asked_for_together_with_those_before_it(
         return client.query(text)
 
     source = SimpleNamespace(query=query, ask=client.ask, open_sessions=client.open_sessions)
-    assert len(ids(Reading(source, "Contacts", ["lastname"], sessions=8))) > 500
+    assert len(ids(ModuleReader(source, "Contacts", ["lastname"], sessions=8))) > 500
     assert len(alone) == 2  # the count and the first page
 
 
@@ -148,7 +150,7 @@ def test_sessions_are_opened_while_the_first_page_is_on_its_way():
     with Sandbox(rows=6000) as sandbox, connect(sandbox, max_sessions=8) as client:
         client.listtypes()
         sandbox.faults.add("latency", contains="ORDER BY", seconds=1)
-        found = ids(Reading(client, "Contacts", ["lastname"], sessions=8))
+        found = ids(ModuleReader(client, "Contacts", ["lastname"], sessions=8))
         arrived = [
             "page" if "ORDER BY" in request.params.get("query", "") else request.operation
             for request in sandbox.requests
@@ -162,7 +164,7 @@ def test_a_reading_goes_on_behind_an_id(company):
     every = numbers(sandbox, "Contacts")
     prefix = client.describe("Contacts").id_prefix
     after = f"{prefix}x{every[333]}"
-    found = ids(Reading(client, "Contacts", ["lastname"], after=after, sessions=8))
+    found = ids(ModuleReader(client, "Contacts", ["lastname"], after=after, sessions=8))
     assert [number(one) for one in found] == every[334:]
 
 
@@ -194,7 +196,7 @@ def test_a_page_that_fails_in_the_middle_is_asked_again_by_itself(thousand, nth,
     fault = sandbox.faults.add(
         kind, operation="query", contains="ORDER BY id", nth=nth, times=1, **details
     )
-    found = ids(Reading(client, "Contacts", ["lastname"], sessions=4))
+    found = ids(ModuleReader(client, "Contacts", ["lastname"], sessions=4))
     assert_complete(found, sandbox, "Contacts")
     assert fault.hits == 1
     assert sum(request.operation == "query" for request in sandbox.requests) <= 20
@@ -212,7 +214,7 @@ def test_what_came_before_a_page_that_fails_for_good_is_given(thousand):
         return answer
 
     def read():
-        for page in Reading(Answering(query), "Contacts", ["lastname"], sessions=4):
+        for page in ModuleReader(Answering(query), "Contacts", ["lastname"], sessions=4):
             found.extend(number(one["id"]) for one in page)
 
     with pytest.raises(Unavailable):
@@ -225,7 +227,7 @@ def test_no_more_is_read_ahead_than_is_taken(thousand):
     sandbox, client = thousand
     client.listtypes()
     sandbox.requests.clear()
-    pages = iter(Reading(client, "Contacts", ["lastname"], sessions=2))
+    pages = iter(ModuleReader(client, "Contacts", ["lastname"], sessions=2))
     for _ in range(3):
         next(pages)
     pages.close()
@@ -244,7 +246,8 @@ def test_records_that_others_take_out_meanwhile_push_none_out(thousand):
         return client.query(text)
 
     found = [
-        number(one) for one in ids(Reading(Answering(query), "Contacts", ["lastname"], sessions=4))
+        number(one)
+        for one in ids(ModuleReader(Answering(query), "Contacts", ["lastname"], sessions=4))
     ]
     assert found == sorted(set(found))
     assert kept <= {*found}
@@ -268,7 +271,7 @@ def test_records_that_come_in_meanwhile_push_none_out(thousand):
 
     found = [
         number(one)
-        for one in ids(Reading(Answering(query), "Contacts", ["lastname"], where, sessions=4))
+        for one in ids(ModuleReader(Answering(query), "Contacts", ["lastname"], where, sessions=4))
     ]
     assert found == sorted(set(found))
     assert {*every[150:]} <= {*found}
@@ -290,7 +293,7 @@ def test_records_that_come_in_behind_the_page_that_shows_the_end_push_none_out()
             end_is_shown.set()
         return answer
 
-    found = [number(one) for one in ids(Reading(Answering(query), "Contacts", sessions=4))]
+    found = [number(one) for one in ids(ModuleReader(Answering(query), "Contacts", sessions=4))]
     assert end_is_shown.is_set()
     assert found == table.readable
 
@@ -306,7 +309,7 @@ def test_a_full_page_shows_no_end_however_many_came(page_size):
             table.rows = sorted([*table.rows, one])
         return table.query(text)
 
-    reading = Reading(Answering(query), "Contacts", page_size=page_size, sessions=3)
+    reading = ModuleReader(Answering(query), "Contacts", page_size=page_size, sessions=3)
     found = [number(one) for one in ids(reading)]
     assert found == sorted(set(found))
     assert {*every} <= {*found}

@@ -31,7 +31,7 @@ spared by fewer sessions."""
 _MANY_KINDS = 1000
 
 
-class Pace:
+class ConcurrencyLimit:
     """The number of sessions that may work at once.
 
     Each request notes the `stretch` in which it begins and hands it back with its result: what

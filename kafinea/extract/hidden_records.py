@@ -16,9 +16,9 @@ from kafinea.answers import prefix_of
 from kafinea.client import Client
 from kafinea.describe import LINE_MODULE
 from kafinea.errors import Code, KafineaError, Refused, Unavailable
+from kafinea.page_query import PAGE_SIZE, Query, count, ids_of, number
+from kafinea.parallel_reader import map_ahead
 from kafinea.query import Condition, select
-from kafinea.read_ahead import worked_out_ahead
-from kafinea.selection import PAGE_SIZE, Query, count, ids_of, number
 
 ALWAYS_REPORTED = 20
 """So many deletions of a module are reported at once, however small it is."""
@@ -95,7 +95,7 @@ class Brake:
             never_there = self._refusal(f"{prefix}x{_NEVER_THERE}")
         except Withheld:
             return []  # this server does not answer: `percent` must do
-        refusals = worked_out_ahead(self._refusal, ids, self.kafinea.max_sessions)
+        refusals = map_ahead(self._refusal, ids, self.kafinea.max_sessions)
         return [
             one for one, said in zip(ids, refusals, strict=True) if said not in {"", never_there}
         ]

@@ -17,11 +17,11 @@ from kafinea.load import checks
 from kafinea.load.keys import KeyValues
 from kafinea.load.lookup import Finder
 from kafinea.load.outcomes import Rejection
-from kafinea.load.plan import Key, Modules, Plan
+from kafinea.load.plan import Key, LoadPlan, Modules
 from kafinea.load.references import References
 from kafinea.load.server import Server
 from kafinea.load.writer import Writer
-from kafinea.selection import number
+from kafinea.page_query import number
 from kafinea.values import ServerZone
 
 _FIRST_PRETENDED = 10**9
@@ -32,7 +32,7 @@ class Stopped(KafineaError):
     """The run is to stop: a write was not begun."""
 
 
-class Instance:
+class LoadContext:
     """One instance during one run.
 
     Args:
@@ -180,7 +180,7 @@ class Instance:
             return pretended["id"] if pretended else ""
         with self.writing() as session:
             finder = Finder(session, self.modules)
-            plan = Plan("", key.module, match_on=key.fields)
+            plan = LoadPlan("", key.module, match_on=key.fields)
             writer = Writer(session, plan, self.server)
             try:
                 outcome = writer.create(wanted, None, lambda: finder.one(key, values))
@@ -200,7 +200,7 @@ class Instance:
         self._existing[made] = True
         return made
 
-    def _first_created(self, plan: Plan, key: Key, values: KeyValues, made: str) -> str:
+    def _first_created(self, plan: LoadPlan, key: Key, values: KeyValues, made: str) -> str:
         """Return the id of the first record that has a key, which another load may have created."""
         ids = [row["id"] for row in self.finder.by_key(key, {values})[values].equal]
         first: str = min([made, *ids], key=number)
@@ -213,7 +213,7 @@ class Instance:
         """Whether the numbers of a module must have no gaps."""
         return module.name in self._gapless
 
-    def undo(self, plan: Plan, record_id: str) -> bool:
+    def undo(self, plan: LoadPlan, record_id: str) -> bool:
         """Delete a record that this run has just created; return whether it is gone.
 
         Args:

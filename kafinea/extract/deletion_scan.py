@@ -20,13 +20,13 @@ from typing import Any
 from kafinea.answers import moment
 from kafinea.client import Client
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
-from kafinea.extract.known_ids import Change, Folder, KnownIds
-from kafinea.extract.missing import Brake, Withheld, deleted
+from kafinea.extract.hidden_records import Brake, Withheld, deleted
+from kafinea.extract.id_snapshots import Change, Folder, IdSnapshot
 from kafinea.extract.passes import now
+from kafinea.module_reader import ModuleReader
+from kafinea.page_query import Page, count, number
 from kafinea.progress import Progress
-from kafinea.reading import Reading
 from kafinea.recovery import Recovery
-from kafinea.selection import Page, count, number
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Scan:
     changes: list[Change]
 
 
-class Scans:
+class DeletionDetector:
     """Scans modules, and keeps what they find.
 
     Args:
@@ -122,9 +122,9 @@ class Scans:
             logger.error("No deletions of %s are reported. %s", module, error)  # noqa: TRY400 one line is enough
         return array("Q", known.ids if known else [])
 
-    def _read(self, module: str) -> KnownIds | None:
+    def _read(self, module: str) -> IdSnapshot | None:
         """Return the ids that there are; None when they are not all."""
-        reading = Reading(
+        reading = ModuleReader(
             self._kafinea,
             module,
             ["id"],
@@ -156,7 +156,7 @@ class Scans:
         )
         return None
 
-    def _compared(self, known: KnownIds | None, there: KnownIds) -> KnownIds:
+    def _compared(self, known: IdSnapshot | None, there: IdSnapshot) -> IdSnapshot:
         """Return what is known now, stored, and note that this scan is done."""
         module, told = there.module, self._told_at(there.module)
         changes = known.changes if known else []
@@ -176,7 +176,7 @@ class Scans:
         self.done[module] = Scan(at, known.prefix, news)
         return known
 
-    def _takes_in(self, known: KnownIds, there: KnownIds, at: datetime) -> bool:
+    def _takes_in(self, known: IdSnapshot, there: IdSnapshot, at: datetime) -> bool:
         """Compare, and return whether anything is new."""
         if there.prefix:
             known.take_prefix(there.prefix)
@@ -192,7 +192,7 @@ class Scans:
         known.change(at, gone, back)
         return bool(gone or back or known.ids != before)
 
-    def _hidden_of(self, known: KnownIds, missing: Sequence[str]) -> set[int]:
+    def _hidden_of(self, known: IdSnapshot, missing: Sequence[str]) -> set[int]:
         """Return those of some missing records that this user only may not see any more.
 
         Raises:
@@ -219,11 +219,11 @@ class Scans:
             self._folder.save(known)
             unknown.clear()
 
-    def _load(self, module: str) -> KnownIds | None:
+    def _load(self, module: str) -> IdSnapshot | None:
         return self._folder.load(self._url, self._user, module)
 
-    def _nothing_known(self, module: str) -> KnownIds:
-        return KnownIds(self._url, self._user, module)
+    def _nothing_known(self, module: str) -> IdSnapshot:
+        return IdSnapshot(self._url, self._user, module)
 
     def _told_at(self, module: str) -> datetime | None:
         text = self._told.get(module)

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 import backoff
 
 from kafinea.answers import local_time
-from kafinea.chain import MOST_STEPS, PATIENCE, Chain, Recovering, none_given
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, Refused, Unavailable
+from kafinea.keyset import MOST_STEPS, PATIENCE, KeysetReader, Recovering, none_given
+from kafinea.page_query import PAGE_SIZE, Page, PageQuery, Query, Source, count
+from kafinea.parallel_reader import ParallelReader, map_ahead
 from kafinea.query import Condition, select
-from kafinea.read_ahead import ReadAhead, worked_out_ahead
-from kafinea.selection import PAGE_SIZE, Page, Query, Selection, Source, count
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 _U = TypeVar("_U")
 
 
-class Reading:
+class ModuleReader:
     """One reading of a module. Iterate over it once to get its pages, each a list of records.
 
     Args:
@@ -76,7 +76,7 @@ class Reading:
         # A page at which the server fails is soon asked for in halves instead.
         hasty = source.giving_up_after if recovery else lambda _: source
         self._ask = hasty(FAILURES_AT_FIRST).ask
-        self._selection = Selection(
+        self._selection = PageQuery(
             *(source.query, module, columns, where, page_size),
             hasty=lambda failures: hasty(failures).query,
         )
@@ -84,7 +84,7 @@ class Reading:
         self._sessions = sessions
         self._complete = complete
         self._complete_at_once = complete_at_once
-        self._chain = Chain(self._selection, after, self._is_all_in, recovery)
+        self._chain = KeysetReader(self._selection, after, self._is_all_in, recovery)
         self._begun: list[Page] = []
 
     @property
@@ -116,7 +116,7 @@ class Reading:
         """
         if self._complete is None:
             return self._pages()
-        return filter(None, worked_out_ahead(self._complete, self._parts(), self._sessions))
+        return filter(None, map_ahead(self._complete, self._parts(), self._sessions))
 
     def _parts(self) -> Iterator[Page]:
         size = self._complete_at_once
@@ -174,7 +174,7 @@ class Reading:
             self._selection.page_size = size  # asking for more gives no more
         owed = self.total - self.received
         if self._sessions > 1 and owed > size:
-            pages = ReadAhead(
+            pages = ParallelReader(
                 self._chain,
                 self._selection,
                 self._ask,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafinea.pace import Pace
+from kafinea.concurrency import ConcurrencyLimit
 
 
 class Server:
@@ -43,7 +43,7 @@ def run(pace, server, answers, kinds=lambda _: ("query", 1.0), seed=1):
 @pytest.mark.parametrize("most", [4, 16, 64])
 @pytest.mark.parametrize("noise", [0.05, 0.3])
 def test_a_server_that_queues_is_asked_as_much_as_it_can_do_and_no_more(cores, most, noise):
-    pace = Pace(most)
+    pace = ConcurrencyLimit(most)
     limits, rate = run(pace, Server(0.05, cores, noise=noise), 1500)
     assert 0.9 * cores <= sum(limits[-500:]) / 500 <= 2 * cores
     assert rate >= 0.9 * cores / 0.05 / (1 + noise**2)
@@ -53,31 +53,31 @@ def test_a_server_that_queues_is_asked_as_much_as_it_can_do_and_no_more(cores, m
 @pytest.mark.parametrize("noise", [0.05, 0.3, 0.6])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_server_that_does_not_queue_is_asked_all_the_time(most, noise, seed):
-    limits, _ = run(Pace(most), Server(0.05, noise=noise), 5000, seed=seed)
+    limits, _ = run(ConcurrencyLimit(most), Server(0.05, noise=noise), 5000, seed=seed)
     assert sum(limits) / len(limits) >= 0.93 * most
 
 
 def test_a_short_run_is_all_at_full_speed():
-    limits, _ = run(Pace(16), Server(0.05, 2), 200)
+    limits, _ = run(ConcurrencyLimit(16), Server(0.05, 2), 200)
     assert set(limits) == {16}
 
 
 @pytest.mark.parametrize("most", [4, 8, 16])
 def test_our_own_work_is_no_reason_for_fewer(most):
     """Parsing makes answers of 50 ms three milliseconds longer for each that is parsed at once."""
-    limits, _ = run(Pace(most), Server(0.003, 1, way=0.05), 5000)
+    limits, _ = run(ConcurrencyLimit(most), Server(0.003, 1, way=0.05), 5000)
     assert sum(limits) / len(limits) >= 0.93 * most
 
 
 @pytest.mark.parametrize("most", [4, 8])
 def test_latencies_of_a_few_milliseconds_are_no_reason_for_fewer(most):
-    limits, _ = run(Pace(most), Server(0.002, 1), 5000)
+    limits, _ = run(ConcurrencyLimit(most), Server(0.002, 1), 5000)
     assert set(limits) == {most}
 
 
 @pytest.mark.parametrize("most", [4, 16])
 def test_a_server_that_gets_slow_by_itself_is_asked_as_before(most):
-    pace, server = Pace(most), Server(0.05)
+    pace, server = ConcurrencyLimit(most), Server(0.05)
     run(pace, server, 2000)
     server.work = 0.25
     limits, _ = run(pace, server, 5000)
@@ -86,7 +86,7 @@ def test_a_server_that_gets_slow_by_itself_is_asked_as_before(most):
 
 @pytest.mark.parametrize("work", [0.05, 0.004])
 def test_a_server_that_gets_quick_again_is_asked_more_again(work):
-    pace, server = Pace(16), Server(0.05, 2)
+    pace, server = ConcurrencyLimit(16), Server(0.05, 2)
     run(pace, server, 1500)
     assert pace.usual <= 4
     server.work, server.cores = work, 10**6
@@ -97,19 +97,21 @@ def test_a_server_that_gets_quick_again_is_asked_more_again(work):
 def test_queries_that_take_longer_than_others_are_no_reason_for_fewer():
     """A hundred requests for one kind, a hundred for another that takes twenty times as long."""
     kinds = [("quick", 0.5), ("slow", 10.0)]
-    limits, _ = run(Pace(16), Server(0.05), 5000, lambda n: kinds[n // 100 % 2])
+    limits, _ = run(ConcurrencyLimit(16), Server(0.05), 5000, lambda n: kinds[n // 100 % 2])
     assert sum(limits) / len(limits) >= 0.93 * 16
 
 
 def test_many_small_modules_are_read_at_full_speed():
     """No kind comes often enough to be known."""
-    limits, _ = run(Pace(16), Server(0.05, 2), 5000, lambda n: (f"module {n // 5}", 1.0))
+    limits, _ = run(
+        ConcurrencyLimit(16), Server(0.05, 2), 5000, lambda n: (f"module {n // 5}", 1.0)
+    )
     assert set(limits) == {16}
 
 
 def test_a_trial_ends_when_other_things_are_asked_for():
     kinds = [f"{n}" for n in range(5000)]
-    pace = Pace(16)
+    pace = ConcurrencyLimit(16)
     run(pace, Server(0.05), 212)
     assert pace.limit == 8
     run(pace, Server(0.05), 200, lambda n: (kinds[n], 1.0))
@@ -117,7 +119,7 @@ def test_a_trial_ends_when_other_things_are_asked_for():
 
 
 def test_requests_refused_together_count_once_and_a_row_of_good_answers_brings_one_back():
-    pace = Pace(16)
+    pace = ConcurrencyLimit(16)
     together = pace.stretch
     for _ in range(16):
         pace.refused(together)
@@ -132,7 +134,7 @@ def test_requests_refused_together_count_once_and_a_row_of_good_answers_brings_o
 
 
 def test_a_refusal_ends_a_row():
-    pace = Pace(4)
+    pace = ConcurrencyLimit(4)
     pace.refused(pace.stretch)
     for _ in range(20):
         run(pace, Server(0.001), 40)
@@ -148,7 +150,7 @@ events = st.lists(
 
 @given(st.integers(1, 64), events, st.integers(1, 40))
 def test_whatever_comes_at_least_one_and_at_most_all_work(most, events, times):
-    pace = Pace(most)
+    pace = ConcurrencyLimit(most)
     for kind, seconds, ago in events * times:
         if kind == "refused":
             pace.refused(pace.stretch + ago)

@@ -54,7 +54,7 @@ class Source(Protocol):
         """Return this source for requests that may themselves be why the server fails."""
 
 
-class Selection:
+class PageQuery:
     """What is asked of a module. Chains share it, also between threads.
 
     Args:
