@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from singer_sdk import Target
-from singer_sdk import typing as th
 from singer_sdk.contrib.msgspec import encoder
 from singer_sdk.exceptions import MappingError, SingerSDKError
 from singer_sdk.mapper import StreamMap
@@ -28,24 +27,12 @@ from kafinea.load.source_files import SourceFiles
 from kafinea.shown import place_of
 from kafinea.suggestions import did_you_mean
 from singer_kafinea.command import at_end
-from singer_kafinea.connection import HOW, TIMEZONE, WHERE, connect, zone_of
+from singer_kafinea.connection import connect, zone_of
 from singer_kafinea.plugin import Plugin
 from singer_kafinea.settings import unknown_settings, unknown_variables
 from target_kafinea.reader import InputError, Reader
+from target_kafinea.settings import SETTINGS, STREAM
 from target_kafinea.sinks import ModuleSink
-
-_STREAM = {
-    "type": "object",
-    "properties": {
-        "module": {"type": "string"},
-        "related": {"type": "string"},
-        "match_on": {"type": ["string", "array"], "items": {"type": "string"}},
-        "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
-        "allow_changes": {"type": ["string", "array"], "items": {"type": "string"}},
-        "accept_side_effects": {"type": "boolean"},
-        "references": {"type": "object"},  # `plan` checks it, and says more clearly what is wrong
-    },
-}
 
 
 class TargetKafinea(Plugin, Target):
@@ -57,96 +44,7 @@ class TargetKafinea(Plugin, Target):
     message_reader_class = Reader
     message_reader: Reader
 
-    config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
-        *WHERE,
-        th.Property(
-            "streams",
-            th.CustomType({"type": "object", "additionalProperties": _STREAM}),
-            default={},
-            description="For each stream: `module`, `related`, `match_on`, `fields`, `references`, "
-            "`allow_changes`, `accept_side_effects`",
-        ),
-        th.Property(
-            "load_method",
-            th.StringType,
-            allowed_values=["upsert", "append-only"],
-            default="upsert",
-            description="`upsert` creates and updates; `append-only` creates what is not found",
-        ),
-        th.Property(
-            "update_method",
-            th.StringType,
-            allowed_values=["auto", "full"],
-            default="auto",
-            description="`auto` sends only the changed fields where the server can `revise`; "
-            "`full` always sends the whole record",
-        ),
-        th.Property(
-            "create_missing",
-            th.BooleanType,
-            default=True,
-            description="Create records that are not found; if not, they are rejected",
-        ),
-        th.Property(
-            "hard_delete",
-            th.BooleanType,
-            default=False,
-            description="Delete records that come with `_sdc_deleted_at`; if not, they are left",
-        ),
-        th.Property(
-            "unknown_picklist",
-            th.StringType,
-            allowed_values=["reject", "allow"],
-            default="reject",
-            description="What to do with a value that its picklist does not have",
-        ),
-        th.Property(
-            "serial_modules",
-            th.ArrayType(th.StringType),
-            default=["Invoice", "CreditNotes"],
-            description="Modules whose records are written one at a time, to avoid duplicate "
-            "document numbers. Duplicates that a run creates there are reported, not deleted",
-        ),
-        th.Property(
-            "files_path",
-            th.StringType,
-            description="Folder or URL (s3://..., gs://..., az://...) below which the files of "
-            "`_file_path` lie. Without it none is read",
-        ),
-        th.Property(
-            "max_rejects",
-            th.IntegerType(minimum=-1),
-            default=0,
-            description="Maximum number of rejected records. Above it the run ends with exit "
-            "code 1. `-1`: no limit",
-        ),
-        th.Property(
-            "dry_run",
-            th.BooleanType,
-            default=False,
-            description="Validate, compare and report, but write nothing to Kafinea",
-        ),
-        th.Property(
-            "outcomes_path",
-            th.StringType,
-            description="File to which the load report is appended: one line of JSON for each "
-            "record, with its result",
-        ),
-        th.Property(
-            "outcomes_values",
-            th.BooleanType,
-            default=False,
-            description="Add the old values of changed fields to the load report",
-        ),
-        th.Property(
-            "rejects_path",
-            th.StringType,
-            description="Rejects file (dead-letter file): the rejected records of the last run. "
-            "Correct them and load the file again",
-        ),
-        TIMEZONE,
-        *HOW,
-    ).to_dict()
+    config_jsonschema: ClassVar[dict[str, Any]] = SETTINGS
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -191,7 +89,7 @@ class TargetKafinea(Plugin, Target):
     def unknown(self) -> list[str]:
         schema = self.config_jsonschema
         variables = unknown_variables(os.environ, self._env_var_prefix, schema)
-        return unknown_settings(self._config, schema, of_each={"streams": _STREAM}) + variables
+        return unknown_settings(self._config, schema, of_each={"streams": STREAM}) + variables
 
     @override
     def get_sink(self, stream_name: str, *, record: Any = None, **schema: Any) -> Sink:

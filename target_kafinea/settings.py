@@ -1,0 +1,115 @@
+"""The settings of the target. Its README table and `meltano.yml` are checked against them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from singer_sdk import typing as th
+
+from singer_kafinea.connection import HOW, TIMEZONE, WHERE
+
+STREAM = {
+    "type": "object",
+    "properties": {
+        "module": {"type": "string"},
+        "related": {"type": "string"},
+        "match_on": {"type": ["string", "array"], "items": {"type": "string"}},
+        "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+        "allow_changes": {"type": ["string", "array"], "items": {"type": "string"}},
+        "accept_side_effects": {"type": "boolean"},
+        "references": {
+            "type": "object"
+        },  # `kafinea.load.plan` checks it, and says more clearly what is wrong
+    },
+}
+
+SETTINGS: dict[str, Any] = th.PropertiesList(
+    *WHERE,
+    th.Property(
+        "streams",
+        th.CustomType({"type": "object", "additionalProperties": STREAM}),
+        default={},
+        description="For each stream: `module`, `related`, `match_on`, `fields`, `references`, "
+        "`allow_changes`, `accept_side_effects`",
+    ),
+    th.Property(
+        "load_method",
+        th.StringType,
+        allowed_values=["upsert", "append-only"],
+        default="upsert",
+        description="`upsert` creates and updates; `append-only` creates what is not found",
+    ),
+    th.Property(
+        "update_method",
+        th.StringType,
+        allowed_values=["auto", "full"],
+        default="auto",
+        description="`auto` sends only the changed fields where the server can `revise`; "
+        "`full` always sends the whole record",
+    ),
+    th.Property(
+        "create_missing",
+        th.BooleanType,
+        default=True,
+        description="Create records that are not found; if not, they are rejected",
+    ),
+    th.Property(
+        "hard_delete",
+        th.BooleanType,
+        default=False,
+        description="Delete records that come with `_sdc_deleted_at`; if not, they are left",
+    ),
+    th.Property(
+        "unknown_picklist",
+        th.StringType,
+        allowed_values=["reject", "allow"],
+        default="reject",
+        description="What to do with a value that its picklist does not have",
+    ),
+    th.Property(
+        "serial_modules",
+        th.ArrayType(th.StringType),
+        default=["Invoice", "CreditNotes"],
+        description="Modules whose records are written one at a time, to avoid duplicate "
+        "document numbers. Duplicates that a run creates there are reported, not deleted",
+    ),
+    th.Property(
+        "files_path",
+        th.StringType,
+        description="Folder or URL (s3://..., gs://..., az://...) below which the files of "
+        "`_file_path` lie. Without it none is read",
+    ),
+    th.Property(
+        "max_rejects",
+        th.IntegerType(minimum=-1),
+        default=0,
+        description="Maximum number of rejected records. Above it the run ends with exit "
+        "code 1. `-1`: no limit",
+    ),
+    th.Property(
+        "dry_run",
+        th.BooleanType,
+        default=False,
+        description="Validate, compare and report, but write nothing to Kafinea",
+    ),
+    th.Property(
+        "outcomes_path",
+        th.StringType,
+        description="File to which the load report is appended: one line of JSON for each "
+        "record, with its result",
+    ),
+    th.Property(
+        "outcomes_values",
+        th.BooleanType,
+        default=False,
+        description="Add the old values of changed fields to the load report",
+    ),
+    th.Property(
+        "rejects_path",
+        th.StringType,
+        description="Rejects file (dead-letter file): the rejected records of the last run. "
+        "Correct them and load the file again",
+    ),
+    TIMEZONE,
+    *HOW,
+).to_dict()
