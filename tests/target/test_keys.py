@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kafinea.describe import Field
 from kafinea.load import keys
 from kafinea.load.folding import fold
-from kafinea.load.outcomes import Rejection
+from kafinea.load.results import Rejected
 from tests.target.running import empty, load, matched, messages, write_requests
 
 EQUAL, CASE, ACCENTS, BOTH = "equal", "case", "accents", "accents and case"
@@ -92,9 +92,9 @@ def test_a_record_is_taken_for_a_key_only_if_it_is_equal_or_differs_in_case(
     if differ_in in {EQUAL, CASE}:
         assert keys.choose([TEXT], (wanted,), rows) == rows[0]
         return
-    with pytest.raises(Rejection, match="12x1") as raised:
+    with pytest.raises(Rejected, match="12x1") as raised:
         keys.choose([TEXT], (wanted,), rows)
-    assert raised.value.code == "AMBIGUOUS_KEY"
+    assert raised.value.rejection.code == "AMBIGUOUS_KEY"
     assert str(raised.value).endswith(f"differs in {differ_in}")
 
 
@@ -119,7 +119,7 @@ def test_the_nearest_record_is_taken_if_there_is_one(there, wanted, taken):
     if taken:
         assert keys.choose([TEXT], (wanted,), rows)["cf_853"] == taken
         return
-    with pytest.raises(Rejection, match="12x0, 12x1"):
+    with pytest.raises(Rejected, match="12x0, 12x1"):
         keys.choose([TEXT], (wanted,), rows)
 
 
@@ -163,7 +163,7 @@ def test_folding_forgets_what_makes_no_difference(text):
 def test_what_is_taken_is_also_written_one_after_the_other(left, right):
     try:
         taken = keys.choose([TEXT], (left,), [row(1, right)])
-    except Rejection:
+    except Rejected:
         return
     assert taken
     assert fold(left) == fold(right)
@@ -174,8 +174,8 @@ def test_both_ways_to_look_at_two_keys_agree(left, right):
     def verdict(wanted, there):
         try:
             return bool(keys.choose([TEXT], (wanted,), [row(1, there)]))
-        except Rejection as rejection:
-            return str(rejection)
+        except Rejected as error:
+            return str(error)
 
     assert verdict(left, right) == verdict(right, left)
 
@@ -358,9 +358,9 @@ def test_half_a_character_rejects_its_record_alone(sandbox):
 
 
 def test_half_a_character_is_no_key():
-    with pytest.raises(Rejection, match=r"U\+D83D") as raised:
+    with pytest.raises(Rejected, match=r"U\+D83D") as raised:
         keys.check("cf_853", "a\ud83d")
-    assert raised.value.code == "INVALID_KEY"
+    assert raised.value.rejection.code == "INVALID_KEY"
 
 
 @pytest.mark.parametrize(
