@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from kafinea import ChallengeAuth, Client, CredentialsRefused, SettingsError
-from kafinea.auth import _Token
+from kafinea.login import _Token
 from kafinea_sandbox import Sandbox, sessions
 from kafinea_sandbox.errors import ApiError
 from tests import endless

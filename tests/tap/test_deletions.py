@@ -21,6 +21,7 @@ import fsspec
 import pytest
 
 from kafinea import Refused, SettingsError, Unavailable
+from kafinea.deletion_feed import deleted_since
 from kafinea.errors import IncompleteRead, KafineaError
 from kafinea.extract.hidden_records import Withheld
 from kafinea.extract.id_snapshots import Folder, IdSnapshot
@@ -943,16 +944,16 @@ def test_a_walk_that_breaks_off_goes_on_where_it_was(synced, sandbox):
 
 def test_the_answers_of_sync_are_checked(sandbox, quick):
     with connect(sandbox) as client:
-        page = client.sync("Contacts", 1)
+        page = deleted_since(client, "Contacts", 1)
         assert (page.ids, page.more) == ([], False)
         assert page.until > 1
         with pytest.raises(Refused):
-            client.sync("Currency", 1)
+            deleted_since(client, "Currency", 1)
         for result in ("[]", '{"deleted":[],"more":false,"lastModifiedTime":"x"}', '"no"'):
             body = f'{{"success":true,"result":{result}}}'
             sandbox.faults.add("status", operation="sync", status=200, body=body)
             with pytest.raises(Unavailable):
-                client.sync("Contacts", 1)
+                deleted_since(client, "Contacts", 1)
 
 
 def test_a_server_that_repeats_itself_is_no_endless_loop(synced, sandbox):

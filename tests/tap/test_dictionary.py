@@ -30,7 +30,7 @@ STATUS = Field(
 def answers(sandbox, names):
     """What the server answers, as it stands on the wire."""
     with connect(sandbox) as client:
-        return {name: client._read("describe", {"elementType": name}) for name in names}
+        return {name: client.call("GET", "describe", {"elementType": name}) for name in names}
 
 
 def rows(output, stream, **wanted):
