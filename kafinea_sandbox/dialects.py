@@ -27,12 +27,7 @@ _FREVO = (
 _COREBOS = (*_STOCK[9:18], *_STOCK[:9], *_STOCK[18:], "InventoryDetails")
 CUSTOM = "Equipment"
 """The module of one company's own, which an option adds to any server: installed last."""
-_NEWER = frozenset(
-    {
-        *("fileupload", "files_retrieve", "relatedtypes", "query_related", "retrieve_related"),
-        "add_related",
-    }
-)
+_NEWER = frozenset({"fileupload", "files_retrieve", "relatedtypes", "query_related", "add_related"})
 """Operations that came with vtiger 7 or later."""
 _COREBOS_ONLY = frozenset({"retrievedocattachment"})
 
@@ -82,7 +77,8 @@ class Dialect:
     html_fatals: bool = False
     """A fatal error is an HTML page with status 200, not an empty 500."""
     file_upload: bool = False
-    """The operation `FileUpload` exists; otherwise files come as parts of a multipart `create`."""
+    """The operation `FileUpload` exists; elsewhere a file is a part of a multipart `create`, which
+    the sandbox does not read."""
     related_label: tuple[str, ...] = ("relationIdLabel",)
     """The parameters in which `add_related` looks for the name of the list."""
     without_operations: frozenset[str] = _COREBOS_ONLY | {"fileupload"}

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from kafinea_sandbox.instance import Call, Instance
     from kafinea_sandbox.schema import Table
 
-_PARTS = {"Documents": "filename", "Contacts": "imagename[]", "Products": "imagename[]"}
-"""The part of a multipart create in which a module looks for its file."""
-
 
 def files_retrieve(call: Call) -> list[dict[str, Any]]:
     """A file by its id: the prefix of the module it belongs to, and its own number."""
@@ -91,15 +88,6 @@ def file_upload(call: Call) -> dict[str, str]:
     mime = mimetypes.guess_type(name)[0] or "application/octet-stream"
     attach(call.instance, table, number, (name, mime, content))
     return {"message": "successfull"}
-
-
-def attach_parts(call: Call, table: Table, number: int) -> None:
-    """Store the files that came with a multipart `create`."""
-    if call.instance.dialect.file_upload:
-        return
-    for field, name, mime, content in call.files:
-        if field == _PARTS.get(table.name):
-            attach(call.instance, table, number, (name, mime, content))
 
 
 def attach(instance: Instance, table: Table, parent: int, file: tuple[str, str, bytes]) -> None:

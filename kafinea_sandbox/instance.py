@@ -243,8 +243,6 @@ class Call:
     method: str
     params: dict[str, str]
     session_id: str = ""
-    files: list[tuple[str, str, str, bytes]] = field(default_factory=list)
-    """The file parts of a multipart body: field, name, MIME type, content."""
     session: Session | None = None
 
     @cached_property

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from kafinea_sandbox import php, records
 from kafinea_sandbox.errors import ApiError, Fatal
-from kafinea_sandbox.final_details import final_details
 from kafinea_sandbox.formats import leading_number
 
 if TYPE_CHECKING:
@@ -138,23 +137,17 @@ def read(instance: Instance, table: Table, number: int, *, fresh: bool = False) 
     charges: Element = {"shipping_&_handling": None}
     charges |= {f"shipping_&_handling_sh{tax}": 0 for tax in TAXES}
     first = lines[0]["productid"] if lines and not fresh else None
-    details = final_details(record, [] if fresh else lines)
     return (
         record
         | charges
-        | {"LineItems": lines, "productid": first, "LineItems_FinalDetails": details}
+        | {"LineItems": lines, "productid": first, "LineItems_FinalDetails": _on_screen(record)}
     )
 
 
-def create_line(call: Call, table: Table, element: Element) -> Element:
-    """A line by itself: the totals of its record are not told."""
-    records.check_references(call.instance, table, element)
-    records.check_mandatory(table, element, missing_too=True)
-    line = _line(call.instance, element, 1, "group")
-    parent = php.text(element.get("parent_id"))
-    values = line.values | {"parent_id": call.instance.table_of(parent)[1] if parent else 0}
-    number = records.insert(call.instance, table, values)
-    return records.read(call.instance, table, number)
+def _on_screen(record: Element) -> Element:
+    """What the server's own screens are drawn from; of its many keys, the first."""
+    subtotal = f"{Decimal(record.get('hdnSubTotal') or 0):.2f}"
+    return {"1": {"final_details": {"hdnSubTotal": subtotal}}}
 
 
 def update_line(call: Call, number: int) -> Element:

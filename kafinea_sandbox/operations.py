@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from kafinea_sandbox import documents, inventory, pdo, php, records
+from kafinea_sandbox import inventory, pdo, php, records
 from kafinea_sandbox.errors import ApiError, Fatal, QueryFails, denied, no_owner
 from kafinea_sandbox.grammar import parse
 from kafinea_sandbox.instance import Call, Instance
@@ -99,8 +99,6 @@ def _create(call: Call, table: Table, element: records.Element) -> records.Eleme
         today = call.instance.clock.text()[:10]
         dates = (n for n, column in table.columns.items() if column.field.type == "date")
         element = dict.fromkeys(dates, today) | element
-    if table.name == "LineItem":
-        return inventory.create_line(call, table, element)
     if table.module.is_inventory and call.instance.dialect.pdo:
         return pdo.create(call, table, element)
     if table.module.is_inventory:
@@ -108,7 +106,6 @@ def _create(call: Call, table: Table, element: records.Element) -> records.Eleme
     if table.name == "Calendar" and element.get("activitytype") != "Task":
         return _untyped_task(call, table, element)
     number = records.add(call, table, element)
-    documents.attach_parts(call, table, number)
     return records.read(call.instance, table, number)
 
 

@@ -1,16 +1,13 @@
-"""How PHP reads a request: `$_GET`, `$_POST`, `$_FILES`."""
+"""How PHP reads a request: `$_GET` and `$_POST`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from kafinea_sandbox.errors import Fatal
-
-File = tuple[str, str, str, bytes]
 
 
 @dataclass
@@ -19,7 +16,6 @@ class Parameters:
 
     get: dict[str, str]
     post: dict[str, str] = field(default_factory=dict)
-    files: list[File] = field(default_factory=list)
 
     def any(self, name: str) -> str:
         """`operation`, `sessionName` and `format` are taken from either place."""
@@ -35,16 +31,12 @@ class Parameters:
 
 
 async def read(request: Request) -> Parameters:
-    """Read a request; PHP fills `$_POST` from the two kinds of form only."""
+    """Read a request. PHP fills `$_POST` from forms only; multipart ones have no user here."""
     parameters = Parameters(_pairs(request.scope["query_string"]))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
-    if request.method != "POST":
-        return parameters
-    if kind == "application/x-www-form-urlencoded":
+    if request.method == "POST" and kind == "application/x-www-form-urlencoded":
         parameters.post = _pairs(body)
-    elif kind == "multipart/form-data":
-        await _multipart(request, parameters)
     return parameters
 
 
@@ -52,16 +44,6 @@ def _pairs(encoded: bytes) -> dict[str, str]:
     text = encoded.decode("latin-1")
     # Bytes that are not UTF-8 must survive until json_decode refuses them.
     return dict(parse_qsl(text, keep_blank_values=True, errors="surrogateescape"))
-
-
-async def _multipart(request: Request, parameters: Parameters) -> None:
-    async with request.form(max_part_size=2**26) as form:
-        for name, part in form.multi_items():
-            if isinstance(part, UploadFile):
-                mime = part.content_type or "application/octet-stream"
-                parameters.files.append((name, part.filename or "", mime, await part.read()))
-            else:
-                parameters.post[name] = part
 
 
 def check_format(parameters: Parameters) -> None:

@@ -55,13 +55,6 @@ def _pasted(text: str, ids: str) -> str:
     return f"{parts[0]} WHERE id IN ({ids}) AND {parts[1]};"
 
 
-def retrieve_related(call: Call) -> list[dict[str, Any]]:
-    """The first page of a related list."""
-    module = call.params.get("relatedType", "")
-    call.params["query"] = f"SELECT * FROM {module}"
-    return query_related(call)
-
-
 def add_related(call: Call) -> dict[str, str]:
     """Link two records; success is answered for much that is not done."""
     names = call.instance.dialect.related_label

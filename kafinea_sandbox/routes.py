@@ -36,7 +36,6 @@ OPERATIONS: dict[str, Operation] = {
     "delete": Operation(operations.delete, "POST"),
     "relatedtypes": Operation(relations.relatedtypes, "GET"),
     "query_related": Operation(relations.query_related, "GET"),
-    "retrieve_related": Operation(relations.retrieve_related, "GET"),
     "add_related": Operation(relations.add_related, "POST"),
     "files_retrieve": Operation(documents.files_retrieve, "GET"),
     "retrievedocattachment": Operation(documents.retrievedocattachment, "POST"),

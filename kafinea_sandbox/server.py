@@ -149,7 +149,6 @@ class Server:
             method,
             given.of(operation.verb),
             session_id=given.any("sessionName"),
-            files=given.files,
         )
         if operation.needs_session:
             call.session = self.instance.sessions.use(call.session_id)
