@@ -14,8 +14,9 @@ import requests
 
 from kafinea import ChallengeAuth, Client, CredentialsRefused, SettingsError
 from kafinea.auth import _Token
-from kafinea_sandbox import Sandbox, sessions
+from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
+from kafinea_sandbox.instance import sessions
 from tests import endless
 from tests.conftest import connect
 from tests.endless import Endless, serving

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.spec import File, Relation, Row
+from kafinea_sandbox.rows import File, Relation, Row
 
 OPENED = "2026-01-01 08:00:00"
 

@@ -13,7 +13,8 @@ import pytest
 import requests
 from sandbox_api import Api, small_company
 
-from kafinea_sandbox import Sandbox, gate
+from kafinea_sandbox import Sandbox
+from kafinea_sandbox.server import gate
 
 JSON = {"Content-Type": "application/json"}
 
