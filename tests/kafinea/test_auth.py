@@ -13,9 +13,11 @@ import pytest
 import requests
 
 from kafinea import ChallengeAuth, Client, CredentialsRefused, SettingsError
+from kafinea.auth import _Token
 from kafinea.login import _Token
 from kafinea_sandbox import Sandbox, sessions
 from kafinea_sandbox.errors import ApiError
+from kafinea_sandbox.instance import sessions
 from tests import endless
 from tests.conftest import connect
 from tests.endless import Endless, serving

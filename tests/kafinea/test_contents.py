@@ -15,7 +15,7 @@ from kafinea import Unavailable, files
 from kafinea.contents import Form, lift_into
 from kafinea.errors import IncompleteRead, TooLarge
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tests.conftest import connect
 
 ODD = bytes(range(256)) * 3 + b"\xff\xfe\xfb" * 50

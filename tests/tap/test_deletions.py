@@ -28,7 +28,7 @@ from kafinea.extract.id_snapshots import Folder, IdSnapshot
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import Fatal
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.tap import TapKafinea
 from tests.conftest import connect
 from tests.tap.running import _Collector, command, discover, extract, parse, settings

@@ -9,7 +9,7 @@ import pytest
 
 from kafinea.describe import SECRET_FIELDS
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.spec import Field
+from kafinea_sandbox.modules.model import Field
 from tests.conftest import connect
 from tests.tap.running import discover, extract
 from tests.target.running import empty

@@ -22,7 +22,7 @@ from kafinea.names import safe_name
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.files import FilesStream
 from tap_kafinea.tap import TapKafinea
 from tests.filing import add_document, add_file, contents, stored_files

@@ -13,8 +13,8 @@ from kafinea.page_query import number
 from kafinea.recovery import Recovery
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import opening
-from kafinea_sandbox.routes import OPERATIONS
-from kafinea_sandbox.spec import Row
+from kafinea_sandbox.operations.table import OPERATIONS
+from kafinea_sandbox.rows import Row
 from tests import conftest
 from tests.conftest import connect
 from tests.tap import running

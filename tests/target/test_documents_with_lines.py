@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.modules_fields import double, reference
+from kafinea_sandbox.modules.fields import double, reference
 from tests.target.running import Run, empty, load, matched, messages, write_requests
 
 WITH_LINES = ("kafinea", "stock", "frevo", "legacy")
@@ -113,7 +113,7 @@ class Unlucky:
         self.seen = 0
 
     @contextmanager
-    def one(self) -> Iterator[bool]:
+    def write(self) -> Iterator[bool]:
         self.seen += 1
         yield self.seen in self._numbers
 

@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tests.filing import add_document, add_file, stored_files
 from tests.tap.running import extract
 from tests.target import running as runs
@@ -256,7 +256,7 @@ def test_what_cannot_be_sent_is_rejected_before_anything_is_written(sandbox, tol
 
 
 def test_a_file_that_is_larger_than_the_server_takes(sandbox, monkeypatch):
-    monkeypatch.setattr("kafinea_sandbox.describe._MAX_UPLOAD", 1000)
+    monkeypatch.setattr("kafinea_sandbox.operations.describe._MAX_UPLOAD", 1000)
     big = some_bytes(1001)
     records = [
         {"notes_title": "a", "filename": "a", "_file_base64": encoded(big), "_file_path": None},
