@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_server import Raw, Refusal, SmallServer, serving
 from tests.target.running import Files, matched, messages
-from tests.target.small_server import Raw, Refusal, SmallServer, serving
 
 SECRETS = {"token": "5f3e2d1c0b9a8", "session": "0a1b2c3d4e5f6", "access_key": "kEy0123456789abc"}
 PEOPLE = [

@@ -22,16 +22,16 @@ from kafinea_sandbox import Sandbox
 from singer_kafinea.command import exit_code
 from tap_kafinea.tap import TapKafinea
 from tests.e2e import pages
-from tests.endless import Endless, serving
-from tests.filing import stored_files
 from tests.kafinea.test_endless import ENDLESS, TOO_LONG
 from tests.kafinea.test_first_contact import make_certificate, website
-from tests.mutating import mutating
+from tests.mutating_proxy import mutating
+from tests.raw_server import Endless, serving
+from tests.small_server import Raw, SmallServer
+from tests.small_server import serving as serving_small
+from tests.stored_documents import stored_files
 from tests.tap.running import discover, extract, settings
 from tests.target.running import Files, command, empty, load, matched, messages
-from tests.target.small_server import Raw, SmallServer
-from tests.target.small_server import serving as serving_small
-from tests.target.test_creations import another_writer
+from tests.target.test_duplicate_creation import another_writer
 
 pytestmark = pytest.mark.e2e
 

@@ -8,7 +8,7 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from tests.tap.running import discover, extract, parse
-from tests.tap.test_begin import ALL, ZONE, run, said, settings  # noqa: F401 `run` is a fixture
+from tests.tap.test_settings import ALL, ZONE, run, said, settings  # noqa: F401 `run` is a fixture
 
 FULL, INCREMENTAL = "FULL_TABLE", "INCREMENTAL"
 

@@ -25,7 +25,7 @@ from kafinea_sandbox.errors import ApiError
 from kafinea_sandbox.routes import OPERATIONS
 from tap_kafinea.files import FilesStream
 from tap_kafinea.tap import TapKafinea
-from tests.filing import add_document, add_file, contents, stored_files
+from tests.stored_documents import add_document, add_file, contents, stored_files
 from tests.tap import running
 from tests.tap.running import discover, extract
 from tests.target.running import empty

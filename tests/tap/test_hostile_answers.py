@@ -11,7 +11,7 @@ import pytest
 from kafinea.errors import KafineaError, WrongAnswer
 from kafinea_sandbox import Sandbox
 from tap_kafinea.tap import TapKafinea
-from tests.mutating import mutating
+from tests.mutating_proxy import mutating
 from tests.tap.running import _Collector, parse, settings
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -14,11 +14,11 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.routes import OPERATIONS
-from tests.filing import add_document, add_file, stored_files
+from tests.stored_documents import add_document, add_file, stored_files
 from tests.tap.running import extract
 from tests.target import running as runs
 from tests.target.running import Files, empty, matched, messages, write_requests
-from tests.target.test_kill import running, until
+from tests.target.test_killed_runs import running, until
 
 TITLE = matched("Documents", "notes_title")
 _places = count()

@@ -12,7 +12,7 @@ import pytest
 from kafinea.load import source_files
 from kafinea.load.outcomes import Rejection
 from kafinea.load.source_files import SourceFiles
-from tests.filing import stored_files
+from tests.stored_documents import stored_files
 from tests.target.running import Files, command, empty, load, matched, messages
 
 TITLE = matched("Documents", "notes_title")

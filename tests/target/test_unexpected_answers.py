@@ -15,8 +15,8 @@ import pytest
 
 from kafinea.load.lookup import Finder
 from kafinea.load.matching import Matcher
+from tests.small_server import Raw, SmallServer, serving
 from tests.target.running import load, matched, messages
-from tests.target.small_server import Raw, SmallServer, serving
 
 CASES = 12  # of each operation
 OPERATIONS = ["create", "update", "revise", "retrieve", "query", "describe", "delete", "listtypes"]
@@ -151,7 +151,7 @@ def test_an_error_that_nobody_foresaw_costs_its_record_only(monkeypatch, where, 
     assert run.codes == [code]
     assert run.tally == {"created": 1, "rejected": 1}
     (message,) = [one["message"] for one in run.outcomes if "message" in one]
-    assert "LookupError, test_odd_answers.py, line " in message
+    assert "LookupError, test_unexpected_answers.py, line " in message
     assert "a value" not in message
     assert server.count("create") == 1 + writes
 

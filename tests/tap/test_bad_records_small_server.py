@@ -9,8 +9,8 @@ import pytest
 
 from kafinea.errors import KafineaError
 from tap_kafinea.tap import TapKafinea
+from tests.small_server import Raw, Refusal, SmallServer, serving
 from tests.tap.running import _Collector, parse
-from tests.target.small_server import Raw, Refusal, SmallServer, serving
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -14,7 +14,7 @@ import pytest
 
 from kafinea import SettingsError, private
 from kafinea.extract.id_snapshots import Folder, IdSnapshot
-from tests.filing import add_document, contents, stored_files
+from tests.stored_documents import add_document, contents, stored_files
 from tests.tap.running import extract, extract_through
 from tests.target.running import empty, load, matched, messages
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kafinea_sandbox import Sandbox
-from tests.filing import stored_files
+from tests.stored_documents import stored_files
 from tests.tap.running import command, discover, extract, parse, settings
 
 MODULES = ["Accounts", "Contacts", "Leads"]
