@@ -53,14 +53,14 @@ def prints(heading: str) -> Callable[[Callable[[Path], str]], Callable[[Path], s
     return note
 
 
-def test_each_message_of_the_page_is_provoked():
+def test_messages_of_the_page_are_all_provoked():
     assert set(HEADINGS) == PROVOKED.keys()
     assert len(HEADINGS) == len(PROVOKED)
 
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("heading", HEADINGS)
-def test_a_message_is_printed_as_the_page_quotes_it(heading, tmp_path):
+def test_message_is_printed_as_quoted(heading, tmp_path):
     printed = PROVOKED[heading](tmp_path)
     assert pages.first_missing(heading, printed) is None, printed
     assert ("Traceback" in printed) == (heading in MELTANOS_OWN), printed

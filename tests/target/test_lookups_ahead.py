@@ -27,7 +27,7 @@ def names(sandbox):
 
 
 @pytest.mark.parametrize("batch", [1, 98, 99, 100, 197, 198, 199, 396, 400, 1000])
-def test_every_record_comes_to_its_outcome_wherever_a_batch_ends(sandbox, batch):
+def test_records_have_a_result_whatever_the_batch_size(sandbox, batch):
     records = [person(f"{n}", f"Name {n}") for n in range(396)]
     for record in records:
         sandbox.insert("Contacts", record)
@@ -35,7 +35,7 @@ def test_every_record_comes_to_its_outcome_wherever_a_batch_ends(sandbox, batch)
     assert sandbox.count("Contacts") == 396
 
 
-def test_an_unchanged_record_costs_a_hundredth_of_a_request(sandbox):
+def test_unchanged_record_costs_a_hundredth_of_a_request(sandbox):
     records = [person(f"{n}", f"Name {n}") for n in range(990)]
     for record in records:
         sandbox.insert("Contacts", record)
@@ -44,7 +44,7 @@ def test_an_unchanged_record_costs_a_hundredth_of_a_request(sandbox):
     assert write_requests(sandbox) == []
 
 
-def test_new_records_need_nothing_else_that_is_asked_one_by_one(sandbox):
+def test_new_records_cost_one_create_each(sandbox):
     upsert(sandbox, [person(f"{n}", "New") for n in range(198)])
     asked = [request.operation for request in sandbox.requests]
     assert asked.count("create") == 198
@@ -53,14 +53,14 @@ def test_new_records_need_nothing_else_that_is_asked_one_by_one(sandbox):
     assert asked.count("describe") == 1
 
 
-def test_what_was_created_meanwhile_is_not_created_again(any_sandbox):
+def test_record_created_meanwhile_is_not_created_again(any_sandbox):
     records = [person(f"{n % 100}", f"Name {n}") for n in range(300)]
     run = upsert(any_sandbox, records)
     assert run.tally == {"created": 100, "updated": 200}
     assert names(any_sandbox) == sorted((f"{n}", f"Name {200 + n}") for n in range(100))
 
 
-def test_what_was_deleted_meanwhile_is_created_anew(sandbox):
+def test_record_deleted_meanwhile_is_created_again(sandbox):
     upsert(sandbox, [person(f"{n}", "Old") for n in range(100)])
     gone = [person(f"{n}", "Old", _sdc_deleted_at="2026-01-01T00:00:00Z") for n in range(100)]
     back = [person(f"{n}", "New") for n in range(100)]
@@ -69,7 +69,7 @@ def test_what_was_deleted_meanwhile_is_created_anew(sandbox):
     assert names(sandbox) == sorted((f"{n}", "New") for n in range(100))
 
 
-def test_a_key_that_moved_meanwhile_is_found_where_it_is(sandbox):
+def test_key_that_moved_meanwhile_is_found(sandbox):
     """The older half gives the keys of some records to others, which the younger half means."""
     ids = [sandbox.insert("Contacts", person(f"a{n}", "Old")) for n in range(100)]
     moved = [person(f"b{n}", "Moved", id=id_) for n, id_ in enumerate(ids)]
@@ -84,7 +84,7 @@ def test_a_key_that_moved_meanwhile_is_found_where_it_is(sandbox):
     assert names(sandbox) == sorted(expected)
 
 
-def test_a_key_that_the_server_cut_meanwhile_is_not_made_twice(sandbox):
+def test_key_that_the_server_cut_meanwhile_is_not_created_twice(sandbox):
     """It stands last in the older half."""
     long, others = "k" * 300, [person(f"{n}", "Other") for n in range(197)]
     size = sandbox.instance.tables["Contacts"].columns["cf_853"].field.size
@@ -95,7 +95,7 @@ def test_a_key_that_the_server_cut_meanwhile_is_not_made_twice(sandbox):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_any_input_leaves_what_it_leaves_record_by_record(seed):
+def test_batches_leave_the_same_records_as_one_at_a_time(seed):
     """Ids, keys that move, and deletions."""
     left = []
     for batch in (1, BATCH):
@@ -121,7 +121,7 @@ def adventures(sandbox, dice):
         yield record
 
 
-def test_a_dry_run_over_many_records_tells_what_the_run_then_does(sandbox):
+def test_dry_run_of_many_records_reports_what_the_run_does(sandbox):
     records = [person(f"{n % 125}", f"Name {n % 150}") for n in range(300)]
     dry = upsert(sandbox, records, dry_run=True)
     assert sandbox.count("Contacts") == 0
