@@ -13,7 +13,7 @@ import pytest
 
 from kafinea import Client, Unavailable, files
 from kafinea.errors import IncompleteRead, TooLarge, TooLong
-from tests.endless import Endless, serving, whole
+from tests.raw_server import Endless, serving, whole
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -9,8 +9,8 @@ import pytest
 
 from kafinea.errors import KafineaError
 from tap_kafinea.tap import TapKafinea
+from tests.small_server import Raw, Refusal, SmallServer, serving
 from tests.tap.running import _Collector, parse
-from tests.target.small_server import Raw, Refusal, SmallServer, serving
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -82,7 +82,7 @@ def run(server, state=None, catalog=None, **more):
 
 @pytest.mark.parametrize("sessions", [1, 4])
 @pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "DATABASE_QUERY_ERROR"])
-def test_the_first_records_are_bad_and_no_field_is_lost_for_all_others(sessions, code):
+def test_first_records_bad_cost_no_field_of_the_others(sessions, code):
     server = Failing(150, bad=[101, 102, 103], error=Refusal(code))
     with running(server, max_sessions=sessions) as (output, error):
         nameless = [one["id"] for one in output.records("Contacts") if one["lastname"] is None]
@@ -92,7 +92,7 @@ def test_the_first_records_are_bad_and_no_field_is_lost_for_all_others(sessions,
 
 
 @pytest.mark.parametrize("bad", [[101, 102], [101, 102, 103, 105], range(101, 126)])
-def test_the_first_records_cannot_be_shown_at_all_and_all_others_come(bad):
+def test_first_records_unreadable_cost_no_other_record(bad):
     server = Failing(150, bad=bad, unshowable="id")
     with running(server) as (output, error):
         assert output.ids("Contacts") == [f"12x{n}" for n in range(101, 251) if n not in bad]
@@ -100,7 +100,7 @@ def test_the_first_records_cannot_be_shown_at_all_and_all_others_come(bad):
         assert f"{len(bad)} records could not be read whole" in str(error)
 
 
-def test_pages_for_which_the_server_lacks_memory_are_not_asked_for_again():
+def test_page_size_shrinks_when_the_server_runs_out_of_memory():
     server = Failing(1000, longest=300)
     with running(server, max_sessions=1) as (output, error):
         assert error is None
@@ -109,7 +109,7 @@ def test_pages_for_which_the_server_lacks_memory_are_not_asked_for_again():
         assert len(too_long) == 4  # twice, in parts, and never again
 
 
-def test_pages_that_are_larger_than_anything_real_are_asked_for_in_parts(monkeypatch):
+def test_page_larger_than_the_limit_is_requested_in_parts(monkeypatch):
     monkeypatch.setattr("kafinea.contents.LARGEST_ANSWER", 150_000)
     server = Failing(1000)
     with running(server, max_sessions=1) as (output, error):
@@ -119,7 +119,7 @@ def test_pages_that_are_larger_than_anything_real_are_asked_for_in_parts(monkeyp
         assert len(too_long) == 1  # it would be as long again
 
 
-def test_a_record_that_cannot_be_shown_at_all_costs_few_requests_however_many_fields_there_are():
+def test_unreadable_record_costs_few_requests_whatever_the_number_of_fields():
     server = Failing(150, bad=[150, 180, 210], unshowable="id")
     server.fields |= {f"cf_{n}": "string" for n in range(100)}
     with running(server, max_sessions=1) as (output, error):
@@ -129,7 +129,7 @@ def test_a_record_that_cannot_be_shown_at_all_costs_few_requests_however_many_fi
 
 
 @pytest.mark.parametrize("at", ["retrieve", "lastname,.*LIMIT 1;", "lastname,.*id = '"])
-def test_a_server_that_goes_away_at_a_bad_record_costs_none_of_its_other_fields(at):
+def test_connection_lost_at_bad_record_costs_no_other_field(at):
     server = Failing(150, bad=[150])
     asked = []
 
@@ -148,7 +148,7 @@ def test_a_server_that_goes_away_at_a_bad_record_costs_none_of_its_other_fields(
         assert "1 record could not be read whole: 12x150" in str(error)
 
 
-def test_a_record_without_a_modifiedtime_that_cannot_be_shown_fails_the_run(caplog):
+def test_unreadable_record_without_modifiedtime_fails_the_run(caplog):
     server = Failing(150, bad=[130], unshowable="id")
     server.row("12x130")["modifiedtime"] = "0000-00-00 00:00:00"
     with running(server, start_date="2025-01-01") as (output, error):

@@ -15,8 +15,8 @@ import pytest
 
 from kafinea.load.lookup import Finder
 from kafinea.load.matching import Matcher
+from tests.small_server import Raw, SmallServer, serving
 from tests.target.running import load, matched, messages
-from tests.target.small_server import Raw, SmallServer, serving
 
 CASES = 12  # of each operation
 OPERATIONS = ["create", "update", "revise", "retrieve", "query", "describe", "delete", "listtypes"]
@@ -96,7 +96,7 @@ def odd(server, operation, chance):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_each_record_has_an_outcome_or_the_run_one_clear_line(quick, operation):
+def test_random_answers_give_a_result_for_each_record_or_one_error(quick, operation):
     for case in range(CASES):
         chance = random.Random(f"{operation} {case}")
         server = server_with_records()
@@ -130,7 +130,7 @@ UNFORESEEN = {
 
 
 @pytest.mark.parametrize(("where", "code", "writes"), UNFORESEEN.values(), ids=UNFORESEEN.keys())
-def test_an_error_that_nobody_foresaw_costs_its_record_only(monkeypatch, where, code, writes):
+def test_unexpected_error_rejects_its_record_only(monkeypatch, where, code, writes):
     """And says whether the record may have been written."""
     place, _, name = where.rpartition(".")
     module = importlib.import_module(f"target_kafinea.{place}")
@@ -151,7 +151,7 @@ def test_an_error_that_nobody_foresaw_costs_its_record_only(monkeypatch, where, 
     assert run.codes == [code]
     assert run.tally == {"created": 1, "rejected": 1}
     (message,) = [one["message"] for one in run.outcomes if "message" in one]
-    assert "LookupError, test_odd_answers.py, line " in message
+    assert "LookupError, test_unexpected_answers.py, line " in message
     assert "a value" not in message
     assert server.count("create") == 1 + writes
 
@@ -165,7 +165,7 @@ def fails_once_for(several, real):
     return mistaken
 
 
-def test_looking_at_many_creations_that_fails_is_done_for_each(monkeypatch):
+def test_failed_check_of_many_creations_is_repeated_for_each(monkeypatch):
     monkeypatch.setattr(Matcher, "ids_by_key", fails_once_for(1, Matcher.ids_by_key))
     server = SmallServer()
     lines = messages("Contacts", *({"code": code, "lastname": "x"} for code in "abc"))
@@ -173,13 +173,13 @@ def test_looking_at_many_creations_that_fails_is_done_for_each(monkeypatch):
     assert (run.code, run.tally) == (0, {"created": 3})
 
 
-def test_looking_at_a_creation_that_fails_says_that_it_may_be_written(monkeypatch):
+def test_failed_check_of_a_creation_reports_an_unknown_result(monkeypatch):
     monkeypatch.setattr(Matcher, "ids_by_key", fails_once_for(0, Matcher.ids_by_key))
     run = load_small(SmallServer(), messages("Contacts", {"code": "a", "lastname": "x"}))
     assert (run.codes, run.only["id"], run.code) == (["UNKNOWN_OUTCOME"], "12x101", 1)
 
 
-def test_looking_at_many_updates_that_fails_is_done_for_each(monkeypatch):
+def test_failed_check_of_many_updates_is_repeated_for_each(monkeypatch):
     real = Finder.by_id
 
     def mistaken(self, module, ids, *more):
@@ -192,7 +192,7 @@ def test_looking_at_many_updates_that_fails_is_done_for_each(monkeypatch):
     assert (run.code, run.tally) == (0, {"updated": 3})
 
 
-def test_a_look_up_ahead_that_fails_is_done_for_each_record(monkeypatch):
+def test_failed_lookup_ahead_is_repeated_for_each_record(monkeypatch):
     real = Matcher._look_up
     monkeypatch.setattr(Matcher, "_look_up", fails_once_for(1, real))
     records = [{"code": f"c{n}", "lastname": "x"} for n in range(120)]

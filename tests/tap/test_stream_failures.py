@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kafinea_sandbox import Sandbox
-from tests.filing import stored_files
+from tests.stored_documents import stored_files
 from tests.tap.running import command, discover, extract, parse, settings
 
 MODULES = ["Accounts", "Contacts", "Leads"]
@@ -60,7 +60,7 @@ MAPS = {
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_a_stream_map_that_fails_is_one_line_that_names_the_place(sandbox, files, name):
+def test_stream_map_that_fails_is_one_line_with_the_place(sandbox, files, name):
     change, said = MAPS[name]
     rows = sandbox.rows("Contacts")
     # All records before the third one are sound.
@@ -88,7 +88,7 @@ def test_a_stream_map_that_fails_is_one_line_that_names_the_place(sandbox, files
     )
 
 
-def test_a_stream_map_of_a_stream_that_is_not_selected_is_no_failure(sandbox, files):
+def test_stream_map_of_a_deselected_stream_is_no_failure(sandbox, files):
     catalog = discover(sandbox, modules=MODULES)
     for entry in catalog["streams"]:
         if entry["stream"] == "Contacts":
@@ -109,7 +109,7 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize(("change", "said"), ENTRIES.values(), ids=ENTRIES.keys())
-def test_an_entry_that_a_stream_cannot_follow_is_a_matter_of_its_stream(
+def test_catalog_entry_that_a_stream_cannot_follow_fails_the_stream_only(
     sandbox, files, change, said
 ):
     catalog = discover(sandbox, modules=MODULES)
@@ -123,7 +123,7 @@ def test_an_entry_that_a_stream_cannot_follow_is_a_matter_of_its_stream(
     assert len(output.ids("Leads")) == sandbox.count("Leads")
 
 
-def test_files_that_are_off_stop_no_other_stream(sandbox, files, tmp_path):
+def test_files_stream_that_is_off_stops_no_other(sandbox, files, tmp_path):
     more = {
         "modules": ["Documents", "Leads"],
         "relations": [{"module": "Leads", "related": "Products"}],
@@ -148,7 +148,7 @@ def test_files_that_are_off_stop_no_other_stream(sandbox, files, tmp_path):
         ({"type": ["string", ["x"]]}, "TypeError, schema.py, line "),
     ],
 )
-def test_a_mistake_in_a_catalog_is_a_matter_of_its_stream(sandbox, files, schema, said):
+def test_catalog_mistake_fails_its_stream_only(sandbox, files, schema, said):
     catalog = discover(sandbox, modules=MODULES)
     for entry in catalog["streams"]:
         if entry["stream"] == "Contacts":
@@ -172,7 +172,7 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("mode", [[], ["--discover"], ["--test"]], ids=["run", "discover", "test"])
 @pytest.mark.parametrize("kind", OUTPUTS)
-def test_an_output_that_cannot_be_written_is_one_line(sandbox, files, kind, mode):
+def test_output_that_cannot_be_written_is_one_line(sandbox, files, kind, mode):
     config = files("config.json", settings(sandbox, modules=MODULES))
     arguments = [sys.executable, "-m", "tap_kafinea", "--config", config, *mode]
     if kind == CLOSED:
@@ -207,7 +207,7 @@ def broken_output(kind):
         ({"files": {"enabled": True, "path": "{file}/files"}}, "`files.path` cannot be used: "),
     ],
 )
-def test_a_folder_that_cannot_be_written_is_one_line(files, change, said):
+def test_folder_that_cannot_be_written_is_one_line(files, change, said):
     blocked = files("a file", "")
     with Sandbox(rows=500) as sandbox:
         config = settings(sandbox, modules=["Documents"], **change)
@@ -218,7 +218,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(files, change, said):
 
 
 @pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
-def test_a_folder_in_place_of_a_file_is_no_traceback(sandbox, files, tmp_path, option):
+def test_folder_in_place_of_a_file_is_no_traceback(sandbox, files, tmp_path, option):
     done, _ = run(files, settings(sandbox), option, str(tmp_path))
     assert done.returncode in {1, 2}
     assert str(tmp_path) in done.stderr
@@ -232,7 +232,7 @@ def test_a_folder_in_place_of_a_file_is_no_traceback(sandbox, files, tmp_path, o
         ("HTTPS_PROXY", "no address", "The proxy in HTTPS_PROXY is not an address"),
     ],
 )
-def test_a_variable_that_is_wrong_is_one_line(files, variable, value, said):
+def test_variable_that_is_wrong_is_one_line(files, variable, value, said):
     config = {"url": "https://kafinea.invalid", "username": "ada", "access_key": "secret"}
     strict = {"PYTHONWARNINGS": "default", variable: value}
     done, _ = run(files, config, env=strict)
@@ -241,13 +241,13 @@ def test_a_variable_that_is_wrong_is_one_line(files, variable, value, said):
     assert "Warning" not in done.stderr
 
 
-def test_a_run_warns_of_nothing_that_it_left_open(sandbox, files):
+def test_run_leaves_nothing_open(sandbox, files):
     done, _ = run(files, settings(sandbox), env={"PYTHONWARNINGS": "default", "PYTHONDEVMODE": "1"})
     assert done.returncode == 0
     assert "ResourceWarning" not in done.stderr
 
 
-def test_a_discovery_that_fails_under_meltano_logs_no_json(files):
+def test_discovery_that_fails_under_meltano_logs_no_json(files):
     """Meltano asks for JSON, and shows what a discovery that failed has logged as it came."""
     form = {"()": "singer_sdk.logging.StructuredFormatter"}
     handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "it"}
@@ -266,7 +266,7 @@ def test_a_discovery_that_fails_under_meltano_logs_no_json(files):
 # What a stream has read before it fails
 
 
-def test_what_was_read_is_in_the_state_when_a_stream_fails_at_its_end(files, tmp_path):
+def test_state_covers_what_was_read_when_a_stream_fails_at_its_end(files, tmp_path):
     with Sandbox(rows=500) as sandbox:
         gone = stored_files(sandbox)[0]["id"]
         fault = {"operation": "files_retrieve", "contains": gone, "times": None}
@@ -281,7 +281,7 @@ def test_what_was_read_is_in_the_state_when_a_stream_fails_at_its_end(files, tmp
     assert output.bookmark("files")["owed"]
 
 
-def test_what_a_scan_must_know_is_kept_when_a_map_fails(files, tmp_path):
+def test_scan_keeps_its_ids_when_a_stream_map_fails(files, tmp_path):
     """The ids of records that were written out, and that no scan had found yet."""
     maps = {"Contacts": {"x": "firstname.upper()"}}
     with Sandbox(rows=300) as sandbox:
@@ -305,7 +305,7 @@ def test_what_a_scan_must_know_is_kept_when_a_map_fails(files, tmp_path):
 
 
 @pytest.mark.parametrize("code", ["INVALID_TOKEN", "AUTHENTICATION_FAILURE", "ACCESS_DENIED"])
-def test_all_sessions_log_in_where_a_token_serves_once(files, code):
+def test_sessions_log_in_where_a_token_serves_once(files, code):
     with Sandbox(rows=300, latency_ms=20, used_token=code) as sandbox:
         for n in range(1_500):
             sandbox.insert("Contacts", {"lastname": f"{n}"})
@@ -319,7 +319,7 @@ def test_all_sessions_log_in_where_a_token_serves_once(files, code):
         assert code in {one.code for one in sandbox.requests.of("login")}
 
 
-def test_a_map_for_a_stream_that_there_is_not_is_named(sandbox, caplog):
+def test_stream_map_of_an_unknown_stream_is_named(sandbox, caplog):
     maps = {
         "Contact": {"email": "None"},
         "people": {"__source__": "Contcts"},

@@ -39,7 +39,7 @@ def another_writer(sandbox, write):
     writer.join()
 
 
-def test_what_another_load_created_first_is_updated_and_ours_is_deleted_again(any_sandbox):
+def test_record_created_by_another_load_is_updated_and_ours_deleted(any_sandbox):
     def write():
         any_sandbox.insert("Contacts", {"cf_853": "a", "lastname": "Theirs", "title": "stays"})
 
@@ -51,7 +51,7 @@ def test_what_another_load_created_first_is_updated_and_ours_is_deleted_again(an
     assert run.code == 0
 
 
-def test_what_is_loaded_behind_such_a_creation_goes_into_the_other_one_too(sandbox):
+def test_records_after_a_double_creation_update_the_other_one(sandbox):
     records = [{"cf_853": "a", "lastname": name} for name in ("First", "Second")]
     with another_writer(sandbox, lambda: sandbox.insert("Contacts", contact("a"))):
         run = upsert(sandbox, *records)
@@ -69,7 +69,7 @@ def bill(sandbox, **more):
     return record | {"bill_street": "a", "ship_street": "b", "LineItems": lines} | more
 
 
-def test_an_invoice_that_was_created_twice_is_named_with_both_ids(sandbox):
+def test_invoice_created_twice_is_reported_with_both_ids(sandbox):
     """Numbers of invoices may have no gaps, so none is deleted."""
     record, others = bill(sandbox), []
 
@@ -83,7 +83,7 @@ def test_an_invoice_that_was_created_twice_is_named_with_both_ids(sandbox):
     assert all(row["id"] in run.only["message"] for row in sandbox.rows("Invoice"))
 
 
-def test_two_loads_at_the_same_time_leave_each_key_once(tmp_path):
+def test_two_concurrent_loads_leave_each_key_once(tmp_path):
     keys = [f"k{n}" for n in range(60)]
     with empty(latency_ms=10) as sandbox:
         loads = []
@@ -120,7 +120,7 @@ LONG = "A key that is longer than twenty characters"
     ],
 )
 @pytest.mark.parametrize("module", ["Contacts", "Invoice"])
-def test_a_key_that_the_server_alters_is_there_once_at_most_after_three_runs(module, alters, key):
+def test_altered_key_exists_once_at_most_after_three_runs(module, alters, key):
     name = {"Contacts": "cf_853", "Invoice": "cf_911"}[module]
     with empty(alters={f"{module}.{name}": alters}) as sandbox:
         record = contact(key) if module == "Contacts" else bill(sandbox, cf_911=key)
@@ -131,13 +131,13 @@ def test_a_key_that_the_server_alters_is_there_once_at_most_after_three_runs(mod
             assert sandbox.count(module) <= 1
 
 
-def test_a_key_that_is_altered_costs_its_record_only(sandbox):
+def test_altered_key_rejects_its_record_only(sandbox):
     run = upsert(sandbox, contact("k" * 300), contact("good"), contact("fine"), max_rejects=1)
     assert run.codes == ["KEY_ALTERED"]
     assert sorted(row["cf_853"] for row in sandbox.rows("Contacts")) == ["fine", "good"]
 
 
-def test_a_server_that_alters_all_keys_is_sent_a_few_only():
+def test_altered_keys_stop_further_creations():
     with empty(alters={"Contacts.cf_853": "cut:3"}) as sandbox:
         run = upsert(sandbox, *[contact(f"long {n}") for n in range(30)], max_rejects=-1)
         assert run.codes == ["KEY_ALTERED"] * 30
@@ -145,7 +145,7 @@ def test_a_server_that_alters_all_keys_is_sent_a_few_only():
         assert sandbox.count("Contacts") == 0
 
 
-def test_short_keys_that_begin_alike_are_different_invoices(sandbox):
+def test_short_keys_with_a_common_prefix_are_different_invoices(sandbox):
     first = bill(sandbox)
     records = [first | {"cf_911": f"F-{n}"} for n in (1, 10, 100)]
     run = load(sandbox, messages("Invoice", *records), streams=matched("Invoice", "cf_911"))
@@ -159,7 +159,7 @@ def test_short_keys_that_begin_alike_are_different_invoices(sandbox):
 @pytest.mark.parametrize(
     ("operation", "status"), [("create", 500), ("create", 503), ("revise", 503)]
 )
-def test_a_server_that_fails_at_writes_is_waited_for_and_then_the_run_stops(operation, status):
+def test_failing_writes_are_retried_and_then_stop_the_run(operation, status):
     with empty() as sandbox:
         records = [contact(f"{n}", title="new") for n in range(60)]
         if operation == "revise":
@@ -177,7 +177,7 @@ def test_a_server_that_fails_at_writes_is_waited_for_and_then_the_run_stops(oper
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_server_that_fails_at_one_record_after_the_other_is_no_row_of_bad_records(sandbox):
+def test_failing_writes_of_successive_records_stop_the_run(sandbox):
     sandbox.faults.add("status", operation="create", contains="lastname", status=500, times=None)
     run = upsert(sandbox, *[contact(f"{n}") for n in range(60)], max_rejects=-1, check=False)
     assert run.code == 1
@@ -186,7 +186,7 @@ def test_a_server_that_fails_at_one_record_after_the_other_is_no_row_of_bad_reco
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_server_that_works_again_meanwhile_loses_nothing(sandbox):
+def test_failing_writes_that_recover_lose_nothing(sandbox):
     sandbox.faults.add("status", operation="create", status=503, nth=3, times=8)
     run = upsert(sandbox, *[contact(f"{n}") for n in range(40)])
     assert run.tally == {"created": 40}
@@ -194,7 +194,7 @@ def test_a_server_that_works_again_meanwhile_loses_nothing(sandbox):
 
 
 @pytest.mark.usefixtures("quick")
-def test_one_record_at_which_the_server_fails_costs_one_record(sandbox):
+def test_failing_write_rejects_its_record_only(sandbox):
     sandbox.faults.add("status", operation="create", contains="poison", status=500, times=None)
     records = [contact(f"{n}", title="poison" if n == 7 else "good") for n in range(30)]
     run = upsert(sandbox, *records, max_rejects=1)
@@ -209,9 +209,7 @@ def test_one_record_at_which_the_server_fails_costs_one_record(sandbox):
         ("Products", "productname", "vendor_id", "Vendors", "vendorname"),
     ],
 )
-def test_what_another_load_created_first_is_what_a_record_refers_to(
-    sandbox, module, key, field, referred, named
-):
+def test_reference_created_by_another_load_is_used(sandbox, module, key, field, referred, named):
     reference = {"module": referred, "match_on": named, "create": True}
     streams = matched(module, key, references={field: reference})
     with another_writer(sandbox, lambda: sandbox.insert(referred, {named: "ACME"})):
@@ -221,7 +219,7 @@ def test_what_another_load_created_first_is_what_a_record_refers_to(
     assert sandbox.rows(module)[0][field] == one["id"]
 
 
-def test_what_another_load_created_first_where_names_are_taken_once_is_updated(sandbox):
+def test_record_created_by_another_load_is_updated_where_names_are_unique(sandbox):
     with another_writer(sandbox, lambda: sandbox.insert("Accounts", {"accountname": "ACME"})):
         lines = messages("Accounts", {"accountname": "ACME", "phone": "1"})
         run = load(sandbox, lines, streams=matched("Accounts", "accountname"))

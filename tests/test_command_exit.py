@@ -65,7 +65,7 @@ def hanging():
 
 
 @pytest.mark.parametrize(("how", "code"), ENDS.items())
-def test_a_command_does_not_wait_for_its_threads(hanging, how, code):
+def test_command_does_not_wait_for_its_threads(hanging, how, code):
     facts = settings(hanging)
     done = subprocess.run(
         [sys.executable, "-c", THREADS, how, *facts.values()],
@@ -93,7 +93,7 @@ def started(plugin, tmp_path, sandbox, *arguments, **more):
     )
 
 
-def test_a_tap_that_is_stopped_while_the_server_hangs_ends_at_once(hanging, tmp_path):
+def test_tap_ends_at_once_on_sigterm_while_the_server_hangs(hanging, tmp_path):
     process = started("tap", tmp_path, hanging, modules=["Contacts"])
     while not hanging.requests.of("query"):
         time.sleep(0.01)
@@ -105,7 +105,7 @@ def test_a_tap_that_is_stopped_while_the_server_hangs_ends_at_once(hanging, tmp_
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_output_that_nobody_reads_is_no_success(unbuffered):
+def test_output_that_nobody_reads_is_an_error(unbuffered):
     """The reader goes away when all is written but not all is sent."""
     program = "import logging, sys; from singer_kafinea import command; "
     program += "command.run(lambda: sys.stdout.write('x'), logging.getLogger())"
@@ -133,7 +133,7 @@ def test_output_that_nobody_reads_is_no_success(unbuffered):
         ({"REQUESTS_CA_BUNDLE": "/nowhere"}, {}, "REQUESTS_CA_BUNDLE is '/nowhere'"),
     ],
 )
-def test_a_mistake_of_the_user_is_one_line(plugin, variables, config, said, tmp_path):
+def test_mistake_of_the_user_is_one_line(plugin, variables, config, said, tmp_path):
     path = tmp_path
     if config is not None:
         path = tmp_path / "config.json"
@@ -159,7 +159,7 @@ def test_a_mistake_of_the_user_is_one_line(plugin, variables, config, said, tmp_
 @pytest.mark.parametrize("plugin", ["tap", "target"])
 @pytest.mark.parametrize("option", ["config", "state", "catalog"])
 @pytest.mark.parametrize("depth", [900, 100_000])
-def test_a_file_that_is_nested_too_deep_is_named(plugin, option, depth, tmp_path):
+def test_file_that_is_nested_too_deep_is_named(plugin, option, depth, tmp_path):
     if (plugin, option) in {("target", "state"), ("target", "catalog")}:
         pytest.skip("of taps only")
     config, deep = tmp_path / "config.json", tmp_path / "deep.json"
@@ -181,7 +181,7 @@ def test_a_file_that_is_nested_too_deep_is_named(plugin, option, depth, tmp_path
 
 @pytest.mark.parametrize("plugin", ["tap", "target"])
 @pytest.mark.parametrize("variable", ["LOGLEVEL", "SINGER_SDK_LOG_CONFIG"])
-def test_a_log_that_cannot_be_set_up_is_one_line(plugin, variable, tmp_path):
+def test_log_that_cannot_be_set_up_is_one_line(plugin, variable, tmp_path):
     path = tmp_path / "log.yaml"
     path.write_text("handlers: [")
     done = subprocess.run(

@@ -26,9 +26,7 @@ def contacts(sandbox, state=None, **more):
     return extract(sandbox, modules=["Contacts"], state=state, **more)
 
 
-def test_the_first_run_has_them_says_so_and_a_later_one_has_them_once_they_are_saved(
-    company, caplog
-):
+def test_records_without_modifiedtime_are_in_the_first_run_and_again_once_saved(company, caplog):
     sandbox, undated = company
     first = contacts(sandbox)
     assert first.ids("Contacts") == [row["id"] for row in sandbox.rows("Contacts")]
@@ -48,7 +46,7 @@ def test_the_first_run_has_them_says_so_and_a_later_one_has_them_once_they_are_s
     assert undated[0] in third.ids("Contacts")
 
 
-def test_where_there_are_none_a_first_run_costs_no_request_more():
+def test_records_without_modifiedtime_cost_no_request_where_there_are_none():
     with Sandbox(rows=300) as sandbox:
         contacts(sandbox)
         queries = [one.params["query"] for one in sandbox.requests if one.operation == "query"]
@@ -57,7 +55,7 @@ def test_where_there_are_none_a_first_run_costs_no_request_more():
 
 
 @pytest.mark.parametrize("bound", [{"start_date": "2019-06-01"}, {"end_date": "2030-01-01"}])
-def test_a_bound_on_one_side_leaves_none_of_them_out(company, bound):
+def test_records_without_modifiedtime_are_in_runs_with_one_bound(company, bound):
     sandbox, undated = company
     dates = {row["id"]: row["modifiedtime"] for row in sandbox.rows("Contacts")}
     start = bound.get("start_date", "")
@@ -67,14 +65,14 @@ def test_a_bound_on_one_side_leaves_none_of_them_out(company, bound):
     assert output.bookmark("Contacts")["replication_key_value"]
 
 
-def test_of_windows_none_brings_them_all_over_again(company):
+def test_records_without_modifiedtime_are_not_in_every_window(company):
     sandbox, undated = company
     output = contacts(sandbox, start_date="2000-01-01", end_date="2030-01-01")
     assert len(output.ids("Contacts")) == sandbox.count("Contacts") - len(undated)
 
 
 @pytest.mark.parametrize("bound", [{}, {"start_date": "2019-06-01"}])
-def test_where_no_record_has_a_modifiedtime_they_are_read_once(bound):
+def test_records_without_modifiedtime_only_are_read_once(bound):
     with Sandbox(rows=100) as sandbox:
         ids = [row["id"] for row in sandbox.rows("Contacts")]
         for one in ids:
@@ -88,7 +86,7 @@ def test_where_no_record_has_a_modifiedtime_they_are_read_once(bound):
         assert third.ids("Contacts") == [ids[3]]
 
 
-def test_a_full_table_has_them_each_time(company, caplog):
+def test_records_without_modifiedtime_are_in_each_full_table(company, caplog):
     sandbox, _ = company
     catalog = discover(sandbox, modules=["Contacts"])
     catalog["streams"][0]["replication_method"] = "FULL_TABLE"
@@ -98,7 +96,7 @@ def test_a_full_table_has_them_each_time(company, caplog):
     assert caplog.text.count("leaves them: 3.") == 2
 
 
-def test_a_first_run_that_is_killed_goes_on_and_has_them(company):
+def test_records_without_modifiedtime_are_in_a_resumed_first_run(company):
     sandbox, undated = company
     first = contacts(sandbox)
     ids = first.ids("Contacts")

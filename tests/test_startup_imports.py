@@ -28,7 +28,7 @@ def packages(*arguments):
 
 
 @pytest.mark.parametrize("command", ["tap", "target"])
-def test_a_command_loads_the_sdk_its_own_packages_and_msgspec(command):
+def test_command_imports_the_sdk_its_own_packages_and_msgspec_only(command):
     sdk = packages(f"import singer_sdk.{command}_base, sys; print(*sys.modules)")
     own = {f"{command}_kafinea", "singer_kafinea", "kafinea"}
     loaded = packages(VERSION, f"{command}_kafinea", f"{command.title()}Kafinea")

@@ -11,7 +11,7 @@ from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.target.small_server import Local, listening
+from tests.small_server import Local, listening
 
 Change = Callable[[str, dict[str, str], Any], Any]
 """Given the operation, its parameters and the result, returns the result to send instead."""

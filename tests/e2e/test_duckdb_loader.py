@@ -34,12 +34,12 @@ def load(directory, *records, properties=PROPERTIES):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_single_row_of_texts_arrives(tmp_path, text):
+def test_single_row_of_strings_is_loaded(tmp_path, text):
     record = {"id": "12x1", "subject": text, "description": text}
     assert load(tmp_path, record) == [record]
 
 
-def test_all_rows_of_texts_arrive(tmp_path):
+def test_all_rows_of_strings_are_loaded(tmp_path):
     records = [
         {"id": f"12x{number:04d}", "subject": text, "description": HOSTILE[number % 7]}
         for number, text in enumerate(HOSTILE * 30)
@@ -47,7 +47,7 @@ def test_all_rows_of_texts_arrive(tmp_path):
     assert load(tmp_path, *records) == records
 
 
-def test_a_row_that_comes_again_takes_the_place_of_the_first(tmp_path):
+def test_row_loaded_again_replaces_the_first(tmp_path):
     old = {"id": "12x1", "subject": "old", "description": "kept no longer"}
     other = {"id": "12x2", "subject": "other", "description": None}
     load(tmp_path, old, other)

@@ -53,7 +53,7 @@ def said(done, level="WARNING"):
 
 
 @pytest.mark.parametrize("dialect", ALL)
-def test_with_a_bookmark_the_start_date_plays_no_part(dialect):
+def test_start_date_is_ignored_with_a_bookmark(dialect):
     with Sandbox(dialect=dialect, rows=50) as sandbox:
         catalog = discover(sandbox, modules=["Contacts"])
         state = extract(sandbox, catalog=catalog, **ZONE).state
@@ -85,7 +85,7 @@ NO_STATES = {
 
 
 @pytest.mark.parametrize("wrap", MESSAGES.values(), ids=MESSAGES.keys())
-def test_a_state_may_be_a_whole_message_and_keeps_bookmarks_of_other_streams(kafinea, run, wrap):
+def test_state_may_be_a_whole_message_and_keeps_other_bookmarks(kafinea, run, wrap):
     config = settings(kafinea, modules=["Contacts"], **ZONE)
     state = parse(run(config).stdout.splitlines()).state
     other = {"replication_key": "modifiedtime", "replication_key_value": "2026-01-01T00:00:00Z"}
@@ -96,14 +96,14 @@ def test_a_state_may_be_a_whole_message_and_keeps_bookmarks_of_other_streams(kaf
 
 
 @pytest.mark.parametrize("state", ["{}", "null", '{"type": "STATE", "value": {}}'])
-def test_an_empty_state_is_none(kafinea, run, state):
+def test_state_that_is_empty_starts_from_the_beginning(kafinea, run, state):
     config = settings(kafinea, modules=["Contacts"], **ZONE)
     output = parse(run(config, state=state).stdout.splitlines())
     assert len(output.records("Contacts")) == kafinea.count("Contacts")
 
 
 @pytest.mark.parametrize("state", NO_STATES.values(), ids=NO_STATES.keys())
-def test_anything_else_is_no_state_and_stops_the_run(kafinea, run, state):
+def test_state_that_is_invalid_stops_the_run(kafinea, run, state):
     kafinea.requests.clear()
     done = run(settings(kafinea, modules=["Contacts"]), state=state)
     (error,) = said(done, "ERROR")
@@ -122,7 +122,7 @@ OF_NO_TAP = {
 
 
 @pytest.mark.parametrize("key", OF_NO_TAP)
-def test_a_bookmark_that_this_tap_did_not_write_is_named(kafinea, run, key):
+def test_bookmark_with_unknown_key_is_named(kafinea, run, key):
     state = {"bookmarks": {"Contacts": {key: OF_NO_TAP[key]}}}
     done = run(settings(kafinea, modules=["Contacts"], **ZONE), state=state)
     (error,) = said(done, "ERROR")
@@ -130,7 +130,7 @@ def test_a_bookmark_that_this_tap_did_not_write_is_named(kafinea, run, key):
     assert f"{key!r} that this tap did not write" in error
 
 
-def test_a_file_that_is_not_utf_8_is_named(kafinea, tmp_path):
+def test_file_that_is_not_utf_8_is_named(kafinea, tmp_path):
     config, state = tmp_path / "config.json", tmp_path / "state.json"
     config.write_text(json.dumps(settings(kafinea)), "utf-8")
     state.write_text('{"bookmarks": {}}', "utf-16")  # as a shell of Windows writes it
@@ -153,7 +153,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("mode", [[], ["--discover"], ["--test"]])
-def test_all_that_is_wrong_with_settings_is_said_at_once_and_before_any_request(kafinea, run, mode):
+def test_wrong_settings_are_reported_together_before_any_request(kafinea, run, mode):
     kafinea.requests.clear()
     bookmark = {"replication_key_value": "2026-01-01T00:00:00Z"}
     files = {"state": {"bookmarks": {"Contacts": bookmark}}} if not mode else {}
@@ -169,7 +169,7 @@ def test_all_that_is_wrong_with_settings_is_said_at_once_and_before_any_request(
 
 
 @pytest.mark.parametrize(("name", "wrong"), WRONG.items(), ids=WRONG.keys())
-def test_one_wrong_setting_is_named_with_its_variable(kafinea, run, name, wrong):
+def test_wrong_setting_is_named_with_its_variable(kafinea, run, name, wrong):
     (error,) = said(run(settings(kafinea, **{name: wrong[0]})), "ERROR")
     assert wrong[1] in error
     assert f"(TAP_KAFINEA_{name.upper()})" in error
@@ -187,7 +187,7 @@ def test_one_wrong_setting_is_named_with_its_variable(kafinea, run, name, wrong)
         ("TAP_KAFINEA_FILES", "true", "`files` is no object"),
     ],
 )
-def test_a_variable_that_cannot_be_read_is_named(kafinea, variable, value, text):
+def test_variable_that_cannot_be_read_is_named(kafinea, variable, value, text):
     config = {f"TAP_KAFINEA_{k.upper()}": v for k, v in settings(kafinea).items()}
     done = command("--config", "ENV", env={**config, variable: value})
     (error,) = said(done, "ERROR")
@@ -196,7 +196,7 @@ def test_a_variable_that_cannot_be_read_is_named(kafinea, variable, value, text)
     assert "Traceback" not in done.stderr
 
 
-def test_numbers_and_blanks_of_the_environment_are_read(kafinea):
+def test_variables_with_numbers_and_blanks_are_read(kafinea):
     config = {f"TAP_KAFINEA_{k.upper()}": v for k, v in settings(kafinea, **ZONE).items()}
     numbers = {"TAP_KAFINEA_DELETIONS_LIMIT": "100", "TAP_KAFINEA_REQUEST_TIMEOUT": "59.5"}
     modules = {"TAP_KAFINEA_MODULES": "Contacts, Leads,"}
@@ -209,7 +209,7 @@ def test_numbers_and_blanks_of_the_environment_are_read(kafinea):
     }
 
 
-def test_a_setting_that_is_null_has_its_default(kafinea, run):
+def test_setting_that_is_null_has_its_default(kafinea, run):
     own = TapKafinea.config_jsonschema["properties"].keys() - {"url", "username", "access_key"}
     nulls = dict.fromkeys([*own, "stream_maps", "flattening_enabled"])
     done = run(settings(kafinea, **{**nulls, "modules": ["Contacts"], **ZONE}))
@@ -217,14 +217,14 @@ def test_a_setting_that_is_null_has_its_default(kafinea, run):
     assert len(parse(done.stdout.splitlines()).ids("Contacts")) == kafinea.count("Contacts")
 
 
-def test_flattening_without_a_depth_is_found_with_all_else(kafinea, run):
+def test_flattening_without_depth_is_reported_with_the_other_settings(kafinea, run):
     (error,) = said(run(settings(kafinea, flattening_enabled=True, access_key="")), "ERROR")
     assert "(TAP_KAFINEA_FLATTENING_MAX_DEPTH)" in error
     assert "`access_key` is empty" in error
 
 
 @pytest.mark.parametrize("value", [True, "files", ["files"]])
-def test_a_setting_that_should_be_an_object_is_named(kafinea, run, value):
+def test_setting_that_should_be_an_object_is_named(kafinea, run, value):
     (error,) = said(run(settings(kafinea, files=value, access_key="")), "ERROR")
     assert "`files` is no object" in error
     assert "(TAP_KAFINEA_FILES)" in error
@@ -233,7 +233,7 @@ def test_a_setting_that_should_be_an_object_is_named(kafinea, run, value):
 
 @pytest.mark.parametrize("option", ["config", "state", "catalog"])
 @pytest.mark.parametrize("content", ["{", "", "\x1f\x8b", '{"url": }'])
-def test_a_file_that_is_not_json_is_named(kafinea, run, option, content):
+def test_file_that_is_not_json_is_named(kafinea, run, option, content):
     files = {"config": settings(kafinea), option: content}
     done = run(files.pop("config"), **files)
     (error,) = said(done, "ERROR")
@@ -242,7 +242,7 @@ def test_a_file_that_is_not_json_is_named(kafinea, run, option, content):
     assert f"{option}.json is not JSON" in error
 
 
-def test_an_unknown_setting_is_named_in_a_warning_with_the_nearest(kafinea, run):
+def test_unknown_setting_is_a_warning_with_the_nearest_name(kafinea, run):
     sdk = {"stream_map_config": {}, "flattening_enabled": False, "batch_config": None}
     config = settings(kafinea, modules=["Tax"], page_sise=50, **ZONE)
     config |= {name: value for name, value in sdk.items() if value is not None}
@@ -257,7 +257,7 @@ def test_an_unknown_setting_is_named_in_a_warning_with_the_nearest(kafinea, run)
 # The time zone
 
 
-def test_without_a_time_zone_one_warning_says_what_is_assumed(kafinea, run):
+def test_timezone_missing_is_one_warning(kafinea, run):
     config = settings(kafinea, modules=["Contacts", "Leads"])
     (warning,) = said(run(config))
     assert "`timezone` is not set" in warning
@@ -277,7 +277,7 @@ def test_without_a_time_zone_one_warning_says_what_is_assumed(kafinea, run):
         ("America/New_York", "America/New_York", False),
     ],
 )
-def test_a_time_behind_the_servers_clock_shows_a_wrong_time_zone(
+def test_timezone_that_is_wrong_shows_in_times_ahead_of_the_server(
     dialect, of_server, assumed, is_doubted, caplog
 ):
     with Sandbox(dialect=dialect, rows=50, timezone=of_server) as sandbox:
@@ -290,14 +290,14 @@ def test_a_time_behind_the_servers_clock_shows_a_wrong_time_zone(
         assert assumed in doubts[0]
 
 
-def test_a_record_of_the_far_future_shows_no_wrong_time_zone(caplog):
+def test_timezone_is_not_doubted_for_a_record_of_the_far_future(caplog):
     with Sandbox(rows=50) as sandbox:
         sandbox.insert("Contacts", {"lastname": "x"}, modifiedtime="2099-01-01 00:00:00")
         extract(sandbox, modules=["Contacts"], **ZONE)
     assert "looks wrong" not in caplog.text
 
 
-def test_another_time_zone_than_in_the_last_run_is_said_once_with_the_rows(kafinea, caplog):
+def test_timezone_change_since_the_last_run_is_logged_once(kafinea, caplog):
     modules = ["Contacts", "Leads", "Currency"]
     state = extract(kafinea, modules=modules).state
     caplog.clear()
@@ -330,13 +330,13 @@ def test_modules_takes_exclusions(server, modules, expected):
     assert found == set(filter(expected, everything))
 
 
-def test_an_exclusion_that_fits_nothing_is_named_with_the_nearest(kafinea, caplog):
+def test_modules_exclusion_without_match_is_named_with_the_nearest(kafinea, caplog):
     discover(kafinea, modules=["!SMSNotifer", "!Nothing*", "Tax"])
     (warning,) = [text for text in caplog.messages if "leaves out" in text]
     assert "Did you mean `!SMSNotifier`?" in warning
 
 
-def test_exclusions_that_leave_nothing_stop_the_run(kafinea, run):
+def test_modules_exclusions_that_leave_nothing_stop_the_run(kafinea, run):
     done = run(settings(kafinea, modules=["!*"]))
     (error,) = said(done, "ERROR")
     assert done.returncode == 1
@@ -344,12 +344,12 @@ def test_exclusions_that_leave_nothing_stop_the_run(kafinea, run):
     assert "Contacts" in error
 
 
-def test_a_module_is_found_by_its_label(kafinea, run):
+def test_module_is_found_by_its_label(kafinea, run):
     (error,) = said(run(settings(kafinea, modules=["Organizations"])), "ERROR")
     assert "Did you mean `Accounts`" in error
 
 
-def test_a_named_module_that_is_gone_fails_alone(server, run):
+def test_module_that_no_longer_exists_fails_alone(server, run):
     config = settings(server, modules=["Leads", "Contackts", "Nope*"], **ZONE)
     catalog = run(config, "--discover")
     assert catalog.returncode == 0
@@ -364,7 +364,7 @@ def test_a_named_module_that_is_gone_fails_alone(server, run):
         assert "Contackts, Nope*" in said(done, "ERROR")[-1]
 
 
-def test_a_named_module_that_only_the_catalog_lacks_is_a_warning(kafinea, run):
+def test_module_missing_from_the_catalog_is_a_warning(kafinea, run):
     catalog = run(settings(kafinea, modules=["Leads"]), "--discover").stdout
     done = run(settings(kafinea, modules=["Leads", "Contacts"], **ZONE), catalog=catalog)
     (warning,) = said(done)
@@ -373,7 +373,7 @@ def test_a_named_module_that_only_the_catalog_lacks_is_a_warning(kafinea, run):
 
 
 @pytest.mark.parametrize("with_catalog", [False, True])
-def test_a_module_that_the_state_knows_and_nobody_shows_is_named(with_catalog, caplog):
+def test_module_in_the_state_that_is_no_longer_visible_is_named(with_catalog, caplog):
     with Sandbox(rows=50) as sandbox:
         modules = ["Leads", "Campaigns", "Invoice", "Tax"]
         others = {"relations": [{"module": "Campaigns", "related": "Contacts"}]}
@@ -395,7 +395,7 @@ def test_a_module_that_the_state_knows_and_nobody_shows_is_named(with_catalog, c
         assert "no longer sees" not in caplog.text
 
 
-def test_a_module_that_cannot_be_counted_says_how_to_leave_it_out(run, quick):
+def test_module_that_cannot_be_counted_is_named_with_its_exclusion(run, quick):
     with Sandbox(rows=50) as sandbox:
         sandbox.faults.add("empty", operation="query", contains="FROM Campaigns", times=None)
         config = settings(sandbox, modules=["Leads", "C*"], **ZONE)
@@ -412,7 +412,7 @@ def test_a_module_that_cannot_be_counted_says_how_to_leave_it_out(run, quick):
 
 @pytest.mark.parametrize("rows", [0, 2])
 @pytest.mark.parametrize("dialect", ALL)
-def test_a_default_run_ends_with_0_and_says_what_is_left_out_by_design(dialect, rows, run):
+def test_default_run_exits_with_0_and_logs_what_is_left_out(dialect, rows, run):
     with Sandbox(dialect=dialect, rows=50) as sandbox:
         for n in range(rows):
             tax = {"productid": 3 + n, "taxid": 1, "taxpercentage": "20.000"}
@@ -439,7 +439,7 @@ def test_a_default_run_ends_with_0_and_says_what_is_left_out_by_design(dialect, 
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_module_at_whose_description_the_server_fails_stops_no_other(caplog):
+def test_module_that_cannot_be_described_stops_no_other(caplog):
     with Sandbox(rows=50) as sandbox:
         sandbox.faults.add("status", operation="describe", contains="Leads", status=500, times=None)
         output, error = extract_through(sandbox)

@@ -124,7 +124,7 @@ def elements(sandbox: Sandbox) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("module", MODULES)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_with_faithful_formats_every_server_changes_only_what_was_loaded(dialect, module):
+def test_update_with_matching_formats_changes_only_loaded_fields(dialect, module):
     with server(dialect) as sandbox:
         fill(sandbox, module, description="Été & <b>gras</b> &amp;")
         before = stored(sandbox, module)
@@ -141,7 +141,7 @@ def test_with_faithful_formats_every_server_changes_only_what_was_loaded(dialect
 @pytest.mark.parametrize("user", ["joe"])
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "Products"])
 @pytest.mark.parametrize("dialect", ["stock", "corebos"])  # the two ways to read numbers
-def test_where_there_is_revise_the_users_formats_do_not_matter(dialect, module, user, formats):
+def test_revise_is_safe_with_any_formats_of_the_user(dialect, module, user, formats):
     with server(dialect, formats) as sandbox:
         more = {} if user == "admin" else as_joe(sandbox)
         fill(sandbox, module)
@@ -167,7 +167,7 @@ def rounding(module: str) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     [(module, *case) for module in MODULES for case in rounding(module)],
 )
 @pytest.mark.parametrize("user", ["admin"])
-def test_one_record_at_most_is_rounded(module, dialect, options, more, user):
+def test_update_rounds_one_record_at_most(module, dialect, options, more, user):
     with server(dialect, TWO_DECIMALS, **options) as sandbox:
         more = more | ({} if user == "admin" else as_joe(sandbox))
         key = fill(sandbox, module, 8)
@@ -225,7 +225,7 @@ def check_first(
         (FAITHFUL | {"time_zone": "Asia/Tokyo"}, ["time zone"]),
     ],
 )
-def test_corebos_misreads_one_record_at_most(formats, causes):
+def test_update_on_corebos_misreads_one_record_at_most(formats, causes):
     with server("corebos", formats) as sandbox:
         fill(sandbox, "Contacts", cf_891="2026-07-01 12:34:00")
         before = stored(sandbox, "Contacts")
@@ -247,7 +247,7 @@ def test_corebos_misreads_one_record_at_most(formats, causes):
         (["*"], {"updated": 3}),
     ],
 )
-def test_workflows_may_set_what_allow_changes_names(dialect, allowed, tally):
+def test_allow_changes_names_what_workflows_may_set(dialect, allowed, tally):
     with server(dialect, workflows={"Contacts": {"cf_887": "touched"}}) as sandbox:
         fill(sandbox, "Contacts", cf_887="secret")
         more = {"allow_changes": allowed} if allowed else {}
@@ -264,7 +264,7 @@ def test_workflows_may_set_what_allow_changes_names(dialect, allowed, tally):
         assert "secret" not in run.stderr + json.dumps(run.outcomes)
 
 
-def test_what_can_be_put_back_is():
+def test_changed_fields_are_restored_where_possible():
     """As after a workflow that sets a field once."""
     workflows = {"Contacts": {"cf_887": "touched"}}
     with server("stock", workflows=workflows) as sandbox:
@@ -280,7 +280,7 @@ def test_what_can_be_put_back_is():
 
 @pytest.mark.parametrize("sessions", [1, 4])
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "corebos", "legacy"])
-def test_every_update_is_checked_not_the_first_alone(dialect, sessions):
+def test_updates_are_all_checked(dialect, sessions):
     """A workflow is switched on in the middle of a run."""
     workflows: dict[str, dict[str, str]] = {}
     with server(dialect, workflows=workflows) as sandbox:
@@ -311,7 +311,7 @@ def before_the_second_write(sandbox: Sandbox, act: Callable[[], None]) -> None:
     sandbox.requests.add = adding  # type: ignore[method-assign]
 
 
-def test_the_first_of_each_set_of_fields_goes_alone():
+def test_first_update_of_each_set_of_fields_goes_alone():
     """The others wait until it was looked at; what was sound for one field says nothing of two."""
     with server("stock", latency_ms=3) as sandbox:
         fill(sandbox, "Contacts", 12)
@@ -335,7 +335,7 @@ def test_the_first_of_each_set_of_fields_goes_alone():
             assert len(writes) == 6
 
 
-def test_records_in_which_nothing_could_go_wrong_prove_nothing():
+def test_updates_that_cannot_fail_prove_nothing():
     """The first record has no number; those behind it have, and the server rounds."""
     with server("legacy", TWO_DECIMALS) as sandbox:
         key = fill(sandbox, "Contacts", 1, cf_855="0.000")
@@ -348,7 +348,7 @@ def test_records_in_which_nothing_could_go_wrong_prove_nothing():
         assert len([names for names in touched if names]) == 1
 
 
-def test_another_persons_change_is_not_taken_back():
+def test_concurrent_change_of_a_user_is_not_reverted():
     """Somebody edits the record between the look before an update and the one after it."""
     with server("stock") as sandbox:
         fill(sandbox, "Contacts")
@@ -385,7 +385,7 @@ NEVER = {"modifiedby", "createdtime", "modifiedtime", "creator", "contact_no", "
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("user", ["admin", "joe"])
-def test_what_the_server_sets_itself_is_never_sent_back(dialect, user):
+def test_fields_set_by_the_server_are_never_sent(dialect, user):
     """A user who is no administrator may name nobody above them, in `modifiedby` either."""
     with server(dialect) as sandbox:
         more = {} if user == "admin" else as_joe(sandbox)
@@ -399,7 +399,7 @@ def test_what_the_server_sets_itself_is_never_sent_back(dialect, user):
 
 @pytest.mark.parametrize("method", ["auto", "full"])
 @pytest.mark.parametrize("dialect", ["stock", "frevo"])
-def test_fields_that_a_profile_hides_stay(dialect, method):
+def test_fields_hidden_by_a_profile_stay(dialect, method):
     hidden = {"Contacts": ["cf_855", "fax"]}
     with server(dialect, hidden_fields=hidden) as sandbox:
         fill(sandbox, "Contacts", fax="1")
@@ -419,7 +419,7 @@ def test_fields_that_a_profile_hides_stay(dialect, method):
         ("stock", {}, "full", "update"),
     ],
 )
-def test_revise_is_used_where_it_is_there(dialect, options, method, operation):
+def test_revise_is_used_where_available(dialect, options, method, operation):
     with server(dialect, **options) as sandbox:
         fill(sandbox, "Contacts", 1)
         before = stored(sandbox, "Contacts")
@@ -429,7 +429,7 @@ def test_revise_is_used_where_it_is_there(dialect, options, method, operation):
         assert differing(before, stored(sandbox, "Contacts")) == [{"title"}]
 
 
-def test_an_unknown_update_method_is_refused():
+def test_update_method_that_is_unknown_is_refused():
     with server("stock") as sandbox:
         fill(sandbox, "Contacts", 1)
         run = load(
@@ -472,7 +472,7 @@ def test_prices_in_other_currencies_stay_as_they_are(dialect, module, user):
 
 
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "legacy"])
-def test_a_foreign_user_moves_the_fixed_price_of_one_product_at_most(dialect):
+def test_prices_of_one_product_at_most_change_for_a_foreign_user(dialect):
     with server(dialect, FAITHFUL | {"conv_rate": "1.25", "currency_id": 2}) as sandbox:
         fill(sandbox, "Products", currency2="77.50000000", unit_price="10.00000000")
         run = load(sandbox, change("Products"), streams=streams("Products"))
@@ -488,7 +488,7 @@ def test_a_foreign_user_moves_the_fixed_price_of_one_product_at_most(dialect):
 
 
 @pytest.mark.parametrize("accepted", [False, True])
-def test_a_point_that_groups_multiplies_no_converted_price(accepted):
+def test_prices_are_safe_with_a_point_that_groups_digits(accepted):
     """The API does not show them, so the update is not sent."""
     formats = FAITHFUL | {"currency_grouping_separator": "."}
     with server("stock", formats) as sandbox:
@@ -507,7 +507,7 @@ def test_a_point_that_groups_multiplies_no_converted_price(accepted):
         assert sandbox.sql("SELECT * FROM _price") == before
 
 
-def test_a_new_unit_price_takes_nothing_else_along():
+def test_unit_price_update_changes_nothing_else():
     with server("stock") as sandbox:
         fill(sandbox, "Products", currency2="77.50000000")
         records = [{"productcode": f"K{n}", "unit_price": 12.5} for n in range(3)]
@@ -549,7 +549,7 @@ HIDDEN = {
 
 @pytest.mark.parametrize("module", HIDDEN)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_what_the_api_does_not_show_is_lost_only_if_accepted(dialect, module):
+def test_values_hidden_from_the_api_are_lost_only_if_accepted(dialect, module):
     values, key, changed, lost = HIDDEN[module]
     with server(dialect) as sandbox:
         number = int(sandbox.insert(module, values).partition("x")[2])
@@ -577,7 +577,7 @@ def test_what_the_api_does_not_show_is_lost_only_if_accepted(dialect, module):
 
 @pytest.mark.parametrize("method", ["auto", "full"])
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "frevo"])
-def test_a_record_without_owner_is_not_given_to_the_user_of_the_api(dialect, method):
+def test_record_without_owner_is_not_assigned_to_the_api_user(dialect, method):
     with server(dialect) as sandbox:
         fill(sandbox, "Contacts")
         sandbox.change(
@@ -597,7 +597,7 @@ def test_a_record_without_owner_is_not_given_to_the_user_of_the_api(dialect, met
 
 
 @pytest.mark.parametrize("dialect", ["corebos", "legacy"])
-def test_where_such_a_record_cannot_be_read_it_is_rejected_and_left(dialect):
+def test_record_without_owner_that_cannot_be_read_is_rejected(dialect):
     with server(dialect) as sandbox:
         fill(sandbox, "Contacts")
         sandbox.change(
@@ -614,7 +614,7 @@ def test_where_such_a_record_cannot_be_read_it_is_rejected_and_left(dialect):
 
 @pytest.mark.parametrize("fault", ["fatal_after", "reset_after", "truncate"])
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_an_update_whose_answer_was_lost_is_read_back(dialect, fault):
+def test_update_with_lost_answer_is_read_back(dialect, fault):
     with server(dialect) as sandbox:
         fill(sandbox, "Contacts")
         before = stored(sandbox, "Contacts")
@@ -626,7 +626,7 @@ def test_an_update_whose_answer_was_lost_is_read_back(dialect, fault):
         assert len(elements(sandbox)) == 3
 
 
-def test_a_lost_answer_does_not_hide_what_else_changed():
+def test_update_with_lost_answer_still_reports_other_changes():
     with server("legacy", TWO_DECIMALS) as sandbox:
         fill(sandbox, "Contacts")
         sandbox.faults.add("fatal_after", operation="update")
@@ -661,9 +661,7 @@ def contacts(count: int, **more: Any) -> list[str]:
         ),
     ],
 )
-def test_the_first_creation_that_is_not_as_sent_stops_the_others(
-    dialect, formats, options, values, cause
-):
+def test_creation_not_as_sent_stops_the_others(dialect, formats, options, values, cause):
     with server(dialect, formats, **options) as sandbox:
         fill(sandbox, "Contacts", 1)
         run = load(
@@ -687,7 +685,7 @@ def test_the_first_creation_that_is_not_as_sent_stops_the_others(
         assert cause in first["message"]
 
 
-def test_a_creation_may_be_altered_where_that_is_allowed():
+def test_creation_may_be_altered_if_allowed():
     with server("stock", workflows={"Contacts": {"fax": "9"}}) as sandbox:
         run = load(
             sandbox, contacts(3, fax="1"), streams=streams("Contacts", allow_changes=["fax"])
@@ -704,7 +702,7 @@ CURRENCY = {"conv_rate": "1.25", "currency_id": 2, "no_of_currency_decimals": "2
     ("formats", "field", "bad", "good"),
     [(TWO_DECIMALS, "cf_855", 0.125, 0.25), (CURRENCY, "annual_revenue", 0.01, 1)],
 )
-def test_a_number_that_cannot_be_kept_is_stored_once(dialect, formats, field, bad, good):
+def test_number_that_cannot_be_kept_is_stored_once(dialect, formats, field, bad, good):
     """Rejected as soon as that is known, then not sent, in the next run either."""
     module = "Contacts" if field == "cf_855" else "Accounts"
     key = MODULES[module][0]
@@ -739,7 +737,7 @@ def test_a_number_that_cannot_be_kept_is_stored_once(dialect, formats, field, ba
     ],
 )
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_formats_that_may_matter_are_named_before_the_first_write(dialect, formats, said):
+def test_formats_that_may_matter_are_logged_before_the_first_write(dialect, formats, said):
     with server(dialect, FAITHFUL | formats) as sandbox:
         run = load(sandbox, contacts(2), streams=streams("Contacts"))
         warned = [line for line in run.stderr.splitlines() if "The API user" in line]
@@ -757,7 +755,7 @@ def test_formats_that_may_matter_are_named_before_the_first_write(dialect, forma
         assert retrieved[0] < operations.index("create")
 
 
-def test_a_user_who_may_not_read_users_loads_all_the_same():
+def test_formats_may_be_unreadable_for_the_user():
     with server("stock") as sandbox:
         run = load(sandbox, contacts(2), streams=streams("Contacts"), **as_joe(sandbox))
         assert run.tally == {"created": 2}
@@ -768,7 +766,7 @@ def test_a_user_who_may_not_read_users_loads_all_the_same():
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_dry_run_writes_nothing(dialect):
+def test_dry_run_writes_nothing(dialect):
     with server(dialect, TWO_DECIMALS) as sandbox:
         fill(sandbox, "Contacts", 2)
         before = stored(sandbox, "Contacts")
@@ -822,9 +820,7 @@ def answer_with_an_id_only(monkeypatch, operation):
 
 
 @pytest.mark.parametrize(("operation", "how"), [("revise", "auto"), ("update", "full")])
-def test_what_answers_do_not_show_is_read_back_a_hundred_records_at_a_time(
-    monkeypatch, operation, how
-):
+def test_records_are_read_back_a_hundred_at_a_time(monkeypatch, operation, how):
     with empty() as sandbox:
         for n in range(120):
             sandbox.insert("Contacts", {"cf_853": f"{n}", "lastname": "x"})
@@ -843,7 +839,7 @@ def test_what_answers_do_not_show_is_read_back_a_hundred_records_at_a_time(
         assert asked["query"] == 2 + 2
 
 
-def test_what_was_damaged_and_not_answered_is_found_when_it_is_read_back(monkeypatch):
+def test_damage_missing_from_answers_is_found_when_records_are_read_back(monkeypatch):
     with empty(dialect="stock", workflows={"Contacts": {"title": "touched"}}) as sandbox:
         sandbox.insert("Contacts", {"cf_853": "first", "lastname": "x", "title": "touched"})
         sandbox.insert("Contacts", {"cf_853": "second", "lastname": "x", "title": "Director"})

@@ -74,7 +74,7 @@ def complete_after_a_rerun(sandbox, lines, **more):
 
 @pytest.mark.parametrize("after", [1, 30, 100])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_killed_in_mid_drain_is_made_good_by_the_next(tmp_path, how, after):
+def test_run_killed_while_it_writes_is_completed_by_the_next(tmp_path, how, after):
     with empty(latency_ms=20) as sandbox:
         files, lines = Files(tmp_path), steps()
         config = files.config(sandbox, streams=STREAMS)
@@ -91,7 +91,7 @@ def test_a_run_that_is_killed_in_mid_drain_is_made_good_by_the_next(tmp_path, ho
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_killed_while_its_tap_still_writes(tmp_path, how):
+def test_run_killed_while_its_tap_still_writes(tmp_path, how):
     with empty(latency_ms=10) as sandbox:
         files, lines = Files(tmp_path), steps()
         config = files.config(sandbox, streams=STREAMS)
@@ -108,7 +108,7 @@ def test_a_run_that_is_killed_while_its_tap_still_writes(tmp_path, how):
         complete_after_a_rerun(sandbox, lines)
 
 
-def test_an_impatient_second_sigterm_claims_nothing_either(tmp_path):
+def test_second_sigterm_writes_no_false_state(tmp_path):
     with empty(latency_ms=40) as sandbox:
         files, lines = Files(tmp_path), steps()
         config = files.config(sandbox, streams=STREAMS)
@@ -124,7 +124,7 @@ def test_an_impatient_second_sigterm_claims_nothing_either(tmp_path):
         complete_after_a_rerun(sandbox, lines)
 
 
-def test_a_sigterm_while_the_server_hangs_ends_the_run_soon(tmp_path):
+def test_sigterm_while_the_server_hangs_ends_the_run(tmp_path):
     """Schedulers send SIGKILL some seconds later."""
     with empty() as sandbox:
         files, lines = Files(tmp_path), steps()
@@ -143,7 +143,7 @@ def test_a_sigterm_while_the_server_hangs_ends_the_run_soon(tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_run_that_deletes_and_updates(tmp_path, how):
+def test_run_killed_while_it_deletes_and_updates(tmp_path, how):
     with empty(latency_ms=20) as sandbox:
         for n in range(RECORDS):
             sandbox.insert("Contacts", {"cf_853": f"{n}", "lastname": "Old", "phone": "1"})
@@ -170,7 +170,7 @@ def test_a_killed_run_that_deletes_and_updates(tmp_path, how):
         assert {row["phone"] for row in sandbox.rows("Contacts")} == {"1"}
 
 
-def test_a_server_that_goes_away_ends_the_run_with_a_clear_line(tmp_path, quick):
+def test_unreachable_server_ends_the_run_with_one_line(tmp_path, quick):
     """In a process of its own, so that its connections go away with it."""
     lines, data = steps(), tmp_path / "data"
     with empty(data=data):
@@ -203,7 +203,7 @@ def test_a_server_that_goes_away_ends_the_run_with_a_clear_line(tmp_path, quick)
         complete_after_a_rerun(sandbox, lines)
 
 
-def test_a_create_that_is_under_way_at_a_sigterm_is_found_by_the_next_run(tmp_path):
+def test_create_under_way_at_a_sigterm_is_found_by_the_next_run(tmp_path):
     with empty() as sandbox:
         sandbox.faults.add("latency", operation="create", seconds=2)
         files = Files(tmp_path)
@@ -218,7 +218,7 @@ def test_a_create_that_is_under_way_at_a_sigterm_is_found_by_the_next_run(tmp_pa
         assert sandbox.count("Contacts") == 1
 
 
-def test_states_come_in_their_order_and_only_with_their_records(tmp_path):
+def test_states_are_emitted_in_order_after_their_records(tmp_path):
     """Also within a run that is not disturbed: at each state line, what it claims is there."""
     with empty(latency_ms=5) as sandbox:
         files, lines = Files(tmp_path), steps()

@@ -56,7 +56,7 @@ def mapped(**maps):
         ({"flattening_enabled": True, "flattening_max_depth": 2}, deep),
     ],
 )
-def test_the_messages_are_those_of_the_sdks_own_method(sandbox, monkeypatch, settings, change):
+def test_record_messages_equal_those_of_the_sdk(sandbox, monkeypatch, settings, change):
     catalog = discover(sandbox, modules=["Contacts"])
     if change:
         change(catalog)
@@ -79,12 +79,12 @@ def comparable(message):
     return message
 
 
-def test_the_sdk_still_calls_the_method(sandbox, monkeypatch):
+def test_record_messages_method_is_still_called_by_the_sdk(sandbox, monkeypatch):
     monkeypatch.setattr(ModuleStream, METHOD, lambda *_: ())
     assert not extract(sandbox, modules=["Contacts"]).records("Contacts")
 
 
-def test_each_state_stands_for_the_records_before_it_and_no_others(sandbox, tmp_path):
+def test_state_messages_cover_the_records_before_them_only(sandbox, tmp_path):
     for n in range(2_500):
         sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime="2020-01-01 00:00:00")
     config = tmp_path / "config.json"
@@ -103,7 +103,7 @@ def test_each_state_stands_for_the_records_before_it_and_no_others(sandbox, tmp_
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_last_records_are_written_when_the_state_stays_as_it_was(tmp_path, fails):
+def test_last_records_are_emitted_when_the_state_does_not_change(tmp_path, fails):
     with Sandbox(rows=50) as sandbox:
         path = {name: tmp_path / f"{name}.json" for name in ("config", "state")}
         path["config"].write_text(json.dumps(settings(sandbox, modules=["Accounts", "Contacts"])))

@@ -21,7 +21,7 @@ def person(key, name, **more):
     return {"cf_853": key, "lastname": name, **more}
 
 
-def test_a_module_that_cannot_be_written_is_an_error_before_the_first_record():
+def test_module_without_write_permission_is_an_error_before_the_first_record():
     with closed("create", "update") as sandbox:
         run = upsert(sandbox, person("a", "New"), check=False)
         assert run.code == 1
@@ -36,7 +36,9 @@ def test_a_module_that_cannot_be_written_is_an_error_before_the_first_record():
     ("operation", "key", "gone"), [("create", "b", None), ("update", "a", None), ("delete", "a", 1)]
 )
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_what_may_not_be_done_is_rejected_and_the_rest_is_done(operation, key, gone, dry_run):
+def test_operation_without_permission_is_rejected_and_others_are_done(
+    operation, key, gone, dry_run
+):
     with closed(operation) as sandbox:
         for name in ("a", "same"):
             sandbox.insert("Contacts", person(name, "Old"))
@@ -60,7 +62,7 @@ def test_what_may_not_be_done_is_rejected_and_the_rest_is_done(operation, key, g
         assert write_requests(sandbox) == done
 
 
-def test_a_reference_that_could_not_be_created_is_an_error_before_the_first_record():
+def test_reference_without_create_permission_is_an_error_before_the_first_record():
     account = {"module": "Accounts", "match_on": "accountname", "create": True}
     streams = matched("Contacts", "cf_853", references={"account_id": account})
     with closed("create", module="Accounts") as sandbox:

@@ -76,7 +76,7 @@ def is_schema(schema):
 
 
 @given(SCHEMA.filter(is_schema), RECORD)
-def test_what_is_wrong_with_a_record_is_what_jsonschema_says(schema, record):
+def test_validation_finds_what_jsonschema_finds(schema, record):
     checked = Validator("s", schema)
     checked.validate(record)
     error = jsonschema.exceptions.best_match(validator_of(schema)(schema).iter_errors(record))
@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_record_is_what_jsonschema_says(schema, record):
         assert f"`{error.validator}`" in checked.problem
 
 
-def test_what_an_old_draft_requires_is_required():
+def test_validation_knows_required_of_old_drafts():
     said = {"a": {"type": "string", "required": True}}
     schema = {"$schema": "http://json-schema.org/draft-03/schema#", "properties": said}
     checked = Validator("s", schema)
@@ -95,7 +95,7 @@ def test_what_an_old_draft_requires_is_required():
 
 
 @pytest.mark.parametrize("value", ["abcd", "éééé", "\U0001f600" * 4])
-def test_a_length_is_counted_in_characters(value):
+def test_validation_counts_length_in_characters(value):
     said = {"type": ["string", "null"]}
     for longest, problem in ((4, False), (3, True)):
         checked = Validator("s", {"properties": {"a": {**said, "maxLength": longest}}})
@@ -110,7 +110,7 @@ LONG = {
 
 
 @pytest.mark.parametrize(("said", "value"), LONG.values(), ids=LONG.keys())
-def test_a_long_schema_and_a_long_record_come_to_an_end(monkeypatch, said, value):
+def test_validation_of_long_schema_and_record_is_bounded(monkeypatch, said, value):
     monkeypatch.setattr("target_kafinea.validating._LONGEST", 1)
     checked = Validator("s", {"properties": {"a": said}})
     checked.validate({"a": value})
@@ -119,7 +119,7 @@ def test_a_long_schema_and_a_long_record_come_to_an_end(monkeypatch, said, value
     assert checked.problem is None
 
 
-def test_what_is_wrong_with_a_large_value_takes_no_more_memory_than_the_value():
+def test_validation_of_a_large_value_takes_no_more_memory_than_the_value():
     checked = Validator("s", {"properties": {"a": {"anyOf": [{"type": "integer"}] * 40}}})
     value = "x" * 2**22
     tracemalloc.start()
@@ -149,7 +149,7 @@ DATABASES = {
 
 
 @pytest.mark.parametrize("said", DATABASES.values(), ids=DATABASES.keys())
-def test_what_taps_of_databases_say_of_numbers_is_checked(said):
+def test_validation_of_numbers_as_database_taps_describe_them(said):
     checked = Validator("s", {"properties": {"a": said}})
     for value, is_good in (
         (Decimal("12.5"), True),

@@ -19,7 +19,7 @@ def streams(output):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_default_run_brings_every_record_on_every_server(dialect, caplog):
+def test_default_run_extracts_every_record_on_every_server(dialect, caplog):
     with Sandbox(dialect=dialect, rows=300, custom=True) as sandbox:
         product = sandbox.rows("Products")[0]["id"]
         with_lines = [{"productid": product, "quantity": "2"}] * 2
@@ -42,7 +42,7 @@ def test_a_default_run_brings_every_record_on_every_server(dialect, caplog):
 # Lines under a key of the document
 
 
-def test_lines_that_only_their_document_has_come_with_the_fields_they_have():
+def test_lines_from_retrieve_have_the_fields_of_the_server():
     with Sandbox(dialect="corebos", company=company((2, 0, 101))) as sandbox:
         found = invoices(sandbox)
         assert [len(record["LineItems"]) for record in found] == [2, 0, 101]
@@ -79,7 +79,7 @@ def test_lines_need_no_id(line_id):
 
 
 @pytest.mark.parametrize("setting", ["embed", "off"])
-def test_where_no_document_has_lines_the_heads_come_and_the_setting_is_named(setting, caplog):
+def test_documents_without_lines_are_extracted_and_the_setting_is_named(setting, caplog):
     with Sandbox(dialect="corebos", company=company((0, 0, 0))) as sandbox:
         found = invoices(sandbox, line_items=setting)
         assert [record["subject"] for record in found] == ["0 lines"] * 3
@@ -95,7 +95,7 @@ def test_where_no_document_has_lines_the_heads_come_and_the_setting_is_named(set
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_one_line_says_that_documents_are_retrieved_and_how_to_avoid_it(dialect, caplog):
+def test_documents_retrieved_for_lines_are_logged_once_with_the_setting(dialect, caplog):
     caplog.set_level("INFO")
     with Sandbox(dialect=dialect, company=company([1] * 30)) as sandbox:
         invoices(sandbox)
@@ -116,9 +116,7 @@ def test_one_line_says_that_documents_are_retrieved_and_how_to_avoid_it(dialect,
 
 @pytest.mark.parametrize("has_discounts", [True, False])
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_where_queries_give_discounts_as_retrieve_does_no_document_is_retrieved(
-    dialect, has_discounts
-):
+def test_documents_are_not_retrieved_where_queries_give_discounts(dialect, has_discounts):
     with Sandbox(dialect=dialect, company=company([1] * 12)) as sandbox:
         if not has_discounts:
             sandbox.sql("UPDATE Invoice SET hdnDiscountAmount = NULL")
@@ -129,7 +127,7 @@ def test_where_queries_give_discounts_as_retrieve_does_no_document_is_retrieved(
         assert len(sent(sandbox, "retrieve")) == (1 if is_proven else 12)
 
 
-def test_a_query_that_gives_another_discount_than_retrieve_proves_nothing():
+def test_discount_that_differs_between_query_and_retrieve_is_no_proof():
     with Sandbox(dialect="corebos", company=company([1] * 12)) as sandbox:
         (first,) = [row["id"] for row in sandbox.rows("Invoice") if row["id"].endswith("x2002")]
         answer = {"id": first, "hdnDiscountAmount": "3.20"}
@@ -140,7 +138,7 @@ def test_a_query_that_gives_another_discount_than_retrieve_proves_nothing():
         assert len(sent(sandbox, "retrieve")) == 1 + 12
 
 
-def test_amounts_that_queries_give_do_not_prove_that_they_give_percentages():
+def test_discount_amount_in_queries_is_no_proof_for_percentages():
     with Sandbox(dialect="corebos", company=company([1] * 12)) as sandbox:
         one = sandbox.rows("Invoice")[2]["id"]
         sandbox.change("Invoice", one, {"hdnDiscountPercent": "10"})
@@ -153,7 +151,7 @@ def test_amounts_that_queries_give_do_not_prove_that_they_give_percentages():
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_document_that_cannot_be_retrieved_is_not_waited_for_to_prove_anything():
+def test_document_that_cannot_be_retrieved_is_no_proof():
     with Sandbox(dialect="corebos", company=company([1] * 12)) as sandbox:
         sandbox.faults.add("die", operation="retrieve", contains="x2002", times=None)
         settings = {"modules": ["Invoice"], "line_items": "off"}
@@ -175,7 +173,7 @@ def test_a_document_that_cannot_be_retrieved_is_not_waited_for_to_prove_anything
         ({"line_items": "off"}, True),
     ],
 )
-def test_lines_are_read_once_with_their_documents_or_by_themselves(sandbox, settings, is_read):
+def test_lines_are_read_once_with_or_without_their_documents(sandbox, settings, is_read):
     output = extract(sandbox, **settings)
     assert bool(output.ids("LineItem")) == is_read
     catalog = discover(sandbox, **settings)

@@ -63,7 +63,7 @@ def reads(sandbox):
     ("name", "bad"),
     [*((name, 50) for name in FAILURES), *(("an empty 500", bad) for bad in (0, 98, 99, 197))],
 )
-def test_a_key_at_which_the_server_fails_costs_one_record(sandbox, name, bad):
+def test_key_at_which_the_server_fails_rejects_one_record(sandbox, name, bad):
     people(sandbox)
     fault, code = FAILURES[name]
     sandbox.faults.add(operation="query", contains=f"'K-{bad:03}'", times=None, **fault)
@@ -75,7 +75,7 @@ def test_a_key_at_which_the_server_fails_costs_one_record(sandbox, name, bad):
 
 
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "frevo", "legacy"])
-def test_a_record_that_no_answer_can_hold_costs_one_record(dialect):
+def test_record_larger_than_any_answer_rejects_one_record(dialect):
     with empty(dialect=dialect) as probe:
         first = number(people(probe, 1)[0])
     bad = [first + 7, first + 150]
@@ -88,7 +88,7 @@ def test_a_record_that_no_answer_can_hold_costs_one_record(dialect):
         assert {one for one in ids if phones[one] != "1"} == {ids[7], ids[150]}
 
 
-def test_two_bad_records_of_two_thousand_cost_two_records():
+def test_bad_records_among_two_thousand_reject_two_records():
     with empty() as probe:
         first = number(people(probe, 1)[0])
     with empty(unencodable={"Contacts": [first + 3, first + 1500]}) as sandbox:
@@ -99,7 +99,7 @@ def test_two_bad_records_of_two_thousand_cost_two_records():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 40, 198])
-def test_new_records_among_which_one_is_bad_are_created(sandbox, count):
+def test_new_records_are_created_beside_a_bad_one(sandbox, count):
     fault = {"kind": "status", "status": 500, "times": None}
     sandbox.faults.add(operation="query", contains="'K-000'", **fault)
     run = upsert(sandbox, [person(n) for n in range(count)])
@@ -107,7 +107,7 @@ def test_new_records_among_which_one_is_bad_are_created(sandbox, count):
     assert sandbox.count("Contacts") == count - 1
 
 
-def test_a_key_that_the_server_cannot_count_costs_one_record(sandbox):
+def test_key_that_the_server_cannot_count_rejects_one_record(sandbox):
     """The page of a query that fails in SQL is empty, and so is its count."""
     sandbox.faults.add("empty", operation="query", contains="'K-007'", times=None)
     run = upsert(sandbox, [person(n) for n in range(50)])
@@ -115,7 +115,7 @@ def test_a_key_that_the_server_cannot_count_costs_one_record(sandbox):
     assert run.of("K-007")[0]["code"] == "UNAVAILABLE"
 
 
-def test_a_server_that_is_down_is_no_bad_record(sandbox):
+def test_server_outage_rejects_no_record(sandbox):
     people(sandbox, 20)
     sandbox.faults.add("status", operation="query", status=500, nth=1, times=None)
     sandbox.faults.add("status", operation="listtypes", status=500, nth=2, times=None)
@@ -125,14 +125,14 @@ def test_a_server_that_is_down_is_no_bad_record(sandbox):
     assert "rejected" not in run.tally
 
 
-def test_a_server_that_fails_for_a_moment_costs_no_record(sandbox):
+def test_transient_fault_rejects_no_record(sandbox):
     people(sandbox)
     sandbox.faults.add("status", operation="query", status=500, times=3)
     run = upsert(sandbox, [person(n) for n in range(BATCH)])
     assert run.tally == {"unchanged": BATCH}
 
 
-def test_a_look_up_ahead_that_fails_costs_one_record(sandbox):
+def test_lookup_ahead_that_fails_rejects_one_record(sandbox):
     """While the older half of a batch is settled, the younger one is looked up."""
     people(sandbox, 800)
     sandbox.faults.add("status", operation="query", contains="'K-700'", status=500, times=None)
@@ -143,7 +143,7 @@ def test_a_look_up_ahead_that_fails_costs_one_record(sandbox):
 
 
 @pytest.mark.parametrize("by", ["id", "key"])
-def test_a_record_that_is_known_by_its_id_is_no_other_way(sandbox, by):
+def test_record_known_by_id_is_not_looked_up_otherwise(sandbox, by):
     ids = people(sandbox, 30)
     bad = f"'{ids[3]}'" if by == "id" else "'K-003'"
     sandbox.faults.add("status", operation="query", contains=bad, status=500, times=None)
@@ -155,7 +155,7 @@ def test_a_record_that_is_known_by_its_id_is_no_other_way(sandbox, by):
 # What else is looked up
 
 
-def test_a_reference_at_which_the_server_fails_costs_the_records_that_name_it(sandbox):
+def test_reference_at_which_the_server_fails_rejects_the_records_that_name_it(sandbox):
     for n in range(60):
         sandbox.insert("Accounts", {"accountname": f"Company {n}"})
     sandbox.faults.add("status", operation="query", contains="'Company 7'", status=500, times=None)
@@ -167,7 +167,7 @@ def test_a_reference_at_which_the_server_fails_costs_the_records_that_name_it(sa
     assert all("account_id" in line["message"] for line in run.outcomes if "code" in line)
 
 
-def test_an_id_that_is_referred_to_and_fails_costs_the_records_that_name_it(sandbox):
+def test_reference_by_id_that_fails_rejects_the_records_that_name_it(sandbox):
     ids = [sandbox.insert("Accounts", {"accountname": f"Company {n}"}) for n in range(60)]
     sandbox.faults.add("status", operation="query", contains=f"'{ids[7]}'", status=500, times=None)
     run = upsert(sandbox, [person(n, account_id=ids[n % 60]) for n in range(120)])
@@ -192,7 +192,7 @@ def quotes(sandbox, count=20):
     return ids, [{"subject": f"Q-{n}", "LineItems": lines} for n in range(count)]
 
 
-def test_lines_at_which_the_server_fails_cost_one_document(sandbox):
+def test_lines_at_which_the_server_fails_reject_one_document(sandbox):
     ids, records = quotes(sandbox)
     sandbox.faults.add("status", operation="query", contains=f"'{ids[5]}'", status=500, times=None)
     run = load(
@@ -202,7 +202,7 @@ def test_lines_at_which_the_server_fails_cost_one_document(sandbox):
     assert [line["key"]["subject"] for line in run.outcomes if "code" in line] == ["Q-5"]
 
 
-def test_a_document_that_cannot_be_retrieved_costs_one_document(sandbox):
+def test_document_that_cannot_be_retrieved_is_rejected_only(sandbox):
     """The discount of a head stands in no query."""
     ids, records = quotes(sandbox)
     for record in records:
@@ -218,7 +218,7 @@ def test_a_document_that_cannot_be_retrieved_costs_one_document(sandbox):
 
 
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "frevo"])
-def test_a_pair_at_which_the_server_fails_costs_one_pair(dialect):
+def test_pair_at_which_the_server_fails_rejects_one_pair(dialect):
     with empty(dialect=dialect) as sandbox:
         fair = sandbox.insert("Campaigns", {"campaignname": "Fair"})
         ids = people(sandbox, 80)
@@ -231,7 +231,7 @@ def test_a_pair_at_which_the_server_fails_costs_one_pair(dialect):
         assert run.of(ids[7])[0]["code"] == "UNAVAILABLE"
 
 
-def test_a_list_that_fails_as_such_is_not_divided(sandbox):
+def test_list_that_fails_as_a_whole_is_not_divided(sandbox):
     fair = sandbox.insert("Campaigns", {"campaignname": "Fair"})
     ids = people(sandbox, 80)
     sandbox.faults.add("status", operation="query_related", contains=fair, status=500, times=None)
@@ -247,7 +247,7 @@ def test_a_list_that_fails_as_such_is_not_divided(sandbox):
 
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("size", [6, 300])
-def test_another_writer_at_work_for_a_moment_makes_no_key_unreadable(sandbox, times, size):
+def test_concurrent_writer_makes_no_key_unreadable(sandbox, times, size):
     """It is counted, and gone when the page is asked for once more; twice, ahead of the writes."""
     body = '{"success":true,"result":[{"count":"9999"}]}'
     one = '{"success":true,"result":[{"count":"1"}]}'
@@ -260,7 +260,7 @@ def test_another_writer_at_work_for_a_moment_makes_no_key_unreadable(sandbox, ti
     assert run.tally == {"created": size}
 
 
-def test_what_cannot_be_read_is_known_for_one_look_up_only():
+def test_unreadable_key_is_remembered_for_one_lookup_only():
     """Another batch asks again, and what the user may read by then is found."""
     with empty() as probe:
         hidden = number(people(probe, 1)[0])
@@ -275,7 +275,7 @@ def test_what_cannot_be_read_is_known_for_one_look_up_only():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 13, 50, 99, 100])
-def test_one_item_at_fault_is_found_with_twice_the_logarithm_of_requests(count):
+def test_bad_item_is_found_with_twice_the_logarithm_of_requests(count):
     for bad in range(count):
         asked = []
 

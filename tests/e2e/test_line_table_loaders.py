@@ -81,7 +81,7 @@ def run(sandbox: Sandbox, warehouse, directory: Path) -> None:
     state.write_text(load(warehouse, directory, done.stdout))
 
 
-def test_a_line_that_was_taken_away_is_gone_from_the_table(warehouse, tmp_path):
+def test_removed_line_is_deleted_from_the_table(warehouse, tmp_path):
     with Sandbox(company=company((3, 1, 40, 0))) as sandbox:
 
         def assert_same():

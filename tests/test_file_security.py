@@ -14,7 +14,7 @@ import pytest
 
 from kafinea import SettingsError, private
 from kafinea.extract.id_snapshots import Folder, IdSnapshot
-from tests.filing import add_document, contents, stored_files
+from tests.stored_documents import add_document, contents, stored_files
 from tests.tap.running import extract, extract_through
 from tests.target.running import empty, load, matched, messages
 
@@ -71,7 +71,7 @@ def mode(path):
     return stat.S_IMODE(path.lstat().st_mode)
 
 
-def test_what_is_written_is_for_this_user_only(server, tmp_path):
+def test_files_are_readable_by_this_user_only(server, tmp_path):
     write_all(server, tmp_path)
     write_all(server, tmp_path)  # and what takes the place of it, or is put aside
     files = {path for path in tmp_path.rglob("*") if path.is_file()}
@@ -95,7 +95,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
 @pytest.mark.parametrize("name", PLANTED)
-def test_nothing_is_written_through_what_was_planted(server, tmp_path, name, kind):
+def test_planted_links_are_not_followed(server, tmp_path, name, kind):
     (document,) = stored_files(server)
     place = tmp_path / name.format(id=document["id"])
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def test_nothing_is_written_through_what_was_planted(server, tmp_path, name, kin
 @is_root
 @pytest.mark.parametrize("setting", ["outcomes_path", "rejects_path"])
 @pytest.mark.parametrize("kind", ["link", "file", "part", "folder"])
-def test_what_strangers_put_where_everybody_writes_is_refused(server, tmp_path, setting, kind):
+def test_files_of_strangers_in_shared_folders_are_refused(server, tmp_path, setting, kind):
     if (setting, kind) == ("outcomes_path", "part"):
         pytest.skip("the load report has no parts")
     shared, victim = tmp_path / "shared", tmp_path / "victim"
@@ -160,7 +160,7 @@ def test_what_strangers_put_where_everybody_writes_is_refused(server, tmp_path, 
 
 @is_root
 @pytest.mark.parametrize("name", ["new", "new/ids", "new/files", "new/files/{id}"])
-def test_no_file_goes_into_a_folder_that_strangers_put_there(server, tmp_path, name):
+def test_folders_of_strangers_are_refused(server, tmp_path, name):
     (document,) = stored_files(server)
     place = tmp_path / name.format(id=document["id"])
     place.mkdir(parents=True)
@@ -173,7 +173,7 @@ def test_no_file_goes_into_a_folder_that_strangers_put_there(server, tmp_path, n
 
 
 @pytest.mark.parametrize("name", ["rejects.jsonl", "rejects.jsonl.part", "report.jsonl"])
-def test_a_hard_link_where_everybody_writes_is_refused(server, tmp_path, name):
+def test_hard_links_in_shared_folders_are_refused(server, tmp_path, name):
     victim, shared = tmp_path / "victim", tmp_path / "shared"
     victim.write_text(SECRET)
     shared.mkdir()
@@ -185,7 +185,7 @@ def test_a_hard_link_where_everybody_writes_is_refused(server, tmp_path, name):
     assert victim.read_text() == SECRET
 
 
-def test_a_disk_that_is_full_leaves_the_old_file_and_no_part(tmp_path, monkeypatch):
+def test_full_disk_leaves_the_old_file_and_no_partial_one(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_text("old")
 
@@ -199,7 +199,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_no_part(tmp_path, monkeypat
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_folder_that_others_may_write_is_said_once(server, tmp_path, caplog):
+def test_folder_that_others_may_write_is_logged_once(server, tmp_path, caplog):
     shared = tmp_path / "shared"
     shared.mkdir(mode=SHARED)
     write_all(server, shared)
@@ -212,9 +212,7 @@ def test_a_folder_that_others_may_write_is_said_once(server, tmp_path, caplog):
 
 
 @pytest.mark.parametrize(("before", "is_told"), [(0o644, True), (0o640, False)])
-def test_a_report_that_others_may_read_already_is_said_and_left(
-    server, tmp_path, before, is_told, caplog
-):
+def test_report_that_others_may_read_is_logged_and_kept(server, tmp_path, before, is_told, caplog):
     report = tmp_path / "report.jsonl"
     report.touch(before)
     load_into(server, tmp_path, outcomes_path=str(report))
@@ -222,7 +220,7 @@ def test_a_report_that_others_may_read_already_is_said_and_left(
     assert (f"Run: chmod o-rwx {report}" in caplog.text) == is_told
 
 
-def test_the_file_of_a_module_stays_in_its_folder(tmp_path):
+def test_file_of_a_module_stays_in_its_folder(tmp_path):
     folder = Folder(str(tmp_path / "ids"))
     for module in ("../../x", "/etc/x", "x\x00", "X" * 300, "\N{RIGHT-TO-LEFT OVERRIDE}x"):
         folder.save(IdSnapshot("u", "n", module, "4", [1]))
@@ -261,7 +259,7 @@ CHANGE = {"at": "2026-01-01T00:00:00Z", "gone": [], "back": []}
     ],
     ids=lambda content: f"{content[-40:]!r}",
 )
-def test_an_ids_file_that_no_run_has_written_is_one_clear_error(tmp_path, content):
+def test_ids_file_that_no_run_has_written_is_one_error(tmp_path, content):
     with gzip.open(tmp_path / "M.json.gz", "wb") as file:
         file.write(content)
     with pytest.raises(SettingsError, match=r"M\.json\.gz is damaged\. Remove it to begin anew"):
@@ -282,7 +280,7 @@ def test_an_ids_file_that_no_run_has_written_is_one_clear_error(tmp_path, conten
     ],
     ids=str,
 )
-def test_a_planted_note_of_a_file_is_no_note(server, tmp_path, note):
+def test_planted_note_of_a_download_is_ignored(server, tmp_path, note):
     (row,) = extract_into(server, tmp_path)[0].records("files")
     path = Path(row["path"]).with_name(".file.json")
     good = json.loads(path.read_text())
@@ -304,7 +302,7 @@ def test_a_planted_note_of_a_file_is_no_note(server, tmp_path, note):
     assert json.loads(path.read_text()) == good
 
 
-def test_where_there_are_no_owners_nothing_is_asked_of_them(server, tmp_path, monkeypatch, caplog):
+def test_owners_are_not_checked_where_there_are_none(server, tmp_path, monkeypatch, caplog):
     """As on Windows."""
     monkeypatch.setattr(private, "_HAS_OWNERS", False)
     shared = tmp_path / "shared"
@@ -313,7 +311,7 @@ def test_where_there_are_no_owners_nothing_is_asked_of_them(server, tmp_path, mo
     assert "other users" not in caplog.text
 
 
-def test_a_killed_download_leaves_nothing_that_the_next_run_keeps(server, tmp_path):
+def test_killed_download_leaves_nothing_that_the_next_run_keeps(server, tmp_path):
     (document,) = stored_files(server)
     folder = tmp_path / "new" / "files" / document["id"]
     folder.mkdir(parents=True)
@@ -327,7 +325,7 @@ def test_a_killed_download_leaves_nothing_that_the_next_run_keeps(server, tmp_pa
     assert {path.name for path in folder.iterdir()} == {"plan.pdf", ".file.json"}
 
 
-def test_two_runs_that_write_a_file_at_the_same_time_both_write_it_whole(tmp_path):
+def test_concurrent_runs_write_the_whole_file(tmp_path):
     path = tmp_path / "plan.pdf"
 
     class Slow(BytesIO):

@@ -9,8 +9,8 @@ import pytest
 from tests.target.running import empty, load, matched, messages, write_requests
 
 STREAMS = matched("Contacts", "cf_853")
-BATCH = 400
-"""Of four look-ups: while those of the older two are settled, the younger two are under way."""
+BATCH = 200
+"""Two look-ups: while the records of the older are written, the younger is under way."""
 
 
 def person(key, name, **more):
@@ -27,7 +27,7 @@ def names(sandbox):
 
 
 @pytest.mark.parametrize("batch", [1, 98, 99, 100, 197, 198, 199, 396, 400, 1000])
-def test_every_record_comes_to_its_outcome_wherever_a_batch_ends(sandbox, batch):
+def test_records_have_a_result_whatever_the_batch_size(sandbox, batch):
     records = [person(f"{n}", f"Name {n}") for n in range(396)]
     for record in records:
         sandbox.insert("Contacts", record)
@@ -35,7 +35,7 @@ def test_every_record_comes_to_its_outcome_wherever_a_batch_ends(sandbox, batch)
     assert sandbox.count("Contacts") == 396
 
 
-def test_an_unchanged_record_costs_a_hundredth_of_a_request(sandbox):
+def test_unchanged_record_costs_a_hundredth_of_a_request(sandbox):
     records = [person(f"{n}", f"Name {n}") for n in range(990)]
     for record in records:
         sandbox.insert("Contacts", record)
@@ -44,7 +44,7 @@ def test_an_unchanged_record_costs_a_hundredth_of_a_request(sandbox):
     assert write_requests(sandbox) == []
 
 
-def test_new_records_need_nothing_else_that_is_asked_one_by_one(sandbox):
+def test_new_records_cost_one_create_each(sandbox):
     upsert(sandbox, [person(f"{n}", "New") for n in range(198)])
     asked = [request.operation for request in sandbox.requests]
     assert asked.count("create") == 198
@@ -53,38 +53,38 @@ def test_new_records_need_nothing_else_that_is_asked_one_by_one(sandbox):
     assert asked.count("describe") == 1
 
 
-def test_what_was_created_meanwhile_is_not_created_again(any_sandbox):
-    records = [person(f"{n % 200}", f"Name {n}") for n in range(600)]
+def test_record_created_meanwhile_is_not_created_again(any_sandbox):
+    records = [person(f"{n % 100}", f"Name {n}") for n in range(300)]
     run = upsert(any_sandbox, records)
-    assert run.tally == {"created": 200, "updated": 400}
-    assert names(any_sandbox) == sorted((f"{n}", f"Name {400 + n}") for n in range(200))
+    assert run.tally == {"created": 100, "updated": 200}
+    assert names(any_sandbox) == sorted((f"{n}", f"Name {200 + n}") for n in range(100))
 
 
-def test_what_was_deleted_meanwhile_is_created_anew(sandbox):
-    upsert(sandbox, [person(f"{n}", "Old") for n in range(200)])
-    gone = [person(f"{n}", "Old", _sdc_deleted_at="2026-01-01T00:00:00Z") for n in range(200)]
-    back = [person(f"{n}", "New") for n in range(200)]
+def test_record_deleted_meanwhile_is_created_again(sandbox):
+    upsert(sandbox, [person(f"{n}", "Old") for n in range(100)])
+    gone = [person(f"{n}", "Old", _sdc_deleted_at="2026-01-01T00:00:00Z") for n in range(100)]
+    back = [person(f"{n}", "New") for n in range(100)]
     run = upsert(sandbox, [*gone, *back], hard_delete=True)
-    assert run.tally == {"deleted": 200, "created": 200}
-    assert names(sandbox) == sorted((f"{n}", "New") for n in range(200))
+    assert run.tally == {"deleted": 100, "created": 100}
+    assert names(sandbox) == sorted((f"{n}", "New") for n in range(100))
 
 
-def test_a_key_that_moved_meanwhile_is_found_where_it_is(sandbox):
+def test_key_that_moved_meanwhile_is_found(sandbox):
     """The older half gives the keys of some records to others, which the younger half means."""
-    ids = [sandbox.insert("Contacts", person(f"a{n}", "Old")) for n in range(200)]
+    ids = [sandbox.insert("Contacts", person(f"a{n}", "Old")) for n in range(100)]
     moved = [person(f"b{n}", "Moved", id=id_) for n, id_ in enumerate(ids)]
-    by_key = [person(f"b{n}", "New", id=None) for n in range(200)]
-    once = [person(f"a{n}", "Another", id=None) for n in range(200)]
+    by_key = [person(f"b{n}", "New", id=None) for n in range(100)]
+    once = [person(f"a{n}", "Another", id=None) for n in range(100)]
     run = upsert(sandbox, [*moved, *by_key, *once])
-    assert run.tally == {"updated": 400, "created": 200}
+    assert run.tally == {"updated": 200, "created": 100}
     expected = [
-        *((f"b{n}", "New") for n in range(200)),
-        *((f"a{n}", "Another") for n in range(200)),
+        *((f"b{n}", "New") for n in range(100)),
+        *((f"a{n}", "Another") for n in range(100)),
     ]
     assert names(sandbox) == sorted(expected)
 
 
-def test_a_key_that_the_server_cut_meanwhile_is_not_made_twice(sandbox):
+def test_key_that_the_server_cut_meanwhile_is_not_created_twice(sandbox):
     """It stands last in the older half."""
     long, others = "k" * 300, [person(f"{n}", "Other") for n in range(197)]
     size = sandbox.instance.tables["Contacts"].columns["cf_853"].field.size
@@ -94,8 +94,8 @@ def test_a_key_that_the_server_cut_meanwhile_is_not_made_twice(sandbox):
     assert [name for _, name in names(sandbox)].count("Cut") == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_any_input_leaves_what_it_leaves_record_by_record(seed):
+@pytest.mark.parametrize("seed", range(2))
+def test_batches_leave_the_same_records_as_one_at_a_time(seed):
     """Ids, keys that move, and deletions."""
     left = []
     for batch in (1, BATCH):
@@ -110,7 +110,7 @@ def adventures(sandbox, dice):
     """Records that mean each other: known by an old key or a new one, by id, deleted and back."""
     keys = [f"k{n}" for n in range(30)]
     ids = [sandbox.insert("Contacts", person(key, "Old")) for key in keys[:15]]
-    for n in range(450):
+    for n in range(230):
         record = person(dice.choice(keys), f"Name {n}", id=None, _sdc_deleted_at=None)
         fate = dice.random()
         if fate < 0.1:
@@ -121,8 +121,8 @@ def adventures(sandbox, dice):
         yield record
 
 
-def test_a_dry_run_over_many_records_tells_what_the_run_then_does(sandbox):
-    records = [person(f"{n % 250}", f"Name {n % 300}") for n in range(600)]
+def test_dry_run_of_many_records_reports_what_the_run_does(sandbox):
+    records = [person(f"{n % 125}", f"Name {n % 150}") for n in range(300)]
     dry = upsert(sandbox, records, dry_run=True)
     assert sandbox.count("Contacts") == 0
     assert dry.tally == upsert(sandbox, records).tally

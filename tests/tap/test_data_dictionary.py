@@ -48,7 +48,7 @@ def only_dictionary(catalog):
 
 
 @pytest.mark.parametrize("dialect", ALL)
-def test_it_holds_what_the_server_describes(dialect):
+def test_dictionary_holds_what_describe_answers(dialect):
     with empty(dialect=dialect) as sandbox:
         sandbox.redefine("Accounts", STATUS)
         told = answers(sandbox, FEW)
@@ -96,7 +96,7 @@ def test_it_holds_what_the_server_describes(dialect):
         assert not SECRET_FIELDS & {row["field"] for row in output.records("Fields")}
 
 
-def test_keys_identify_rows_and_the_schema_has_each_column(sandbox):
+def test_dictionary_keys_identify_rows_and_schema_has_each_column(sandbox):
     output = extract(sandbox, dictionary=True)
     keys = {"Modules": 1, "Fields": 2, "PicklistValues": 3}
     for stream, length in keys.items():
@@ -108,11 +108,11 @@ def test_keys_identify_rows_and_the_schema_has_each_column(sandbox):
         assert {*found[0]} == {*schema["schema"]["properties"]}
 
 
-def test_it_is_there_on_request_only(sandbox):
+def test_dictionary_is_off_by_default(sandbox):
     assert not NAMES & {one["stream"] for one in discover(sandbox)["streams"]}
 
 
-def test_with_a_catalog_each_module_is_described_once(sandbox):
+def test_dictionary_with_catalog_describes_each_module_once(sandbox):
     catalog = only_dictionary(discover(sandbox, modules=["Accounts", "Leads"], dictionary=True))
     sandbox.requests.clear()
     output = extract(sandbox, catalog=catalog, modules=["Accounts", "Leads"])
@@ -121,7 +121,7 @@ def test_with_a_catalog_each_module_is_described_once(sandbox):
     assert {row["module"] for row in output.records("Fields")} == {"Accounts", "Leads"}
 
 
-def test_what_has_vanished_is_dropped_by_a_newer_version(sandbox):
+def test_dictionary_drops_removed_fields_with_a_new_version(sandbox):
     sandbox.redefine("Leads", STATUS)
     first = extract(sandbox, modules=["Leads"], dictionary=True)
     sandbox.redefine("Leads", without=["cf_991"])
@@ -142,7 +142,7 @@ def test_what_has_vanished_is_dropped_by_a_newer_version(sandbox):
         assert max(versions[0]) < min(versions[1])
 
 
-def test_a_module_that_cannot_be_described_is_named_and_left_out(sandbox, caplog):
+def test_dictionary_leaves_out_modules_that_cannot_be_described(sandbox, caplog):
     catalog = only_dictionary(discover(sandbox, modules=["Accounts", "L*"], dictionary=True))
     denied = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
     sandbox.faults.add(
@@ -153,7 +153,7 @@ def test_a_module_that_cannot_be_described_is_named_and_left_out(sandbox, caplog
     assert "Leads is left out, for it cannot be described" in caplog.text
 
 
-def test_a_module_of_the_same_name_keeps_it():
+def test_dictionary_gives_way_to_a_module_of_the_same_name():
     with Sandbox(rows=50) as sandbox:
         told = answers(sandbox, ["Leads"])["Leads"] | {"name": "fields", "label": "Fields"}
         for operation, result in (("listtypes", {"types": ["fields"]}), ("describe", told)):
