@@ -157,7 +157,7 @@ PAGES = {
         "Correct rejected records": the_visitors_are_contacts,
         "Add to related lists": the_visitors_are_in_the_campaign,
     },
-    "docs/two-instances.md": {"Move": the_new_instance_has_what_the_old_one_has},
+    "docs/two-instances.md": {"Load": the_new_instance_has_what_the_old_one_has},
     "docs/files.md": {
         "Download": the_files_have_the_same_bytes,
         "Upload": the_contract_came_back,
