@@ -65,7 +65,7 @@ def test_architecture_lists_each_file_of_a_package(package):
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
 def test_files_named_in_the_docs_exist(page):
-    named = re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml|txt))`", page.read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml))`", page.read_text(encoding="utf-8"))
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
