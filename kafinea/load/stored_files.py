@@ -8,6 +8,7 @@ from typing import Any
 from kafinea.answers import is_id
 from kafinea.client import Client, Record
 from kafinea.errors import Code, IncompleteRead, Refused, TooLarge
+from kafinea.files import download
 from kafinea.load.record_files import RecordFile
 from kafinea.page_query import number
 from kafinea.query import Condition, select
@@ -41,7 +42,7 @@ def has_document(client: Client, source: str, document_id: str) -> bool:
 def _is_same(session: Client, file_id: str, file: RecordFile) -> bool:
     digest: Any = _Digest()
     try:
-        session.files_retrieve(file_id, digest, max_bytes=file.size)
+        download(session, file_id, digest, max_bytes=file.size)
     except (TooLarge, IncompleteRead):
         return False
     except Refused as error:
@@ -52,7 +53,7 @@ def _is_same(session: Client, file_id: str, file: RecordFile) -> bool:
 
 
 class _Digest:
-    """What is written here is digested and forgotten. It does what `files_retrieve` asks for."""
+    """What is written here is digested and forgotten. It does what `download` asks for."""
 
     def __init__(self) -> None:
         self.truncate()

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from kafinea.client import Client
 from kafinea.errors import NO_OPERATION, OutcomeUnknown, Refused
+from kafinea.files import upload
 from kafinea.load.context import LoadContext
 from kafinea.load.record_files import RecordFile
 from kafinea.load.rejecting import reject_unforeseen
@@ -82,7 +83,7 @@ class ServerUploads:
             for _ in range(_TRIES):
                 failure = ""
                 try:
-                    session.file_upload(record_id, file.name, file.content, attachment_type=kind)
+                    upload(session, record_id, file.name, file.content, attachment_type=kind)
                 except OutcomeUnknown as error:
                     failure = str(error)
                 if has_file(session, self._module, session.retrieve(record_id), file):
@@ -105,7 +106,7 @@ class ServerUploads:
     def _ask_whether_it_takes_files(self) -> bool:
         for _ in range(_TRIES):
             try:
-                self._client.file_upload("", "", BytesIO())
+                upload(self._client, "", "", BytesIO())
             except Refused as error:
                 return error.code not in NO_OPERATION
             except OutcomeUnknown:  # no such operation, or a failure that passes
