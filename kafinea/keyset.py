@@ -40,7 +40,7 @@ class KeysetReader:
     stepped over. What can be had of that is a page of its own.
 
     Args:
-        selection: What is asked.
+        pages: What is asked.
         after: The id; None for all records.
         is_all_in: Whether as many records as were counted have come, from all chains together.
         recovery: Gets what can be had of a record at which the server fails; None to fail as well.
@@ -53,7 +53,7 @@ class KeysetReader:
 
     def __init__(
         self,
-        selection: PageQuery,
+        pages: PageQuery,
         after: str | None,
         is_all_in: Callable[[], bool],
         recovery: Recovering | None = None,
@@ -63,7 +63,7 @@ class KeysetReader:
         self.is_dividing = False
         self._bad_in_a_row = 0
         self._shown: tuple[str | None, str] | None = None  # between which ids a page came
-        self._selection = selection
+        self._pages = pages
         self._is_all_in = is_all_in
         self._recovery = recovery
         self._parts: Iterator[Page] = iter(())
@@ -79,7 +79,7 @@ class KeysetReader:
             return page
         if self._is_all_in():
             return []
-        owed = self._selection.count(self.last)
+        owed = self._pages.count(self.last)
         if not owed:
             return []
         return self._ask_again() or self._step_over_the_unreadable(owed)
@@ -114,12 +114,12 @@ class KeysetReader:
     ) -> Page:
         """Return what the server gives for the next page, which may be nothing."""
         try:
-            page = self._selection.page(self.last, offset, limit, failures=failures)
+            page = self._pages.page(self.last, offset, limit, failures=failures)
         except Unavailable as error:
             if not error.silent:
                 raise
             # A slow server, or one that starts again, is no matter of a record.
-            page = self._selection.page(self.last, offset, limit)
+            page = self._pages.page(self.last, offset, limit)
         return self._went_on_to(page)
 
     @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
@@ -137,7 +137,7 @@ class KeysetReader:
         if not self._recovery or not _may_lie_in_a_record(error):
             raise error
         # A server that is down fails at this too, and it waits for one that comes back.
-        if self._selection.count(self.last) <= offset:
+        if self._pages.count(self.last) <= offset:
             return False
         self._parts = self._divided(self._recovery, offset)
         return True
@@ -151,7 +151,7 @@ class KeysetReader:
             self.is_dividing = False
 
     def _halves(self, recovery: Recovering, offset: int) -> Iterator[Page]:
-        suspects = limit = self._selection.usual_length
+        suspects = limit = self._pages.usual_length
         given = 0  # the greatest limit that the server did not fail at
         while suspects > 0:
             try:
@@ -174,7 +174,7 @@ class KeysetReader:
                 if whole:
                     break
             limit = max(1, suspects // 2)
-        self._selection.ask_for_less(given)
+        self._pages.ask_for_less(given)
 
     def _rest_of_a_row(self, recovery: Recovering) -> Iterator[Page]:
         """Yield what can be had of further records at fault, one by one behind two in a row."""
@@ -192,13 +192,13 @@ class KeysetReader:
 
     def _recovered(self, recovery: Recovering, offset: int, error: Error) -> Iterator[Page]:
         """Step over the record at fault, and yield what can be had of it."""
-        record_id = self._selection.id_at(self.last, offset)
+        record_id = self._pages.id_at(self.last, offset)
         if record_id is None:
             self._bad_in_a_row = 0
             return
         self.last = record_id
         self._bad_in_a_row += 1
-        if record := recovery.read(record_id, self._selection.names, error):
+        if record := recovery.read(record_id, self._pages.names, error):
             yield [record]
         else:
             self.lost += 1
@@ -208,7 +208,7 @@ class KeysetReader:
     def _step_over_the_unreadable(self, owed: int) -> Page:
         """Return the next records behind a page of records that this user may not read."""
         self._check_that_queries_work()
-        size = self._selection.longest_page or min(self._selection.page_size, PAGE_SIZE)
+        size = self._pages.longest_page or min(self._pages.page_size, PAGE_SIZE)
         # Pages share a few places: records may leave between two requests, and others move up.
         step = max(1, size - size // 10 - 1)
         for taken, offset in enumerate(range(step, owed, step), start=1):
@@ -218,7 +218,7 @@ class KeysetReader:
             except (Refused, Unavailable) as error:
                 return self.next_page() if self._divide_at(error, offset) else []
             if taken == MOST_STEPS:
-                raise none_given(self._selection.module, owed)
+                raise none_given(self._pages.module, owed)
         return []
 
     def _check_that_queries_work(self) -> None:
@@ -231,9 +231,9 @@ class KeysetReader:
             return  # nothing came yet: either the steps find something, or all is an error
         # Its end first: what stands before it may be more than a page that cannot be read.
         before, last = self._shown
-        if not self._selection.before(last, before):
+        if not self._pages.before(last, before):
             raise Unavailable(
-                f"{self._selection.module}: the server counts records and gives none, not even "
+                f"{self._pages.module}: the server counts records and gives none, not even "
                 "those it gave before. Its queries fail; its log will tell."
             )
 

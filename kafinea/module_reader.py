@@ -75,8 +75,8 @@ class ModuleReader:
         self._module = module
         # A page at which the server fails is soon asked for in halves instead.
         hasty = source.giving_up_after if recovery else lambda _: source
-        self._ask = hasty(FAILURES_AT_FIRST).ask
-        self._selection = PageQuery(
+        self._ask = hasty(FAILURES_AT_FIRST).query_deferred
+        self._page_query = PageQuery(
             *(source.query, module, columns, where, page_size),
             hasty=lambda failures: hasty(failures).query,
         )
@@ -84,13 +84,13 @@ class ModuleReader:
         self._sessions = sessions
         self._complete = complete
         self._complete_at_once = complete_at_once
-        self._chain = KeysetReader(self._selection, after, self._is_all_in, recovery)
+        self._keyset = KeysetReader(self._page_query, after, self._is_all_in, recovery)
         self._begun: list[Page] = []
 
     @property
     def refused(self) -> frozenset[str]:
         """The columns that turned out to be refused, which no record has."""
-        return self._selection.refused
+        return self._page_query.refused
 
     def begin(self) -> None:
         """Count, and read the first page; if that is all, also what shows that it is all.
@@ -134,13 +134,13 @@ class ModuleReader:
 
     def _first_page(self) -> Page:
         if self._sessions == 1:
-            self.total = self._selection.count(self._start)
+            self.total = self._page_query.count(self._start)
             return self._next_page() if self.total else []
         try:
-            page, self.total = _at_once(self._chain.given, self._count)
+            page, self.total = _at_once(self._keyset.given, self._count)
         except Refused:
             # ProductTaxes may have no ids; as long as it has no records either, nothing is amiss.
-            if self._selection.count(self._start):
+            if self._page_query.count(self._start):
                 raise
             return []
         if not page:
@@ -150,35 +150,35 @@ class ModuleReader:
 
     def _count(self) -> int:
         """Count, and have the sessions opened for the rest while the first page is on its way."""
-        total = self._selection.count(self._start)
-        pages = -(-total // min(self._selection.page_size, PAGE_SIZE))
+        total = self._page_query.count(self._start)
+        pages = -(-total // min(self._page_query.page_size, PAGE_SIZE))
         self._source.open_sessions(min(self._sessions, pages))
         return total
 
     def _next_page(self) -> Page:
-        page = self._chain.next_page()
+        page = self._keyset.next_page()
         self._take_in(page)
         return page
 
     def _rest(self, length: int) -> Iterator[Page]:
         """Yield what is behind the first page, which was so long."""
-        size = max(length, min(self._selection.page_size, PAGE_SIZE))
+        size = max(length, min(self._page_query.page_size, PAGE_SIZE))
         if length < size:
             # Either the server gives less than others, or there are records that it does not show.
             if not (page := self._next_page()):
                 return
-            is_most = len(page) == length == self._selection.longest_page
+            is_most = len(page) == length == self._page_query.longest_page
             size = length if is_most else size
             yield page
-        if not self._chain.is_dividing:
-            self._selection.page_size = size  # asking for more gives no more
-        owed = self.total - self.received
-        if self._sessions > 1 and owed > size:
+        if not self._keyset.is_dividing:
+            self._page_query.page_size = size  # asking for more gives no more
+        expected = self.total - self.received
+        if self._sessions > 1 and expected > size:
             pages = ParallelReader(
-                self._chain,
-                self._selection,
+                self._keyset,
+                self._page_query,
                 self._ask,
-                owed=owed,
+                expected=expected,
                 page_size=size,
                 sessions=self._sessions,
             )
@@ -193,12 +193,12 @@ class ModuleReader:
         self.received += len(page)
 
     def _is_all_in(self) -> bool:
-        return self.received + self._chain.lost >= self.total
+        return self.received + self._keyset.lost >= self.total
 
     def _explain_the_missing(self) -> None:
         """Tell records that were changed or deleted while we read from those we may not read."""
-        came = self.received + self._chain.lost
-        self.unreadable = max(0, self._selection.count(self._start) - came)
+        came = self.received + self._keyset.lost
+        self.unreadable = max(0, self._page_query.count(self._start) - came)
         if self.unreadable and not came and self._start is None:
             raise none_given(self._module, self.unreadable)
         if self.unreadable:

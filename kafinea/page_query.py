@@ -44,7 +44,7 @@ class Source(Protocol):
     def query(self, query: str) -> Page:
         """Return what a query gives."""
 
-    def ask(self, query: str) -> Callable[[], Page]:
+    def query_deferred(self, query: str) -> Callable[[], Page]:
         """Send a query and return what gives its records."""
 
     def open_sessions(self, count: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.client import Deletions
+from kafinea.deletion_feed import Deletions, deleted_since
 from kafinea.describe import MODIFIED, Module
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.extract.deletion_scan import DeletionDetector, Scan
@@ -144,7 +144,7 @@ class DeletedRecords(FailingAlone):
 
     def _page(self, module: str, since: int) -> Deletions:
         try:
-            return self._kafinea.sync(module, since)
+            return deleted_since(self._kafinea, module, since)
         except Unavailable as error:
             raise _NoSuchOperation(
                 f"{error} Many servers do not have `sync`, or it fails there. {_INSTEAD}"

@@ -30,6 +30,7 @@ from kafinea.errors import (
     Refused,
     TooLarge,
 )
+from kafinea.files import download, upload
 from kafinea.load.context import LoadContext
 from kafinea.load.matching import InputRecord, Policy
 from kafinea.load.outcomes import Outcome, Rejection, Status
@@ -278,7 +279,7 @@ class Files:
     def _ask_whether_it_takes_files(self) -> bool:
         for _ in range(_TRIES):
             try:
-                self._instance.client.file_upload("", "", BytesIO())
+                upload(self._instance.client, "", "", BytesIO())
             except Refused as error:
                 return error.code not in NO_OPERATION
             except OutcomeUnknown:  # no such operation, or a failure that passes
@@ -293,7 +294,7 @@ class Files:
         for _ in range(_TRIES):
             failure = ""
             try:
-                session.file_upload(record_id, file.name, file.content, attachment_type=kind)
+                upload(session, record_id, file.name, file.content, attachment_type=kind)
             except OutcomeUnknown as error:
                 failure = str(error)
             if self._is_there(session, session.retrieve(record_id), file):
@@ -352,7 +353,7 @@ class _Digest:
 def _is_same(session: Client, file_id: str, file: _File) -> bool:
     digest: Any = _Digest()
     try:
-        session.files_retrieve(file_id, digest, max_bytes=file.size)
+        download(session, file_id, digest, max_bytes=file.size)
     except (TooLarge, IncompleteRead):
         return False
     except Refused as error:

@@ -9,11 +9,11 @@ from unicodedata import normalize
 from kafinea_sandbox.company import names
 from kafinea_sandbox.company.money import amount
 from kafinea_sandbox.company.office import DOLLAR, EURO, Customer
-from kafinea_sandbox.spec import Relation
+from kafinea_sandbox.rows import Relation
 
 if TYPE_CHECKING:
     from kafinea_sandbox.company.office import Office, Story
-    from kafinea_sandbox.spec import Row
+    from kafinea_sandbox.rows import Row
 
 FAIR_VISITORS = 22
 """Contacts imported in one second: records may share their `modifiedtime`."""

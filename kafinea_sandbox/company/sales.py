@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kafinea_sandbox.company.office import Office, Story
-    from kafinea_sandbox.spec import Row
+    from kafinea_sandbox.rows import Row
 
 LONG_INVOICES = (99, 100, 101, 250)
 """Numbers of lines around, and well over, what one answer of the server holds."""

@@ -8,11 +8,11 @@ from kafinea_sandbox.company import names
 from kafinea_sandbox.company.calendar import days
 from kafinea_sandbox.company.files import pdf, png
 from kafinea_sandbox.company.office import SELLERS, SUPPORT_TEAM
-from kafinea_sandbox.spec import File, Relation
+from kafinea_sandbox.rows import File, Relation
 
 if TYPE_CHECKING:
     from kafinea_sandbox.company.office import Office, Story
-    from kafinea_sandbox.spec import Row
+    from kafinea_sandbox.rows import Row
 
 _NOTES = "Relevé du site\n- 12 postes\n- prises : à prévoir\n- Wi-Fi faible à l'étage\n".encode()
 _FILES = (

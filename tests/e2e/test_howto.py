@@ -175,7 +175,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_can_be_followed(page, project):
+def test_page_can_be_followed(page, project):
     outcomes = PAGES[page]
     followed = []
     for title in project.follow(page, without=ELSEWHERE.keys()):
@@ -194,11 +194,11 @@ def test_a_page_can_be_followed(page, project):
         ("o...t", "o...t"),
     ],
 )
-def test_what_a_page_shows_is_looked_for_line_by_line(shown, missing):
+def test_output_of_a_page_is_compared_line_by_line(shown, missing):
     assert pages.first_missing(shown, "zero\none\nand two\n") == missing
 
 
-def test_no_command_is_forgotten():
+def test_commands_of_the_pages_are_all_run():
     commands = {
         (page, block.text)
         for page in pages.documents()
@@ -210,7 +210,7 @@ def test_no_command_is_forgotten():
     assert ELSEWHERE.keys() <= {text for one in commands for text in one}
 
 
-def test_every_link_leads_somewhere_and_every_page_can_be_found():
+def test_links_lead_somewhere_and_pages_can_be_found():
     links = {
         (page, target)
         for page in pages.documents()

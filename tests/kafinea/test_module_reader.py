@@ -22,7 +22,7 @@ class Answering:
     def __init__(self, query):
         self.query = query
 
-    def ask(self, query):
+    def query_deferred(self, query):
         return partial(list, self.query(query))
 
     def open_sessions(self, count):

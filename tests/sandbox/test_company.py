@@ -13,8 +13,9 @@ import pytest
 from kafinea_sandbox.company import company
 from kafinea_sandbox.company.calendar import DAY, Calendar
 from kafinea_sandbox.company.people import FAIR_VISITORS, account_name
-from kafinea_sandbox.modules import MODULES, RELATIONS
-from kafinea_sandbox.spec import Field, File, Relation, Row
+from kafinea_sandbox.modules.model import Field
+from kafinea_sandbox.modules.related import MODULES, RELATIONS
+from kafinea_sandbox.rows import File, Relation, Row
 
 NOW = datetime(2026, 11, 20, 10, 41)
 MODULE = {module.name: module for module in MODULES}
