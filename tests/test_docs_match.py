@@ -63,15 +63,10 @@ def test_architecture_lists_each_file_of_a_package(package):
     assert sorted(listed) == sorted(files)
 
 
-def test_python_files_named_in_the_docs_exist():
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    named = {
-        (page.name, path)
-        for page in pages
-        for path in re.findall(r"`([\w/]+/\w+\.py)`", page.read_text(encoding="utf-8"))
-    }
-    assert named
-    assert [name for name in sorted(named) if not (ROOT / name[1]).is_file()] == []
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_files_named_in_the_docs_exist(page):
+    named = re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml))`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def _meltano(name, said):

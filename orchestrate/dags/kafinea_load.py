@@ -34,12 +34,13 @@ class Load(Meltano):
                 failure = error
             finally:
                 # An interrupted run may have rejected records that are not emitted again.
-                told = _keep(Path(folder), f"{context['run_id']}-{context['ti'].try_number}.jsonl")
-                self.log.info(told)
+                name = f"{context['run_id']}-{context['ti'].try_number}.jsonl"
+                summary = _keep(Path(folder), name)
+                self.log.info(summary)
         if failure:  # also when all records of a stream were rejected
-            raise AirflowException(f"{failure} {told}".rstrip())
-        if told:
-            raise AirflowFailException(told)
+            raise AirflowException(f"{failure} {summary}".rstrip())
+        if summary:
+            raise AirflowFailException(summary)
 
 
 def _keep(folder: Path, name: str) -> str:

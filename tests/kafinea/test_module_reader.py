@@ -8,9 +8,10 @@ from functools import partial
 
 import pytest
 
+from kafinea.columns import refused_columns
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.module_reader import LATEST, ModuleReader, newest
-from kafinea.page_query import count, number, refused_columns
+from kafinea.page_query import count, number
 from kafinea.query import Condition
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
