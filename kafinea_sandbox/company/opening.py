@@ -8,7 +8,7 @@ from kafinea_sandbox.company import names
 from kafinea_sandbox.company.files import png
 from kafinea_sandbox.company.money import Item, amount
 from kafinea_sandbox.company.office import ADMIN, DOLLAR, EURO, JOE, blank
-from kafinea_sandbox.modules.related import MODULES
+from kafinea_sandbox.modules import MODULES
 from kafinea_sandbox.rows import File, Relation, Row
 
 if TYPE_CHECKING:
