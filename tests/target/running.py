@@ -24,7 +24,7 @@ from typing import Any
 from unittest import mock
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.company import opening
+from kafinea_sandbox.company import settings as demo_settings
 from singer_kafinea.command import exit_code
 
 Record = Mapping[str, Any]
@@ -47,7 +47,7 @@ _OUTCOMES = ("created", "updated", "unchanged", "deleted", "rejected")
 
 def empty(**options: Any) -> Sandbox:
     """A Kafinea with its users, groups and currencies, and not one record."""
-    return Sandbox(company=opening.settings(), **options)
+    return Sandbox(company=demo_settings.rows(), **options)
 
 
 # What goes in
