@@ -133,7 +133,7 @@ UNFORESEEN = {
 def test_unexpected_error_rejects_its_record_only(monkeypatch, where, code, writes):
     """And says whether the record may have been written."""
     place, _, name = where.rpartition(".")
-    module = importlib.import_module(f"target_kafinea.{place}")
+    module = importlib.import_module(f"kafinea.load.{place}")
     real = getattr(module, name)
 
     def mistaken(*told, **more):
