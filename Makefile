@@ -24,10 +24,11 @@ demo: install  ## Extract the sandbox into DuckDB with Meltano, change records, 
 test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp  ## Run all tests, including the end-to-end tests
 	.venv/bin/pytest -n 2 --dist loadfile
 
-lint: .venv/stamp  ## Check style, format and types
+lint: .venv/stamp  ## Check style, format, types, and which package may import which
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache --no-logo
 
 ROUNDS ?= 5
 

@@ -218,7 +218,7 @@ class ParallelReader:
             window = self._windows.next(self._overlap.records)
             if window is None:
                 return
-            after, offset = self._keyset.last, window.offset
+            after, offset = self._keyset.cursor.last, window.offset
             pending = threads.submit(self._pages.page_later, self._ask, after, offset)
             self._asked.append((window, pending))
 

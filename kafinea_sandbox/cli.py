@@ -12,7 +12,7 @@ import click
 
 from kafinea_sandbox.dialects import DIALECTS
 
-_EXTRA = ("uvicorn", "starlette", "lark")
+_EXTRA = ("uvicorn", "starlette", "lark", "tomli")
 
 
 @click.group()

@@ -10,23 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-# The order of installation of a stock system, from which its id prefixes follow (Contacts: 12).
-_STOCK = (
-    *("Campaigns", "Vendors", "Faq", "Quotes", "PurchaseOrder", "SalesOrder", "Invoice"),
-    *("PriceBooks", "Calendar", "Leads", "Accounts", "Contacts", "Potentials", "Products"),
-    *("Documents", "Emails", "HelpDesk", "Events", "Users", "Groups", "Currency"),
-    *("DocumentFolders", "CompanyDetails", "PBXManager", "ServiceContracts", "Services"),
-    *("ProjectMilestone", "ProjectTask", "Project", "ModComments", "SMSNotifier", "Assets"),
-    *("LineItem", "Tax", "ProductTaxes", "CreditNotes"),
-)
+from kafinea_sandbox.modules import MODULES
+
+CUSTOM = "Equipment"
+"""A custom module, which the option `custom` adds to any server. It is installed last."""
+# Ids follow from the order of installation (Contacts: 12).
+_STOCK = tuple(m.name for m in MODULES if m.name not in {"InventoryDetails", CUSTOM})
 _FREVO = (
     *("Campaigns", "Invoice", "Vendors", "Faq", "Quotes", "PurchaseOrder", "SalesOrder"),
     *(name for name in _STOCK[7:] if name not in {"SMSNotifier", "CreditNotes"}),
     *("SMSNotifier", "CreditNotes"),
 )
 _COREBOS = (*_STOCK[9:18], *_STOCK[:9], *_STOCK[18:], "InventoryDetails")
-CUSTOM = "Equipment"
-"""A custom module, which the option `custom` adds to any server. It is installed last."""
 _NEWER = frozenset({"fileupload", "files_retrieve", "relatedtypes", "query_related", "add_related"})
 """Operations that came with vtiger 7 or later."""
 _COREBOS_ONLY = frozenset({"retrievedocattachment"})

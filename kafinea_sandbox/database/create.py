@@ -13,8 +13,8 @@ import sqlite3
 from kafinea_sandbox.database.prices import PRICED
 from kafinea_sandbox.database.store import Store
 from kafinea_sandbox.database.tables import kind_of, stored_fields
+from kafinea_sandbox.modules import MODULES
 from kafinea_sandbox.modules.model import Field
-from kafinea_sandbox.modules.related import MODULES
 
 UNOWNED = ("Faq", "PriceBooks")
 """Modules with an owner that no field shows."""

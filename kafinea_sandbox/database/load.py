@@ -12,8 +12,8 @@ from kafinea_sandbox.database import prices
 from kafinea_sandbox.database.create import index
 from kafinea_sandbox.database.store import Store
 from kafinea_sandbox.database.tables import empty, kind_of, stored_fields
+from kafinea_sandbox.modules import MODULES
 from kafinea_sandbox.modules.model import Module
-from kafinea_sandbox.modules.related import MODULES
 from kafinea_sandbox.rows import File, Relation, Row
 
 _BATCH = 1000

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from kafinea_sandbox.dialects import Dialect
+from kafinea_sandbox.modules import MODULES
 from kafinea_sandbox.modules.model import Field, Module, is_price
-from kafinea_sandbox.modules.related import MODULES
 
 _NUMBERS = {"integer", "double", "currency"}
 _ADDRESSES = ("mailing", "other", "bill_", "ship_")

@@ -1,8 +1,4 @@
-"""What a sandbox module is made of.
-
-The modules are written down once, in `modules`; `describe` answers, storage, the query language
-and the demo company all read them from there.
-"""
+"""The types of modules, fields and related lists."""
 
 from __future__ import annotations
 
@@ -25,17 +21,27 @@ class Field:
     values: tuple[str, ...] = ()
     """The values of a picklist or multipicklist."""
     labels: tuple[str, ...] = ()
-    """What people see of each value, in their language; empty: the values themselves."""
+    """The label of each value. Empty: the values are their labels."""
     refers_to: tuple[str, ...] = ()
     """The modules a reference may point to."""
     size: int | None = None
-    """A text longer than this is cut silently, as the database column does."""
+    """The size of the database column, which truncates a longer text silently."""
     scale: int | None = None
     """Digits after the point of a number on the wire."""
     of_line: bool = False
-    """An inventory field whose column stands in the table of the lines."""
+    """A field of a record with lines whose column is in the table of its lines."""
     retrieve_only: bool = False
-    """Described, but refused by the query language (Products.tax1)."""
+    """Described, but not known to the query language (Products.tax1)."""
+
+
+@dataclass(frozen=True)
+class RelatedList:
+    """A list of related records, as it is shown under a record."""
+
+    label: str
+    module: str
+    follows: str | None = None
+    """The field of `module` that refers back. None: any records, linked by `add_related`."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,11 @@ class Module:
     label_fields: tuple[str, ...] = ()
     is_entity: bool = True
     number_field: str | None = None
-    """The field that the server numbers by itself, such as `invoice_no`."""
+    """The field that the server numbers itself, such as `invoice_no`."""
     number_prefix: str = ""
     is_inventory: bool = False
+    """Whether its records have lines."""
+    related: tuple[RelatedList, ...] = ()
 
 
 PRICE = re.compile(r"currency([1-9]\d*)")
@@ -59,5 +67,5 @@ PRICE = re.compile(r"currency([1-9]\d*)")
 
 
 def is_price(name: str) -> bool:
-    """Whether a field of a product stands in the table of prices."""
+    """Whether a field of a product is in the table of prices."""
     return PRICE.fullmatch(name) is not None

@@ -10,7 +10,7 @@ from kafinea_sandbox.database.tables import Table
 from kafinea_sandbox.errors import ApiError, Fatal, denied
 from kafinea_sandbox.instance.call import Call
 from kafinea_sandbox.instance.instance import Instance
-from kafinea_sandbox.modules.related import RELATIONS, RelationList
+from kafinea_sandbox.modules.model import RelatedList
 from kafinea_sandbox.query.run import FROM, run
 from kafinea_sandbox.records import stored
 
@@ -20,16 +20,13 @@ def relatedtypes(call: Call) -> dict[str, Any]:
     table = call.table(call.params.get("elementType", ""))
     if not table.module.is_entity:
         raise Fatal("Error: Call to a member function on null")
-    lists = [
-        related
-        for related in RELATIONS.get(table.name, ())
-        if related.module in call.instance.tables
-    ]
+    present = call.instance.tables
+    lists = [entry for entry in table.module.related if entry.module in present]
     information = {
-        related.label: {"name": related.module, "label": related.label, "isEntity": "1"}
-        for related in lists
+        entry.label: {"name": entry.module, "label": entry.label, "isEntity": "1"}
+        for entry in lists
     }
-    return {"types": [related.module for related in lists], "information": information or []}
+    return {"types": [entry.module for entry in lists], "information": information or []}
 
 
 def query_related(call: Call) -> list[dict[str, Any]]:
@@ -78,25 +75,19 @@ def add_related(call: Call) -> dict[str, str]:
     return {"message": "successfull"}
 
 
-def _linkable(table: Table, target: Table, label: str | None) -> RelationList | None:
+def _linkable(table: Table, target: Table, label: str | None) -> RelatedList | None:
     """The list to add to; lists that follow a reference cannot be added to."""
-    for related in RELATIONS.get(table.name, ()):
-        if (
-            related.module == target.name
-            and label in {None, related.label}
-            and related.follows is None
-        ):
-            return related
+    for entry in table.module.related:
+        if entry.module == target.name and label in {None, entry.label} and entry.follows is None:
+            return entry
     return None
 
 
-def _list(table: Table, label: str) -> RelationList | None:
-    return next(
-        (related for related in RELATIONS.get(table.name, ()) if related.label == label), None
-    )
+def _list(table: Table, label: str) -> RelatedList | None:
+    return next((entry for entry in table.module.related if entry.label == label), None)
 
 
-def _related_numbers(instance: Instance, number: int, relation: RelationList) -> list[int]:
+def _related_numbers(instance: Instance, number: int, relation: RelatedList) -> list[int]:
     """The records of a list: those that refer to the record, or those linked with it."""
     if relation.follows:
         sql = (

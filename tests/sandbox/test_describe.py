@@ -7,7 +7,7 @@ import pytest
 from sandbox_api import Api, small_company
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.modules.related import MODULES
+from kafinea_sandbox.modules import MODULES
 
 ACTORS = {
     "Groups",

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from kafinea_sandbox import Sandbox, php
-from tests.tap.running import command, parse, settings
+from tests.tap.running import command, parse, program, settings
 
 WRONG = {
     "no url": ({"url": None}, "'url' is a required property"),
@@ -140,21 +140,21 @@ def test_settings_are_read_from_the_environment(sandbox):
 
 
 def test_about_and_version_need_no_settings():
-    about = json.loads(command("--about", "--format=json").stdout)
+    about = json.loads(program("--about", "--format=json").stdout)
     assert "batch" not in about["capabilities"]
     assert about["settings"]["properties"]["access_key"]["secret"] is True
-    assert command("--version").returncode == 0
+    assert program("--version").returncode == 0
 
 
 def test_discovery_then_two_runs(sandbox, files):
     config = files("config.json", settings(sandbox))
-    catalog = files("catalog.json", command("--config", config, "--discover").stdout)
-    first = command("--config", config, "--catalog", catalog)
+    catalog = files("catalog.json", program("--config", config, "--discover").stdout)
+    first = program("--config", config, "--catalog", catalog)
     output = parse(first.stdout.splitlines())
     assert len(output.records("Contacts")) == sandbox.count("Contacts")
     state = files("state.json", output.state)
     second = parse(
-        command("--config", config, "--catalog", catalog, "--state", state).stdout.splitlines()
+        program("--config", config, "--catalog", catalog, "--state", state).stdout.splitlines()
     )
     assert len(second.records("Contacts")) < 10
     assert len(second.records("Users")) == len(output.records("Users"))
@@ -254,7 +254,7 @@ def test_secrets_are_in_no_log_state_or_output(files, fault, monkeypatch):
         if fault:
             sandbox.faults.add(**fault)
         config = files("config.json", settings(sandbox, modules=["Users", "Contacts"]))
-        done = command("--config", config, env={"TAP_KAFINEA_LOGLEVEL": "DEBUG"})
+        done = program("--config", config, env={"TAP_KAFINEA_LOGLEVEL": "DEBUG"})
         assert len(issued) >= 2
         secrets |= set(issued)
         names = {row["lastname"] for row in sandbox.rows("Contacts") if len(row["lastname"]) > 6}

@@ -14,7 +14,7 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from tests.stored_documents import stored_files
-from tests.tap.running import command, discover, extract, parse, settings
+from tests.tap.running import command, discover, extract, parse, program, settings
 
 MODULES = ["Accounts", "Contacts", "Leads"]
 
@@ -33,8 +33,8 @@ def errors(done):
     return [line.partition("ERROR")[2] for line in done.stderr.splitlines() if "ERROR" in line]
 
 
-def run(files, config, *arguments, **options):
-    done = command("--config", files("config.json", config), *arguments, **options)
+def run(files, config, *arguments, start=command, **options):
+    done = start("--config", files("config.json", config), *arguments, **options)
     assert "Traceback" not in done.stderr
     return done, parse(done.stdout.splitlines())
 
@@ -242,7 +242,8 @@ def test_variable_that_is_wrong_is_one_line(files, variable, value, said):
 
 
 def test_run_leaves_nothing_open(sandbox, files):
-    done, _ = run(files, settings(sandbox), env={"PYTHONWARNINGS": "default", "PYTHONDEVMODE": "1"})
+    strict = {"PYTHONWARNINGS": "default", "PYTHONDEVMODE": "1"}
+    done, _ = run(files, settings(sandbox), start=program, env=strict)
     assert done.returncode == 0
     assert "ResourceWarning" not in done.stderr
 
@@ -256,10 +257,10 @@ def test_discovery_that_fails_under_meltano_logs_no_json(files):
     asked = {"SINGER_SDK_LOG_CONFIG": files("logging.yml", log)}
     config = {"url": "https://kafinea.invalid", "username": "ada", "access_key": "secret"}
     said = "No host kafinea.invalid is known. Check `url`."
-    done, _ = run(files, config, "--discover", env=asked)
+    done, _ = run(files, config, "--discover", start=program, env=asked)
     assert done.stderr.splitlines()[-1] == f"ERROR {said}"
     assert "{" not in done.stderr
-    done, _ = run(files, config, env=asked)
+    done, _ = run(files, config, start=program, env=asked)
     assert json.loads(done.stderr.splitlines()[-1])["message"] == said
 
 

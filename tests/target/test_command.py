@@ -205,7 +205,8 @@ def test_settings_of_the_sdk_are_known(server):
 def test_misspelt_variable_is_an_error(server, monkeypatch):
     for other in ("STREAMS_CONTACTS", "_SELECT", "LOGLEVEL", "VENV", "PIP_URL", "DRY_RUN"):
         monkeypatch.setenv(f"TARGET_KAFINEA_{other}", "x")
-    monkeypatch.setenv("TAP_KAFINEA_DRYRUN", "true")
+    for of_others in ("TAP_KAFINEA_DRYRUN", "STREAM", "USER_NAME"):
+        monkeypatch.setenv(of_others, "x")
     monkeypatch.setenv("TARGET_KAFINEA_LOGLEVEL", "INFO")
     assert load(server, streams=STREAMS).code == 0
     monkeypatch.setenv("TARGET_KAFINEA_DRYRUN", "true")
