@@ -34,6 +34,7 @@ from kafinea.load.stream.files import Files
 from kafinea.load.stream.grouping import grouped
 from kafinea.load.stream.look_ahead import Batch, LookAheadQueue
 from kafinea.load.stream.matcher import Matcher
+from kafinea.load.stream.preparer import Preparer
 from kafinea.load.stream.record_checks import RecordChecks
 from kafinea.load.stream.simulation import SimulatedWrites
 from kafinea.load.stream.writes import ServerWrites, Writes
@@ -67,6 +68,7 @@ class Loader:
         self._context = context
         self._done = done
         self._matcher = matcher = Matcher(plan, context)
+        self._preparer = Preparer(plan, context.zone)
         self._checks = RecordChecks(plan, context)
         self._files = Files(plan, context)
         is_dry = context.options.dry_run
@@ -86,7 +88,7 @@ class Loader:
 
     def add(self, record: InputRecord) -> None:
         """Put a record into the queue."""
-        self.queue.add(self._matcher.prepare(record))
+        self.queue.add(self._preparer.prepare(record))
 
     def load(self, batch: Batch) -> Iterator[int]:
         """Load the records of a batch; yield how many more have their result, again and again."""
