@@ -495,7 +495,7 @@ def test_what_is_owed_and_then_deleted_is_forgotten(sandbox, path):
 
 
 def test_a_refusal_of_all_files_does_not_pass_for_having_read_them(sandbox, path, monkeypatch):
-    monkeypatch.setattr("tap_kafinea.files._MOST_OWED", 5)
+    monkeypatch.setattr("kafinea.extract.file_rows._MOST_PENDING", 5)
     with monkeypatch.context() as patch:
         failing(patch, "all", ApiError("ACCESS_DENIED", "not permitted"))
         output, failure = files_and_failure(sandbox, path)
@@ -570,7 +570,7 @@ def test_a_place_that_nothing_here_can_open(sandbox, url, said):
 
 
 def test_no_state_says_more_than_was_written(sandbox, path, monkeypatch):
-    monkeypatch.setattr(FilesStream, "STATE_MSG_FREQUENCY", 1)
+    monkeypatch.setattr(FilesStream, "ROWS_BETWEEN_STATES", 1)
     messages = files(sandbox, path).messages
     written = set()
     claims = 0
