@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kafinea_sandbox.running import Sandbox
+    from kafinea_sandbox.sandbox import Sandbox
 
 __all__ = ["Sandbox"]
 
@@ -13,7 +13,7 @@ __all__ = ["Sandbox"]
 def __getattr__(name: str) -> Any:
     """Load the server only when it is wanted: the modules and the company need none."""
     if name == "Sandbox":
-        from kafinea_sandbox.running import Sandbox  # noqa: PLC0415 - see above
+        from kafinea_sandbox.sandbox import Sandbox  # noqa: PLC0415 - see above
 
         return Sandbox
     raise AttributeError(name)

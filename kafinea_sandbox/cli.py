@@ -12,7 +12,7 @@ import click
 
 from kafinea_sandbox.dialects import DIALECTS
 
-_EXTRA = ("uvicorn", "starlette", "lark", "python_multipart", "multipart")
+_EXTRA = ("uvicorn", "starlette", "lark", "tomli")
 
 
 @click.group()
@@ -47,7 +47,7 @@ def sandbox(port: int, data: str, **options: Any) -> None:
     Prints one line of JSON with its address and access key as soon as it is listening.
     """
     try:
-        from kafinea_sandbox.running import Sandbox  # noqa: PLC0415 - an optional extra
+        from kafinea_sandbox.sandbox import Sandbox  # noqa: PLC0415 - an optional extra
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from html.entities import codepoint2name
 from typing import Any
 
 _ENTITIES = {point: f"&{name};" for point, name in codepoint2name.items()} | {39: "&#039;"}
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE)
 
 
 def encode(value: Any) -> bytes:
@@ -37,6 +39,15 @@ def text(value: Any) -> str:
     if isinstance(value, (list, dict)):
         return "Array"
     return str(value)
+
+
+def floatval(value: str) -> Decimal:
+    """The number a text begins with, else 0."""
+    match = _NUMBER.match(value)
+    try:
+        return Decimal(match[1]) if match else Decimal(0)
+    except InvalidOperation:  # pragma: no cover - the pattern allows nothing else
+        return Decimal(0)
 
 
 def htmlentities(value: str) -> str:

@@ -17,15 +17,15 @@ WHERE: tuple[th.Property[Any], ...] = (
         "url",
         th.StringType,
         required=True,
-        description="Address of your Kafinea, such as https://apps.kafinea.com/YourKafinea",
+        description="Address of your Kafinea instance, such as https://apps.kafinea.com/YourKafinea",
     ),
-    th.Property("username", th.StringType, required=True, description="User of the API"),
+    th.Property("username", th.StringType, required=True, description="Name of the API user"),
     th.Property(
         "access_key",
         th.StringType,
         required=True,
         secret=True,
-        description='Access key of that user ("My preferences" in Kafinea), not the password',
+        description='Access key of the API user ("My preferences" in Kafinea), not the password',
     ),
 )
 HOW: tuple[th.Property[Any], ...] = (
@@ -33,26 +33,26 @@ HOW: tuple[th.Property[Any], ...] = (
         "max_sessions",
         th.IntegerType(minimum=1, maximum=64),
         default=4,
-        description="Most sessions, and so requests, at the same time",
+        description="Maximum number of concurrent sessions, and so of concurrent requests",
     ),
     th.Property(
         "request_timeout",
         th.NumberType(exclusive_minimum=0, maximum=3600),
         default=120,
-        description="Seconds to wait for the server",
+        description="Number of seconds to wait for the server to respond",
     ),
     th.Property(
         "allow_http",
         th.BooleanType,
         default=False,
-        description="Accept http for a host that is not this machine; the access key is "
-        "then not protected",
+        description="Accept `http://` for a host other than this machine. The access key is then "
+        "not protected",
     ),
 )
 TIMEZONE: th.Property[Any] = th.Property(
     "timezone",
     th.StringType,
-    description="Time zone of the server's date-times, such as Europe/Paris; UTC if not set",
+    description="Time zone of the server's date-times, such as Europe/Paris. If not set: UTC",
 )
 
 _WHERE_TO_SET = "Correct them in `.env`, in meltano.yml or in the --config file."

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from kafinea.client import Client, Deletions
+from kafinea.client import Client
+from kafinea.deletion_feed import Deletions, deleted_since
 from kafinea.errors import IncompleteRead, KafineaError, Unavailable
 from kafinea.extract.checkpoint import now
 from kafinea.extract.hidden_records import deleted
@@ -67,7 +68,7 @@ class DeletionList:
 
     def _page(self, module: str, since: int) -> Deletions:
         try:
-            return self.client.sync(module, since)
+            return deleted_since(self.client, module, since)
         except Unavailable as error:
             raise NoSuchOperation(
                 f"{error} Many servers do not have `sync`, or it fails there. {INSTEAD}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from kafinea_sandbox.company import opening, people, sales, work
+from kafinea_sandbox.company import catalogue, people, sales, settings, work
 from kafinea_sandbox.company.calendar import Calendar
 from kafinea_sandbox.company.office import Office
 
@@ -55,7 +55,7 @@ def company(rows: int = 5000, seed: int = 1, now: datetime | None = None) -> Ite
     if now is None:
         now = datetime.now(timezone.utc).replace(second=0, microsecond=0)
     office = Office(Calendar(now), seed)
-    yield from opening.settings()
+    yield from settings.rows()
     office.start(_history(office, rows), at=0)
     yield from office.run()
     yield from _just_now(office, now)
@@ -64,7 +64,7 @@ def company(rows: int = 5000, seed: int = 1, now: datetime | None = None) -> Ite
 def _history(office: Office, rows: int) -> Story:
     """The opening, everything once, then day after day."""
     share = min(1.0, rows / _ENOUGH_FOR_THE_WHOLE_CATALOGUE)
-    yield from opening.catalogue(office, share)
+    yield from catalogue.catalogue(office, share)
     for _ in range(3):
         yield from people.customer(office)
     for _, story in _DAILY:

@@ -15,7 +15,8 @@ from typing import Generic, NamedTuple, TypeVar
 from kafinea_sandbox.company.calendar import Calendar, days
 from kafinea_sandbox.company.money import Item
 from kafinea_sandbox.modules import MODULES
-from kafinea_sandbox.spec import Field, File, Module, Relation, Row
+from kafinea_sandbox.modules.model import Field, Module
+from kafinea_sandbox.rows import File, Relation, Row
 
 Record = Row | File | Relation
 Story = Iterator[Record | int]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kafinea_sandbox.company import names
+from kafinea_sandbox.company import words
 from kafinea_sandbox.company.calendar import days
 from kafinea_sandbox.company.money import NO_TAX, Basket, Line, amount, basket
 from kafinea_sandbox.company.office import DOLLAR, Customer
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kafinea_sandbox.company.office import Office, Story
-    from kafinea_sandbox.spec import Row
+    from kafinea_sandbox.rows import Row
 
 LONG_INVOICES = (99, 100, 101, 250)
 """Numbers of lines around, and well over, what one answer of the server holds."""
@@ -112,7 +112,7 @@ def _header(
         "ship_country": buyer.country,
         "currency_id": buyer.currency,
         "conversion_rate": "1.100" if dollars else "1.000",
-        "description": office.one_of(names.TEXTS) if sold.subtotal % 7 == 0 else "",
+        "description": office.one_of(words.TEXTS) if sold.subtotal % 7 == 0 else "",
         "terms_conditions": "Paiement à 30 jours. Pas d'escompte pour paiement anticipé.",
         **_totals(sold),
     }
@@ -135,7 +135,7 @@ def deal(office: Office, *, lucky: bool = False) -> Story:
     buyer = office.customers.pick()
     sold = fill(office, buyer)
     chance, calendar = office.chance, office.calendar
-    subject = f"{office.one_of(names.DEALS)} - {buyer.name}"[:100]
+    subject = f"{office.one_of(words.DEALS)} - {buyer.name}"[:100]
     until_quote = days(0.2 + chance() * 8)
     until_decision = until_quote + days(1 + chance() * 40)
     won = lucky or chance() < 0.6
@@ -249,7 +249,7 @@ def _invoice(
         balance=amount(sold.total - received),
         cf_911=f"VE-{office.count('Invoice') + 1:06d}" if changed else "",
         cf_913="1" if changed else "0",
-        cf_915=office.one_of(names.TEXTS) if patience < 0.1 else "",
+        cf_915=office.one_of(words.TEXTS) if patience < 0.1 else "",
     )
     yield invoice
     yield from lines_of(office, sold, invoice.number)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kafinea_sandbox.company import names
+from kafinea_sandbox.company import words
 from kafinea_sandbox.company.calendar import days
 from kafinea_sandbox.company.files import pdf, png
 from kafinea_sandbox.company.office import SELLERS, SUPPORT_TEAM
-from kafinea_sandbox.spec import File, Relation
+from kafinea_sandbox.rows import File, Relation
 
 if TYPE_CHECKING:
     from kafinea_sandbox.company.office import Office, Story
-    from kafinea_sandbox.spec import Row
+    from kafinea_sandbox.rows import Row
 
 _NOTES = "Relevé du site\n- 12 postes\n- prises : à prévoir\n- Wi-Fi faible à l'étage\n".encode()
 _FILES = (
@@ -26,7 +26,7 @@ def comment(office: Office, about: int, answers: int | None = None) -> Row:
     """A remark on any record."""
     return office.enter(
         "ModComments",
-        commentcontent=office.one_of(names.COMMENTS),
+        commentcontent=office.one_of(words.COMMENTS),
         related_to=about,
         parent_comments=answers,
         creator=office.one_of(SELLERS),
@@ -42,7 +42,7 @@ def ticket(office: Office) -> Story:
     case = office.enter(
         "HelpDesk",
         solved if done else None,
-        ticket_title=office.one_of(names.TROUBLES),
+        ticket_title=office.one_of(words.TROUBLES),
         parent_id=buyer.number,
         contact_id=buyer.contact,
         product_id=office.one_of(office.products) if luck < 0.5 else None,
@@ -54,7 +54,7 @@ def ticket(office: Office) -> Story:
         ticketcategories="Small Problem" if luck < 0.7 else "Big Problem",
         hours=f"{int(luck * 16) / 2:.8f}",
         from_portal="1" if luck < 0.2 else "0",
-        description=office.one_of(names.ODD_TEXTS if luck < 0.1 else names.TEXTS),
+        description=office.one_of(words.ODD_TEXTS if luck < 0.1 else words.TEXTS),
         solution="Pièce remplacée & testée." if done else "",
     )
     yield case
@@ -91,7 +91,7 @@ def project(office: Office) -> Story:
         isconvertedfrompotential="0",
     )
     yield site
-    for place, name in enumerate(names.PROJECT_STEPS):
+    for place, name in enumerate(words.PROJECT_STEPS):
         start, end = place * length // 7, (place + 1) * length // 7
         ticked = office.time + days(end)
         over = ticked <= calendar.end
@@ -149,7 +149,7 @@ def task(office: Office) -> Story:
     yield office.enter(
         "Calendar",
         due if done else None,
-        subject=f"{office.one_of(names.TASKS)} ({buyer.name})",
+        subject=f"{office.one_of(words.TASKS)} ({buyer.name})",
         date_start=office.calendar.date(office.time),
         time_start="09:00:00",
         due_date=office.calendar.date(office.time, 10),
@@ -168,7 +168,7 @@ def meeting(office: Office) -> Story:
     hour = 6 + int(office.chance() * 9)
     yield office.enter(
         "Events",
-        subject=f"{office.one_of(names.MEETINGS)} - {buyer.name}",
+        subject=f"{office.one_of(words.MEETINGS)} - {buyer.name}",
         date_start=office.calendar.date(office.time, 3),
         time_start=f"{hour:02d}:30:00",
         due_date=office.calendar.date(office.time, 3),
@@ -194,7 +194,7 @@ def mail(office: Office) -> Story:
         time_start=moment[11:],
         parent_type="Contacts",
         activitytype="Emails",
-        subject=office.one_of(names.MAILS),
+        subject=office.one_of(words.MAILS),
         description="<p>Bonjour,</p><p>Voir la pi&egrave;ce jointe &amp; nos tarifs.</p>",
         from_email="claire@ateliers-erdre.example",
         saved_toid=f'["contact@{buyer.domain}"]',

@@ -38,7 +38,7 @@ def test_the_command_says_when_it_listens_and_ends_cleanly(tmp_path: Path, end: 
 
 
 def test_one_clear_line_without_the_extra(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delitem(sys.modules, "kafinea_sandbox.running", raising=False)
+    monkeypatch.delitem(sys.modules, "kafinea_sandbox.sandbox", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = CliRunner().invoke(main, ["sandbox"])
     assert result.exit_code == 1

@@ -13,8 +13,9 @@ import pytest
 from kafinea_sandbox.company import company
 from kafinea_sandbox.company.calendar import DAY, Calendar
 from kafinea_sandbox.company.people import FAIR_VISITORS, account_name
-from kafinea_sandbox.modules import MODULES, RELATIONS
-from kafinea_sandbox.spec import Field, File, Relation, Row
+from kafinea_sandbox.modules import MODULES
+from kafinea_sandbox.modules.model import Field
+from kafinea_sandbox.rows import File, Relation, Row
 
 NOW = datetime(2026, 11, 20, 10, 41)
 MODULE = {module.name: module for module in MODULES}
@@ -167,7 +168,7 @@ def test_files_and_relations_belong_to_records(
             if kinds[record.parent] == "Documents":
                 assert sizes[record.parent] == str(len(record.content))
         elif isinstance(record, Relation):
-            lists = RELATIONS[kinds[record.source]]
+            lists = MODULE[kinds[record.source]].related
             assert any(
                 one.label == record.label
                 and one.module == kinds[record.related]
@@ -341,7 +342,7 @@ def test_modules_agree_with_themselves() -> None:
 
 
 def test_related_lists_name_real_fields() -> None:
-    for source, lists in RELATIONS.items():
+    for source, lists in ((module.name, module.related) for module in MODULES):
         for one in lists:
             if one.follows is not None:
                 assert source in FIELD[one.module][one.follows].refers_to

@@ -8,7 +8,7 @@ import requests
 from sandbox_api import Api, small_company
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.spec import Field
+from kafinea_sandbox.modules.model import Field
 
 
 def post(sandbox: Sandbox, name: str, **arguments: object) -> requests.Response:

@@ -70,7 +70,6 @@ def test_extendsession(apis: dict[str, Api], dialect: str, get: object, post: ob
         ("relatedtypes", {"corebos", "legacy"}),
         ("files_retrieve", {"corebos", "legacy"}),
         ("query_related", {"corebos", "legacy"}),
-        ("retrieve_related", {"corebos", "legacy"}),
         ("add_related", {"corebos", "legacy"}),
         ("FileUpload", {"stock", "frevo", "corebos", "legacy"}),
         ("retrievedocattachment", {"kafinea", "stock", "frevo", "legacy"}),

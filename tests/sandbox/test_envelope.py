@@ -65,13 +65,6 @@ def test_listtypes_by_any_verb(api: Api) -> None:
         assert response.status_code == 200
 
 
-def test_multipart_form_for_writes(api: Api) -> None:
-    element = json.dumps({"lastname": "Multipart", "assigned_user_id": "19x1"})
-    fields = {"elementType": (None, "Contacts"), "element": (None, element)}
-    answer = result_of(api.post("create", files=fields))
-    assert answer["lastname"] == "Multipart"
-
-
 def test_json_body_is_an_unknown_operation(api: Api) -> None:
     response = requests.post(
         api.url, json={"operation": "listtypes", "sessionName": api.sid}, timeout=9

@@ -72,12 +72,6 @@ def test_nothing_related(fresh_api: Api):
     assert related(fresh_api, "SELECT id FROM Contacts", wire_id=lonely["id"]) == []
 
 
-def test_retrieve_related_is_the_first_page(api: Api):
-    rows = api.ok("retrieve_related", id="11x1", relatedType="Contacts", relatedLabel="Contacts")
-    assert len(rows) == 100
-    assert rows[0]["lastname"].startswith("Dupont")
-
-
 def test_links_are_seen_from_both_sides(api: Api):
     assert related(api, "SELECT id FROM Documents", "Documents") == [{"id": "15x5"}]
     assert related(api, "SELECT id FROM Accounts", "Accounts", "15x5") == [{"id": "11x1"}]
