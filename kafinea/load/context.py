@@ -9,9 +9,10 @@ from kafinea.client import Client
 from kafinea.load.existing import ExistingRecords
 from kafinea.load.keys import KeyValues
 from kafinea.load.lookup import Finder
+from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
 from kafinea.load.owners import Owners
-from kafinea.load.plan import Key, LoadPlan, Modules
+from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.referenced import ReferencedRecords
 from kafinea.load.references import References
 from kafinea.load.rollback import Rollback

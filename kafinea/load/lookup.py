@@ -18,7 +18,8 @@ from kafinea.errors import Code, KafineaError, Refused
 from kafinea.load import keys
 from kafinea.load.asking import Answers, Asked, Asking, Question
 from kafinea.load.keys import KeyValues
-from kafinea.load.plan import Key, Modules
+from kafinea.load.modules import Modules
+from kafinea.load.plan import Key
 from kafinea.load.results import Error, Rejected, Rejection, rejection_of
 from kafinea.load.simulated_records import SimulatedRecords
 from kafinea.page_query import PAGE_SIZE

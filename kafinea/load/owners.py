@@ -11,7 +11,7 @@ from kafinea.answers import is_id
 from kafinea.client import Client
 from kafinea.describe import Field, Module
 from kafinea.errors import Refused
-from kafinea.load.plan import Modules
+from kafinea.load.modules import Modules
 from kafinea.load.results import Rejected
 
 _OWNER = "assigned_user_id"

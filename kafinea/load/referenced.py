@@ -10,8 +10,9 @@ from kafinea.load import checks
 from kafinea.load.existing import ExistingRecords
 from kafinea.load.keys import KeyValues
 from kafinea.load.lookup import Finder
+from kafinea.load.modules import Modules
 from kafinea.load.owners import Owners
-from kafinea.load.plan import Key, LoadPlan, Modules
+from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.results import Rejected
 from kafinea.load.rollback import Rollback
 from kafinea.load.server import Server
