@@ -109,6 +109,11 @@ class Caller:
         client._most_failures = failures  # noqa: SLF001 it is one of us
         return client
 
+    @property
+    def url(self) -> str:
+        """The full address of the instance, which distinguishes it from others."""
+        return self._address
+
     def open_sessions(self, count: int) -> None:
         """Log in to so many sessions in the background, for requests that will be sent at once."""
         self._sessions.open(count)

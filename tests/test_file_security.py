@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kafinea import SettingsError, private
-from kafinea.extract.id_snapshots import Folder, IdSnapshot
+from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from tests.stored_documents import add_document, contents, stored_files
 from tests.tap.running import extract, extract_through
 from tests.target.running import empty, load, matched, messages
@@ -221,7 +221,7 @@ def test_report_that_others_may_read_is_logged_and_kept(server, tmp_path, before
 
 
 def test_file_of_a_module_stays_in_its_folder(tmp_path):
-    folder = Folder(str(tmp_path / "ids"))
+    folder = SnapshotStore(str(tmp_path / "ids"))
     for module in ("../../x", "/etc/x", "x\x00", "X" * 300, "\N{RIGHT-TO-LEFT OVERRIDE}x"):
         folder.save(IdSnapshot("u", "n", module, "4", [1]))
         assert folder.load("u", "n", module).ids == [1]
@@ -263,7 +263,7 @@ def test_ids_file_that_no_run_has_written_is_one_error(tmp_path, content):
     with gzip.open(tmp_path / "M.json.gz", "wb") as file:
         file.write(content)
     with pytest.raises(SettingsError, match=r"M\.json\.gz is damaged\. Remove it to begin anew"):
-        Folder(str(tmp_path)).load("u", "n", "M")
+        SnapshotStore(str(tmp_path)).load("u", "n", "M")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from kafinea import Refused, SettingsError, Unavailable
 from kafinea.deletion_feed import deleted_since
 from kafinea.errors import IncompleteRead, KafineaError
 from kafinea.extract.hidden_records import Withheld
-from kafinea.extract.id_snapshots import Folder, IdSnapshot
+from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import Fatal
@@ -204,7 +204,7 @@ def test_ids_file_is_small_and_names_instance_and_user(runs, sandbox, tmp_path):
     content = file_of(tmp_path)
     assert content["url"] == f"{sandbox.url}/webservice.php"
     assert (content["user"], content["module"]) == ("admin", "Contacts")
-    folder = Folder(str(tmp_path / "large"))
+    folder = SnapshotStore(str(tmp_path / "large"))
     ids = [n * 7 + n % 5 for n in range(1_000_000)]
     folder.save(IdSnapshot("u", "n", "Contacts", "12", ids))
     assert (tmp_path / "large" / "Contacts.json.gz").stat().st_size < 1_000_000

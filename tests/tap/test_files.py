@@ -495,7 +495,7 @@ def test_failed_file_whose_document_is_deleted_is_forgotten(sandbox, path):
 
 
 def test_refusal_of_all_files_is_no_success(sandbox, path, monkeypatch):
-    monkeypatch.setattr("tap_kafinea.files._MOST_OWED", 5)
+    monkeypatch.setattr("kafinea.extract.file_rows._MOST_PENDING", 5)
     with monkeypatch.context() as patch:
         failing(patch, "all", ApiError("ACCESS_DENIED", "not permitted"))
         output, failure = files_and_failure(sandbox, path)
@@ -570,7 +570,7 @@ def test_files_path_of_unknown_protocol(sandbox, url, said):
 
 
 def test_state_covers_downloaded_files_only(sandbox, path, monkeypatch):
-    monkeypatch.setattr(FilesStream, "STATE_MSG_FREQUENCY", 1)
+    monkeypatch.setattr(FilesStream, "ROWS_BETWEEN_STATES", 1)
     messages = files(sandbox, path).messages
     written = set()
     claims = 0

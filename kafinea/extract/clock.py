@@ -7,23 +7,16 @@ login is the user's own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from kafinea.answers import moment
-from kafinea.extract.passes import now
+from kafinea.extract.checkpoint import Checkpoint, now
 from kafinea.shown import shown
 from kafinea.values import ServerZone
 
-if TYPE_CHECKING:
-    from tap_kafinea.streams import ModuleStream
-
-logger = logging.getLogger("tap-kafinea")
-
-ZONE = "timezone"
-"""Where the state of a stream keeps the zone in which its rows were read."""
+logger = logging.getLogger(__name__)
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _MOST = timedelta(hours=26)
@@ -46,11 +39,11 @@ class Clock:
         self._lock = Lock()
         self._is_doubted = False
 
-    def begin(self, streams: Iterable[ModuleStream]) -> None:
+    def begin(self, dated: Mapping[str, Checkpoint]) -> None:
         """Warn when the setting is missing, or is another than in the last run.
 
         Args:
-            streams: What will be read.
+            dated: Where the incremental streams that will be read stand, by name.
         """
         if not self._is_set:
             logger.warning(
@@ -59,11 +52,9 @@ class Clock:
                 "they differ, set `timezone` (TAP_KAFINEA_TIMEZONE) to the server's zone, such as "
                 "Europe/Paris; if not, to UTC."
             )
-        streams = list(streams)
-        self._warn_of_the_future(streams)
-        dated = [one for one in streams if one.replication_key and one.stream_state.get(ZONE)]
-        shifted = {one.name: str(one.stream_state[ZONE]) for one in dated}
-        shifted = {name: zone for name, zone in shifted.items() if zone != self.name}
+        self._warn_of_the_future(dated)
+        zones = {name: checkpoint.timezone for name, checkpoint in dated.items()}
+        shifted = {name: zone for name, zone in zones.items() if zone and zone != self.name}
         if shifted:
             logger.warning(
                 "`timezone` is %s, and was %s in the last run. Rows that were loaded until now "
@@ -74,18 +65,17 @@ class Clock:
                 ", ".join(sorted(shifted)),
             )
 
-    def _warn_of_the_future(self, streams: Iterable[ModuleStream]) -> None:
+    def _warn_of_the_future(self, dated: Mapping[str, Checkpoint]) -> None:
         """Name the streams whose bookmark lies so far ahead that they have nothing to read."""
-        # The state of a stream that has none is empty from the moment when it is looked at.
-        for one in filter(lambda one: one.replication_key, streams):
-            value = one.stream_state.get("replication_key_value")
+        for name, checkpoint in dated.items():
+            value = checkpoint.bookmark
             if value and self.zone.moment(moment(value)) > now() + _MOST:
                 logger.warning(
                     "%s: the state says that all is read until %s. Nothing that is changed before "
                     "then is extracted. Remove the entry of %s from the state to read it again.",
-                    one.name,
+                    name,
                     shown(value),
-                    one.name,
+                    name,
                 )
 
     def check(self, module: str, newest: str) -> None:

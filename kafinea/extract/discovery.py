@@ -16,13 +16,10 @@ from kafinea.page_query import count
 from kafinea.query import is_name, select
 from kafinea.suggestions import nearest
 
-logger = logging.getLogger("tap-kafinea")
+logger = logging.getLogger(__name__)
 
 _NOT = "!"
 _SHOWN = 40
-
-
-NEW_CATALOG = "Create a new catalog: `tap-kafinea --discover`."
 
 
 class NotRead(KafineaError):
@@ -64,8 +61,9 @@ class Modules:
 
     # Discovery
 
-    def describe(self) -> list[Module]:
-        """Describe the modules to extract, several at a time.
+    @cached_property
+    def described(self) -> list[Module]:
+        """The modules to extract, described once in a run, several at a time.
 
         Raises:
             SettingsError: There are none.
@@ -78,22 +76,24 @@ class Modules:
         self.warn_of_missing()
         return described
 
-    def look_for(self, names: Iterable[str]) -> None:
+    def look_for(self, names: Iterable[str]) -> list[str]:
         """Find what `modules` names among names, and take note of what the instance does not show.
 
         Args:
             names: Those of the streams that there are.
+
+        Returns:
+            The names and patterns that only other modules of the instance have.
         """
-        there = list(names)
+        there, elsewhere = list(names), []
         for pattern in self._taken:
             if any(_matches(name, pattern) for name in there):
                 continue
             if any(_matches(name, pattern) for name in self.shown):
-                logger.warning(
-                    "%r is in `modules`, but not in the catalog. %s", pattern, NEW_CATALOG
-                )
+                elsewhere.append(pattern)
             else:
                 self.missing[pattern] = f"`modules`: {self.not_found(pattern)}"
+        return elsewhere
 
     def warn_of_lost(self, known: Iterable[str]) -> None:
         """Name the modules that an earlier run read and that this user no longer sees."""

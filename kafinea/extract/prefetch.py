@@ -7,59 +7,56 @@ of the streams that have something to read, as many get their first page before 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from kafinea.extract.prepared_pass import PreparedPass
-    from tap_kafinea.streams import ModuleStream
+from kafinea.extract.run import Prepare, PreparedPass
 
 
 @dataclass
 class _Turn:
     """A stream whose turn will come: what it has to read, and the first page of that."""
 
-    opening: Future[PreparedPass | None]
+    prepared: Future[PreparedPass | None]
     first_page: Future[None] | None = None
 
 
 class Prefetch:
-    """Opens streams before it is their turn.
+    """Prepares the first pass of streams before it is their turn.
 
     Args:
-        streams: The streams that will be read, in their order.
+        prepare: What prepares the first pass of each stream, in the order of their turns.
         sessions: How many requests to send at the same time, and how many first pages to keep.
     """
 
-    def __init__(self, streams: Iterable[ModuleStream], sessions: int) -> None:
+    def __init__(self, prepare: Mapping[Hashable, Prepare], sessions: int) -> None:
+        self._prepare = prepare
         self._sessions = sessions
         self._threads = ThreadPoolExecutor(sessions, thread_name_prefix="kafinea-prefetch")
         self._lock = Lock()
-        self._turns = {
-            stream.name: _Turn(self._threads.submit(stream.open, stream.plan)) for stream in streams
-        }
+        self._turns = {key: _Turn(self._threads.submit(one)) for key, one in prepare.items()}
         for turn in list(self._turns.values()):
-            turn.opening.add_done_callback(self._fetch_first_pages)
+            turn.prepared.add_done_callback(self._fetch_first_pages)
 
-    def opening(self, stream: ModuleStream) -> PreparedPass | None:
+    def take(self, key: Hashable) -> PreparedPass | None:
         """Return what a stream has to read first, now that it is its turn.
 
         Raises:
             KafineaError: What went wrong in asking for it.
         """
         with self._lock:
-            turn = self._turns.pop(stream.name, None)
+            turn = self._turns.pop(key, None)
         # What has not been begun in the background is done here: it is needed now.
-        if turn is None or turn.opening.cancel():
-            return stream.open(stream.plan)
-        opening = turn.opening.result()
+        if turn is None or turn.prepared.cancel():
+            return self._prepare[key]()
+        prepared = turn.prepared.result()
         if turn.first_page and not turn.first_page.cancel():
             turn.first_page.result()
         self._fetch_first_pages()
-        return opening
+        return prepared
 
     def close(self) -> None:
         """Ask for nothing more."""
@@ -74,12 +71,12 @@ class Prefetch:
                 turn.first_page is not None for turn in self._turns.values()
             )
             for turn in self._turns.values():
-                opening = _known(turn.opening)
-                if room and opening and turn.first_page is None:
-                    turn.first_page = self._threads.submit(opening.reading.begin)
+                prepared = _known(turn.prepared)
+                if room and prepared and turn.first_page is None:
+                    turn.first_page = self._threads.submit(prepared.reading.begin)
                     room -= 1
 
 
-def _known(opening: Future[PreparedPass | None]) -> PreparedPass | None:
-    done = opening.done() and not opening.cancelled() and not opening.exception()
-    return opening.result() if done else None
+def _known(prepared: Future[PreparedPass | None]) -> PreparedPass | None:
+    is_done = prepared.done() and not prepared.cancelled() and not prepared.exception()
+    return prepared.result() if is_done else None
