@@ -36,7 +36,8 @@ from kafinea.errors import (
     WrongAnswer,
 )
 from kafinea.query import Condition, Query, select
-from kafinea.values import RowDecoder, ServerZone, ValueType, encode
+from kafinea.row_decoder import RowDecoder
+from kafinea.values import ServerZone, ValueType, encode
 
 __all__ = [
     "ChallengeAuth",

@@ -19,7 +19,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 from kafinea import masking
-from kafinea.answers import whole
 from kafinea.describe import SECRET_FIELDS
 from kafinea.errors import (
     PERHAPS_PASSING,
@@ -30,6 +29,7 @@ from kafinea.errors import (
     SettingsError,
     Unavailable,
 )
+from kafinea.parsing import whole
 
 Send = Callable[..., Any]
 """Sends an operation of the login and returns its result: `send("GET", "getchallenge", ...)`."""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from kafinea.answers import is_id, local_time, moment, whole
 from kafinea.errors import SettingsError
 from kafinea.extract.checkpoint import ZONE, Pass
 from kafinea.extract.line_rows import MOST
+from kafinea.parsing import is_id, local_time, moment, whole
 from kafinea.shown import shown
 
 _HOW = (

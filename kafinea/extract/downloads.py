@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
-from kafinea.answers import is_id, text, whole
 from kafinea.client import Client, Record
 from kafinea.describe import MODIFIED
 from kafinea.errors import (
@@ -24,7 +23,9 @@ from kafinea.errors import (
 )
 from kafinea.extract.file_source import ATTACHMENTS, FileSource
 from kafinea.extract.file_store import FileStore, Row
-from kafinea.values import RowDecoder, ServerZone, ValueType
+from kafinea.parsing import is_id, text, whole
+from kafinea.row_decoder import RowDecoder
+from kafinea.values import ServerZone, ValueType
 
 _IN_MEMORY = 2**20  # bytes of a file on its way; what is larger goes through a temporary file
 

@@ -17,10 +17,10 @@ from typing import Annotated
 
 import msgspec
 
-from kafinea.answers import prefix_of
 from kafinea.errors import IncompleteRead, SettingsError
 from kafinea.names import safe_name
 from kafinea.page_query import number
+from kafinea.parsing import prefix_of
 from kafinea.shown import shown
 from kafinea.storage import open_folder, unusable
 

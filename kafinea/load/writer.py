@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kafinea.answers import is_id, prefix_of
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
@@ -21,6 +20,7 @@ from kafinea.load.server import Server
 from kafinea.load.server_rules import side_effects
 from kafinea.load.updating import Updater
 from kafinea.page_query import count
+from kafinea.parsing import is_id, prefix_of
 from kafinea.query import Condition
 
 Find = Callable[[], Record | None]
