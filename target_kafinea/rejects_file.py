@@ -12,7 +12,12 @@ from typing import Any
 from kafinea import private
 from kafinea.errors import SettingsError
 from kafinea.load import Rejection
-from kafinea.load.line_files import LineFile, cannot_write, end_whole, is_to_be_regular
+from kafinea.load.reporting.json_lines import (
+    JsonLinesFile,
+    cannot_write,
+    end_whole,
+    is_to_be_regular,
+)
 
 Message = Mapping[str, Any]
 """A Singer message."""
@@ -51,7 +56,7 @@ class RejectsFile:
         try:
             private.refuse_planted(self._path)
             is_regular = is_to_be_regular(path)
-            self._lines = self._open_part(run) if is_regular else LineFile(path, self._SETTING)
+            self._lines = self._open_part(run) if is_regular else JsonLinesFile(path, self._SETTING)
         except OSError as error:
             raise cannot_write(self._SETTING, path, error) from None
 
@@ -102,12 +107,12 @@ class RejectsFile:
                 f"in {self._part}."
             ) from None
 
-    def _open_part(self, run: str) -> LineFile:
+    def _open_part(self, run: str) -> JsonLinesFile:
         """Open what becomes the file; a run that is at work with the same path has its own."""
         for suffix in ("part", f"{run}.part"):
             self._part = self._real.with_name(f"{self._real.name}.{suffix}")
             self._rescue(self._part)
-            lines = LineFile(self._part, self._SETTING, self._path)
+            lines = JsonLinesFile(self._part, self._SETTING, self._path)
             if lines.lock():
                 break
             lines.close()
@@ -134,7 +139,7 @@ class RejectsFile:
             self._append(part)
 
     def _append(self, part: Path) -> None:
-        lines = LineFile(self._path, self._SETTING)
+        lines = JsonLinesFile(self._path, self._SETTING)
         with part.open("rb") as rejects:
             for line in rejects:
                 lines.write_line(line)

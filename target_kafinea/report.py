@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from kafinea.errors import SettingsError
 from kafinea.load import Result
-from kafinea.load.counts import Counts
-from kafinea.load.line_files import is_same_file, is_stdout
-from kafinea.load.results_file import ResultsFile
+from kafinea.load.reporting.counts import Counts
+from kafinea.load.reporting.json_lines import is_same_file, is_stdout
+from kafinea.load.reporting.results_file import ResultsFile
 from target_kafinea.rejects_file import Message, RejectsFile
 
 _INTERVAL = 5  # seconds between two lines of the log that say how far a stream is
