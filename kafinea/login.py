@@ -24,9 +24,9 @@ from kafinea.errors import (
     PERHAPS_PASSING,
     Code,
     CredentialsRefused,
+    NotReachable,
     Refused,
     SessionEnded,
-    SettingsError,
     Unavailable,
 )
 from kafinea.parsing import whole
@@ -303,12 +303,12 @@ def _text(answer: Any, *keys: str) -> str:
     """Return the first of the keys that a login answer has.
 
     Raises:
-        SettingsError: It has none; this is not an API that we know.
+        NotReachable: It has none; this is not an API that we know.
     """
     for key in keys:
         value = answer.get(key) if isinstance(answer, dict) else None
         if isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT:
             return value
-    raise SettingsError(
+    raise NotReachable(
         f"The server at `url` answers the login without {' or '.join(keys)}; is it a Kafinea?"
     )

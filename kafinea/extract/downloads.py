@@ -17,7 +17,7 @@ from kafinea.errors import (
     Code,
     IncompleteRead,
     Refused,
-    SettingsError,
+    StorageError,
     TooLarge,
     Unavailable,
 )
@@ -82,7 +82,7 @@ class Downloads:
         Raises:
             Refused: The server gives no files.
             Unavailable: The server does not answer any more.
-            SettingsError: The store cannot be written.
+            StorageError: The store cannot be written.
         """
         sessions = self._client.max_sessions
         threads = ThreadPoolExecutor(sessions, thread_name_prefix="kafinea-files")
@@ -151,7 +151,7 @@ class Downloads:
             with SpooledTemporaryFile(_IN_MEMORY) as spool:
                 return self._fetched(file_id, said, spool)
         except OSError as error:  # those of the store are told as its own
-            raise SettingsError(
+            raise StorageError(
                 f"The temporary folder cannot take the file {file_id}: {error.strerror}. Set "
                 "TMPDIR to a folder with more room."
             ) from None
