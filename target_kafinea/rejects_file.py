@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kafinea import private
-from kafinea.errors import SettingsError
+from kafinea.errors import StorageError
 from kafinea.load import Rejection
 from kafinea.load.reporting.json_lines import (
     JsonLinesFile,
@@ -41,7 +41,7 @@ class RejectsFile:
         put_aside: Where the rejects of an earlier run are now, if there were any.
 
     Raises:
-        SettingsError: It cannot be written.
+        StorageError: It cannot be written.
     """
 
     _SETTING = "rejects_path"
@@ -69,7 +69,7 @@ class RejectsFile:
             record: Its RECORD message, as it came.
 
         Raises:
-            SettingsError: It cannot be written.
+            StorageError: It cannot be written.
         """
         if self._schemas.get(schema["stream"]) != schema:
             self._lines.write(schema)
@@ -87,7 +87,7 @@ class RejectsFile:
                 what stands in its place stays: perhaps it is the input, and is to be loaded again.
 
         Raises:
-            SettingsError: It cannot.
+            StorageError: It cannot.
         """
         if self._part is None:
             self._lines.close()
@@ -102,7 +102,7 @@ class RejectsFile:
             else:
                 self._replace(self._part)
         except OSError as error:
-            raise SettingsError(
+            raise StorageError(
                 f"`{self._SETTING}` cannot be written: {error.strerror}. The rejected records are "
                 f"in {self._part}."
             ) from None

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 
-from kafinea.answers import whole
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, Field
 from kafinea.dividing import may_lie_in_the_request
@@ -23,6 +22,7 @@ from kafinea.load.modules import Modules
 from kafinea.load.plan import Key
 from kafinea.load.results import Error, Rejected, Rejection, rejection_of
 from kafinea.page_query import PAGE_SIZE
+from kafinea.parsing import whole
 from kafinea.query import Condition, select
 
 _ID = re.compile(r"\d+x\d+", re.ASCII)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection
 
-from kafinea.answers import is_id
 from kafinea.load.lookup import keys
 from kafinea.load.lookup.finder import Finder, Found, not_readable
 from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.plan import Key, Reference
 from kafinea.load.results import Rejected, Rejection
+from kafinea.parsing import is_id
 from kafinea.values import ServerZone, encode, kind_of
 
 _Slot = tuple[str, tuple[str, ...], KeyValues]

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kafinea.answers import are_ids, wrong
 from kafinea.client import Client, Record
 from kafinea.dividing import divided
 from kafinea.errors import IncompleteRead
 from kafinea.load.results import Error
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, count
+from kafinea.parsing import are_ids, wrong
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.retry import TRIES
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 import msgspec
 
 from kafinea import private
-from kafinea.errors import SettingsError
+from kafinea.errors import StorageError
 
 # Numbers came as Decimals and go with all their digits.
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
@@ -35,12 +35,12 @@ class JsonLinesFile:
         part_of: The path that the setting has, if this is a part of that file.
 
     Raises:
-        SettingsError: It cannot be written, or another user has put it there.
+        StorageError: It cannot be written, or another user has put it there.
     """
 
     def __init__(self, path: str | Path, setting: str, part_of: str | Path = "") -> None:
         self._setting = setting
-        self._failure: SettingsError | None = None
+        self._failure: StorageError | None = None
         try:
             self._file = _open(path, through_links=not part_of)
             mode = os.fstat(self._file.fileno()).st_mode
@@ -57,7 +57,7 @@ class JsonLinesFile:
         """Append a line.
 
         Raises:
-            SettingsError: It cannot be written. What was written before stays as it is.
+            StorageError: It cannot be written. What was written before stays as it is.
         """
         self.write_line(_encoder.encode(message) + b"\n")
 
@@ -65,7 +65,7 @@ class JsonLinesFile:
         """Append a line as it is.
 
         Raises:
-            SettingsError: As `write`.
+            StorageError: As `write`.
         """
         if self._failure:
             raise self._failure
@@ -76,7 +76,7 @@ class JsonLinesFile:
                 written += self._file.write(line[written:]) or 0
         except OSError as error:
             self._cut(written)
-            self._failure = SettingsError(
+            self._failure = StorageError(
                 f"`{self._setting}` cannot be written any more: {error.strerror}. What was written "
                 "until then is complete."
             )
@@ -167,6 +167,6 @@ def end_whole(path: Path) -> None:
             file.truncate(size - len(rest))
 
 
-def cannot_write(setting: str, path: str | Path, error: OSError) -> SettingsError:
+def cannot_write(setting: str, path: str | Path, error: OSError) -> StorageError:
     """Return the error that the file of a setting cannot be written."""
-    return SettingsError(f"`{setting}` {str(path)!r} cannot be written: {error.strerror}.")
+    return StorageError(f"`{setting}` {str(path)!r} cannot be written: {error.strerror}.")

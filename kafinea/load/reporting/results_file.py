@@ -20,7 +20,7 @@ class ResultsFile:
         dry_run: Whether nothing is written to Kafinea; each line says so.
 
     Raises:
-        SettingsError: It cannot be written.
+        StorageError: It cannot be written.
     """
 
     def __init__(self, path: str, run: str, *, with_values: bool, dry_run: bool) -> None:
@@ -38,7 +38,7 @@ class ResultsFile:
             result: Its result.
 
         Raises:
-            SettingsError: It cannot be written.
+            StorageError: It cannot be written.
         """
         line: dict[str, Any] = {
             "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),

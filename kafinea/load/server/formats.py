@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from kafinea.answers import decimal, text, whole
 from kafinea.client import Client
 from kafinea.describe import Field
 from kafinea.errors import Refused, Unavailable
+from kafinea.parsing import decimal, text, whole
 from kafinea.values import ValueType, kind_of
 
 WHERE = 'Kafinea, "My preferences" of the user that the API works as'

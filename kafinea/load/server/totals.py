@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from kafinea.answers import decimal
 from kafinea.describe import LINES
+from kafinea.parsing import decimal
 
 Record = Mapping[str, Any]
 TaxesOf = Callable[[str], Collection[str]]

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from msgspec.structs import replace as with_changes
 
-from kafinea.answers import is_id
 from kafinea.client import Client, Record
 from kafinea.errors import Refused
 from kafinea.load.context import LoadContext
@@ -25,6 +24,7 @@ from kafinea.load.stream.record_files import RecordFile, RecordFiles, told
 from kafinea.load.stream.simulation import SimulatedUploads
 from kafinea.load.stream.stored_files import DOCUMENTS, attachments, has_document, has_file
 from kafinea.load.stream.uploads import ServerUploads, Uploads
+from kafinea.parsing import is_id
 
 Write = Callable[[MatchedRecord], Result]
 

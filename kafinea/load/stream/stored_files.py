@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from kafinea.answers import is_id
 from kafinea.client import Client, Record
 from kafinea.errors import Code, IncompleteRead, Refused, TooLarge
 from kafinea.files import download
 from kafinea.load.stream.record_files import RecordFile
 from kafinea.page_query import number
+from kafinea.parsing import is_id
 from kafinea.query import Condition, select
 
 DOCUMENTS = "Documents"

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from kafinea.answers import is_id
 from kafinea.describe import LINES, Field, Module
 from kafinea.load.lookup import keys
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected
 from kafinea.load.server.server_rules import LINE_SERVERS_OWN
+from kafinea.parsing import is_id
 from kafinea.values import LIST_SEPARATOR, ServerZone, ValueType, encode, kind_of
 
 _LARGEST_INTEGER = 2**31 - 1  # the column's; the server clips what is larger

@@ -8,10 +8,11 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import cache
 from typing import Any
 
-from kafinea.answers import decimal
 from kafinea.describe import LINES, Field, Module
 from kafinea.load.server.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_kept, is_sent
-from kafinea.values import RowDecoder, ServerZone, ValueType, kind_of
+from kafinea.parsing import decimal
+from kafinea.row_decoder import RowDecoder
+from kafinea.values import ServerZone, ValueType, kind_of
 
 Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""

@@ -7,12 +7,12 @@ from functools import cached_property
 from threading import Lock
 from typing import Any
 
-from kafinea.answers import is_id
 from kafinea.client import Client
 from kafinea.describe import Field, Module
 from kafinea.errors import Refused
 from kafinea.load.modules import Modules
 from kafinea.load.results import Rejected
+from kafinea.parsing import is_id
 
 _OWNER = "assigned_user_id"
 

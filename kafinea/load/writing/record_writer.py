@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kafinea.answers import is_id, prefix_of
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
@@ -21,6 +20,7 @@ from kafinea.load.server.server_rules import side_effects
 from kafinea.load.writing.comparing import altered_fields, merged_lines, same_lines, with_lines
 from kafinea.load.writing.record_updater import RecordUpdater
 from kafinea.page_query import count
+from kafinea.parsing import is_id, prefix_of
 from kafinea.query import Condition
 
 Find = Callable[[], Record | None]

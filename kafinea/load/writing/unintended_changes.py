@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from kafinea.answers import decimal
 from kafinea.describe import LINES, Module
 from kafinea.load.server.formats import decimals_of
 from kafinea.load.server.server_rules import LINE_SERVERS_OWN, is_sent, may_follow
 from kafinea.load.writing.comparing import whole_time
+from kafinea.parsing import decimal
 from kafinea.values import ValueType, kind_of
 
 Record = Mapping[str, Any]

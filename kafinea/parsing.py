@@ -1,8 +1,8 @@
-"""What others give, read as what it should be: numbers, ids, lists, maps, texts, date-times.
+"""Parsing what others give: numbers, ids, lists, maps, text, flags and date-times.
 
-Whatever comes from a server or a state and is used, not just passed on, goes through here. The
-readers are bounded, so that no answer makes a number of a million digits. None of them takes what
-only looks like it: `2026-1-1 1:1:1` is a date-time to none.
+All values of a server or a state that are used, not just passed on, are parsed here. Each parser is
+bounded, so that no answer makes a number of a million digits, and strict: `2026-1-1 1:1:1` is a
+date-time to none.
 """
 
 from __future__ import annotations
