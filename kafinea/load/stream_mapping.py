@@ -75,8 +75,8 @@ class StreamMapping:
         )
 
     def goes_to(self, name: str) -> str | None:
-        """Return the field that a property goes to; None if it is left out."""
-        return self.fields.get(name, name)
+        """Return the field that a property goes to; None if it is left out, or has no name."""
+        return self.fields.get(name, name) or None
 
 
 def _references(where: str, settings: Any) -> dict[str, tuple[ReferenceMapping, ...]]:
