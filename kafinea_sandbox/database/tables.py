@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
+from types import MappingProxyType
 
 from kafinea_sandbox.dialects import Dialect
 from kafinea_sandbox.modules import MODULES
@@ -85,11 +87,13 @@ class Table:
         return f"{self.prefix}x{number}"
 
 
-def build(dialect: Dialect, without: Collection[str]) -> dict[str, Table]:
-    """The tables of all modules but some."""
+@cache
+def build(dialect: Dialect, without: frozenset[str]) -> Mapping[str, Table]:
+    """The tables of all modules but some; the same for all sandboxes of a process."""
     modules = [module for module in MODULES if module.name not in without]
     names = {module.name for module in modules}
-    return {module.name: build_one(module, names, dialect) for module in modules}
+    tables = {module.name: build_one(module, names, dialect) for module in modules}
+    return MappingProxyType(tables)
 
 
 def build_one(module: Module, names: Collection[str], dialect: Dialect) -> Table:
