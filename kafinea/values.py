@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
@@ -138,10 +139,7 @@ class RowDecoder:
         self.misfits: Counter[str] = Counter()
         self.examples: dict[str, tuple[str, str]] = {}
         self.columns = list(kinds)
-        self._rules: dict[str, Decode] = {name: _rule(kind, zone) for name, kind in kinds.items()}
-        self._quick: dict[str, Decode] = {
-            name: _quick(kind, zone) for name, kind in kinds.items() if kind is not ValueType.TEXT
-        }
+        self._codecs = {name: _codec(kind, zone) for name, kind in kinds.items()}
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the typed record, without the columns that the wire record lacks.
@@ -166,34 +164,41 @@ class RowDecoder:
         names = list(records[0]) if records else []
         columns = list(zip(*map(dict.values, records), strict=True))
         for name, wires in zip(names, columns, strict=True):
-            if name not in self._rules:
+            codec = self._codecs.get(name)
+            if codec is None:
                 continue
             if not _are_texts(wires):
                 for record, wire in zip(records, wires, strict=True):
-                    record[name] = self._by_its_rule(name, wire, record)
-            elif name in self._quick:
-                self._type_texts(name, wires, records)
+                    record[name] = self._decode(codec.strict, name, wire, record)
+            elif codec.fast:
+                self._decode_texts(codec.fast, codec.strict, name, wires, records)
             else:
                 for record in compress(records, map(not_, wires)):
                     record[name] = None
-        for name in [name for name in names if name not in self._rules]:
+        for name in [name for name in names if name not in self._codecs]:
             for record in records:
-                del record[name]  # last, for a misfit is told with the id of its record
+                del record[name]  # last, for a misfit is reported with the id of its record
 
-    def _type_texts(self, name: str, wires: Sequence[Any], records: list[dict[str, Any]]) -> None:
-        """Type a column of texts, the common forms of them quickly."""
-        decode = self._quick[name]
+    def _decode_texts(
+        self,
+        fast: Decode,
+        strict: Decode,
+        name: str,
+        wires: Sequence[Any],
+        records: list[dict[str, Any]],
+    ) -> None:
+        """Type a column of texts."""
         for record, wire in zip(records, wires, strict=True):
             try:
-                record[name] = decode(wire) if wire else None
+                record[name] = fast(wire) if wire else None
             except _DOES_NOT_FIT:
-                record[name] = self._by_its_rule(name, wire, record)
+                record[name] = self._decode(strict, name, wire, record)
 
-    def _by_its_rule(self, name: str, wire: Any, record: Mapping[str, Any]) -> Any:
+    def _decode(self, strict: Decode, name: str, wire: Any, record: Mapping[str, Any]) -> Any:
         if wire is None or wire == "":
             return None
         try:
-            return self._rules[name](wire)
+            return strict(wire)
         except _DOES_NOT_FIT:
             self.misfits[name] += 1
             self.examples.setdefault(name, (str(record.get("id")), _shape(wire)))
@@ -209,24 +214,6 @@ def _are_texts(wires: Sequence[Any]) -> bool:
     return True
 
 
-def _rule(kind: ValueType, zone: ServerZone) -> Decode:
-    """Return what decides what a value means, whatever it is."""
-    return partial(_datetime, zone=zone) if kind is ValueType.DATETIME else _RULES[kind]
-
-
-def _quick(kind: ValueType, zone: ServerZone) -> Decode:
-    """Return what reads the common forms of a text in a third of the time, and raises at others."""
-    if kind is ValueType.BOOLEAN:
-        return _WORDS.__getitem__
-    if kind is ValueType.INTEGER:
-        return _digits
-    if kind is ValueType.NUMBER:
-        return _plain_number
-    if kind is ValueType.DATETIME:
-        return _quick_datetime(zone)
-    return _rule(kind, zone)
-
-
 def _digits(wire: str) -> int:
     if len(wire) <= LONGEST_NUMBER and wire.isdigit() and wire.isascii():
         return int(wire)
@@ -240,7 +227,7 @@ def _plain_number(wire: str) -> Decimal:
 
 
 @lru_cache(maxsize=4)
-def _quick_datetime(zone: ServerZone) -> Decode:
+def _fast_datetime(zone: ServerZone) -> Decode:
     """Return a codec that asks the zone once for each day of which all has the same offset."""
 
     @lru_cache(maxsize=_DAYS_OF_A_CENTURY)
@@ -348,14 +335,34 @@ def _members(texts: list[str]) -> list[str]:
     return [member for text in texts if (member := text.strip())]
 
 
-_RULES: dict[ValueType, Decode] = {
-    ValueType.BOOLEAN: _boolean,
-    ValueType.INTEGER: _integer,
-    ValueType.NUMBER: _number,
-    ValueType.DATE: _date,
-    ValueType.LIST: _list,
-    ValueType.TEXT: _text,
+@dataclass(frozen=True)
+class _Codec:
+    """How the wire values of a type are read.
+
+    Attributes:
+        strict: Decides what a value means, whatever it is.
+        fast: Reads the common forms of a text in a third of the time, and raises at others. None
+            where a text is taken as it is.
+    """
+
+    strict: Decode
+    fast: Decode | None
+
+
+_CODECS = {
+    ValueType.BOOLEAN: _Codec(_boolean, _WORDS.__getitem__),
+    ValueType.INTEGER: _Codec(_integer, _digits),
+    ValueType.NUMBER: _Codec(_number, _plain_number),
+    ValueType.DATE: _Codec(_date, _date),
+    ValueType.LIST: _Codec(_list, _list),
+    ValueType.TEXT: _Codec(_text, None),
 }
+
+
+def _codec(kind: ValueType, zone: ServerZone) -> _Codec:
+    if kind is ValueType.DATETIME:
+        return _Codec(partial(_datetime, zone=zone), _fast_datetime(zone))
+    return _CODECS[kind]
 
 
 def _shape(wire: Any) -> str:

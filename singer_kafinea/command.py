@@ -21,7 +21,7 @@ from kafinea.errors import KafineaError, SettingsError
 from singer_kafinea import logs
 
 at_end = ExitStack()
-"""What to do when a command ends, however it does. The SDK has no place for it."""
+"""What to do when a command ends, however it does; `Plugin.cleanup` takes its place."""
 
 
 def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:

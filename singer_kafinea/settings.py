@@ -74,9 +74,11 @@ def unknown_variables(
     known = {*schema["properties"], *_OF_THE_SDK}
     found = []
     for variable in sorted(environment):
+        if not variable.startswith(prefix):
+            continue
         name = variable.removeprefix(prefix).lower()
         # Meltano has variables for parts of objects (STREAMS_VISITORS), and its own begin with `_`.
-        if variable == name or name.startswith("_") or name in known | _NO_SETTINGS:
+        if name.startswith("_") or name in known | _NO_SETTINGS:
             continue
         meant = nearest(name, known, cutoff=_SURELY_MEANT)
         if meant and not any(name.startswith(f"{one}_") for one in known):

@@ -12,9 +12,9 @@ from typing import Any
 
 from kafinea.answers import is_id, local_time, moment, whole
 from kafinea.errors import SettingsError
-from kafinea.extract.passes import Pass
+from kafinea.extract.checkpoint import ZONE, Pass
+from kafinea.extract.line_rows import MOST
 from kafinea.shown import shown
-from tap_kafinea.clock import ZONE
 
 _HOW = (
     'A state is {"bookmarks": {...}}, or the last line that the tap wrote: '
@@ -25,9 +25,6 @@ _YEARS = range(1000, 9999)  # with room for the offsets and look-backs of all zo
 _LAST_SECOND = 253_370_764_800  # 9999-01-01
 _MOST_LINES = 10**8
 _LATEST_VERSION = 10**15
-
-MOST = "most"
-"""In the state of a table of lines: how many lines a document has had at most."""
 
 
 def state_of(given: Any) -> dict[str, Any]:

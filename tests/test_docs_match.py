@@ -39,7 +39,7 @@ def test_meltano_looks_for_new_modules_and_fields_in_each_run():
     assert tap["use_cached_catalog"] is False
 
 
-def test_the_readme_has_the_table_of_settings(plugin, about):
+def test_readme_has_the_table_of_settings(plugin, about):
     rows = [
         _row(name, said, required=name in about["required"])
         for name, said in about["properties"].items()
@@ -53,7 +53,7 @@ def test_the_readme_has_the_table_of_settings(plugin, about):
 @pytest.mark.parametrize(
     "package", ["kafinea", "kafinea.extract", "kafinea.load", "tap_kafinea", "target_kafinea"]
 )
-def test_the_architecture_lists_each_file_of_a_package_and_no_other(package):
+def test_architecture_lists_each_file_of_a_package(package):
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     section = page.split(f"\n### {package}: ")[1].split("\n### ")[0]
     listed = re.findall(r"^\| `(\w+\.py)` \|", section, re.MULTILINE)
@@ -61,6 +61,12 @@ def test_the_architecture_lists_each_file_of_a_package_and_no_other(package):
         path.name for path in (ROOT / package.replace(".", "/")).glob("*.py") if path.name[0] != "_"
     ]
     assert sorted(listed) == sorted(files)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_files_named_in_the_docs_exist(page):
+    named = re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml))`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def _meltano(name, said):

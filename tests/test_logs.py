@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_server import Raw, Refusal, SmallServer, serving
 from tests.target.running import Files, matched, messages
-from tests.target.small_server import Raw, Refusal, SmallServer, serving
 
 SECRETS = {"token": "5f3e2d1c0b9a8", "session": "0a1b2c3d4e5f6", "access_key": "kEy0123456789abc"}
 PEOPLE = [
@@ -118,7 +118,7 @@ def run(plugin, server, log, tmp_path, *arguments, **more):
     return done.returncode, said
 
 
-def test_the_target_says_nothing_of_what_the_server_repeats(log, tmp_path):
+def test_log_of_the_target_has_no_value_that_the_server_repeats(log, tmp_path):
     files = Files(tmp_path)
     paths = {f"{name}_path": str(files.path(name)) for name in ("outcomes", "rejects")}
     input_path = files.input([messages("Contacts", *PEOPLE)])
@@ -143,7 +143,7 @@ def test_the_target_says_nothing_of_what_the_server_repeats(log, tmp_path):
         assert not [secret for secret in SECRETS.values() if secret in text]
 
 
-def test_the_log_says_why_a_record_is_rejected(log, tmp_path):
+def test_log_has_the_reason_of_a_reject(log, tmp_path):
     input_path = Files(tmp_path).input([messages("Contacts", {"code": "a", "born": "no date"})])
     settings = {"streams": matched("Contacts", "code"), "rejects_path": str(tmp_path / "rejects")}
     with serving(SmallServer()) as server:
@@ -152,7 +152,7 @@ def test_the_log_says_why_a_record_is_rejected(log, tmp_path):
     assert f"Contacts, line 2 of the input rejected: {why}" in said
 
 
-def test_the_tap_says_nothing_of_what_the_server_repeats(log, tmp_path):
+def test_log_of_the_tap_has_no_value_that_the_server_repeats(log, tmp_path):
     with serving(Echo()) as server:
         server.failures = {1: "3", 2: "2", 3: "4", 5: "0", 6: "1"}
         for person in PEOPLE:
@@ -201,7 +201,7 @@ command.run(fail, logging.getLogger("tap-kafinea"))
 @pytest.mark.parametrize(
     ("how", "what"), [("error", "KeyError"), ("recursion", "RecursionError"), ("memory", "Memory")]
 )
-def test_a_mistake_of_ours_is_one_line_and_its_traceback_is_for_debugging(how, what, level):
+def test_unexpected_error_is_one_line_with_a_traceback_at_debug(how, what, level):
     done = subprocess.run(
         [sys.executable, "-c", MISTAKES, how, level], capture_output=True, text=True, check=False
     )

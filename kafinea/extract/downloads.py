@@ -38,14 +38,14 @@ class Fetched:
         kept: How many of them are where they should be.
         too_large: The ids of those that the settings leave in Kafinea.
         missing: The ids of those that the server does not give, and why.
-        owed: Whether it is worth while to ask for those again in the next run.
+        pending: Whether it is worth while to ask for those again in the next run.
     """
 
     rows: list[Row] = field(default_factory=list)
     kept: int = 0
     too_large: list[str] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
-    owed: bool = False
+    pending: bool = False
 
     def add(self, other: Fetched) -> None:
         """Add what became of others; their rows are not kept."""
@@ -129,7 +129,7 @@ class Downloads:
         except (Refused, Unavailable, IncompleteRead) as error:
             fetched.missing.append((file_id, str(error)))
             if self._may_come_later(error, document["id"]):
-                fetched.owed = True
+                fetched.pending = True
                 return  # and not said to be missing before it certainly is
         fetched.rows.append(row)
 

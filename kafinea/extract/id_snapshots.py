@@ -119,8 +119,8 @@ class IdSnapshot(msgspec.Struct):
         self.changes = [change for change in older if change.gone or change.back]
 
 
-class Folder:
-    """The folder of these files.
+class SnapshotStore:
+    """The folder where these files are kept.
 
     Args:
         path: A local folder or an fsspec URL.

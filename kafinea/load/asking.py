@@ -16,7 +16,7 @@ from kafinea.answers import are_ids, wrong
 from kafinea.client import Client, Record
 from kafinea.dividing import divided
 from kafinea.errors import IncompleteRead
-from kafinea.load.outcomes import Error
+from kafinea.load.results import Error
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, count
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition
 
-from kafinea.load.outcomes import Rejection
+from kafinea.load.results import Rejected
 
 _BAD_IN_A_ROW = 3
 """So many creations whose keys were altered, and none that was not: the server does it to all."""
@@ -55,7 +55,7 @@ class Canary:
                 and what it exposes besides.
 
         Raises:
-            Rejection: Writes of this kind were stopped.
+            Rejected: Writes of this kind were stopped.
         """
         with self._changed:
             has_waited = not self._may_begin(features)
@@ -84,10 +84,10 @@ class Canary:
         """Check that writes of this kind go on.
 
         Raises:
-            Rejection: They were stopped.
+            Rejected: They were stopped.
         """
         if self._stopped:
-            raise Rejection(*self._stopped)
+            raise Rejected(*self._stopped)
 
     def note_bad(self, code: str, text: str) -> None:
         """Note a write that was undone; when a few in a row were, stop."""

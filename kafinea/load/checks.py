@@ -10,8 +10,8 @@ from typing import Any
 from kafinea.answers import is_id
 from kafinea.describe import LINES, Field, Module
 from kafinea.load import keys
-from kafinea.load.outcomes import Rejection
 from kafinea.load.plan import LoadPlan
+from kafinea.load.results import Rejected
 from kafinea.load.server_rules import LINE_SERVERS_OWN
 from kafinea.values import LIST_SEPARATOR, ServerZone, ValueType, encode, kind_of
 
@@ -24,10 +24,10 @@ def record_id(value: Any) -> str | None:
     """Return the Kafinea id that a record came with, if it did.
 
     Raises:
-        Rejection: It is neither a text nor a number.
+        Rejected: It is neither a text nor a number.
     """
     if isinstance(value, (bool, float, list, dict)):
-        raise Rejection("INVALID_VALUE", "id: the value is no id")
+        raise Rejected("INVALID_VALUE", "id: the value is no id")
     return str(value) if value not in {None, ""} else None
 
 
@@ -46,7 +46,7 @@ def wire_values(
         key_only: Of a record that is to be deleted, only the key matters.
 
     Raises:
-        Rejection: A value does not fit its field.
+        Rejected: A value does not fit its field.
     """
     values: dict[str, str | None] = {}
     for name, field in plan.fields.items():
@@ -64,7 +64,7 @@ def wire_value(field: Field, value: Any, zone: ServerZone) -> str | None:
     """Return one value as the wire wants it.
 
     Raises:
-        Rejection: It does not fit the field.
+        Rejected: It does not fit the field.
     """
     if value in (None, "", []):
         return None
@@ -76,11 +76,11 @@ def wire_value(field: Field, value: Any, zone: ServerZone) -> str | None:
             return _text(field, value)
         wire = encode(value, kind, zone)
     except (ValueError, TypeError, ArithmeticError):
-        raise Rejection(
+        raise Rejected(
             "INVALID_VALUE", f"{field.name}: the value is not of type {field.type}"
         ) from None
     if kind is ValueType.INTEGER and abs(int(wire or 0)) > _LARGEST_INTEGER:
-        raise Rejection("INVALID_VALUE", f"{field.name}: the integer is out of range")
+        raise Rejected("INVALID_VALUE", f"{field.name}: the integer is out of range")
     return wire
 
 
@@ -88,7 +88,7 @@ def check_key(values: Sequence[str], names: Sequence[str]) -> None:
     """Check that a record can be looked up by its key.
 
     Raises:
-        Rejection: No query can hold one of its values.
+        Rejected: No query can hold one of its values.
     """
     for name, value in zip(names, values, strict=False):
         keys.check(name, value)
@@ -103,10 +103,10 @@ def wire_lines(lines: Any, module: Module, zone: ServerZone) -> list[dict[str, s
         zone: The server's time zone.
 
     Raises:
-        Rejection: They are no list of objects, or a value does not fit.
+        Rejected: They are no list of objects, or a value does not fit.
     """
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-        raise Rejection("INVALID_VALUE", f"{LINES} is not a list of objects")
+        raise Rejected("INVALID_VALUE", f"{LINES} is not a list of objects")
     return [_wire_line(position, line, module, zone) for position, line in enumerate(lines, 1)]
 
 
@@ -114,20 +114,16 @@ def check_lines(lines: Sequence[Mapping[str, Any]]) -> None:
     """Check what each line must have.
 
     Raises:
-        Rejection: There is no line, or one names no product or no quantity.
+        Rejected: There is no line, or one names no product or no quantity.
     """
     if not lines:
-        raise Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
+        raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
     for position, line in enumerate(lines, start=1):
         if all(Decimal(line.get(name) or 0) for name in ("discount_percent", "discount_amount")):
-            raise Rejection(
-                "INVALID_VALUE", f"{LINES}: line {position} has two discounts; tell one"
-            )
+            raise Rejected("INVALID_VALUE", f"{LINES}: line {position} has two discounts; tell one")
         for name in ("productid", "quantity"):
             if not line.get(name):
-                raise Rejection(
-                    "MANDATORY_FIELD_MISSING", f"{LINES}: line {position} has no {name}"
-                )
+                raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES}: line {position} has no {name}")
 
 
 def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool) -> None:
@@ -139,7 +135,7 @@ def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool
         complete: Whether the record is new, so that a field that is not told is missing.
 
     Raises:
-        Rejection: Some have none; all are named.
+        Rejected: Some have none; all are named.
     """
     missing = [
         field.name
@@ -153,44 +149,20 @@ def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool
     if module.is_inventory and is_tax_type_told and not values.get("hdnTaxType"):
         missing.append("hdnTaxType")
     if missing:
-        raise Rejection("MANDATORY_FIELD_MISSING", f"no value in {', '.join(missing)}")
+        raise Rejected("MANDATORY_FIELD_MISSING", f"no value in {', '.join(missing)}")
 
 
 def check_picklist(field: Field, wire: str | None) -> None:
     """Check that a picklist has each of the values.
 
     Raises:
-        Rejection: It has not; the server would store it all the same.
+        Rejected: It has not; the server would store it all the same.
     """
     if wire is None or not field.picklist or not field.type.endswith("picklist"):
         return
     values = wire.split(LIST_SEPARATOR) if kind_of(field.type) is ValueType.LIST else [wire]
     if not set(values) <= set(field.picklist):
-        raise Rejection("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the picklist has no such value")
-
-
-def check_owner(
-    field: Field,
-    wire: str | None,
-    owners: frozenset[str] | None,
-    prefixes: frozenset[str],
-) -> None:
-    """Check that an owner is a user or group.
-
-    Args:
-        field: The field.
-        wire: The owner's id.
-        owners: All owners, or None when they cannot be read.
-        prefixes: The id prefixes of users and groups.
-
-    Raises:
-        Rejection: It is none; the server would make the record and fail.
-    """
-    if wire is None or field.type != "owner":
-        return
-    is_one = wire.partition("x")[0] in prefixes if owners is None else wire in owners
-    if not is_one or not is_id(wire):
-        raise Rejection("UNKNOWN_OWNER", f"{field.name}: no user and no group has this id")
+        raise Rejected("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the picklist has no such value")
 
 
 def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str]) -> None:
@@ -202,13 +174,13 @@ def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str])
         prefixes: The id prefixes of those modules, as far as they are known.
 
     Raises:
-        Rejection: It has not.
+        Rejected: It has not.
     """
     if wire is None:
         return
     if not is_id(wire) or (prefixes and wire.partition("x")[0] not in prefixes):
         accepted = " or ".join(field.refers_to) or "another module"
-        raise Rejection("UNRESOLVED_REFERENCE", f"{field.name}: this is no id of {accepted}")
+        raise Rejected("UNRESOLVED_REFERENCE", f"{field.name}: this is no id of {accepted}")
 
 
 def _text(field: Field, value: Any) -> str:
@@ -236,8 +208,9 @@ def _wire_line(
             if name in LINE_SERVERS_OWN or (value is None and _is_left_to_the_server(name)):
                 continue
             wires[name] = wire_value(_field_of_line(module, name), value, zone)
-    except Rejection as rejection:
-        raise Rejection(rejection.code, f"{LINES}: line {position}: {rejection}") from None
+    except Rejected as error:
+        code = error.rejection.code
+        raise Rejected(code, f"{LINES}: line {position}: {error}") from None
     return wires
 
 
@@ -255,5 +228,5 @@ def _is_left_to_the_server(name: str) -> bool:
 
 def _field_of_line(module: Module, name: str) -> Field:
     if name not in module.fields:
-        raise Rejection("INVALID_VALUE", f"there is no field {name!r}")
+        raise Rejected("INVALID_VALUE", f"there is no field {name!r}")
     return module.fields[name]

@@ -20,7 +20,7 @@ from typing import Any
 from kafinea.client import Record
 from kafinea.describe import Field
 from kafinea.load.folding import fold
-from kafinea.load.outcomes import Rejection
+from kafinea.load.results import Rejected
 from kafinea.query import encoded_size
 from kafinea.values import ServerZone, ValueType, encode, kind_of
 
@@ -79,13 +79,13 @@ def choose(fields: Sequence[Field], wanted: KeyValues, rows: Sequence[Record]) -
         None when there is none.
 
     Raises:
-        Rejection: Several are equal to it, or none is and some are nearly.
+        Rejected: Several are equal to it, or none is and some are nearly.
     """
     equal, near = part(fields, wanted, rows)
     if len(equal) == 1:
         return equal[0]
     if equal:
-        raise Rejection("AMBIGUOUS_KEY", f"several records have this key: {_ids(equal)}")
+        raise Rejected("AMBIGUOUS_KEY", f"several records have this key: {_ids(equal)}")
     differences = [(row, _differences(fields, wanted, row)) for row in near]
     in_case = [row for row, differs in differences if differs == {_CASE}]
     if len(in_case) == 1:
@@ -94,7 +94,7 @@ def choose(fields: Sequence[Field], wanted: KeyValues, rows: Sequence[Record]) -
         return None
     seen = {one for _, differs in differences for one in differs}
     names = ", ".join(field.name for field in fields)
-    raise Rejection(
+    raise Rejected(
         "AMBIGUOUS_KEY",
         f"no record has exactly this key, and {_ids(near)} nearly: the database does not tell it "
         f"apart, and {names} differs in {' and '.join(sorted(seen))}",
@@ -170,16 +170,16 @@ def check(name: str, value: str) -> None:
     """Check that a value of a key can be asked for.
 
     Raises:
-        Rejection: No query can hold it, or it would find every record without a value.
+        Rejected: No query can hold it, or it would find every record without a value.
     """
     if half := next((each for each in value if "\ud800" <= each <= "\udfff"), None):
-        raise Rejection("INVALID_KEY", f"{name}: half a character ({_named(half)}) is no text")
+        raise Rejected("INVALID_KEY", f"{name}: half a character ({_named(half)}) is no text")
     if not fold(value):
         what = odd_characters(value) or "spaces"
-        raise Rejection("INVALID_KEY", f"{name}: there is nothing visible in it, only {what}")
+        raise Rejected("INVALID_KEY", f"{name}: there is nothing visible in it, only {what}")
     is_short = len(value) * _LONGEST_CHARACTER <= _LONGEST_KEY
     if not is_short and encoded_size(value) > _LONGEST_KEY:
-        raise Rejection("INVALID_KEY", f"{name}: the value is too long for a key")
+        raise Rejected("INVALID_KEY", f"{name}: the value is too long for a key")
 
 
 def odd_characters(value: str) -> str:

@@ -9,7 +9,6 @@ from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import Any
 
 from kafinea.answers import whole
 from kafinea.client import Client, Record
@@ -18,9 +17,11 @@ from kafinea.dividing import may_lie_in_the_request
 from kafinea.errors import Code, KafineaError, Refused
 from kafinea.load import keys
 from kafinea.load.asking import Answers, Asked, Asking, Question
-from kafinea.load.keys import KeyValues, key_of
-from kafinea.load.outcomes import Error, Rejection, rejection_of
-from kafinea.load.plan import Key, Modules
+from kafinea.load.keys import KeyValues
+from kafinea.load.modules import Modules
+from kafinea.load.plan import Key
+from kafinea.load.results import Error, Rejected, Rejection, rejection_of
+from kafinea.load.simulated_records import SimulatedRecords
 from kafinea.page_query import PAGE_SIZE
 from kafinea.query import Condition, select
 
@@ -70,15 +71,21 @@ class Finder:
         client: The instance, or one session of it.
         modules: Its modules.
         in_parallel: How to run several queries; one after the other by default.
+        simulated: The records that a dry run would have left otherwise than they are found.
     """
 
-    def __init__(self, client: Client, modules: Modules, in_parallel: Map = map) -> None:
+    def __init__(
+        self,
+        client: Client,
+        modules: Modules,
+        in_parallel: Map = map,
+        simulated: SimulatedRecords | None = None,
+    ) -> None:
         self._client = client
         self._modules = modules
         self._in_parallel = in_parallel
         self._spellings = _Spellings()
-        self._pretended: dict[str, _Pretended] = {}
-        self._pretended_lines: dict[str, list[Record]] = {}
+        self._simulated = simulated or SimulatedRecords()
 
     def alone(self) -> Finder:
         """Return this finder without threads, to be used within one of them."""
@@ -94,11 +101,10 @@ class Finder:
         own = re.compile(rf"{self._modules.get(module).id_prefix}x\d+", re.ASCII)
         asked = {one: Asked(one, (one,)) for one in ids if own.fullmatch(one)}
         answers = self._ask(Question(module, "id", columns), asked.values())
-        pretended = self._pretended_of(module).records
         found = dict.fromkeys(ids, NOTHING)
         for one, each in asked.items():
-            if one in pretended:
-                rows = [record] if (record := pretended[one]) else []
+            if one in self._simulated:
+                rows = [record] if (record := self._simulated.get(one)) else []
                 found[one] = Found(next(iter(rows), None), rows)
                 continue
             rows = answers.rows.get(each, [])
@@ -116,17 +122,17 @@ class Finder:
         """Return what there is for each of these natural keys."""
         return self._by_key(key, values, columns)
 
-    def one(self, key: Key, values: KeyValues) -> Record | None:
+    def by_single_key(self, key: Key, values: KeyValues) -> Record | None:
         """Return the record with a natural key, asking as often as any request is sent.
 
         Raises:
-            Rejection: It is not certain which one it is, or this user may not read it.
+            Rejected: It is not certain which one it is, or this user may not read it.
         """
         found = self._by_key(key, {values}, is_patient=True)[values]
         if found.ambiguity:
-            raise found.ambiguity
+            raise Rejected.of(found.ambiguity)
         if found.is_unreadable and not found.record:
-            raise not_readable()
+            raise Rejected.of(not_readable())
         return found.record
 
     def lines_of(
@@ -140,30 +146,15 @@ class Finder:
         if not ids:
             return {}, {}
         names = self._modules.get(LINE_MODULE).queryable
-        pretended = {one: self._pretended_lines[one] for one in ids if one in self._pretended_lines}
-        asked = [Asked(one, (one,)) for one in ids if one not in pretended]
+        simulated = self._simulated.lines_of(ids)
+        asked = [Asked(one, (one,)) for one in ids if one not in simulated]
         answers = self._ask(Question(LINE_MODULE, "parent_id", names), asked)
         found = {
             one.folded: sorted(lines, key=lambda line: whole(line.get("sequence_no")) or 0)
             for one, lines in answers.rows.items()
         }
         failures = {one.folded: rejection_of(why) for one, why in answers.failures.items()}
-        return {**found, **pretended}, failures
-
-    def pretend(
-        self,
-        module: str,
-        record_id: str,
-        record: Record | None,
-        lines: Sequence[Mapping[str, Any]] | None,
-    ) -> None:
-        """Find a record as a dry run would have written it; None when it would be deleted."""
-        self._pretended_of(module).put(record_id, record)
-        if lines:
-            self._pretended_lines[record_id] = [dict(line) for line in lines]
-
-    def _pretended_of(self, module: str) -> _Pretended:
-        return self._pretended.setdefault(module, _Pretended())
+        return {**found, **simulated}, failures
 
     def _by_key(
         self,
@@ -205,17 +196,16 @@ class Finder:
         one = asked[values[position]]
         if failure := _failure(fields[position].name, values[position], answers.failures.get(one)):
             return Found(failure=failure)
-        pretended = self._pretended_of(module)
-        rows = [row for row in answers.rows[one] if row["id"] not in pretended.records]
+        rows = [row for row in answers.rows[one] if row["id"] not in self._simulated]
         if len(fields) > 1:
             rows = self._with_all_parts(module, fields, values, position, rows)
-        rows += pretended.with_key(key_of(values, fields), fields)
+        rows += self._simulated.with_key(module, values, fields)
         equal, near = keys.part(fields, values, rows)
         record = ambiguity = None
         try:
             record = keys.choose(fields, values, rows)
-        except Rejection as rejection:
-            ambiguity = rejection
+        except Rejected as error:
+            ambiguity = error.rejection
         is_unreadable = one in answers.unreadable
         return Found(record, equal, near, is_unreadable=is_unreadable, ambiguity=ambiguity)
 
@@ -297,39 +287,6 @@ class _Spellings:
                 folded = keys.folded_part(form, field)
                 asked[form] = Asked(folded, tuple(sorted(told[form])))
         return {value: asked[form] for value, form in form_of.items()}
-
-
-class _Pretended:
-    """The records of a module as a dry run would have left them. Threads may share it."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, Record | None] = {}
-        self._ids: dict[tuple[Field, ...], defaultdict[KeyValues, set[str]]] = {}
-        self._lock = Lock()
-
-    def put(self, record_id: str, record: Record | None) -> None:
-        """Note a record; None when it would be deleted."""
-        with self._lock:
-            self.records[record_id] = record
-            for fields, ids in self._ids.items():
-                ids[_known_by(record or {}, fields)].add(record_id)
-
-    def with_key(self, known_by: KeyValues, fields: Sequence[Field]) -> list[Record]:
-        """Return the records that are known by a key."""
-        with self._lock:
-            ids = self._ids.setdefault(tuple(fields), defaultdict(set))
-            if not ids:
-                for one, record in self.records.items():
-                    ids[_known_by(record or {}, fields)].add(one)
-            once_known = sorted(ids.get(known_by, ()))
-            records = [self.records[one] for one in once_known]
-        return [one for one in records if one and _known_by(one, fields) == known_by]
-
-
-def _known_by(row: Record, fields: Sequence[Field]) -> KeyValues:
-    """Return the key of a record in the form in which equal keys are equal; none if incomplete."""
-    values = [row.get(field.name) for field in fields]
-    return key_of(values, fields) if all(values) else ()
 
 
 def not_readable() -> Rejection:

@@ -6,113 +6,40 @@ anything of their batch is written.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from kafinea.client import Client, Record
 from kafinea.describe import LINES, Field
 from kafinea.dividing import divided
-from kafinea.errors import KafineaError, Refused
+from kafinea.errors import Refused
 from kafinea.load import checks
 from kafinea.load.asking import KEYS_AT_A_TIME
 from kafinea.load.context import LoadContext
 from kafinea.load.keys import KeyValues
 from kafinea.load.lookup import NOTHING, Finder, Found, not_readable
 from kafinea.load.merge import changed_fields, other_discount, same_lines
-from kafinea.load.outcomes import Rejection, rejection_of, unforeseen
-from kafinea.load.plan import Key, LoadPlan
+from kafinea.load.plan import Key, LoadPlan, Reference
+from kafinea.load.records import (
+    Findings,
+    InputRecord,
+    MatchedRecord,
+    PreparedRecord,
+    QueuedRecord,
+    RejectedRecord,
+    SettledRecord,
+    WireValues,
+)
+from kafinea.load.rejecting import reject_unforeseen, together_or_alone
+from kafinea.load.results import Rejected, Rejection, rejection_of
 from kafinea.load.server_rules import AMOUNTS, TOTALS, decides_whether_kept, is_kept
-from kafinea.load.source_files import SourceFiles
 from kafinea.page_query import number
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The settings that decide what is written, and from which files.
-
-    Attributes:
-        append_only: Leave records that are found as they are.
-        update_method: `auto` or `full`.
-        create_missing: Create records that are not found.
-        hard_delete: Delete records that the source has deleted.
-        unknown_picklist: `reject` or `allow` values that a picklist does not have.
-        serial_modules: Modules whose records are written one after the other.
-        source_files: Where the files of records lie.
-    """
-
-    append_only: bool
-    update_method: str
-    create_missing: bool
-    hard_delete: bool
-    unknown_picklist: str
-    serial_modules: frozenset[str]
-    source_files: SourceFiles
-
-
-@dataclass(slots=True)
-class InputRecord:
-    """A record on its way.
-
-    Attributes:
-        record: The record, after stream maps.
-        message: The RECORD message as it came.
-        line: The line of the input that it stood in.
-        size: How many bytes that line has.
-        rejection: Why it is not written, as soon as that is known.
-        id: The Kafinea id that it came with.
-        values: Its wire values by field name; None clears.
-        key: The wire values of its natural key; none if it has no complete one.
-        lines: Its lines, when it told any.
-        found: What it may mean; None as long as that was not looked up.
-        stored: The one that it means.
-        changes: The values that differ from those stored.
-        changed_lines: Its lines, if they differ from those stored.
-        deleted: Whether the source has deleted it.
-        is_sent: Whether something of it was sent to be written.
-    """
-
-    record: Mapping[str, Any]
-    message: Mapping[str, Any]
-    line: int
-    size: int = 0
-    rejection: Rejection | None = None
-    id: str | None = None
-    values: dict[str, str | None] = field(default_factory=dict)
-    key: KeyValues = ()
-    lines: list[dict[str, str | None]] | None = None
-    found: Found | None = None
-    stored: Record | None = None
-    changes: dict[str, str | None] = field(default_factory=dict)
-    changed_lines: list[dict[str, str | None]] | None = None
-    deleted: bool = field(init=False)
-    is_sent: bool = False
-
-    def __post_init__(self) -> None:
-        self.deleted = bool(self.record.get("_sdc_deleted_at"))
-
-    def told(self, name: str | None) -> Any:
-        """Return what a property tells, if there is one: the index of a table may be named ""."""
-        return None if name is None else self.record.get(name)
-
-
-def carefully(step: Callable[[Sequence[InputRecord]], None], batch: Sequence[InputRecord]) -> None:
-    """Do a step for many records; where that fails as nobody foresaw, for one after the other.
-
-    So it costs the record at which it fails, and no other.
-    """
-    try:
-        step(batch)
-    except (KafineaError, OSError):
-        raise
-    except Exception:  # noqa: BLE001 see `unforeseen`
-        for one in batch:
-            try:
-                step([one])
-            except Exception as error:  # noqa: BLE001 as above
-                one.rejection = unforeseen(error)
 
 
 class Matcher:
@@ -120,190 +47,259 @@ class Matcher:
 
     Args:
         plan: How the records go into their module.
-        instance: The instance.
-        policy: What may be written.
+        context: What the streams of the run share.
 
     Attributes:
         looks_ahead: Whether records can be looked up before their references are resolved.
     """
 
-    def __init__(self, plan: LoadPlan, instance: LoadContext, policy: Policy) -> None:
+    def __init__(self, plan: LoadPlan, context: LoadContext) -> None:
         self._plan = plan
         self._module = plan.module
-        self._instance = instance
-        self._policy = policy
+        self._context = context
+        self._options = context.options
         self._key = Key(plan.module, plan.match_on)
         # What else a key may be made of is known as soon as the record is.
         self.looks_ahead = plan.references.keys().isdisjoint(plan.match_on)
 
-    def prepare(self, one: InputRecord) -> None:
+    def prepare(self, record: InputRecord) -> QueuedRecord:
         """Turn a record into wire values."""
-        plan, zone = self._plan, self._instance.zone
+        if record.rejection:
+            return RejectedRecord(record, record.rejection)
+        plan, zone, record_id = self._plan, self._context.zone, None
         try:
-            if one.rejection is None:
-                one.id = checks.record_id(one.told(plan.id_property))
-                one.values = checks.wire_values(plan, one.record, zone, key_only=one.deleted)
-                one.key = self._key_of(one)
-                checks.check_key(one.key, plan.match_on)
-                told = one.told(plan.lines_property)
-                if told and not plan.lines:
-                    text = f"{LINES}: this server offers no lines (it has no module LineItem)"
-                    raise Rejection("NOT_SUPPORTED", f"{text}; load the record without them")  # noqa: TRY301 as the checks do
-                if plan.lines and told is not None and not one.deleted:
-                    one.lines = checks.wire_lines(told, plan.lines, zone)
-                    if one.lines:
-                        checks.check_lines(one.lines)
-        except Exception as error:  # noqa: BLE001 see `unforeseen`
-            one.rejection = unforeseen(error)
+            with reject_unforeseen():
+                record_id = checks.record_id(_value(record, plan.id_property))
+                is_deleted = record.is_deleted
+                values = checks.wire_values(plan, record.record, zone, key_only=is_deleted)
+                key = self._key_of(values)
+                checks.check_key(key, plan.match_on)
+                lines = self._lines_of(record)
+        except Rejected as error:
+            return RejectedRecord(record, error.rejection, record_id)
+        return PreparedRecord(record, record_id, values, key, lines)
 
-    def look_ahead(self, records: Sequence[InputRecord]) -> Future[None]:
+    def look_ahead(self, records: Sequence[PreparedRecord]) -> Future[Findings]:
         """Begin to look up prepared records while others are still read."""
+        return self._context.lookups.submit(self._look_up_unless_it_fails, records)
 
-        def look_up(alive: Sequence[InputRecord]) -> None:
-            try:
-                self._look_up(alive)
-            except (KafineaError, OSError):
-                raise
-            except Exception:  # noqa: BLE001 see `unforeseen`; `match` looks them up again
-                for one in alive:
-                    one.found = None
+    def match(self, records: Sequence[QueuedRecord], found: Findings) -> list[SettledRecord]:
+        """Find what is stored for each record, and what differs from it.
 
-        return self._instance.lookups.submit(look_up, list(_alive(records)))
+        Args:
+            records: The records.
+            found: What is known already of some; the others are looked up.
+        """
+        if self._plan.references:
+            resolved = together_or_alone(self._resolve, records, _rejected_alone)
+            pairs = zip(records, resolved, strict=True)
+            found = {after: found[before] for before, after in pairs if before in found}
+            records = resolved
+        return together_or_alone(partial(self._match, found), records, _rejected_alone)
 
-    def resolve(self, records: Sequence[InputRecord]) -> None:
-        """Turn the natural keys of other records into their ids."""
-        references = self._instance.references
-        for name, reference in self._plan.references.items():
-            leaf = name.removeprefix(f"{LINES}.")
-            places = [
-                (one, values)
-                for one in _alive(records)
-                for values in ([one.values] if leaf == name else one.lines or [])
-                if values.get(leaf) is not None
-            ]
-            told = {value for _, values in places if (value := values[leaf])}
-            references.learn(reference, told)
-            for one, values in places:
-                try:
-                    values[leaf] = references.resolve(reference, values[leaf] or "", name)
-                except Rejection as rejection:
-                    one.rejection = one.rejection or rejection
-        if not self.looks_ahead:
-            for one in _alive(records):
-                one.key = self._key_of(one)
+    def match_again(self, records: Sequence[SettledRecord]) -> list[SettledRecord]:
+        """Match records once more, after something was written that they may mean."""
+        matched = [one.prepared for one in records if isinstance(one, MatchedRecord)]
+        again = iter(together_or_alone(partial(self._match, {}), matched, _rejected_alone))
+        return [next(again) if isinstance(one, MatchedRecord) else one for one in records]
 
-    def match(self, records: Sequence[InputRecord]) -> None:
-        """Find what is stored for each record, and what differs from it."""
-        self._look_up_the_rest(records)
-        self._ask_again_for_the_unreadable(records)
-        for one in _alive(records):
-            self._choose(one)
-        self._retrieve_what_no_query_gives(records)
-        self._compare(records)
-        self._learn_referenced(records)
-
-    def finding(self, session: Client, one: InputRecord) -> Callable[[], Record | None] | None:
+    def finding(
+        self, session: Client, record: PreparedRecord
+    ) -> Callable[[], Record | None] | None:
         """Return what looks a record up in a session, if it has a key."""
-        finder = Finder(session, self._instance.modules)
+        finder = Finder(session, self._context.modules)
 
         def find() -> Record | None:
             try:
-                return finder.one(self._key, one.key)
-            except Rejection as rejection:
-                text = f"its answer was lost, and it is not known what was created: {rejection}"
-                raise Rejection("UNKNOWN_OUTCOME", text) from None
+                return finder.by_single_key(self._key, record.key)
+            except Rejected as error:
+                text = f"its answer was lost, and it is not known what was created: {error}"
+                raise Rejected("UNKNOWN_OUTCOME", text) from None
 
-        return find if one.key else None
+        return find if record.key else None
 
-    def ids_by_key(self, records: Sequence[InputRecord]) -> dict[KeyValues, list[str]]:
-        """Return the ids of all records that have the keys of these, by key, in their order.
+    def ids_by_key(self, keys: Iterable[KeyValues]) -> dict[KeyValues, list[str]]:
+        """Return the ids of all records that have these keys, by key, in their order.
 
         A key at which the server fails, or whose records this user may not read, is left out.
         """
-        found = self._instance.finder.by_key(self._key, {one.key for one in records})
+        found = self._context.finder.by_key(self._key, set(keys))
         return {
             key: sorted((row["id"] for row in one.equal or _only(one.record)), key=number)
             for key, one in found.items()
             if not (one.failure or one.is_unreadable)
         }
 
+    # Preparing
+
+    def _lines_of(self, record: InputRecord) -> list[WireValues] | None:
+        told, module = _value(record, self._plan.lines_property), self._plan.lines
+        if told and not module:
+            text = f"{LINES}: this server offers no lines (it has no module LineItem)"
+            raise Rejected("NOT_SUPPORTED", f"{text}; load the record without them")
+        if told is None or not module or record.is_deleted:
+            return None
+        lines = checks.wire_lines(told, module, self._context.zone)
+        if lines:
+            checks.check_lines(lines)
+        return lines
+
+    def _key_of(self, values: Mapping[str, str | None]) -> KeyValues:
+        key = tuple(values.get(name) or "" for name in self._plan.match_on)
+        return key if all(value.strip() for value in key) else ()
+
+    # Resolving
+
+    def _resolve(self, records: Sequence[QueuedRecord]) -> list[QueuedRecord]:
+        """Turn the natural keys of other records into their ids."""
+        resolved = list(records)
+        for name, reference in self._plan.references.items():
+            told = {
+                value
+                for record in _alive(resolved)
+                for values in _places(record, name)
+                if (value := values.get(_leaf(name))) is not None
+            }
+            self._context.references.learn(reference, told)
+            resolved = [self._resolved(record, name, reference) for record in resolved]
+        return resolved
+
+    def _resolved(self, record: QueuedRecord, name: str, reference: Reference) -> QueuedRecord:
+        """Return a record with one of its references resolved."""
+        if isinstance(record, RejectedRecord):
+            return record
+        leaf = _leaf(name)
+        try:
+            places = [
+                {**values, leaf: self._context.references.resolve(reference, value, name)}
+                if (value := values.get(leaf)) is not None
+                else values
+                for values in _places(record, name)
+            ]
+        except Rejected as error:
+            return RejectedRecord(record.input, error.rejection, record.id, record)
+        if leaf != name:
+            return replace(record, lines=places if record.lines else record.lines)
+        key = record.key if self.looks_ahead else self._key_of(places[0])
+        return replace(record, values=places[0], key=key)
+
     # Finding
 
-    def _look_up_the_rest(self, records: Sequence[InputRecord]) -> None:
-        rest = [one for one in _alive(records) if one.found is None]
-        chunks = [rest[at : at + KEYS_AT_A_TIME] for at in range(0, len(rest), KEYS_AT_A_TIME)]
-        for _ in self._instance.lookups.map(self._look_up, chunks):
-            pass
+    def _look_up_unless_it_fails(self, records: Sequence[PreparedRecord]) -> Findings:
+        """Look records up; where that fails unforeseen, `match` does it once more for each."""
+        try:
+            with reject_unforeseen():
+                return self._look_up(records)
+        except Rejected:
+            return {}
 
-    def _ask_again_for_the_unreadable(self, records: Sequence[InputRecord]) -> None:
-        """Ask once more for what seems to be there and is not given.
+    def _look_up_all(self, records: Sequence[PreparedRecord]) -> Findings:
+        chunks = [
+            records[at : at + KEYS_AT_A_TIME] for at in range(0, len(records), KEYS_AT_A_TIME)
+        ]
+        found: Findings = {}
+        for some in self._context.lookups.map(self._look_up, chunks):
+            found |= some
+        return found
 
-        It looks the same when another writer creates and deletes such a record meanwhile.
-        """
-        unreadable = [one for one in _alive(records) if one.found and one.found.is_only_unreadable]
-        for one in unreadable:
-            one.found = None
-        self._look_up_the_rest(unreadable)
-
-    def _look_up(self, records: Sequence[InputRecord]) -> None:
+    def _look_up(self, records: Sequence[PreparedRecord]) -> Findings:
         """Find the records that these may mean, by id or else by their key."""
-        finder, columns = self._instance.finder.alone(), self._columns()
-        ids = {one.id for one in records if one.id and not self._policy.append_only}
+        finder, columns = self._context.finder.alone(), self._columns()
+        ids = {one.id for one in records if one.id and not self._options.append_only}
         by_id = finder.by_id(self._module.name, ids, columns)
         others = {
-            one.key for one in records if one.key and not _is_settled(by_id.get(one.id or ""))
+            one.key for one in records if one.key and not _is_certain(by_id.get(one.id or ""))
         }
         by_key = finder.by_key(self._key, others, columns)
+        findings: Findings = {}
         for one in records:
             found = by_id.get(one.id or "", NOTHING)
-            if not _is_settled(found) and one.key:
+            if not _is_certain(found) and one.key:
                 is_unreadable = found.is_unreadable
                 found = by_key[one.key]
-                found = replace(found, is_unreadable=found.is_unreadable or is_unreadable)
-            one.found = found
+                if is_unreadable and not found.is_unreadable:
+                    found = dataclasses.replace(found, is_unreadable=True)
+            findings[one] = found
+        return findings
 
-    def _choose(self, one: InputRecord) -> None:
-        found = one.found or NOTHING
-        one.stored = found.record
-        one.rejection = found.failure or found.ambiguity
-        if not (one.stored or one.rejection):
-            one.rejection = self._why_not_created(one, found)
+    # Matching
 
-    def _why_not_created(self, one: InputRecord, found: Found) -> Rejection | None:
-        """Return why a record that was not found may not be created either."""
+    def _match(self, found: Findings, records: Sequence[QueuedRecord]) -> list[SettledRecord]:
+        alive = list(_alive(records))
+        found = {**found, **self._look_up_all([one for one in alive if one not in found])}
+        # What seems to be there and is not given is asked for once more: it looks the same when
+        # another writer creates and deletes such a record meanwhile.
+        found |= self._look_up_all([one for one in alive if found[one].is_only_unreadable])
+        stored: dict[PreparedRecord, Record] = {}
+        rejected: dict[PreparedRecord, Rejection] = {}
+        for prepared in alive:
+            if why := self._why_not(prepared, found[prepared]):
+                rejected[prepared] = why
+            elif record := found[prepared].record:
+                stored[prepared] = record
+        self._retrieve_what_no_query_gives(stored, rejected)
+        lines, failures = self._stored_lines(stored)
+        matched: list[SettledRecord] = []
+        for one in records:
+            if isinstance(one, RejectedRecord):
+                matched.append(replace(one, found=found[one]) if one in found else one)
+                continue
+            record = stored.get(one)
+            if one in rejected:
+                record_id = one.id or (record["id"] if record else None)
+                matched.append(RejectedRecord(one.input, rejected[one], record_id, one))
+            elif record and not (one.input.is_deleted or self._options.append_only):
+                matched.append(self._compared(one, found[one], record, lines, failures))
+            else:
+                matched.append(MatchedRecord(one, found[one], record))
+        self._learn_referenced(matched)
+        return matched
+
+    def _why_not(self, record: PreparedRecord, found: Found) -> Rejection | None:
+        """Return why a record may be neither created nor taken for the one that was found."""
+        if why := found.failure or found.ambiguity:
+            return why
+        if found.record:
+            return None
         if found.is_unreadable:
             return not_readable()
-        if one.deleted:
+        if record.input.is_deleted:
             return None
-        if one.key or (self._policy.append_only and not self._plan.match_on):
-            if self._policy.create_missing:
+        if record.key or (self._options.append_only and not self._plan.match_on):
+            if self._options.create_missing:
                 return None
             return Rejection("NOT_FOUND", "no record has this key, and `create_missing` is off")
-        if one.id and not self._policy.append_only:
-            return Rejection("NOT_FOUND", "no record has this id", id=one.id)
+        if record.id and not self._options.append_only:
+            return Rejection("NOT_FOUND", "no record has this id", id=record.id)
         if self._plan.match_on:
             names = ", ".join(self._plan.match_on)
             return Rejection("NO_KEY", f"there is no id, and no value in {names}")
         return Rejection("NO_KEY", "there is no id, and the stream has no `match_on`")
 
-    def _retrieve_what_no_query_gives(self, records: Sequence[InputRecord]) -> None:
+    def _retrieve_what_no_query_gives(
+        self, stored: dict[PreparedRecord, Record], rejected: dict[PreparedRecord, Rejection]
+    ) -> None:
         """Retrieve the records that are told fields which a query does not give."""
-        told_by_query = set(self._module.queryable)
-        if {known.name for known in self._plan.fields.values()} <= told_by_query:
+        by_query = set(self._module.queryable)
+        if {known.name for known in self._plan.fields.values()} <= by_query:
             return
+
+        def retrieve(one: PreparedRecord) -> None:
+            try:
+                stored[one] = self._retrieved(stored[one]["id"])
+            except Rejected as error:
+                rejected[one] = error.rejection
+
         told_more = [
             one
-            for one in _alive(records)
-            if one.stored
-            and not told_by_query >= one.values.keys()
-            and not self._instance.is_pretended(one.stored["id"])
+            for one, record in stored.items()
+            if not by_query >= one.values.keys() and record["id"] not in self._context.simulated
         ]
-        for _ in self._instance.lookups.map(self._retrieve, told_more):
+        for _ in self._context.lookups.map(retrieve, told_more):
             pass
 
-    def _retrieve(self, one: InputRecord) -> None:
-        client = self._instance.client
-        record_id = one.stored["id"] if one.stored else ""
+    def _retrieved(self, record_id: str) -> Record:
+        client = self._context.client
 
         def retrieve(ids: Sequence[str], most_failures: int) -> Record:
             return client.giving_up_after(most_failures).retrieve(ids[0])
@@ -311,90 +307,106 @@ class Matcher:
         try:
             answers, failures = divided([record_id], retrieve, client.listtypes)
         except Refused as error:
-            one.rejection = rejection_of(error, id=record_id)
-            return
-        for _, one.stored in answers:
-            pass
+            raise Rejected.of(rejection_of(error, id=record_id)) from None
         for failure in failures.values():
-            one.rejection = rejection_of(failure, id=record_id)
+            raise Rejected.of(rejection_of(failure, id=record_id))
+        ((_, record),) = answers
+        return record
 
     # Comparing
 
-    def _compare(self, records: Sequence[InputRecord]) -> None:
-        """Note what differs from what is stored."""
-        known = [one for one in _alive(records) if one.stored and not one.deleted]
-        if self._policy.append_only:
-            return
-        told = {one.stored["id"] for one in known if one.stored and one.lines is not None}
-        lines, failures = self._instance.finder.lines_of(told)
-        for one in known:
-            stored = one.stored or {}
-            if failure := failures.get(stored["id"]):
-                one.rejection = failure
-                continue
-            one.changes = self._changes(one, stored)
-            stored_lines = lines.get(stored["id"], [])
-            one.changed_lines = self._changed_lines(one, stored_lines)
-            if not one.changed_lines and one.lines and not one.changes:
-                one.changed_lines = self._lines_to_add_up(stored, stored_lines)
-            if stored_lines and one.lines == []:
-                # The server cannot take away the last line.
-                one.rejection = Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
+    def _stored_lines(
+        self, stored: Mapping[PreparedRecord, Record]
+    ) -> tuple[dict[str, list[Record]], dict[str, Rejection]]:
+        """Return the lines of the stored records that are to be compared; or why not."""
+        if self._options.append_only or not self._plan.lines_property:
+            return {}, {}
+        ids = {
+            record["id"]
+            for one, record in stored.items()
+            if one.lines is not None and not one.input.is_deleted
+        }
+        return self._context.finder.lines_of(ids)
 
-    def _changes(self, one: InputRecord, stored: Record) -> dict[str, str | None]:
-        values, fields = one.values, self._module.fields
+    def _compared(
+        self,
+        record: PreparedRecord,
+        found: Found,
+        stored: Record,
+        lines_of: Mapping[str, list[Record]],
+        failures: Mapping[str, Rejection],
+    ) -> SettledRecord:
+        """Return a record with what differs from what is stored."""
+        if why := failures.get(stored["id"]):
+            return RejectedRecord(record.input, why, stored["id"], record)
+        changes = self._changes(record.values, stored)
+        if record.lines is None:
+            return MatchedRecord(record, found, stored, changes)
+        stored_lines = lines_of.get(stored["id"], [])
+        if stored_lines and not record.lines:
+            # The server cannot take away the last line.
+            why = Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
+            return RejectedRecord(record.input, why, stored["id"], record)
+        changed_lines = self._changed_lines(record.lines, stored_lines)
+        if not changed_lines and record.lines and not changes:
+            changed_lines = self._lines_to_add_up(stored, stored_lines)
+        return MatchedRecord(record, found, stored, changes, changed_lines)
+
+    def _changes(self, values: WireValues, stored: Record) -> WireValues:
+        fields = self._module.fields
         other = other_discount(values) if self._module.is_inventory else None
         if other and other in fields:
             values = {**values, other: None}
+        changed = changed_fields(stored, values, fields)
+        if not changed:
+            return {}
         record = {**stored, **values}
         return {
-            name: values[name]
-            for name in changed_fields(stored, values, fields)
-            if is_kept(fields[name], self._module, record)
+            name: values[name] for name in changed if is_kept(fields[name], self._module, record)
         }
 
     def _changed_lines(
-        self, one: InputRecord, stored: Sequence[Mapping[str, Any]]
-    ) -> list[dict[str, str | None]] | None:
-        lines, module = one.lines, self._plan.lines
+        self, lines: list[WireValues], stored: Sequence[Mapping[str, Any]]
+    ) -> list[WireValues] | None:
+        module = self._plan.lines
         return None if not lines or not module or same_lines(stored, lines, module) else lines
 
-    def _lines_to_add_up(
-        self, stored: Record, lines: Sequence[Record]
-    ) -> list[dict[str, str | None]] | None:
+    def _lines_to_add_up(self, stored: Record, lines: Sequence[Record]) -> list[WireValues] | None:
         """Return the stored lines, where the totals are not theirs: an earlier update broke off."""
-        if self._instance.is_pretended(stored["id"]):
+        if stored["id"] in self._context.simulated:
             return None
-        if self._instance.server.totals.are_right(self._module.name, {**stored, LINES: lines}):
+        if self._context.server.totals.are_right(self._module.name, {**stored, LINES: lines}):
             return None
         return [{"productid": line["productid"]} for line in lines]
 
     # References
 
-    def _learn_referenced(self, records: Sequence[InputRecord]) -> None:
+    def _learn_referenced(self, records: Iterable[SettledRecord]) -> None:
         """Find out which of the records that are newly referred to exist."""
+        product = self._plan.lines.fields["productid"] if self._plan.lines else None
         told: dict[str, set[str]] = defaultdict(set)
-        for one in _alive(records):
-            for name, wire in (one.changes if one.stored else one.values).items():
-                self._note_referenced(told, self._module.fields[name], wire)
-            for line in one.lines or ():
-                if self._plan.lines:
-                    product = self._plan.lines.fields["productid"]
+        for one in records:
+            if isinstance(one, RejectedRecord):
+                continue
+            for name, wire in (one.changes if one.stored else one.prepared.values).items():
+                if name in self._references:
+                    self._note_referenced(told, self._module.fields[name], wire)
+            for line in one.prepared.lines or ():
+                if product:
                     self._note_referenced(told, product, line.get("productid"))
         for module, ids in told.items():
-            self._instance.learn_existing(module, ids)
+            self._context.existing.learn(module, ids)
+
+    @cached_property
+    def _references(self) -> frozenset[str]:
+        fields = self._module.fields.values()
+        return frozenset(field.name for field in fields if field.type == "reference")
 
     def _note_referenced(self, told: dict[str, set[str]], known: Field, wire: str | None) -> None:
         if known.type != "reference" or not wire:
             return
-        if module := self._instance.modules.of(wire, known.refers_to):
+        if module := self._context.modules.of(wire, known.refers_to):
             told[module].add(wire)
-
-    # Keys
-
-    def _key_of(self, one: InputRecord) -> KeyValues:
-        values = tuple(one.values.get(name) or "" for name in self._plan.match_on)
-        return values if all(value.strip() for value in values) else ()
 
     def _columns(self) -> list[str]:
         """Return the fields to compare, as far as a query gives them."""
@@ -406,11 +418,30 @@ class Matcher:
         return sorted(told & set(self._module.queryable)) or ["id"]
 
 
-def _alive(records: Iterable[InputRecord]) -> Iterator[InputRecord]:
-    return (one for one in records if one.rejection is None)
+def _value(record: InputRecord, name: str | None) -> Any:
+    """Return the value of a property, if there is one: the index of a table may be named ""."""
+    return None if name is None else record.record.get(name)
 
 
-def _is_settled(found: Found | None) -> bool:
+def _alive(records: Iterable[QueuedRecord]) -> Iterator[PreparedRecord]:
+    return (one for one in records if isinstance(one, PreparedRecord))
+
+
+def _rejected_alone(record: QueuedRecord, error: Rejected) -> RejectedRecord:
+    return RejectedRecord(record.input, error.rejection, record.id)
+
+
+def _leaf(name: str) -> str:
+    """Return the field of a reference, or that of a line."""
+    return name.removeprefix(f"{LINES}.")
+
+
+def _places(record: PreparedRecord, name: str) -> Sequence[WireValues]:
+    """Return the values that may hold a reference: the record's, or those of its lines."""
+    return [record.values] if _leaf(name) == name else record.lines or []
+
+
+def _is_certain(found: Found | None) -> bool:
     """Whether an id has shown which record is meant, or that it cannot be known."""
     return found is not None and (found.record is not None or found.failure is not None)
 

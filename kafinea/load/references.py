@@ -9,8 +9,8 @@ from kafinea.answers import is_id
 from kafinea.load import keys
 from kafinea.load.keys import KeyValues
 from kafinea.load.lookup import Finder, Found, not_readable
-from kafinea.load.outcomes import Rejection
 from kafinea.load.plan import Key, Reference
+from kafinea.load.results import Rejected, Rejection
 from kafinea.values import ServerZone, encode, kind_of
 
 _Slot = tuple[str, tuple[str, ...], KeyValues]
@@ -55,7 +55,7 @@ class References:
         """Return the id that a natural key stands for; an id stands for itself.
 
         Raises:
-            Rejection: There is none, or it is not certain which.
+            Rejected: There is none, or it is not certain which.
         """
         first = reference.keys[0]
         if reference.create and _folded_slot(first, value) in self._created:
@@ -66,7 +66,7 @@ class References:
             if isinstance(known, str):
                 return known
             if known is not None:
-                raise Rejection(known.code, f"{field}: {known}")
+                raise Rejected(known.code, f"{field}: {known.message}")
         if is_id(value):
             return value
         if reference.create:
@@ -75,7 +75,7 @@ class References:
             self._remember(first, value, made)
             return made
         where = " or ".join(f"{key.module.name}.{key.fields[0]}" for key in reference.keys)
-        raise Rejection("UNRESOLVED_REFERENCE", f"{field}: no record has this value in {where}")
+        raise Rejected("UNRESOLVED_REFERENCE", f"{field}: no record has this value in {where}")
 
     def _may_be_asked(self, key: Key, value: str) -> bool:
         """Whether a value may be one of the key's field, and a query can hold it."""
@@ -84,14 +84,14 @@ class References:
             keys.check(f"{key.module.name}.{key.fields[0]}", value)
         except (ValueError, ArithmeticError):
             return False
-        except Rejection as rejection:
-            self._remember(key, value, rejection)
+        except Rejected as error:
+            self._remember(key, value, error.rejection)
             return False
         return True
 
     def _note(self, key: Key, value: str, found: Found) -> None:
         if why := found.failure or found.ambiguity:
-            text = f"{key.module.name}.{key.fields[0]}: {why}"
+            text = f"{key.module.name}.{key.fields[0]}: {why.message}"
             self._remember(key, value, Rejection(why.code, text))
         elif found.record:
             self._remember(key, value, found.record["id"])

@@ -19,8 +19,8 @@ from kafinea.load.merge import (
     revision,
     with_lines,
 )
-from kafinea.load.outcomes import Rejection, rejection_of
 from kafinea.load.plan import LoadPlan
+from kafinea.load.results import Rejected, rejection_of
 from kafinea.load.server import Server
 
 Wires = Mapping[str, Any]
@@ -99,7 +99,7 @@ class Sender:
             return None
         if not all(line["productid"] for line in told):
             text = f"{LINES}: the product of a stored line was deleted; load all lines"
-            raise Rejection("UNRESOLVED_REFERENCE", text, id=before["id"])
+            raise Rejected("UNRESOLVED_REFERENCE", text, id=before["id"])
         return merged_lines(stored, told, self._line_fields)
 
     def _users_told(self, element: Wires, changes: Wires) -> list[str]:
@@ -125,10 +125,11 @@ class Sender:
             if field.mandatory and element.get(field.name) in ("", None)
         ]
 
-    def _refused(self, error: Refused, record_id: str, element: Wires) -> Rejection:
+    def _refused(self, error: Refused, record_id: str, element: Wires) -> Rejected:
         rejection = rejection_of(error, id=record_id)
         if error.code != Code.MANDATORY_FIELDS_MISSING:
-            return rejection
+            return Rejected.of(rejection)
         names = ", ".join(self._empty_mandatory(element))
-        text = f"{rejection} They are mandatory and empty in Kafinea: {names}. Load values for them"
-        return Rejection(error.code, text, id=record_id)
+        empty = f"They are mandatory and empty in Kafinea: {names}. Load values for them"
+        text = f"{rejection.message} {empty}"
+        return Rejected(error.code, text, id=record_id)

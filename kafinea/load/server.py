@@ -15,8 +15,8 @@ from kafinea.describe import Module
 from kafinea.errors import Refused, Unavailable
 from kafinea.load import totals
 from kafinea.load.formats import Formats, NumberLimits, advice, read_formats
-from kafinea.load.outcomes import Rejection
 from kafinea.load.patience import Patience, WritesFail
+from kafinea.load.results import Rejected
 from kafinea.query import Condition, select
 from kafinea.values import ValueType, kind_of
 
@@ -81,7 +81,7 @@ class Server:
             stored: The record as it is; nothing when it is new.
 
         Raises:
-            Rejection: It does not.
+            Rejected: It does not.
         """
         for name, wire in values.items():
             field = module.fields[name]
@@ -93,7 +93,7 @@ class Server:
                 reason = f"{name}: the server holds what the API user's formats leave of it"
             if reason:
                 text = f"not sent: {reason}. {advice({'number of decimals'})}"
-                raise Rejection("NOT_AS_SENT", text, id=stored.get("id"))
+                raise Rejected("NOT_AS_SENT", text, id=stored.get("id"))
 
 
 class Totals:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
-from kafinea.errors import KafineaError, Unavailable
 from kafinea.load.canary import Canary
 from kafinea.load.context import LoadContext
 from kafinea.load.lookup import NOTHING
-from kafinea.load.matching import InputRecord, Policy
 from kafinea.load.merge import has_foreign_prices
-from kafinea.load.outcomes import (
-    OTHERS_CHANGED,
-    Outcome,
-    Rejection,
-    Status,
-    rejection_of,
-    unforeseen,
-)
 from kafinea.load.plan import LoadPlan
 from kafinea.load.proof import exposed
-from kafinea.load.server_rules import AMOUNTS, PRICES_MULTIPLIED, side_effects
-from kafinea.load.updating import Updater
+from kafinea.load.record_checks import refuse_side_effect
+from kafinea.load.records import MatchedRecord
+from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
+from kafinea.load.results import OTHERS_CHANGED, Rejected, Rejection, Result, Status, rejected
+from kafinea.load.server_rules import AMOUNTS, PRICES_MULTIPLIED
+from kafinea.load.updating import UnprovenUpdate, Updater
 
 
 class Updates:
@@ -33,138 +26,101 @@ class Updates:
 
     Args:
         plan: How they go into their module.
-        instance: The instance.
-        policy: What may be written.
+        context: What the streams of the run share.
     """
 
-    def __init__(self, plan: LoadPlan, instance: LoadContext, policy: Policy) -> None:
+    def __init__(self, plan: LoadPlan, context: LoadContext) -> None:
         self._plan = plan
-        self._instance = instance
-        self._method = policy.update_method
+        self._context = context
+        self._method = context.options.update_method
         self._canary = Canary()
-        self._unproven: list[tuple[InputRecord, Outcome]] = []
+        self._unproven: list[tuple[MatchedRecord, UnprovenUpdate]] = []
 
-    def refuse_side_effects(
-        self,
-        record_id: str,
-        changes: Mapping[str, Any],
-        lines: Sequence[Mapping[str, Any]] | None,
-    ) -> None:
-        """Refuse an update that changes what the API does not show.
-
-        Raises:
-            Rejection: It does, and the stream does not accept it.
-        """
-        module = self._plan.module
-        adds_up = module.is_inventory and not AMOUNTS.isdisjoint(changes)
-        if adds_up and self._plan.lines is None:
-            text = "this server offers no lines, so it cannot add up new amounts"
-            raise Rejection("NOT_SUPPORTED", text, id=record_id)
-        if lost := side_effects(module.name, has_lines=bool(lines) or adds_up):
-            self._refuse_side_effect(record_id, lost)
-
-    def _refuse_side_effect(self, record_id: str, lost: str) -> None:
-        if self._plan.accept_side_effects:
-            return
-        text = (
-            f"it would have a side effect that the API does not show: {lost}. "
-            "If that is no harm, set `accept_side_effects` of the stream"
-        )
-        raise Rejection("SIDE_EFFECTS", text, id=record_id)
-
-    def update(self, one: InputRecord, record_id: str) -> Outcome:
+    def update(self, record: MatchedRecord, record_id: str) -> Result:
         """Update a record, alone when it is the first with such changes.
 
         Raises:
-            Rejection: It was not updated, or not as it was meant to be.
+            Rejected: It was not updated, or not as it was meant to be.
         """
-        changes, lines, module = one.changes, one.changed_lines, self._plan.module
+        changes, lines, module = record.changes, record.changed_lines, self._plan.module
         features = {*changes, *([LINES] if lines else [])}
         # Only a full update exposes more than it changes, and it is told by what is stored.
         before = None
         if lines or not AMOUNTS.isdisjoint(changes) or not self._updater().revises:
             self._canary.check()
             before = self._updater().retrieve(record_id)
-            groups_with_point = self._instance.server.formats.grouping_separator == "."
+            groups_with_point = self._context.server.formats.grouping_separator == "."
             if module.has_prices and groups_with_point and has_foreign_prices(before):
-                self._refuse_side_effect(record_id, PRICES_MULTIPLIED)
+                refuse_side_effect(self._plan, record_id, PRICES_MULTIPLIED)
             features |= exposed(before, module)
-        with self._canary.trying(features) as trial, self._instance.writing() as session:
-            self._instance.server.check_numbers(module, changes, one.stored or {})
+        with self._canary.trying(features) as trial, self._context.gate.session() as session:
+            self._context.server.check_numbers(module, changes, record.stored or {})
             updater = self._updater(session)
             try:
-                outcome = updater.update(
+                result = updater.update(
                     record_id,
                     changes,
                     lines,
                     before=None if trial.has_waited else before,
-                    loaded=one.values,
+                    loaded=record.prepared.values,
                     is_first=trial.is_first,
                 )
-            except Rejection as rejection:
-                self._stop_others(record_id, rejection)  # before any of them may begin
+            except Rejected as error:
+                self._stop_others(record_id, error.rejection)  # before any of them may begin
                 raise
-            trial.is_sound = bool(outcome.changed)
-        return outcome
+            trial.is_sound = bool(result.changed)
+        return result
 
-    def await_proof(self, one: InputRecord, outcome: Outcome) -> None:
+    def await_proof(self, record: MatchedRecord, result: UnprovenUpdate) -> None:
         """Keep a record whose update is still to be proven, until `prove`."""
-        self._unproven.append((one, outcome))
+        self._unproven.append((record, result))
 
-    def prove(self) -> Iterator[tuple[InputRecord, Outcome]]:
+    def prove(self) -> Iterator[tuple[MatchedRecord, Result]]:
         """Read back what the answers to updates did not show, a hundred records at a time.
 
         Yields:
-            Each of these records, with its outcome.
+            Each of these records, with its result.
         """
         module = self._plan.module
-        ids = [outcome.id or "" for _, outcome in self._unproven]
+        ids = [result.id or "" for _, result in self._unproven]
         try:
-            found = self._instance.finder.by_id(module.name, ids, module.queryable) if ids else {}
-        except (KafineaError, OSError):
-            raise
-        except Exception:  # noqa: BLE001 see `unforeseen`; each is looked at alone
-            found = dict.fromkeys(ids, NOTHING)
+            with reject_unforeseen():
+                find = self._context.finder.by_id
+                found = find(module.name, ids, module.queryable) if ids else {}
+        except Rejected:
+            found = dict.fromkeys(ids, NOTHING)  # each is looked at alone
         self._unproven.reverse()  # they are taken from the end, in the order of the input
         while self._unproven:
-            one, outcome = self._unproven.pop()
-            yield one, self._proven(one, outcome, found[outcome.id or ""].record)
+            record, result = self._unproven.pop()
+            yield record, self._proven(record, result, found[result.id or ""].record)
 
-    def prove_now(self, one: InputRecord, outcome: Outcome) -> Outcome:
-        """Return the outcome of one record, as `prove` does for many."""
-        return self._proven(one, outcome, None)
+    def prove_now(self, record: MatchedRecord, result: UnprovenUpdate) -> Result:
+        """Return the result of one record, as `prove` does for many."""
+        return self._proven(record, result, None)
 
-    def take_unproven(self) -> list[tuple[InputRecord, Outcome]]:
+    def take_unproven(self) -> list[tuple[MatchedRecord, UnprovenUpdate]]:
         """Return what is not proven, and forget it."""
         taken, self._unproven = self._unproven, []
         return taken
 
-    def _proven(self, one: InputRecord, outcome: Outcome, row: Record | None) -> Outcome:
-        """Return the outcome of a record; where a query does not prove it, look at it alone."""
-        before, record_id = outcome.unproven or {}, outcome.id or ""
+    def _proven(self, record: MatchedRecord, result: UnprovenUpdate, row: Record | None) -> Result:
+        """Return the result of a record; where a query does not prove it, look at it alone."""
+        before, record_id = result.whole_before, result.id or ""
+        client, loaded = self._context.client, record.prepared.values
         try:
-            if row and self._updater().is_proven(before, row, one.changes):
-                return replace(outcome, unproven=None)
-            with self._instance.writing() as session:
-                return self._updater(session).prove(before, one.changes, one.values)
-        except Rejection as rejection:
-            self._stop_others(record_id, rejection)
-            return Outcome(Status.REJECTED, id=record_id, rejection=rejection)
-        except Unavailable as error:
-            if error.nothing_done:
-                raise
-            self._instance.client.listtypes()  # else it is the server, not the record
-            return Outcome(
-                Status.REJECTED, id=record_id, rejection=rejection_of(error, id=record_id)
-            )
-        except Exception as error:  # noqa: BLE001 see `unforeseen`
-            why = unforeseen(error, is_sent=True)
-            return Outcome(Status.REJECTED, id=record_id, rejection=why)
+            with reject_unforeseen(is_sent=True), reject_unavailable(client, record_id):
+                if row and self._updater().is_proven(before, row, record.changes):
+                    return Result(Status.UPDATED, id=record_id, changed=result.changed)
+                with self._context.gate.session() as session:
+                    return self._updater(session).prove(before, record.changes, loaded)
+        except Rejected as error:
+            self._stop_others(record_id, error.rejection)
+            return rejected(replace(error.rejection, id=record_id))
 
     def _updater(self, session: Client | None = None) -> Updater:
         """Return what updates in a session; without one, it can only look."""
-        instance = self._instance
-        return Updater(session or instance.client, self._plan, instance.server, self._method)
+        context = self._context
+        return Updater(session or context.client, self._plan, context.server, self._method)
 
     def _stop_others(self, record_id: str, rejection: Rejection) -> None:
         if rejection.code == OTHERS_CHANGED and rejection.before:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kafinea.client import Client, Record
@@ -17,14 +18,32 @@ from kafinea.describe import LINES
 from kafinea.errors import Refused
 from kafinea.load.formats import advice, cause_of
 from kafinea.load.merge import altered_fields, own_currency, same_lines
-from kafinea.load.outcomes import OTHERS_CHANGED, Outcome, Rejection, Status, rejection_of
 from kafinea.load.plan import LoadPlan
 from kafinea.load.proof import NOT_ANSWERED, holds_the_record, other_changes
+from kafinea.load.results import (
+    OTHERS_CHANGED,
+    Rejected,
+    Rejection,
+    Result,
+    Status,
+    rejection_of,
+)
 from kafinea.load.sending import Lines, Sender, Wires
 from kafinea.load.server import Server
 
 _NOBODY = re.compile(r"\d+", re.ASCII)
 """How an owner reads whose user was removed: a number without the prefix of an id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnprovenUpdate(Result):
+    """An update whose answer does not show what it did.
+
+    Attributes:
+        whole_before: The whole record before the update.
+    """
+
+    whole_before: dict[str, Any]
 
 
 class Updater:
@@ -58,7 +77,7 @@ class Updater:
         before: Record | None = None,
         loaded: Wires | None = None,
         is_first: bool = False,
-    ) -> Outcome:
+    ) -> Result:
         """Update a record, and prove that it became what it was meant to be.
 
         Args:
@@ -71,22 +90,24 @@ class Updater:
                 record is read again whatever the answer shows.
 
         Raises:
-            Rejection: The server refused it, did more or less than it was asked for, or it is not
+            Rejected: The server refused it, did more or less than it was asked for, or it is not
                 known whether it was done.
             WritesFail: The server fails at every write.
         """
         before = before or self.retrieve(record_id)
         self._check_owner(before, changes)
         if self._is_done(before, changes, lines):
-            return Outcome(Status.UNCHANGED, id=record_id)
+            return Result(Status.UNCHANGED, id=record_id)
         sent_lines = self._sender.lines_to_send(before, changes, lines)
         after = self._write(before, changes, sent_lines, loaded or {}, is_first=is_first)
         if after is None:
             changed = tuple(changes)
-            return Outcome(Status.UPDATED, id=record_id, changed=changed, unproven=before)
+            return UnprovenUpdate(
+                Status.UPDATED, id=record_id, changed=changed, whole_before=before
+            )
         return self._judged(before, after, changes, sent_lines, is_told=lines is not None)
 
-    def prove(self, before: Record, changes: Wires, loaded: Wires) -> Outcome:
+    def prove(self, before: Record, changes: Wires, loaded: Wires) -> Result:
         """Prove an update that was sent some time ago and whose answer did not show the record.
 
         The record is read again, for others may have changed it since: what they wrote must not be
@@ -98,7 +119,7 @@ class Updater:
             loaded: All values that the record came with, for what is mandatory and empty.
 
         Raises:
-            Rejection: It did more or less than it was asked for.
+            Rejected: It did more or less than it was asked for.
         """
         after = self.retrieve(before["id"])
         if altered_fields(after, changes, self._module):
@@ -109,13 +130,13 @@ class Updater:
         """Write the lines of a record that was just created without some, and return it.
 
         Raises:
-            Rejection: It still has others.
+            Rejected: It still has others.
         """
         try:
             after = self._write(stored, {}, lines, loaded, is_first=False) or stored
-        except Rejection as rejection:
-            text = f"{LINES}: it was created and lacks lines: {rejection}"
-            raise Rejection("NOT_AS_SENT", text, id=stored["id"]) from None
+        except Rejected as error:
+            text = f"{LINES}: it was created and lacks lines: {error}"
+            raise Rejected("NOT_AS_SENT", text, id=stored["id"]) from None
         self._judged(stored, after, {}, lines, is_told=True)
         return after
 
@@ -152,7 +173,7 @@ class Updater:
                 if lines is not None and stored.get(LINES) != before.get(LINES):
                     break  # they were written, and some are missing
                 text = f"the server failed {tries} times to update it"
-                raise Rejection("UNKNOWN_OUTCOME", text, id=before["id"])
+                raise Rejected("UNKNOWN_OUTCOME", text, id=before["id"])
             decoded = self._decoded(stored, sent)
             if repeated or not (decoded or lines is not None):
                 break
@@ -166,12 +187,12 @@ class Updater:
         """Return a record as it is.
 
         Raises:
-            Rejection: The server refuses it.
+            Rejected: The server refuses it.
         """
         try:
             return self._session.retrieve(record_id)
         except Refused as error:
-            raise rejection_of(error, id=record_id) from None
+            raise Rejected.of(rejection_of(error, id=record_id)) from None
 
     def _is_done(self, stored: Record, changes: Wires, lines: Lines | None) -> bool:
         """Whether a record is as it was meant to be, its totals included."""
@@ -225,11 +246,11 @@ class Updater:
 
     def _judged(
         self, before: Record, after: Record, changes: Wires, lines: Lines | None, *, is_told: bool
-    ) -> Outcome:
+    ) -> Result:
         """Return what became of a record.
 
         Raises:
-            Rejection: Not what was meant.
+            Rejected: Not what was meant.
         """
         others = self._others(before, after, changes, lines)
         refused = {name: old for name, old in others.items() if not self._plan.allows_change(name)}
@@ -240,11 +261,11 @@ class Updater:
             raise self._not_as_sent(after, changes, missing)
         if not self._has_lines(after, lines):
             text = "it lacks lines, or they are not as they were sent, after two tries"
-            raise Rejection("NOT_AS_SENT", f"{LINES}: {text}", id=before["id"])
+            raise Rejected("NOT_AS_SENT", f"{LINES}: {text}", id=before["id"])
         if lines is not None and not self._server.totals.are_right(self._module.name, after):
             text = "subtotal and total do not follow from its lines, after two tries"
-            raise Rejection("TOTALS_WRONG", text, id=before["id"])
-        return Outcome(
+            raise Rejected("TOTALS_WRONG", text, id=before["id"])
+        return Result(
             Status.UPDATED,
             id=before["id"],
             changed=(*changes, *([LINES] if is_told else [])),
@@ -259,7 +280,7 @@ class Updater:
 
     def _other_fields_changed(
         self, before: Record, after: Record, changes: Wires, others: Wires
-    ) -> Rejection:
+    ) -> Rejected:
         names = ", ".join(sorted(others))
         fields = self._module.fields
         causes = {cause_of(fields.get(name), old, after.get(name)) for name, old in others.items()}
@@ -273,7 +294,7 @@ class Updater:
             f"the server also changed fields that were not loaded: {names}. {back} "
             f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."
         )
-        return Rejection(OTHERS_CHANGED, text, id=before["id"], before=dict(others))
+        return Rejected(OTHERS_CHANGED, text, id=before["id"], before=dict(others))
 
     def _is_put_back(self, before: Record, others: Wires, changes: Wires) -> bool:
         """Try once to give fields the values that they had; return whether that held."""
@@ -284,14 +305,14 @@ class Updater:
             return not others.keys() & other_changes(
                 before, self.retrieve(before["id"]), changes, self._module
             )
-        except Rejection:
+        except Rejected:
             return False
 
-    def _not_as_sent(self, after: Record, changes: Wires, names: Sequence[str]) -> Rejection:
+    def _not_as_sent(self, after: Record, changes: Wires, names: Sequence[str]) -> Rejected:
         for name in names:
             field = self._module.fields[name]
             self._server.limits.note(self._module.name, field, changes[name], after.get(name))
-        return not_as_sent(self._plan, after, changes, names)
+        return Rejected.of(not_as_sent(self._plan, after, changes, names))
 
     def _check_owner(self, before: Record, changes: Wires) -> None:
         """Refuse a record whose owner is gone: an update would make it the API user's."""
@@ -300,7 +321,7 @@ class Updater:
                 f"{names[0]}: its owner is no user any more, and an update would give it to the "
                 f"API user. Load {names[0]} to say who owns it"
             )
-            raise Rejection("OWNER_GONE", text, id=before["id"])
+            raise Rejected("OWNER_GONE", text, id=before["id"])
 
     def _owners_gone(self, record: Record) -> list[str]:
         """Return the fields whose owner is no user any more."""

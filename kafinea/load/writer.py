@@ -8,15 +8,15 @@ of a session one after the other, so the look-up is answered when the write has 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from kafinea.answers import is_id, prefix_of
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
 from kafinea.load.merge import altered_fields, merged_lines, same_lines, with_lines
-from kafinea.load.outcomes import Outcome, Rejection, Status, rejection_of
 from kafinea.load.plan import LoadPlan
+from kafinea.load.results import Rejected, Result, Status, rejection_of
 from kafinea.load.server import Server
 from kafinea.load.server_rules import side_effects
 from kafinea.load.updating import Updater
@@ -25,6 +25,18 @@ from kafinea.query import Condition
 
 Find = Callable[[], Record | None]
 Lines = Sequence[Mapping[str, Any]]
+
+
+class Created(NamedTuple):
+    """A new record.
+
+    Attributes:
+        record: The record as the server showed it.
+        altered: The fields that the server stored otherwise than they were sent.
+    """
+
+    record: Record
+    altered: tuple[str, ...]
 
 
 class Writer:
@@ -43,7 +55,7 @@ class Writer:
         self._server = server
         self._line_fields = plan.lines.fields if plan.lines else {}
 
-    def create(self, values: Mapping[str, Any], lines: Lines | None, find: Find | None) -> Outcome:
+    def create(self, values: Mapping[str, Any], lines: Lines | None, find: Find | None) -> Created:
         """Create a record, once.
 
         Args:
@@ -52,10 +64,10 @@ class Writer:
             find: Looks the record up by its key; None if it has no key.
 
         Returns:
-            The outcome; its `altered` are the fields that were not stored as they were sent.
+            The record as it is stored, and the fields that were not stored as they were sent.
 
         Raises:
-            Rejection: The server refused it, or it is not known whether it exists.
+            Rejected: The server refused it, or it is not known whether it exists.
             WritesFail: The server fails at every creation.
         """
         element = {name: value for name, value in values.items() if value is not None}
@@ -71,13 +83,13 @@ class Writer:
         for name in altered:
             field = self._module.fields[name]
             self._server.limits.note(self._module.name, field, values[name], stored.get(name))
-        return Outcome(Status.CREATED, id=stored["id"], altered=tuple(altered), stored=stored)
+        return Created(stored, tuple(altered))
 
-    def delete(self, record_id: str) -> Outcome:
+    def delete(self, record_id: str) -> Result:
         """Delete a record.
 
         Raises:
-            Rejection: The server refused it, or it is not known whether it was done.
+            Rejected: The server refused it, or it is not known whether it was done.
             WritesFail: The server fails at every write.
         """
         tries = 0
@@ -87,15 +99,15 @@ class Writer:
                 self._session.delete(record_id)
             except Refused as error:
                 if self._exists(record_id):
-                    raise rejection_of(error, id=record_id) from None
+                    raise Rejected.of(rejection_of(error, id=record_id)) from None
             except OutcomeUnknown as error:
                 if self._exists(record_id):
                     if self._tries_again("delete", tries, error):
                         continue
                     text = f"the server failed {tries} times to delete it"
-                    raise Rejection("UNKNOWN_OUTCOME", text, id=record_id) from None
+                    raise Rejected("UNKNOWN_OUTCOME", text, id=record_id) from None
             self._server.patience.succeeded()
-            return Outcome(Status.DELETED, id=record_id)
+            return Result(Status.DELETED, id=record_id)
 
     def _create(self, element: Mapping[str, Any], find: Find | None) -> Record:
         """Send a creation until the record exists; return the answer, or what a look-up found."""
@@ -105,18 +117,18 @@ class Writer:
             try:
                 return self._created(self._session.create(self._module.name, element))
             except Refused as error:
-                raise rejection_of(error) from None
+                raise Rejected.of(rejection_of(error)) from None
             except OutcomeUnknown as error:
                 if find is None:
                     self._server.patience.await_server(self._session, "create")
                     text = f"{error} There is no key to look it up by."
-                    raise Rejection("UNKNOWN_OUTCOME", text) from None
+                    raise Rejected("UNKNOWN_OUTCOME", text) from None
                 if found := find():
                     return found
                 if self._tries_again("create", tries, error):
                     continue
                 text = f"the server failed {tries} times to create it, and it does not exist"
-                raise Rejection("UNKNOWN_OUTCOME", text) from None
+                raise Rejected("UNKNOWN_OUTCOME", text) from None
 
     def _created(self, answer: Record) -> Record:
         """Return the answer to a creation.
@@ -140,13 +152,13 @@ class Writer:
             return self._session.retrieve(record_id)
         except Refused as error:
             text = f"it was created, and what was stored cannot be read: {error}"
-            raise Rejection("NOT_READABLE", text, id=record_id) from None
+            raise Rejected("NOT_READABLE", text, id=record_id) from None
 
     def _repaired(self, stored: Record, values: Mapping[str, Any], lines: Lines) -> Record:
         """Write the lines of a record that was created without some of them.
 
         Raises:
-            Rejection: They cannot be written.
+            Rejected: They cannot be written.
         """
         lost = side_effects(self._module.name, has_lines=True)
         if lost and not self._plan.accept_side_effects:
@@ -154,7 +166,7 @@ class Writer:
                 f"{LINES}: it was created and lacks lines. Writing them again has a side effect: "
                 f"{lost}. Set `accept_side_effects` of the stream, or correct it in Kafinea"
             )
-            raise Rejection("NOT_AS_SENT", text, id=stored["id"])
+            raise Rejected("NOT_AS_SENT", text, id=stored["id"])
         updater = Updater(self._session, self._plan, self._server, "auto")
         return updater.write_lines(stored, values, lines)
 

@@ -101,7 +101,7 @@ def migrated(kafinea, warehouse, alerts, postgres, tmp_path_factory) -> Iterator
         airflow = installed(home, own, workers=WORKERS, **settings)
         done(airflow.sh("make .meltano/stamp .venv-airflow/stamp"))
         done(airflow.sh("airflow db migrate"))
-        done(airflow.sh("airflow pools set kafinea 16 'Sessions that Kafinea bears'"))
+        done(airflow.sh("airflow pools set kafinea 16 'Maximum number of Kafinea sessions'"))
         yield airflow
 
 
@@ -129,7 +129,7 @@ def told(alerts) -> str:
 # `airflow dags test`
 
 
-def test_a_state_that_other_workers_do_not_see_is_an_error(migrated, alerts):
+def test_state_invisible_to_other_workers_is_an_error(migrated, alerts):
     there = f"sqlite:///{migrated.home}/meltano.db"
     process = migrated.sh("airflow dags test kafinea", MELTANO_DATABASE_URI=there)
     assert process.returncode == 1
@@ -138,7 +138,7 @@ def test_a_state_that_other_workers_do_not_see_is_an_error(migrated, alerts):
     assert "Set MELTANO_DATABASE_URI to a PostgreSQL" in message
 
 
-def test_rejects_are_kept_and_told_without_what_they_hold(migrated, kafinea, alerts, tmp_path):
+def test_rejects_are_kept_and_reported_without_values(migrated, kafinea, alerts, tmp_path):
     queries = tmp_path / "load"
     queries.mkdir()
     (queries / "visitors.sql").write_text(
@@ -238,7 +238,7 @@ def first(running, backfill, kafinea, alerts) -> SimpleNamespace:
     )
 
 
-def test_a_backfill_reads_each_month_of_each_module(backfill):
+def test_backfill_reads_each_month_of_each_module(backfill):
     assert backfill.state == "success"
     read = {
         task["name"]: task["try_number"] for task in backfill.tasks if task["task_id"] == "read"
@@ -250,7 +250,7 @@ def test_a_backfill_reads_each_month_of_each_module(backfill):
     assert {name for name, tries in read.items() if tries > 1} == {*backfill.killed}
 
 
-def test_the_run_after_a_backfill_reads_only_what_was_modified_since(first):
+def test_run_after_a_backfill_reads_later_changes_only(first):
     for module in CUT:
         # A scan for deletions asks for ids alone.
         queries = [query for query in first.queries if re.match(rf".*,.* FROM {module} ", query)]
@@ -259,20 +259,20 @@ def test_the_run_after_a_backfill_reads_only_what_was_modified_since(first):
 
 
 @pytest.mark.parametrize("module", CUT)
-def test_after_a_backfill_nothing_is_missing_stale_or_double(first, kafinea, warehouse, module):
+def test_backfill_leaves_nothing_missing_stale_or_duplicated(first, kafinea, warehouse, module):
     compare(kafinea, warehouse, module)
     changed = "SELECT count(*) FROM kafinea.\"{}\" WHERE description LIKE 'Changed at turn %%'"
     assert warehouse.rows(changed.format(module))[0]["count"] > 0
 
 
-def test_what_was_deleted_during_a_backfill_is_told(first, backfill, warehouse):
+def test_backfill_reports_deletions_made_meanwhile(first, backfill, warehouse):
     told = warehouse.rows("SELECT id FROM kafinea.deleted_records WHERE module = 'Contacts'")
     assert [row["id"] for row in told] == backfill.gone
     (gone,) = backfill.gone
     assert warehouse.rows('SELECT id FROM kafinea."Contacts" WHERE id = %s', gone)
 
 
-def test_a_module_that_fails_stops_no_other(first, kafinea, warehouse):
+def test_failing_module_stops_no_other(first, kafinea, warehouse):
     assert first.state == "failed"
     tasks = {task["name"]: task for task in first.tasks if task["task_id"] == "extract"}
     assert tasks.keys() == {*CUT, *WHOLE, "campaigns_contacts"}
@@ -289,7 +289,7 @@ def test_tasks_run_in_parallel(first):
     assert max(accumulate(step for _, step in sorted(begun + ended))) == WORKERS
 
 
-def test_a_failure_is_told_once(first):
+def test_failure_is_reported_once(first):
     assert first.message.startswith("kafinea: Products failed: ")
     assert "/dags/kafinea/runs/" in first.message
 
@@ -313,31 +313,31 @@ def second(running, first, kafinea) -> str:
 
 
 @pytest.mark.parametrize("module", [*CUT, *WHOLE])
-def test_the_next_run_makes_up_for_it(second, kafinea, warehouse, module):
+def test_next_run_completes_the_failed_module(second, kafinea, warehouse, module):
     assert second == "success"
     compare(kafinea, warehouse, module)
 
 
-def test_no_log_holds_a_secret(second, migrated, kafinea, warehouse):
+def test_secrets_are_in_no_log(second, migrated, kafinea, warehouse):
     secret = {kafinea.access_key.encode(), warehouse.password.encode()}
     logs = [path for path in migrated.home.rglob("*") if path.is_file()]
     assert any("task_id=extract" in str(path) for path in logs)
     assert [path for path in logs if any(one in path.read_bytes() for one in secret)] == []
 
 
-def test_meltano_may_be_run_so_by_hand(migrated):
+def test_meltano_may_be_run_by_hand(migrated):
     assert done(migrated.sh("orchestrate/meltano --version")).startswith("meltano, version ")
 
 
 @pytest.mark.parametrize("page", ["docs/scheduling.md", "docs/backfill.md"])
-def test_a_page_shows_what_was_run_here(second, migrated, page):
+def test_page_shows_what_was_run_here(second, migrated, page):
     commands = [block.text for block in blocks(text_of(page)) if block.language == "sh"]
     lines = [line for command in commands for line in command.splitlines()]
     assert lines
     assert [line for line in lines if line not in migrated.executed] == []
 
 
-def test_tasks_leave_no_run_folder(second, migrated, backfill):
+def test_run_folders_are_removed_after_tasks(second, migrated, backfill):
     assert len([*(migrated.home / "tmp").glob("meltano.*")]) <= len(backfill.killed)
 
 

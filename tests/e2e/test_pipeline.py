@@ -74,16 +74,16 @@ def demo():
     return done.stdout
 
 
-def test_the_demo_ends_well(demo):
+def test_demo_succeeds(demo):
     assert "Unpaid invoices" in demo
     assert "What sold best" in demo
 
 
-def test_the_demo_shows_a_file_that_it_has_downloaded(demo):
+def test_demo_shows_a_downloaded_file(demo):
     assert "output/files/" in demo.split("files that were downloaded")[1]
 
 
-def test_the_demo_loads_visitors_by_their_email(demo):
+def test_demo_loads_visitors_by_their_email(demo):
     assert outcomes("visitors", "email") == {
         "vincent.nguyen@etude-notariale-girard.example": ("unchanged", []),
         "cyril.allard@etude-notariale-girard.example": ("updated", ["phone"]),
@@ -92,7 +92,7 @@ def test_the_demo_loads_visitors_by_their_email(demo):
     }
 
 
-def test_the_demo_loads_late_payers_by_their_id_and_rejects_one(demo):
+def test_demo_loads_late_payers_by_their_id_and_rejects_one(demo):
     query = (ROOT / "demo/load/late_payers.sql").read_text(encoding="utf-8")
     with duckdb.connect(ROOT / "output/warehouse.duckdb", read_only=True) as warehouse:
         payers = warehouse.execute(query).fetchall()

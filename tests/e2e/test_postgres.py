@@ -172,7 +172,7 @@ def test_columns_have_the_types_of_the_fields(first):
 
 
 @pytest.mark.parametrize("module", ["Contacts", "Invoice"])
-def test_every_record_arrives_once_with_every_value(first, module):
+def test_records_are_loaded_once_with_every_value(first, module):
     here, there = first.here[module], first.there[module]
     assert here.keys() == {row["id"] for row in there}
     differences = [
@@ -206,12 +206,12 @@ def test_amounts_keep_every_digit(first):
     assert loaded == [Decimal(amount) if amount else None for amount in AMOUNTS]
 
 
-def test_texts_arrive_as_they_are_but_for_the_character_postgresql_has_not(first):
+def test_strings_are_loaded_exactly_without_nul(first):
     loaded = [first.here["Contacts"][key]["description"] for key in first.texts]
     assert loaded == [text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in TEXTS]
 
 
-def test_times_are_the_right_instants_whatever_the_zone_of_the_database(first):
+def test_times_are_right_whatever_the_time_zone_of_the_database(first):
     contacts = first.here["Contacts"]
     for column in ("createdtime", "modifiedtime"):
         assert contacts[first.summer][column] == datetime(2026, 7, 1, 10, tzinfo=timezone.utc)
@@ -229,13 +229,13 @@ def test_lines_are_in_their_order_with_every_digit(first):
         assert loaded[0]["comment"] == TEXTS[3].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def test_a_list_without_members_is_null(first):
+def test_empty_list_is_null(first):
     filled = sum(bool(row["cf_889"]) for row in first.there["Contacts"])
     assert first.nulls == [{"null": len(first.there["Contacts"]) - filled, "list": filled}]
     assert filled > 2
 
 
-def test_the_page_on_postgresql_has_these_commands_and_answers(first):
+def test_page_on_postgresql_has_these_commands_and_answers(first):
     page = (ROOT / "docs/postgresql.md").read_text(encoding="utf-8")
     commands, queries = (
         re.findall(rf"^```{language}\n(.*?)\n?^```", page, re.MULTILINE | re.DOTALL)
@@ -272,34 +272,34 @@ def second(first):
     )
 
 
-def test_columns_widen_to_hold_what_they_had_and_what_comes(second):
+def test_columns_widen_for_old_and_new_values(second):
     expected = {field.name: type_ for field, (_, type_, _) in AFTER.items()}
     assert {name: second.columns["Contacts", name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("which", ["changed", "new"])
-def test_what_changed_has_the_values_of_the_new_types(first, second, which):
+def test_changed_columns_have_the_values_of_the_new_types(first, second, which):
     row = second.here[first.changed if which == "changed" else second.new]
     assert {field.name: row[field.name] for field in AFTER} == {
         field.name: loaded for field, (*_, loaded) in AFTER.items()
     }
 
 
-def test_what_did_not_change_keeps_its_values(first, second):
+def test_unchanged_columns_keep_their_values(first, second):
     assert {name: second.here[first.kept][name] for name in KEPT} == KEPT
 
 
-def test_a_field_that_disappears_leaves_its_column(first, second):
+def test_removed_field_keeps_its_column(first, second):
     assert second.here[first.changed]["cf_865"] == BEFORE["cf_865"]
     assert second.here[second.new]["cf_865"] is None
 
 
-def test_no_row_is_lost_or_doubled_when_fields_change(first, second):
+def test_rows_are_not_lost_or_duplicated_when_fields_change(first, second):
     assert second.here.keys() == {row["id"] for row in second.there}
     assert len(second.here) == len(first.here["Contacts"]) + 1
 
 
-def test_a_row_that_vanishes_from_a_module_that_is_read_whole_is_marked(second):
+def test_deleted_row_of_a_full_table_module_is_marked(second):
     marked = {key for key, row in second.folders.items() if row["_sdc_deleted_at"]}
     assert marked == {second.folder}
     assert len(second.folders) > 1
@@ -361,20 +361,20 @@ def reached_by(store):
     return found and int(found[1])
 
 
-def test_a_run_that_is_killed_has_told_what_it_has_loaded(resumed):
+def test_killed_run_has_written_the_state_of_what_it_loaded(resumed):
     ids = sorted(int(row["id"].partition("x")[2]) for row in resumed.there)
     assert ids.index(resumed.reached) + 1 == 1000
     assert resumed.loaded >= 1250
 
 
-def test_the_run_after_a_kill_brings_every_row_once(resumed):
+def test_run_after_a_kill_loads_every_row_once(resumed):
     assert {key: (row["lastname"], row["modifiedtime"]) for key, row in resumed.here.items()} == {
         row["id"]: (row["lastname"], datetime.fromisoformat(row["modifiedtime"] + "+00:00"))
         for row in resumed.there
     }
 
 
-def test_the_run_after_a_kill_asks_for_no_page_that_was_loaded(resumed):
+def test_run_after_a_kill_requests_no_page_that_was_loaded(resumed):
     newest = max(row["modifiedtime"] for row in resumed.there)
     begins = [re.search(r"id > '\d+x(\d+)'", query) for query in resumed.queries]
     assert min(int(begin[1]) for begin in begins if begin) == resumed.reached
@@ -386,11 +386,11 @@ def test_the_run_after_a_kill_asks_for_no_page_that_was_loaded(resumed):
     assert len(resumed.queries) <= pages + 2 * SESSIONS + 2
 
 
-def test_meltano_wants_to_be_told_that_the_other_run_is_dead(resumed):
+def test_meltano_needs_force_after_a_killed_run(resumed):
     assert "--force" in resumed.refused
 
 
-def test_a_loader_that_is_stopped_while_it_writes_tells_no_state_of_it(postgres, tmp_path):
+def test_stopped_loader_emits_no_state_of_partial_writes(postgres, tmp_path):
     with postgres.fresh() as warehouse:
         config = tmp_path / "config.json"
         keys = ("host", "port", "user", "password")

@@ -22,16 +22,16 @@ from kafinea_sandbox import Sandbox
 from singer_kafinea.command import exit_code
 from tap_kafinea.tap import TapKafinea
 from tests.e2e import pages
-from tests.endless import Endless, serving
-from tests.filing import stored_files
 from tests.kafinea.test_endless import ENDLESS, TOO_LONG
 from tests.kafinea.test_first_contact import make_certificate, website
-from tests.mutating import mutating
+from tests.mutating_proxy import mutating
+from tests.raw_server import Endless, serving
+from tests.small_server import Raw, SmallServer
+from tests.small_server import serving as serving_small
+from tests.stored_documents import stored_files
 from tests.tap.running import discover, extract, settings
 from tests.target.running import Files, command, empty, load, matched, messages
-from tests.target.small_server import Raw, SmallServer
-from tests.target.small_server import serving as serving_small
-from tests.target.test_creations import another_writer
+from tests.target.test_duplicate_creation import another_writer
 
 pytestmark = pytest.mark.e2e
 
@@ -53,14 +53,14 @@ def prints(heading: str) -> Callable[[Callable[[Path], str]], Callable[[Path], s
     return note
 
 
-def test_each_message_of_the_page_is_provoked():
+def test_messages_of_the_page_are_all_provoked():
     assert set(HEADINGS) == PROVOKED.keys()
     assert len(HEADINGS) == len(PROVOKED)
 
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("heading", HEADINGS)
-def test_a_message_is_printed_as_the_page_quotes_it(heading, tmp_path):
+def test_message_is_printed_as_quoted(heading, tmp_path):
     printed = PROVOKED[heading](tmp_path)
     assert pages.first_missing(heading, printed) is None, printed
     assert ("Traceback" in printed) == (heading in MELTANOS_OWN), printed

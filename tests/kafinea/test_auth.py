@@ -13,13 +13,13 @@ import pytest
 import requests
 
 from kafinea import ChallengeAuth, Client, CredentialsRefused, SettingsError
-from kafinea.auth import _Token
+from kafinea.login import _Token
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
 from kafinea_sandbox.instance import sessions
-from tests import endless
+from tests import raw_server
 from tests.conftest import connect
-from tests.endless import Endless, serving
+from tests.raw_server import Endless, serving
 
 ENDED = ["INVALID_SESSIONID", "SESSION_EXPIRED", "SESSION_LEFT_IDLE", "AUTHENTICATION_REQUIRED"]
 
@@ -436,8 +436,8 @@ def test_a_redirect_to_no_address_is_a_redirect(operation, place):
     ("operation", "name"), [("getchallenge", "token"), ("login", "sessionName")]
 )
 def test_a_token_or_session_of_megabytes_is_none(operation, name):
-    honest = {"getchallenge": endless.TOKEN, "login": endless.LOGIN}[operation]
-    said = endless.answer({**honest, name: "x" * 2**22})
+    honest = {"getchallenge": raw_server.TOKEN, "login": raw_server.LOGIN}[operation]
+    said = raw_server.answer({**honest, name: "x" * 2**22})
     server = Endless(**{operation: lambda: [said]})
     with (
         serving(server) as url,

@@ -15,9 +15,9 @@ import pytest
 
 from kafinea import Client, SettingsError, Unavailable
 from kafinea_sandbox import Sandbox
+from tests import small_server
 from tests.conftest import connect
-from tests.endless import Endless, serving, whole
-from tests.target import small_server
+from tests.raw_server import Endless, serving, whole
 
 PAGE = b"<html><title>Welcome</title></html>"
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

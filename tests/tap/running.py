@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from subprocess import CompletedProcess
 from typing import Any
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter
@@ -15,6 +14,8 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from kafinea.errors import KafineaError
 from kafinea_sandbox import Sandbox
 from tap_kafinea.tap import TapKafinea
+from tests import commands
+from tests.commands import in_process
 
 
 @dataclass
@@ -108,14 +109,11 @@ def discover(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
         tap.client.close()
 
 
-def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, env: Mapping[str, str] | None = None) -> CompletedProcess[str]:
+    """Run the command `tap-kafinea` within this process."""
+    return in_process(TapKafinea, *arguments, env=env)
+
+
+def program(*arguments: str, **options: Any) -> CompletedProcess[str]:
     """Run the command `tap-kafinea` as a user does."""
-    options["env"] = {**os.environ, **options.get("env", {})}
-    return subprocess.run(
-        [sys.executable, "-m", "tap_kafinea", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **options,
-    )
+    return commands.program("tap_kafinea", *arguments, **options)

@@ -56,7 +56,7 @@ def queries(sandbox):
 
 
 @pytest.mark.parametrize("sessions", [1, 4])
-def test_all_that_can_be_had_arrives_and_each_bad_record_is_named_once(company, caplog, sessions):
+def test_bad_records_are_named_once_and_all_others_extracted(company, caplog, sessions):
     sandbox, bad = company
     output, error = run(sandbox, max_sessions=sessions)
     records = {number(one["id"]): one for one in output.records("Contacts")}
@@ -80,7 +80,7 @@ def test_all_that_can_be_had_arrives_and_each_bad_record_is_named_once(company, 
     assert [number(one) for one in bookmark["unreadable"]] == list(bad)
 
 
-def test_the_next_run_asks_for_them_again_and_only_for_them(company):
+def test_bad_records_alone_are_requested_again_in_the_next_run(company):
     sandbox, bad = company
     first, _ = run(sandbox)
     last = max(map(number, first.ids("Contacts")))  # that of the bookmark comes again
@@ -112,7 +112,7 @@ def test_the_next_run_asks_for_them_again_and_only_for_them(company):
     ],
 )
 @pytest.mark.parametrize("place", [0, 57, 249])
-def test_whatever_the_server_says_one_record_costs_few_requests(how, place):
+def test_bad_record_costs_few_requests_whatever_the_error(how, place):
     options = {"unencodable_as": how, "unencodable_fields": ["title"]}
     with filled(count=250, bad=[], **options) as (sandbox, _):
         run(sandbox, max_sessions=1)
@@ -126,7 +126,7 @@ def test_whatever_the_server_says_one_record_costs_few_requests(how, place):
 
 
 @pytest.mark.parametrize("sessions", [1, 4])
-def test_a_record_whose_id_alone_makes_the_server_fail_is_stepped_over(sessions, caplog):
+def test_record_with_unreadable_id_is_skipped(sessions, caplog):
     with filled(count=450, bad=[0, 130, 449], unencodable_fields=["id"]) as (sandbox, bad):
         output, error = run(sandbox, max_sessions=sessions)
         numbers = [number(one) for one in output.ids("Contacts")]
@@ -137,7 +137,7 @@ def test_a_record_whose_id_alone_makes_the_server_fail_is_stepped_over(sessions,
 
 
 @pytest.mark.parametrize("dialect", ["corebos", "legacy"])
-def test_a_record_whose_owner_was_removed_comes_without_its_owner(dialect, caplog):
+def test_record_with_removed_owner_is_extracted_without_owner(dialect, caplog):
     with Sandbox(dialect=dialect, rows=300) as sandbox:
         ids = [row["id"] for row in sandbox.rows("Contacts")]
         for one in (ids[0], ids[17]):
@@ -153,7 +153,7 @@ def test_a_record_whose_owner_was_removed_comes_without_its_owner(dialect, caplo
         assert error
 
 
-def test_a_module_of_nothing_but_bad_records_ends_with_a_clear_error(monkeypatch):
+def test_module_of_bad_records_only_is_an_error(monkeypatch):
     monkeypatch.setattr("kafinea.recovery.MOST_BAD", 50)
     with filled(count=120, bad=range(120), unencodable_fields=["title"]) as (sandbox, _):
         output, error = run(sandbox, max_sessions=1)
@@ -173,7 +173,7 @@ def test_a_module_of_nothing_but_bad_records_ends_with_a_clear_error(monkeypatch
         {"kind": "html", "times": 4},
     ],
 )
-def test_a_server_that_is_away_for_a_while_has_no_bad_records(fault, caplog):
+def test_server_outage_marks_no_record_as_bad(fault, caplog):
     with filled(count=250, bad=[]) as (sandbox, _):
         sandbox.faults.add(operation="query", contains="FROM Contacts", nth=3, **fault)
         output, error = run(sandbox, max_sessions=1)
@@ -183,7 +183,7 @@ def test_a_server_that_is_away_for_a_while_has_no_bad_records(fault, caplog):
         assert "could not be read" not in caplog.text
 
 
-def test_more_than_the_state_remembers_is_said():
+def test_bad_records_above_the_limit_of_the_state_are_logged():
     with filled(count=120, bad=[3], unencodable_fields=["title"]) as (sandbox, _):
         first, _ = run(sandbox)
         many = [f"3x{n}" for n in range(10**6, 10**6 + 1000)]
@@ -197,14 +197,14 @@ def test_more_than_the_state_remembers_is_said():
         assert "1 record could not be read whole" in str(error)
 
 
-def test_a_state_with_something_else_there_is_refused(sandbox):
+def test_state_with_invalid_bad_records_is_refused(sandbox):
     first, _ = run(sandbox)
     first.bookmark("Contacts")["unreadable"] = "12x3"
     with pytest.raises(SettingsError, match="this tap did not write"):
         run(sandbox, first.state)
 
 
-def test_a_record_at_fault_keeps_the_rows_of_a_full_table():
+def test_full_table_with_bad_record_keeps_the_loaded_rows():
     with filled(count=130, bad=[60], unencodable_fields=["id"]) as (sandbox, _):
         catalog = discover(sandbox, modules=["Contacts"])
         catalog["streams"][0]["replication_method"] = "FULL_TABLE"

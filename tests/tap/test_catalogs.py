@@ -8,7 +8,7 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from tests.tap.running import discover, extract, parse
-from tests.tap.test_begin import ALL, ZONE, run, said, settings  # noqa: F401 `run` is a fixture
+from tests.tap.test_settings import ALL, ZONE, run, said, settings  # noqa: F401 `run` is a fixture
 
 FULL, INCREMENTAL = "FULL_TABLE", "INCREMENTAL"
 
@@ -43,14 +43,14 @@ def activations(output):
 
 
 @pytest.mark.parametrize("where", ["replication_method", "forced_replication_method"])
-def test_a_catalogs_metadata_may_ask_for_the_full_table(server, where):
+def test_replication_method_full_table_in_catalog_metadata(server, where):
     catalog = with_metadata(server.catalog, **{where: FULL})
     output = extract(server, catalog=catalog, state=server.state, **ZONE)
     assert len(output.ids("Contacts")) == server.count("Contacts")
     assert activations(output) == ["Contacts", "Currency"]
 
 
-def test_incremental_in_the_metadata_comes_before_the_entry(server):
+def test_replication_method_in_metadata_overrides_the_entry(server):
     catalog = with_metadata(server.catalog, replication_method=INCREMENTAL)
     catalog["streams"][0]["replication_method"] = FULL
     output = extract(server, catalog=catalog, state=server.state, **ZONE)
@@ -65,7 +65,7 @@ def test_incremental_in_the_metadata_comes_before_the_entry(server):
         ({"replication_key": "modifiedtime"}, []),
     ],
 )
-def test_incremental_for_a_module_without_modifiedtime_is_a_warning(
+def test_replication_method_incremental_without_modifiedtime_is_a_warning(
     server, said_for_all, warned_of, caplog
 ):
     catalog = with_metadata(server.catalog, "*", **said_for_all)
@@ -77,7 +77,7 @@ def test_incremental_for_a_module_without_modifiedtime_is_a_warning(
     assert len(output.ids("Contacts")) < server.count("Contacts") - 29
 
 
-def test_incremental_for_a_related_list_whose_module_has_no_modifiedtime_is_read_whole(caplog):
+def test_replication_method_incremental_of_list_without_modifiedtime_reads_the_full_table(caplog):
     with Sandbox(rows=50) as sandbox:
         lists = [{"module": "Campaigns", "related": "Contacts"}]
         catalog = discover(sandbox, modules=["Campaigns"], relations=lists)
@@ -99,7 +99,7 @@ def test_incremental_for_a_related_list_whose_module_has_no_modifiedtime_is_read
         ({"replication_method": "LOG_BASED"}, "replication method 'LOG_BASED'"),
     ],
 )
-def test_what_no_stream_can_do_fails_that_stream_alone(server, run, wrong, text):  # noqa: F811
+def test_replication_method_that_a_stream_cannot_do_fails_it_alone(server, run, wrong, text):  # noqa: F811
     done = run(settings(server, **ZONE), catalog=with_metadata(server.catalog, **wrong))
     output = parse(done.stdout.splitlines())
     assert done.returncode == 1
@@ -124,7 +124,7 @@ def deselected(catalog):
     ],
     ids=["nothing selected", "an empty catalog"],
 )
-def test_nothing_selected_is_an_error_that_says_what_there_is(server, run, change, texts):  # noqa: F811
+def test_selection_of_nothing_is_an_error_with_the_available_streams(server, run, change, texts):  # noqa: F811
     done = run(settings(server, **ZONE), catalog=change(server.catalog))
     (error,) = said(done, "ERROR")
     assert done.returncode == 1
@@ -133,7 +133,7 @@ def test_nothing_selected_is_an_error_that_says_what_there_is(server, run, chang
         assert text in error
 
 
-def test_one_selected_stream_is_enough(server):
+def test_selection_of_one_stream_is_enough(server):
     catalog = with_metadata(deselected(server.catalog), "Currency", selected=True)
     output = extract(server, catalog=catalog, **ZONE)
     assert {one["stream"] for one in output.messages if "stream" in one} == {"Currency"}
@@ -146,7 +146,7 @@ def test_one_selected_stream_is_enough(server):
     ("name", "text"),
     [("Contackts", "Did you mean `Contacts`"), ("Qqq", "Available: Accounts, ")],
 )
-def test_a_stream_that_the_instance_does_not_have_fails_alone(server, run, name, text):  # noqa: F811
+def test_stream_unknown_to_the_instance_fails_alone(server, run, name, text):  # noqa: F811
     catalog = json.loads(json.dumps(server.catalog))
     for stream in catalog["streams"]:
         if stream["stream"] == "Contacts":
@@ -162,7 +162,7 @@ def test_a_stream_that_the_instance_does_not_have_fails_alone(server, run, name,
     assert len(server.requests.of("describe")) == 0
 
 
-def test_a_stream_that_is_gone_and_not_selected_is_nobodys_business(server, run):  # noqa: F811
+def test_stream_unknown_and_deselected_is_ignored(server, run):  # noqa: F811
     catalog = json.loads(json.dumps(server.catalog))
     gone = with_metadata({"streams": catalog["streams"][:1]}, "*", selected=False)["streams"][0]
     catalog["streams"].append(gone | {"stream": "Gone", "tap_stream_id": "Gone"})
@@ -173,7 +173,7 @@ def test_a_stream_that_is_gone_and_not_selected_is_nobodys_business(server, run)
 
 @pytest.mark.parametrize("module", ["Contacts", "Campaigns", "Currency"])
 @pytest.mark.parametrize("dialect", ALL)
-def test_selected_fields_that_are_gone_are_null_with_one_warning(dialect, module, caplog):
+def test_selected_fields_that_no_longer_exist_are_null_with_one_warning(dialect, module, caplog):
     with Sandbox(dialect=dialect, rows=50) as sandbox:
         catalog = discover(sandbox, modules=[module, "Leads"])
         gone = {"Contacts": "title", "Campaigns": "campaigntype", "Currency": "currency_symbol"}
@@ -198,7 +198,7 @@ def test_selected_fields_that_are_gone_are_null_with_one_warning(dialect, module
 # What is no catalog, or one of other settings
 
 
-def test_metadata_may_be_null_and_a_property_that_is_no_schema_is_named(server, run):  # noqa: F811
+def test_metadata_may_be_null_and_invalid_property_is_named(server, run):  # noqa: F811
     config = settings(server, **ZONE)
     catalog = json.loads(json.dumps(server.catalog))
     catalog["streams"][0]["metadata"] = None
@@ -209,7 +209,7 @@ def test_metadata_may_be_null_and_a_property_that_is_no_schema_is_named(server, 
     assert "The catalog is not a Singer catalog" in error
 
 
-def test_settings_whose_streams_the_catalog_does_not_have_are_named(tmp_path, run):  # noqa: F811
+def test_settings_without_stream_in_the_catalog_are_named(tmp_path, run):  # noqa: F811
     more = {
         "relations": [{"module": "Campaigns", "related": "Contacts"}],
         "files": {"enabled": True, "path": str(tmp_path / "files")},

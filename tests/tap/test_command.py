@@ -11,7 +11,7 @@ import time
 import pytest
 
 from kafinea_sandbox import Sandbox, php
-from tests.tap.running import command, parse, settings
+from tests.tap.running import command, parse, program, settings
 
 WRONG = {
     "no url": ({"url": None}, "'url' is a required property"),
@@ -49,7 +49,7 @@ def files(tmp_path):
 
 @pytest.mark.parametrize(("change", "said"), WRONG.values(), ids=WRONG.keys())
 @pytest.mark.parametrize("mode", [[], ["--discover"]], ids=["run", "discover"])
-def test_a_wrong_setting_is_one_clear_line_and_exit_code_1(sandbox, files, mode, change, said):
+def test_wrong_setting_is_one_line_and_exit_code_1(sandbox, files, mode, change, said):
     config = {k: v for k, v in {**settings(sandbox), **change}.items() if v is not None}
     done = command("--config", files("config.json", config), *mode)
     errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
@@ -77,7 +77,7 @@ def test_a_wrong_setting_is_one_clear_line_and_exit_code_1(sandbox, files, mode,
         ("--catalog", '{"streams": [{"tap_stream_id": "Contacts", "schema": {}}]}'),
     ],
 )
-def test_a_file_that_is_not_what_it_should_be_is_one_clear_line(sandbox, files, option, content):
+def test_invalid_file_is_one_line(sandbox, files, option, content):
     config = files("config.json", settings(sandbox, modules=["Contacts"]))
     arguments = ["--config", config] if option != "--config" else []
     done = command(*arguments, option, files("other.json", content))
@@ -85,14 +85,14 @@ def test_a_file_that_is_not_what_it_should_be_is_one_clear_line(sandbox, files, 
     assert "Traceback" not in done.stderr
 
 
-def test_a_missing_config_file_is_one_clear_line(tmp_path):
+def test_missing_config_file_is_one_line(tmp_path):
     done = command("--config", str(tmp_path / "nowhere.json"))
     assert done.returncode == 1
     assert "nowhere.json" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_server_that_is_not_there_is_one_clear_line(files):
+def test_unreachable_server_is_one_line(files):
     with Sandbox(rows=50) as gone:
         config = files("config.json", settings(gone))
     done = command("--config", config)
@@ -102,7 +102,7 @@ def test_a_server_that_is_not_there_is_one_clear_line(files):
 
 
 @pytest.mark.parametrize("seconds", [30.5, 60.0, 5])
-def test_a_timeout_may_have_a_fraction(sandbox, files, seconds):
+def test_request_timeout_may_have_a_fraction(sandbox, files, seconds):
     config = settings(sandbox, modules=["Tax"], request_timeout=seconds)
     assert command("--config", files("config.json", config)).returncode == 0
 
@@ -112,7 +112,7 @@ FAILED_IN_SQL = '{"success":true,"result":[]}'
 
 
 @pytest.mark.parametrize("answer", [DENIED, FAILED_IN_SQL], ids=["denied", "failed in SQL"])
-def test_a_module_that_fails_stops_no_other_and_fails_the_run_at_its_end(files, answer):
+def test_failing_module_stops_no_other_and_fails_the_run_at_its_end(files, answer):
     with Sandbox(rows=300) as sandbox:
         sandbox.faults.add(
             "status",
@@ -133,35 +133,35 @@ def test_a_module_that_fails_stops_no_other_and_fails_the_run_at_its_end(files, 
         assert not output.bookmark("Accounts").get("replication_key_value")
 
 
-def test_settings_may_come_from_the_environment(sandbox):
+def test_settings_are_read_from_the_environment(sandbox):
     env = {f"TAP_KAFINEA_{k.upper()}": v for k, v in settings(sandbox).items()}
     done = command("--config", "ENV", "--discover", env={**env, "TAP_KAFINEA_MODULES": '["Leads"]'})
     assert [stream["stream"] for stream in json.loads(done.stdout)["streams"]] == ["Leads"]
 
 
 def test_about_and_version_need_no_settings():
-    about = json.loads(command("--about", "--format=json").stdout)
+    about = json.loads(program("--about", "--format=json").stdout)
     assert "batch" not in about["capabilities"]
     assert about["settings"]["properties"]["access_key"]["secret"] is True
-    assert command("--version").returncode == 0
+    assert program("--version").returncode == 0
 
 
-def test_discover_then_run_then_run_again(sandbox, files):
+def test_discovery_then_two_runs(sandbox, files):
     config = files("config.json", settings(sandbox))
-    catalog = files("catalog.json", command("--config", config, "--discover").stdout)
-    first = command("--config", config, "--catalog", catalog)
+    catalog = files("catalog.json", program("--config", config, "--discover").stdout)
+    first = program("--config", config, "--catalog", catalog)
     output = parse(first.stdout.splitlines())
     assert len(output.records("Contacts")) == sandbox.count("Contacts")
     state = files("state.json", output.state)
     second = parse(
-        command("--config", config, "--catalog", catalog, "--state", state).stdout.splitlines()
+        program("--config", config, "--catalog", catalog, "--state", state).stdout.splitlines()
     )
     assert len(second.records("Contacts")) < 10
     assert len(second.records("Users")) == len(output.records("Users"))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_killed_goes_on_where_it_was(files, how):
+def test_killed_run_resumes_from_its_last_state(files, how):
     with Sandbox(rows=50, latency_ms=10) as sandbox:
         for n in range(4000):
             sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime="2020-01-01 00:00:00")
@@ -195,7 +195,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(files, how):
         assert len(found) - len(set(found)) <= 25  # what the lookback reads again
 
 
-def test_a_run_whose_reader_goes_away_ends(sandbox, files):
+def test_run_ends_when_its_reader_goes_away(sandbox, files):
     config = files("config.json", settings(sandbox))
     process = subprocess.Popen(
         [sys.executable, "-m", "tap_kafinea", "--config", config],
@@ -210,7 +210,7 @@ def test_a_run_whose_reader_goes_away_ends(sandbox, files):
     assert "Traceback" not in errors
 
 
-def test_progress_comes_every_few_seconds_while_it_takes_long(files):
+def test_progress_is_logged_every_few_seconds(files):
     with Sandbox(rows=50, latency_ms=150) as sandbox:
         for n in range(4500):
             sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime="2020-01-01 00:00:00")
@@ -245,7 +245,7 @@ def remembering(make, made):
     ],
     ids=lambda fault: f"{fault['operation']} {fault['kind']}" if fault else "no fault",
 )
-def test_no_log_state_or_output_holds_a_secret(files, fault, monkeypatch):
+def test_secrets_are_in_no_log_state_or_output(files, fault, monkeypatch):
     issued = []
     for make in ("uniqid", "session_id"):
         monkeypatch.setattr(php, make, remembering(getattr(php, make), issued))
@@ -254,7 +254,7 @@ def test_no_log_state_or_output_holds_a_secret(files, fault, monkeypatch):
         if fault:
             sandbox.faults.add(**fault)
         config = files("config.json", settings(sandbox, modules=["Users", "Contacts"]))
-        done = command("--config", config, env={"TAP_KAFINEA_LOGLEVEL": "DEBUG"})
+        done = program("--config", config, env={"TAP_KAFINEA_LOGLEVEL": "DEBUG"})
         assert len(issued) >= 2
         secrets |= set(issued)
         names = {row["lastname"] for row in sandbox.rows("Contacts") if len(row["lastname"]) > 6}

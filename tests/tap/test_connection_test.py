@@ -22,7 +22,7 @@ def run_test(tmp_path, config, *arguments):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_each_stream_is_tried_with_one_record(dialect, tmp_path):
+def test_connection_test_reads_one_record_of_each_stream(dialect, tmp_path):
     with Sandbox(dialect=dialect, rows=300) as sandbox:
         more = {"deletions": "scan", "deletions_path": str(tmp_path / "ids")}
         names = ["Contacts", "Documents", "Potentials"]
@@ -42,7 +42,7 @@ def test_each_stream_is_tried_with_one_record(dialect, tmp_path):
     assert asked <= 6 * len(names)  # a few documents are retrieved ahead
 
 
-def test_what_fails_is_said_in_its_line_and_with_the_exit_code(sandbox, tmp_path):
+def test_connection_test_reports_failing_streams_and_exit_code(sandbox, tmp_path):
     for row in sandbox.rows("Leads"):
         sandbox.remove("Leads", row["id"])
     sandbox.change("Contacts", sandbox.rows("Contacts")[0]["id"], {"firstname": None})
@@ -62,7 +62,7 @@ def test_what_fails_is_said_in_its_line_and_with_the_exit_code(sandbox, tmp_path
     assert (said["Leads"], said["Potentials"]) == ("ok, there are no records", "ok")
 
 
-def test_modules_that_a_run_would_miss_fail_and_those_without_ids_do_not(sandbox, tmp_path):
+def test_connection_test_fails_for_modules_a_run_would_miss(sandbox, tmp_path):
     config = settings(sandbox, modules=["Leads", "Kontakte"])
     code, lines, _ = run_test(tmp_path, config)
     assert code == 1
@@ -83,7 +83,7 @@ def test_modules_that_a_run_would_miss_fail_and_those_without_ids_do_not(sandbox
     assert "'Kontakte' not found" in said["Kontakte"]
 
 
-def test_variables_of_the_environment_make_a_test_no_longer(sandbox):
+def test_connection_test_is_as_short_with_environment_variables(sandbox):
     given = {**settings(sandbox, modules='["Contacts"]'), "page_size": "100", "max_sessions": "9"}
     variables = {f"TAP_KAFINEA_{name.upper()}": value for name, value in given.items()}
     sandbox.requests.clear()
@@ -94,7 +94,7 @@ def test_variables_of_the_environment_make_a_test_no_longer(sandbox):
 
 
 @pytest.mark.parametrize("is_last", [False, True])
-def test_the_catalog_says_which_streams_are_tried(sandbox, tmp_path, is_last):
+def test_connection_test_follows_the_catalog(sandbox, tmp_path, is_last):
     found = discover(sandbox, modules=["Contacts", "Leads"])
     for entry in found["streams"]:
         selected = {"selected": entry["stream"] == "Leads"}
@@ -113,7 +113,7 @@ def test_the_catalog_says_which_streams_are_tried(sandbox, tmp_path, is_last):
         ({"username": None}, "'username' is a required property"),
     ],
 )
-def test_a_login_that_fails_is_the_one_error(sandbox, tmp_path, change, said):
+def test_connection_test_with_failed_login_is_one_error(sandbox, tmp_path, change, said):
     config = {name: one for name, one in (settings(sandbox) | change).items() if one}
     code, lines, errors = run_test(tmp_path, config)
     assert (code, lines) == (1, [])

@@ -21,9 +21,10 @@ import fsspec
 import pytest
 
 from kafinea import Refused, SettingsError, Unavailable
+from kafinea.deletion_feed import deleted_since
 from kafinea.errors import IncompleteRead, KafineaError
 from kafinea.extract.hidden_records import Withheld
-from kafinea.extract.id_snapshots import Folder, IdSnapshot
+from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import Fatal
@@ -108,7 +109,7 @@ def fill(sandbox, count, module="Contacts"):
 
 
 @pytest.mark.parametrize("sessions", [1, 4])
-def test_what_was_deleted_is_told_once_for_each_module(any_sandbox, tmp_path, sessions):
+def test_scan_reports_each_deletion_once_for_each_module(any_sandbox, tmp_path, sessions):
     fill(any_sandbox, 350)
     has_lines = "LineItem" not in any_sandbox.instance.dialect.unreachable
     modules = ["Contacts", "Invoice", *["LineItem"] * has_lines, "Leads", "Currency"]
@@ -132,13 +133,13 @@ def test_what_was_deleted_is_told_once_for_each_module(any_sandbox, tmp_path, se
     assert runs() == []
 
 
-def test_all_modules_can_be_scanned(any_sandbox, tmp_path):
+def test_scan_of_all_modules(any_sandbox, tmp_path):
     runs = Runs(any_sandbox, tmp_path, ["*"])
     assert runs() == []
     assert runs() == []
 
 
-def test_the_stream_has_a_key_and_a_schema(sandbox, tmp_path):
+def test_deleted_records_have_key_and_schema(sandbox, tmp_path):
     output = extract(sandbox, deletions="scan", deletions_path=str(tmp_path), modules=["Leads"])
     (schema,) = (m for m in output.messages if m["type"] == "SCHEMA" and m["stream"] == STREAM)
     assert schema["key_properties"] == ["module", "id"]
@@ -146,7 +147,7 @@ def test_the_stream_has_a_key_and_a_schema(sandbox, tmp_path):
     assert not any(m["type"] == "ACTIVATE_VERSION" for m in output.messages)
 
 
-def test_off_is_no_stream(sandbox, tmp_path):
+def test_deletions_off_is_no_stream(sandbox, tmp_path):
     assert STREAM not in {s["stream"] for s in discover(sandbox)["streams"]}
     catalog = discover(sandbox, modules=["Leads"], deletions="scan")
     output = extract(sandbox, catalog=catalog, deletions_path=str(tmp_path / "x"))
@@ -155,9 +156,7 @@ def test_off_is_no_stream(sandbox, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_with_a_catalog_only_selected_modules_are_scanned_and_nothing_else_is_asked(
-    sandbox, tmp_path
-):
+def test_scan_with_catalog_reads_selected_modules_only(sandbox, tmp_path):
     runs = Runs(sandbox, tmp_path, ["Contacts", "Leads"])
     catalog = discover(sandbox, **runs.settings)
     deselect(catalog, "Leads")
@@ -184,7 +183,7 @@ def deselect(catalog, name):
             entry["metadata"]["selected"] = False
 
 
-def test_a_scan_costs_a_request_for_each_hundred_ids(sandbox, tmp_path):
+def test_scan_costs_one_request_for_each_hundred_ids(sandbox, tmp_path):
     fill(sandbox, 1000)
     runs = Runs(sandbox, tmp_path, max_sessions=1, deletions_limit=100)
     runs()
@@ -200,12 +199,12 @@ def test_a_scan_costs_a_request_for_each_hundred_ids(sandbox, tmp_path):
         assert len(confirmations) == -(-gone // 100)
 
 
-def test_the_file_is_small_and_says_whose_it_is(runs, sandbox, tmp_path):
+def test_ids_file_is_small_and_names_instance_and_user(runs, sandbox, tmp_path):
     runs()
     content = file_of(tmp_path)
     assert content["url"] == f"{sandbox.url}/webservice.php"
     assert (content["user"], content["module"]) == ("admin", "Contacts")
-    folder = Folder(str(tmp_path / "large"))
+    folder = SnapshotStore(str(tmp_path / "large"))
     ids = [n * 7 + n % 5 for n in range(1_000_000)]
     folder.save(IdSnapshot("u", "n", "Contacts", "12", ids))
     assert (tmp_path / "large" / "Contacts.json.gz").stat().st_size < 1_000_000
@@ -213,7 +212,7 @@ def test_the_file_is_small_and_says_whose_it_is(runs, sandbox, tmp_path):
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_the_ids_may_be_kept_anywhere(sandbox, slash):
+def test_deletions_path_may_be_any_filesystem(sandbox, slash):
     runs = Runs(sandbox, f"memory://{id(sandbox)}/scans{slash}")
     runs()
     gone = there(sandbox)[:1]
@@ -223,12 +222,12 @@ def test_the_ids_may_be_kept_anywhere(sandbox, slash):
 
 
 @pytest.mark.parametrize("path", ["nowhere://x", "/proc/none/x"])
-def test_a_place_that_cannot_be_used_is_one_clear_error(sandbox, path):
+def test_deletions_path_that_cannot_be_used_is_one_error(sandbox, path):
     _, said = Runs(sandbox, path).failing(SettingsError)
     assert said.startswith(("`deletions_path`: nowhere", "`deletions_path` cannot be used: "))
 
 
-def test_a_record_that_comes_back_is_told_too(runs, sandbox):
+def test_scan_reports_restored_records(runs, sandbox):
     runs()
     gone = there(sandbox)[:3]
     remove(sandbox, gone)
@@ -241,7 +240,7 @@ def test_a_record_that_comes_back_is_told_too(runs, sandbox):
     assert runs() == []
 
 
-def test_the_sql_of_the_readme_gives_the_records_that_there_are(runs, sandbox):
+def test_sql_of_the_documentation_selects_existing_records(runs, sandbox):
     runs()
     remove(sandbox, there(sandbox)[:5])
     rows = runs()
@@ -263,7 +262,7 @@ def test_the_sql_of_the_readme_gives_the_records_that_there_are(runs, sandbox):
     assert alive == set(there(sandbox)) != loaded
 
 
-def test_a_record_that_changed_or_moved_is_not_reported(runs, sandbox):
+def test_scan_reports_no_changed_record(runs, sandbox):
     runs()
     for one in there(sandbox)[:5]:
         sandbox.change("Contacts", one, {"assigned_user_id": "2", "lastname": "Other"})
@@ -278,7 +277,7 @@ def test_a_record_that_changed_or_moved_is_not_reported(runs, sandbox):
 @pytest.mark.parametrize(
     "contains", ["SELECT id FROM Contacts", "SELECT count(*) FROM Contacts;", "id IN ("]
 )
-def test_faults_in_the_middle_report_nothing_wrong_and_lose_nothing(
+def test_scan_with_faults_reports_nothing_wrong_and_loses_nothing(
     tmp_path, sessions, times, kind, contains
 ):
     with Sandbox(rows=50) as sandbox:
@@ -302,7 +301,7 @@ def test_faults_in_the_middle_report_nothing_wrong_and_lose_nothing(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("sessions", [1, 4])
-def test_an_id_at_which_the_server_fails_is_an_id_that_is_there(tmp_path, monkeypatch, sessions):
+def test_scan_counts_an_unreadable_id_as_existing(tmp_path, monkeypatch, sessions):
     with Sandbox(rows=50) as sandbox:
         fill(sandbox, 450)
         runs = Runs(sandbox, tmp_path, max_sessions=sessions)
@@ -326,7 +325,7 @@ def test_an_id_at_which_the_server_fails_is_an_id_that_is_there(tmp_path, monkey
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("contains", ["SELECT id FROM Contacts", "SELECT id FROM Contacts WHERE"])
-def test_ids_that_cannot_be_read_cost_the_deletions_of_their_module_alone(tmp_path, contains):
+def test_scan_with_unreadable_ids_fails_for_their_module_only(tmp_path, contains):
     with Sandbox(rows=50) as sandbox:
         fill(sandbox, 700)
         runs = Runs(sandbox, tmp_path, ["Contacts", "Leads"], max_sessions=1)
@@ -342,7 +341,7 @@ def test_ids_that_cannot_be_read_cost_the_deletions_of_their_module_alone(tmp_pa
         assert len(sandbox.requests) < 10 * 500
 
 
-def test_records_that_cannot_be_read_are_not_called_deleted(tmp_path, caplog):
+def test_scan_reports_no_unreadable_record_as_deleted(tmp_path, caplog):
     with Sandbox(rows=300) as sandbox:
         runs = Runs(sandbox, tmp_path)
         runs()
@@ -358,7 +357,7 @@ def test_records_that_cannot_be_read_are_not_called_deleted(tmp_path, caplog):
         assert told(runs()) == gone
 
 
-def test_a_record_that_hides_while_another_is_created_is_not_called_deleted(tmp_path):
+def test_scan_reports_no_newly_hidden_record_as_deleted(tmp_path):
     """The count is right then, and the ids are not."""
     with Sandbox(rows=50, latency_ms=3) as sandbox:
         fill(sandbox, 450)
@@ -380,7 +379,7 @@ def test_a_record_that_hides_while_another_is_created_is_not_called_deleted(tmp_
         assert rows == []
 
 
-def test_a_module_that_fails_stops_no_other(runs, sandbox):
+def test_scan_failing_for_a_module_stops_no_other(runs, sandbox):
     runs.settings["modules"] = ["Accounts", "Contacts", "Leads"]
     runs()
     gone = {module: there(sandbox, module)[:2] for module in runs.settings["modules"]}
@@ -400,7 +399,7 @@ def test_a_module_that_fails_stops_no_other(runs, sandbox):
     assert told(runs()) == gone["Contacts"]
 
 
-def test_another_instance_or_user_is_never_compared(runs, sandbox):
+def test_scan_never_compares_with_another_instance_or_user(runs, sandbox):
     runs()
     joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
     rows, said = Runs(sandbox, runs.settings["deletions_path"]).failing(SettingsError, **joe)
@@ -412,7 +411,7 @@ def test_another_instance_or_user_is_never_compared(runs, sandbox):
         assert sandbox.url in said
 
 
-def test_a_private_module_is_scanned_as_its_user_sees_it(tmp_path):
+def test_scan_of_private_module_sees_what_its_user_sees(tmp_path):
     with Sandbox(rows=300, private=["Contacts"]) as sandbox:
         joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
         runs = Runs(sandbox, tmp_path, **joe)
@@ -453,7 +452,7 @@ def retrieved(sandbox):
 
 
 @pytest.mark.parametrize("dialect", ALL)
-def test_rights_that_shrink_delete_nothing(tmp_path, dialect):
+def test_scan_with_reduced_rights_reports_nothing(tmp_path, dialect):
     with Sandbox(dialect=dialect, rows=300) as sandbox:
         runs = Runs(sandbox, tmp_path, ["Contacts", "Leads"], **as_joe(sandbox))
         runs()
@@ -483,7 +482,7 @@ def test_rights_that_shrink_delete_nothing(tmp_path, dialect):
 
 
 @pytest.mark.parametrize("dialect", ALL)
-def test_a_few_hidden_records_are_told_from_deleted_ones(tmp_path, caplog, dialect):
+def test_scan_distinguishes_hidden_from_deleted_records(tmp_path, caplog, dialect):
     with Sandbox(dialect=dialect, rows=300, private=["Contacts"]) as sandbox:
         fill(sandbox, 30)
         sandbox.sql("UPDATE Contacts SET assigned_user_id = 1 WHERE assigned_user_id != 1")
@@ -519,7 +518,7 @@ def test_a_few_hidden_records_are_told_from_deleted_ones(tmp_path, caplog, diale
         assert runs() == []
 
 
-def test_one_hidden_record_among_many_deleted_ones_is_not_reported(tmp_path, caplog):
+def test_scan_omits_one_hidden_record_among_many_deleted(tmp_path, caplog):
     with Sandbox(rows=50, private=["Contacts"]) as sandbox:
         fill(sandbox, 300)
         joe = sandbox.instance.user_named("joe").number
@@ -539,7 +538,7 @@ def test_one_hidden_record_among_many_deleted_ones_is_not_reported(tmp_path, cap
     ("count", "limit", "passes"),
     [(20, 0, True), (21, 10, False), (30, 10, True), (31, 10, False), (31, 10.5, True)],
 )
-def test_the_brake_acts_above_the_limit_and_above_20(tmp_path, count, limit, passes):
+def test_deletions_limit_applies_above_the_limit_and_above_20(tmp_path, count, limit, passes):
     with Sandbox(rows=50) as sandbox:
         present = 200 if count == 21 else 300
         fill(sandbox, present - sandbox.count("Contacts"))
@@ -561,7 +560,7 @@ def test_the_brake_acts_above_the_limit_and_above_20(tmp_path, count, limit, pas
         assert runs() == []
 
 
-def test_lines_get_new_ids_whenever_a_document_is_saved(runs, sandbox):
+def test_deletions_limit_does_not_apply_to_lines(runs, sandbox):
     runs.settings["modules"] = ["LineItem"]
     runs()
     gone = there(sandbox, "LineItem")[:-1]
@@ -571,7 +570,7 @@ def test_lines_get_new_ids_whenever_a_document_is_saved(runs, sandbox):
     assert retrieved(sandbox) == []
 
 
-def test_what_is_created_while_the_brake_acts_is_known_all_the_same(tmp_path):
+def test_scan_stopped_by_the_limit_still_notes_new_ids(tmp_path):
     with Sandbox(rows=50) as sandbox:
         fill(sandbox, 100)
         runs = Runs(sandbox, tmp_path)
@@ -585,7 +584,7 @@ def test_what_is_created_while_the_brake_acts_is_known_all_the_same(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_record_that_cannot_be_looked_up_is_looked_up_in_the_next_run(tmp_path):
+def test_scan_confirms_in_the_next_run_what_could_not_be_confirmed(tmp_path):
     with Sandbox(rows=50) as sandbox:
         fill(sandbox, 100)
         runs = Runs(sandbox, tmp_path)
@@ -602,7 +601,7 @@ def test_a_record_that_cannot_be_looked_up_is_looked_up_in_the_next_run(tmp_path
         assert told(runs()) == gone
 
 
-def test_a_damaged_file_is_one_clear_error(runs, tmp_path):
+def test_ids_file_that_is_damaged_is_one_error(runs, tmp_path):
     runs()
     file = tmp_path / "Contacts.json.gz"
     for content in (file.read_bytes()[:50], b"", b"{}", gzip.compress(b"{}")):
@@ -611,7 +610,9 @@ def test_a_damaged_file_is_one_clear_error(runs, tmp_path):
         assert "Contacts.json.gz is damaged" in said
 
 
-def test_a_file_that_is_gone_begins_anew_and_says_so(runs, sandbox, tmp_path, caplog):
+def test_ids_file_that_is_missing_starts_a_new_snapshot_with_a_warning(
+    runs, sandbox, tmp_path, caplog
+):
     runs()
     (tmp_path / "Contacts.json.gz").unlink()
     remove(sandbox, there(sandbox)[:1])
@@ -622,7 +623,7 @@ def test_a_file_that_is_gone_begins_anew_and_says_so(runs, sandbox, tmp_path, ca
     assert told(runs()) == gone
 
 
-def test_a_state_that_was_lost_or_is_older_is_told_all_that_came_since(runs, sandbox):
+def test_deletions_are_reported_again_for_a_lost_or_older_state(runs, sandbox):
     runs()
     states, gone = [runs.state], []
     for _ in range(3):
@@ -643,7 +644,7 @@ def test_a_state_that_was_lost_or_is_older_is_told_all_that_came_since(runs, san
     assert runs() == []
 
 
-def test_what_is_told_again_is_told_in_the_same_words(runs, sandbox):
+def test_deletions_reported_again_are_the_same_rows(runs, sandbox):
     runs()
     before = runs.state
     remove(sandbox, there(sandbox)[:3])
@@ -652,7 +653,7 @@ def test_what_is_told_again_is_told_in_the_same_words(runs, sandbox):
     assert runs() == first != []
 
 
-def test_a_clock_that_was_set_back_loses_nothing(runs, sandbox, monkeypatch):
+def test_scan_with_clock_set_back_loses_nothing(runs, sandbox, monkeypatch):
     runs()
     gone = there(sandbox)[:2]
     remove(sandbox, gone[:1])
@@ -665,13 +666,13 @@ def test_a_clock_that_was_set_back_loses_nothing(runs, sandbox, monkeypatch):
 
 
 @pytest.mark.parametrize("scanned", [{"Contacts": "soon"}, {"Contacts": 3}, ["x"], "x"])
-def test_a_state_that_somebody_wrote_by_hand_is_refused(runs, scanned):
+def test_scan_state_that_is_invalid_is_refused(runs, scanned):
     runs.state = {"bookmarks": {STREAM: {"scanned": scanned}}}
     with pytest.raises(SettingsError, match="'scanned' that this tap did not write"):
         runs()
 
 
-def test_a_record_that_is_created_behind_the_scan_and_written_out_is_told_too(tmp_path):
+def test_scan_knows_records_created_behind_it_and_emitted(tmp_path):
     with Sandbox(rows=50) as sandbox:
         runs = Runs(sandbox, tmp_path, ["Users"], page_size=3, max_sessions=1)
         sandbox.faults.add("latency", contains="user_name", seconds=0.3, times=None)
@@ -693,7 +694,7 @@ def test_a_record_that_is_created_behind_the_scan_and_written_out_is_told_too(tm
         assert told(runs()) == late
 
 
-def test_it_is_known_before_a_state_can_tell_of_it(sandbox, tmp_path, monkeypatch):
+def test_scan_knows_emitted_records_before_the_state_does(sandbox, tmp_path, monkeypatch):
     """A run that is killed behind that state does not read the record again."""
     query, late = OPERATIONS["query"], []
 
@@ -713,7 +714,7 @@ def test_it_is_known_before_a_state_can_tell_of_it(sandbox, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["scan", "confirmation", "first", "many"])
-def test_a_run_that_is_killed_loses_no_deletion(tmp_path, how, moment):
+def test_killed_run_loses_no_deletion(tmp_path, how, moment):
     """A target has what stands before the last state; the file has what was found."""
     with Sandbox(rows=50, latency_ms=5) as sandbox:
         fill(sandbox, 2500)
@@ -764,7 +765,7 @@ def test_a_run_that_is_killed_loses_no_deletion(tmp_path, how, moment):
         assert runs() == []
 
 
-def test_a_first_run_that_is_killed_has_noted_what_it_wrote(tmp_path):
+def test_killed_first_run_has_noted_emitted_ids(tmp_path):
     with Sandbox(rows=50, latency_ms=10) as sandbox:
         fill(sandbox, 3000)
         runs = Runs(sandbox, tmp_path / "ids")
@@ -790,7 +791,7 @@ def test_a_first_run_that_is_killed_has_noted_what_it_wrote(tmp_path):
         assert told(runs()) == gone
 
 
-def test_the_command_ends_with_1_when_a_module_cannot_be_scanned(sandbox, tmp_path):
+def test_command_exits_with_1_when_a_module_cannot_be_scanned(sandbox, tmp_path):
     sandbox.faults.add(
         "status",
         operation="query",
@@ -808,7 +809,7 @@ def test_the_command_ends_with_1_when_a_module_cannot_be_scanned(sandbox, tmp_pa
     assert len(parse(done.stdout.splitlines()).ids("Contacts")) == sandbox.count("Contacts")
 
 
-def test_a_test_of_the_connection_scans_nothing(sandbox, tmp_path):
+def test_connection_test_scans_nothing(sandbox, tmp_path):
     runs = Runs(sandbox, tmp_path / "ids")
     (tmp_path / "config").write_text(json.dumps(settings(sandbox, **runs.settings)))
     assert command("--config", str(tmp_path / "config"), "--test").returncode == 0
@@ -824,7 +825,7 @@ def synced(sandbox):
     return Runs(sandbox, "unused", ["Contacts", "Leads", "Currency"], deletions="sync")
 
 
-def test_the_server_is_asked_for_its_own_list(any_sandbox):
+def test_sync_reports_the_deletions_of_the_server(any_sandbox):
     runs = Runs(any_sandbox, "unused", ["Contacts", "Leads", "Currency"], deletions="sync")
     fill(any_sandbox, 350)
     early = there(any_sandbox)[:2]
@@ -840,7 +841,7 @@ def test_the_server_is_asked_for_its_own_list(any_sandbox):
     assert {request.params["syncType"] for request in asked} == {"application"}
 
 
-def test_a_module_with_nothing_new_costs_one_request(synced, sandbox):
+def test_sync_of_module_without_changes_costs_one_request(synced, sandbox):
     synced()
     synced.sandbox.requests.clear()
     assert synced() == []
@@ -849,7 +850,7 @@ def test_a_module_with_nothing_new_costs_one_request(synced, sandbox):
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Paris", "America/New_York"])
 @pytest.mark.parametrize("believed", ["UTC", "Europe/Paris"])
-def test_no_deletion_is_missed_in_any_zone(zone, believed):
+def test_sync_misses_no_deletion_in_any_time_zone(zone, believed):
     with Sandbox(rows=50, timezone=zone) as sandbox:
         runs = Runs(sandbox, "unused", deletions="sync", timezone=believed)
         moment = datetime.fromisoformat("2027-03-01T10:00:00+00:00")
@@ -864,7 +865,7 @@ def test_no_deletion_is_missed_in_any_zone(zone, believed):
         assert len(found) == 6
 
 
-def test_the_hour_that_comes_twice_hides_no_deletion():
+def test_sync_misses_no_deletion_when_clocks_go_back():
     with Sandbox(rows=50, timezone="Europe/Paris") as sandbox:
         runs = Runs(sandbox, "unused", deletions="sync", timezone="Europe/Paris")
         for moment in ("2027-10-31T00:50:00+00:00", "2027-10-31T01:10:00+00:00"):
@@ -874,7 +875,7 @@ def test_the_hour_that_comes_twice_hides_no_deletion():
             assert gone in told(runs())
 
 
-def test_what_was_deleted_in_the_second_of_the_bookmark_is_found(synced, sandbox):
+def test_sync_finds_deletions_in_the_second_of_the_bookmark(synced, sandbox):
     sandbox.set_time("2027-03-01T10:00:00+00:00")
     first, second = there(sandbox)[:2]
     remove(sandbox, [first])
@@ -883,7 +884,7 @@ def test_what_was_deleted_in_the_second_of_the_bookmark_is_found(synced, sandbox
     assert second in told(synced())
 
 
-def test_what_is_there_again_is_not_told(synced, sandbox):
+def test_sync_reports_no_restored_record(synced, sandbox):
     gone = there(sandbox)[:2]
     remove(sandbox, gone)
     synced()
@@ -891,7 +892,7 @@ def test_what_is_there_again_is_not_told(synced, sandbox):
     assert told(synced()) == gone[1:]
 
 
-def test_an_ordinary_user_is_sent_to_scan_in_one_error(sandbox):
+def test_sync_as_ordinary_user_is_one_error_that_suggests_scan(sandbox):
     joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
     runs = Runs(sandbox, "unused", ["Contacts", "Leads"], deletions="sync", **joe)
     _, said = runs.failing()
@@ -902,7 +903,7 @@ def test_an_ordinary_user_is_sent_to_scan_in_one_error(sandbox):
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", ["status", "html", "die"])
-def test_a_server_without_sync_is_one_clear_error_and_all_else_is_read(synced, sandbox, kind):
+def test_sync_missing_on_the_server_is_one_error(synced, sandbox, kind):
     synced.settings["modules"] = ["Accounts", "Contacts", "Leads"]
     sandbox.faults.add(kind, operation="sync", status=500, times=None)
     _, said = synced.failing()
@@ -914,7 +915,7 @@ def test_a_server_without_sync_is_one_clear_error_and_all_else_is_read(synced, s
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("broken", ["Contacts", "Leads"])
-def test_a_module_at_which_sync_fails_stops_no_other(synced, sandbox, broken):
+def test_sync_failing_for_a_module_stops_no_other(synced, sandbox, broken):
     synced()
     gone = {module: there(sandbox, module)[0] for module in ("Contacts", "Leads")}
     for module, one in gone.items():
@@ -929,7 +930,7 @@ def test_a_module_at_which_sync_fails_stops_no_other(synced, sandbox, broken):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_walk_that_breaks_off_goes_on_where_it_was(synced, sandbox):
+def test_sync_resumes_after_a_failure(synced, sandbox):
     for n in range(450):
         moment = datetime(2021, 1, 1) + timedelta(seconds=n)
         one = sandbox.insert("Contacts", {"lastname": f"{n}"}, str(moment))
@@ -941,28 +942,28 @@ def test_a_walk_that_breaks_off_goes_on_where_it_was(synced, sandbox):
     assert len({*told(rows)} | {*told(synced())}) == 9
 
 
-def test_the_answers_of_sync_are_checked(sandbox, quick):
+def test_sync_answers_are_checked(sandbox, quick):
     with connect(sandbox) as client:
-        page = client.sync("Contacts", 1)
+        page = deleted_since(client, "Contacts", 1)
         assert (page.ids, page.more) == ([], False)
         assert page.until > 1
         with pytest.raises(Refused):
-            client.sync("Currency", 1)
+            deleted_since(client, "Currency", 1)
         for result in ("[]", '{"deleted":[],"more":false,"lastModifiedTime":"x"}', '"no"'):
             body = f'{{"success":true,"result":{result}}}'
             sandbox.faults.add("status", operation="sync", status=200, body=body)
             with pytest.raises(Unavailable):
-                client.sync("Contacts", 1)
+                deleted_since(client, "Contacts", 1)
 
 
-def test_a_server_that_repeats_itself_is_no_endless_loop(synced, sandbox):
+def test_sync_ends_when_the_server_repeats_its_answer(synced, sandbox):
     body = '{"success":true,"result":{"updated":[],"deleted":[],"more":true,"lastModifiedTime":5}}'
     sandbox.faults.add("status", operation="sync", status=200, body=body, times=None)
     synced.failing(IncompleteRead)
 
 
 @pytest.mark.parametrize("bookmark", ["soon", [3], 10**20])
-def test_a_bookmark_of_sync_that_somebody_wrote_is_refused(synced, bookmark):
+def test_sync_bookmark_that_is_invalid_is_refused(synced, bookmark):
     synced.state = {"bookmarks": {STREAM: {"synced": {"Contacts": bookmark}}}}
     with pytest.raises(SettingsError, match="'synced' that this tap did not write"):
         synced()

@@ -37,7 +37,7 @@ def truth(sandbox, module):
     return {str(row["id"]): row for row in rows if row.get("status") != "Inactive"}
 
 
-def test_every_record_of_every_module_comes_once_and_in_order(company):
+def test_records_of_every_module_are_extracted_once_and_in_order(company):
     sandbox, output = company
     streams = {message["stream"] for message in output.messages if message["type"] == "SCHEMA"}
     assert len(streams) >= 33
@@ -47,7 +47,7 @@ def test_every_record_of_every_module_comes_once_and_in_order(company):
     assert len(output.records("Contacts")) > 150
 
 
-def test_every_value_is_that_of_the_database_typed_by_describe(company):
+def test_values_are_those_of_the_database_typed_by_describe(company):
     sandbox, output = company
     compared = 0
     streams = {message["stream"] for message in output.messages if message["type"] == "SCHEMA"}
@@ -88,7 +88,7 @@ def typed(wire, said):
     return wire
 
 
-def test_every_record_obeys_its_schema(company):
+def test_records_are_valid_by_their_schema(company):
     _, output = company
     streams = {message["stream"] for message in output.messages if message["type"] == "SCHEMA"}
     for stream in streams:
@@ -98,7 +98,7 @@ def test_every_record_obeys_its_schema(company):
             validator.validate(plain)
 
 
-def test_no_secret_of_a_user_is_asked_for_or_given(company):
+def test_secrets_of_users_are_not_requested_or_emitted(company):
     sandbox, output = company
     assert output.records("Users")
     assert not SECRETS & output.schema("Users")["properties"].keys()
@@ -108,7 +108,7 @@ def test_no_secret_of_a_user_is_asked_for_or_given(company):
         assert not any(secret in query for secret in SECRETS)
 
 
-def test_a_hand_made_catalog_gets_no_secret_either(sandbox):
+def test_secrets_of_users_are_not_emitted_for_an_edited_catalog(sandbox):
     catalog = discover(sandbox, modules=["Users"])
     catalog["streams"][0]["schema"]["properties"]["accesskey"] = {"type": ["string", "null"]}
     output = extract(sandbox, catalog=catalog)
@@ -117,7 +117,7 @@ def test_a_hand_made_catalog_gets_no_secret_either(sandbox):
     assert not queries(sandbox, "accesskey")
 
 
-def test_the_keys_and_replication_keys_are_told(company):
+def test_schema_messages_have_keys_and_replication_keys(company):
     _, output = company
     schemas = {m["stream"]: m for m in output.messages if m["type"] == "SCHEMA"}
     assert schemas["Contacts"]["key_properties"] == ["id"]
@@ -130,7 +130,7 @@ def test_the_keys_and_replication_keys_are_told(company):
     assert "Accounts" in properties["account_id"]["description"]
 
 
-def test_with_a_catalog_nothing_is_described_again(sandbox):
+def test_catalog_saves_describe_requests(sandbox):
     catalog = discover(sandbox)
     sandbox.requests.clear()
     output = extract(sandbox, catalog=catalog)
@@ -138,7 +138,7 @@ def test_with_a_catalog_nothing_is_described_again(sandbox):
     assert not {"listtypes", "describe"} & {request.operation for request in sandbox.requests}
 
 
-def test_only_selected_fields_are_asked_for_and_given(sandbox):
+def test_fields_that_are_not_selected_are_not_requested(sandbox):
     catalog = discover(sandbox, modules=["Contacts"])
     for entry in catalog["streams"][0]["metadata"]:
         if entry["breadcrumb"]:
@@ -149,7 +149,7 @@ def test_only_selected_fields_are_asked_for_and_given(sandbox):
     assert query.startswith("SELECT id,lastname,modifiedtime FROM Contacts")
 
 
-def test_a_stream_that_is_not_selected_costs_nothing(sandbox):
+def test_stream_that_is_not_selected_costs_no_request(sandbox):
     catalog = discover(sandbox, modules=["Contacts", "Leads"])
     for stream in catalog["streams"]:
         if stream["tap_stream_id"] == "Leads":
@@ -172,7 +172,7 @@ def test_modules_are_chosen_by_name_and_pattern_in_any_case(sandbox):
     }
 
 
-def test_a_user_who_sees_less_gets_less(sandbox):
+def test_user_with_fewer_rights_gets_fewer_records(sandbox):
     output = extract(
         sandbox, username="joe", access_key=sandbox.access_key_of("joe"), modules=["*s"]
     )
@@ -181,7 +181,7 @@ def test_a_user_who_sees_less_gets_less(sandbox):
     assert "Users" not in streams
 
 
-def test_a_custom_catalog_may_change_a_type(sandbox):
+def test_catalog_may_change_a_type(sandbox):
     catalog = discover(sandbox, modules=["Products"])
     properties = catalog["streams"][0]["schema"]["properties"]
     properties["unit_price"] = {"type": ["string", "null"]}
@@ -189,7 +189,7 @@ def test_a_custom_catalog_may_change_a_type(sandbox):
     assert record["unit_price"] == truth(sandbox, "Products")[record["id"]]["unit_price"]
 
 
-def test_values_that_do_not_fit_are_null_counted_and_reported_without_content(sandbox, caplog):
+def test_values_of_wrong_type_are_null_and_reported_without_content(sandbox, caplog):
     bad = sandbox.insert("Contacts", {"lastname": "x"})
     sandbox.change("Contacts", number(bad), {"birthday": "31/12/1990", "cf_861": "12,50"})
     output = extract(sandbox, modules=["Contacts"])
@@ -201,7 +201,7 @@ def test_values_that_do_not_fit_are_null_counted_and_reported_without_content(sa
     assert "31/12/1990" not in caplog.text
 
 
-def test_batch_files_are_never_written_because_they_bypass_the_selection(sandbox, tmp_path):
+def test_batch_files_are_never_written(sandbox, tmp_path):
     output = extract(
         sandbox,
         modules=["Contacts"],
@@ -225,7 +225,7 @@ def test_stream_maps_see_typed_values(sandbox):
         assert Decimal(str(record["double"])) == 2 * Decimal(rows[record["id"]]["unit_price"])
 
 
-def test_progress_is_said(sandbox, caplog):
+def test_progress_is_logged(sandbox, caplog):
     caplog.set_level("INFO")
     extract(sandbox, modules=["Contacts"])
     total = sandbox.count("Contacts")

@@ -25,7 +25,7 @@ from kafinea_sandbox.errors import ApiError
 from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.files import FilesStream
 from tap_kafinea.tap import TapKafinea
-from tests.filing import add_document, add_file, contents, stored_files
+from tests.stored_documents import add_document, add_file, contents, stored_files
 from tests.tap import running
 from tests.tap.running import discover, extract
 from tests.target.running import empty
@@ -95,7 +95,7 @@ def fetched(sandbox):
 
 
 @pytest.mark.parametrize("dialect", WITH_FILES)
-def test_all_files_come_with_all_their_bytes(dialect, path):
+def test_files_are_downloaded_with_all_their_bytes(dialect, path):
     with empty(dialect=dialect) as sandbox:
         fill(sandbox)
         add_document(sandbox, ("empty.txt", b""))
@@ -106,7 +106,7 @@ def test_all_files_come_with_all_their_bytes(dialect, path):
         assert len(fetched(sandbox)) == 17
 
 
-def test_where_files_have_no_ids_they_come_by_their_documents(path):
+def test_files_without_ids_are_downloaded_by_their_documents(path):
     with empty(dialect="corebos") as sandbox:
         fill(sandbox)
         add_document(sandbox, ("large.bin", some_bytes(3_000_000)))
@@ -137,7 +137,7 @@ def test_where_files_have_no_ids_they_come_by_their_documents(path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_where_no_operation_gives_files_one_message_says_so(path, caplog):
+def test_files_without_an_operation_are_one_message(path, caplog):
     with empty(dialect="legacy") as sandbox:
         sandbox.insert("Documents", {"notes_title": "No file", "filelocationtype": "I"})
         assert files(sandbox, path).records("files") == []
@@ -154,14 +154,14 @@ def test_where_no_operation_gives_files_one_message_says_so(path, caplog):
         assert len(sandbox.requests.of("files_retrieve")) == 2
 
 
-def test_the_files_of_the_demo_company():
+def test_files_of_the_demo_company():
     with Sandbox(rows=2000) as sandbox:
         output = files(sandbox, "memory://demo")
         check(output, sandbox)
         assert len(output.records("files")) > 3
 
 
-def test_a_stream_of_its_own_only_when_it_is_asked_for(sandbox, path):
+def test_files_stream_is_off_by_default(sandbox, path):
     names = [one["tap_stream_id"] for one in discover(sandbox)["streams"]]
     assert "files" not in names
     catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
@@ -173,13 +173,13 @@ def test_a_stream_of_its_own_only_when_it_is_asked_for(sandbox, path):
     assert [one["tap_stream_id"] for one in without["streams"]] == ["Accounts"]
 
 
-def test_a_catalog_that_selects_files_although_the_setting_is_off(sandbox, path):
+def test_files_selected_in_the_catalog_with_the_setting_off(sandbox, path):
     catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
     with pytest.raises(KafineaError, match=r"`files\.enabled` is off"):
         files(sandbox, path, catalog=catalog, files={"enabled": False})
 
 
-def test_a_property_that_is_not_selected_does_not_come(sandbox, path):
+def test_properties_that_are_not_selected_are_not_emitted(sandbox, path):
     catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
     (stream,) = (one for one in catalog["streams"] if one["tap_stream_id"] == "files")
     for entry in stream["metadata"]:
@@ -190,7 +190,7 @@ def test_a_property_that_is_not_selected_does_not_come(sandbox, path):
     assert not any("sha256" in row for row in rows)
 
 
-def test_a_stream_that_is_read_whole_lets_loaders_drop_what_vanished(sandbox, path, monkeypatch):
+def test_files_stream_activates_a_version(sandbox, path, monkeypatch):
     catalog = discover(sandbox, modules=["Documents"], files={"enabled": True})
     catalog["streams"] = [one for one in catalog["streams"] if one["tap_stream_id"] == "files"]
     catalog["streams"][0]["replication_method"] = "FULL_TABLE"
@@ -214,7 +214,7 @@ def test_a_stream_that_is_read_whole_lets_loaders_drop_what_vanished(sandbox, pa
 # What comes again
 
 
-def test_nothing_is_fetched_twice(sandbox, path):
+def test_files_are_downloaded_once(sandbox, path):
     first = files(sandbox, path)
     sandbox.requests.clear()
     again = files(sandbox, path)  # as if the warehouse was emptied
@@ -225,7 +225,7 @@ def test_nothing_is_fetched_twice(sandbox, path):
     assert fetched(sandbox) == []
 
 
-def test_only_what_is_new_is_fetched(sandbox, path):
+def test_files_that_are_new_are_downloaded_only(sandbox, path):
     first = files(sandbox, path)
     changed = first.records("files")[2]["document_id"]
     new = add_file(sandbox, changed, ("second version.pdf", b"new"))
@@ -243,7 +243,7 @@ def test_only_what_is_new_is_fetched(sandbox, path):
     assert len(fetched(sandbox)) == 3
 
 
-def test_a_document_that_is_only_renamed_has_the_same_file(sandbox, path):
+def test_file_of_a_renamed_document_is_not_downloaded_again(sandbox, path):
     first = files(sandbox, path)
     document = first.records("files")[0]["document_id"]
     sandbox.change("Documents", document, {"notes_title": "Another title"})
@@ -254,7 +254,7 @@ def test_a_document_that_is_only_renamed_has_the_same_file(sandbox, path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "note gone", "note damaged", "note of another"])
-def test_what_is_not_there_as_it_was_is_fetched_again(sandbox, path, damage):
+def test_file_that_changed_on_disk_is_downloaded_again(sandbox, path, damage):
     row = files(sandbox, path).records("files")[0]
     file = Path(row["path"])
     note = file.parent / ".file.json"
@@ -273,7 +273,7 @@ def test_what_is_not_there_as_it_was_is_fetched_again(sandbox, path, damage):
     assert fetched(sandbox) == [row["id"]]
 
 
-def test_files_of_another_instance_are_others_whatever_their_ids(path):
+def test_files_of_another_instance_are_others_with_the_same_ids(path):
     for content in (b"one", b"two"):
         with empty() as sandbox:
             add_document(sandbox, ("same.txt", content))
@@ -325,7 +325,7 @@ NAMES = [
 ]
 
 
-def test_whatever_a_file_is_called(tmp_path):
+def test_file_names_of_any_kind(tmp_path):
     with empty() as sandbox:
         for name in NAMES:
             add_document(sandbox, (name, name.encode()), filename=name.replace("\x00", ""))
@@ -343,7 +343,7 @@ def test_whatever_a_file_is_called(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_that_every_system_takes(name):
+def test_file_names_are_valid_on_every_system(name):
     safe = safe_name(name)
     assert 0 < len(safe.encode()) <= 200
     assert not set(safe) & set('/\\:*?"<>|\x00')
@@ -355,14 +355,14 @@ def test_a_name_that_every_system_takes(name):
     assert safe_name(safe) == safe
 
 
-def test_what_is_usual_keeps_its_name():
+def test_file_names_that_are_usual_stay():
     for name in ("plan.pdf", "Devis signé n° 12 (copie).pdf", "漢字.pdf", "[2024] été.tar.gz"):
         assert safe_name(name) == name
     assert safe_name("x" * 300 + ".pdf").endswith("x.pdf")
     assert safe_name("x" + "\u0301\u0316" * 10**6 + ".pdf").endswith(".pdf")  # or takes hours
 
 
-def test_ids_that_are_none_lead_nowhere(path, monkeypatch, tmp_path):
+def test_file_ids_that_are_invalid_lead_nowhere(path, monkeypatch, tmp_path):
     with empty() as sandbox:
         add_document(sandbox, ("good.pdf", b"good"))
         query = OPERATIONS["query"]
@@ -385,7 +385,7 @@ def test_ids_that_are_none_lead_nowhere(path, monkeypatch, tmp_path):
 # What is left
 
 
-def test_files_that_are_too_large_are_told_of_and_left(sandbox, path, caplog):
+def test_file_that_is_too_large_is_reported_and_not_downloaded(sandbox, path, caplog):
     output = files(sandbox, path, files={"max_bytes": 1005})
     rows = {row["id"]: row for row in output.records("files")}
     stored = contents(stored_files(sandbox))
@@ -404,7 +404,7 @@ def test_files_that_are_too_large_are_told_of_and_left(sandbox, path, caplog):
 
 
 @pytest.mark.parametrize("told", ["0", "", "3", "garbage"])
-def test_what_a_document_says_of_its_size_is_not_believed(path, told):
+def test_file_size_in_the_document_is_not_trusted(path, told):
     with empty() as sandbox:
         add_document(sandbox, ("large.bin", some_bytes(500_000)), filesize=told)
         (row,) = files(sandbox, path, files={"max_bytes": 1000}).records("files")
@@ -427,7 +427,7 @@ def failing(monkeypatch, file_id, error):
     monkeypatch.setitem(OPERATIONS, "files_retrieve", whole._replace(run=run))
 
 
-def test_a_file_that_is_not_there_stops_no_other(sandbox, path, monkeypatch):
+def test_missing_file_stops_no_other(sandbox, path, monkeypatch):
     missing = stored_files(sandbox)[4]
     with monkeypatch.context() as patch:
         failing(patch, missing["id"], ApiError("RECORD_NOT_FOUND", "not found"))
@@ -445,7 +445,7 @@ def test_a_file_that_is_not_there_stops_no_other(sandbox, path, monkeypatch):
     assert fetched(sandbox) == []
 
 
-def test_a_file_that_the_storage_has_lost(sandbox, path, monkeypatch):
+def test_missing_file_in_the_storage(sandbox, path, monkeypatch):
     whole = OPERATIONS["files_retrieve"]
     lost = stored_files(sandbox)[0]
 
@@ -461,7 +461,7 @@ def test_a_file_that_the_storage_has_lost(sandbox, path, monkeypatch):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_file_at_which_the_server_fails_is_owed(sandbox, path):
+def test_failed_file_is_tried_again_in_the_next_run(sandbox, path):
     """It stops no other, its run fails, and the next run fetches it."""
     owed = stored_files(sandbox)[4]
     sandbox.faults.add(
@@ -484,7 +484,7 @@ def test_a_file_at_which_the_server_fails_is_owed(sandbox, path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_is_owed_and_then_deleted_is_forgotten(sandbox, path):
+def test_failed_file_whose_document_is_deleted_is_forgotten(sandbox, path):
     owed = stored_files(sandbox)[4]
     sandbox.faults.add(
         "status", operation="files_retrieve", contains=owed["id"], status=500, times=None
@@ -494,8 +494,8 @@ def test_what_is_owed_and_then_deleted_is_forgotten(sandbox, path):
     assert "owed" not in files(sandbox, path, output.state).bookmark("files")
 
 
-def test_a_refusal_of_all_files_does_not_pass_for_having_read_them(sandbox, path, monkeypatch):
-    monkeypatch.setattr("tap_kafinea.files._MOST_OWED", 5)
+def test_refusal_of_all_files_is_no_success(sandbox, path, monkeypatch):
+    monkeypatch.setattr("kafinea.extract.file_rows._MOST_PENDING", 5)
     with monkeypatch.context() as patch:
         failing(patch, "all", ApiError("ACCESS_DENIED", "not permitted"))
         output, failure = files_and_failure(sandbox, path)
@@ -506,7 +506,7 @@ def test_a_refusal_of_all_files_does_not_pass_for_having_read_them(sandbox, path
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_server_that_gives_no_files(path):
+def test_server_without_files(path):
     with empty() as sandbox:
         fill(sandbox)
         sandbox.faults.add("status", operation="files_retrieve", status=500, times=None)
@@ -519,14 +519,14 @@ def test_a_server_that_gives_no_files(path):
 
 
 @pytest.mark.parametrize("kind", ["truncate", "reset", "reset_after", "hang", "drip", "session"])
-def test_what_goes_wrong_on_the_way_is_made_good(sandbox, path, kind, quick):
+def test_faults_during_downloads_are_retried(sandbox, path, kind, quick):
     fault = sandbox.faults.add(kind, operation="files_retrieve", nth=3, times=4, seconds=1)
     check(files(sandbox, path, request_timeout=0.4), sandbox)
     assert fault.hits == 4
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_server_that_goes_away_stops_the_run(sandbox, path):
+def test_unreachable_server_stops_the_run(sandbox, path):
     sandbox.faults.add("status", operation="files_retrieve", nth=6, status=500, times=None)
     sandbox.faults.add("status", operation="listtypes", nth=2, status=500, times=None)
     output, failure = files_and_failure(sandbox, path)
@@ -538,13 +538,13 @@ def test_a_server_that_goes_away_stops_the_run(sandbox, path):
     assert told == contents(stored_files(sandbox)).keys()
 
 
-def test_a_place_that_cannot_be_written_stops_the_run(sandbox, tmp_path):
+def test_files_path_that_cannot_be_written_stops_the_run(sandbox, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SettingsError, match=r"`files\.path` cannot be used: "):
         files(sandbox, str(tmp_path / "file"))
 
 
-def test_a_temporary_folder_that_takes_nothing_stops_the_run(sandbox, path, tmp_path, monkeypatch):
+def test_temporary_folder_that_is_full_stops_the_run(sandbox, path, tmp_path, monkeypatch):
     monkeypatch.setattr("kafinea.extract.downloads._IN_MEMORY", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with pytest.raises(SettingsError, match=r"temporary folder cannot take the file .* TMPDIR"):
@@ -560,7 +560,7 @@ def test_a_temporary_folder_that_takes_nothing_stops_the_run(sandbox, path, tmp_
         ("nowhere://user:secret@host", "nowhere://"),
     ],
 )
-def test_a_place_that_nothing_here_can_open(sandbox, url, said):
+def test_files_path_of_unknown_protocol(sandbox, url, said):
     with pytest.raises(SettingsError, match=said) as caught:
         files(sandbox, url)
     assert "secret" not in str(caught.value)
@@ -569,8 +569,8 @@ def test_a_place_that_nothing_here_can_open(sandbox, url, said):
 # Runs that are stopped
 
 
-def test_no_state_says_more_than_was_written(sandbox, path, monkeypatch):
-    monkeypatch.setattr(FilesStream, "STATE_MSG_FREQUENCY", 1)
+def test_state_covers_downloaded_files_only(sandbox, path, monkeypatch):
+    monkeypatch.setattr(FilesStream, "ROWS_BETWEEN_STATES", 1)
     messages = files(sandbox, path).messages
     written = set()
     claims = 0
@@ -585,7 +585,7 @@ def test_no_state_says_more_than_was_written(sandbox, path, monkeypatch):
     assert claims > 5
 
 
-def test_a_run_that_is_killed_leaves_no_half_file_and_is_made_good(tmp_path):
+def test_killed_run_leaves_no_partial_file_and_the_next_completes_it(tmp_path):
     with empty(latency_ms=30) as sandbox:
         for n in range(30):
             add_document(sandbox, (f"{n}.bin", some_bytes(400_000, n)))
@@ -610,7 +610,7 @@ def test_a_run_that_is_killed_leaves_no_half_file_and_is_made_good(tmp_path):
         assert not list(folder.glob("*/*.part"))
 
 
-def test_few_files_are_fetched_ahead(path):
+def test_files_downloaded_ahead_are_few(path):
     """A reader that takes its time must not fill the disk, nor a kill throw much away."""
     with empty() as sandbox:
         for n in range(60):

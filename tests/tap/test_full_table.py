@@ -76,9 +76,7 @@ def activations(output):
 
 
 @pytest.mark.parametrize("sessions", [1, 4])
-def test_the_version_is_activated_behind_the_last_record_and_before_the_state(
-    any_sandbox, sessions
-):
+def test_version_is_activated_after_the_last_record_and_before_the_state(any_sandbox, sessions):
     output = extract(any_sandbox, modules=["Currency", "Leads"], max_sessions=sessions)
     of_currency = [message for message in output.messages if message.get("stream") == "Currency"]
     schema, *records, activation = of_currency
@@ -99,7 +97,7 @@ def test_the_version_is_activated_behind_the_last_record_and_before_the_state(
     assert all(message.get("version") is None for message in leads)
 
 
-def test_a_loader_drops_what_vanished_and_nothing_else(any_sandbox):
+def test_loader_drops_deleted_rows_and_nothing_else(any_sandbox):
     for n in range(250):
         any_sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime=OLD)
     catalog = whole(any_sandbox, "Contacts")
@@ -114,7 +112,7 @@ def test_a_loader_drops_what_vanished_and_nothing_else(any_sandbox):
     assert loader.ids() == there(any_sandbox)
 
 
-def test_a_table_that_became_empty_is_emptied(sandbox):
+def test_empty_table_is_emptied(sandbox):
     catalog = whole(sandbox, "Vendors")
     first = extract(sandbox, catalog=catalog)
     loader = Loader().load(first.messages)
@@ -137,7 +135,7 @@ def test_a_table_that_became_empty_is_emptied(sandbox):
     ids=lambda fault: fault["kind"],
 )
 @pytest.mark.parametrize("sessions", [1, 4])
-def test_a_reading_that_fails_activates_nothing(fault, sessions):
+def test_failed_read_activates_no_version(fault, sessions):
     with Sandbox(rows=50) as sandbox:
         for n in range(450):
             sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime=OLD)
@@ -154,7 +152,7 @@ def test_a_reading_that_fails_activates_nothing(fault, sessions):
 
 
 @pytest.mark.usefixtures("quick")
-def test_faults_that_pass_cost_no_activation(any_sandbox):
+def test_transient_faults_cost_no_activation(any_sandbox):
     for n in range(450):
         any_sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime=OLD)
     any_sandbox.faults.add("session", operation="query", nth=3)
@@ -165,7 +163,7 @@ def test_faults_that_pass_cost_no_activation(any_sandbox):
     assert Loader().load(output.messages).ids() == there(any_sandbox)
 
 
-def test_records_that_cannot_be_read_keep_the_rows(caplog):
+def test_unreadable_records_keep_the_loaded_rows(caplog):
     with Sandbox(rows=300) as plain:
         hidden = [int(one.partition("x")[2]) for one in sorted(there(plain))[5:8]]
         visible = contacts(plain)
@@ -180,7 +178,7 @@ def test_records_that_cannot_be_read_keep_the_rows(caplog):
         assert "loaders keep the rows that vanished" in caplog.text
 
 
-def test_what_a_run_goes_on_with_is_not_taken_for_the_whole(sandbox):
+def test_resumed_run_activates_no_version(sandbox):
     catalog = whole(sandbox, "Contacts")
     first = extract(sandbox, catalog=catalog)
     loader = Loader().load(first.messages)
@@ -202,9 +200,7 @@ def test_what_a_run_goes_on_with_is_not_taken_for_the_whole(sandbox):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_killed_loses_no_row_and_the_next_complete_one_drops_the_vanished(
-    tmp_path, how
-):
+def test_killed_run_loses_no_row_and_the_next_complete_run_drops_deleted_rows(tmp_path, how):
     with Sandbox(rows=50, latency_ms=10) as sandbox:
         for n in range(3000):
             sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime=OLD)
@@ -250,13 +246,13 @@ def test_a_run_that_is_killed_loses_no_row_and_the_next_complete_one_drops_the_v
         assert loader.ids() == there(sandbox)
 
 
-def test_a_stream_map_gives_its_name_to_the_message(sandbox):
+def test_stream_map_renames_the_activate_version_message(sandbox):
     maps = {"Currency": {"__alias__": "currencies"}}
     output = extract(sandbox, modules=["Currency"], stream_maps=maps)
     assert [message["stream"] for message in activations(output)] == ["currencies"]
 
 
-def test_a_version_that_somebody_wrote_by_hand_is_refused_or_counts(sandbox):
+def test_version_in_an_edited_state_is_refused_or_used(sandbox):
     state = {"bookmarks": {"Currency": {"version": 2_000_000_000}}}
     output = extract(sandbox, modules=["Currency"], state=state)
     assert activations(output)[0]["version"] == 2_000_000_001

@@ -11,7 +11,7 @@ import pytest
 from kafinea.errors import KafineaError, WrongAnswer
 from kafinea_sandbox import Sandbox
 from tap_kafinea.tap import TapKafinea
-from tests.mutating import mutating
+from tests.mutating_proxy import mutating
 from tests.tap.running import _Collector, parse, settings
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -93,7 +93,7 @@ def without_a_name(described):
         without_a_name,
     ],
 )
-def test_a_description_that_is_none_fails_its_module_alone(company, change):
+def test_describe_with_invalid_answer_fails_its_module_only(company, change):
     wrong = only("describe", change, elementType="Contacts")
     with attacked(company, wrong) as run:
         for modules in (["Contacts", "Leads"], ["!Invoice*", "Contact*", "Leads"]):
@@ -104,7 +104,7 @@ def test_a_description_that_is_none_fails_its_module_alone(company, change):
             assert not output.records("Contacts")
 
 
-def test_a_description_with_other_capitals_is_that_of_the_module(company):
+def test_describe_with_name_in_other_case_is_accepted(company):
     def loud(described):
         return {**described, "name": described["name"].upper()}
 
@@ -119,7 +119,7 @@ def test_a_description_with_other_capitals_is_that_of_the_module(company):
     "said",
     [None, [], "", "text", 5, {}, {"types": 5}, {"types": [["Contacts"]]}, {"types": [None]}],
 )
-def test_a_list_of_modules_that_is_none_fails_the_run(company, said):
+def test_listtypes_with_invalid_answer_fails_the_run(company, said):
     with attacked(company, only("listtypes", lambda _: said)) as run:
         output, error = run(modules=["Contacts"])
         assert isinstance(error, WrongAnswer)
@@ -128,7 +128,7 @@ def test_a_list_of_modules_that_is_none_fails_the_run(company, said):
 
 
 @pytest.mark.parametrize("said", [HUGE, "raw:-1", "many", ["5"], None, "9" * 5000])
-def test_a_count_that_is_none_fails_its_module_alone(company, said):
+def test_count_with_invalid_answer_fails_its_module_only(company, said):
     wrong = only("query", lambda _: [{"count": said}], query="SELECT count(*) FROM Contacts")
     with attacked(company, wrong) as run:
         output, error = run(modules=["Contacts", "Leads"])
@@ -140,9 +140,7 @@ def test_a_count_that_is_none_fails_its_module_alone(company, said):
     "value", [["x", "5"], {"x": "5"}, 5, "12x-5", "12x" + "9" * 20, "12x5\n12x6", "x"]
 )
 @pytest.mark.parametrize("deletions", ["off", "scan"])
-def test_a_record_whose_id_is_none_costs_no_other_and_spoils_nothing(
-    company, tmp_path, value, deletions
-):
+def test_record_with_invalid_id_costs_no_other_record(company, tmp_path, value, deletions):
     settings = {"deletions": deletions, "deletions_path": str(tmp_path), "modules": ["Contacts"]}
     there = [row["id"] for row in company.rows("Contacts")]
     victim = there[7]
@@ -164,7 +162,7 @@ def test_a_record_whose_id_is_none_costs_no_other_and_spoils_nothing(
 
 
 @pytest.mark.parametrize("modules", [["Contacts", "Leads"], ["Campaigns", "Leads"]])
-def test_records_of_another_module_fail_their_module_alone(company, modules, caplog):
+def test_records_of_another_module_fail_the_module_only(company, modules, caplog):
     def foreign(rows):
         return [*rows, *({**row, "id": "99x7"} for row in rows[-1:])]
 
@@ -179,7 +177,7 @@ def test_records_of_another_module_fail_their_module_alone(company, modules, cap
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS)
-def test_numbers_that_are_none_hang_nothing(company, tmp_path, value):
+def test_numbers_of_extreme_size_take_no_time(company, tmp_path, value):
     def spoilt(operation, _, result):
         if operation == "getchallenge":
             return {**result, "expireTime": value, "serverTime": value}
@@ -202,7 +200,7 @@ def test_numbers_that_are_none_hang_nothing(company, tmp_path, value):
         assert error is None
 
 
-def test_a_time_of_sync_in_the_future_does_not_hide_what_is_deleted_until_then(company):
+def test_sync_time_in_the_future_hides_no_deletion(company):
     def later(result):
         return {**result, "lastModifiedTime": 10**17, "more": True}
 
@@ -221,7 +219,7 @@ DATES = ["2026-1-1 1:1:1", "2026-11-22  07:54:35", "\uff12026-11-22 07:54:35", "
 
 @pytest.mark.parametrize("wire", [*DATES, ["x"], HUGE])
 @pytest.mark.parametrize("timezone", ["Europe/Paris", "America/New_York"])
-def test_a_modifiedtime_that_is_none_is_no_bookmark_and_costs_no_record(company, wire, timezone):
+def test_modifiedtime_that_is_invalid_is_no_bookmark(company, wire, timezone):
     options = {"modules": ["Contacts"], "timezone": timezone}
 
     def newest(rows):
@@ -240,7 +238,7 @@ def test_a_modifiedtime_that_is_none_is_no_bookmark_and_costs_no_record(company,
 
 
 @pytest.mark.parametrize("said", [{"id": "99x7"}, {"id": 5}, {"id": ["x"]}, [], None, "text", {}])
-def test_what_retrieve_gives_of_another_record_is_not_believed(company, said):
+def test_retrieve_of_another_record_is_not_accepted(company, said):
     another = only("retrieve", lambda result: {**result, **said} if said else said)
     with attacked(company, another) as run:
         output, error = run(modules=["Invoice"])
@@ -248,7 +246,7 @@ def test_what_retrieve_gives_of_another_record_is_not_believed(company, said):
         assert "could not be read whole" in str(error)
 
 
-def test_a_value_of_a_picklist_that_is_none_is_none_in_the_dictionary(company):
+def test_picklist_value_that_is_null_is_null_in_the_dictionary(company):
     values = [None, [], {"value": None}, {"value": ["x"]}, {"label": "L"}, {"value": "a"}]
 
     def odd(described):
@@ -267,7 +265,7 @@ def test_a_value_of_a_picklist_that_is_none_is_none_in_the_dictionary(company):
 
 
 @pytest.mark.parametrize("said", [None, [], "text", {}, {"information": "x"}])
-def test_related_lists_that_are_none_fail_the_run_and_no_module(company, said):
+def test_related_lists_that_are_invalid_fail_the_run_and_no_module(company, said):
     with attacked(company, only("relatedtypes", lambda _: said, elementType="Campaigns")) as run:
         output, error = run(modules=["Campaigns", "Leads"], relations="all")
         assert "relatedtypes of Campaigns: the server answers with no related lists" in str(error)
@@ -291,9 +289,7 @@ def spoil(chance, value, depth):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_is_answered_ends_in_an_error_of_ours_and_spoils_nothing(
-    company, tmp_path, seed, caplog
-):
+def test_random_answers_end_in_a_kafinea_error(company, tmp_path, seed, caplog):
     chance = random.Random(seed)
     settings = {
         "modules": ["Contacts", "Invoice", "Documents", "Campaigns"],

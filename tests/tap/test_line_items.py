@@ -138,7 +138,7 @@ def invoices(sandbox, **more):
 # What comes
 
 
-def test_every_document_carries_its_lines_typed_and_in_their_order(any_sandbox):
+def test_documents_have_their_lines_typed_and_in_order(any_sandbox):
     modules = [name for name in DOCUMENTS if name in any_sandbox.instance.tables]
     output = extract(any_sandbox, modules=modules)
     lines = 0
@@ -148,7 +148,7 @@ def test_every_document_carries_its_lines_typed_and_in_their_order(any_sandbox):
     assert lines > 100
 
 
-def test_queries_give_the_same_as_retrieve(any_sandbox):
+def test_lines_of_queries_equal_those_of_retrieve(any_sandbox):
     retrieved = invoices(any_sandbox)
     any_sandbox.requests.clear()
     queried = invoices(any_sandbox, catalog=by_queries(any_sandbox, "Invoice"))
@@ -160,7 +160,7 @@ def test_queries_give_the_same_as_retrieve(any_sandbox):
     assert len(queried) > 5
 
 
-def test_no_line_is_lost_however_many_a_document_has(shop):
+def test_lines_are_complete_whatever_their_number(shop):
     assert_lines(shop, "Invoice", invoices(shop))
     shop.requests.clear()
     assert_lines(shop, "Invoice", invoices(shop, catalog=by_queries(shop, "Invoice")))
@@ -172,7 +172,7 @@ def test_no_line_is_lost_however_many_a_document_has(shop):
 
 @pytest.mark.parametrize("retrieves", [True, False])
 @pytest.mark.parametrize("page_size", [1, 3, 100, 1000])
-def test_nor_with_pages_of_any_size_and_several_sessions(shop, page_size, retrieves):
+def test_lines_are_complete_with_any_page_size_and_several_sessions(shop, page_size, retrieves):
     catalog = None if retrieves else by_queries(shop, "Invoice")
     shop.requests.clear()
     found = invoices(shop, catalog=catalog, page_size=page_size, max_sessions=8)
@@ -182,7 +182,7 @@ def test_nor_with_pages_of_any_size_and_several_sessions(shop, page_size, retrie
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("sessions", [1, 8])
-def test_many_documents_come_with_their_lines_and_each_is_retrieved_once(dialect, sessions):
+def test_documents_are_retrieved_once(dialect, sessions):
     sizes = [number % 4 for number in range(1050)]
     with Sandbox(dialect=dialect, company=company(sizes)) as sandbox:
         assert_lines(sandbox, "Invoice", invoices(sandbox, max_sessions=sessions))
@@ -198,12 +198,12 @@ def test_many_documents_come_with_their_lines_and_each_is_retrieved_once(dialect
         assert len(of_lines) == 10 * 3 + 2
 
 
-def test_a_query_of_lines_is_short_enough_for_a_url(shop):
+def test_line_query_fits_into_a_url(shop):
     invoices(shop, catalog=by_queries(shop, "Invoice"))
     assert all(len(request.params.get("query", "")) < 7000 for request in shop.requests)
 
 
-def test_the_schema_tells_each_field_of_a_line_with_its_type(sandbox):
+def test_schema_has_each_field_of_a_line_with_its_type(sandbox):
     (stream,) = discover(sandbox, modules=["Invoice"])["streams"]
     lines = stream["schema"]["properties"]["LineItems"]
     fields = lines["items"]["properties"]
@@ -218,7 +218,7 @@ def test_the_schema_tells_each_field_of_a_line_with_its_type(sandbox):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_discounts_of_headers_are_right_even_where_the_totals_do_not_show_them(dialect):
+def test_header_discounts_are_right_where_totals_do_not_show_them(dialect):
     with Sandbox(dialect=dialect, rows=300) as sandbox:
         stale = sandbox.rows("Invoice")[0]["id"]
         with connect(sandbox) as client:  # as any program may
@@ -236,7 +236,7 @@ def test_discounts_of_headers_are_right_even_where_the_totals_do_not_show_them(d
         assert any(record["hdnDiscountAmount"] for record in found.values())
 
 
-def test_charges_come_under_their_own_names(sandbox):
+def test_charges_have_their_own_names(sandbox):
     (record, *_) = invoices(sandbox)
     charges = {name: value for name, value in record.items() if "&" in name}
     assert charges == {
@@ -248,7 +248,7 @@ def test_charges_come_under_their_own_names(sandbox):
 # What is asked
 
 
-def test_each_document_is_retrieved_once_and_its_lines_are_not_asked_for_again(shop):
+def test_documents_retrieved_need_no_line_query(shop):
     invoices(shop)
     assert len(sent(shop, "retrieve")) == len(SIZES)
     assert not sent(shop, "FROM LineItem")
@@ -257,7 +257,7 @@ def test_each_document_is_retrieved_once_and_its_lines_are_not_asked_for_again(s
 
 
 @pytest.mark.parametrize(("setting", "deselected"), [("off", ""), ("embed", "LineItems")])
-def test_lines_that_are_not_wanted_are_not_asked_for(shop, setting, deselected):
+def test_lines_that_are_deselected_are_not_requested(shop, setting, deselected):
     def unwanted(name):
         return is_retrieved(name) or name == deselected
 
@@ -270,21 +270,21 @@ def test_lines_that_are_not_wanted_are_not_asked_for(shop, setting, deselected):
     assert not sent(shop, "retrieve")
 
 
-def test_without_lines_the_discounts_of_headers_still_come(shop):
+def test_header_discounts_are_extracted_without_lines(shop):
     found = invoices(shop, line_items="off")
     assert [record["hdnDiscountAmount"] for record in found] == [None, Decimal("3.10000000")] * 3
     assert "LineItems" not in found[0]
     assert len(sent(shop, "retrieve")) == len(SIZES)
 
 
-def test_a_catalog_is_all_that_a_run_needs(shop):
+def test_catalog_is_enough_for_a_run_with_lines(shop):
     catalog = discover(shop, modules=["Invoice"])
     shop.requests.clear()
     assert_lines(shop, "Invoice", invoices(shop, catalog=catalog))
     assert not {"listtypes", "describe"} & {request.operation for request in shop.requests}
 
 
-def test_a_catalog_of_before_there_were_lines_works_as_it_did(shop):
+def test_catalog_without_lines_still_works(shop):
     catalog = discover(shop, modules=["Invoice"])
     properties = catalog["streams"][0]["schema"]["properties"]
     for name in [name for name in properties if is_retrieved(name) or name == "LineItems"]:
@@ -302,7 +302,7 @@ def test_a_catalog_of_before_there_were_lines_works_as_it_did(shop):
     assert not sent(shop, "retrieve")
 
 
-def test_only_what_has_changed_is_asked_for_again(shop):
+def test_lines_of_unchanged_documents_are_not_requested_again(shop):
     catalog = by_queries(shop, "Invoice")
     first = extract(shop, modules=["Invoice"], catalog=catalog, **AS_MOST)
     _, changed, *_, newest = first.ids("Invoice")
@@ -331,7 +331,7 @@ def test_only_what_has_changed_is_asked_for_again(shop):
         {"kind": "truncate"},
     ],
 )
-def test_no_line_is_lost_when_a_query_of_lines_goes_wrong(shop, fault, nth):
+def test_lines_are_complete_after_a_fault_in_their_query(shop, fault, nth):
     catalog = by_queries(shop, "Invoice")
     ordered = shop.faults.add(operation="query", contains="FROM LineItem", nth=nth, **fault)
     assert_lines(shop, "Invoice", invoices(shop, catalog=catalog, max_sessions=8))
@@ -339,7 +339,7 @@ def test_no_line_is_lost_when_a_query_of_lines_goes_wrong(shop, fault, nth):
 
 
 @pytest.mark.parametrize("sizes", [(0, 1, 99, 100, 101, 250), (0, 1, 90)])
-def test_lines_that_come_in_meanwhile_push_no_others_out(monkeypatch, sizes):
+def test_lines_inserted_meanwhile_displace_no_others(monkeypatch, sizes):
     """Servers give the ids of lines that are gone to new ones, before those of other documents."""
     query = OPERATIONS["query"]
     with Sandbox(company=company(sizes)) as shop:
@@ -364,14 +364,14 @@ def test_lines_that_come_in_meanwhile_push_no_others_out(monkeypatch, sizes):
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", ["reset", "session", "status", "truncate", "html"])
-def test_no_document_is_lost_when_retrieve_goes_wrong_for_a_moment(shop, kind):
+def test_documents_are_complete_after_a_fault_in_retrieve(shop, kind):
     shop.faults.add(kind, operation="retrieve", nth=3)
     assert_lines(shop, "Invoice", invoices(shop))
 
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("what", ["FROM LineItem", "') ORDER BY id"])
-def test_lines_that_queries_never_give_are_retrieved(shop, what):
+def test_lines_missing_from_queries_are_retrieved(shop, what):
     catalog = by_queries(shop, "Invoice")
     shop.faults.add("empty", operation="query", contains=what, times=None)
     assert_lines(shop, "Invoice", invoices(shop, catalog=catalog))
@@ -379,14 +379,14 @@ def test_lines_that_queries_never_give_are_retrieved(shop, what):
 
 
 @pytest.mark.usefixtures("quick")
-def test_lines_that_are_hidden_from_queries_are_retrieved():
+def test_lines_hidden_from_queries_are_retrieved():
     with Sandbox(company=company(), hidden={"LineItem": [1, 7, 150, 551]}) as sandbox:
         catalog = by_queries(sandbox, "Invoice")
         assert_lines(sandbox, "Invoice", invoices(sandbox, catalog=catalog))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_without_the_module_of_lines_documents_are_retrieved(dialect):
+def test_documents_are_retrieved_without_the_line_module(dialect):
     with Sandbox(dialect=dialect, company=company(), absent=["LineItem"]) as sandbox:
         catalog = by_queries(sandbox, "Invoice")
         fields = catalog["streams"][0]["schema"]["properties"]["LineItems"]["items"]["properties"]
@@ -399,14 +399,14 @@ def test_without_the_module_of_lines_documents_are_retrieved(dialect):
             assert lines == [(row["quantity"], Decimal(20)) for row in wanted[record["id"]]]
 
 
-def test_a_module_of_lines_that_closes_after_discovery_is_done_without(shop):
+def test_documents_are_retrieved_when_the_line_module_closes_after_discovery(shop):
     catalog = by_queries(shop, "Invoice")
     shop.instance.options = replace(shop.instance.options, absent=["LineItem"])
     assert_lines(shop, "Invoice", invoices(shop, catalog=catalog))
     assert len(sent(shop, "retrieve")) == len(SIZES)
 
 
-def test_a_document_that_is_deleted_meanwhile_is_left_out(shop):
+def test_document_deleted_meanwhile_is_left_out(shop):
     first, second, *_ = (row["id"] for row in shop.rows("Invoice"))
     shop.remove("Invoice", first)
     with connect(shop) as client:
@@ -425,7 +425,7 @@ def run_with_failure(sandbox, **more):
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", ["refused", "status"])
-def test_what_queries_give_of_a_document_that_cannot_be_retrieved_comes(shop, kind, caplog):
+def test_document_that_cannot_be_retrieved_has_the_fields_of_queries(shop, kind, caplog):
     broken = shop.rows("Invoice")[3]["id"]
     refusal = '{"success":false,"error":{"message":"Not for you","code":"ACCESS_DENIED"}}'
     fault = {"status": 200, "body": refusal} if kind == "refused" else {"status": 500}
@@ -448,7 +448,7 @@ def test_what_queries_give_of_a_document_that_cannot_be_retrieved_comes(shop, ki
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("retrieves", [True, False])
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_line_that_no_answer_can_hold_costs_no_other(dialect, retrieves, caplog):
+def test_line_larger_than_any_answer_costs_no_other(dialect, retrieves, caplog):
     bad = 40
     with Sandbox(
         dialect=dialect, company=company([2] * 100), unencodable={"LineItem": [bad]}
@@ -476,7 +476,7 @@ def test_a_line_that_no_answer_can_hold_costs_no_other(dialect, retrieves, caplo
 
 
 @pytest.mark.parametrize("dialect", ["corebos", "legacy"])
-def test_a_document_whose_owner_was_removed_comes_without_its_owner(dialect, caplog):
+def test_document_with_removed_owner_is_extracted_without_owner(dialect, caplog):
     with Sandbox(dialect=dialect, company=company((2, 3))) as sandbox:
         first, second = (row["id"] for row in sandbox.rows("Invoice"))
         sandbox.sql("UPDATE Invoice SET assigned_user_id = 999 WHERE _number = 2001")
@@ -494,7 +494,7 @@ def test_a_document_whose_owner_was_removed_comes_without_its_owner(dialect, cap
         assert len(one["LineItems"]) == 2
 
 
-def test_values_of_lines_that_do_not_fit_are_null_and_reported(shop, caplog):
+def test_line_values_of_wrong_type_are_null_and_reported(shop, caplog):
     shop.sql("UPDATE LineItem SET quantity = 'two' WHERE _number = 150")
     found = invoices(shop, catalog=by_queries(shop, "Invoice"))
     quantities = [line["quantity"] for record in found for line in record["LineItems"]]

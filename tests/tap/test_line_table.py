@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kafinea.extract.line_rows import LineCounts
 from kafinea_sandbox import Sandbox
-from tap_kafinea.line_table import Counts
 from tap_kafinea.streams import ModuleStream
 from tests.conftest import DIALECTS
 from tests.tap.running import discover, extract
@@ -71,7 +71,7 @@ def assert_rows(sandbox, rows):
         assert (row["comment"] or "") == there[key]["comment"]
 
 
-def test_each_line_is_a_row_and_costs_no_request_of_its_own(shop):
+def test_line_table_has_a_row_for_each_line_without_extra_requests(shop):
     embedded = invoices(shop)
     asked = sent(shop)
     shop.requests.clear()
@@ -93,7 +93,7 @@ def test_each_line_is_a_row_and_costs_no_request_of_its_own(shop):
     assert kinds == ["SCHEMA"] + ["RECORD"] * 15
 
 
-def test_a_line_that_was_taken_away_is_reported(shop):
+def test_line_table_reports_removed_lines(shop):
     first = read(shop)
     loader = Loader().load(first)
     two, none, _, twelve = (record["id"] for record in first.records("Invoice"))
@@ -114,7 +114,7 @@ def test_a_line_that_was_taken_away_is_reported(shop):
     assert none in third.ids("Invoice")
 
 
-def test_a_table_that_is_new_gets_the_lines_of_all_documents(shop, caplog):
+def test_line_table_that_is_new_gets_the_lines_of_all_documents(shop, caplog):
     caplog.set_level("INFO")
     first = extract(shop, modules=["Invoice"])
     second = read(shop, first.state)
@@ -131,7 +131,7 @@ def test_a_table_that_is_new_gets_the_lines_of_all_documents(shop, caplog):
     assert_rows(shop, loader.rows)
 
 
-def test_the_table_alone_reads_documents_for_their_lines_only(shop):
+def test_line_table_alone_reads_documents_for_their_lines_only(shop):
     catalog = discover(shop, modules=["Invoice"], line_items="table")
     catalog["streams"] = [one for one in catalog["streams"] if one["tap_stream_id"] != "Invoice"]
     first = read(shop, catalog=catalog)
@@ -149,7 +149,7 @@ def test_the_table_alone_reads_documents_for_their_lines_only(shop):
     assert_rows(shop, loader.load(third).rows)
 
 
-def test_a_table_that_is_read_whole_has_versions(shop):
+def test_line_table_with_full_table_has_versions(shop):
     catalog = whole(shop, "Invoice", line_items="table")
     first = read(shop, catalog=catalog)
     loader = Loader().load(first)
@@ -160,7 +160,7 @@ def test_a_table_that_is_read_whole_has_versions(shop):
     assert not any(row["_sdc_deleted_at"] for row in second.records("InvoiceLineItems"))
 
 
-def test_a_line_that_is_not_selected_in_part_or_at_all(sandbox):
+def test_line_table_with_deselected_lines_or_fields(sandbox):
     catalog = discover(sandbox, modules=["Invoice"], line_items="table")
     (table,) = (one for one in catalog["streams"] if one["tap_stream_id"] == "InvoiceLineItems")
     assert table["key_properties"] == ["document_id", "line_number"]
@@ -175,7 +175,7 @@ def test_a_line_that_is_not_selected_in_part_or_at_all(sandbox):
     assert "LineItems" not in output.records("Invoice")[0]
 
 
-def test_lines_that_could_not_be_had_are_not_reported_as_deleted(caplog):
+def test_line_table_reports_no_unreadable_line_as_deleted(caplog):
     with Sandbox(dialect="corebos", company=company((2, 3))) as shop:
         first = read(shop)
         loader = Loader().load(first)
@@ -189,7 +189,7 @@ def test_lines_that_could_not_be_had_are_not_reported_as_deleted(caplog):
 
 
 @pytest.mark.parametrize("expression", ["1 / (line_number - 2)", "1 / ("])
-def test_a_map_that_fails_is_the_tables_matter_and_the_next_run_makes_good(expression, caplog):
+def test_line_table_with_failing_map_is_completed_by_the_next_run(expression, caplog):
     with Sandbox(company=company((2, 0, 1, 12))) as shop:
         before = read(shop)
         loader = Loader().load(before)
@@ -209,7 +209,7 @@ def test_a_map_that_fails_is_the_tables_matter_and_the_next_run_makes_good(expre
 
 
 @pytest.mark.parametrize("are_documents_selected", [True, False])
-def test_rows_that_a_killed_run_wrote_are_known_to_the_next(shop, are_documents_selected):
+def test_line_table_knows_the_rows_of_a_killed_run(shop, are_documents_selected):
     catalog = discover(shop, modules=["Invoice"], line_items="table")
     if not are_documents_selected:
         catalog["streams"] = [one for one in catalog["streams"] if one["schema"]["required"][1:]]
@@ -222,8 +222,9 @@ def test_rows_that_a_killed_run_wrote_are_known_to_the_next(shop, are_documents_
     assert_rows(shop, loader.load(second).rows)
 
 
-def test_documents_that_another_run_went_on_with_come_again_for_the_table(monkeypatch):
-    monkeypatch.setattr(ModuleStream, "STATE_MSG_FREQUENCY", 1)
+def test_line_table_rereads_documents_of_a_resumed_run(monkeypatch):
+    monkeypatch.setattr(ModuleStream, "ROWS_BETWEEN_STATES", 1)
+    monkeypatch.setattr("kafinea.extract.module_rows.FEWEST", 1)
     with Sandbox(company=company((2, 3, 1, 12))) as shop:
         first = read(shop)
         index = [m.get("stream") for m in first.messages].index("Invoice", 3)
@@ -235,14 +236,14 @@ def test_documents_that_another_run_went_on_with_come_again_for_the_table(monkey
         assert_rows(shop, loader.load(read(shop, without.state)).rows)
 
 
-def test_a_new_table_gets_the_lines_of_documents_without_a_modifiedtime():
+def test_line_table_that_is_new_gets_lines_of_documents_without_modifiedtime():
     with Sandbox(company=company((2, 1))) as shop:
         shop.sql("UPDATE Invoice SET modifiedtime = NULL")
         first = extract(shop, modules=["Invoice"])
         assert_rows(shop, Loader().load(read(shop, first.state)).rows)
 
 
-def test_a_table_that_is_not_in_use_is_not_taken_for_a_module_that_was_lost(shop, caplog):
+def test_line_table_that_is_off_is_not_reported_as_a_lost_module(shop, caplog):
     catalog = discover(shop, modules=["Invoice"], line_items="table")
     catalog["streams"] = [one for one in catalog["streams"] if one["schema"]["required"][1:]]
     alone = read(shop, catalog=catalog)
@@ -250,9 +251,9 @@ def test_a_table_that_is_not_in_use_is_not_taken_for_a_module_that_was_lost(shop
     assert "no longer sees" not in caplog.text
 
 
-def test_what_the_state_keeps_of_many_documents_is_bounded_and_never_too_little():
+def test_line_table_state_is_bounded_and_sufficient():
     state, had = {}, {}
-    counts = Counts(state)
+    counts = LineCounts(state)
     for number in range(5000):
         had[f"7x{number}"] = lines = number * 7919 % 97
         assert counts.expect({f"7x{number}": lines}) == {f"7x{number}": 0}

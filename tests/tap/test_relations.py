@@ -80,7 +80,7 @@ def sandbox():
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_pair_comes_once_and_in_order(dialect):
+def test_pairs_are_extracted_once_and_in_order(dialect):
     with empty(dialect=dialect) as sandbox:
         campaigns(sandbox, *SIZES)
         output = extract(sandbox, modules=["Campaigns"], relations=CONTACTS)
@@ -95,7 +95,7 @@ def test_every_pair_comes_once_and_in_order(dialect):
 
 @pytest.mark.parametrize("relations", ["all", ["all"]], ids=str)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_all_is_every_list_of_the_selected_modules_and_of_no_other(dialect, relations):
+def test_related_all_is_every_list_of_the_selected_modules(dialect, relations):
     with Sandbox(dialect=dialect, rows=60) as sandbox:
         output = extract(sandbox, modules=["Campaigns", "PriceBooks"], relations=relations)
         streams = {one["stream"] for one in output.messages if one["type"] == "SCHEMA"}
@@ -110,7 +110,7 @@ def test_all_is_every_list_of_the_selected_modules_and_of_no_other(dialect, rela
         assert Counter(pairs(output, "price_books_products")) == goods
 
 
-def test_all_of_a_whole_company_has_streams_of_different_names(sandbox):
+def test_related_all_of_the_demo_company_has_unique_stream_names(sandbox):
     catalog = discover(sandbox, relations="all")
     names = [one["tap_stream_id"] for one in catalog["streams"]]
     assert len(names) == len(set(names)) > 100
@@ -119,7 +119,7 @@ def test_all_of_a_whole_company_has_streams_of_different_names(sandbox):
     }
 
 
-def test_a_run_with_a_catalog_asks_for_lists_and_nothing_else(sandbox):
+def test_related_lists_with_catalog_request_nothing_else(sandbox):
     campaigns(sandbox, 0, 2, 100, 250)
     catalog = only(sandbox)
     sandbox.requests.clear()
@@ -130,7 +130,7 @@ def test_a_run_with_a_catalog_asks_for_lists_and_nothing_else(sandbox):
     assert asked(sandbox) == {"query": 4, "query_related": 4 * 2 + 3}
 
 
-def test_a_catalog_goes_there_and_back(sandbox):
+def test_related_lists_in_a_catalog_round_trip(sandbox):
     schema = only(sandbox)["streams"][0]["schema"]
     assert schema["title"] == "Campaigns: Contacts"
     assert schema["properties"].keys() == {"source_id", "related_id"}
@@ -147,7 +147,7 @@ def test_a_catalog_goes_there_and_back(sandbox):
         ("Products", "Products", "products_product_bundles"),
     ],
 )
-def test_a_list_is_named_by_its_label_or_its_module(sandbox, module, related, stream):
+def test_related_list_is_named_by_label_or_module(sandbox, module, related, stream):
     said = {"module": module, "related": related}
     catalog = discover(sandbox, modules=["Leads"], relations=[said, said])
     assert [one["tap_stream_id"] for one in catalog["streams"]] == ["Leads", stream]
@@ -162,13 +162,13 @@ def test_a_list_is_named_by_its_label_or_its_module(sandbox, module, related, st
         ("SMSNotifier", "Contacts", "There is: none"),
     ],
 )
-def test_a_list_that_is_not_there_is_an_error_at_discovery(sandbox, module, related, said):
+def test_related_list_that_is_unknown_is_an_error_at_discovery(sandbox, module, related, said):
     with pytest.raises(SettingsError, match=f"`relations`.*{said}"):
         discover(sandbox, relations=[{"module": module, "related": related}])
 
 
 @pytest.mark.usefixtures("quick")
-def test_where_the_server_does_not_tell_its_lists_the_name_is_tried(sandbox):
+def test_related_list_is_tried_by_name_where_the_server_does_not_list_them(sandbox):
     campaigns(sandbox, 3)
     sandbox.faults.add("status", operation="relatedtypes", status=500, times=None)
     output = extract(sandbox, modules=["Campaigns"], relations=CONTACTS)
@@ -182,7 +182,7 @@ def test_where_the_server_does_not_tell_its_lists_the_name_is_tried(sandbox):
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("relations", [CONTACTS, "all"])
-def test_a_server_without_related_lists_is_an_error_at_discovery(relations):
+def test_server_without_related_lists_is_an_error_at_discovery(relations):
     with empty(dialect="legacy") as sandbox:
         campaigns(sandbox, 0)
         with pytest.raises(SettingsError, match="`relations`"):
@@ -192,7 +192,7 @@ def test_a_server_without_related_lists_is_an_error_at_discovery(relations):
 # Runs that follow each other
 
 
-def test_only_the_lists_of_records_that_changed_are_read_again(sandbox):
+def test_related_lists_of_changed_records_are_read_again_only(sandbox):
     first, second, third = campaigns(sandbox, 120, 3, 0)
     sandbox.change("Campaigns", third, {}, modifiedtime="2020-01-02 00:00:00")
     run = extract(sandbox, catalog=only(sandbox))
@@ -208,7 +208,7 @@ def test_only_the_lists_of_records_that_changed_are_read_again(sandbox):
     assert len(pairs(again)) == 4
 
 
-def test_a_pair_that_the_api_added_is_in_the_next_run(sandbox):
+def test_pair_added_by_the_api_is_in_the_next_run(sandbox):
     (campaign,) = campaigns(sandbox, 0)
     contact = sandbox.insert("Contacts", {"lastname": "New"})
     run = extract(sandbox, catalog=only(sandbox))
@@ -219,7 +219,7 @@ def test_a_pair_that_the_api_added_is_in_the_next_run(sandbox):
     assert pairs(again) == [(number(campaign), number(contact))]
 
 
-def test_the_full_table_is_read_whole_each_time(sandbox):
+def test_related_lists_with_full_table_are_read_in_full(sandbox):
     campaigns(sandbox, 3, 2)
     catalog = only(sandbox)
     catalog["streams"][0]["replication_method"] = "FULL_TABLE"
@@ -228,7 +228,7 @@ def test_the_full_table_is_read_whole_each_time(sandbox):
     assert Counter(pairs(output)) == truth(sandbox)
 
 
-def test_a_run_goes_on_from_any_of_its_states_and_loses_no_pair(sandbox):
+def test_run_resumes_from_any_state_without_losing_a_pair(sandbox):
     campaigns(sandbox, *([3, 0, 1] * 40))
     catalog = only(sandbox)
     whole = extract(sandbox, catalog=catalog)
@@ -247,7 +247,7 @@ def test_a_run_goes_on_from_any_of_its_states_and_loses_no_pair(sandbox):
     assert resumed == 120 // 20
 
 
-def test_lists_without_records_move_the_state_too(sandbox):
+def test_empty_lists_move_the_state(sandbox):
     made = campaigns(sandbox, *([0] * 45))
     states = extract(sandbox, catalog=only(sandbox)).states
     reached = [state["bookmarks"][STREAM].get("pass", {}).get("last_id") for state in states]
@@ -255,7 +255,7 @@ def test_lists_without_records_move_the_state_too(sandbox):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path, how):
+def test_killed_run_resumes_from_its_last_state(tmp_path, how):
     with empty(latency_ms=10) as sandbox:
         campaigns(sandbox, *([2, 0] * 100))
         files = {"config": settings(sandbox), "catalog": only(sandbox)}
@@ -308,14 +308,14 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path, how):
     ],
     ids=lambda fault: "-".join(map(str, fault.values())),
 )
-def test_misfortunes_in_the_middle_cost_no_pair(sandbox, fault, nth):
+def test_faults_cost_no_pair(sandbox, fault, nth):
     campaigns(sandbox, 0, 2, 101, 0)
     sandbox.faults.add(**fault, operation="query_related", nth=nth)
     output = extract(sandbox, catalog=only(sandbox))
     assert pairs(output) == sorted(truth(sandbox).elements())
 
 
-def test_records_that_come_into_a_list_meanwhile_push_no_others_out(sandbox, monkeypatch):
+def test_pairs_added_meanwhile_displace_no_others(sandbox, monkeypatch):
     """From the other side too, which does not modify the record that has the list."""
     contacts = [sandbox.insert("Contacts", {"lastname": f"{n}"}, OLD) for n in range(210)]
     (source,) = campaigns(sandbox, 0)
@@ -335,7 +335,7 @@ def test_records_that_come_into_a_list_meanwhile_push_no_others_out(sandbox, mon
     assert pairs(extract(sandbox, catalog=catalog)) == sorted(truth(sandbox).elements())
 
 
-def test_a_list_of_which_nothing_may_be_seen_stops_no_other(caplog):
+def test_list_that_is_hidden_stops_no_other(caplog):
     with empty() as plain:
         hidden = plain.insert("Contacts", {"lastname": "hidden"})
     with empty(hidden={"Contacts": [number(hidden)]}) as sandbox:
@@ -347,7 +347,7 @@ def test_a_list_of_which_nothing_may_be_seen_stops_no_other(caplog):
     assert "1 of 1 records could not be read" in caplog.text
 
 
-def test_a_record_that_is_deleted_meanwhile_ends_no_run():
+def test_record_deleted_meanwhile_fails_no_run():
     with empty(latency_ms=20) as sandbox:
         made = campaigns(sandbox, *([1] * 40))
         catalog, outputs = only(sandbox), []
@@ -363,7 +363,7 @@ def test_a_record_that_is_deleted_meanwhile_ends_no_run():
         assert {source for source, _ in pairs(outputs[0])} == set(map(number, made[:-1]))
 
 
-def test_a_list_that_is_refused_stops_no_other_stream(sandbox):
+def test_list_that_is_refused_stops_no_other_stream(sandbox):
     made = campaigns(sandbox, 1, 1, 1)
     sandbox.faults.add(
         "status", operation="query_related", contains=made[1], status=200, body=DENIED, times=None
@@ -374,7 +374,7 @@ def test_a_list_that_is_refused_stops_no_other_stream(sandbox):
     assert [r for r in sandbox.requests.of("query") if "FROM Leads" in r.params["query"]]
 
 
-def test_lists_are_read_by_several_sessions_each_with_one_request_at_a_time():
+def test_lists_are_read_by_several_sessions():
     with empty(latency_ms=10) as sandbox:
         campaigns(sandbox, *([1] * 40))
         catalog = only(sandbox)
@@ -418,7 +418,7 @@ def failing(sandbox, match, **more):
     ],
     ids=["500", "html", "truncate", "refused"],
 )
-def test_a_list_that_cannot_be_read_is_named_and_asked_for_again(dialect, fault, caplog):
+def test_unreadable_list_is_named_and_requested_again(dialect, fault, caplog):
     with empty(dialect=dialect) as sandbox:
         made = campaigns(sandbox, *([2, 1] * 15))
         sandbox.change("Campaigns", made[20], {}, modifiedtime="2020-01-02 00:00:00")
@@ -446,7 +446,7 @@ def test_a_list_that_cannot_be_read_is_named_and_asked_for_again(dialect, fault,
 
 
 @pytest.mark.usefixtures("quick")
-def test_records_that_are_counted_and_never_given_make_a_list_unreadable(sandbox, caplog):
+def test_unreadable_list_has_fewer_records_than_counted(sandbox, caplog):
     first, second, _ = campaigns(sandbox, 2, 3, 0)
     sandbox.faults.add("empty", operation="query_related", contains="SELECT id", nth=2, times=None)
     output = failing(sandbox, second, config={"max_sessions": 1})
@@ -456,7 +456,7 @@ def test_records_that_are_counted_and_never_given_make_a_list_unreadable(sandbox
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_server_that_is_away_makes_no_list_unreadable(sandbox, caplog):
+def test_server_outage_marks_no_list_as_unreadable(sandbox, caplog):
     campaigns(sandbox, *([1] * 10))
     catalog = only(sandbox)
     sandbox.faults.add("status", status=500, operation="query_related", nth=5, times=None)
@@ -467,7 +467,7 @@ def test_a_server_that_is_away_makes_no_list_unreadable(sandbox, caplog):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_server_that_fails_for_a_moment_costs_no_list(sandbox):
+def test_transient_fault_costs_no_list(sandbox):
     """Twice at a list is enough to ask whether the server is there; then it is asked once more."""
     campaigns(sandbox, *([1] * 10))
     sandbox.faults.add("status", status=500, operation="query_related", nth=5, times=2)
@@ -476,7 +476,7 @@ def test_a_server_that_fails_for_a_moment_costs_no_list(sandbox):
 
 
 @pytest.mark.usefixtures("quick")
-def test_there_is_an_end_to_lists_that_cannot_be_read(sandbox, monkeypatch):
+def test_unreadable_lists_above_the_limit_end_the_stream(sandbox, monkeypatch):
     monkeypatch.setattr("kafinea.recovery.MOST_BAD", 5)
     campaigns(sandbox, *([1] * 30))
     catalog = only(sandbox)
@@ -486,7 +486,7 @@ def test_there_is_an_end_to_lists_that_cannot_be_read(sandbox, monkeypatch):
     assert len({r.params["id"] for r in sandbox.requests.of("query_related")}) < 15
 
 
-def test_a_list_that_is_gone_is_no_matter_of_each_record(sandbox):
+def test_list_that_no_longer_exists_is_one_error(sandbox):
     campaigns(sandbox, *([1] * 10))
     catalog = only(sandbox)
     body = DENIED.replace("ACCESS_DENIED", "UNKOWN_ENTITY")
@@ -497,7 +497,7 @@ def test_a_list_that_is_gone_is_no_matter_of_each_record(sandbox):
 
 
 @pytest.mark.parametrize("relations", ["all", [{"module": "Campaigns", "related": "Contacts"}]])
-def test_a_server_without_related_lists_is_named_and_not_taken_for_one_with_none(relations):
+def test_server_without_related_lists_is_an_error_and_not_empty(relations):
     expected = pytest.raises(SettingsError, match="`relations`: ")
     with Sandbox(dialect="corebos", rows=50) as sandbox, expected:
         extract(sandbox, modules=["Campaigns"], relations=relations)

@@ -77,12 +77,12 @@ def same(one, other):
     return type(one) is type(other) and one == other
 
 
-def test_what_this_tap_writes_is_taken():
+def test_state_of_this_tap_is_accepted():
     assert state_of({"bookmarks": {"Contacts": GOOD}}) == {"bookmarks": {"Contacts": GOOD}}
 
 
 @pytest.mark.parametrize("key", GOOD)
-def test_a_key_that_this_tap_did_not_write_is_named_with_its_stream(key):
+def test_state_with_unknown_key_is_refused_with_stream_and_key(key):
     right = ALSO.get(key, [])
     wrong = [one for one in ANYTHING if not any(same(one, each) for each in right)]
     for value in [*wrong, *MORE.get(key, [])]:
@@ -97,12 +97,12 @@ def test_a_key_that_this_tap_did_not_write_is_named_with_its_stream(key):
 @pytest.mark.parametrize(
     "state", [[], 0, "", False, {"bookmarks": {}, "x": "\ud800"}, {"bookmarks": {"Contacts": []}}]
 )
-def test_what_is_no_state_is_not_taken_for_an_empty_one(state):
+def test_state_that_is_invalid_is_not_empty(state):
     with pytest.raises(SettingsError, match="is not a Singer state"):
         state_of(state)
 
 
-def test_a_state_file_that_holds_no_state_reads_nothing(sandbox, tmp_path):
+def test_state_file_without_a_state_reads_nothing(sandbox, tmp_path):
     config, state = tmp_path / "config.json", tmp_path / "state.json"
     config.write_text(json.dumps(settings(sandbox)), "utf-8")
     for text in ("", "[]", '{"bookmarks": {"Contacts": {"version": 1e999}}}'):
@@ -112,7 +112,7 @@ def test_a_state_file_that_holds_no_state_reads_nothing(sandbox, tmp_path):
         assert "Traceback" not in done.stderr
 
 
-def test_a_bookmark_in_the_future_is_said(sandbox, caplog):
+def test_bookmark_in_the_future_is_logged(sandbox, caplog):
     state = extract(sandbox, modules=["Contacts"], timezone="UTC").state
     bookmark = state["bookmarks"]["Contacts"]
     assert "says that all is read until" not in caplog.text
@@ -122,7 +122,7 @@ def test_a_bookmark_in_the_future_is_said(sandbox, caplog):
     assert "Contacts: the state says that all is read until 2999-01-01T00:00:00" in caplog.text
 
 
-def test_a_look_back_of_a_million_years_is_refused(sandbox):
+def test_lookback_of_a_million_years_is_refused(sandbox):
     state = extract(sandbox, modules=["Contacts"]).state
     _, error = extract_through(
         sandbox, state=state, modules=["Contacts"], lookback_seconds=3 * 10**8

@@ -7,25 +7,20 @@ follows from the rejects, no session was used by two requests at once, and nothi
 
 from __future__ import annotations
 
-import io
 import json
-import logging
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
-from unittest import mock
 
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import settings as demo_settings
-from singer_kafinea.command import exit_code
+from target_kafinea.target import TargetKafinea
+from tests import commands
 
 Record = Mapping[str, Any]
 
@@ -231,31 +226,15 @@ class Files:
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, **options: Any) -> CompletedProcess[str]:
     """Run the command `target-kafinea` as a user does."""
-    options["env"] = {**os.environ, **options.get("env", {})}
-    return subprocess.run(
-        [sys.executable, "-m", "target_kafinea", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **options,
-    )
+    return commands.program("target_kafinea", *arguments, **options)
 
 
 def in_process(arguments: list[str]) -> tuple[int, str, str]:
     """Run the command within this process; return its exit code and what it wrote."""
-    from target_kafinea.target import TargetKafinea  # noqa: PLC0415 its streams are set first
-
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    argv = mock.patch.object(sys, "argv", ["target-kafinea", *arguments])
-    # The SDK adds a handler in each run; those of runs before would get the lines of all behind.
-    handlers = mock.patch.object(logging.root, "handlers", list(logging.root.handlers))
-    with argv, handlers, redirect_stdout(out), redirect_stderr(err):
-        code = exit_code(TargetKafinea.cli, TargetKafinea.logger)
-    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]  # set above
-    return code, *texts
+    done = commands.in_process(TargetKafinea, *arguments)
+    return done.returncode, done.stdout, done.stderr
 
 
 def _flat(lines: Iterable[str | list[str]]) -> list[str]:

@@ -112,9 +112,7 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize(("line", "said"), BAD_LINES.values(), ids=BAD_LINES.keys())
-def test_a_line_that_is_no_message_ends_the_run_behind_what_came_before_it(
-    server, tmp_path, line, said
-):
+def test_invalid_line_ends_the_run_after_the_records_before_it(server, tmp_path, line, said):
     before = [SCHEMA, ADA, state({"done": 1})]
     run = load_bytes(server, tmp_path, *before, line, BOB)
     assert run.code == 1
@@ -129,7 +127,7 @@ def test_a_line_that_is_no_message_ends_the_run_behind_what_came_before_it(
 
 
 @pytest.mark.parametrize("number", [*HUGE, f"-{HUGE[1]}", f'[{{"x": {HUGE[0]}}}]'])
-def test_a_number_that_nothing_can_hold_costs_its_record(server, tmp_path, number):
+def test_number_out_of_range_rejects_its_record(server, tmp_path, number):
     record = of(record={"cf_853": 'a"', "lastname": "N"}).replace('"N"', number)
     before = ADA.replace('"a"', '"first"')
     run = load_bytes(server, tmp_path, SCHEMA, before, record, BOB, max_rejects=-1, dry_run=True)
@@ -141,12 +139,12 @@ def test_a_number_that_nothing_can_hold_costs_its_record(server, tmp_path, numbe
     assert "9" * 30 not in run.stderr
 
 
-def test_a_line_of_quotes_that_do_not_end_is_looked_through_once():
+def test_unterminated_quotes_are_scanned_once():
     number, quotes = HUGE[1], r"\"" * 2**20
     assert huge_numbers.as_texts(f'[{number}, "{quotes}')[1]
 
 
-def test_what_is_odd_and_harmless_is_loaded(sandbox, tmp_path):
+def test_harmless_oddities_are_loaded(sandbox, tmp_path):
     """Also where the machine's own encoding is another one."""
     record = '{"cf_853": "a", "lastname": "x", "lastname": "\\u00e9\u00e9"}'
     lines = [
@@ -172,7 +170,7 @@ def test_what_is_odd_and_harmless_is_loaded(sandbox, tmp_path):
 # Sizes
 
 
-def test_a_line_that_is_too_long_is_one_clear_line(server, tmp_path, monkeypatch):
+def test_line_too_long_is_one_error(server, tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "LONGEST_LINE", 10_000)
     fits, longer = (of(record={"cf_853": "z", "lastname": "x" * n}) for n in (9000, 20_000))
     run = load_bytes(server, tmp_path, SCHEMA, fits, longer)
@@ -182,7 +180,7 @@ def test_a_line_that_is_too_long_is_one_clear_line(server, tmp_path, monkeypatch
     assert "`files_path`" in run.errors[0]
 
 
-def test_many_values_in_a_long_line_are_one_clear_line(server, tmp_path):
+def test_line_with_too_many_values_is_one_error(server, tmp_path):
     many = of(record={"cf_853": 0}).replace("0", "[" + "[]," * 2_200_000 + "[]]")
     run = load_bytes(server, tmp_path, SCHEMA, many)
     assert "more than 2,097,152 values" in run.errors[0]
@@ -196,7 +194,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 @pytest.mark.parametrize("text", ["x" * 2**26, "x" * 2**26 + "\U0001f600"], ids=["ascii", "wide"])
-def test_a_long_line_takes_a_few_times_its_size_of_memory(server, tmp_path, text):
+def test_long_line_takes_a_few_times_its_size_of_memory(server, tmp_path, text):
     """Text of wide characters takes four bytes for each in Python; then the value does, once."""
     files = Files(tmp_path)
     config = files.config(server, streams=STREAMS, dry_run=True)
@@ -265,7 +263,7 @@ FETCHING = {
 
 
 @pytest.mark.parametrize("make", FETCHING.values(), ids=FETCHING.keys())
-def test_nothing_is_fetched_that_a_schema_refers_to(server, tmp_path, elsewhere, make):
+def test_schema_references_are_not_fetched(server, tmp_path, elsewhere, make):
     Fetched.asked.clear()
     said = schema(schema=make(elsewhere))
     run = load_bytes(server, tmp_path, said, ADA)
@@ -278,7 +276,7 @@ def test_nothing_is_fetched_that_a_schema_refers_to(server, tmp_path, elsewhere,
 
 
 @pytest.mark.parametrize("name", ["$schema", "$vocabulary"])
-def test_a_meta_schema_that_is_elsewhere_is_not_fetched(server, tmp_path, elsewhere, name):
+def test_schema_meta_schema_is_not_fetched(server, tmp_path, elsewhere, name):
     Fetched.asked.clear()
     said = at("#/definitions/x", definitions={"x": {}}, **{name: f"{elsewhere}/meta"})
     load_bytes(server, tmp_path, schema(schema=said), ADA)
@@ -309,7 +307,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("said", ENDLESS.values(), ids=ENDLESS.keys())
-def test_a_schema_that_cannot_be_used_is_one_clear_line(server, tmp_path, said):
+def test_schema_that_cannot_be_used_is_one_error(server, tmp_path, said):
     run = load_bytes(server, tmp_path, schema(schema=said), ADA)
     assert run.code == 1
     (error,) = run.errors
@@ -344,7 +342,7 @@ CHECKED = {
 
 
 @pytest.mark.parametrize(("properties", "more", "problem"), CHECKED.values(), ids=CHECKED.keys())
-def test_keywords_come_to_an_end(server, tmp_path, properties, more, problem):
+def test_schema_keywords_are_bounded(server, tmp_path, properties, more, problem):
     names = {name: {} for name in ("cf_853", "lastname", "n", "many", KEY)}
     said = schema(schema={"properties": {**names, **properties}, **more})
     said = said.replace('"HUGE"', "1e999999999").replace('"TINY"', "1e-999999999")
@@ -362,7 +360,7 @@ def test_keywords_come_to_an_end(server, tmp_path, properties, more, problem):
     assert bool(warning) == bool(keywords)
 
 
-def test_a_schema_within_itself_is_checked(sandbox):
+def test_schema_that_refers_to_itself_is_checked(sandbox):
     """References within the schema are followed, as far as the record goes."""
     said = {
         "properties": {"cf_853": {}, "lastname": {"$ref": "#/definitions/name"}},
@@ -378,7 +376,7 @@ def test_a_schema_within_itself_is_checked(sandbox):
     assert run.tally == {"created": 1, "rejected": 1}
 
 
-def test_a_schema_that_the_sdk_cannot_flatten_is_one_clear_line(server, tmp_path):
+def test_schema_that_the_sdk_cannot_flatten_is_one_error(server, tmp_path):
     said = {"properties": {"cf_853": {}, "lastname": [], "x": {"properties": []}}}
     more = {"flattening_enabled": True, "flattening_max_depth": 2}
     run = load_bytes(server, tmp_path, schema(schema=said), ADA, **more)
@@ -387,7 +385,7 @@ def test_a_schema_that_the_sdk_cannot_flatten_is_one_clear_line(server, tmp_path
     assert "Traceback" not in run.stderr
 
 
-def test_records_that_wait_are_loaded_when_they_take_much_memory(sandbox, monkeypatch):
+def test_batch_is_loaded_early_when_records_take_much_memory(sandbox, monkeypatch):
     """Whatever property of them is large, and in related lists as well."""
     monkeypatch.setattr("kafinea.load.loading.HEAVY", 10_000)
     records = [
@@ -401,7 +399,7 @@ def test_records_that_wait_are_loaded_when_they_take_much_memory(sandbox, monkey
 
 @pytest.mark.parametrize("value", ["12x101", "/etc/passwd", "0", {"productid": "14x1"}])
 @pytest.mark.parametrize("module", ["Contacts", "Documents"])
-def test_a_column_without_a_name_is_no_id_no_file_and_no_lines(sandbox, module, value):
+def test_column_without_a_name_is_no_id_no_file_and_no_lines(sandbox, module, value):
     """The index of a table, as many tools export it."""
     name = {"Contacts": "lastname", "Documents": "notes_title"}[module]
     record = {name: "x", "": value}
@@ -410,7 +408,7 @@ def test_a_column_without_a_name_is_no_id_no_file_and_no_lines(sandbox, module, 
     assert run.tally == {"created": 1}
 
 
-def test_states_that_wait_for_a_record_are_written_when_they_take_much_memory(sandbox, monkeypatch):
+def test_states_are_written_early_when_they_take_much_memory(sandbox, monkeypatch):
     monkeypatch.setattr("target_kafinea.target.HEAVY", 10_000)
     states = [state({"n": n, "x": "x" * 2_000}) for n in range(12)]
     run = load(sandbox, SCHEMA, ADA, states, streams=STREAMS)

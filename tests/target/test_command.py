@@ -117,7 +117,7 @@ WRONG_SETTINGS = {
 
 
 @pytest.mark.parametrize(("change", "said"), WRONG_SETTINGS.values(), ids=WRONG_SETTINGS.keys())
-def test_a_wrong_setting_is_one_clear_line_before_the_first_record(server, change, said):
+def test_wrong_setting_is_one_line_before_the_first_record(server, change, said):
     line = refused(server, LINES, **{"streams": STREAMS, **change})
     for text in said:
         assert text in line
@@ -156,14 +156,14 @@ WRONG_STREAMS = {
 
 
 @pytest.mark.parametrize(("lines", "said"), WRONG_STREAMS.values(), ids=WRONG_STREAMS.keys())
-def test_a_wrong_input_is_one_clear_line(server, lines, said):
+def test_wrong_input_is_one_line(server, lines, said):
     line = refused(server, lines, streams=STREAMS)
     for text in said:
         assert text in line
     assert "Lovelace" not in line
 
 
-def test_a_mistake_in_the_second_stream_stops_before_its_first_record(sandbox):
+def test_wrong_second_stream_stops_before_its_first_record(sandbox):
     """What was read before it has its outcome; nothing of the stream itself is loaded."""
     second = messages("Accounts", {"acountname": "ACME"})
     run = load(sandbox, LINES, second, streams=STREAMS, check=False)
@@ -174,14 +174,14 @@ def test_a_mistake_in_the_second_stream_stops_before_its_first_record(sandbox):
 
 
 @pytest.mark.parametrize("name", ["dryrun", "hard-delete", "maxreject"])
-def test_an_unknown_setting_stops_the_run_before_anything_is_sent(server, name):
+def test_unknown_setting_stops_the_run_before_any_request(server, name):
     server.requests.clear()
     error = refused(server, LINES, streams=STREAMS, **{name: True})
     assert f"There is no setting `{name}`. Did you mean `" in error
     assert len(server.requests) == 0
 
 
-def test_the_settings_of_the_sdk_are_known(server):
+def test_settings_of_the_sdk_are_known(server):
     """Also those that --about does not list, and the SDK reads all the same."""
     run = load(
         server,
@@ -202,10 +202,11 @@ def test_the_settings_of_the_sdk_are_known(server):
     assert run.tally == {"created": 1}
 
 
-def test_a_variable_that_is_surely_meant_as_a_setting_is_an_error(server, monkeypatch):
+def test_misspelt_variable_is_an_error(server, monkeypatch):
     for other in ("STREAMS_CONTACTS", "_SELECT", "LOGLEVEL", "VENV", "PIP_URL", "DRY_RUN"):
         monkeypatch.setenv(f"TARGET_KAFINEA_{other}", "x")
-    monkeypatch.setenv("TAP_KAFINEA_DRYRUN", "true")
+    for of_others in ("TAP_KAFINEA_DRYRUN", "STREAM", "USER_NAME"):
+        monkeypatch.setenv(of_others, "x")
     monkeypatch.setenv("TARGET_KAFINEA_LOGLEVEL", "INFO")
     assert load(server, streams=STREAMS).code == 0
     monkeypatch.setenv("TARGET_KAFINEA_DRYRUN", "true")
@@ -217,7 +218,7 @@ def warnings(run):
     return [line.split(" | ")[-1] for line in run.stderr.splitlines() if "WARNING" in line]
 
 
-def test_a_stream_that_never_comes_is_said_at_the_end(sandbox):
+def test_stream_in_settings_that_is_missing_is_logged_at_the_end(sandbox):
     run = load(sandbox, LINES, streams={**STREAMS, "Contact": {}, "visitors": {}})
     assert run.code == 0
     assert sorted(one for one in warnings(run) if "stream" in one) == [
@@ -239,7 +240,7 @@ def test_a_stream_that_never_comes_is_said_at_the_end(sandbox):
         (["cf_853"], {}, "nothing"),
     ],
 )
-def test_key_properties_that_are_not_used_are_said(sandbox, key, entry, found_by):
+def test_key_properties_that_are_not_used_are_logged(sandbox, key, entry, found_by):
     name = next(iter(entry.get("fields", {})), "cf_853")
     names = {"cf_853": name if name == "ref" else "cf_853"}
     record = {names["cf_853"]: "a", "lastname": "x", "phone": "1"}
@@ -269,7 +270,7 @@ def test_batch_messages_are_refused(server, tmp_path):
     assert "batch_config" in line
 
 
-def test_activate_version_deletes_nothing_and_is_said_once(sandbox):
+def test_activate_version_deletes_nothing_and_is_logged_once(sandbox):
     old = sandbox.insert("Contacts", {"cf_853": "old", "lastname": "Old"})
     version = json.dumps({"type": "ACTIVATE_VERSION", "stream": "Contacts", "version": 1})
     run = load(sandbox, LINES, version, streams=STREAMS, hard_delete=True)
@@ -278,7 +279,7 @@ def test_activate_version_deletes_nothing_and_is_said_once(sandbox):
     assert len([line for line in run.stderr.splitlines() if "ACTIVATE_VERSION" in line]) == 1
 
 
-def test_a_missing_file_is_one_clear_line(tmp_path, server):
+def test_missing_file_is_one_line(tmp_path, server):
     config = Files(tmp_path).config(server)
     for arguments in (["--config", "nowhere.json"], ["--config", config, "--input", "nowhere"]):
         done = command(*arguments)
@@ -287,7 +288,7 @@ def test_a_missing_file_is_one_clear_line(tmp_path, server):
         assert "Traceback" not in done.stderr
 
 
-def test_a_server_that_is_not_there_is_one_clear_line(quick):
+def test_unreachable_server_is_one_line(quick):
     with empty() as gone:
         where = settings(gone)
     run = load(None, LINES, **where, streams=STREAMS, check=False)
@@ -307,16 +308,16 @@ def test_messages_come_from_stdin_and_settings_from_the_environment(sandbox):
     assert sandbox.count("Contacts") == 1
 
 
-def test_a_fraction_of_a_second_is_a_timeout(sandbox):
+def test_request_timeout_may_be_a_fraction(sandbox):
     assert load(sandbox, LINES, streams=STREAMS, request_timeout=2.5).tally == {"created": 1}
 
 
-def test_no_input_is_no_error(sandbox):
+def test_empty_input_is_no_error(sandbox):
     run = load(sandbox)
     assert (run.code, run.stdout) == (0, "")
 
 
-def test_a_stream_without_records_is_no_error(sandbox):
+def test_stream_without_records_is_no_error(sandbox):
     assert load(sandbox, LINES[0], streams=STREAMS).code == 0
 
 
@@ -352,7 +353,7 @@ def test_about_documents_every_setting():
         ("name + 'x'", None),
     ],
 )
-def test_a_record_at_which_a_stream_map_fails_is_rejected_alone(sandbox, expression, why):
+def test_stream_map_that_fails_rejects_its_record_only(sandbox, expression, why):
     bad = {"ref": "b", "name": None if "upper" in expression else "Lovelace"}
     records = [{"ref": "a", "name": "1"}, bad, {"ref": "c", "name": "3"}]
     maps = {"people": {"cf_853": "ref", "lastname": expression, "__else__": None}}
@@ -368,14 +369,14 @@ def test_a_record_at_which_a_stream_map_fails_is_rejected_alone(sandbox, express
     assert "Lovelace" not in run.stderr
 
 
-def test_many_records_at_which_a_stream_map_fails_end_the_run(sandbox):
+def test_stream_map_that_fails_often_ends_the_run(sandbox):
     maps = {"Contacts": {"lastname": "1/0"}}
     records = [{"cf_853": f"{n}", "lastname": "x"} for n in range(50)]
     run = load(sandbox, messages("Contacts", *records), stream_maps=maps, streams=STREAMS)
     assert (run.code, run.codes) == (1, ["NOT_MAPPED"])
 
 
-def test_the_log_of_the_command_says_why_a_record_was_rejected(sandbox):
+def test_log_of_the_command_has_the_reason_of_a_reject(sandbox):
     """Not only what kind of error it was, as it does of others."""
     env = {f"TARGET_KAFINEA_{k.upper()}": v for k, v in settings(sandbox).items()}
     env["TARGET_KAFINEA_STREAMS"] = json.dumps(STREAMS)

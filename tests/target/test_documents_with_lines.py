@@ -122,7 +122,7 @@ class Unlucky:
 
 
 @pytest.mark.parametrize("dialect", ["stock", "frevo"])
-def test_no_document_lacks_lines_over_several_sessions(dialect):
+def test_documents_over_several_sessions_lack_no_line(dialect):
     """Servers give line ids with a race, across all modules with lines."""
     with shop(dialect, lines_take=0.02) as one:
         streams = matched("Quotes", "subject") | matched("SalesOrder", "subject")
@@ -146,7 +146,7 @@ def test_no_document_lacks_lines_over_several_sessions(dialect):
 
 @pytest.mark.parametrize("module", ["Quotes", "SalesOrder", "PurchaseOrder"])
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "legacy"])
-def test_a_creation_that_lacks_a_line_is_repaired_at_once(dialect, module):
+def test_creation_that_lacks_a_line_is_repaired_at_once(dialect, module):
     with shop(dialect) as one:
         one.sandbox.instance.line_writes = Unlucky(1)
         record = one.record(module, "S", 1, 2, 3)
@@ -158,7 +158,7 @@ def test_a_creation_that_lacks_a_line_is_repaired_at_once(dialect, module):
 
 
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "legacy"])
-def test_an_update_that_lacks_a_line_is_sent_again(dialect):
+def test_update_that_lacks_a_line_is_sent_again(dialect):
     with shop(dialect) as one:
         one.load("Quotes", one.record("Quotes", "S", 1, 2))
         one.sandbox.instance.line_writes = Unlucky(1)
@@ -170,7 +170,7 @@ def test_an_update_that_lacks_a_line_is_sent_again(dialect):
 
 @pytest.mark.parametrize("there", [False, True], ids=["create", "update"])
 @pytest.mark.parametrize("dialect", WITH_LINES)
-def test_lines_that_are_lost_again_reject_the_record(dialect, there):
+def test_lines_lost_twice_reject_the_record(dialect, there):
     with shop(dialect) as one:
         if there:
             one.load("Quotes", one.record("Quotes", "S", 1, 2))
@@ -190,7 +190,7 @@ def test_lines_that_are_lost_again_reject_the_record(dialect, there):
 
 
 @pytest.mark.parametrize("accepted", [False, True])
-def test_an_invoice_that_lacks_a_line_is_repaired_only_if_side_effects_are_accepted(accepted):
+def test_invoice_that_lacks_a_line_is_repaired_only_if_side_effects_are_accepted(accepted):
     with shop("stock") as one:
         one.sandbox.instance.line_writes = Unlucky(1)
         stream = {"accept_side_effects": True} if accepted else {}
@@ -207,7 +207,7 @@ def test_an_invoice_that_lacks_a_line_is_repaired_only_if_side_effects_are_accep
 
 
 @pytest.mark.parametrize("module", ["Quotes", "Invoice"])
-def test_an_answer_without_lines_is_read_back_before_anything_is_said(module):
+def test_answer_without_lines_is_read_back(module):
     with shop("stock", forgets_lines=True) as one:
         stream = {"accept_side_effects": True}
         one.load(module, one.record(module, "S", 1, 2), stream=stream)
@@ -241,7 +241,7 @@ def test_frevo_dies_between_lines_and_totals():
             assert "totals are not checked" not in again.stderr
 
 
-def test_what_frevo_left_is_repaired_where_the_server_lives():
+def test_document_left_incomplete_by_frevo_is_repaired():
     with shop("frevo") as one:
         one.load("Quotes", one.record("Quotes", "S", 1, 2))
         one.load("Quotes", one.record("Quotes", "S", 3, 4))
@@ -255,7 +255,7 @@ def test_what_frevo_left_is_repaired_where_the_server_lives():
 
 @pytest.mark.parametrize("fault", ["fatal_after", "reset_after"])
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "legacy"])
-def test_an_update_with_lines_whose_answer_was_lost_is_read_back(dialect, fault):
+def test_update_with_lines_is_read_back_after_a_lost_answer(dialect, fault):
     with shop(dialect) as one:
         one.load("Quotes", one.record("Quotes", "S", 1, 2))
         one.sandbox.requests.clear()
@@ -268,7 +268,7 @@ def test_an_update_with_lines_whose_answer_was_lost_is_read_back(dialect, fault)
 @pytest.mark.parametrize("sums", [{"hdnGrandTotal": "1.00000000"}, {"hdnSubTotal": "7.00000000"}])
 @pytest.mark.parametrize("module", ["Quotes", "SalesOrder", "PurchaseOrder", "Invoice"])
 @pytest.mark.parametrize("dialect", ["stock"])
-def test_a_half_done_update_of_an_earlier_run_is_found(dialect, module, sums):
+def test_partial_update_of_an_earlier_run_is_found(dialect, module, sums):
     with shop(dialect) as one:
         records = [one.record(module, f"S{n}", 1, 2) for n in range(3)]
         one.load(module, *records)
@@ -296,7 +296,7 @@ def test_a_half_done_update_of_an_earlier_run_is_found(dialect, module, sums):
     ],
 )
 @pytest.mark.parametrize("dialect", ["stock"])  # all add up alike
-def test_right_totals_are_never_called_wrong(dialect, head, taxes):
+def test_totals_that_are_right_are_accepted(dialect, head, taxes):
     with shop(dialect) as one:
         record = one.record("Quotes", "S", 1.333, 2.5, hdnTaxType=taxes, **head)
         assert one.load("Quotes", record).tally == {"created": 1}
@@ -308,7 +308,7 @@ def test_right_totals_are_never_called_wrong(dialect, head, taxes):
         assert one.load("Quotes", changed).tally == {"unchanged": 1}
 
 
-def test_totals_are_not_judged_where_those_of_untouched_records_do_not_follow():
+def test_totals_are_not_checked_where_those_of_other_records_do_not_follow():
     """A Kafinea may add charges of its own."""
     with shop("stock") as one:
         records = [one.record("Quotes", f"S{n}", 1, 2) for n in range(6)]
@@ -329,7 +329,7 @@ def test_totals_are_not_judged_where_those_of_untouched_records_do_not_follow():
 @pytest.mark.parametrize("module", OWN)
 @pytest.mark.parametrize("user", ["joe"])
 @pytest.mark.parametrize("dialect", WITH_LINES)
-def test_lines_stay_at_home_unless_they_or_an_amount_changed(dialect, module, user):
+def test_lines_are_sent_only_if_they_or_an_amount_changed(dialect, module, user):
     """Equal lines that come along are not sent either, so nothing happens to the stock."""
     with shop(dialect) as one:
         more = {}
@@ -351,7 +351,7 @@ def test_lines_stay_at_home_unless_they_or_an_amount_changed(dialect, module, us
 
 
 @pytest.mark.parametrize("dialect", WITH_LINES)
-def test_a_manager_above_the_user_does_not_stop_an_update_of_lines(dialect):
+def test_lines_are_updated_below_a_manager(dialect):
     """Servers check the right to assign for every user that an update names."""
     with shop(dialect, dies_at_totals=False) as one:
         more = {"username": "joe", "access_key": one.sandbox.access_key_of("joe")}
@@ -374,7 +374,7 @@ def test_a_manager_above_the_user_does_not_stop_an_update_of_lines(dialect):
     ids=["lines", "discount", "adjustment"],
 )
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "legacy"])
-def test_lines_of_an_invoice_do_not_move_the_stock_unless_accepted(dialect, change):
+def test_lines_of_an_invoice_move_the_stock_only_if_accepted(dialect, change):
     with shop(dialect) as one:
         record = one.record("Invoice", "S", 1, 2)
         assert one.load("Invoice", record).tally == {"created": 1}
@@ -398,7 +398,7 @@ def test_lines_of_an_invoice_do_not_move_the_stock_unless_accepted(dialect, chan
 
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "frevo", "legacy"])
 @pytest.mark.parametrize("what", ["head", "lines"])
-def test_the_invoice_status_of_an_order_without_recurrence(dialect, what):
+def test_invoice_status_of_an_order_without_recurrence(dialect, what):
     """`describe` calls it mandatory, the server wants a value and keeps none."""
     with shop(dialect, dies_at_totals=False) as one:
         one.load("SalesOrder", one.record("SalesOrder", "S", 1, 2))
@@ -420,7 +420,7 @@ def test_the_invoice_status_of_an_order_without_recurrence(dialect, what):
 
 
 @pytest.mark.parametrize("dialect", WITH_LINES)
-def test_with_recurrence_the_status_is_kept(dialect):
+def test_invoice_status_is_kept_with_recurrence(dialect):
     with shop(dialect) as one:
         record = one.record("SalesOrder", "S", 1, enable_recurring=True)
         assert one.load("SalesOrder", record).tally == {"created": 1}
@@ -432,7 +432,7 @@ def test_with_recurrence_the_status_is_kept(dialect):
 # Which modules have lines
 
 
-def test_a_server_without_lines_takes_heads():
+def test_server_without_lines_takes_headers():
     with shop("corebos") as one:
         heads = [one.record("Quotes", f"S{n}") for n in range(3)]
         with_lines = one.record("Quotes", "L", 1, 2)
@@ -450,7 +450,7 @@ def test_a_server_without_lines_takes_heads():
         assert [row["subject"] for row in one.heads("Quotes")] == ["S0", "S1", "S2"]
 
 
-def test_lines_that_such_a_server_keeps_stay_when_a_head_changes():
+def test_server_without_lines_keeps_lines_when_a_header_changes():
     with shop("corebos") as one:
         one.load("Quotes", one.record("Quotes", "S"))
         (head,) = one.heads("Quotes")
@@ -481,7 +481,7 @@ def test_lines_that_such_a_server_keeps_stay_when_a_head_changes():
     ],
 )
 @pytest.mark.parametrize("absent", [(), ("LineItem",)])
-def test_a_module_with_products_and_quantities_need_have_no_lines(dialect, module, absent):
+def test_module_with_products_and_quantities_may_have_no_lines(dialect, module, absent):
     with shop(dialect, custom=True, absent=absent) as one:
         key, values = {
             "Equipment": ("equipmentname", {}),
@@ -520,7 +520,7 @@ HEADER = [
 
 
 @pytest.mark.parametrize("absent", [(), ("LineItem",)])
-def test_a_user_who_may_not_see_the_header_still_has_lines(absent):
+def test_user_who_may_not_see_the_header_still_has_lines(absent):
     """Then the module of the lines must exist and name it."""
     with shop("stock", hidden_fields={"Quotes": HEADER}, absent=absent) as one:
         joe = {"username": "joe", "access_key": one.sandbox.access_key_of("joe")}
@@ -545,7 +545,7 @@ def test_a_user_who_may_not_see_the_header_still_has_lines(absent):
 
 
 @pytest.mark.parametrize("dialect", WITH_LINES)
-def test_a_dry_run_writes_no_lines(dialect):
+def test_dry_run_writes_no_lines(dialect):
     with shop(dialect) as one:
         one.load("Quotes", one.record("Quotes", "S", 1, 2))
         before, lines = one.heads("Quotes"), one.sandbox.sql("SELECT * FROM LineItem")
@@ -561,7 +561,7 @@ def test_a_dry_run_writes_no_lines(dialect):
 
 
 @pytest.mark.parametrize("dialect", ["legacy", "stock"])
-def test_a_server_that_rounds_touches_one_document_at_most(dialect):
+def test_server_that_rounds_changes_one_document_at_most(dialect):
     with shop(dialect, revise=False) as one:
         records = [one.record("Quotes", f"S{n}", 1, 2) for n in range(5)]
         one.load("Quotes", *records)

@@ -77,9 +77,7 @@ def there_once(sandbox):
     [*(("kafinea", name) for name in FAULTS), *(("stock", name) for name in QUICK_LOSSES)],
 )
 @pytest.mark.parametrize("operation", ["create", "update"])
-def test_after_a_fault_and_a_rerun_each_key_is_there_once_and_right(
-    dialect, operation, name, quick
-):
+def test_rerun_after_a_fault_leaves_each_key_once(dialect, operation, name, quick):
     with empty(dialect=dialect) as server:
         _after_a_fault_and_a_rerun(server, operation, name)
 
@@ -108,7 +106,7 @@ def _after_a_fault_and_a_rerun(server, operation, name):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_after_a_fault_and_a_rerun_what_was_deleted_is_gone(one_server, name):
+def test_rerun_after_a_fault_completes_deletions(one_server, name):
     for key in "abc":
         one_server.insert("Contacts", {"cf_853": key, "lastname": "Old"})
     one_server.insert("Contacts", {"cf_853": "d", "lastname": "Stays"})
@@ -127,7 +125,7 @@ def test_after_a_fault_and_a_rerun_what_was_deleted_is_gone(one_server, name):
 
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("operation", ["query", "describe", "retrieve", "login"])
-def test_a_fault_in_a_read_is_overcome_within_the_run(one_server, operation, name):
+def test_fault_in_a_read_is_retried_within_the_run(one_server, operation, name):
     one_server.insert("Contacts", {"cf_853": "a", "lastname": "Old"})
     records = [{"cf_853": "a", "lastname": "New"}, {"cf_853": "b", "lastname": "New"}]
     one_server.faults.add(operation=operation, **FAULTS[name])
@@ -137,7 +135,7 @@ def test_a_fault_in_a_read_is_overcome_within_the_run(one_server, operation, nam
 
 
 @pytest.mark.parametrize("name", LOST)
-def test_a_lost_create_is_looked_up_before_anything_is_sent_again(one_server, name):
+def test_lost_create_is_looked_up_before_it_is_sent_again(one_server, name):
     fault = one_server.faults.add(operation="create", **FAULTS[name])
     run = upsert(one_server, {"cf_853": "a", "lastname": "x"}, max_sessions=1)
     asked = list(one_server.requests)
@@ -154,7 +152,7 @@ def test_a_lost_create_is_looked_up_before_anything_is_sent_again(one_server, na
 
 
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "frevo"])
-def test_a_timed_out_create_that_the_server_ends_later_is_not_doubled(dialect, quick):
+def test_timed_out_create_that_the_server_completes_later_is_not_duplicated(dialect, quick):
     """The first look finds nothing, for the server has not got that far."""
     with empty(dialect=dialect) as sandbox:
         fault = sandbox.faults.add("latency", operation="create", seconds=0.8)
@@ -169,7 +167,7 @@ def test_a_timed_out_create_that_the_server_ends_later_is_not_doubled(dialect, q
 
 
 @pytest.mark.parametrize("name", LOST)
-def test_a_create_without_a_key_is_never_sent_twice(one_server, name):
+def test_create_without_a_key_is_never_sent_twice(one_server, name):
     fault = one_server.faults.add(operation="create", **FAULTS[name])
     options = {"streams": {}, "load_method": "append-only"}
     run = upsert(one_server, {"lastname": "Keyless"}, **options)
@@ -186,7 +184,7 @@ def test_a_create_without_a_key_is_never_sent_twice(one_server, name):
 
 
 @pytest.mark.parametrize("name", ["too many requests", "the session ends"])
-def test_a_create_that_certainly_did_not_happen_is_sent_again(one_server, name):
+def test_create_that_did_not_happen_is_sent_again(one_server, name):
     one_server.faults.add(operation="create", **FAULTS[name])
     run = upsert(one_server, {"lastname": "x"}, streams={}, load_method="append-only")
     assert run.tally == {"created": 1}
@@ -194,7 +192,7 @@ def test_a_create_that_certainly_did_not_happen_is_sent_again(one_server, name):
 
 
 @pytest.mark.parametrize("name", ["reset after", "dead after", "half an answer"])
-def test_a_lost_create_that_happened_is_told_with_its_id(one_server, name):
+def test_lost_create_that_happened_is_reported_with_its_id(one_server, name):
     one_server.faults.add(operation="create", **FAULTS[name])
     run = upsert(one_server, {"cf_853": "a", "lastname": "x"})
     (row,) = one_server.rows("Contacts")
@@ -203,7 +201,7 @@ def test_a_lost_create_that_happened_is_told_with_its_id(one_server, name):
 
 
 @pytest.mark.parametrize("name", ["reset before", "reset after", "dead after", "an empty 500"])
-def test_a_lost_update_is_made_good_within_the_run(one_server, name):
+def test_lost_update_is_repeated_within_the_run(one_server, name):
     one_server.insert("Contacts", {"cf_853": "a", "lastname": "Old"})
     one_server.faults.add(operation="update", **FAULTS[name])
     run = upsert(one_server, {"cf_853": "a", "lastname": "New"})
@@ -212,7 +210,7 @@ def test_a_lost_update_is_made_good_within_the_run(one_server, name):
 
 
 @pytest.mark.parametrize("name", ["reset before", "reset after", "dead after", "an empty 500"])
-def test_a_lost_delete_is_made_good_within_the_run(one_server, name):
+def test_lost_delete_is_repeated_within_the_run(one_server, name):
     one_server.insert("Contacts", {"cf_853": "a", "lastname": "Old"})
     one_server.faults.add(operation="delete", **FAULTS[name])
     run = upsert(one_server, {"cf_853": "a", "_sdc_deleted_at": GONE}, hard_delete=True)
@@ -220,7 +218,7 @@ def test_a_lost_delete_is_made_good_within_the_run(one_server, name):
     assert keys(one_server) == {}
 
 
-def test_the_next_record_of_a_key_follows_only_when_the_fate_of_the_first_is_known(one_server):
+def test_records_of_one_key_wait_for_the_result_of_the_first(one_server):
     one_server.faults.add(operation="create", **FAULTS["reset after"])
     records = [{"cf_853": "a", "lastname": f"v{n}"} for n in range(3)]
     run = upsert(one_server, *records)
@@ -229,7 +227,7 @@ def test_the_next_record_of_a_key_follows_only_when_the_fate_of_the_first_is_kno
 
 
 @pytest.mark.parametrize("name", ["reset after", "dead after", "done later than we wait"])
-def test_a_lost_invoice_is_neither_doubled_nor_left_without_lines(server, name):
+def test_lost_invoice_is_neither_duplicated_nor_left_without_lines(server, name):
     account = server.insert("Accounts", {"accountname": "ACME"})
     product = server.insert("Products", {"productname": "Desk", "unit_price": "10"})
     lines = [{"productid": product, "quantity": n, "listprice": 10} for n in (1, 2)]
@@ -247,7 +245,7 @@ def test_a_lost_invoice_is_neither_doubled_nor_left_without_lines(server, name):
     assert server.count("LineItem") == 2
 
 
-def test_a_ghost_without_lines_is_completed(server):
+def test_document_without_lines_is_completed(server):
     """What a fatal error leaves after the head was saved."""
     account = server.insert("Accounts", {"accountname": "ACME"})
     product = server.insert("Products", {"productname": "Desk", "unit_price": "10"})
@@ -262,7 +260,7 @@ def test_a_ghost_without_lines_is_completed(server):
 
 
 @pytest.mark.parametrize("name", ["reset before", "reset after", "dead after"])
-def test_a_lost_create_of_a_reference_makes_no_second_company(one_server, name):
+def test_lost_create_of_a_reference_makes_no_duplicate(one_server, name):
     to_account = {"module": "Accounts", "match_on": "accountname", "create": True}
     streams = matched("Contacts", "cf_853", references={"account_id": to_account})
     one_server.faults.add(operation="create", contains="accountname", **FAULTS[name])
@@ -275,7 +273,7 @@ def test_a_lost_create_of_a_reference_makes_no_second_company(one_server, name):
 
 @pytest.mark.parametrize("operation", ["create", "query", None])
 @pytest.mark.parametrize("name", ["a gateway says no", "reset before"])
-def test_a_server_that_stays_down_ends_the_run_and_nothing_is_claimed(one_server, operation, name):
+def test_server_that_stays_down_ends_the_run_without_false_state(one_server, operation, name):
     records = [{"cf_853": f"{n}", "lastname": "x"} for n in range(20)]
     lines = [line for n, record in enumerate(records) for line in _step(n, record)]
     fault = FAULTS[name] | {"nth": 2 if operation == "query" else 9, "times": None}
@@ -298,7 +296,7 @@ def _step(n, record):
     return [schema, line, state({"done": n})] if n == 0 else [line, state({"done": n})]
 
 
-def test_what_the_server_refuses_is_rejected_with_its_own_code(one_server):
+def test_refused_record_is_rejected_with_the_code_of_the_server(one_server):
     """Account names are unique, and the server says so with the number 0."""
     one_server.insert("Accounts", {"accountname": "ACME", "cf_901": "old"})
     lines = messages(
@@ -312,7 +310,7 @@ def test_what_the_server_refuses_is_rejected_with_its_own_code(one_server):
     assert one_server.count("Accounts") == 2
 
 
-def test_a_user_who_may_not_write_a_record_is_told_so(one_server):
+def test_record_that_the_user_may_not_write_is_rejected(one_server):
     joe = {"username": "joe", "access_key": one_server.access_key_of("joe")}
     run = upsert(one_server, {"cf_853": "a", "lastname": "x"}, **joe)
     assert run.tally == {"created": 1}
@@ -320,7 +318,7 @@ def test_a_user_who_may_not_write_a_record_is_told_so(one_server):
     assert row["assigned_user_id"].endswith("x2")
 
 
-def test_when_the_first_record_of_a_key_ends_in_doubt_the_second_is_looked_up_again(one_server):
+def test_records_of_one_key_are_looked_up_again_after_an_unknown_result(one_server):
     one_server.faults.add("fatal_after", operation="create")
     one_server.faults.add("status", operation="query", status=500, nth=3, times=7)
     upsert(one_server, {"cf_853": "k", "lastname": "A"}, {"cf_853": "k", "lastname": "B"})

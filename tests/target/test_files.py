@@ -14,11 +14,11 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.operations.table import OPERATIONS
-from tests.filing import add_document, add_file, stored_files
+from tests.stored_documents import add_document, add_file, stored_files
 from tests.tap.running import extract
 from tests.target import running as runs
 from tests.target.running import Files, empty, matched, messages, write_requests
-from tests.target.test_kill import running, until
+from tests.target.test_killed_runs import running, until
 
 TITLE = matched("Documents", "notes_title")
 _places = count()
@@ -70,7 +70,7 @@ def documents_of(sandbox, source):
 
 
 @pytest.mark.parametrize("how", ["path", "local path", "base64"])
-def test_a_document_with_its_file(sandbox, account, folder, how, tmp_path):
+def test_document_with_its_file(sandbox, account, folder, how, tmp_path):
     content = some_bytes(100_000)
     record = {"notes_title": "Le plan", "folderid": "contrats", "_related_to": account}
     if how == "base64":
@@ -101,7 +101,7 @@ def test_a_document_with_its_file(sandbox, account, folder, how, tmp_path):
     assert json.loads(created)["filename"] == "plan é.pdf"
 
 
-def test_loading_it_again_writes_nothing(sandbox, account):
+def test_document_loaded_again_writes_nothing(sandbox, account):
     lines = messages(
         "Documents",
         *(
@@ -123,7 +123,7 @@ def test_loading_it_again_writes_nothing(sandbox, account):
 
 
 @pytest.mark.parametrize("other", [b"other bytes", b"thf file"])
-def test_another_file_is_sent_and_the_same_is_not(sandbox, other):
+def test_file_that_differs_is_sent_and_the_same_is_not(sandbox, other):
     """Also when it has the same name and the same size."""
 
     def record(content):
@@ -137,7 +137,7 @@ def test_another_file_is_sent_and_the_same_is_not(sandbox, other):
     assert load(sandbox, record(b"the file"), streams=TITLE).only["outcome"] == "updated"
 
 
-def test_a_field_and_a_file_that_change(sandbox):
+def test_document_whose_field_and_file_change(sandbox):
     first = {"notes_title": "x", "notecontent": "a", "_file_path": put(b"one")}
     load(sandbox, messages("Documents", first), streams=TITLE)
     second = first | {"notecontent": "b", "_file_path": put(b"two")}
@@ -146,7 +146,7 @@ def test_a_field_and_a_file_that_change(sandbox):
     assert sandbox.rows("Documents")[0]["notecontent"] == "b"
 
 
-def test_a_document_that_lacks_its_file_gets_it(sandbox, account):
+def test_document_that_lacks_its_file_gets_it(sandbox, account):
     document = add_document(sandbox, notes_title="x", filename="x.pdf", filesize="3")
     record = {"notes_title": "x", "_file_path": put(b"new"), "_related_to": [account]}
     run = load(sandbox, messages("Documents", record), streams=TITLE)
@@ -197,7 +197,7 @@ def test_properties_of_other_names(sandbox):
 
 
 @pytest.mark.parametrize("how", ["path", "base64"])
-def test_the_image_of_a_product(sandbox, how):
+def test_image_of_a_product(sandbox, how):
     product = sandbox.insert("Products", {"productname": "Chair"})
     record = {"productname": "Chair", "imagename": "chair.png"}
     record |= (
@@ -213,7 +213,7 @@ def test_the_image_of_a_product(sandbox, how):
     assert load(sandbox, messages("Products", record), streams=streams).tally == {"unchanged": 1}
 
 
-def test_the_properties_of_files_are_fields_of_no_other_module(sandbox):
+def test_properties_of_files_are_fields_of_no_other_module(sandbox):
     run = load(sandbox, messages("Contacts", {"lastname": "x", "_file_path": "y"}), check=False)
     assert run.code == 1
     assert "Contacts has no field '_file_path'" in run.stderr
@@ -241,7 +241,7 @@ def test_the_properties_of_files_are_fields_of_no_other_module(sandbox):
         ({"_file_path": "FILE", "folderid": "No such folder"}, "UNRESOLVED_REFERENCE"),
     ],
 )
-def test_what_cannot_be_sent_is_rejected_before_anything_is_written(sandbox, told, code):
+def test_file_that_cannot_be_sent_is_rejected_before_any_write(sandbox, told, code):
     places = {"EMPTY": put(b""), "FILE": put(b"x")}
     record = {"notes_title": "x", **told}
     record["_file_path"] = places.get(record.get("_file_path"), record.get("_file_path"))
@@ -255,7 +255,7 @@ def test_what_cannot_be_sent_is_rejected_before_anything_is_written(sandbox, tol
     )
 
 
-def test_a_file_that_is_larger_than_the_server_takes(sandbox, monkeypatch):
+def test_file_larger_than_the_server_takes(sandbox, monkeypatch):
     monkeypatch.setattr("kafinea_sandbox.operations.describe._MAX_UPLOAD", 1000)
     big = some_bytes(1001)
     records = [
@@ -268,7 +268,7 @@ def test_a_file_that_is_larger_than_the_server_takes(sandbox, monkeypatch):
     assert only_file(sandbox)["content"] == big[1:]
 
 
-def test_nothing_of_a_file_is_in_the_log(sandbox):
+def test_file_contents_are_not_in_the_log(sandbox):
     secret = encoded(b"the secret of the file" * 10)
     records = [
         {"notes_title": "a", "filename": "a", "_file_base64": secret},
@@ -295,7 +295,7 @@ def test_servers_that_take_no_files(dialect):
         assert [row["notes_title"] for row in sandbox.rows("Documents")] == ["without"]
 
 
-def test_a_dry_run_writes_nothing_and_says_what_it_would(sandbox, account):
+def test_dry_run_writes_no_file_and_reports_what_it_would(sandbox, account):
     load(
         sandbox,
         messages("Documents", {"notes_title": "same", "_file_path": put(b"same")}),
@@ -322,7 +322,7 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would(sandbox, account):
     assert documents_of(sandbox, account) == []
 
 
-def test_append_only_leaves_what_is_there_and_completes_what_is_not(sandbox):
+def test_append_only_keeps_existing_files_and_completes_missing_ones(sandbox):
     add_document(sandbox, ("x.txt", b"old"), notes_title="has one")
     add_document(sandbox, notes_title="has none")
     records = [
@@ -333,7 +333,7 @@ def test_append_only_leaves_what_is_there_and_completes_what_is_not(sandbox):
     assert [file["content"] for file in stored_files(sandbox)] == [b"old", b"new", b"new"]
 
 
-def test_append_only_links_what_a_run_that_was_killed_has_not(sandbox, account):
+def test_append_only_adds_the_links_missing_after_a_killed_run(sandbox, account):
     document = add_document(sandbox, ("x.txt", b"x"), notes_title="x")
     record = {"notes_title": "x", "_file_path": put(b"x"), "_related_to": account}
     for expected in ("updated", "unchanged"):
@@ -351,7 +351,7 @@ def test_append_only_links_what_a_run_that_was_killed_has_not(sandbox, account):
 @pytest.mark.parametrize(
     "kind", ["reset", "reset_after", "fatal_after", "truncate", "hang", "hang_after", "session"]
 )
-def test_what_goes_wrong_on_the_way_makes_no_doubles(sandbox, account, operation, kind):
+def test_fault_during_an_upload_makes_no_duplicates(sandbox, account, operation, kind):
     # The first upload is to nothing.
     sandbox.faults.add(kind, operation=operation, nth=3, times=2, seconds=1)
     lines = messages(
@@ -374,7 +374,7 @@ def test_what_goes_wrong_on_the_way_makes_no_doubles(sandbox, account, operation
 
 
 @pytest.mark.parametrize("kind", ["reset", "fatal_after", "html"])
-def test_a_failure_that_passes_does_not_mean_that_the_server_takes_no_files(sandbox, kind):
+def test_transient_fault_does_not_mean_no_files(sandbox, kind):
     sandbox.faults.add(kind, operation="fileupload", times=2)
     record = {"notes_title": "x", "_file_path": put(b"x")}
     run = load(sandbox, messages("Documents", record), streams=TITLE)
@@ -382,7 +382,7 @@ def test_a_failure_that_passes_does_not_mean_that_the_server_takes_no_files(sand
     assert only_file(sandbox)["content"] == b"x"
 
 
-def test_a_file_that_may_not_be_read_is_not_sent_again(sandbox):
+def test_file_that_may_not_be_read_back_is_not_sent_again(sandbox):
     record = {"notes_title": "x", "_file_path": put(b"x")}
     lines = messages("Documents", record)
     load(sandbox, lines, streams=TITLE)
@@ -393,7 +393,7 @@ def test_a_file_that_may_not_be_read_is_not_sent_again(sandbox):
     assert len(stored_files(sandbox)) == 1
 
 
-def test_a_server_that_cannot_store_a_file_stops_no_other(sandbox):
+def test_file_that_the_server_cannot_store_stops_no_other(sandbox):
     sandbox.faults.add("status", operation="fileupload", contains="bad.txt", status=500, times=None)
     records = [
         {"notes_title": name, "_file_path": put(b"x", f"{name}.txt")} for name in ("bad", "good")
@@ -410,7 +410,7 @@ def test_a_server_that_cannot_store_a_file_stops_no_other(sandbox):
     assert len(stored_files(sandbox)) == 2
 
 
-def test_a_server_that_says_successful_and_stores_half_of_a_file(sandbox, monkeypatch):
+def test_file_stored_in_part_is_rejected(sandbox, monkeypatch):
     whole = OPERATIONS["fileupload"]
 
     def half(call):
@@ -426,7 +426,7 @@ def test_a_server_that_says_successful_and_stores_half_of_a_file(sandbox, monkey
     assert stored_files(sandbox)[-1]["content"] == some_bytes(3000)
 
 
-def test_a_server_that_says_successful_and_stores_nothing(sandbox, account, monkeypatch):
+def test_file_not_stored_is_rejected(sandbox, account, monkeypatch):
     for operation, code in (("fileupload", "FILE_NOT_STORED"), ("add_related", "NOT_RELATED")):
         whole = OPERATIONS[operation]
 
@@ -444,7 +444,7 @@ def test_a_server_that_says_successful_and_stores_nothing(sandbox, account, monk
 
 @pytest.mark.parametrize("after", ["create", "fileupload", "add_related"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_killed_is_finished_by_the_next(tmp_path, after, how):
+def test_killed_run_is_completed_by_the_next(tmp_path, after, how):
     with empty(latency_ms=20) as sandbox:
         account = sandbox.insert("Accounts", {"accountname": "Acme"})
         records = []
@@ -475,7 +475,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(tmp_path, after, how):
 # There and back
 
 
-def test_documents_go_from_one_kafinea_to_another_with_all_their_bytes(tmp_path):
+def test_documents_round_trip_into_another_kafinea(tmp_path):
     def files_of(sandbox, name):
         told = {"enabled": True, "path": str(tmp_path / name)}
         return extract(sandbox, modules=["Documents", "DocumentFolders"], files=told)
@@ -518,9 +518,7 @@ def test_documents_go_from_one_kafinea_to_another_with_all_their_bytes(tmp_path)
         }
 
 
-def test_what_waits_is_loaded_to_its_last_record_when_that_one_has_a_heavy_file(
-    sandbox, monkeypatch
-):
+def test_batch_is_loaded_early_when_its_last_file_is_large(sandbox, monkeypatch):
     monkeypatch.setattr("kafinea.load.loading.HEAVY", 1000)
     documents = [{"notes_title": f"{n}"} for n in range(400)]
     documents[-1] |= {"_file_base64": encoded(bytes(1000)), "filename": "a.bin"}

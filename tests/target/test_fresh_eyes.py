@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.small_server import Raw, SmallServer, serving
 from tests.target.running import Run, empty, load, matched, messages
-from tests.target.small_server import Raw, SmallServer, serving
 from tests.target.test_documents_with_lines import Shop
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kafinea.describe import Field
 from kafinea.load import keys
 from kafinea.load.folding import fold
-from kafinea.load.outcomes import Rejection
+from kafinea.load.results import Rejected
 from tests.target.running import empty, load, matched, messages, write_requests
 
 EQUAL, CASE, ACCENTS, BOTH = "equal", "case", "accents", "accents and case"
@@ -84,22 +84,20 @@ def stored(sandbox):
 
 @pytest.mark.parametrize(("left", "right", "differ_in"), PAIRS + EMOJI)
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_record_is_taken_for_a_key_only_if_it_is_equal_or_differs_in_case(
-    left, right, differ_in, turned
-):
+def test_key_match_needs_an_equal_value_or_another_case(left, right, differ_in, turned):
     wanted, there = (right, left) if turned else (left, right)
     rows = [row(1, there)]
     if differ_in in {EQUAL, CASE}:
         assert keys.choose([TEXT], (wanted,), rows) == rows[0]
         return
-    with pytest.raises(Rejection, match="12x1") as raised:
+    with pytest.raises(Rejected, match="12x1") as raised:
         keys.choose([TEXT], (wanted,), rows)
-    assert raised.value.code == "AMBIGUOUS_KEY"
+    assert raised.value.rejection.code == "AMBIGUOUS_KEY"
     assert str(raised.value).endswith(f"differs in {differ_in}")
 
 
 @pytest.mark.parametrize(("left", "right", "differ_in"), PAIRS + EMOJI[:1])
-def test_keys_that_may_be_the_same_fall_into_one_group(left, right, differ_in):
+def test_keys_that_may_be_equal_are_in_one_group(left, right, differ_in):
     assert keys.key_of((left,), [TEXT]) == keys.key_of((right,), [TEXT])
 
 
@@ -114,12 +112,12 @@ def test_keys_that_may_be_the_same_fall_into_one_group(left, right, differ_in):
         (["Zoé", "Zoë"], "Zoe", None),
     ],
 )
-def test_the_nearest_record_is_taken_if_there_is_one(there, wanted, taken):
+def test_key_match_takes_the_nearest_record(there, wanted, taken):
     rows = [row(n, name) for n, name in enumerate(there)]
     if taken:
         assert keys.choose([TEXT], (wanted,), rows)["cf_853"] == taken
         return
-    with pytest.raises(Rejection, match="12x0, 12x1"):
+    with pytest.raises(Rejected, match="12x0, 12x1"):
         keys.choose([TEXT], (wanted,), rows)
 
 
@@ -135,7 +133,7 @@ def test_the_nearest_record_is_taken_if_there_is_one(there, wanted, taken):
         (MOMENT, "0000-00-00", "2024-02-29", False),
     ],
 )
-def test_what_is_no_text_is_compared_by_its_value(field, there, wanted, is_equal):
+def test_key_match_compares_other_types_by_value(field, there, wanted, is_equal):
     equal, near = keys.part([field], (wanted,), [{"id": "12x1", field.name: there}])
     assert (len(equal), len(near)) == (is_equal, not is_equal)
 
@@ -148,7 +146,7 @@ ODD = st.text(
 
 
 @given(ODD)
-def test_folding_forgets_what_makes_no_difference(text):
+def test_key_folding_ignores_what_makes_no_difference(text):
     folded = fold(text)
     assert fold(folded) == folded
     for same in (
@@ -160,28 +158,28 @@ def test_folding_forgets_what_makes_no_difference(text):
 
 
 @given(ODD, ODD)
-def test_what_is_taken_is_also_written_one_after_the_other(left, right):
+def test_keys_that_match_are_written_in_sequence(left, right):
     try:
         taken = keys.choose([TEXT], (left,), [row(1, right)])
-    except Rejection:
+    except Rejected:
         return
     assert taken
     assert fold(left) == fold(right)
 
 
 @given(ODD, ODD)
-def test_both_ways_to_look_at_two_keys_agree(left, right):
+def test_key_match_and_grouping_agree(left, right):
     def verdict(wanted, there):
         try:
             return bool(keys.choose([TEXT], (wanted,), [row(1, there)]))
-        except Rejection as rejection:
-            return str(rejection)
+        except Rejected as error:
+            return str(error)
 
     assert verdict(left, right) == verdict(right, left)
 
 
 @given(ODD)
-def test_each_form_in_which_a_key_is_asked_for_is_equal_to_it(text):
+def test_key_query_forms_are_equal_to_the_key(text):
     for spelling in keys.spellings(text, TEXT):
         assert keys.equal_part(spelling, TEXT) == keys.equal_part(text, TEXT)
 
@@ -197,9 +195,7 @@ def does_not_tell_apart(left, right):
 
 
 @pytest.mark.parametrize(("there", "wanted", "differ_in"), PAIRS)
-def test_a_record_is_updated_only_if_its_key_is_equal_or_differs_in_case(
-    sandbox, there, wanted, differ_in
-):
+def test_upsert_updates_only_an_equal_key_or_another_case(sandbox, there, wanted, differ_in):
     old = contact(sandbox, there)
     run = upsert(sandbox, wanted)
     if differ_in in {EQUAL, CASE}:
@@ -219,7 +215,7 @@ NAMES = ["Muller", "Müller", "MULLER", "Mûller", "Straße", "Strasse"]
 
 
 @pytest.mark.parametrize("batch", [1, 1000])
-def test_names_that_the_database_takes_for_the_same_are_said_and_never_merged(sandbox, batch):
+def test_names_equal_for_the_database_are_reported_and_never_merged(sandbox, batch):
     run = upsert(sandbox, *NAMES, batch_size_rows=batch)
     by_name = {line["key"]["cf_853"]: line.get("code", line["outcome"]) for line in run.outcomes}
     assert by_name == {
@@ -237,7 +233,7 @@ def test_names_that_the_database_takes_for_the_same_are_said_and_never_merged(sa
 
 
 @pytest.mark.parametrize("batch", [1, 1000])
-def test_names_that_the_database_tells_apart_are_all_created(batch):
+def test_names_distinct_for_the_database_are_all_created(batch):
     with empty(collation="binary") as sandbox:
         assert upsert(sandbox, *NAMES, batch_size_rows=batch).tally == {"created": len(NAMES)}
         assert stored(sandbox) == sorted(NAMES)
@@ -264,13 +260,13 @@ def test_equal_keys_of_one_run_are_one_record_in_any_order(names, collation, tur
         (("Muller", "Mueller"), ["created", "created"]),
     ],
 )
-def test_a_dry_run_takes_no_near_record_either(sandbox, names, expected):
+def test_dry_run_takes_no_near_record(sandbox, names, expected):
     run = upsert(sandbox, *names, dry_run=True)
     assert [line.get("code", line["outcome"]) for line in run.outcomes] == expected
     assert sandbox.count("Contacts") == 0
 
 
-def test_many_names_that_are_nearly_the_same_each_find_their_own(sandbox):
+def test_similar_names_find_their_own_record(sandbox):
     """A hundred are asked for at once, but never two that the database may take for the same."""
     pairs = [(f"Muller {n}", f"Müller {n}") for n in range(60)]
     for plain, _ in pairs:
@@ -283,7 +279,7 @@ def test_many_names_that_are_nearly_the_same_each_find_their_own(sandbox):
     assert len([query for query in asked if query.count("ller ") > 5]) == 4  # for two look-ups
 
 
-def test_a_record_that_the_database_gives_by_a_rule_of_its_own_is_never_passed_over(sandbox):
+def test_record_found_by_a_rule_of_the_database_is_not_ignored(sandbox):
     """Its answer to one key of a hundred holds a record that no asked key explains."""
     other = contact(sandbox, "nothing like it")
     row = f'{{"cf_853":"nothing like it","lastname":"x","id":"{other}"}}'
@@ -303,7 +299,7 @@ COMPOSITE = matched("Contacts", "firstname", "cf_853")
 
 @pytest.mark.parametrize(("collation", "end"), [("ci_ai", "AMBIGUOUS_KEY"), ("binary", "created")])
 @pytest.mark.parametrize("n_others", [0, 5])
-def test_each_part_of_a_key_is_compared(collation, end, n_others):
+def test_key_match_compares_each_part(collation, end, n_others):
     with empty(collation=collation) as sandbox:
         contact(sandbox, "1", firstname="Zoé")
         contact(sandbox, "1", firstname="Anna")
@@ -329,7 +325,7 @@ def test_each_part_of_a_key_is_compared(collation, end, n_others):
         ("k" * 9000, "INVALID_KEY", "too long"),
     ],
 )
-def test_a_key_that_cannot_be_asked_for_rejects_its_record_alone(sandbox, key, code, named):
+def test_key_that_cannot_be_queried_rejects_its_record_only(sandbox, key, code, named):
     contact(sandbox, "")
     run = upsert(sandbox, key, "good")
     assert run.of("good")[0]["outcome"] == "created"
@@ -339,7 +335,7 @@ def test_a_key_that_cannot_be_asked_for_rejects_its_record_alone(sandbox, key, c
     assert not named or line["message"].startswith("cf_853: ")
 
 
-def test_half_a_character_rejects_its_record_alone(sandbox):
+def test_half_a_character_rejects_its_record_only(sandbox):
     """Python writes it, no other parser of JSON takes the line."""
     records = [
         {"cf_853": "a\ud83d", "lastname": "x"},
@@ -358,15 +354,15 @@ def test_half_a_character_rejects_its_record_alone(sandbox):
 
 
 def test_half_a_character_is_no_key():
-    with pytest.raises(Rejection, match=r"U\+D83D") as raised:
+    with pytest.raises(Rejected, match=r"U\+D83D") as raised:
         keys.check("cf_853", "a\ud83d")
-    assert raised.value.code == "INVALID_KEY"
+    assert raised.value.rejection.code == "INVALID_KEY"
 
 
 @pytest.mark.parametrize(
     "key", ["a\x00b", "a\x01b", "a\x7fb", "a\x1bb", "back\\slash'", "日本", "a&b"]
 )
-def test_odd_characters_in_a_key_are_found_again(sandbox, key):
+def test_key_with_odd_characters_is_found_again(sandbox, key):
     assert upsert(sandbox, key, "good").tally == {"created": 2}
     assert upsert(sandbox, key, "good").tally == {"unchanged": 2}
     assert sandbox.count("Contacts") == 2
@@ -376,7 +372,7 @@ def test_odd_characters_in_a_key_are_found_again(sandbox, key):
 @pytest.mark.parametrize(
     ("key", "named"), [("odd\\one", "a backslash"), ("odd\x01one", "U+0001"), ("odd(one", "'('")]
 )
-def test_a_key_that_the_server_cannot_read_is_named_by_its_characters(sandbox, code, key, named):
+def test_key_that_the_server_cannot_read_is_named_by_its_characters(sandbox, code, key, named):
     contact(sandbox, "K-3")
     body = f'{{"success":false,"error":{{"message":"no","code":"{code}"}}}}'
     sandbox.faults.add(

@@ -74,7 +74,7 @@ def without(record, *names):
     return {name: value for name, value in record.items() if name not in names}
 
 
-def test_an_invoice_is_created_with_its_lines_and_the_server_adds_up(shop):
+def test_invoice_is_created_with_lines_and_totals_of_the_server(shop):
     assert upsert(shop, invoice(DESK, HOUR)).tally == {"created": 1}
     desk, hour = lines(shop)
     products = {row["id"].partition("x")[2] for row in shop.rows("Products")}
@@ -85,7 +85,7 @@ def test_an_invoice_is_created_with_its_lines_and_the_server_adds_up(shop):
     assert float(head(shop)["hdnGrandTotal"]) == 240 + 74.25
 
 
-def test_the_same_lines_again_are_not_written(shop):
+def test_lines_loaded_again_are_not_written(shop):
     record = invoice(DESK, HOUR)
     upsert(shop, record)
     before = lines(shop)
@@ -95,7 +95,7 @@ def test_the_same_lines_again_are_not_written(shop):
     assert lines(shop) == before
 
 
-def test_a_reference_of_a_line_may_be_nested_as_meltano_makes_it(shop):
+def test_reference_of_a_line_may_be_nested(shop):
     nested = {
         "account_id": LINES_BY_CODE["account_id"],
         "LineItems": {"productid": LINES_BY_CODE["LineItems.productid"]},
@@ -116,13 +116,13 @@ def test_a_reference_of_a_line_may_be_nested_as_meltano_makes_it(shop):
     ids=["price of the product", "texts", "nulls", "discount"],
 )
 @pytest.mark.parametrize("taxes", ["individual", "group"])
-def test_what_a_line_leaves_to_the_server_is_no_difference(shop, line, taxes):
+def test_line_values_left_to_the_server_are_no_difference(shop, line, taxes):
     record = invoice(line, hdnTaxType=taxes)
     assert upsert(shop, record).tally == {"created": 1}
     assert upsert(shop, record).tally == {"unchanged": 1}
 
 
-def test_without_lines_the_head_changes_and_the_lines_stay(shop):
+def test_header_without_lines_changes_and_the_lines_stay(shop):
     upsert(shop, invoice(DESK, HOUR))
     before, total = lines(shop), head(shop)["hdnGrandTotal"]
     run = upsert(shop, without(invoice(subject="New"), "LineItems"))
@@ -132,7 +132,7 @@ def test_without_lines_the_head_changes_and_the_lines_stay(shop):
     assert head(shop)["hdnGrandTotal"] == total
 
 
-def test_equal_lines_stay_when_the_head_changes(shop):
+def test_lines_that_are_equal_stay_when_the_header_changes(shop):
     upsert(shop, invoice(DESK, HOUR))
     before = lines(shop)
     run = upsert(shop, invoice(DESK, HOUR, subject="New"))
@@ -169,7 +169,7 @@ def test_lines_that_differ_are_written_and_nothing_else_changes(shop, changed, t
     assert upsert(shop, invoice(*changed)).tally == {"unchanged": 1}
 
 
-def test_what_a_line_has_and_the_record_does_not_name_stays_when_another_line_changes(shop):
+def test_line_values_not_in_the_record_stay_when_another_line_changes(shop):
     """An absent field means "leave", in a line too."""
     upsert(shop, invoice(DESK | {"comment": "by the window"}, HOUR))
     first = without(DESK, "listprice", "tax1")
@@ -209,7 +209,7 @@ def test_discounts_payments_and_terms_survive_an_update(shop, what):
     assert upsert(shop, invoice(DESK, subject="New", **HEADER)).only["changed"] == ["LineItems"]
 
 
-def test_a_discount_of_the_head_can_be_changed_and_is_then_unchanged(shop):
+def test_header_discount_can_be_changed_and_is_then_unchanged(shop):
     upsert(shop, invoice(DESK))
     record = invoice(DESK, hdnDiscountPercent=10)
     assert upsert(shop, record).only["changed"] == ["hdnDiscountPercent"]
@@ -227,7 +227,7 @@ def test_a_discount_of_the_head_can_be_changed_and_is_then_unchanged(shop):
         ({"hdnTaxType": "group"}, 321),
     ],
 )
-def test_totals_follow_what_changes_in_the_head(shop, change, total):
+def test_totals_follow_changes_of_the_header(shop, change, total):
     """A server adds up only what comes with lines."""
     upsert(shop, invoice(DESK, HOUR))
     record = without(invoice(**change), "LineItems")
@@ -241,7 +241,7 @@ def test_totals_follow_what_changes_in_the_head(shop, change, total):
     assert upsert(shop, record).tally == {"unchanged": 1}
 
 
-def test_a_line_whose_product_was_deleted_is_not_sent_without_it(shop):
+def test_line_whose_product_was_deleted_is_not_sent_without_it(shop):
     upsert(shop, invoice(DESK, HOUR))
     shop.remove("Products", shop.rows("Products")[0]["id"])
     before = lines(shop)
@@ -265,7 +265,7 @@ def test_a_line_whose_product_was_deleted_is_not_sent_without_it(shop):
     ],
 )
 @pytest.mark.parametrize("there", [False, True], ids=["create", "update"])
-def test_a_bad_line_rejects_the_record_and_leaves_no_ghost(shop, line, code, there):
+def test_bad_line_rejects_the_record_and_leaves_no_document(shop, line, code, there):
     if there:
         upsert(shop, invoice(DESK))
     before, old = lines(shop), shop.rows("Invoice")
@@ -283,7 +283,7 @@ def test_lines_that_are_no_list_are_rejected(shop, value):
 
 
 @pytest.mark.parametrize("value", [[], None, ...], ids=["empty", "null", "absent"])
-def test_no_invoice_without_lines(shop, value):
+def test_invoice_without_lines_is_rejected(shop, value):
     record = invoice() | {"LineItems": value}
     record = {name: one for name, one in record.items() if one is not ...}
     run = upsert(shop, record)
@@ -292,7 +292,7 @@ def test_no_invoice_without_lines(shop, value):
 
 
 @pytest.mark.parametrize("value", [[], None], ids=["empty", "null"])
-def test_lines_are_never_all_taken_away(shop, value):
+def test_lines_are_never_all_removed(shop, value):
     """The API has no way to say so: it takes an empty list for none sent."""
     upsert(shop, invoice(DESK))
     run = upsert(shop, invoice() | {"LineItems": value}, max_rejects=-1)
@@ -300,13 +300,13 @@ def test_lines_are_never_all_taken_away(shop, value):
     assert len(lines(shop)) == 1
 
 
-def test_an_unknown_property_of_a_line_is_rejected_or_told(shop):
+def test_unknown_property_of_a_line_is_rejected_or_logged(shop):
     run = upsert(shop, invoice(DESK | {"colour": "oak"}), check=False)
     assert "colour" in run.stderr
     assert "oak" not in run.stderr
 
 
-def test_a_ghost_without_lines_gets_its_lines(shop):
+def test_document_without_lines_gets_its_lines(shop):
     """What an older server leaves behind when it dies halfway through a create."""
     upsert(shop, invoice(DESK, HOUR))
     shop.sql("DELETE FROM LineItem")
@@ -316,7 +316,7 @@ def test_a_ghost_without_lines_gets_its_lines(shop):
 
 
 @pytest.mark.parametrize("module", ["Quotes", "SalesOrder", "PurchaseOrder", "CreditNotes"])
-def test_every_module_with_lines_takes_them(sandbox, module):
+def test_lines_of_every_module(sandbox, module):
     account = sandbox.insert("Accounts", {"accountname": "ACME"})
     vendor = sandbox.insert("Vendors", {"vendorname": "Oak Ltd"})
     product = sandbox.insert("Products", {"productname": "Desk", "productcode": "D-1"})
@@ -342,14 +342,14 @@ def test_every_module_with_lines_takes_them(sandbox, module):
     assert [row["bill_street"] for row in sandbox.rows(module)] == ["new"]
 
 
-def test_totals_that_a_stream_brings_along_are_the_servers_business(shop):
+def test_totals_of_the_stream_are_ignored(shop):
     upsert(shop, invoice(DESK))
     record = invoice(DESK, hdnGrandTotal=1, hdnSubTotal=1, pre_tax_total=1, balance=1)
     assert upsert(shop, record).tally == {"unchanged": 1}
     assert float(head(shop)["hdnGrandTotal"]) == 240
 
 
-def test_columns_of_a_line_at_the_head_are_ignored(shop):
+def test_line_columns_in_the_header_are_ignored(shop):
     """A query gives an invoice the columns of one of its lines."""
     upsert(shop, invoice(DESK, HOUR))
     before = lines(shop)
@@ -358,7 +358,7 @@ def test_columns_of_a_line_at_the_head_are_ignored(shop):
     assert lines(shop) == before
 
 
-def test_a_line_by_itself_cannot_be_written(shop):
+def test_line_by_itself_cannot_be_written(shop):
     """A direct write to a line deletes the other lines of its invoice."""
     upsert(shop, invoice(DESK, HOUR))
     before = lines(shop)
@@ -368,14 +368,14 @@ def test_a_line_by_itself_cannot_be_written(shop):
     assert lines(shop) == before
 
 
-def test_line_ids_of_the_input_do_not_matter(shop):
+def test_line_ids_of_the_input_are_ignored(shop):
     """They change with every rewrite: a line is known by its place."""
     upsert(shop, invoice(DESK, HOUR))
     known = [DESK | {"id": "33x999"}, HOUR | {"id": "33x998"}]
     assert upsert(shop, invoice(*known)).tally == {"unchanged": 1}
 
 
-def test_lines_that_retrieve_gave_are_the_same_lines(shop):
+def test_lines_from_retrieve_are_unchanged(shop):
     """A user who sends back what the API answered changes nothing."""
     upsert(shop, invoice(DESK, HOUR))
     own = {"productid", "quantity", "listprice", "discount_percent", "discount_amount", "comment"}
@@ -392,7 +392,7 @@ def test_lines_that_retrieve_gave_are_the_same_lines(shop):
     assert upsert(shop, invoice(*sent), streams=streams).tally == {"unchanged": 1}
 
 
-def test_lines_may_come_as_a_schema_of_objects(shop):
+def test_lines_may_be_objects_in_the_schema(shop):
     """As a warehouse with nested types has them."""
     line = {"type": "object", "properties": {"productid": {"type": "string"}}}
     lines_ = messages(
@@ -404,14 +404,14 @@ def test_lines_may_come_as_a_schema_of_objects(shop):
     assert json.loads(lines_[0])["schema"]["properties"]["LineItems"]["items"] == line
 
 
-def test_one_discount_of_the_head_replaces_the_other(shop):
+def test_header_discount_replaces_the_other_kind(shop):
     upsert(shop, invoice(DESK, hdnDiscountPercent=10))
     upsert(shop, invoice(DESK, hdnDiscountAmount=5))
     row = shop.sql("SELECT hdnDiscountPercent p, hdnDiscountAmount a FROM Invoice")[0]
     assert (float(row["p"] or 0), float(row["a"])) == (0, 5)
 
 
-def test_a_line_that_goes_takes_its_discount_along(shop):
+def test_line_that_is_removed_takes_its_discount_along(shop):
     cheap = DESK | {"quantity": 5, "discount_percent": 50}
     upsert(shop, invoice(cheap, DESK | {"quantity": 3}))
     upsert(shop, invoice({"productid": "D-1", "quantity": 3}))
@@ -421,7 +421,7 @@ def test_a_line_that_goes_takes_its_discount_along(shop):
 
 
 @pytest.mark.parametrize("change", [{"LineItems": [{"productid": "D-1", "quantity": 3}]}, {}])
-def test_a_line_without_taxes_does_not_get_those_of_its_product(shop, change):
+def test_line_without_taxes_does_not_get_those_of_its_product(shop, change):
     """As when the product was not taxed yet."""
     upsert(shop, invoice({"productid": "D-1", "quantity": 2}))
     shop.sql("UPDATE LineItem SET tax1 = '', tax2 = '', tax3 = ''")
@@ -431,7 +431,7 @@ def test_a_line_without_taxes_does_not_get_those_of_its_product(shop, change):
 
 
 @pytest.mark.parametrize("operation", ["create", "update"])
-def test_a_line_that_the_server_did_not_store_is_told(shop, monkeypatch, operation):
+def test_line_that_the_server_did_not_store_is_reported(shop, monkeypatch, operation):
     if operation == "update":
         upsert(shop, invoice(HOUR))
     whole = OPERATIONS[operation]
@@ -451,7 +451,7 @@ def test_a_line_that_the_server_did_not_store_is_told(shop, monkeypatch, operati
     assert len(lines(shop)) == 2
 
 
-def test_lines_that_change_places_take_their_discounts_along(sandbox):
+def test_lines_that_change_places_keep_their_discounts(sandbox):
     product = sandbox.insert("Products", {"productname": "Desk", "unit_price": "100"})
     account = sandbox.insert("Accounts", {"accountname": "ACME"})
     cheap = {"productid": product, "quantity": 1, "discount_percent": 50}

@@ -27,7 +27,7 @@ def lookups(sandbox, text):
     return [r.params["query"] for r in sandbox.requests.of("query") if text in r.params["query"]]
 
 
-def test_what_is_there_is_updated_and_what_is_not_is_created(any_sandbox):
+def test_upsert_updates_existing_records_and_creates_others(any_sandbox):
     old = contact(any_sandbox, "A-1")
     run = upsert(
         any_sandbox,
@@ -50,7 +50,7 @@ def test_what_is_there_is_updated_and_what_is_not_is_created(any_sandbox):
     assert run.of("A-2")[0]["id"] == created
 
 
-def test_a_second_run_of_the_same_input_sends_no_write(any_sandbox):
+def test_second_run_of_the_same_input_sends_no_write(any_sandbox):
     records = [{"cf_853": f"A-{n}", "lastname": f"{n}", "cf_855": n + 0.5} for n in range(5)]
     assert upsert(any_sandbox, *records).tally == {"created": 5}
     any_sandbox.requests.clear()
@@ -58,14 +58,14 @@ def test_a_second_run_of_the_same_input_sends_no_write(any_sandbox):
     assert write_requests(any_sandbox) == []
 
 
-def test_the_id_comes_before_match_on(sandbox):
+def test_id_comes_before_match_on(sandbox):
     by_id, by_key = contact(sandbox, "A-1"), contact(sandbox, "A-2")
     run = upsert(sandbox, {"id": by_id, "cf_853": "A-2", "lastname": "New"})
     assert run.only["key"]["id"] == run.only["id"] == by_id
     assert stored(sandbox) == {by_id: "New", by_key: "Old"}
 
 
-def test_a_record_whose_id_is_null_is_matched_by_match_on(sandbox):
+def test_id_that_is_null_gives_way_to_match_on(sandbox):
     old = contact(sandbox, "A-1")
     run = load(
         sandbox,
@@ -82,7 +82,7 @@ def test_a_record_whose_id_is_null_is_matched_by_match_on(sandbox):
     assert stored(sandbox)[old] == "New"
 
 
-def test_an_id_needs_no_setting(any_sandbox):
+def test_id_needs_no_setting(any_sandbox):
     old = contact(any_sandbox, "A-1")
     run = upsert(any_sandbox, {"id": old, "lastname": "New"}, streams={})
     assert run.tally == {"updated": 1}
@@ -90,7 +90,7 @@ def test_an_id_needs_no_setting(any_sandbox):
 
 
 @pytest.mark.parametrize("which", ["never there", "deleted", "of another module", "no id at all"])
-def test_an_id_that_does_not_exist_is_rejected_and_creates_nothing(sandbox, which):
+def test_id_that_does_not_exist_is_rejected(sandbox, which):
     there = contact(sandbox, "A-1")
     prefix = there.partition("x")[0]
     ids = {
@@ -112,26 +112,26 @@ def test_an_id_that_does_not_exist_is_rejected_and_creates_nothing(sandbox, whic
     assert stored(sandbox) == {there: "New"}
 
 
-def test_without_id_and_match_on_a_record_is_rejected(sandbox):
+def test_record_without_id_and_match_on_is_rejected(sandbox):
     run = upsert(sandbox, {"lastname": "Whoever"}, streams={})
     assert run.codes == ["NO_KEY"]
     assert sandbox.count("Contacts") == 0
 
 
 @pytest.mark.parametrize("key", [None, "", "   "], ids=["null", "empty", "blank"])
-def test_a_key_without_a_value_is_no_key(sandbox, key):
+def test_key_without_a_value_is_no_key(sandbox, key):
     contact(sandbox, "")
     run = upsert(sandbox, {"cf_853": key, "lastname": "Whoever"})
     assert run.codes == ["NO_KEY"]
     assert list(stored(sandbox).values()) == ["Old"]
 
 
-def test_a_part_of_the_key_that_is_absent_is_no_key(sandbox):
+def test_key_without_one_of_its_parts_is_no_key(sandbox):
     streams = matched("Contacts", "lastname", "firstname")
     assert upsert(sandbox, {"lastname": "Whoever"}, streams=streams).codes == ["NO_KEY"]
 
 
-def test_an_id_that_is_gone_gives_way_to_match_on(sandbox):
+def test_id_of_a_deleted_record_gives_way_to_match_on(sandbox):
     gone, old = contact(sandbox, "A-0"), contact(sandbox, "A-1")
     sandbox.remove("Contacts", gone)
     run = upsert(sandbox, {"id": gone, "cf_853": "A-1", "lastname": "New"})
@@ -139,7 +139,7 @@ def test_an_id_that_is_gone_gives_way_to_match_on(sandbox):
     assert stored(sandbox) == {old: "New"}
 
 
-def test_append_only_adds_what_is_missing_and_leaves_what_is_there(any_sandbox):
+def test_append_only_creates_missing_records_and_keeps_others(any_sandbox):
     old = contact(any_sandbox, "A-1")
     records = [{"cf_853": key, "lastname": "New"} for key in ("A-1", "A-2")]
     run = upsert(any_sandbox, *records, load_method="append-only")
@@ -155,7 +155,7 @@ def test_append_only_without_match_on_creates_every_record(sandbox):
     assert sandbox.count("Contacts") == 3
 
 
-def test_without_create_missing_only_what_is_there_is_updated(sandbox):
+def test_create_missing_off_updates_existing_records_only(sandbox):
     old = contact(sandbox, "A-1")
     run = upsert(
         sandbox,
@@ -169,7 +169,7 @@ def test_without_create_missing_only_what_is_there_is_updated(sandbox):
     assert stored(sandbox) == {old: "New"}
 
 
-def test_a_key_that_several_records_have_is_rejected_with_their_ids(any_sandbox):
+def test_key_of_several_records_is_rejected_with_their_ids(any_sandbox):
     twins = [contact(any_sandbox, "A-1"), contact(any_sandbox, "A-1")]
     run = upsert(any_sandbox, {"cf_853": "A-1", "lastname": "New"})
     assert run.codes == ["AMBIGUOUS_KEY"]
@@ -190,7 +190,7 @@ def test_keys_with_many_records_each_do_not_hide_other_keys(any_sandbox):
     assert {id_ for id_, name in stored(any_sandbox).items() if name == "New"} == {last}
 
 
-def test_several_fields_together_are_one_key(any_sandbox):
+def test_key_of_several_fields(any_sandbox):
     people = [("Curie", "Marie"), ("Curie", "Pierre"), ("Joliot", "Marie")]
     ids = {
         person: any_sandbox.insert("Contacts", {"lastname": person[0], "firstname": person[1]})
@@ -214,7 +214,7 @@ def test_several_fields_together_are_one_key(any_sandbox):
     }
 
 
-def test_a_reference_may_be_part_of_a_key(sandbox):
+def test_key_with_a_reference(sandbox):
     one, other = (sandbox.insert("Accounts", {"accountname": name}) for name in ("One", "Other"))
     mine = contact(sandbox, "", account_id=one)
     contact(sandbox, "", account_id=other)
@@ -231,7 +231,7 @@ def test_a_reference_may_be_part_of_a_key(sandbox):
     ("field", "value", "wire"),
     [("cf_857", 42, "42"), ("cf_863", "2024-02-29", "2024-02-29"), ("email", "a@b.fr", "a@b.fr")],
 )
-def test_a_key_may_be_of_any_type(any_sandbox, field, value, wire):
+def test_key_of_any_type(any_sandbox, field, value, wire):
     old = contact(any_sandbox, "", **{field: wire})
     contact(any_sandbox, "")
     run = upsert(any_sandbox, {field: value, "lastname": "New"}, streams=matched("Contacts", field))
@@ -259,7 +259,7 @@ HOSTILE = [
 ]
 
 
-def test_no_key_is_too_odd_to_be_found_again(any_sandbox):
+def test_key_with_any_characters_is_found_again(any_sandbox):
     bystander = contact(any_sandbox, "anything")
     records = [{"cf_853": key, "lastname": f"{n}"} for n, key in enumerate(HOSTILE)]
     assert upsert(any_sandbox, *records).tally == {"created": len(HOSTILE)}
@@ -270,7 +270,7 @@ def test_no_key_is_too_odd_to_be_found_again(any_sandbox):
 
 
 @pytest.mark.parametrize("incoming", ["ACME", "acme", "Acmé", "ACME "])
-def test_names_that_the_server_takes_for_the_same_do_not_become_two(sandbox, incoming):
+def test_names_equal_for_the_server_are_not_duplicated(sandbox, incoming):
     """Its collation ignores case, accents and spaces at the end."""
     old = sandbox.insert("Accounts", {"accountname": "ACME"})
     streams = matched("Accounts", "accountname")
@@ -283,9 +283,7 @@ def test_names_that_the_server_takes_for_the_same_do_not_become_two(sandbox, inc
 @pytest.mark.parametrize(
     "keys", [("zoe", "Zoe"), ("zoe", "zoé"), ("zoe", "zoe ")], ids=["case", "accent", "space"]
 )
-def test_keys_of_one_run_that_the_server_takes_for_the_same_are_one_record_or_two_for_good(
-    sandbox, keys
-):
+def test_keys_of_one_run_equal_for_the_server_have_a_stable_result(sandbox, keys):
     """Whichever it is: a second run must find what the first one left."""
     records = [{"cf_853": key, "lastname": "Same"} for key in keys]
     upsert(sandbox, *records, max_rejects=-1)
@@ -295,7 +293,7 @@ def test_keys_of_one_run_that_the_server_takes_for_the_same_are_one_record_or_tw
     assert "created" not in again.tally
 
 
-def test_a_hundred_keys_are_looked_up_with_one_query(sandbox):
+def test_keys_are_looked_up_a_hundred_at_a_time(sandbox):
     for n in range(0, 250, 2):
         contact(sandbox, f"A-{n}")
     records = [{"cf_853": f"A-{n}", "lastname": "New"} for n in range(250)]
@@ -314,7 +312,7 @@ def test_ids_are_looked_up_a_hundred_at_a_time(sandbox):
 
 
 @pytest.mark.parametrize("letter", ["k", "é", "日"])
-def test_no_address_of_a_lookup_is_longer_than_7000_bytes(sandbox, letter):
+def test_lookup_urls_are_at_most_7000_bytes(sandbox, letter):
     records = [{"cf_875": letter * 120 + f"{n}", "lastname": f"{n}"} for n in range(100)]
     streams = matched("Contacts", "cf_875")
     assert upsert(sandbox, *records, streams=streams).tally == {"created": 100}
@@ -324,7 +322,7 @@ def test_no_address_of_a_lookup_is_longer_than_7000_bytes(sandbox, letter):
         assert len("/webservice.php?" + urlencode(line)) <= 7000
 
 
-def test_a_key_too_long_for_any_query_is_no_end_of_the_run(sandbox):
+def test_key_too_long_for_any_query_does_not_end_the_run(sandbox):
     records = [{"cf_875": "k" * 9000, "lastname": "Long"}, {"cf_875": "short", "lastname": "Short"}]
     run = upsert(sandbox, *records, streams=matched("Contacts", "cf_875"), max_rejects=-1)
     assert run.of("short")[0]["outcome"] == "created"
@@ -332,7 +330,7 @@ def test_a_key_too_long_for_any_query_is_no_end_of_the_run(sandbox):
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-def test_an_empty_answer_to_a_lookup_is_not_proof_that_nothing_is_there(sandbox, nth):
+def test_lookup_with_an_empty_answer_is_no_proof_of_absence(sandbox, nth):
     """A query that fails in SQL answers `[]` and success."""
     old = contact(sandbox, "A-1")
     fault = sandbox.faults.add("empty", operation="query", contains="'A-1'", nth=nth)
@@ -341,7 +339,7 @@ def test_an_empty_answer_to_a_lookup_is_not_proof_that_nothing_is_there(sandbox,
     assert fault.seen
 
 
-def test_the_records_of_one_key_are_taken_in_their_order(any_sandbox):
+def test_records_of_one_key_are_written_in_order(any_sandbox):
     names = [f"v{n}" for n in range(8)]
     records = [
         record
@@ -355,7 +353,7 @@ def test_the_records_of_one_key_are_taken_in_their_order(any_sandbox):
     assert list(stored(any_sandbox).values()) == ["v7", "v7"]
 
 
-def test_a_key_that_is_created_deleted_and_created_again_is_there_once(sandbox):
+def test_key_created_deleted_and_created_again_exists_once(sandbox):
     deleted = "2026-01-01T00:00:00Z"
     run = upsert(
         sandbox,
@@ -368,7 +366,7 @@ def test_a_key_that_is_created_deleted_and_created_again_is_there_once(sandbox):
     assert list(stored(sandbox).values()) == ["Second"]
 
 
-def test_a_record_by_id_and_by_key_in_one_run_is_one_record(sandbox):
+def test_record_by_id_and_by_key_in_one_run_is_one_record(sandbox):
     id_ = contact(sandbox, "A")
     run = upsert(
         sandbox,
@@ -379,7 +377,7 @@ def test_a_record_by_id_and_by_key_in_one_run_is_one_record(sandbox):
     assert stored(sandbox) == {id_: "By key"}
 
 
-def test_a_key_that_a_run_gives_away_no_longer_matches(sandbox):
+def test_key_that_a_run_changes_no_longer_matches(sandbox):
     id_ = contact(sandbox, "A")
     upsert(
         sandbox,
@@ -391,14 +389,14 @@ def test_a_key_that_a_run_gives_away_no_longer_matches(sandbox):
 
 
 @pytest.mark.parametrize("stream", ["contacts", "CONTACTS", "Contacts"])
-def test_a_stream_finds_its_module_in_any_case(sandbox, stream):
+def test_stream_finds_its_module_in_any_case(sandbox, stream):
     record = {"lastname": "Any"}
     run = load(sandbox, messages(stream, record), load_method="append-only")
     assert run.only["stream"] == stream
     assert sandbox.count("Contacts") == 1
 
 
-def test_streams_maps_a_stream_and_its_properties(sandbox):
+def test_streams_setting_maps_a_stream_and_its_properties(sandbox):
     shop = {
         "module": "contacts",
         "match_on": ["cf_853"],
@@ -412,7 +410,7 @@ def test_streams_maps_a_stream_and_its_properties(sandbox):
     assert (row["cf_853"], row["lastname"], row["phone"]) == ("C-7", "Lovelace", "1")
 
 
-def test_match_on_may_be_a_text(sandbox):
+def test_match_on_may_be_a_string(sandbox):
     streams = {"Contacts": {"match_on": "cf_853"}}
     contact(sandbox, "A-1")
     run = upsert(sandbox, {"cf_853": "A-1", "lastname": "New"}, streams=streams)
@@ -441,7 +439,7 @@ GONE = "2026-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize("by", ["key", "id"])
-def test_hard_delete_deletes_what_the_tap_saw_deleted(any_sandbox, by):
+def test_hard_delete_deletes_records_deleted_in_the_source(any_sandbox, by):
     gone, stays = contact(any_sandbox, "A-1"), contact(any_sandbox, "A-2")
     key = {"cf_853": "A-1"} if by == "key" else {"id": gone}
     run = upsert(any_sandbox, {**key, "lastname": "Old", "_sdc_deleted_at": GONE}, hard_delete=True)
@@ -453,7 +451,7 @@ def test_hard_delete_deletes_what_the_tap_saw_deleted(any_sandbox, by):
 
 @pytest.mark.parametrize("by", ["key", "id"])
 @pytest.mark.parametrize("hard_delete", [True, False])
-def test_what_is_deleted_already_stays_so_and_is_no_error(sandbox, by, hard_delete):
+def test_hard_delete_of_a_deleted_record_is_no_error(sandbox, by, hard_delete):
     gone = contact(sandbox, "A-1")
     sandbox.remove("Contacts", gone)
     key = {"cf_853": "A-1"} if by == "key" else {"id": gone}
@@ -463,20 +461,20 @@ def test_what_is_deleted_already_stays_so_and_is_no_error(sandbox, by, hard_dele
     assert write_requests(sandbox) == []
 
 
-def test_without_hard_delete_a_deleted_record_is_left_as_it_is(sandbox):
+def test_hard_delete_off_keeps_deleted_records(sandbox):
     old = contact(sandbox, "A-1")
     run = upsert(sandbox, {"cf_853": "A-1", "lastname": "New", "_sdc_deleted_at": GONE})
     assert run.tally == {"unchanged": 1}
     assert stored(sandbox) == {old: "Old"}
 
 
-def test_a_deletion_needs_no_more_than_the_key(sandbox):
+def test_hard_delete_needs_the_key_only(sandbox):
     contact(sandbox, "A-1")
     run = upsert(sandbox, {"cf_853": "A-1", "_sdc_deleted_at": GONE}, hard_delete=True)
     assert run.tally == {"deleted": 1}
 
 
-def test_a_deletion_of_what_several_records_match_deletes_none(sandbox):
+def test_hard_delete_of_several_matches_deletes_none(sandbox):
     contact(sandbox, "A-1"), contact(sandbox, "A-1")
     run = upsert(sandbox, {"cf_853": "A-1", "_sdc_deleted_at": GONE}, hard_delete=True)
     assert run.codes == ["AMBIGUOUS_KEY"]
@@ -486,7 +484,7 @@ def test_a_deletion_of_what_several_records_match_deletes_none(sandbox):
 # Records that this user may not read: the server counts them, and gives them to nobody
 
 
-def test_a_record_that_may_not_be_read_is_neither_doubled_nor_the_end_of_the_run():
+def test_unreadable_record_is_not_duplicated_and_does_not_end_the_run():
     with empty(hidden={"Contacts": [1]}) as sandbox:
         contact(sandbox, "A-1")
         contact(sandbox, "A-2")
@@ -499,7 +497,7 @@ def test_a_record_that_may_not_be_read_is_neither_doubled_nor_the_end_of_the_run
         assert sorted(keys) == ["A-1", "A-2", "A-3"]
 
 
-def test_a_key_of_which_nothing_may_be_read_rejects_its_record_alone():
+def test_key_with_unreadable_records_only_rejects_its_record():
     with empty(hidden={"Contacts": [1]}) as sandbox:
         contact(sandbox, "A-1")
         records = [{"cf_853": f"A-{n}", "lastname": "New"} for n in (1, 2)]
@@ -510,7 +508,7 @@ def test_a_key_of_which_nothing_may_be_read_rejects_its_record_alone():
 
 
 @pytest.mark.parametrize("left_out", [None, ""])
-def test_ids_of_another_instance_are_left_out(sandbox, left_out):
+def test_ids_of_another_instance_are_ignored(sandbox, left_out):
     """An empty text means the same as null, which Meltano takes out of its files."""
     other = contact(sandbox, "A-9")
     streams = matched("Contacts", "cf_853", fields={"id": left_out})
@@ -519,13 +517,13 @@ def test_ids_of_another_instance_are_left_out(sandbox, left_out):
     assert stored(sandbox)[other] == "Old"
 
 
-def test_a_day_at_midnight_is_a_day_as_warehouses_give_it(sandbox):
+def test_key_with_a_date_at_midnight_is_a_date(sandbox):
     for key, text in {"a": "2024-02-29T00:00:00Z", "b": "2024-02-29 00:00:00.000"}.items():
         upsert(sandbox, {"cf_853": key, "lastname": "x", "cf_863": text})
     assert {row["cf_863"] for row in sandbox.rows("Contacts")} == {"2024-02-29"}
 
 
-def test_each_of_two_keys_that_differ_by_an_accent_finds_its_own_record(sandbox):
+def test_keys_that_differ_by_an_accent_find_their_own_records(sandbox):
     plain, accented = contact(sandbox, "Muller"), contact(sandbox, "Müller")
     records = [{"cf_853": key, "lastname": key} for key in ("Müller", "Muller")]
     assert upsert(sandbox, *records).tally == {"updated": 2}
@@ -533,31 +531,31 @@ def test_each_of_two_keys_that_differ_by_an_accent_finds_its_own_record(sandbox)
 
 
 @pytest.mark.parametrize("id_", [42, 42.5, True, ["8x1"], {"a": 1}])
-def test_an_id_of_another_type_ends_no_run(sandbox, id_):
+def test_id_of_another_type_does_not_end_the_run(sandbox, id_):
     run = upsert(sandbox, {"id": id_, "cf_853": "a", "lastname": "x"}, max_rejects=-1)
     assert set(run.tally) <= {"created", "rejected"}
 
 
-def test_a_key_that_the_server_cuts_is_said_and_not_called_created(sandbox):
+def test_key_that_the_server_cuts_is_rejected(sandbox):
     run = upsert(sandbox, {"cf_853": "k" * 300, "lastname": "x"}, max_rejects=-1)
     assert run.codes == ["KEY_ALTERED"]
     assert sandbox.count("Contacts") == 0  # else each run would create one more
 
 
-def test_a_time_in_a_key_is_found_again(sandbox):
+def test_key_with_a_time_is_found_again(sandbox):
     streams = matched("Contacts", "lastname", "cf_881")
     record = {"lastname": "x", "cf_881": "9:05"}
     assert upsert(sandbox, record, streams=streams).tally == {"created": 1}
     assert upsert(sandbox, record, streams=streams).tally == {"unchanged": 1}
 
 
-def test_a_deletion_needs_nothing_but_its_key_to_be_right(sandbox):
+def test_hard_delete_ignores_wrong_values_besides_the_key(sandbox):
     contact(sandbox, "A")
     bad = {"cf_853": "A", "birthday": "31/12/1990", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}
     assert upsert(sandbox, bad, hard_delete=True).tally == {"deleted": 1}
 
 
-def test_a_created_record_that_may_not_be_read_is_not_created_twice():
+def test_unreadable_created_record_is_not_created_twice():
     with empty() as probe:
         number = int(contact(probe, "A").partition("x")[2])
     with empty(hidden={"Contacts": [number]}) as sandbox:
@@ -567,7 +565,7 @@ def test_a_created_record_that_may_not_be_read_is_not_created_twice():
         assert sandbox.count("Contacts") == 1
 
 
-def test_a_key_is_looked_up_by_its_most_telling_part(sandbox):
+def test_key_is_looked_up_by_its_most_selective_part(sandbox):
     streams = matched("Contacts", "firstname", "cf_853")
     records = [{"firstname": "Jean", "cf_853": f"{n}", "lastname": "x"} for n in range(90)]
     assert upsert(sandbox, *records, streams=streams).tally == {"created": 90}
@@ -577,7 +575,7 @@ def test_a_key_is_looked_up_by_its_most_telling_part(sandbox):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_record_at_which_the_server_always_fails_holds_up_no_other(sandbox):
+def test_failing_record_stops_no_other(sandbox):
     bad, good = contact(sandbox, "A"), contact(sandbox, "B")
     sandbox.faults.add("status", operation="retrieve", contains=bad, status=500, times=None)
     records = [{"cf_853": key, "lastname": "New"} for key in "AB"]

@@ -58,13 +58,13 @@ def typed_values(draw):
 
 
 @given(typed_values())
-def test_a_value_is_the_same_as_itself(drawn):
+def test_value_equals_itself(drawn):
     type_name, _, (wire, _) = drawn
     assert same_value(wire, wire, field(type_name))
 
 
 @given(typed_values())
-def test_values_that_differ_are_told_apart(drawn):
+def test_values_that_differ_are_different(drawn):
     type_name, (left, right), (stored, wanted) = drawn
     if type_name == "multipicklist":
         left, right = set(left), set(right)
@@ -75,7 +75,7 @@ def test_values_that_differ_are_told_apart(drawn):
 
 @pytest.mark.parametrize("type_name", ["integer", "double", "currency", "boolean"])
 @pytest.mark.parametrize("empty", [None, "", "0", "0.000"])
-def test_an_empty_number_and_a_zero_are_the_same(type_name, empty):
+def test_empty_number_equals_zero(type_name, empty):
     if type_name == "boolean" and empty == "0.000":
         return
     assert same_value("0", empty, field(type_name))
@@ -84,7 +84,7 @@ def test_an_empty_number_and_a_zero_are_the_same(type_name, empty):
 
 @pytest.mark.parametrize("type_name", ["string", "date", "reference", "multipicklist", "owner"])
 @pytest.mark.parametrize(("stored", "wanted"), [("", None), (None, None)])
-def test_an_empty_text_and_a_null_are_the_same(type_name, stored, wanted):
+def test_empty_string_equals_null(type_name, stored, wanted):
     assert same_value(stored, wanted, field(type_name))
 
 
@@ -102,16 +102,16 @@ def test_an_empty_text_and_a_null_are_the_same(type_name, stored, wanted):
         (Decimal("100.5"), "100.50000000", True),
     ],
 )
-def test_a_number_is_compared_with_the_digits_that_are_stored(stored, wanted, same):
+def test_number_is_compared_with_the_stored_digits(stored, wanted, same):
     assert same_value(stored, wanted, field("currency")) is same
 
 
 @pytest.mark.parametrize(("stored", "wanted"), [("14:05:00", "14:05"), ("23", "23")])
-def test_times_are_the_same_with_and_without_seconds(stored, wanted):
+def test_times_are_equal_with_and_without_seconds(stored, wanted):
     assert same_value(stored, wanted, field("time"))
 
 
-def test_a_stored_value_that_fits_no_type_reads_as_null_as_the_tap_says_it():
+def test_stored_value_of_wrong_type_reads_as_null():
     assert same_value("31/12/1990", None, field("date"))
     assert not same_value("31/12/1990", "1990-12-31", field("date"))
 
@@ -120,7 +120,7 @@ def test_a_stored_value_that_fits_no_type_reads_as_null_as_the_tap_says_it():
     st.dictionaries(st.sampled_from("abcdef"), st.text()),
     st.dictionaries(st.sampled_from("abcdef"), st.none() | st.text(min_size=1)),
 )
-def test_an_update_holds_all_that_was_stored_and_the_changes_over_it(stored, changes):
+def test_update_holds_the_stored_record_and_the_changes(stored, changes):
     known = module(*(field("string", name) for name in "abcdef"))
     element = full_element({**stored, "id": "1x1", "label": "&eacute;"}, changes, known)
     assert element == {
@@ -131,13 +131,13 @@ def test_an_update_holds_all_that_was_stored_and_the_changes_over_it(stored, cha
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.text(), min_size=1))
-def test_after_an_update_nothing_differs_any_more(changes):
+def test_update_leaves_no_difference(changes):
     known = module(*(field("string", name) for name in "abcdef"))
     changes = {name: value or None for name, value in changes.items()}
     assert changed_fields(full_element({}, changes, known), changes, known.fields) == []
 
 
-def test_clearing_sends_what_each_type_takes():
+def test_clearing_sends_the_empty_value_of_each_type():
     known = module(
         field("reference", "r"), field("currency", "c"), field("string", "s"), field("boolean", "b")
     )
@@ -145,7 +145,7 @@ def test_clearing_sends_what_each_type_takes():
     assert cleared == {"id": "1x1", "r": None, "c": "0", "s": "", "b": "0"}
 
 
-def test_an_inventory_record_is_sent_without_the_empty_values_that_make_the_server_fail():
+def test_inventory_record_is_sent_without_empty_values():
     known = module(
         *(field("string", name) for name in ("hdnTaxType", "productid", "quantity", "subject"))
     )
@@ -208,12 +208,12 @@ def stored_lines(wanted):
 
 
 @given(lines)
-def test_lines_that_were_written_are_the_same_when_they_come_again(wanted):
+def test_lines_that_were_written_equal_themselves(wanted):
     assert same_lines(stored_lines(wanted), wanted, LINE)
 
 
 @given(lines, lines)
-def test_lines_that_are_sent_say_all_that_is_wanted_and_keep_what_is_not_told(old, new):
+def test_lines_sent_hold_the_wanted_values_and_keep_the_others(old, new):
     stored = stored_lines(old)
     sent = merged_lines(stored, new, LINE.fields)
     assert same_lines(sent, new, LINE)
@@ -225,7 +225,7 @@ def test_lines_that_are_sent_say_all_that_is_wanted_and_keep_what_is_not_told(ol
         assert not same_order or line["tax1"] == "20.000"
 
 
-def test_no_line_inherits_the_discount_of_another():
+def test_line_inherits_no_discount_of_another():
     stored = [
         {"productid": "14x1", "quantity": "5.000", "discount_percent": "50.000", "comment": "A"},
         {"productid": "14x1", "quantity": "3.000", "discount_percent": "0.000", "comment": ""},
@@ -236,7 +236,7 @@ def test_no_line_inherits_the_discount_of_another():
     assert "comment" not in sent
 
 
-def test_null_clears_in_a_line_and_one_discount_replaces_the_other():
+def test_line_null_clears_and_one_discount_replaces_the_other():
     stored = [{"productid": "14x1", "quantity": "1", "discount_percent": "10", "comment": "old"}]
     told = {"productid": "14x1", "quantity": "1", "discount_amount": "5", "comment": None}
     known = {**LINE.fields, "discount_amount": field("double", "discount_amount")}
@@ -250,7 +250,7 @@ def test_null_clears_in_a_line_and_one_discount_replaces_the_other():
 
 
 @given(lines)
-def test_a_line_more_or_less_is_a_difference(wanted):
+def test_line_count_is_a_difference(wanted):
     stored = stored_lines(wanted)
     assert not same_lines(stored, wanted[:-1], LINE)
     assert not same_lines(stored[:-1], wanted, LINE)
@@ -260,6 +260,6 @@ WIRES = st.none() | st.text(max_size=3) | st.sampled_from(["", "0", "1.0", "no",
 
 
 @given(WIRES, WIRES.map(lambda wire: None if wire == 0 else wire), st.sampled_from(sorted(TYPES)))
-def test_what_is_told_apart_without_its_type_is_told_apart_by_it(stored, wanted, type_name):
+def test_values_different_without_their_type_are_different_with_it(stored, wanted, type_name):
     differs = changed_fields({"f": stored}, {"f": wanted}, {"f": field(type_name)})
     assert bool(differs) != same_value(stored, wanted, field(type_name))

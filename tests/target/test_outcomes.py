@@ -54,7 +54,7 @@ def all_five(sandbox):
     ]
 
 
-def test_each_of_the_five_ends_is_counted_and_written_down(sandbox):
+def test_outcomes_of_each_kind_are_counted_and_reported(sandbox):
     run = upsert(sandbox, *all_five(sandbox), hard_delete=True)
     ids = {row["cf_853"]: row["id"] for row in sandbox.rows("Contacts")}
     for key in ("created", "updated", "unchanged", "deleted", "rejected"):
@@ -68,7 +68,7 @@ def test_each_of_the_five_ends_is_counted_and_written_down(sandbox):
     assert "Contacts: 1 created, 1 updated, 1 unchanged, 1 deleted, 1 rejected" in run.stderr
 
 
-def test_each_stream_has_its_own_line_of_the_summary(sandbox):
+def test_summary_has_a_line_for_each_stream(sandbox):
     run = load(
         sandbox,
         messages("Contacts", good("a"), good("b")),
@@ -79,7 +79,7 @@ def test_each_stream_has_its_own_line_of_the_summary(sandbox):
     assert run.summary == {"Contacts": {"created": 2}, "Accounts": {"created": 1}}
 
 
-def test_the_summary_comes_also_when_the_run_ends_badly(sandbox):
+def test_summary_is_logged_when_the_run_fails(sandbox):
     run = load(
         sandbox, messages("Contacts", good("a")), "this is no message", streams=STREAMS, check=False
     )
@@ -87,13 +87,13 @@ def test_the_summary_comes_also_when_the_run_ends_badly(sandbox):
     assert run.summary.get("Contacts", {}) == ({"created": 1} if keys(sandbox) else {})
 
 
-def test_the_files_are_wanted_or_not(sandbox):
+def test_report_files_are_optional(sandbox):
     run = upsert(sandbox, bad("a"), check=False, outcomes_path=None, rejects_path=None)
     assert (run.code, run.outcomes, run.rejects) == (1, [], [])
     assert run.summary == {"Contacts": {"rejected": 1}}
 
 
-def test_progress_comes_every_few_seconds(tmp_path):
+def test_progress_is_logged_every_few_seconds(tmp_path):
     with empty(latency_ms=150) as sandbox:
         files = Files(tmp_path)
         records = [good(f"{n}") for n in range(150)]
@@ -111,9 +111,7 @@ def test_progress_comes_every_few_seconds(tmp_path):
     ("max_rejects", "rejects", "code"),
     [(0, 0, 0), (0, 1, 1), (2, 2, 0), (2, 3, 1), (-1, 3, 0)],
 )
-def test_the_exit_code_says_whether_there_were_too_many_rejects(
-    sandbox, max_rejects, rejects, code
-):
+def test_exit_code_is_1_above_max_rejects(sandbox, max_rejects, rejects, code):
     records = [bad(f"bad {n}") for n in range(rejects)] + [good("good")]
     run = upsert(sandbox, *records, max_rejects=max_rejects)
     assert run.code == code
@@ -124,7 +122,7 @@ def test_the_exit_code_says_whether_there_were_too_many_rejects(
 
 
 @pytest.mark.parametrize("max_rejects", [-1, 10, 0])
-def test_a_stream_without_a_single_good_record_fails_the_run(sandbox, max_rejects):
+def test_stream_of_rejects_only_fails_the_run(sandbox, max_rejects):
     """With max_rejects at 0 the run stops there; else the other streams are loaded."""
     accounts = messages("Accounts", {"accountname": "ACME"})
     streams = {**STREAMS, **matched("Accounts", "accountname")}
@@ -138,7 +136,7 @@ def test_a_stream_without_a_single_good_record_fails_the_run(sandbox, max_reject
         assert sandbox.count("Accounts") == 1
 
 
-def test_what_was_read_is_loaded_before_too_many_rejects_end_the_run(sandbox):
+def test_records_read_are_loaded_before_max_rejects_ends_the_run(sandbox):
     """Also over several batches: what has no outcome is not claimed by a state."""
     lines = messages("Contacts", *[bad(f"{n}") if n == 20 else good(f"{n}") for n in range(1300)])
     lines = lines[:1] + [
@@ -153,13 +151,13 @@ def test_what_was_read_is_loaded_before_too_many_rejects_end_the_run(sandbox):
     assert len(with_outcome) >= 1000
 
 
-def test_a_state_goes_out_as_it_came_in_when_all_before_it_is_done(sandbox):
+def test_state_is_emitted_as_read_after_the_records_before_it(sandbox):
     value = {"bookmarks": {"x": {"replication_key_value": "2026-01-01", "ü": [1, None, 0.5]}}}
     run = load(sandbox, messages("Contacts", good("a"), state=value), streams=STREAMS)
     assert run.states == [value]
 
 
-def test_nothing_but_states_goes_to_stdout(sandbox):
+def test_stdout_has_states_only(sandbox):
     run = upsert(sandbox, good("a"), bad("b"))
     assert run.stdout == ""
 
@@ -167,7 +165,7 @@ def test_nothing_but_states_goes_to_stdout(sandbox):
 # The rejects file
 
 
-def test_rejects_are_singer_messages_as_they_came(sandbox):
+def test_rejects_are_singer_messages_as_read(sandbox):
     properties = {"cf_855": {"type": ["number", "null"]}, "nested": {"type": "object"}}
     shop = {
         "module": "Contacts",
@@ -192,7 +190,7 @@ def test_rejects_are_singer_messages_as_they_came(sandbox):
     assert "cf_863" in reject["message"]
 
 
-def test_a_number_in_the_rejects_file_keeps_its_digits_and_stays_a_number(sandbox, tmp_path):
+def test_rejects_keep_the_digits_of_numbers(sandbox, tmp_path):
     files = Files(tmp_path)
     schema = messages("Contacts", {"cf_853": "", "lastname": "", "cf_863": "", "cf_855": 0.5})[0]
     line = (
@@ -206,7 +204,7 @@ def test_a_number_in_the_rejects_file_keeps_its_digits_and_stays_a_number(sandbo
     )
 
 
-def test_a_schema_that_changed_stands_before_the_rejects_it_is_for(sandbox):
+def test_rejects_follow_the_schema_they_were_read_with(sandbox):
     first = messages("Contacts", bad("a"))
     second = messages("Contacts", bad("b") | {"phone": "1"})
     run = load(sandbox, first, second, streams=STREAMS, max_rejects=2)
@@ -220,7 +218,7 @@ def test_a_schema_that_changed_stands_before_the_rejects_it_is_for(sandbox):
     [bad("a"), good("a", cf_887="Purple"), good("a", account_id="9x9"), {"cf_853": "a"}],
     ids=["value", "picklist", "reference", "mandatory"],
 )
-def test_a_rejects_file_that_was_corrected_can_be_loaded_as_it_is(sandbox, tmp_path, reject):
+def test_rejects_file_that_was_corrected_can_be_loaded(sandbox, tmp_path, reject):
     files = Files(tmp_path)
     config = files.config(sandbox, streams=STREAMS)
     source = files.input([messages("Contacts", reject, good("b"), properties={"lastname": {}})])
@@ -238,7 +236,7 @@ def test_a_rejects_file_that_was_corrected_can_be_loaded_as_it_is(sandbox, tmp_p
     assert keys(sandbox) == {"a", "b"}
 
 
-def test_a_rejects_file_is_never_overwritten_by_the_run_that_reads_it(sandbox, tmp_path):
+def test_rejects_file_is_never_overwritten_by_the_run_that_reads_it(sandbox, tmp_path):
     """Who corrects `rejects.jsonl` and loads it with the same settings loses nothing."""
     files = Files(tmp_path)
     lines = messages("Contacts", good("a"), bad("b"))
@@ -254,7 +252,7 @@ def test_a_rejects_file_is_never_overwritten_by_the_run_that_reads_it(sandbox, t
     }
 
 
-def test_rejects_of_an_earlier_run_are_put_aside_and_not_lost(sandbox, tmp_path):
+def test_rejects_of_an_earlier_run_are_renamed_and_not_lost(sandbox, tmp_path):
     files = Files(tmp_path)
     nameless = {"cf_853": "a", "lastname": None}
     some = messages("Contacts", nameless, good("b"))
@@ -270,7 +268,7 @@ def test_rejects_of_an_earlier_run_are_put_aside_and_not_lost(sandbox, tmp_path)
     assert files.lines("rejects") == []
 
 
-def test_a_rejected_line_with_the_marks_of_a_reject_is_rejected_again_with_new_ones(sandbox):
+def test_rejects_loaded_and_rejected_again_have_new_marks(sandbox):
     schema, line = messages("Contacts", bad("a"))
     marked = json.dumps({**json.loads(line), "code": "OLD", "message": "old"})
     run = load(sandbox, schema, marked, streams=STREAMS)
@@ -281,7 +279,7 @@ def test_a_rejected_line_with_the_marks_of_a_reject_is_rejected_again_with_new_o
 # Dry runs
 
 
-def test_a_dry_run_tells_all_and_writes_nothing(any_sandbox):
+def test_dry_run_reports_all_and_writes_nothing(any_sandbox):
     records = all_five(any_sandbox)
     before = any_sandbox.rows("Contacts")
     run = upsert(any_sandbox, *records, hard_delete=True, dry_run=True)
@@ -296,7 +294,7 @@ def test_a_dry_run_tells_all_and_writes_nothing(any_sandbox):
     assert run.rejects == real.rejects
 
 
-def test_a_dry_run_says_so_from_beginning_to_end(sandbox):
+def test_dry_run_is_named_in_each_line_of_the_log(sandbox):
     lines = [messages("Contacts", good("a")), messages("Accounts", {"accountname": "ACME"})]
     streams = {**STREAMS, **matched("Accounts", "accountname")}
     run = load(sandbox, *lines, streams=streams, dry_run=True)
@@ -310,7 +308,7 @@ def test_a_dry_run_says_so_from_beginning_to_end(sandbox):
     assert "dry run" not in load(sandbox, *lines, streams=streams).stderr
 
 
-def test_a_dry_run_creates_no_references_either(sandbox):
+def test_dry_run_creates_no_references(sandbox):
     to_account = {"module": "Accounts", "match_on": "accountname", "create": True}
     streams = matched("Contacts", "cf_853", references={"account_id": to_account})
     records = [good(f"{n}", account_id="ACME") for n in range(3)]
@@ -320,7 +318,7 @@ def test_a_dry_run_creates_no_references_either(sandbox):
     assert upsert(sandbox, *records, streams=streams).tally == {"created": 3}
 
 
-def test_a_dry_run_sees_what_it_would_have_created(sandbox):
+def test_dry_run_finds_what_it_would_have_created(sandbox):
     """Later records of the same key, and references to it, end as they would in a real run."""
     to_account = {"module": "Accounts", "match_on": "accountname"}
     streams = {
@@ -337,7 +335,7 @@ def test_a_dry_run_sees_what_it_would_have_created(sandbox):
     assert dry.summary == real.summary
 
 
-def test_a_dry_run_passes_on_no_state(sandbox):
+def test_dry_run_emits_no_state(sandbox):
     """What a state claims would never be loaded."""
     lines = messages("Contacts", good("a"), state={"done": 1})
     assert load(sandbox, lines, streams=STREAMS, dry_run=True).states == []
@@ -365,7 +363,7 @@ def most_at_once(sandbox, operation):
 
 
 @pytest.mark.parametrize("sessions", [1, 2, 4])
-def test_as_many_records_are_written_at_once_as_there_are_sessions(sessions):
+def test_sessions_bound_the_concurrent_writes(sessions):
     with empty(latency_ms=20) as sandbox:
         with most_at_once(sandbox, "create") as most:
             records = [good(f"{n}") for n in range(40)]
@@ -379,7 +377,7 @@ def test_as_many_records_are_written_at_once_as_there_are_sessions(sessions):
     ("module", "serial"),
     [("Invoice", None), ("Invoice", []), ("Quotes", ["Quotes"]), ("Quotes", None)],
 )
-def test_records_with_lines_are_written_one_after_the_other(module, serial):
+def test_records_with_lines_are_written_one_at_a_time(module, serial):
     """Parallel creates make duplicate numbers, and records that lack lines."""
     with empty(latency_ms=15) as sandbox:
         account = sandbox.insert("Accounts", {"accountname": "ACME"})
@@ -401,7 +399,7 @@ def test_records_with_lines_are_written_one_after_the_other(module, serial):
         assert rows == {f"{n}": f"{prefix}{n + 1}" for n in range(40)}
 
 
-def test_all_sessions_are_logged_out_at_the_end(sandbox):
+def test_sessions_are_logged_out_at_the_end(sandbox):
     upsert(sandbox, *[good(f"{n}") for n in range(20)])
     time.sleep(0.05)
     logins = len(sandbox.requests.of("login"))

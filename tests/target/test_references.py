@@ -29,7 +29,7 @@ def person(key, company):
     return {"cf_853": key, "lastname": key, "account_id": company}
 
 
-def test_a_reference_is_found_by_its_natural_key(any_sandbox):
+def test_reference_is_found_by_its_natural_key(any_sandbox):
     acme, other = account(any_sandbox, "ACME & Cie"), account(any_sandbox, "L'Autre")
     records = [person("a", "ACME & Cie"), person("b", "L'Autre")]
     assert upsert(any_sandbox, *records).tally == {"created": 2}
@@ -37,14 +37,14 @@ def test_a_reference_is_found_by_its_natural_key(any_sandbox):
     assert upsert(any_sandbox, *records).tally == {"unchanged": 2}
 
 
-def test_an_update_moves_to_another_reference_and_names_the_field(any_sandbox):
+def test_update_to_another_reference_names_the_field(any_sandbox):
     acme, other = account(any_sandbox, "ACME"), account(any_sandbox, "Other")
     any_sandbox.insert("Contacts", {"lastname": "a", "cf_853": "a", "account_id": acme})
     assert upsert(any_sandbox, person("a", "Other")).only["changed"] == ["account_id"]
     assert linked(any_sandbox) == {"a": other}
 
 
-def test_an_unresolved_reference_rejects_its_record_and_no_other(any_sandbox):
+def test_unresolved_reference_rejects_its_record_only(any_sandbox):
     acme = account(any_sandbox, "ACME")
     run = upsert(any_sandbox, person("a", "Nobody"), person("b", "ACME"), max_rejects=1)
     assert run.codes == ["UNRESOLVED_REFERENCE"]
@@ -54,7 +54,7 @@ def test_an_unresolved_reference_rejects_its_record_and_no_other(any_sandbox):
     assert any_sandbox.count("Accounts") == 1
 
 
-def test_an_unresolved_reference_changes_nothing_of_a_record_that_is_there(sandbox):
+def test_unresolved_reference_changes_nothing_of_an_existing_record(sandbox):
     acme = account(sandbox, "ACME")
     sandbox.insert("Contacts", {"lastname": "Old", "cf_853": "a", "account_id": acme})
     upsert(sandbox, person("a", "Nobody"))
@@ -62,7 +62,7 @@ def test_an_unresolved_reference_changes_nothing_of_a_record_that_is_there(sandb
     assert [row["lastname"] for row in sandbox.rows("Contacts")] == ["Old"]
 
 
-def test_a_reference_that_several_records_match_is_rejected_with_their_ids(sandbox):
+def test_ambiguous_reference_is_rejected_with_the_ids(sandbox):
     twins = [sandbox.insert("Contacts", {"lastname": "Twin", "cf_853": k}) for k in "ab"]
     streams = matched(
         "Contacts",
@@ -76,7 +76,7 @@ def test_a_reference_that_several_records_match_is_rejected_with_their_ids(sandb
 
 
 @pytest.mark.parametrize("blank", [None, ""], ids=["null", "empty text"])
-def test_a_blank_reference_clears(any_sandbox, blank):
+def test_blank_reference_clears_the_field(any_sandbox, blank):
     acme = account(any_sandbox, "ACME")
     any_sandbox.insert("Contacts", {"lastname": "a", "cf_853": "a", "account_id": acme})
     run = upsert(any_sandbox, person("a", blank), person("b", blank))
@@ -98,7 +98,7 @@ def test_references_are_looked_up_a_hundred_at_a_time_and_only_once(sandbox):
     assert len(asked) <= 6  # for each hundred: a page, a count, and a page again
 
 
-def test_what_a_run_creates_can_be_referred_to_later_in_the_run(any_sandbox):
+def test_created_record_can_be_referred_to_later_in_the_run(any_sandbox):
     streams = {**contacts(), **matched("Accounts", "accountname")}
     run = load(
         any_sandbox,
@@ -113,7 +113,7 @@ def test_what_a_run_creates_can_be_referred_to_later_in_the_run(any_sandbox):
     assert linked(any_sandbox) == {"a": ids["ACME"], "b": ids["Other"], "c": ids["ACME"]}
 
 
-def test_a_name_that_was_not_found_is_found_once_it_was_created(sandbox):
+def test_missing_reference_is_found_once_it_was_created(sandbox):
     run = load(
         sandbox,
         messages("Contacts", person("a", "ACME")),
@@ -128,7 +128,7 @@ def test_a_name_that_was_not_found_is_found_once_it_was_created(sandbox):
     assert linked(sandbox) == {"b": acme["id"]}
 
 
-def test_a_parent_may_stand_before_its_child_in_the_same_stream(any_sandbox):
+def test_parent_may_precede_its_child_in_the_same_stream(any_sandbox):
     streams = matched("Accounts", "accountname", references={"account_id": TO_ACCOUNT})
     records = [
         {"accountname": "Holding", "account_id": None},
@@ -142,7 +142,7 @@ def test_a_parent_may_stand_before_its_child_in_the_same_stream(any_sandbox):
     assert rows["Granddaughter"]["account_id"] == rows["Daughter"]["id"]
 
 
-def test_what_a_run_deletes_can_no_longer_be_referred_to(sandbox):
+def test_deleted_record_can_no_longer_be_referred_to(sandbox):
     account(sandbox, "ACME")
     run = load(
         sandbox,
@@ -157,7 +157,7 @@ def test_what_a_run_deletes_can_no_longer_be_referred_to(sandbox):
     assert run.of("b")[0]["code"] == "UNRESOLVED_REFERENCE"
 
 
-def test_a_missing_reference_is_created_once_where_the_user_wants_it(any_sandbox):
+def test_missing_reference_is_created_once_if_set(any_sandbox):
     streams = contacts({**TO_ACCOUNT, "create": True})
     records = [person(f"{n}", "ACME") for n in range(20)]
     assert upsert(any_sandbox, *records, streams=streams, max_sessions=4).tally == {"created": 20}
@@ -167,7 +167,7 @@ def test_a_missing_reference_is_created_once_where_the_user_wants_it(any_sandbox
     assert upsert(any_sandbox, *records, streams=streams).tally == {"unchanged": 20}
 
 
-def test_a_reference_that_is_there_is_not_created_again(sandbox):
+def test_existing_reference_is_not_created_again(sandbox):
     acme = account(sandbox, "ACME")
     streams = contacts({**TO_ACCOUNT, "create": True})
     upsert(sandbox, person("a", "ACME"), streams=streams)
@@ -175,14 +175,14 @@ def test_a_reference_that_is_there_is_not_created_again(sandbox):
     assert sandbox.count("Accounts") == 1
 
 
-def test_a_rejected_record_leaves_no_created_reference_behind(sandbox):
+def test_rejected_record_leaves_no_created_reference(sandbox):
     streams = contacts({**TO_ACCOUNT, "create": True})
     run = upsert(sandbox, person("a", "ACME") | {"cf_863": "no date"}, streams=streams)
     assert run.codes == ["INVALID_VALUE"]
     assert sandbox.count("Accounts") == 0
 
 
-def test_a_reference_that_needs_more_than_its_key_is_not_created(sandbox):
+def test_reference_that_needs_more_than_its_key_is_not_created(sandbox):
     """A potential has three mandatory fields, and the record has a name."""
     streams = {
         "Invoice": {
@@ -205,7 +205,7 @@ def test_a_reference_that_needs_more_than_its_key_is_not_created(sandbox):
     assert write_requests(sandbox) == []
 
 
-def test_a_reference_may_have_several_modules_in_their_order(any_sandbox):
+def test_reference_may_have_several_modules_in_order(any_sandbox):
     boss = any_sandbox.insert("Contacts", {"lastname": "Boss", "email": "boss@example.com"})
     acme = account(any_sandbox, "ACME")
     ways = [TO_ACCOUNT, {"module": "Contacts", "match_on": "email"}]
@@ -224,7 +224,7 @@ def test_a_reference_may_have_several_modules_in_their_order(any_sandbox):
     assert found == {"one": acme, "two": boss}
 
 
-def test_an_owner_may_be_named(any_sandbox):
+def test_owner_may_be_named(any_sandbox):
     streams = matched(
         "Contacts",
         "cf_853",
@@ -236,14 +236,14 @@ def test_an_owner_may_be_named(any_sandbox):
     assert row["assigned_user_id"] == f"{any_sandbox.instance.tables['Users'].prefix}x2"
 
 
-def test_a_referenced_record_may_be_known_by_a_number(sandbox):
+def test_reference_may_be_a_number(sandbox):
     acme = account(sandbox, "ACME", cf_901="1007")
     streams = contacts({"module": "Accounts", "match_on": "cf_901"})
     assert upsert(sandbox, person("a", 1007), streams=streams).tally == {"created": 1}
     assert linked(sandbox) == {"a": acme}
 
 
-def test_references_are_named_by_the_field_of_the_module(sandbox):
+def test_references_setting_uses_field_names_of_the_module(sandbox):
     acme = account(sandbox, "ACME")
     streams = contacts(fields={"company": "account_id"})
     record = {"cf_853": "a", "lastname": "a", "company": "ACME"}
@@ -252,7 +252,7 @@ def test_references_are_named_by_the_field_of_the_module(sandbox):
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-def test_an_empty_answer_does_not_make_a_second_company(sandbox, nth):
+def test_empty_answer_makes_no_duplicate_reference(sandbox, nth):
     acme = account(sandbox, "ACME")
     sandbox.faults.add("empty", operation="query", contains="'ACME'", nth=nth)
     streams = contacts({**TO_ACCOUNT, "create": True})
@@ -260,26 +260,26 @@ def test_an_empty_answer_does_not_make_a_second_company(sandbox, nth):
     assert [row["id"] for row in sandbox.rows("Accounts")] == [acme]
 
 
-def test_names_that_differ_by_an_accent_refer_to_their_own_records(sandbox):
+def test_references_that_differ_by_an_accent_find_their_own_records(sandbox):
     plain, accented = account(sandbox, "Muller"), account(sandbox, "Müller")
     upsert(sandbox, person("a", "Muller"), person("b", "Müller"))
     assert linked(sandbox) == {"a": plain, "b": accented}
 
 
-def test_a_name_that_looks_like_an_id_is_a_name_first(sandbox):
+def test_reference_that_looks_like_an_id_is_a_name_first(sandbox):
     other = account(sandbox, "Other")
     named = account(sandbox, other)
     upsert(sandbox, person("a", other))
     assert linked(sandbox) == {"a": named}
 
 
-def test_a_value_that_no_record_can_have_is_unresolved_and_ends_no_run(sandbox):
+def test_reference_that_no_record_can_have_is_unresolved(sandbox):
     by_number = contacts({"module": "Accounts", "match_on": "employees"})
     run = upsert(sandbox, person("a", "abc"), streams=by_number, max_rejects=-1)
     assert run.codes == ["UNRESOLVED_REFERENCE"]
 
 
-def test_a_module_without_lines_needs_no_module_of_lines(sandbox):
+def test_module_without_lines_needs_no_line_module(sandbox):
     denied = '{"success":false,"error":{"message":"no","code":"ACCESS_DENIED"}}'
     sandbox.faults.add(
         "status", operation="describe", contains="LineItem", status=200, body=denied, times=None
@@ -299,9 +299,7 @@ def test_a_module_without_lines_needs_no_module_of_lines(sandbox):
     ],
 )
 @pytest.mark.parametrize("create", [False, True])
-def test_a_record_that_is_nearly_the_one_referred_to_is_not_taken(
-    sandbox, names, asked, code, create
-):
+def test_reference_does_not_match_a_similar_record(sandbox, names, asked, code, create):
     reference = {"module": "Contacts", "match_on": "lastname", "create": create}
     ids = [sandbox.insert("Contacts", {"lastname": name, "cf_853": name}) for name in names]
     streams = matched("Contacts", "cf_853", references={"contact_id": reference})
@@ -322,7 +320,7 @@ def test_a_record_that_is_nearly_the_one_referred_to_is_not_taken(
     [("ci_ai", 1, ["AMBIGUOUS_KEY"]), ("binary", 3, [])],
 )
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_names_that_are_nearly_the_same_are_created_as_the_database_tells_them_apart(
+def test_similar_references_are_created_as_the_database_distinguishes_them(
     collation, left, codes, dry_run
 ):
     streams = contacts({**TO_ACCOUNT, "create": True})
@@ -339,7 +337,7 @@ def test_names_that_are_nearly_the_same_are_created_as_the_database_tells_them_a
         assert sandbox.count("Accounts") == left
 
 
-def test_a_reference_that_may_not_be_read_is_not_created_again():
+def test_unreadable_reference_is_not_created_again():
     with empty() as probe:
         hidden = int(account(probe, "ACME").partition("x")[2])
     with empty(hidden={"Accounts": [hidden]}) as sandbox:

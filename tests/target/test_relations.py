@@ -86,7 +86,7 @@ def test_pairs_are_added_and_the_next_run_writes_nothing(any_sandbox):
     assert len(any_sandbox.requests.of("query_related")) == 3
 
 
-def test_only_what_is_not_there_is_added(any_sandbox):
+def test_pairs_that_exist_are_not_added_again(any_sandbox):
     fair, people = campaign(any_sandbox), contacts(any_sandbox, 4)
     link(any_sandbox, fair, people[1])
     run = bring(any_sandbox, *(pair(fair, one) for one in people))
@@ -97,7 +97,7 @@ def test_only_what_is_not_there_is_added(any_sandbox):
     assert linked(any_sandbox) == numbers(*(pair(fair, one) for one in people))
 
 
-def test_both_sides_may_be_known_by_a_natural_key(any_sandbox):
+def test_pairs_may_be_named_by_natural_keys(any_sandbox):
     fair, people = campaign(any_sandbox), contacts(any_sandbox, 3)
     records = [pair("Fair", f"{n}@example.com") for n in range(3)]
     run = bring(any_sandbox, *records, pair("Fair", people[0]), to=BY_NAME)
@@ -107,7 +107,7 @@ def test_both_sides_may_be_known_by_a_natural_key(any_sandbox):
     assert bring(any_sandbox, *records, to=BY_NAME).tally == {"unchanged": 3}
 
 
-def test_properties_may_have_other_names(sandbox):
+def test_pairs_may_have_properties_of_other_names(sandbox):
     fair, (contact,) = campaign(sandbox), contacts(sandbox, 1)
     to = {**BY_NAME, "fields": {"fair": "source_id", "visitor": "related_id", "day": None}}
     record = {"fair": "Fair", "visitor": "0@example.com", "day": "Monday"}
@@ -115,7 +115,7 @@ def test_properties_may_have_other_names(sandbox):
     assert linked(sandbox) == numbers(pair(fair, contact))
 
 
-def test_what_the_run_brings_before_can_be_put_into_a_list(sandbox):
+def test_pairs_may_refer_to_records_of_the_same_run(sandbox):
     run = load(
         sandbox,
         messages("Campaigns", {"campaignname": "Fair", "closingdate": "2026-01-01"}),
@@ -131,7 +131,7 @@ def test_what_the_run_brings_before_can_be_put_into_a_list(sandbox):
     assert len(linked(sandbox)) == 1
 
 
-def test_a_related_record_is_created_where_the_user_wants_it(sandbox):
+def test_related_record_is_created_if_set(sandbox):
     fair = campaign(sandbox)
     to = {**TO, "references": {"related_id": {"match_on": "lastname", "create": True}}}
     run = bring(sandbox, pair(fair, "Roux"), pair(fair, "Roux"), to=to)
@@ -141,7 +141,7 @@ def test_a_related_record_is_created_where_the_user_wants_it(sandbox):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_what_the_tap_has_read_needs_no_setting(dialect):
+def test_pairs_of_the_tap_need_no_setting(dialect):
     """From one to another with the same records, whose ids are the same."""
     with empty(dialect=dialect) as one, empty(dialect=dialect) as another:
         for sandbox in (one, another):
@@ -166,7 +166,7 @@ def test_what_the_tap_has_read_needs_no_setting(dialect):
 # What is rejected
 
 
-def test_what_the_server_pretends_to_have_done_is_rejected(sandbox):
+def test_pairs_that_the_server_did_not_store_are_rejected(sandbox):
     """A list that follows a field takes nothing, and the server says that it was successful."""
     account = sandbox.insert("Accounts", {"accountname": "ACME"})
     (contact,) = contacts(sandbox, 1)
@@ -177,7 +177,7 @@ def test_what_the_server_pretends_to_have_done_is_rejected(sandbox):
     assert write_requests(sandbox) == ["add_related"]
 
 
-def test_each_that_cannot_be_added_is_rejected_alone(any_sandbox):
+def test_pairs_that_cannot_be_added_are_rejected_alone(any_sandbox):
     fair, (contact,) = campaign(any_sandbox), contacts(any_sandbox, 1)
     gone = campaign(any_sandbox, "Gone")
     any_sandbox.remove("Campaigns", gone)
@@ -198,7 +198,7 @@ def test_each_that_cannot_be_added_is_rejected_alone(any_sandbox):
     assert all(record in run.rejected_records for record in wrong)
 
 
-def test_a_name_that_nobody_or_several_have_is_rejected(sandbox):
+def test_name_of_no_or_several_records_is_rejected(sandbox):
     campaign(sandbox)
     contacts(sandbox, 1)
     for _ in range(2):
@@ -215,13 +215,13 @@ def test_a_name_that_nobody_or_several_have_is_rejected(sandbox):
     assert write_requests(sandbox) == []
 
 
-def test_a_value_that_is_no_id_is_rejected(sandbox):
+def test_value_that_is_no_id_is_rejected(sandbox):
     fair = campaign(sandbox)
     run = bring(sandbox, pair(fair, True), pair(fair, [1]), max_rejects=-1, validate_records=False)
     assert run.codes == ["INVALID_VALUE"] * 2
 
 
-def test_a_pair_that_the_source_has_deleted_is_left(sandbox):
+def test_pair_deleted_in_the_source_is_kept(sandbox):
     fair, people = campaign(sandbox), contacts(sandbox, 2)
     link(sandbox, fair, people[0])
     records = [pair(fair, one, _sdc_deleted_at="2026-01-01T00:00:00Z") for one in people]
@@ -251,7 +251,7 @@ def test_a_pair_that_the_source_has_deleted_is_left(sandbox):
         ),
     ],
 )
-def test_a_wrong_setting_is_one_line_before_the_first_record(sandbox, to, record, said):
+def test_wrong_setting_is_one_line_before_the_first_record(sandbox, to, record, said):
     run = bring(sandbox, record, to=to, check=False)
     assert run.code == 1
     assert said in run.errors[0]
@@ -260,14 +260,14 @@ def test_a_wrong_setting_is_one_line_before_the_first_record(sandbox, to, record
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_server_without_related_lists_is_one_line_too():
+def test_server_without_related_lists_is_one_line():
     with empty(dialect="legacy") as sandbox:
         run = bring(sandbox, pair(campaign(sandbox), contacts(sandbox, 1)[0]), check=False)
         assert run.code == 1
         assert "no related list 'Contacts' that can be read" in run.errors[-1]
 
 
-def test_a_dry_run_tells_the_same_and_writes_nothing(sandbox):
+def test_dry_run_reports_the_same_and_writes_nothing(sandbox):
     fair, people = campaign(sandbox), contacts(sandbox, 3)
     link(sandbox, fair, people[0])
     records = [pair("Fair", f"{n}@example.com") for n in (0, 1, 1, 2)]
@@ -300,7 +300,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(sandbox):
     ],
     ids=lambda fault: fault["kind"],
 )
-def test_misfortunes_in_the_middle_cost_no_pair_and_no_truth(sandbox, fault, operation, nth):
+def test_faults_cost_no_pair_and_no_false_result(sandbox, fault, operation, nth):
     names, people = "abcde", contacts(sandbox, 5)
     for name in names:
         campaign(sandbox, name)
@@ -315,7 +315,7 @@ def test_misfortunes_in_the_middle_cost_no_pair_and_no_truth(sandbox, fault, ope
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("nth", range(1, 9))
-def test_an_empty_answer_is_no_proof_that_a_pair_is_not_there(sandbox, nth):
+def test_empty_answer_is_no_proof_that_a_pair_is_missing(sandbox, nth):
     fair, people = campaign(sandbox), contacts(sandbox, 3)
     link(sandbox, fair, people[1])
     sandbox.faults.add("empty", operation="query_related", nth=nth)
@@ -325,7 +325,7 @@ def test_an_empty_answer_is_no_proof_that_a_pair_is_not_there(sandbox, nth):
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_is_never_done_is_rejected_and_the_others_go_on(sandbox):
+def test_pairs_never_added_are_rejected_and_others_continue(sandbox):
     fair, people = campaign(sandbox), contacts(sandbox, 3)
     sandbox.faults.add("reset", operation="add_related", contains=people[1], times=None)
     run = bring(sandbox, *(pair(fair, one) for one in people), max_rejects=1)
@@ -336,7 +336,7 @@ def test_what_is_never_done_is_rejected_and_the_others_go_on(sandbox):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_list_that_always_fails_rejects_its_pairs_and_no_others(sandbox):
+def test_list_that_always_fails_rejects_its_pairs_only(sandbox):
     fair, other, people = campaign(sandbox), campaign(sandbox, "Other"), contacts(sandbox, 2)
     sandbox.faults.add("html", operation="query_related", contains=fair, times=None)
     records = [pair(source, one) for source in (fair, other) for one in people]
@@ -345,7 +345,7 @@ def test_a_list_that_always_fails_rejects_its_pairs_and_no_others(sandbox):
     assert linked(sandbox) == numbers(*records[2:])
 
 
-def test_several_sessions_add_at_the_same_time():
+def test_pairs_are_added_by_several_sessions():
     with empty(latency_ms=5) as sandbox:
         sources = [campaign(sandbox, f"{n}") for n in range(8)]
         people = contacts(sandbox, 5)
@@ -359,7 +359,7 @@ def test_several_sessions_add_at_the_same_time():
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_that_is_killed_is_made_good_by_the_next(tmp_path, how):
+def test_killed_run_is_completed_by_the_next(tmp_path, how):
     with empty(latency_ms=20) as sandbox:
         sources = [campaign(sandbox, f"{n}") for n in range(4)]
         people = contacts(sandbox, 60)
@@ -388,7 +388,7 @@ def test_a_run_that_is_killed_is_made_good_by_the_next(tmp_path, how):
         assert linked(sandbox) == numbers(*records)
 
 
-def test_a_key_at_which_an_error_comes_up_that_nobody_foresaw_costs_its_pair(sandbox, monkeypatch):
+def test_unexpected_error_rejects_its_pair_only(sandbox, monkeypatch):
     def broken(self, reference, told, *more):
         if "1@example.com" in told:
             raise LookupError("a value")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from kafinea.load.matching import InputRecord
-from kafinea.load.outcomes import Outcome, Report, Status
+from kafinea.load import Result, Status
+from kafinea.load.results_file import ResultsFile
 from tests.target.running import Files, command, load, matched, messages, state
 
 LOGGER = logging.getLogger("target-kafinea")
@@ -58,7 +58,7 @@ def one_error(run):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_link_is_written_through(sandbox, tmp_path, setting):
+def test_report_path_may_be_a_link(sandbox, tmp_path, setting):
     link, behind = tmp_path / "link", tmp_path / "elsewhere" / "file.jsonl"
     behind.parent.mkdir()
     behind.write_text('{"type":"STATE","value":"of an earlier run"}\n')
@@ -74,7 +74,7 @@ def test_a_link_is_written_through(sandbox, tmp_path, setting):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_link_to_nothing_yet_makes_the_file_behind_it(sandbox, tmp_path, setting):
+def test_report_path_may_be_a_dangling_link(sandbox, tmp_path, setting):
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "file.jsonl")
     load(sandbox, LINES, streams=STREAMS, max_rejects=1, check=False, **{setting: str(link)})
@@ -83,7 +83,7 @@ def test_a_link_to_nothing_yet_makes_the_file_behind_it(sandbox, tmp_path, setti
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_named_pipe_is_written_to(sandbox, tmp_path, setting):
+def test_report_path_may_be_a_named_pipe(sandbox, tmp_path, setting):
     pipe, read = tmp_path / "pipe", []
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
@@ -97,7 +97,7 @@ def test_a_named_pipe_is_written_to(sandbox, tmp_path, setting):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("made_by", ["link", "mknod"])
-def test_a_device_stays_a_device(sandbox, tmp_path, setting, made_by):
+def test_report_path_may_be_a_device(sandbox, tmp_path, setting, made_by):
     device = tmp_path / "null"
     if made_by == "link":
         device.symlink_to("/dev/null")
@@ -119,7 +119,7 @@ def test_a_device_stays_a_device(sandbox, tmp_path, setting, made_by):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("into", ["pipe", "file"])
-def test_the_standard_output_is_written_to_where_no_state_goes(sandbox, tmp_path, setting, into):
+def test_report_path_may_be_stdout_without_states(sandbox, tmp_path, setting, into):
     files = Files(tmp_path)
     config = files.config(sandbox, streams=STREAMS, max_rejects=1, **{setting: "/dev/stdout"})
     done = started(files, config, LINES, into)
@@ -129,7 +129,7 @@ def test_the_standard_output_is_written_to_where_no_state_goes(sandbox, tmp_path
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_states_and_reports_never_share_the_standard_output(sandbox, tmp_path, setting):
+def test_report_and_states_never_share_stdout(sandbox, tmp_path, setting):
     """A runner that keeps the last line as the state would keep a record."""
     files = Files(tmp_path)
     config = files.config(sandbox, streams=STREAMS, max_rejects=1, **{setting: "/dev/stdout"})
@@ -141,7 +141,7 @@ def test_states_and_reports_never_share_the_standard_output(sandbox, tmp_path, s
     assert '"done"' not in done.stdout
 
 
-def test_the_standard_error_and_a_null_output_are_no_matter(sandbox, tmp_path):
+def test_report_path_may_be_stderr_or_the_null_device(sandbox, tmp_path):
     files = Files(tmp_path)
     config = files.config(
         sandbox,
@@ -181,7 +181,7 @@ def started(files, config, lines, into):
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_full_disk_ends_the_run_in_one_line_after_the_last_true_state(sandbox, setting):
+def test_full_disk_ends_the_run_in_one_line_after_the_last_valid_state(sandbox, setting):
     first = [] if setting == "outcomes_path" else messages("Contacts", good("a"), good("b"))
     lines = [*first, state({"done": "ab"}), *messages("Contacts", bad("c"), state={"done": "abc"})]
     run = load(sandbox, lines, streams=STREAMS, max_rejects=-1, check=False, **{setting: FULL})
@@ -204,7 +204,7 @@ main()
 
 
 @pytest.mark.parametrize("name", ["outcomes", "rejects"])
-def test_what_was_written_until_the_disk_was_full_is_whole_lines(sandbox, tmp_path, name):
+def test_full_disk_leaves_complete_lines(sandbox, tmp_path, name):
     files = Files(tmp_path)
     other = {"outcomes": "rejects_path", "rejects": "outcomes_path"}[name]
     config = files.config(sandbox, streams=STREAMS, max_rejects=-1, **{other: None})
@@ -224,7 +224,7 @@ def test_what_was_written_until_the_disk_was_full_is_whole_lines(sandbox, tmp_pa
 
 
 @pytest.mark.parametrize("breaks", ["input", "server"])
-def test_whatever_ends_a_run_the_last_true_state_is_written(sandbox, quick, breaks):
+def test_last_valid_state_is_written_whatever_ends_the_run(sandbox, quick, breaks):
     lines = [*messages("Contacts", good("a")), state({"done": "a"})]
     lines += [*messages("Contacts", good("b")), state({"done": "b"})]
     if breaks == "input":
@@ -240,7 +240,7 @@ def test_whatever_ends_a_run_the_last_true_state_is_written(sandbox, quick, brea
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_path_that_cannot_be_written_is_an_error_before_anything_is_sent(
+def test_report_path_that_cannot_be_written_is_an_error_before_any_write(
     sandbox, tmp_path, setting
 ):
     (tmp_path / "file").touch()
@@ -252,7 +252,7 @@ def test_a_path_that_cannot_be_written_is_an_error_before_anything_is_sent(
         assert len(sandbox.requests) == 0
 
 
-def test_one_file_for_both_is_an_error(sandbox, tmp_path):
+def test_report_and_rejects_in_one_file_are_an_error(sandbox, tmp_path):
     path = str(tmp_path / "file")
     run = load(sandbox, LINES, check=False, outcomes_path=path, rejects_path=path)
     assert "`outcomes_path` and `rejects_path` are the same file" in one_error(run)
@@ -261,7 +261,7 @@ def test_one_file_for_both_is_an_error(sandbox, tmp_path):
 # The load report
 
 
-def test_the_load_report_is_appended_to_and_tells_time_and_run(sandbox, tmp_path):
+def test_load_report_is_appended_to_with_time_and_run(sandbox, tmp_path):
     path = tmp_path / "report.jsonl"
     began = datetime.now(timezone.utc)
     for _ in range(3):
@@ -291,7 +291,7 @@ def test_the_load_report_is_appended_to_and_tells_time_and_run(sandbox, tmp_path
     ],
     ids=["half a line", "edited by hand", "only half a line", "empty", "half a long line"],
 )
-def test_a_load_report_whose_last_line_is_not_whole_is_made_whole(sandbox, tmp_path, left, kept):
+def test_load_report_with_a_partial_last_line_is_repaired(sandbox, tmp_path, left, kept):
     path = tmp_path / "report.jsonl"
     path.write_text(left)
     load(sandbox, LINES, streams=STREAMS, check=False, outcomes_path=str(path))
@@ -300,7 +300,7 @@ def test_a_load_report_whose_last_line_is_not_whole_is_made_whole(sandbox, tmp_p
     assert len(lines_of(text)) == len(kept) + 2
 
 
-def test_lines_of_a_dry_run_are_marked(sandbox, tmp_path):
+def test_load_report_marks_the_lines_of_a_dry_run(sandbox, tmp_path):
     path = tmp_path / "report.jsonl"
     for dry in (True, False):
         load(sandbox, LINES, streams=STREAMS, check=False, outcomes_path=str(path), dry_run=dry)
@@ -309,14 +309,14 @@ def test_lines_of_a_dry_run_are_marked(sandbox, tmp_path):
 
 
 @pytest.mark.parametrize("wanted", [False, True])
-def test_old_values_are_in_the_load_report_only_if_asked_for(tmp_path, wanted):
+def test_load_report_has_old_values_only_if_set(tmp_path, wanted):
     path = tmp_path / "report.jsonl"
-    report = Report(LOGGER, outcomes_path=str(path), outcomes_values=wanted)
+    report = ResultsFile(str(path), "run", with_values=wanted, dry_run=False)
     before = {"phone": "1", "lastname": "Roux"}
-    updated = Outcome(Status.UPDATED, "8x1", changed=("phone",), before=before)
-    deleted = Outcome(Status.DELETED, "8x2", before=before)
-    for outcome in (updated, deleted):
-        report.add("Contacts", {}, outcome, {"stream": "Contacts"}, InputRecord({}, {}, 1))
+    updated = Result(Status.UPDATED, "8x1", changed=("phone",), before=before)
+    deleted = Result(Status.DELETED, "8x2", before=before)
+    for result in (updated, deleted):
+        report.write("Contacts", {}, result)
     report.close()
     told = [line.get("before") for line in lines_of(path.read_text())]
     assert told == ([{"phone": "1"}, before] if wanted else [None, None])
@@ -330,7 +330,7 @@ def asides(directory):
 
 
 @pytest.mark.parametrize("through", ["file", "link", "stdin"])
-def test_rejects_that_are_loaded_again_and_rejected_again_are_read_once(sandbox, tmp_path, through):
+def test_rejects_loaded_and_rejected_again_are_read_once(sandbox, tmp_path, through):
     files = Files(tmp_path)
     real = tmp_path / "real.jsonl" if through == "link" else files.path("rejects")
     records = [bad(f"{n}") for n in range(500)]
@@ -351,7 +351,7 @@ def test_rejects_that_are_loaded_again_and_rejected_again_are_read_once(sandbox,
     assert len(files.lines("rejects")) == 501 * (1 + (through == "link"))
 
 
-def test_a_run_that_breaks_off_leaves_the_rejects_that_it_was_to_load(sandbox, tmp_path, quick):
+def test_rejects_to_load_survive_an_aborted_run(sandbox, tmp_path, quick):
     files = Files(tmp_path)
     corrected = "".join(f"{line}\n" for line in messages("Contacts", good("a")))
     files.path("rejects").write_text(corrected)
@@ -383,7 +383,7 @@ def killed_with_rejects(sandbox, files, config):
         process.kill()
 
 
-def test_rejects_of_a_run_that_is_killed_are_not_lost(sandbox, tmp_path):
+def test_rejects_of_a_killed_run_are_not_lost(sandbox, tmp_path):
     files = Files(tmp_path)
     streams = {**STREAMS, **matched("Accounts", "accountname")}
     config = files.config(sandbox, streams=streams, max_rejects=-1)
@@ -401,7 +401,7 @@ def test_rejects_of_a_run_that_is_killed_are_not_lost(sandbox, tmp_path):
     assert run.tally == {"rejected": 100}
 
 
-def test_two_runs_at_once_lose_no_rejects(sandbox, tmp_path):
+def test_rejects_of_two_concurrent_runs_are_not_lost(sandbox, tmp_path):
     files = Files(tmp_path)
     streams = {**STREAMS, **matched("Accounts", "accountname")}
     config = files.config(sandbox, streams=streams, max_rejects=-1)

@@ -24,7 +24,7 @@ def dumped(message):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_kafinea_loaded_into_itself_is_unchanged(dialect):
+def test_round_trip_into_the_same_kafinea_changes_nothing(dialect):
     """Every module that the tap reads, lines and users among them."""
     with Sandbox(dialect=dialect, rows=300) as sandbox:
         output = extract(sandbox)
@@ -39,7 +39,7 @@ def test_a_kafinea_loaded_into_itself_is_unchanged(dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_documents_of_any_number_of_lines_are_unchanged(dialect):
+def test_round_trip_of_documents_with_any_number_of_lines(dialect):
     with Sandbox(dialect=dialect, company=invoices_with_lines()) as sandbox:
         output = extract(sandbox, modules=["Invoice"])
         assert [len(record["LineItems"]) for record in output.records("Invoice")] == [*SIZES]
@@ -48,7 +48,7 @@ def test_documents_of_any_number_of_lines_are_unchanged(dialect):
         assert run.tally == {"unchanged": len(output.records("Invoice"))}
 
 
-def test_through_a_pipe_it_is_unchanged_too_and_the_state_comes_out(tmp_path):
+def test_round_trip_through_a_pipe_emits_the_state(tmp_path):
     with Sandbox(rows=300) as sandbox:
         files = Files(tmp_path)
         config = files.config(sandbox)
@@ -204,7 +204,7 @@ def data(sandbox):
 
 
 @pytest.mark.parametrize(("old", "new"), [("stock", "kafinea"), ("kafinea", "legacy")])
-def test_a_chain_of_modules_goes_into_another_instance_to_the_cent(old, new):
+def test_round_trip_of_related_modules_into_another_instance(old, new):
     with source(old) as first, empty(dialect=new) as second:
         output = extract(first, modules=list(CHAIN))
         tables = list(warehouse(output, not_extracted(first)))
@@ -229,7 +229,7 @@ def test_a_chain_of_modules_goes_into_another_instance_to_the_cent(old, new):
         assert write_requests(second) == []
 
 
-def test_a_change_in_the_first_instance_is_all_that_travels_to_the_second():
+def test_round_trip_writes_changes_only():
     with source("stock") as first, empty() as second:
         load(
             second,

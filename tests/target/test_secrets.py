@@ -82,7 +82,7 @@ FAULTS = [
 @pytest.mark.parametrize(
     "fault", FAULTS, ids=lambda f: f"{f['operation']} {f['kind']}" if f else "no fault"
 )
-def test_no_log_and_no_state_holds_a_secret_or_a_record(
+def test_secrets_and_records_are_in_no_log_and_no_state(
     fault, issued, quick, monkeypatch, any_sandbox_one
 ):
     monkeypatch.setenv("TARGET_KAFINEA_LOGLEVEL", "DEBUG")
@@ -127,7 +127,7 @@ def test_messages_of_rejects_name_fields_and_not_their_values(any_sandbox_one):
         assert MARK not in line.get("message", "")
 
 
-def test_what_is_no_message_is_not_repeated_in_the_log(any_sandbox_one):
+def test_invalid_lines_are_not_repeated_in_the_log(any_sandbox_one):
     for odd in (f'{{"type": "RECORD", "record": {{"x": "{MARK}"', f'["{MARK}"]', f"{MARK}"):
         run = load(any_sandbox_one, odd, streams=STREAMS, check=False)
         assert run.code == 1
@@ -142,7 +142,7 @@ def test_about_and_wrong_settings_show_no_access_key(tmp_path, any_sandbox_one):
     assert "s3cretKey0123456" not in done.stderr + done.stdout
 
 
-def test_a_misspelt_setting_is_named_and_its_value_is_not_shown(any_sandbox_one):
+def test_misspelt_setting_is_named_without_its_value(any_sandbox_one):
     secret = "s3cretKey0123456"
     run = load(any_sandbox_one, access_key=None, acces_key=secret, check=False)
     assert run.code == 1

@@ -10,9 +10,9 @@ import fsspec
 import pytest
 
 from kafinea.load import source_files
-from kafinea.load.outcomes import Rejection
+from kafinea.load.results import Rejected
 from kafinea.load.source_files import SourceFiles
-from tests.filing import stored_files
+from tests.stored_documents import stored_files
 from tests.target.running import Files, command, empty, load, matched, messages
 
 TITLE = matched("Documents", "notes_title")
@@ -62,14 +62,14 @@ def loaded(server, path, **more):
 @pytest.mark.parametrize("path", [GOOD, "to-a-file", "to-a-folder/a n\u00e9 %2e.pdf"])
 @pytest.mark.parametrize("told", ["{}", "{folder}/{}", "{folder}//{}", "file://{folder}/{}"])
 @pytest.mark.parametrize("setting", ["{}", "{}/", "file://{}"])
-def test_what_lies_below_the_folder_is_read(folder, path, told, setting):
+def test_file_below_files_path_is_read(folder, path, told, setting):
     file, name = SourceFiles(setting.format(folder)).open(told.format(path, folder=folder))
     with file:
         assert file.read() == b"good"
     assert name == path.rpartition("/")[2]
 
 
-def test_a_relative_folder_stands_in_front_of_paths_as_the_tap_shows_them(folder, monkeypatch):
+def test_files_path_may_be_relative(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     for told in (f"files/{GOOD}", GOOD):
         file, _ = SourceFiles("files").open(told)
@@ -104,7 +104,7 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_what_lies_elsewhere_is_not_read_and_nothing_is_asked(server, folder, path):
+def test_file_elsewhere_is_not_read(server, folder, path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         told = path.format(folder, port=listener.getsockname()[1])
@@ -129,19 +129,19 @@ def test_what_lies_elsewhere_is_not_read_and_nothing_is_asked(server, folder, pa
         ("~", "FILE_NOT_FOUND"),
     ],
 )
-def test_what_is_no_regular_file_is_not_read(server, folder, path, code):
+def test_file_that_is_not_regular_is_not_read(server, folder, path, code):
     assert loaded(server, path, files_path=str(folder))[0] == code
 
 
 @pytest.mark.parametrize("path", ["in/x", "/etc/passwd", "memory://x/y"])
 @pytest.mark.parametrize("setting", [None, ""])
-def test_without_the_setting_no_file_is_read(server, path, setting):
+def test_file_is_not_read_without_files_path(server, path, setting):
     code, said = loaded(server, path, files_path=setting)
     assert code == "FILE_NOT_ALLOWED"
     assert "`files_path` (TARGET_KAFINEA_FILES_PATH)" in said
 
 
-def test_a_link_that_is_planted_after_the_check_is_not_followed(folder, monkeypatch):
+def test_link_placed_after_the_check_is_not_followed(folder, monkeypatch):
     """Neither as the file nor as a folder on the way."""
     opened = source_files._open_regular
 
@@ -160,7 +160,7 @@ def test_a_link_that_is_planted_after_the_check_is_not_followed(folder, monkeypa
         SourceFiles(str(folder)).open("in/secret")
     (folder / "secret").write_bytes(b"good")
     monkeypatch.setattr(source_files, "_open_regular", swapped("secret", "secret"))
-    with pytest.raises(Rejection):
+    with pytest.raises(Rejected):
         SourceFiles(str(folder)).open("secret")
 
 
@@ -175,7 +175,7 @@ def test_a_link_that_is_planted_after_the_check_is_not_followed(folder, monkeypa
         ("memory://below", "memory:///below/a/x.pdf"),  # as the tap shows it
     ],
 )
-def test_what_lies_below_a_url_is_read(setting, told):
+def test_file_below_a_url_is_read(setting, told):
     with fsspec.open("memory://below/a/x.pdf", "wb") as file:
         file.write(b"good")
     file, name = SourceFiles(setting).open(told)
@@ -206,19 +206,19 @@ def test_what_lies_below_a_url_is_read(setting, told):
         "a\0",
     ],
 )
-def test_what_lies_beside_a_url_is_not_read(told):
+def test_file_beside_a_url_is_not_read(told):
     for path in ("memory://above", "memory://below-too/x"):
         with fsspec.open(path, "wb") as file:
             file.write(SECRET)
-    with pytest.raises(Rejection, match="not below") as rejected:
+    with pytest.raises(Rejected, match="not below") as rejected:
         SourceFiles("memory://below").open(told)
-    assert rejected.value.code == "FILE_NOT_ALLOWED"
+    assert rejected.value.rejection.code == "FILE_NOT_ALLOWED"
 
 
 @pytest.mark.parametrize(
     "setting", ["simplecache::memory://x", "nonsense://x", "zip://x::memory://y"]
 )
-def test_a_place_that_cannot_be_opened_is_said_before_anything_is_loaded(server, setting):
+def test_files_path_that_cannot_be_opened_is_an_error_before_any_write(server, setting):
     run = load(server, messages("Contacts", {"lastname": "x"}), files_path=setting, check=False)
     assert run.code == 1
     assert "`files_path`: " in run.errors[0]
@@ -226,7 +226,7 @@ def test_a_place_that_cannot_be_opened_is_said_before_anything_is_loaded(server,
 
 
 @pytest.mark.parametrize("told_in", ["_file_path", "_file_base64"])
-def test_a_temporary_folder_without_room_is_named(server, tmp_path, told_in):
+def test_temporary_folder_that_is_full_is_named(server, tmp_path, told_in):
     resource = pytest.importorskip("resource")  # Windows has none
     content = b"x" * 3_000_000
     (tmp_path / "large").write_bytes(content)

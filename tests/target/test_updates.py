@@ -89,7 +89,7 @@ def row(sandbox, key="key"):
     return {name: value for name, value in only.items() if name not in traces}
 
 
-def test_nothing_but_the_field_that_was_sent_changes(full):
+def test_update_changes_the_sent_field_only(full):
     before = row(full)
     run = upsert(full, {"cf_853": "key", "phone": "99"})
     assert run.only["changed"] == ["phone"]
@@ -97,13 +97,13 @@ def test_nothing_but_the_field_that_was_sent_changes(full):
     assert write_requests(full) == ["revise" if full.instance.has("revise") else "update"]
 
 
-def test_a_description_is_the_same_after_any_number_of_updates(full):
+def test_description_is_the_same_after_any_number_of_updates(full):
     for n in range(3):
         upsert(full, {"cf_853": "key", "phone": f"{n}"})
     assert row(full)["description"] == DESCRIPTION
 
 
-def test_the_whole_record_is_sent_where_that_is_wanted(full):
+def test_update_sends_the_whole_record_if_set(full):
     """The maker's documentation asks for all fields, and some servers blank what is missing."""
     upsert(full, {"cf_853": "key", "phone": "99"}, update_method="full")
     (request,) = full.requests.of("update")
@@ -111,7 +111,7 @@ def test_the_whole_record_is_sent_where_that_is_wanted(full):
     assert FULL.keys() | {"id", "account_id", "contact_id", "assigned_user_id"} <= element.keys()
 
 
-def test_nothing_is_sent_when_nothing_differs(full):
+def test_unchanged_record_is_not_sent(full):
     record = {name: row(full)[name] for name in (*FULL, "account_id", "contact_id")}
     assert upsert(full, record).tally == {"unchanged": 1}
     assert write_requests(full) == []
@@ -136,7 +136,7 @@ def test_nothing_is_sent_when_nothing_differs(full):
         ("cf_873", "0"),
     ],
 )
-def test_null_clears_and_all_else_stays(full, field, wire, blank):
+def test_null_clears_a_field_and_keeps_the_others(full, field, wire, blank):
     before = row(full)
     run = upsert(full, {"cf_853": "key", field: blank})
     assert run.only["changed"] == [field]
@@ -144,12 +144,12 @@ def test_null_clears_and_all_else_stays(full, field, wire, blank):
     assert upsert(full, {"cf_853": "key", field: blank}).tally == {"unchanged": 1}
 
 
-def test_an_empty_list_clears_too(full):
+def test_empty_list_clears_a_field(full):
     assert upsert(full, {"cf_853": "key", "cf_889": []}).only["changed"] == ["cf_889"]
     assert row(full)["cf_889"] == ""
 
 
-def test_all_changes_are_named_and_nothing_else(full):
+def test_changed_fields_are_reported_and_no_others(full):
     record = {"cf_853": "key", "phone": "99", "cf_873": False, "cf_855": 1234.57, "lastname": "New"}
     assert upsert(full, record).only["changed"] == ["cf_873", "lastname", "phone"]
 
@@ -161,14 +161,14 @@ def test_references_can_be_changed_and_stay_when_they_are_not(full):
     assert row(full) == before | {"account_id": other}
 
 
-def test_a_reference_to_what_was_deleted_does_not_hold_back_a_change(full):
+def test_reference_to_a_deleted_record_stops_no_change(full):
     full.remove("Accounts", row(full)["account_id"])
     run = upsert(full, {"cf_853": "key", "phone": "99"})
     assert run.only["changed"] == ["phone"]
     assert row(full)["account_id"] == ""
 
 
-def test_taxes_and_prices_that_only_retrieve_tells_stay(any_sandbox):
+def test_taxes_and_prices_known_to_retrieve_only_stay(any_sandbox):
     """`query` does not give them, and a legacy server blanks what it is not sent."""
     any_sandbox.insert(
         "Products",
@@ -206,7 +206,7 @@ def test_taxes_and_prices_that_only_retrieve_tells_stay(any_sandbox):
         ("Calendar", "subject", {"subject": "C", "activitytype": "Task", "time_start": "09:00:00"}),
     ],
 )
-def test_other_modules_keep_what_they_have_too(any_sandbox, module, key, values):
+def test_update_in_other_modules_changes_the_sent_field_only(any_sandbox, module, key, values):
     """Also when mandatory fields of an old record are blank: they are none of our business."""
     mandatory = {
         "Potentials": {"sales_stage": "Prospecting"},
@@ -243,7 +243,7 @@ def test_other_modules_keep_what_they_have_too(any_sandbox, module, key, values)
     assert differing == set()
 
 
-def test_another_write_between_reading_and_writing_is_not_undone_for_good():
+def test_concurrent_write_is_not_reverted():
     """Nobody else writes while we do; what was changed since the run before is kept."""
     with empty() as sandbox:
         id_ = sandbox.insert("Contacts", {"lastname": "x", "cf_853": "key"})

@@ -56,7 +56,7 @@ def row(sandbox, module="Contacts"):
     return only
 
 
-def test_every_type_is_stored_as_it_came_and_is_then_unchanged(any_sandbox):
+def test_values_of_every_type_are_stored_as_read_and_then_unchanged(any_sandbox):
     assert upsert(any_sandbox, TYPED).tally == {"created": 1}
     stored = row(any_sandbox)
     assert {name: stored[name] for name in WIRE} == WIRE
@@ -77,7 +77,7 @@ def test_every_type_is_stored_as_it_came_and_is_then_unchanged(any_sandbox):
         ("mailingzip", ["44000", 44000]),
     ],
 )
-def test_other_spellings_of_a_value_are_the_same_value(sandbox, field, spellings):
+def test_values_in_other_notations_are_unchanged(sandbox, field, spellings):
     records = [{"cf_853": "k", "lastname": "x", field: value} for value in spellings]
     run = upsert(sandbox, *records)
     assert run.tally.get("created") == 1
@@ -116,7 +116,7 @@ TEXTS = [
 ]
 
 
-def test_texts_are_stored_to_the_letter(any_sandbox):
+def test_strings_are_stored_exactly(any_sandbox):
     records = [
         {"cf_853": f"{n}", "lastname": "x", "description": text} for n, text in enumerate(TEXTS)
     ]
@@ -136,7 +136,7 @@ def test_texts_are_stored_to_the_letter(any_sandbox):
     ],
     ids=["too long", "four bytes", "script", "four decimals"],
 )
-def test_what_cannot_be_known_before_is_said_after(sandbox, field, value):
+def test_values_altered_by_the_server_are_reported(sandbox, field, value):
     """`describe` tells no lengths and no decimals: the answer is compared with what was sent."""
     record = {"cf_853": "k", "lastname": "x", field: value}
     run = upsert(sandbox, record, max_rejects=-1)
@@ -234,7 +234,7 @@ def judged(request):
 @pytest.mark.parametrize(
     "place", range(len(BAD)), ids=[f"{field}={str(value)[:20]}" for _, field, value in BAD]
 )
-def test_what_the_server_would_change_silently_is_rejected(judged, place):
+def test_values_that_the_server_would_alter_are_rejected(judged, place):
     how, run, before, after, _ = judged
     code, field, value = BAD[place]
     key = f"k{place}"
@@ -248,12 +248,12 @@ def test_what_the_server_would_change_silently_is_rejected(judged, place):
     assert [r for r in after if r["cf_853"] == key] == [r for r in before if r["cf_853"] == key]
 
 
-def test_nothing_of_it_is_even_sent(judged):
+def test_values_that_are_rejected_are_not_sent(judged):
     assert judged[-1] == []
     assert judged[2] == judged[3]
 
 
-def test_unknown_picklist_values_are_allowed_where_the_user_wants_it(any_sandbox):
+def test_picklist_values_that_are_unknown_are_allowed_if_set(any_sandbox):
     record = {"cf_853": "k", "lastname": "x", "cf_887": "Purple", "cf_889": ["Omega", "Alpha"]}
     assert upsert(any_sandbox, record, unknown_picklist="allow").tally == {"created": 1}
     assert row(any_sandbox)["cf_887"] == "Purple"
@@ -261,7 +261,7 @@ def test_unknown_picklist_values_are_allowed_where_the_user_wants_it(any_sandbox
     assert upsert(any_sandbox, record, unknown_picklist="allow").tally == {"unchanged": 1}
 
 
-def test_a_picklist_value_that_is_there_already_is_no_news(sandbox):
+def test_picklist_value_that_is_stored_already_is_accepted(sandbox):
     """Such values are in every old database; they hold back no other change."""
     sandbox.insert("Contacts", {"cf_853": "k", "lastname": "x", "cf_887": "Retired value"})
     run = upsert(sandbox, {"cf_853": "k", "lastname": "New", "cf_887": "Retired value"})
@@ -269,7 +269,7 @@ def test_a_picklist_value_that_is_there_already_is_no_news(sandbox):
     assert row(sandbox)["cf_887"] == "Retired value"
 
 
-def test_an_owner_who_left_holds_back_no_change(any_sandbox):
+def test_owner_who_is_inactive_stops_no_change(any_sandbox):
     patrick = f"{any_sandbox.instance.tables['Users'].prefix}x9"
     any_sandbox.insert("Contacts", {"cf_853": "k", "lastname": "x", "assigned_user_id": patrick})
     run = upsert(any_sandbox, {"cf_853": "k", "phone": "1", "assigned_user_id": patrick})
@@ -278,7 +278,7 @@ def test_an_owner_who_left_holds_back_no_change(any_sandbox):
 
 
 @pytest.mark.parametrize(("module", "number"), [("Users", 2), ("Groups", 3)])
-def test_users_and_groups_may_own(any_sandbox, module, number):
+def test_owner_may_be_a_user_or_a_group(any_sandbox, module, number):
     owner = f"{any_sandbox.instance.tables[module].prefix}x{number}"
     record = {"cf_853": "k", "lastname": "x", "assigned_user_id": owner}
     assert upsert(any_sandbox, record).tally == {"created": 1}
@@ -287,7 +287,7 @@ def test_users_and_groups_may_own(any_sandbox, module, number):
 
 
 @pytest.mark.parametrize("owner", [None, ...], ids=["null", "absent"])
-def test_who_is_not_given_an_owner_gets_the_user_of_the_api(any_sandbox, owner):
+def test_owner_of_a_new_record_defaults_to_the_api_user(any_sandbox, owner):
     record = {"cf_853": "k", "lastname": "x"} | (
         {} if owner is ... else {"assigned_user_id": owner}
     )
@@ -298,7 +298,7 @@ def test_who_is_not_given_an_owner_gets_the_user_of_the_api(any_sandbox, owner):
 
 
 @pytest.mark.parametrize("told", [{}, {"assigned_user_id": None}, {"assigned_user_id": ""}])
-def test_the_owner_of_a_record_stays_when_none_is_given(sandbox, told):
+def test_owner_of_a_record_stays_when_none_is_given(sandbox, told):
     joe = f"{sandbox.instance.tables['Users'].prefix}x2"
     sandbox.insert("Contacts", {"cf_853": "k", "lastname": "x", "assigned_user_id": joe})
     record = {"cf_853": "k", "phone": "1", **told}
@@ -307,7 +307,7 @@ def test_the_owner_of_a_record_stays_when_none_is_given(sandbox, told):
     assert upsert(sandbox, record).tally == {"unchanged": 1}
 
 
-def test_what_the_server_fills_in_for_null_is_no_difference(any_sandbox):
+def test_defaults_of_the_server_for_null_are_no_difference(any_sandbox):
     """Else an invoice would lose its rate and its currency, and a document its folder."""
     product = any_sandbox.insert("Products", {"productname": "Desk"})
     account = any_sandbox.insert("Accounts", {"accountname": "ACME"})
@@ -333,7 +333,7 @@ def test_what_the_server_fills_in_for_null_is_no_difference(any_sandbox):
     assert any_sandbox.rows("Invoice")[0]["hdnTaxType"] == "group"
 
 
-def test_every_missing_mandatory_field_is_named(sandbox):
+def test_mandatory_fields_that_are_missing_are_named(sandbox):
     lines = messages("Potentials", {"description": "no name, no date, no stage"})
     run = load(sandbox, lines, load_method="append-only")
     assert run.codes == ["MANDATORY_FIELD_MISSING"]
@@ -348,7 +348,7 @@ SCHEMA = {"phone": {"type": ["string", "null"]}}
 
 
 @pytest.mark.parametrize("bad", [{"phone": 33}, {"phone": ["33"]}, {"lastname": True}])
-def test_a_record_that_breaks_its_own_schema_is_rejected(sandbox, bad):
+def test_record_that_is_invalid_by_its_schema_is_rejected(sandbox, bad):
     good = {"cf_853": "good", "lastname": "x"}
     lines = messages("Contacts", good, properties=SCHEMA)
     line = {
@@ -362,7 +362,7 @@ def test_a_record_that_breaks_its_own_schema_is_rejected(sandbox, bad):
     assert [r["cf_853"] for r in sandbox.rows("Contacts")] == ["good"]
 
 
-def test_a_missing_required_property_breaks_the_schema(sandbox):
+def test_required_property_that_is_missing_is_rejected(sandbox):
     schema = json.loads(messages("Contacts", {"cf_853": "", "lastname": "", "phone": ""})[0])
     schema["schema"]["required"] = ["phone"]
     line = {"type": "RECORD", "stream": "Contacts", "record": {"cf_853": "k", "lastname": "x"}}
@@ -398,7 +398,7 @@ def test_dates_and_times_of_a_schema_keep_their_meaning(sandbox):
 # What a stream brings along
 
 
-def test_what_the_server_sets_by_itself_is_ignored(any_sandbox):
+def test_fields_set_by_the_server_are_ignored(any_sandbox):
     record = {
         "cf_853": "k",
         "lastname": "x",
@@ -415,7 +415,7 @@ def test_what_the_server_sets_by_itself_is_ignored(any_sandbox):
     assert upsert(any_sandbox, record).tally == {"unchanged": 1}
 
 
-def test_what_a_loader_added_to_its_tables_is_ignored(sandbox):
+def test_columns_added_by_a_loader_are_ignored(sandbox):
     """Rows of a warehouse carry `_sdc_` columns."""
     record = {
         "cf_853": "k",
@@ -430,7 +430,7 @@ def test_what_a_loader_added_to_its_tables_is_ignored(sandbox):
     assert upsert(sandbox, record, add_record_metadata=True).tally == {"unchanged": 1}
 
 
-def test_a_change_of_a_user_is_rejected(sandbox):
+def test_users_cannot_be_changed(sandbox):
     """Updates need the whole record, and nobody may read a user's password."""
     joe = next(row for row in sandbox.rows("Users") if row["user_name"] == "joe")
     same = {"id": joe["id"], "first_name": joe["first_name"]}
@@ -440,7 +440,7 @@ def test_a_change_of_a_user_is_rejected(sandbox):
     assert write_requests(sandbox) == []
 
 
-def test_a_property_that_the_schema_does_not_have_is_not_loaded_and_that_is_said(sandbox):
+def test_property_missing_from_the_schema_is_not_loaded_and_logged(sandbox):
     lines = messages("Contacts", {"cf_853": "k", "lastname": "x"})
     more = messages("Contacts", {"cf_853": "l", "lastname": "x", "phone": "1"})[1:]
     run = load(sandbox, lines, more, more, streams=STREAMS)
