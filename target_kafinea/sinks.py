@@ -12,11 +12,11 @@ from typing_extensions import override
 from kafinea.load import Rejection, Result
 from kafinea.load.context import LoadContext
 from kafinea.load.load import BATCH_SIZE
-from kafinea.load.loading import Loader
 from kafinea.load.plan import LoadPlan, make_plan
 from kafinea.load.records import InputRecord
-from kafinea.load.relation_loading import RelationLoader
 from kafinea.load.relation_plan import make_relation_plan
+from kafinea.load.stream.loader import Loader
+from kafinea.load.stream.relation_loader import RelationLoader
 from kafinea.load.stream_mapping import StreamMapping
 from kafinea.progress import Progress
 from kafinea.shown import shown

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from kafinea.errors import SettingsError
+from kafinea.errors import FatalError, SettingsError
 from kafinea.load import LoadOptions, Rejection
 from kafinea.load.context import LoadContext
 from kafinea.load.results import rejected
@@ -110,7 +110,7 @@ class TargetKafinea(SdkTarget):
         self._context.gate.stop(patience=5)
         try:
             self._close_report()
-        except SettingsError as error:
+        except FatalError as error:
             self.logger.error("%s", error)  # noqa: TRY400 it is one line for users
 
     def _write_last_true_state(self) -> None:

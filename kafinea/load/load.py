@@ -11,14 +11,14 @@ from typing import Any
 from typing_extensions import Self
 
 from kafinea.client import Client
-from kafinea.load.asking import KEYS_AT_A_TIME
 from kafinea.load.context import LoadContext
-from kafinea.load.loading import Loader
-from kafinea.load.look_ahead import Batch
+from kafinea.load.lookup.value_lookup import KEYS_AT_A_TIME
 from kafinea.load.options import LoadOptions
 from kafinea.load.plan import make_plan
 from kafinea.load.records import InputRecord
 from kafinea.load.results import Result
+from kafinea.load.stream.loader import Loader
+from kafinea.load.stream.look_ahead import Batch
 from kafinea.load.stream_mapping import StreamMapping
 from kafinea.values import ServerZone
 

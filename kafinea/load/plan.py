@@ -10,7 +10,7 @@ from typing import Literal
 from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
 from kafinea.load.modules import Modules, near
-from kafinea.load.server_rules import SERVERS_OWN, TOTALS
+from kafinea.load.server.server_rules import SERVERS_OWN, TOTALS
 from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping, no_reference
 from kafinea.values import ValueType, kind_of
 
