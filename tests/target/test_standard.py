@@ -35,6 +35,12 @@ STREAMS = {
     "example_stream": _contacts(name="firstname"),
     "record_missing_fields": _contacts(optional="firstname"),
     "test_record_missing_key_property": _contacts(metric="cf_857"),
+    # Of singer-sdk 0.55.
+    "string_formats": _contacts(
+        "simple_string",
+        date="birthday",
+        **dict.fromkeys(("date_time", "time", "duration", "hostname", "ipv4", "uri", "uuid")),
+    ),
 }
 
 
