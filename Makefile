@@ -1,11 +1,11 @@
-# Needs git, make and Python 3.10 to 3.14. Everything else is made here, in the project:
-#   .venv          the project itself, with its tests and checks
-#   .venv-meltano  Meltano, apart, because its dependencies are its own affair
+# Needs git, make and Python 3.10 to 3.14. Everything else is installed into this folder:
+#   .venv          the project, its tests and checks
+#   .venv-meltano  Meltano, separate because of its dependencies
 #   .meltano       the plugins of meltano.yml, each in its own environment
 #   .venv-loaders  other loaders that docs/loaders.md recommends, for the tests
-#   .venv-airflow  Airflow, which its tests run
-#   .venv-bench    the project, and what it is measured against
-# Each has a stamp that is newer than the files it was made from, so a second run has nothing to do.
+#   .venv-airflow  Airflow, for its DAGs and their tests
+#   .venv-bench    the project and the tools that it is compared with
+# Each has a file `stamp`. It is made again only if the files that it depends on are newer.
 
 PYTHON ?= python3
 PIP = -m pip --disable-pip-version-check --quiet
@@ -42,8 +42,8 @@ clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
 	rm -rf .venv .venv-meltano .venv-loaders .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The pins, for all these Pythons at once, from what pyproject.toml allows. uv comes with Meltano.
-# Run it to take newer versions, then `make test`.
+# Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
+# the uv of Meltano. Run `make test` afterwards.
 constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	$(PIN) --extra dev pyproject.toml loaders/postgres/pyproject.toml --output-file constraints/dev.txt
 	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
@@ -83,7 +83,7 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	@.venv-airflow/bin/python $(PIP) install -c constraints/airflow.txt $(AIRFLOW)
 	@touch $@
 
-# With the drivers of its own database, a PostgreSQL.
+# With the drivers of its database, which is PostgreSQL.
 AIRFLOW = apache-airflow psycopg2-binary asyncpg
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt

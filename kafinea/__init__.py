@@ -22,21 +22,26 @@ from kafinea.errors import (
     Closed,
     Code,
     CredentialsRefused,
+    FatalError,
     IncompleteRead,
     KafineaError,
     NotCounted,
+    NotReachable,
     OutcomeUnknown,
     QueryError,
     Refused,
     SessionEnded,
     SettingsError,
+    StateError,
+    StorageError,
     TooLarge,
     TooLong,
     Unavailable,
     WrongAnswer,
 )
 from kafinea.query import Condition, Query, select
-from kafinea.values import RowDecoder, ServerZone, ValueType, encode
+from kafinea.row_decoder import RowDecoder
+from kafinea.values import ServerZone, ValueType, encode
 
 __all__ = [
     "ChallengeAuth",
@@ -45,12 +50,14 @@ __all__ = [
     "Code",
     "Condition",
     "CredentialsRefused",
+    "FatalError",
     "Field",
     "IncompleteRead",
     "KafineaError",
     "Module",
     "ModuleInfo",
     "NotCounted",
+    "NotReachable",
     "OutcomeUnknown",
     "Query",
     "QueryError",
@@ -60,6 +67,8 @@ __all__ = [
     "ServerZone",
     "SessionEnded",
     "SettingsError",
+    "StateError",
+    "StorageError",
     "TooLarge",
     "TooLong",
     "Unavailable",

@@ -19,7 +19,13 @@ from requests.auth import AuthBase
 from kafinea import envelope, transport
 from kafinea.connection import open_http
 from kafinea.contents import Form
-from kafinea.errors import SESSION_ENDED, KafineaError, Refused, SessionEnded, Unavailable
+from kafinea.errors import (
+    SESSION_ENDED,
+    KafineaError,
+    Refused,
+    SessionEnded,
+    Unavailable,
+)
 from kafinea.login import Grant, Login
 from kafinea.unanswered import at_first
 
@@ -161,7 +167,7 @@ class ChallengeAuth(AuthBase):
         """Send a request of the login.
 
         Raises:
-            SettingsError: Nothing has worked yet, and waiting does not help.
+            NotReachable: Nothing has worked yet, and waiting does not help.
             Unavailable: The server gave no proper answer.
         """
         try:

@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Any
 
 from kafinea import describe, envelope
-from kafinea.answers import are_ids, is_id, members, wrong
 from kafinea.caller import Caller
 from kafinea.errors import Code, OutcomeUnknown, Refused, Unavailable
 from kafinea.module_reader import ModuleReader
+from kafinea.parsing import are_ids, is_id, members, wrong
 from kafinea.query import Condition, Query, as_query
 from kafinea.shown import shown
 

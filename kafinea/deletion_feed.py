@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kafinea.answers import are_ids, flag, mapping, members, whole, wrong
 from kafinea.caller import Caller
+from kafinea.parsing import are_ids, flag, mapping, members, whole, wrong
 
 
 @dataclass(frozen=True)

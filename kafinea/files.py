@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from io import SEEK_END
 from typing import Any, BinaryIO
 
-from kafinea.answers import mapping, text, whole, wrong
 from kafinea.caller import Caller
 from kafinea.contents import lift_into
 from kafinea.errors import Code, IncompleteRead, Refused
+from kafinea.parsing import mapping, text, whole, wrong
 
 
 @dataclass(frozen=True)

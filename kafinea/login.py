@@ -19,17 +19,17 @@ from datetime import datetime, timezone
 from typing import Any
 
 from kafinea import masking
-from kafinea.answers import whole
 from kafinea.describe import SECRET_FIELDS
 from kafinea.errors import (
     PERHAPS_PASSING,
     Code,
     CredentialsRefused,
+    NotReachable,
     Refused,
     SessionEnded,
-    SettingsError,
     Unavailable,
 )
+from kafinea.parsing import whole
 
 Send = Callable[..., Any]
 """Sends an operation of the login and returns its result: `send("GET", "getchallenge", ...)`."""
@@ -303,12 +303,12 @@ def _text(answer: Any, *keys: str) -> str:
     """Return the first of the keys that a login answer has.
 
     Raises:
-        SettingsError: It has none; this is not an API that we know.
+        NotReachable: It has none; this is not an API that we know.
     """
     for key in keys:
         value = answer.get(key) if isinstance(answer, dict) else None
         if isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT:
             return value
-    raise SettingsError(
+    raise NotReachable(
         f"The server at `url` answers the login without {' or '.join(keys)}; is it a Kafinea?"
     )

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import backoff
 
-from kafinea.answers import local_time
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.keyset import MOST_STEPS, PATIENCE, Cursor, KeysetReader, Recovering, none_given
 from kafinea.page_query import PAGE_SIZE, Page, PageQuery, Query, Source, count
 from kafinea.parallel_reader import ParallelReader, map_ahead
+from kafinea.parsing import local_time
 from kafinea.query import Condition, select
 
 logger = logging.getLogger(__name__)

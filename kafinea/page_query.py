@@ -9,11 +9,11 @@ from typing import Any, Protocol, TypeVar
 
 import backoff
 
-from kafinea.answers import are_ids, is_id, number_in, prefix_of, whole
 from kafinea.columns import Columns
 from kafinea.describe import SECRET_MODULES
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, NotCounted, Refused, Unavailable
+from kafinea.parsing import are_ids, is_id, number_in, prefix_of, whole
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 
 logger = logging.getLogger(__name__)

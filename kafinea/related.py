@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import backoff
 
-from kafinea.answers import prefix_of
 from kafinea.client import Client
 from kafinea.errors import Refused, SettingsError, Unavailable
 from kafinea.keyset import PATIENCE, Cursor, KeysetReader, none_given
 from kafinea.page_query import PAGE_SIZE, Page, PageQuery, Query, count, ids_of, number
+from kafinea.parsing import prefix_of
 from kafinea.query import Condition, is_name, select
 
 logger = logging.getLogger(__name__)

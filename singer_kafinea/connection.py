@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from singer_sdk import typing as th
@@ -58,8 +59,12 @@ TIMEZONE: th.Property[Any] = th.Property(
 _WHERE_TO_SET = "Correct them in `.env`, in meltano.yml or in the --config file."
 
 
-def connect(config: Mapping[str, Any]) -> Client:
-    """Return the client that the settings describe. It logs out when the command ends.
+def connect(config: Mapping[str, Any], cleanup: ExitStack = at_end) -> Client:
+    """Return the client that the settings describe.
+
+    Args:
+        config: The settings.
+        cleanup: Logs the client out when the command ends.
 
     Raises:
         SettingsError: `url` cannot be used.
@@ -72,7 +77,7 @@ def connect(config: Mapping[str, Any]) -> Client:
         request_timeout=float(config["request_timeout"]),  # the SDK reads a Decimal
         allow_http=config["allow_http"],
     )
-    at_end.callback(client.close)
+    cleanup.callback(client.close)
     return client
 
 

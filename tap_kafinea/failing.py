@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 from singer_sdk.exceptions import SyncLifecycleSignal
 
-from kafinea.errors import Closed, CredentialsRefused, KafineaError, SettingsError
+from kafinea.errors import Closed, FatalError, KafineaError
 from singer_kafinea.logs import unforeseen
 from tap_kafinea.maps import StreamFailed
 
 STOPS_THE_RUN = (
-    *(SettingsError, CredentialsRefused, Closed),
+    *(FatalError, Closed),
     OSError,  # of this machine: the output, a disk
     SyncLifecycleSignal,  # of the SDK: a dry run has its record
 )

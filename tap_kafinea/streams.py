@@ -91,7 +91,7 @@ class PassStream(KafineaStream):
         """The run. The SDK loads the state after it has made the streams.
 
         Raises:
-            SettingsError: The state is that of another instance.
+            StateError: The state is that of another instance.
         """
         run = self.start(Checkpoint.from_dict(self.stream_state))
         self._keep(run.checkpoint)

@@ -12,7 +12,6 @@ from singer_sdk import Stream
 from typing_extensions import override
 
 from kafinea import Client, Module, SettingsError
-from kafinea.answers import moment
 from kafinea.describe import LINES
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
@@ -20,6 +19,7 @@ from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.discovery import Modules
 from kafinea.extract.prefetch import Prefetch
 from kafinea.extract.run import Options
+from kafinea.parsing import moment
 from singer_kafinea.command import at_end
 from singer_kafinea.connection import connect, problem, zone_of
 from singer_kafinea.settings import unknown_settings, unknown_variables

@@ -16,7 +16,7 @@ from singer_sdk.contrib.msgspec import MsgSpecReader, decoder
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from typing_extensions import override
 
-from kafinea.errors import SettingsError
+from kafinea.errors import FatalError
 from kafinea.shown import shown
 from singer_kafinea.nesting import is_deeper
 from target_kafinea import halves, huge_numbers
@@ -41,8 +41,8 @@ _KINDS: Mapping[type, str] = {str: "text", dict: "an object"}
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
-class InputError(SettingsError):
-    """Stop the run: what comes in is no Singer message. Its text shows nothing of the line."""
+class InputError(FatalError):
+    """Correct the input: what comes in is no Singer message. Its text shows nothing of the line."""
 
 
 class NoSchema(InputError, RecordsWithoutSchemaException):

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from kafinea import private
-from kafinea.errors import SettingsError
+from kafinea.errors import StorageError
 from kafinea.load import Rejection
-from kafinea.load.line_files import LineFile, cannot_write, end_whole, is_to_be_regular
+from kafinea.load.reporting.json_lines import (
+    JsonLinesFile,
+    cannot_write,
+    end_whole,
+    is_to_be_regular,
+)
 
 Message = Mapping[str, Any]
 """A Singer message."""
@@ -36,7 +41,7 @@ class RejectsFile:
         put_aside: Where the rejects of an earlier run are now, if there were any.
 
     Raises:
-        SettingsError: It cannot be written.
+        StorageError: It cannot be written.
     """
 
     _SETTING = "rejects_path"
@@ -51,7 +56,7 @@ class RejectsFile:
         try:
             private.refuse_planted(self._path)
             is_regular = is_to_be_regular(path)
-            self._lines = self._open_part(run) if is_regular else LineFile(path, self._SETTING)
+            self._lines = self._open_part(run) if is_regular else JsonLinesFile(path, self._SETTING)
         except OSError as error:
             raise cannot_write(self._SETTING, path, error) from None
 
@@ -64,7 +69,7 @@ class RejectsFile:
             record: Its RECORD message, as it came.
 
         Raises:
-            SettingsError: It cannot be written.
+            StorageError: It cannot be written.
         """
         if self._schemas.get(schema["stream"]) != schema:
             self._lines.write(schema)
@@ -82,7 +87,7 @@ class RejectsFile:
                 what stands in its place stays: perhaps it is the input, and is to be loaded again.
 
         Raises:
-            SettingsError: It cannot.
+            StorageError: It cannot.
         """
         if self._part is None:
             self._lines.close()
@@ -97,17 +102,17 @@ class RejectsFile:
             else:
                 self._replace(self._part)
         except OSError as error:
-            raise SettingsError(
+            raise StorageError(
                 f"`{self._SETTING}` cannot be written: {error.strerror}. The rejected records are "
                 f"in {self._part}."
             ) from None
 
-    def _open_part(self, run: str) -> LineFile:
+    def _open_part(self, run: str) -> JsonLinesFile:
         """Open what becomes the file; a run that is at work with the same path has its own."""
         for suffix in ("part", f"{run}.part"):
             self._part = self._real.with_name(f"{self._real.name}.{suffix}")
             self._rescue(self._part)
-            lines = LineFile(self._part, self._SETTING, self._path)
+            lines = JsonLinesFile(self._part, self._SETTING, self._path)
             if lines.lock():
                 break
             lines.close()
@@ -134,7 +139,7 @@ class RejectsFile:
             self._append(part)
 
     def _append(self, part: Path) -> None:
-        lines = LineFile(self._path, self._SETTING)
+        lines = JsonLinesFile(self._path, self._SETTING)
         with part.open("rb") as rejects:
             for line in rejects:
                 lines.write_line(line)

@@ -9,11 +9,11 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from kafinea.errors import SettingsError
+from kafinea.errors import FatalError, SettingsError
 from kafinea.load import Result
-from kafinea.load.counts import Counts
-from kafinea.load.line_files import is_same_file, is_stdout
-from kafinea.load.results_file import ResultsFile
+from kafinea.load.reporting.counts import Counts
+from kafinea.load.reporting.json_lines import is_same_file, is_stdout
+from kafinea.load.reporting.results_file import ResultsFile
 from target_kafinea.rejects_file import Message, RejectsFile
 
 _INTERVAL = 5  # seconds between two lines of the log that say how far a stream is
@@ -30,7 +30,7 @@ class Report:
         counts: The results, counted.
 
     Raises:
-        SettingsError: A file cannot be written.
+        StorageError: A file cannot be written.
     """
 
     def __init__(self, config: Mapping[str, Any], logger: Logger) -> None:
@@ -49,7 +49,7 @@ class Report:
         )
         try:
             self._rejects = RejectsFile(rejects, run) if rejects else None
-        except SettingsError:
+        except FatalError:
             if self._results:
                 self._results.close()
             raise
@@ -81,7 +81,7 @@ class Report:
             line: The line of the input that it stood in.
 
         Raises:
-            SettingsError: It cannot be written down.
+            StorageError: It cannot be written down.
         """
         with self._lock:
             self.counts.add(stream, result)
@@ -119,7 +119,7 @@ class Report:
             is_complete: Whether the input was read to its end.
 
         Raises:
-            SettingsError: The rejects cannot take their place.
+            StorageError: The rejects cannot take their place.
         """
         if self._is_closed:
             return

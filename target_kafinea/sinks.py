@@ -12,11 +12,12 @@ from typing_extensions import override
 from kafinea.load import Rejection, Result
 from kafinea.load.context import LoadContext
 from kafinea.load.load import BATCH_SIZE
-from kafinea.load.loading import Loader
 from kafinea.load.plan import LoadPlan, make_plan
 from kafinea.load.records import InputRecord
-from kafinea.load.relation_loading import RelationLoader
 from kafinea.load.relation_plan import make_relation_plan
+from kafinea.load.stream.loader import Loader
+from kafinea.load.stream.relation_loader import RelationLoader
+from kafinea.load.stream_mapping import StreamMapping
 from kafinea.progress import Progress
 from kafinea.shown import shown
 from singer_kafinea.relations import list_of
@@ -75,29 +76,32 @@ class ModuleSink(SdkSink):
         self._schema_message = message
         # Here and not in `setup`: the SDK says twice what goes wrong there.
         settings = self.config["streams"].get(stream_name) or {}
-        self._loader = self._relation_loader(settings) or self._module_loader(settings)
+        mapping = StreamMapping.parse(stream_name, settings)
+        self._loader = self._relation_loader(mapping) or self._module_loader(mapping)
 
-    def _relation_loader(self, settings: Mapping[str, Any]) -> RelationLoader | None:
+    def _relation_loader(self, mapping: StreamMapping) -> RelationLoader | None:
         context, properties = self._parts.context, self.original_schema["properties"]
         known = list_of(self.original_schema)
         plan = make_relation_plan(
-            self.stream_name, properties, settings, context.client, context.modules, known
+            self.stream_name, properties, mapping, context.client, context.modules, known
         )
         return RelationLoader(plan, context, self._note) if plan else None
 
-    def _module_loader(self, settings: Mapping[str, Any]) -> Loader:
+    def _module_loader(self, mapping: StreamMapping) -> Loader:
         context, properties = self._parts.context, self.original_schema["properties"]
-        plan = make_plan(self.stream_name, properties, settings, context.modules)
+        plan = make_plan(self.stream_name, properties, mapping, context.modules)
         if plan.ignored:
             names = ", ".join(plan.ignored)
             self.logger.info("Not loaded, for the server fills them in itself: %s.", names)
-        self._warn_of_unused_keys(plan, settings.get("fields") or {})
+        self._warn_of_unused_keys(plan, mapping)
         return Loader(plan, context, self._note)
 
-    def _warn_of_unused_keys(self, plan: LoadPlan, renamed: Mapping[str, str | None]) -> None:
+    def _warn_of_unused_keys(self, plan: LoadPlan, mapping: StreamMapping) -> None:
         """Say which key properties of the input do not decide which record is meant."""
         used = {name for name, known in plan.fields.items() if known.name in plan.match_on}
-        used |= {name for name, goes_to in renamed.items() if not goes_to}  # left out on purpose
+        used |= {
+            name for name, goes_to in mapping.fields.items() if goes_to is None
+        }  # left out on purpose
         if unused := set(self.key_properties) - used - {plan.id_property}:
             found_by = [f"`match_on` ({', '.join(plan.match_on)})"] if plan.match_on else []
             found_by += [f"`{plan.id_property}`"] if plan.id_property else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any
 
-from kafinea.load.look_ahead import HEAVY
+from kafinea.load.stream.look_ahead import HEAVY
 
 
 class States:

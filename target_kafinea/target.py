@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from kafinea.errors import SettingsError
+from kafinea.errors import FatalError, SettingsError
 from kafinea.load import LoadOptions, Rejection
 from kafinea.load.context import LoadContext
 from kafinea.load.results import rejected
 from kafinea.suggestions import did_you_mean
-from singer_kafinea.command import at_end
 from singer_kafinea.connection import connect, zone_of
 from singer_kafinea.settings import unknown_settings, unknown_variables
 from target_kafinea.reader import Message
@@ -38,12 +37,12 @@ class TargetKafinea(SdkTarget):
         self._streams: set[str] = set()
         self._is_complete = False
         self._states = States()
-        client = connect(self.config)
+        client = connect(self.config, self.cleanup)
         self._report = Report(self.config, self.logger)
-        at_end.callback(self._close_report)
-        at_end.callback(self._write_last_true_state)
+        self.cleanup.callback(self._close_report)
+        self.cleanup.callback(self._write_last_true_state)
         self._context = LoadContext.of(client, zone_of(self.config), options_of(self.config))
-        at_end.callback(self._context.close)
+        self.cleanup.callback(self._context.close)
         self._parts = SinkParts(self._context, self._report, self._states, self.message_reader)
 
     @override
@@ -111,7 +110,7 @@ class TargetKafinea(SdkTarget):
         self._context.gate.stop(patience=5)
         try:
             self._close_report()
-        except SettingsError as error:
+        except FatalError as error:
             self.logger.error("%s", error)  # noqa: TRY400 it is one line for users
 
     def _write_last_true_state(self) -> None:

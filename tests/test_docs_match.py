@@ -51,7 +51,14 @@ def test_readme_has_the_table_of_settings(plugin, about):
 
 
 @pytest.mark.parametrize(
-    "package", ["kafinea", "kafinea.extract", "kafinea.load", "tap_kafinea", "target_kafinea"]
+    "package",
+    [
+        *("kafinea", "kafinea.extract", "kafinea.load", "tap_kafinea", "target_kafinea"),
+        *(
+            f"kafinea.load.{name}"
+            for name in ("lookup", "reporting", "server", "stream", "writing")
+        ),
+    ],
 )
 def test_architecture_lists_each_file_of_a_package(package):
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")

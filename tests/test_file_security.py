@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kafinea import SettingsError, private
+from kafinea import private
+from kafinea.errors import StateError
 from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from tests.stored_documents import add_document, contents, stored_files
 from tests.tap.running import extract, extract_through
@@ -262,7 +263,7 @@ CHANGE = {"at": "2026-01-01T00:00:00Z", "gone": [], "back": []}
 def test_ids_file_that_no_run_has_written_is_one_error(tmp_path, content):
     with gzip.open(tmp_path / "M.json.gz", "wb") as file:
         file.write(content)
-    with pytest.raises(SettingsError, match=r"M\.json\.gz is damaged\. Remove it to begin anew"):
+    with pytest.raises(StateError, match=r"M\.json\.gz is damaged\. Remove it to begin anew"):
         SnapshotStore(str(tmp_path)).load("u", "n", "M")
 
 

@@ -24,7 +24,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from kafinea.describe import MODIFIED
-from kafinea.errors import SettingsError
+from kafinea.errors import StateError
 from kafinea.module_reader import EARLIEST
 from kafinea.query import Condition
 from kafinea.shown import shown
@@ -143,7 +143,7 @@ class Checkpoint:
         """Return this checkpoint, from now on marked as that of an instance.
 
         Raises:
-            SettingsError: It is that of another one.
+            StateError: It is that of another one.
         """
         return replace(self, url=of_instance(self.url, url))
 
@@ -170,10 +170,10 @@ def of_instance(known: str | None, url: str) -> str:
     """Return the address of an instance, if a state is of this one or of none yet.
 
     Raises:
-        SettingsError: It is that of another one.
+        StateError: It is that of another one.
     """
     if known not in {None, url}:
-        raise SettingsError(
+        raise StateError(
             f"The state is of another Kafinea, at {shown(known)}; its times and ids mean nothing "
             f"at {url}. Begin a new state, as Meltano does in another environment or with "
             f"`--state-id-suffix`; or, if this Kafinea has moved, correct each {URL!r} in it."

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from threading import Lock
 
-from kafinea.answers import moment
 from kafinea.extract.checkpoint import Checkpoint, now
+from kafinea.parsing import moment
 from kafinea.shown import shown
 from kafinea.values import ServerZone
 

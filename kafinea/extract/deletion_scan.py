@@ -17,7 +17,6 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
-from kafinea.answers import moment
 from kafinea.client import Client
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.extract.checkpoint import now
@@ -25,6 +24,7 @@ from kafinea.extract.hidden_records import Brake, Withheld, deleted
 from kafinea.extract.id_snapshots import Change, IdSnapshot, SnapshotStore
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import Page, count, number
+from kafinea.parsing import moment
 from kafinea.progress import Progress
 from kafinea.recovery import Recovery
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
-from kafinea.answers import is_id, text, whole
 from kafinea.client import Client, Record
 from kafinea.describe import MODIFIED
 from kafinea.errors import (
@@ -18,13 +17,15 @@ from kafinea.errors import (
     Code,
     IncompleteRead,
     Refused,
-    SettingsError,
+    StorageError,
     TooLarge,
     Unavailable,
 )
 from kafinea.extract.file_source import ATTACHMENTS, FileSource
 from kafinea.extract.file_store import FileStore, Row
-from kafinea.values import RowDecoder, ServerZone, ValueType
+from kafinea.parsing import is_id, text, whole
+from kafinea.row_decoder import RowDecoder
+from kafinea.values import ServerZone, ValueType
 
 _IN_MEMORY = 2**20  # bytes of a file on its way; what is larger goes through a temporary file
 
@@ -81,7 +82,7 @@ class Downloads:
         Raises:
             Refused: The server gives no files.
             Unavailable: The server does not answer any more.
-            SettingsError: The store cannot be written.
+            StorageError: The store cannot be written.
         """
         sessions = self._client.max_sessions
         threads = ThreadPoolExecutor(sessions, thread_name_prefix="kafinea-files")
@@ -150,7 +151,7 @@ class Downloads:
             with SpooledTemporaryFile(_IN_MEMORY) as spool:
                 return self._fetched(file_id, said, spool)
         except OSError as error:  # those of the store are told as its own
-            raise SettingsError(
+            raise StorageError(
                 f"The temporary folder cannot take the file {file_id}: {error.strerror}. Set "
                 "TMPDIR to a folder with more room."
             ) from None

@@ -92,7 +92,7 @@ class Extraction:
         """Return a run from a checkpoint; from the beginning if there is none.
 
         Raises:
-            SettingsError: The checkpoint is that of another instance.
+            StateError: The checkpoint is that of another instance.
         """
         fields, clock, options = self.fields, self._clock, self._options
         is_incremental = self._is_incremental

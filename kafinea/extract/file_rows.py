@@ -45,7 +45,7 @@ class FileRun:
         name: The stream's name, for messages.
 
     Raises:
-        SettingsError: The checkpoint is that of another instance.
+        StateError: The checkpoint is that of another instance.
     """
 
     def __init__(

@@ -17,7 +17,8 @@ from kafinea.extract.rows import Part, gathered
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, Page
 from kafinea.recovery import Recovery
-from kafinea.values import RowDecoder, ServerZone, ValueType
+from kafinea.row_decoder import RowDecoder
+from kafinea.values import ServerZone, ValueType
 
 logger = logging.getLogger(__name__)
 

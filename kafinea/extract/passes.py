@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kafinea.answers import moment
 from kafinea.describe import MODIFIED
 from kafinea.extract.checkpoint import Checkpoint, Pass, now
 from kafinea.module_reader import LATEST
+from kafinea.parsing import moment
 from kafinea.query import Condition
 from kafinea.values import ServerZone
 

@@ -42,7 +42,7 @@ def start(
         name: The stream's name, for messages.
 
     Raises:
-        SettingsError: The checkpoint is that of another instance.
+        StateError: The checkpoint is that of another instance.
     """
     source = Source(client, related.module, name, clock, options, is_incremental)
 

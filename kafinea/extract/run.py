@@ -118,7 +118,7 @@ class ExtractionRun:
         checkpoint: Where the stream stands, now that all batches so far are written.
 
     Raises:
-        SettingsError: The checkpoint is that of another instance.
+        StateError: The checkpoint is that of another instance.
     """
 
     def __init__(

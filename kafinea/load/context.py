@@ -6,19 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from kafinea.client import Client
-from kafinea.load.existing import ExistingRecords
-from kafinea.load.keys import KeyValues
-from kafinea.load.lookup import Finder
+from kafinea.load.lookup.existing import ExistingRecords
+from kafinea.load.lookup.finder import Finder
+from kafinea.load.lookup.keys import KeyValues
+from kafinea.load.lookup.references import References
+from kafinea.load.lookup.simulated_records import SimulatedRecords
+from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
-from kafinea.load.owners import Owners
-from kafinea.load.plan import Key, LoadPlan, Modules
-from kafinea.load.referenced import ReferencedRecords
-from kafinea.load.references import References
-from kafinea.load.rollback import Rollback
-from kafinea.load.server import Server
-from kafinea.load.simulated_records import SimulatedRecords
+from kafinea.load.plan import Key, LoadPlan
+from kafinea.load.server.server import Server
 from kafinea.load.source_files import SourceFiles
-from kafinea.load.write_gate import WriteGate
+from kafinea.load.writing.owners import Owners
+from kafinea.load.writing.referenced import ReferencedRecords
+from kafinea.load.writing.rollback import Rollback
+from kafinea.load.writing.write_gate import WriteGate
 from kafinea.values import ServerZone
 
 

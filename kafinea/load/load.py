@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from types import TracebackType
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 from typing_extensions import Self
 
 from kafinea.client import Client
-from kafinea.load.asking import KEYS_AT_A_TIME
 from kafinea.load.context import LoadContext
-from kafinea.load.loading import Loader
-from kafinea.load.look_ahead import Batch
+from kafinea.load.lookup.value_lookup import KEYS_AT_A_TIME
 from kafinea.load.options import LoadOptions
 from kafinea.load.plan import make_plan
 from kafinea.load.records import InputRecord
 from kafinea.load.results import Result
+from kafinea.load.stream.loader import Loader
+from kafinea.load.stream.look_ahead import Batch
+from kafinea.load.stream_mapping import StreamMapping
 from kafinea.values import ServerZone
 
 BATCH_SIZE = 20 * KEYS_AT_A_TIME
@@ -66,13 +68,14 @@ class Load:
         options: LoadOptions | None = None,
     ) -> None:
         self._module = module
-        self._fields = dict(fields or {})
-        self._settings = {
+        settings = {
+            "fields": fields,
             "match_on": match_on,
             "references": references,
             "allow_changes": allow_changes,
             "accept_side_effects": accept_side_effects,
         }
+        self._mapping = StreamMapping.parse(module, settings)
         self._context = LoadContext.of(client, ServerZone(timezone), options or LoadOptions())
 
     def __enter__(self) -> Self:
@@ -144,9 +147,10 @@ class Load:
             yield loader, loader.queue.take_all()
 
     def _loader(self, properties: Collection[str], done: Any) -> Loader:
-        renamed = {name: field for name, field in self._fields.items() if name in properties}
-        settings = {**self._settings, "fields": renamed}
-        plan = make_plan(self._module, properties, settings, self._context.modules)
+        fields = self._mapping.fields.items()
+        known = {name: field for name, field in fields if name in properties}
+        mapping = replace(self._mapping, fields=known)
+        plan = make_plan(self._module, properties, mapping, self._context.modules)
         return Loader(plan, self._context, done)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from msgspec import Struct
 
 from kafinea.client import Record
-from kafinea.load.keys import KeyValues
-from kafinea.load.lookup import NOTHING, Found
+from kafinea.load.lookup.finder import NOTHING, Found
+from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.results import Rejection
 
 WireValues = dict[str, str | None]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from kafinea.client import Client
 from kafinea.describe import Module
 from kafinea.errors import SettingsError
-from kafinea.load.plan import Modules, Reference, check_names, reference_to
+from kafinea.load.modules import Modules
+from kafinea.load.plan import Reference, check_names, reference_to
+from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping
 from kafinea.related import RELATED, SOURCE, RelatedList, find_list
 
 
@@ -33,7 +34,7 @@ class RelationPlan:
 def make_relation_plan(
     stream: str,
     properties: Collection[str],
-    settings: Mapping[str, Any],
+    mapping: StreamMapping,
     client: Client,
     modules: Modules,
     known: RelatedList | None = None,
@@ -43,7 +44,7 @@ def make_relation_plan(
     Args:
         stream: Its name.
         properties: Those of its records.
-        settings: What `streams` says of it. `related` names the list.
+        mapping: What the settings say of it. `related` names the list.
         client: The instance.
         modules: Its modules.
         known: The list that its records were read from, if its schema says so.
@@ -52,7 +53,7 @@ def make_relation_plan(
         SettingsError: There is no such list, or a property is missing.
     """
     where = f"Stream {stream!r}"
-    source, label = _told(where, known, settings)
+    source, label = _list_of(where, known, mapping)
     if not label:
         return None
     module = modules.find(source, where)
@@ -62,44 +63,43 @@ def make_relation_plan(
         raise SettingsError(f"{where}: {error}") from None
     sides = {SOURCE: module, RELATED: modules.find(related_list.related, where)}
     references = {
-        name: _reference(f"{where}, reference {name!r}", said, sides.get(name), modules)
-        for name, said in (settings.get("references") or {}).items()
+        name: _reference(f"{where}, reference {name!r}", choices, sides.get(name), modules)
+        for name, choices in mapping.references.items()
     }
-    return RelationPlan(related_list, sides, _properties(where, properties, settings), references)
+    return RelationPlan(related_list, sides, _properties(where, properties, mapping), references)
 
 
-def _told(where: str, known: RelatedList | None, settings: Mapping[str, Any]) -> tuple[str, str]:
+def _list_of(where: str, known: RelatedList | None, mapping: StreamMapping) -> tuple[str, str]:
     """Return the module and the list that a stream goes to; nothing if it goes to no list."""
-    if not settings.get("related"):
-        read_from = None if settings.get("module") else known
+    if mapping.related is None:
+        read_from = None if mapping.module else known
         return (read_from.module, read_from.label) if read_from else ("", "")
-    if not settings.get("module"):
+    if mapping.module is None:
         raise SettingsError(f"{where}: tell in `module` whose related list it is.")
-    if settings.get("match_on"):
+    if mapping.match_on:
         raise SettingsError(
             f"{where}: `match_on` is for records. Name the keys of both sides in `references`, "
             f"under {SOURCE} and {RELATED}."
         )
-    return settings["module"], settings["related"]
+    return mapping.module, mapping.related
 
 
-def _reference(where: str, said: Any, module: Module | None, modules: Modules) -> Reference:
+def _reference(
+    where: str, choices: Sequence[ReferenceMapping], module: Module | None, modules: Modules
+) -> Reference:
     if module is None:
         raise SettingsError(f"{where}: there is only {SOURCE} and {RELATED}.")
-    told = {"module": module.name, **said} if isinstance(said, dict) else said
-    return reference_to(where, told, (module.name,), modules)
+    named = [replace(choice, module=choice.module or module.name) for choice in choices]
+    return reference_to(where, named, (module.name,), modules)
 
 
-def _properties(
-    where: str, properties: Collection[str], settings: Mapping[str, Any]
-) -> dict[str, str]:
+def _properties(where: str, properties: Collection[str], mapping: StreamMapping) -> dict[str, str]:
     """Return which property holds the source, and which the related record."""
-    renamed = settings.get("fields") or {}
-    check_names(where, renamed, properties)
+    check_names(where, mapping.fields, properties)
     found: dict[str, str] = {}
     for name in properties:
-        side = renamed.get(name, name)
-        if not side or name.startswith("_sdc_"):
+        side = mapping.goes_to(name)
+        if side is None or name.startswith("_sdc_"):
             continue
         if side not in {SOURCE, RELATED} or side in found:
             raise SettingsError(

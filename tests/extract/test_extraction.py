@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from kafinea import Client, SettingsError
+from kafinea.errors import StateError
 from kafinea.extract import Checkpoint, Extraction, Options
 from kafinea_sandbox import Sandbox
 
@@ -89,5 +90,5 @@ def test_a_field_that_does_not_exist_is_refused_with_what_is_near(client):
 
 
 def test_a_checkpoint_of_another_instance_is_refused(client):
-    with pytest.raises(SettingsError, match="another Kafinea"):
+    with pytest.raises(StateError, match="another Kafinea"):
         Extraction(client, "Contacts").start(Checkpoint(url="https://elsewhere.example/"))

@@ -20,9 +20,9 @@ import duckdb
 import fsspec
 import pytest
 
-from kafinea import Refused, SettingsError, Unavailable
+from kafinea import Refused, Unavailable
 from kafinea.deletion_feed import deleted_since
-from kafinea.errors import IncompleteRead, KafineaError
+from kafinea.errors import IncompleteRead, KafineaError, StateError
 from kafinea.extract.hidden_records import Withheld
 from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from kafinea.page_query import number
@@ -223,7 +223,7 @@ def test_deletions_path_may_be_any_filesystem(sandbox, slash):
 
 @pytest.mark.parametrize("path", ["nowhere://x", "/proc/none/x"])
 def test_deletions_path_that_cannot_be_used_is_one_error(sandbox, path):
-    _, said = Runs(sandbox, path).failing(SettingsError)
+    _, said = Runs(sandbox, path).failing(StateError)
     assert said.startswith(("`deletions_path`: nowhere", "`deletions_path` cannot be used: "))
 
 
@@ -402,11 +402,11 @@ def test_scan_failing_for_a_module_stops_no_other(runs, sandbox):
 def test_scan_never_compares_with_another_instance_or_user(runs, sandbox):
     runs()
     joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
-    rows, said = Runs(sandbox, runs.settings["deletions_path"]).failing(SettingsError, **joe)
+    rows, said = Runs(sandbox, runs.settings["deletions_path"]).failing(StateError, **joe)
     assert rows == []
     assert "user 'admin'" in said
     with Sandbox(rows=50) as other:
-        rows, said = Runs(other, runs.settings["deletions_path"]).failing(SettingsError)
+        rows, said = Runs(other, runs.settings["deletions_path"]).failing(StateError)
         assert rows == []
         assert sandbox.url in said
 
@@ -606,7 +606,7 @@ def test_ids_file_that_is_damaged_is_one_error(runs, tmp_path):
     file = tmp_path / "Contacts.json.gz"
     for content in (file.read_bytes()[:50], b"", b"{}", gzip.compress(b"{}")):
         file.write_bytes(content)
-        _, said = runs.failing(SettingsError)
+        _, said = runs.failing(StateError)
         assert "Contacts.json.gz is damaged" in said
 
 
@@ -668,7 +668,7 @@ def test_scan_with_clock_set_back_loses_nothing(runs, sandbox, monkeypatch):
 @pytest.mark.parametrize("scanned", [{"Contacts": "soon"}, {"Contacts": 3}, ["x"], "x"])
 def test_scan_state_that_is_invalid_is_refused(runs, scanned):
     runs.state = {"bookmarks": {STREAM: {"scanned": scanned}}}
-    with pytest.raises(SettingsError, match="'scanned' that this tap did not write"):
+    with pytest.raises(StateError, match="'scanned' that this tap did not write"):
         runs()
 
 
@@ -965,5 +965,5 @@ def test_sync_ends_when_the_server_repeats_its_answer(synced, sandbox):
 @pytest.mark.parametrize("bookmark", ["soon", [3], 10**20])
 def test_sync_bookmark_that_is_invalid_is_refused(synced, bookmark):
     synced.state = {"bookmarks": {STREAM: {"synced": {"Contacts": bookmark}}}}
-    with pytest.raises(SettingsError, match="'synced' that this tap did not write"):
+    with pytest.raises(StateError, match="'synced' that this tap did not write"):
         synced()

@@ -16,8 +16,7 @@ import fsspec
 import pytest
 from singer_sdk.singerlib import Catalog
 
-from kafinea import SettingsError
-from kafinea.errors import IncompleteRead, KafineaError, Refused
+from kafinea.errors import IncompleteRead, KafineaError, Refused, StorageError
 from kafinea.names import safe_name
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
@@ -540,14 +539,14 @@ def test_unreachable_server_stops_the_run(sandbox, path):
 
 def test_files_path_that_cannot_be_written_stops_the_run(sandbox, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SettingsError, match=r"`files\.path` cannot be used: "):
+    with pytest.raises(StorageError, match=r"`files\.path` cannot be used: "):
         files(sandbox, str(tmp_path / "file"))
 
 
 def test_temporary_folder_that_is_full_stops_the_run(sandbox, path, tmp_path, monkeypatch):
     monkeypatch.setattr("kafinea.extract.downloads._IN_MEMORY", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    with pytest.raises(SettingsError, match=r"temporary folder cannot take the file .* TMPDIR"):
+    with pytest.raises(StorageError, match=r"temporary folder cannot take the file .* TMPDIR"):
         files(sandbox, path)
 
 
@@ -561,7 +560,7 @@ def test_temporary_folder_that_is_full_stops_the_run(sandbox, path, tmp_path, mo
     ],
 )
 def test_files_path_of_unknown_protocol(sandbox, url, said):
-    with pytest.raises(SettingsError, match=said) as caught:
+    with pytest.raises(StorageError, match=said) as caught:
         files(sandbox, url)
     assert "secret" not in str(caught.value)
 

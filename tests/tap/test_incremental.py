@@ -9,8 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from kafinea import SettingsError
-from kafinea.errors import IncompleteRead, Unavailable
+from kafinea.errors import IncompleteRead, StateError, Unavailable
 from kafinea.extract.discovery import NotRead
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
@@ -412,14 +411,14 @@ def test_failing_module_stops_no_other(sandbox, is_away):
 def test_state_edited_by_hand_is_understood_or_refused(sandbox, bookmark, understood):
     state = contacts(sandbox).state
     state["bookmarks"]["Contacts"] |= bookmark
-    with nullcontext() if understood else pytest.raises(SettingsError, match="state"):
+    with nullcontext() if understood else pytest.raises(StateError, match="state"):
         assert contacts(sandbox, state).state
 
 
 def test_state_of_another_instance_is_refused(sandbox):
     state = contacts(sandbox).state
     with Sandbox(rows=300) as other:
-        with pytest.raises(SettingsError, match="another Kafinea"):
+        with pytest.raises(StateError, match="another Kafinea"):
             contacts(other, state)
         here = contacts(other).state["bookmarks"]["Contacts"]["url"]
         state["bookmarks"]["Contacts"]["url"] = here  # it has moved

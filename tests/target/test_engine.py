@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kafinea import Client, SettingsError
 from kafinea.load import Load, LoadOptions, Status
-from kafinea.load.grouping import grouped
+from kafinea.load.stream.grouping import grouped
 from tests.target.running import write_requests
 
 

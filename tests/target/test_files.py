@@ -519,7 +519,7 @@ def test_documents_round_trip_into_another_kafinea(tmp_path):
 
 
 def test_batch_is_loaded_early_when_its_last_file_is_large(sandbox, monkeypatch):
-    monkeypatch.setattr("kafinea.load.loading.HEAVY", 1000)
+    monkeypatch.setattr("kafinea.load.stream.look_ahead.HEAVY", 1000)
     documents = [{"notes_title": f"{n}"} for n in range(400)]
     documents[-1] |= {"_file_base64": encoded(bytes(1000)), "filename": "a.bin"}
     run = load(sandbox, messages("Documents", *documents, state={"all": True}), streams=TITLE)

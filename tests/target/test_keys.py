@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea.describe import Field
-from kafinea.load import keys
-from kafinea.load.folding import fold
+from kafinea.load.lookup import keys
+from kafinea.load.lookup.folding import fold
 from kafinea.load.results import Rejected
 from tests.target.running import empty, load, matched, messages, write_requests
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from kafinea.load import Result, Status
-from kafinea.load.results_file import ResultsFile
+from kafinea.load.reporting.results_file import ResultsFile
 from tests.target.running import Files, command, load, matched, messages, state
 
 LOGGER = logging.getLogger("target-kafinea")
