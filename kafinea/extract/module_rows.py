@@ -12,7 +12,8 @@ from kafinea.client import Client
 from kafinea.describe import HEADER_DISCOUNTS, LINES, MODIFIED, only_retrieved
 from kafinea.extract.checkpoint import Pass
 from kafinea.extract.discounts import are_queryable
-from kafinea.extract.line_items import Documents, can_be_queried
+from kafinea.extract.line_items import Documents
+from kafinea.extract.line_query import can_be_queried
 from kafinea.extract.rows import Part, gathered
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, Page
