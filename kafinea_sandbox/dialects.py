@@ -10,12 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kafinea_sandbox.modules import MODULES
-
 CUSTOM = "Equipment"
 """A custom module, which the option `custom` adds to any server. It is installed last."""
-# Ids follow from the order of installation (Contacts: 12).
-_STOCK = tuple(m.name for m in MODULES if m.name not in {"InventoryDetails", CUSTOM})
+INSTALLED = (
+    *("Campaigns", "Vendors", "Faq", "Quotes", "PurchaseOrder", "SalesOrder", "Invoice"),
+    *("PriceBooks", "Calendar", "Leads", "Accounts", "Contacts", "Potentials", "Products"),
+    *("Documents", "Emails", "HelpDesk", "Events", "Users", "Groups", "Currency"),
+    *("DocumentFolders", "CompanyDetails", "PBXManager", "ServiceContracts", "Services"),
+    *("ProjectMilestone", "ProjectTask", "Project", "ModComments", "SMSNotifier", "Assets"),
+    *("LineItem", "Tax", "ProductTaxes", "CreditNotes", "InventoryDetails", CUSTOM),
+)
+"""All modules in the order of their installation, from which id prefixes follow (Contacts: 12)."""
+_STOCK = tuple(name for name in INSTALLED if name not in {"InventoryDetails", CUSTOM})
 _FREVO = (
     *("Campaigns", "Invoice", "Vendors", "Faq", "Quotes", "PurchaseOrder", "SalesOrder"),
     *(name for name in _STOCK[7:] if name not in {"SMSNotifier", "CreditNotes"}),
@@ -29,7 +35,7 @@ _COREBOS_ONLY = frozenset({"retrievedocattachment"})
 
 @dataclass(frozen=True)
 class Writes:
-    """What writes do besides what they were asked to do.
+    """What writes do besides writing the fields that they are sent.
 
     Sources: API-FACTS, "What an update does to the fields it was not meant for" and "coreBOS".
     """
@@ -73,7 +79,7 @@ class Dialect:
     more_info: bool = False
     """Each answer has a third key, `moreinfo`, and the row of `count(*)` a second one."""
     json_refusals: bool = False
-    """An unknown operation, and a query that the database refuses, are errors in JSON: elsewhere
+    """An unknown operation, and a query that the database refuses, are errors in JSON. Elsewhere
     they are a fatal error and an empty list."""
     owners_looked_up: bool = False
     """A record whose owner was deleted cannot be shown with its owner; elsewhere the owner is
@@ -118,7 +124,7 @@ DIALECTS = {
         Dialect(
             "kafinea",
             installed=tuple(sorted(_STOCK)),
-            first_prefix=3,  # unlike any other, so that nobody can guess
+            first_prefix=3,  # unlike any other, so that no client can guess it
             session_key="sessionId",
             version_key="kafineaVersion",
             version="24.2.1",

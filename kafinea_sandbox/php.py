@@ -21,7 +21,7 @@ def encode(value: Any) -> bytes:
 
 
 def mapping(value: dict[str, Any]) -> dict[str, Any] | list[Any]:
-    """An array: PHP cannot tell an empty map from an empty list, and answers `[]`."""
+    """A PHP array: an empty map is an empty list, `[]`."""
     return value or []
 
 
@@ -56,7 +56,7 @@ def htmlentities(value: str) -> str:
 
 
 def decode(value: str | None) -> Any:
-    """`json_decode`: None for whatever cannot be read."""
+    """`json_decode`: None for a text that is not JSON."""
     if not value:
         return None
     try:

@@ -1,4 +1,4 @@
-"""How the company comes to know people: new customers, leads, one import of a trade fair."""
+"""New customers, leads, and one import of contacts from a trade fair."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kafinea_sandbox.rows import Row
 
 FAIR_VISITORS = 22
-"""Contacts imported in one second: records may share their `modifiedtime`."""
+"""Contacts imported in one second: they have the same `modifiedtime`."""
 
 # The French regulator keeps these numbers free for fiction.
 _PHONES = tuple(f"+33 2 61 91 {n // 100:02d} {n % 100:02d}" for n in range(10_000))
@@ -39,7 +39,7 @@ _NEVER_FILLED = dict.fromkeys(("cf_855", "cf_857", "cf_859", "cf_861"))
 
 
 def _plain(name: str) -> str:
-    """The name in the letters of an e-mail address."""
+    """The name in the characters of an e-mail address."""
     letters = normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", letters).strip("-") or "contact"
 
@@ -80,7 +80,7 @@ def account_name(nth: int) -> _Name:
 
 
 def customer(office: Office) -> Story:
-    """A new account, its people, and what they may lead to."""
+    """A new account and its contacts."""
     nth = office.count("Accounts")
     name = account_name(nth)
     if nth < len(words.ODD_ACCOUNTS):
@@ -213,7 +213,7 @@ def _contact(
 
 
 def lead(office: Office) -> Story:
-    """Somebody who may become a customer."""
+    """A new lead."""
     first, last = office.one_of(_FIRST), office.one_of(_LAST)
     town, code, region = office.one_of(words.TOWNS)
     company = office.one_of(_TRADES)
@@ -248,7 +248,7 @@ def lead(office: Office) -> Story:
 
 
 def fair(office: Office) -> Story:
-    """The visitors of a trade fair, imported all at once and never touched again."""
+    """The visitors of a trade fair, imported in one second and never changed again."""
     for _ in range(FAIR_VISITORS):
         first, last = office.one_of(_FIRST), office.one_of(_LAST)
         yield office.enter(

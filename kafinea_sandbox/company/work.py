@@ -1,4 +1,4 @@
-"""What happens besides selling: tickets, projects, contracts, appointments, mail, documents."""
+"""All but selling: tickets, projects, contracts, appointments, mail, documents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILES = (
 
 
 def comment(office: Office, about: int, answers: int | None = None) -> Row:
-    """A remark on any record."""
+    """A comment on any record."""
     return office.enter(
         "ModComments",
         commentcontent=office.one_of(words.COMMENTS),
@@ -34,7 +34,7 @@ def comment(office: Office, about: int, answers: int | None = None) -> Row:
 
 
 def ticket(office: Office) -> Story:
-    """A customer complains, and is helped."""
+    """A ticket, and comments on it."""
     buyer = office.customers.pick()
     solved = office.time + days(0.3 + office.chance() * 20)
     done = solved <= office.calendar.end
@@ -68,7 +68,7 @@ def ticket(office: Office) -> Story:
 
 
 def project(office: Office) -> Story:
-    """A site is fitted out, step by step."""
+    """A project with its tasks and milestones."""
     buyer = office.customers.pick()
     calendar = office.calendar
     length = 40 + int(office.chance() * 60)
@@ -120,7 +120,7 @@ def project(office: Office) -> Story:
 
 
 def contract(office: Office) -> Story:
-    """A customer wants maintenance for a year."""
+    """A service contract for a year."""
     buyer = office.customers.pick()
     used = int(office.chance() * 10)
     yield office.enter(
@@ -142,7 +142,7 @@ def contract(office: Office) -> Story:
 
 
 def task(office: Office) -> Story:
-    """Something to remember."""
+    """A task in the calendar."""
     buyer = office.customers.pick()
     due = office.time + days(1 + office.chance() * 10)
     done = due <= office.calendar.end
@@ -163,7 +163,7 @@ def task(office: Office) -> Story:
 
 
 def meeting(office: Office) -> Story:
-    """An appointment."""
+    """An event in the calendar."""
     buyer = office.customers.pick()
     hour = 6 + int(office.chance() * 9)
     yield office.enter(
@@ -204,7 +204,7 @@ def mail(office: Office) -> Story:
 
 
 def call(office: Office) -> Story:
-    """The telephone rings."""
+    """A telephone call."""
     buyer = office.customers.pick()
     length = 20 + int(office.chance() * 900)
     stamp = office.calendar.stamp
@@ -233,7 +233,7 @@ def message(office: Office) -> Story:
 
 
 def document(office: Office) -> Story:
-    """A file is stored with an account; now and then it is only a link."""
+    """A document of an account, with a file; every tenth is a link."""
     buyer = office.customers.pick()
     nth = office.count("Documents")
     title, pattern, mime, content = _FILES[nth % 3]
@@ -265,7 +265,7 @@ def document(office: Office) -> Story:
 
 
 def note(office: Office) -> Story:
-    """A remark on a customer or a lead."""
+    """A comment on an account or a lead."""
     if office.leads and office.chance() < 0.3:
         yield comment(office, office.leads.pick())
     else:

@@ -4,8 +4,6 @@ The API shows none of `_invitee`, `_further_contact`, `_recurrence`, `_reminder`
 with the event's number in `event`) and of the column `_owner` of Faq and PriceBooks.
 """
 
-# ruff: noqa: S608 - names come from `modules`, values are parameters
-
 from __future__ import annotations
 
 import sqlite3
@@ -21,7 +19,7 @@ UNOWNED = ("Faq", "PriceBooks")
 
 
 def create(store: Store) -> None:
-    """Create the empty tables."""
+    """Create the empty tables and their indexes."""
     with store.write() as db:
         for module in MODULES:
             columns = ", ".join(
@@ -43,6 +41,7 @@ def create(store: Store) -> None:
         db.execute("CREATE TABLE _counter (module TEXT PRIMARY KEY, value INTEGER)")
         _create_prices(db)
         _create_hidden(db)
+        _create_indexes(db)
 
 
 def _affinity(field: Field) -> str:
@@ -67,8 +66,8 @@ def _create_hidden(db: sqlite3.Connection) -> None:
         db.execute(f'ALTER TABLE "{module}" ADD COLUMN _owner INTEGER NOT NULL DEFAULT 1')
 
 
-def index(db: sqlite3.Connection) -> None:
-    """Index what is read by number, time, parent or key, and set the automatic numbers."""
+def _create_indexes(db: sqlite3.Connection) -> None:
+    """Index what is read by time, key or parent."""
     for module in MODULES:
         for field in stored_fields(module):
             if field.name.lower() == "modifiedtime":
@@ -84,12 +83,5 @@ def index(db: sqlite3.Connection) -> None:
                     f'CREATE INDEX "{module.name}_{field.name}" ON "{module.name}"'
                     f' (rtrim(fold("{field.name}")))'
                 )
-        if module.number_field:
-            start = len(module.number_prefix) + 1
-            db.execute(
-                "INSERT INTO _counter SELECT ?, COALESCE(max(CAST(substr("
-                f'"{module.number_field}", ?) AS INTEGER)), 0) FROM "{module.name}"',
-                (module.name, start),
-            )
     db.execute('CREATE INDEX "LineItem_parent" ON "LineItem" ("parent_id")')
     db.execute("CREATE INDEX _file_parent ON _file (parent)")

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from kafinea_sandbox.database import prices
-from kafinea_sandbox.database.create import index
 from kafinea_sandbox.database.store import Store
 from kafinea_sandbox.database.tables import empty, kind_of, stored_fields
 from kafinea_sandbox.modules import MODULES
@@ -17,18 +16,21 @@ from kafinea_sandbox.modules.model import Module
 from kafinea_sandbox.rows import File, Relation, Row
 
 _BATCH = 1000
+_MODULES = {module.name: module for module in MODULES}
 
 
 def load(store: Store, items: Iterable[Row | File | Relation]) -> None:
-    """Fill the empty tables, and index them."""
-    loaders = {module.name: _Loader(module) for module in MODULES}
+    """Fill the empty tables."""
+    loaders: dict[str, _Loader] = {}
     priced = []
     with store.write() as db:
         for item in items:
             if isinstance(item, Row):
                 if item.module in prices.PRICED:
                     priced.append(item)
-                loader = loaders[item.module]
+                loader = loaders.get(item.module) or loaders.setdefault(
+                    item.module, _Loader(_MODULES[item.module])
+                )
                 loader.add(item)
                 if len(loader.rows) == _BATCH:
                     loader.flush(db)
@@ -41,7 +43,7 @@ def load(store: Store, items: Iterable[Row | File | Relation]) -> None:
         for item in priced:  # the currencies are there by now
             prices.load(db, item.module, item.number, item.values)
         clear_unused_invoice_status(db)
-        index(db)
+        _set_counters(db)
 
 
 class _Loader:
@@ -82,3 +84,15 @@ def clear_unused_invoice_status(db: sqlite3.Connection, number: int | None = Non
         db.execute(sql)
     else:
         db.execute(f"{sql} AND _number = ?", (number,))
+
+
+def _set_counters(db: sqlite3.Connection) -> None:
+    """Let each module number its records after those that are there."""
+    for module in MODULES:
+        if module.number_field:
+            start = len(module.number_prefix) + 1
+            db.execute(
+                "INSERT INTO _counter SELECT ?, COALESCE(max(CAST(substr("
+                f'"{module.number_field}", ?) AS INTEGER)), 0) FROM "{module.name}"',
+                (module.name, start),
+            )

@@ -1,4 +1,4 @@
-"""SQLite behind the sandbox: one connection per thread, many readers, one writer."""
+"""The SQLite database: one connection per thread, many readers, one writer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Store:
         return row[0] if row else None
 
     def execute(self, sql: str, params: Params = ()) -> None:
-        """Change something; alone, or within `write`."""
+        """Run a statement that changes data; alone, or within `write`."""
         with self.write() as connection:
             connection.execute(sql, params)
 

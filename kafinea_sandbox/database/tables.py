@@ -1,12 +1,14 @@
-"""The tables of the database, and the SQL that turns their columns into texts for the wire."""
+"""The tables of the modules, and the SQL that turns their columns into the text of answers."""
 
 # ruff: noqa: S608 - names come from `modules`, values are parameters
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
+from types import MappingProxyType
 
 from kafinea_sandbox.dialects import Dialect
 from kafinea_sandbox.modules import MODULES
@@ -14,7 +16,7 @@ from kafinea_sandbox.modules.model import Field, Module, is_price
 
 _NUMBERS = {"integer", "double", "currency"}
 _ADDRESSES = ("mailing", "other", "bill_", "ship_")
-# Two fields of the record share their column's name with one of the line, and show under it.
+# Two fields of the record have the column name of a line field, and are answered under it.
 _COLUMN_NAMES = {
     "hdnDiscountPercent": "discount_percent",
     "hdnDiscountAmount": "discount_amount",
@@ -31,7 +33,7 @@ class Column:
     kind: str
     """How it compares: text, number, date, datetime, reference, owner or id."""
     part: str
-    """The table it stands in on a real server: base, address, custom or line."""
+    """Its table on a real server: base, address, custom or line."""
     sql: str
     """The stored value."""
     wire: str
@@ -39,7 +41,7 @@ class Column:
 
     @property
     def is_text(self) -> bool:
-        """Whether its values are people's words."""
+        """Whether its values are free text."""
         return self.kind == "text" and self.field.type not in {"boolean", "time"}
 
 
@@ -73,7 +75,7 @@ class Table:
         return self.name in {"Documents", "Contacts", "Products"}
 
     def queryable(self) -> dict[str, Column]:
-        """The columns that the query language knows."""
+        """The columns of the query language."""
         return {
             name: column
             for name, column in self.columns.items()
@@ -85,11 +87,13 @@ class Table:
         return f"{self.prefix}x{number}"
 
 
-def build(dialect: Dialect, without: Collection[str]) -> dict[str, Table]:
-    """The tables of all modules but some."""
+@cache
+def build(dialect: Dialect, without: frozenset[str]) -> Mapping[str, Table]:
+    """The tables of all modules but some; the same for all sandboxes of a process."""
     modules = [module for module in MODULES if module.name not in without]
     names = {module.name for module in modules}
-    return {module.name: build_one(module, names, dialect) for module in modules}
+    tables = {module.name: build_one(module, names, dialect) for module in modules}
+    return MappingProxyType(tables)
 
 
 def build_one(module: Module, names: Collection[str], dialect: Dialect) -> Table:
@@ -222,6 +226,6 @@ def _target(field: Field, sql: str, prefixes: dict[str, str]) -> str:
 
 
 def stored_fields(module: Module) -> list[Field]:
-    """The fields whose column stands in the module's own table."""
+    """The fields whose column is in the module's own table."""
     elsewhere = (f.of_line or (f.retrieve_only and is_price(f.name)) for f in module.fields)
     return [f for f, gone in zip(module.fields, elsewhere, strict=True) if not gone]

@@ -63,7 +63,7 @@ class Formats:
 
 
 def formats_of(row: Mapping[str, Any], *, servers_zone: ZoneInfo, own: bool) -> Formats:
-    """The formats of a user, by the columns of Users, as they are now."""
+    """The formats of a user, from a row of Users."""
     return Formats(
         decimals=int(row.get("no_of_currency_decimals") or 2),
         point=row.get("currency_decimal_separator") or ".",

@@ -30,7 +30,7 @@ class Instance:
         races = self.dialect.writes.races_for_line_ids
         self.line_writes = LineWrites(options.lines_take if races else 0)
         without = self.dialect.without_modules | (set() if options.custom else {CUSTOM})
-        self.tables = tables.build(self.dialect, without)
+        self.tables = dict(tables.build(self.dialect, frozenset(without)))
         self.clock = Clock(options.timezone)
         self.sessions = Sessions(self.clock, self.dialect, options)
         self._by_prefix = {table.prefix: table for table in self.tables.values()}

@@ -16,7 +16,7 @@ class Options:
 
     dialect: str = "kafinea"
     timezone: str = "UTC"
-    """The zone of createdtime and modifiedtime: the server's, whatever its users prefer."""
+    """The zone of createdtime and modifiedtime: the server's, not that of its users."""
     latency_ms: float = 0
     """Added to every request, while its session is held."""
     cores: int | None = None

@@ -119,7 +119,7 @@ class Sessions:
         return self._open.get(session_id)
 
     def use(self, session_id: str) -> Session:
-        """The session of a request that comes in now."""
+        """The session of a request that arrives now."""
         if session_id in {"", "null"}:
             raise expired("AUTHENTICATION_REQUIRED")
         refusal = self._dialect.one_refusal and "AUTHENTICATION_REQUIRED"
@@ -145,5 +145,5 @@ class Sessions:
 
 
 def md5(text: str) -> str:
-    """The digest the API asks for."""
+    """The digest of a login."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

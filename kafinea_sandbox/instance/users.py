@@ -1,4 +1,4 @@
-"""The users, as they stand in the database at the moment."""
+"""The users, read from the database each time: tests change them."""
 
 # ruff: noqa: S608 - names come from `modules`, values are parameters
 

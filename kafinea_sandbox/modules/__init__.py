@@ -7,4 +7,4 @@ from kafinea_sandbox.modules.read import read_modules
 __all__ = ["MODULES"]
 
 MODULES = read_modules()
-"""In the order in which they were installed, from which the id prefixes follow (Contacts: 12)."""
+"""In the order of their installation."""

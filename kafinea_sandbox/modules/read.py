@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kafinea_sandbox import toml
+from kafinea_sandbox.dialects import INSTALLED
 from kafinea_sandbox.modules.model import Field, Module, RelatedList
 
 Entry = dict[str, Any]
@@ -25,7 +26,7 @@ def read_modules() -> tuple[Module, ...]:
     tables: dict[str, Entry] = {}
     for name in _FILES:
         tables |= toml.read(_FOLDER / f"{name}.toml")
-    return tuple(_module(name, tables[name], shared) for name in shared["installed"])
+    return tuple(_module(name, tables[name], shared) for name in INSTALLED)
 
 
 def _module(name: str, table: Entry, shared: Entry) -> Module:

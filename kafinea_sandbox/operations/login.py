@@ -13,7 +13,7 @@ _API_VERSION = "0.22"
 
 
 def getchallenge(call: Call) -> dict[str, Any]:
-    """The first half of a login."""
+    """The first step of a login: a challenge."""
     name = call.params.get("username", "")
     if not name:
         raise ApiError("ACCESS_DENIED", "No username given")
@@ -26,7 +26,7 @@ def getchallenge(call: Call) -> dict[str, Any]:
 
 
 def login(call: Call) -> dict[str, Any]:
-    """The second half of a login."""
+    """The second step of a login: a session."""
     user = call.instance.user_named(call.params.get("username", ""))
     session = call.instance.sessions.login(user, call.params.get("accessKey", ""))
     call.session = session

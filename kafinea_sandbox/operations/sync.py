@@ -1,4 +1,4 @@
-"""`sync`: what changed and what was deleted since a moment."""
+"""`sync`: the records that were changed or deleted since a time."""
 
 # ruff: noqa: S608 - names come from `modules`, values are parameters
 

@@ -17,7 +17,7 @@ class Operation(NamedTuple):
 
     run: Callable[[Call], Any]
     verb: str
-    """GET or POST: where its parameters are read, whatever the verb of the request."""
+    """GET or POST: where its parameters are read, regardless of the verb of the request."""
     needs_session: bool = True
 
 

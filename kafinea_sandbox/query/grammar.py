@@ -12,7 +12,7 @@ from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedToken
 from kafinea_sandbox.errors import ApiError
 
 # No parentheses, no NOT, no functions but count(*): that is all there is. A text has at least one
-# character, a quote in it is doubled. Whatever is not listed here (dots, double quotes, a bare
+# character, a quote in it is doubled. All that is not listed here (dots, double quotes, a bare
 # minus, a backslash before a quote) cannot even be cut into words: another error than a
 # misplaced word.
 _GRAMMAR = r"""

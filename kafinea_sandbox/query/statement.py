@@ -22,7 +22,7 @@ _MOMENT = re.compile(
 _FILES = "imageattachmentids"
 _MANY = 2000
 _MAX = 2**62
-_NO_MOMENT = "0000-00-00"  # MariaDB reads every text that is no date as this: lower than any other
+_NO_MOMENT = "0000-00-00"  # MariaDB reads a text that is not a date as this
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 
 
@@ -76,7 +76,7 @@ class Statement:
         return [record for _, record in records]
 
     def _look_up_owners(self, records: Iterable[dict[str, Any]]) -> None:
-        """One record without an owner costs the page, unless its owner is not asked for."""
+        """A record without an owner fails the page, unless the owner is not selected."""
         owners = [column.key for column in self.selected if column.kind == "owner"]
         if any(record[key].isdigit() for record in records for key in owners):
             raise no_owner(self.instance.dialect)
@@ -101,7 +101,7 @@ class Statement:
         return f"SELECT {chosen} {self._source()} {self._order()} {self._limit()}"
 
     def _less_selective(self) -> str:
-        """Of the id and the time of change, which pages are often limited by both of, the worse.
+        """The worse index of a page that is limited by id and by time of change.
 
         SQLite cannot know whether a moment is long ago. Walking by id is right unless few records
         changed since.
@@ -148,7 +148,7 @@ class Statement:
         pairs = [_comparison(column, value, exact=exact) for value in condition.values]
         self.params += [param for _, param in pairs]
         if condition.operator in {"<", "<=", "!="} and column.kind == "datetime":
-            # Whatever a date is compared with, a moment that is none is not selected.
+            # A value that is not a valid datetime is never selected.
             return (
                 f"({column.sql} {condition.operator} ? AND {column.sql} > '{_NO_MOMENT} 00:00:00')"
             )
@@ -229,7 +229,7 @@ def _like(column: Column) -> tuple[str, Callable[[Value], str]]:
 
 
 def _number_of_id(column: Column, value: Value) -> int:
-    """The number after the x; whatever stands before it is ignored."""
+    """The number after the x. What precedes it is ignored."""
     _, x, number = value.text.partition("x")
     if x:
         return min(int(_number(number)), _MAX)
@@ -239,7 +239,7 @@ def _number_of_id(column: Column, value: Value) -> int:
 
 
 def _word(value: Value) -> str:
-    """The text of a value; a bare word is a column to MariaDB, and an unknown one."""
+    """The text of a value. MariaDB takes a word without quotes for an unknown column."""
     if not value.quoted and not _digits(value):
         raise QueryFails
     return value.text

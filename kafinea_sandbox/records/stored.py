@@ -25,7 +25,7 @@ def insert(instance: Instance, table: Table, values: Element) -> int:
         if not table.is_actor:
             db.execute("INSERT INTO _entity VALUES (?, ?, 0)", (number, table.name))
         if table.module.number_field:
-            # Set, not counted up: two requests at once have read, and use, the same number.
+            # Set, not incremented: two concurrent requests have read the same number.
             used = int(str(values[table.module.number_field])[len(table.module.number_prefix) :])
             db.execute("UPDATE _counter SET value = ? WHERE module = ?", (used, table.name))
     return number

@@ -75,7 +75,7 @@ def _written(number: Decimal, field: Field) -> str:
 
 
 def _moment(field: Field, value: Any, formats: Formats) -> str:
-    """Only custom moments are the user's; those of the server are set by itself."""
+    """Only custom datetimes are in the user's format; the server sets the others itself."""
     text = php.text(value)
     return formats.moment(text) if formats.own and field.name.startswith("cf_") else text
 

@@ -22,13 +22,13 @@ _DISCOUNTS = ("Percent", "Amount")
 
 
 def create(call: Call, table: Table, element: Element) -> Element:
-    """A new record with its lines."""
+    """Create a record with its lines."""
     checks.references(call.instance, table, element)
     checks.mandatory(table, element, missing_too=True)
     sent = lines.sent(call.instance, element, php.text(element.get("hdnTaxType")))
     if sent is None:
         raise ApiError("MANDATORY_FIELDS_MISSING", "Mandatory Fields Missing..")
-    # No transaction around both: where the first dies, a record without lines stays behind.
+    # Not one transaction: if the first part fails, a record without lines remains.
     number = write.add(call, table, element)
     kept = lines.replace(call.instance, number, sent)
     if table.name == "Invoice":
@@ -43,7 +43,7 @@ def change(call: Call, table: Table, number: int, element: Element, mode: Mode) 
     taxed = element.get("hdnTaxType") or totals.head(call.instance, table, number)["hdnTaxType"]
     sent = lines.sent(call.instance, element, php.text(taxed))
     if sent is not None and any(element.get(f"hdnDiscount{way}") == "" for way in _DISCOUNTS):
-        # A record sent back as retrieve gave it: PHP 8 will not subtract "" from a number.
+        # A record as `retrieve` returns it: PHP 8 does not subtract "" from a number.
         raise Fatal("TypeError: Unsupported operand types: float - string")
     write.change(call, table, number, _decoded(element, mode), mode)
     if sent is not None:
@@ -51,7 +51,7 @@ def change(call: Call, table: Table, number: int, element: Element, mode: Mode) 
     if mode == "update":
         totals.round_again(call, table, number, element)
     totals.set_balance(call.instance, table, number)
-    # The answer of an update is nothing but an echo.
+    # `update` answers what it was sent.
     return element if mode == "update" else read(call.instance, table, number)
 
 
@@ -66,7 +66,9 @@ def _decoded(element: Element, mode: Mode) -> Element:
 def _change_lines(call: Call, table: Table, number: int, sent: list[Line]) -> Element:
     instance = call.instance
     if table.name == "Invoice":
-        _move_stock(instance, number, "+")  # those of the old lines come back, and that is all
+        _move_stock(
+            instance, number, "+"
+        )  # the old lines are added, the new ones are not subtracted
     kept = lines.replace(instance, number, sent)
     if instance.dies_at_totals:
         raise Fatal("TypeError: Unsupported operand types: string + float")
@@ -109,7 +111,7 @@ def read(instance: Instance, table: Table, number: int, *, fresh: bool = False) 
 
 
 def _on_screen(record: Element) -> Element:
-    """What the server's own screens are drawn from; of its many keys, the first."""
+    """The values of the server's own screens; of its many keys, one."""
     subtotal = f"{Decimal(record.get('hdnSubTotal') or 0):.2f}"
     return {"1": {"final_details": {"hdnSubTotal": subtotal}}}
 

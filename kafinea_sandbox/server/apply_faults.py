@@ -64,12 +64,12 @@ async def apply_after(faults: list[Fault], answer: Answer, send: Send) -> Answer
 
 
 CUT = Answer(b"", status=0)
-"""Stands for the answer that is never sent."""
+"""The answer of a connection that was reset."""
 
 
 def cut(send: Send) -> Answer:
     """Reset the connection."""
-    # ASGI has no word for this: the `send` of uvicorn belongs to an object with the transport.
+    # ASGI cannot reset a connection. uvicorn's `send` is a method of an object with the transport.
     cycle: Any = send.__self__  # type: ignore[attr-defined]
     cycle.transport.abort()
     return CUT

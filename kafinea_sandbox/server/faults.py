@@ -71,7 +71,7 @@ class Fault:
 
 
 class Faults:
-    """The active faults. One of them applies to a request: the first. Latencies add to it."""
+    """The active faults. Of those that match a request the first applies, and all latencies."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []

@@ -11,13 +11,13 @@ CONTENT = b"Hello \x00\x01 bytes \xc3\xa9" * 50
 NOT_FOUND = "RECORD_NOT_FOUND"
 
 
-def test_folders(api: Api):
+def test_document_folders_can_be_queried(api: Api):
     assert api.query("SELECT * FROM DocumentFolders;") == [
         {"id": "22x1", "foldername": "Default", "description": "", "createdby": "", "sequence": "1"}
     ]
 
 
-def test_a_document_without_a_file_is_pure_metadata(api: Api):
+def test_document_without_a_file_keeps_its_metadata(api: Api):
     details = {"filename": "test.pdf", "filetype": "application/pdf", "filesize": "850"}
     created = api.create(
         "Documents",
@@ -32,7 +32,7 @@ def test_a_document_without_a_file_is_pure_metadata(api: Api):
     assert "imageattachmentids" not in created
 
 
-def test_folders_of_documents(api: Api):
+def test_document_folder_is_a_reference(api: Api):
     assert api.create("Documents", notes_title="Minimal")["folderid"] == "22x1"
     assert api.create("Documents", notes_title="Orphan", folderid="22x99")["folderid"] == ""
     error = api.create_error("Documents", notes_title="Bad", folderid="12x1")
@@ -40,11 +40,11 @@ def test_folders_of_documents(api: Api):
 
 
 @pytest.mark.parametrize("wire_id", ["15x5", "15x999", "12x6", ""])
-def test_files_that_are_none(api: Api, wire_id: str):
+def test_files_retrieve_of_no_file(api: Api, wire_id: str):
     assert api.error("files_retrieve", id=wire_id)[0] == NOT_FOUND
 
 
-def test_the_file_is_not_described(api: Api):
+def test_file_id_is_not_described(api: Api):
     fields = api.ok("describe", elementType="Documents")["fields"]
     assert "imageattachmentids" not in {field["name"] for field in fields}
     rows = api.query("SELECT * FROM Documents WHERE id = '15x5';")
