@@ -22,7 +22,7 @@ import pytest
 
 from kafinea import Refused, Unavailable
 from kafinea.deletion_feed import deleted_since
-from kafinea.errors import IncompleteRead, KafineaError, StateError
+from kafinea.errors import IncompleteRead, KafineaError, SettingsError, StateError, StorageError
 from kafinea.extract.hidden_records import Withheld
 from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from kafinea.page_query import number
@@ -221,9 +221,11 @@ def test_deletions_path_may_be_any_filesystem(sandbox, slash):
     assert len(fsspec.filesystem("memory").ls(f"/{id(sandbox)}/scans")) == 1
 
 
-@pytest.mark.parametrize("path", ["nowhere://x", "/proc/none/x"])
-def test_deletions_path_that_cannot_be_used_is_one_error(sandbox, path):
-    _, said = Runs(sandbox, path).failing(StateError)
+@pytest.mark.parametrize(
+    ("path", "error"), [("nowhere://x", SettingsError), ("/proc/none/x", StorageError)]
+)
+def test_deletions_path_that_cannot_be_used_is_one_error(sandbox, path, error):
+    _, said = Runs(sandbox, path).failing(error)
     assert said.startswith(("`deletions_path`: nowhere", "`deletions_path` cannot be used: "))
 
 

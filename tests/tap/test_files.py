@@ -16,7 +16,7 @@ import fsspec
 import pytest
 from singer_sdk.singerlib import Catalog
 
-from kafinea.errors import IncompleteRead, KafineaError, Refused, StorageError
+from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, StorageError
 from kafinea.names import safe_name
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
@@ -560,7 +560,7 @@ def test_temporary_folder_that_is_full_stops_the_run(sandbox, path, tmp_path, mo
     ],
 )
 def test_files_path_of_unknown_protocol(sandbox, url, said):
-    with pytest.raises(StorageError, match=said) as caught:
+    with pytest.raises(SettingsError, match=said) as caught:
         files(sandbox, url)
     assert "secret" not in str(caught.value)
 
