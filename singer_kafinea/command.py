@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import NoReturn
 
 from simplejson import JSONDecodeError  # type: ignore[import-untyped]  # what the SDK reads with
@@ -19,9 +18,6 @@ from singer_sdk.plugin_base import PluginBase
 
 from kafinea.errors import KafineaError, SettingsError, StorageError
 from singer_kafinea import logs
-
-at_end = ExitStack()
-"""What to do when a command ends, however it does; `Plugin.cleanup` takes its place."""
 
 
 def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
@@ -78,8 +74,7 @@ def log_as_text() -> None:
 def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
     """Run a command and return its exit code; what goes wrong is said in one line."""
     try:
-        with at_end:
-            command()
+        command()
     except SystemExit as ended:  # click ends every command so
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BrokenPipeError:  # who reads the output has gone away, and knows why

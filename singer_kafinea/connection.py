@@ -11,7 +11,6 @@ from singer_sdk import typing as th
 
 from kafinea import Client, SettingsError, transport
 from kafinea.values import ServerZone
-from singer_kafinea.command import at_end
 
 WHERE: tuple[th.Property[Any], ...] = (
     th.Property(
@@ -59,7 +58,7 @@ TIMEZONE: th.Property[Any] = th.Property(
 _WHERE_TO_SET = "Correct them in `.env`, in meltano.yml or in the --config file."
 
 
-def connect(config: Mapping[str, Any], cleanup: ExitStack = at_end) -> Client:
+def connect(config: Mapping[str, Any], cleanup: ExitStack) -> Client:
     """Return the client that the settings describe.
 
     Args:

@@ -20,7 +20,6 @@ from kafinea.extract.discovery import Modules
 from kafinea.extract.prefetch import Prefetch
 from kafinea.extract.run import Options
 from kafinea.parsing import moment
-from singer_kafinea.command import at_end
 from singer_kafinea.connection import connect, problem, zone_of
 from singer_kafinea.settings import unknown_settings, unknown_variables
 from tap_kafinea import connection_test, deletions, dictionary, files, line_table, relations
@@ -82,7 +81,7 @@ class TapKafinea(KafineaTap):
         Raises:
             SettingsError: `url` cannot be used.
         """
-        return connect(self.config)
+        return connect(self.config, self.cleanup)
 
     @cached_property
     @override
@@ -113,7 +112,7 @@ class TapKafinea(KafineaTap):
                 if stream.is_read:
                     begun[stream.name] = run.prepare
         prefetch = Prefetch(begun, self.client.max_sessions)
-        at_end.callback(prefetch.close)
+        self.cleanup.callback(prefetch.close)
         return prefetch
 
     @property

@@ -17,6 +17,7 @@ from tests.tap.running import settings
 THREADS = """
 import logging, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 import click
 from kafinea import Client, SettingsError
 from singer_kafinea import command
@@ -27,7 +28,10 @@ del sys.argv[1:]
 logging.basicConfig(format="%(levelname)s %(message)s")
 
 def work():
-    client = connect({**config, "max_sessions": 4, "request_timeout": 100, "allow_http": False})
+    cleanup = ExitStack()
+    click.get_current_context().call_on_close(cleanup.close)
+    more = {"max_sessions": 4, "request_timeout": 100, "allow_http": False}
+    client = connect({**config, **more}, cleanup)
     threads = ThreadPoolExecutor(3)
     with client.one_session() as session:
         session.listtypes()

@@ -11,7 +11,7 @@ from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
 from kafinea.load.modules import Modules, near
 from kafinea.load.server.server_rules import SERVERS_OWN, TOTALS
-from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping, no_reference
+from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping
 from kafinea.values import ValueType, kind_of
 
 FILE_PATH = "_file_path"
@@ -254,7 +254,7 @@ def reference_to(
         SettingsError: There is no such module or field, or it may not be referred to.
     """
     if not choices:
-        raise no_reference(where)
+        raise _no_reference(where)
     keys = tuple(_reference_key(where, choice, accepted, modules) for choice in choices)
     if choices[0].create and not keys[0].module.createable:
         raise SettingsError(f"{where}: this user may not create {keys[0].module.name}.")
@@ -270,11 +270,15 @@ def _reference_field(where: str, module: Module, name: str, modules: Modules) ->
     return known
 
 
+def _no_reference(where: str) -> SettingsError:
+    return SettingsError(f"{where}: tell its `module`, and in `match_on` one field of it.")
+
+
 def _reference_key(
     where: str, choice: ReferenceMapping, accepted: tuple[str, ...], modules: Modules
 ) -> Key:
-    if choice.module is None:
-        raise no_reference(where)
+    if choice.module is None or choice.match_on is None:
+        raise _no_reference(where)
     module = modules.find(choice.module, where)
     if accepted and module.name not in accepted:
         raise SettingsError(

@@ -18,13 +18,13 @@ class ReferenceMapping:
     """Where the natural key of another record is looked up.
 
     Attributes:
-        module: The module of that record; None where the stream says it already.
-        match_on: The field of the key.
+        module: The module of that record; None if it is not set.
+        match_on: The field of the key; None if it is not set, or not one field.
         create: Create the record when there is none.
     """
 
     module: str | None
-    match_on: str
+    match_on: str | None
     create: bool = False
 
 
@@ -61,7 +61,7 @@ class StreamMapping:
                 has it; in `fields`, both leave a property out.
 
         Raises:
-            SettingsError: A reference is not one.
+            SettingsError: A reference has a setting that there is not.
         """
         fields = settings.get("fields") or {}
         return cls(
@@ -75,8 +75,8 @@ class StreamMapping:
         )
 
     def goes_to(self, name: str) -> str | None:
-        """Return the field that a property goes to; None if it is left out."""
-        return self.fields.get(name, name)
+        """Return the field that a property goes to; None if it is left out, or has no name."""
+        return self.fields.get(name, name) or None
 
 
 def _references(where: str, settings: Any) -> dict[str, tuple[ReferenceMapping, ...]]:
@@ -92,16 +92,11 @@ def _references(where: str, settings: Any) -> dict[str, tuple[ReferenceMapping, 
 def _reference(where: str, said: Any) -> ReferenceMapping:
     settings = said if isinstance(said, dict) else {}
     names, module = _names(settings.get("match_on")), settings.get("module")
-    if len(names) != 1 or not isinstance(module, (str, type(None))):
-        raise no_reference(where)
+    is_clear = len(names) == 1 and isinstance(module, (str, type(None)))
     if unknown := settings.keys() - {"module", "match_on", "create"}:
         raise SettingsError(f"{where}: there is no {', '.join(sorted(unknown))} to tell.")
-    return ReferenceMapping(module, names[0], create=bool(settings.get("create")))
-
-
-def no_reference(where: str) -> SettingsError:
-    """Return the error that a reference does not say where to look."""
-    return SettingsError(f"{where}: tell its `module`, and in `match_on` one field of it.")
+    create = bool(settings.get("create"))
+    return ReferenceMapping(module, names[0] if is_clear else None, create=create)
 
 
 def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -409,7 +409,7 @@ def test_column_without_a_name_is_no_id_no_file_and_no_lines(sandbox, module, va
 
 
 def test_states_are_written_early_when_they_take_much_memory(sandbox, monkeypatch):
-    monkeypatch.setattr("target_kafinea.target.HEAVY", 10_000)
+    monkeypatch.setattr("target_kafinea.states.HEAVY", 10_000)
     states = [state({"n": n, "x": "x" * 2_000}) for n in range(12)]
     run = load(sandbox, SCHEMA, ADA, states, streams=STREAMS)
     assert run.tally == {"created": 1}
