@@ -11,7 +11,8 @@ import time
 import pytest
 
 from kafinea_sandbox import Sandbox, php
-from tests.tap.running import command, parse, program, settings
+from tests.commands import start, stop
+from tests.tap.running import command, extract, parse, program, settings
 
 WRONG = {
     "no url": ({"url": None}, "'url' is a required property"),
@@ -161,35 +162,20 @@ def test_discovery_then_two_runs(sandbox, files):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_run_resumes_from_its_last_state(files, how):
+def test_killed_run_resumes_from_its_last_state(tmp_path, how):
     with Sandbox(rows=50, latency_ms=10) as sandbox:
-        for n in range(4000):
+        for n in range(3000):
             sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime="2020-01-01 00:00:00")
-        config = files("config.json", settings(sandbox, modules=["Contacts"]))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tap_kafinea", "--config", config],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if len(lines) == 2500:
-                process.send_signal(how)
-                break
-        rest, errors = process.communicate(timeout=30)
-        lines += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-        assert process.returncode in {-how, 128 + how}
-        assert "Traceback" not in errors
+        process = start("tap_kafinea", tmp_path, config=settings(sandbox, modules=["Contacts"]))
+        lines = [next(process.stdout) for _ in range(1500)]
+        lines += stop(process, how)
 
         # A target keeps what stands before the last state it was given, and that state.
         last_state = max(n for n, line in enumerate(lines) if '"STATE"' in line[:20])
         before = parse(lines[:last_state])
         state = parse([lines[last_state]]).state
         assert len(before.records("Contacts")) >= 1000
-        resumed = command("--config", config, "--state", files("state.json", state))
-        after = parse(resumed.stdout.splitlines())
+        after = extract(sandbox, state=state, modules=["Contacts"])
         found = before.ids("Contacts") + after.ids("Contacts")
         assert set(found) == {row["id"] for row in sandbox.rows("Contacts")}
         assert len(found) - len(set(found)) <= 25  # what the lookback reads again
