@@ -1,47 +1,50 @@
-# Needs git, make and Python 3.10 to 3.14. Everything else is made here, in the project:
-#   .venv          the project itself, with its tests and checks
-#   .venv-meltano  Meltano, apart, because its dependencies are its own affair
+# Needs git, make and Python 3.10 to 3.14. Everything else is installed into this folder:
+#   .venv          the project, its tests and checks
+#   .venv-meltano  Meltano, separate because of its dependencies
 #   .meltano       the plugins of meltano.yml, each in its own environment
 #   .venv-loaders  other loaders that docs/loaders.md recommends, for the tests
-#   .venv-airflow  Airflow, which its tests run
-#   .venv-bench    the project, and what it is measured against
-# Each has a stamp that is newer than the files it was made from, so a second run has nothing to do.
+#   .venv-airflow  Airflow, for its DAGs and their tests
+#   .venv-bench    the project and the tools that it is compared with
+# Each has a file `stamp`. It is made again only if the files that it depends on are newer.
 
 PYTHON ?= python3
 PIP = -m pip --disable-pip-version-check --quiet
 MELTANO = .venv-meltano/bin/meltano
 
-.PHONY: help demo test lint bench backfill clean constraints
+.PHONY: help install demo test lint bench backfill clean constraints
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: .venv/stamp .meltano/stamp  ## A local Kafinea, extracted into DuckDB with Meltano, then its changes
+install: .venv/stamp .meltano/stamp  ## Install the project, Meltano and its plugins into this folder
+
+demo: install  ## Extract the sandbox into DuckDB with Meltano, change records, extract again, load back
 	@.venv/bin/python demo/demo.py
 
-test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp  ## All tests, the end-to-end ones included
+test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp  ## Run all tests, including the end-to-end tests
 	.venv/bin/pytest -n 2 --dist loadfile
 
-lint: .venv/stamp  ## Style, format and types
+lint: .venv/stamp  ## Check style, format, types, and which package may import which
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache --no-logo
 
 ROUNDS ?= 5
 
-bench: .venv-bench/stamp  ## Speed next to others, into docs/performance.md; ROUNDS=1 for a quick look
+bench: .venv-bench/stamp  ## Compare the speed with other tools, write docs/performance.md; ROUNDS=1 is faster
 	.venv-bench/bin/python -m benchmarks --rounds $(ROUNDS)
 
-backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## The test of docs/backfill.md with 200,000 records
+backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of docs/backfill.md with 200,000 records
 	BACKFILL_LARGE=1 .venv/bin/pytest tests/e2e/test_airflow.py -k backfill --durations 3
 
-clean:  ## Remove all that was made here, but neither .env nor warehouse.duckdb
+clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
 	rm -rf .venv .venv-meltano .venv-loaders .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The pins, for all these Pythons at once, from what pyproject.toml allows. uv comes with Meltano.
-# Run it to take newer versions, then `make test`.
-constraints: .venv-meltano/stamp  ## Pin the newest versions again
+# Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
+# the uv of Meltano. Run `make test` afterwards.
+constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	$(PIN) --extra dev pyproject.toml loaders/postgres/pyproject.toml --output-file constraints/dev.txt
 	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
@@ -80,7 +83,7 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	@.venv-airflow/bin/python $(PIP) install -c constraints/airflow.txt $(AIRFLOW)
 	@touch $@
 
-# With the drivers of its own database, a PostgreSQL.
+# With the drivers of its database, which is PostgreSQL.
 AIRFLOW = apache-airflow psycopg2-binary asyncpg
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt

@@ -88,7 +88,7 @@ def _rival(name: str) -> tuple[str, ...]:
 
 TAP = "tap-kafinea"
 COOKIECUTTER = "cookiecutter tap"
-LIMIT = "no parsing"
+LIMIT = "raw HTTP"
 READERS = {
     TAP: Reader(
         (str(Path(sys.executable).with_name(TAP)),), _singer_ids, is_tap=True, is_parallel=True

@@ -1,4 +1,4 @@
-"""Writes docs/performance.md and its pictures from the results: no figure is typed by hand."""
+"""Writes docs/performance.md and its pictures from the results."""
 
 from __future__ import annotations
 
@@ -23,42 +23,58 @@ _COLORS = dict(zip(READERS, ("#087f5b", "#c92a2a", "#7048e8", "#e8590c", "#868e9
 _TEXT = """\
 # Performance
 
-`make bench ROUNDS={rounds}` wrote this page. In a round each case is run once; the figures are
-medians over the rounds. It ran on {processor}, {system}, Python {python}, with {packages}.
+After reading this page, you know how fast `tap-kafinea` and `target-kafinea` are compared with
+other tools, and what a run costs in requests, CPU and memory.
 
-The server is a stand-in that answers from memory and by the clock, contacts of 60 fields, a hundred
-at most for a request, with ids as uneven as those of real modules. As on a real server, a session
-answers one request at a time. Every run counts only if no record is missing or doubled. All write
-to files, which are checked afterwards.
+`make bench ROUNDS={rounds}` wrote this page. In each round, each case runs once. The figures are
+medians over the rounds. They were measured on {processor}, {system}, Python {python}, with
+{packages}.
+
+On this page: [How it is measured](#how-it-is-measured) ·
+[Goals](#goals) ·
+[Records a second](#records-a-second) ·
+[Cost of a run](#cost-of-a-run) ·
+[Nightly run](#nightly-run) ·
+[Loading](#loading) ·
+[Start](#start)
+
+## How it is measured
+
+The server is a stand-in that answers from memory after a fixed time. It has contacts with 60
+fields, returns at most 100 records in a request, and its ids have gaps, as those of real modules.
+As on a real server, a session processes one request at a time. A run counts only if no record is
+missing or duplicated. All tools write to files, which are checked afterwards.
 
 - `tap-kafinea` and `target-kafinea` run as commands, with a catalog.
-- `cookiecutter tap` and `cookiecutter target` are what the SDK's template gives: pages by offset,
-  one session, a request for each record that is written.
-- `dlt` is its rest_api source, to JSON lines. `script` is twenty lines with requests.
-- `no parsing` and `creations only` are the limit: as many threads, sessions and kept-alive
-  connections, that send known requests with `http.client` and count bytes. Their time begins after
-  their logins; that of all others begins with their first request, logins included.
+- `cookiecutter tap` and `cookiecutter target` are made from the template of the Singer SDK:
+  paging by offset, one session, one request for each record that is written.
+- `dlt` is its `rest_api` source, which writes JSON lines. `script` is a script of twenty lines
+  with `requests`.
+- `raw HTTP` and `raw creations` are the ceiling: the same number of threads, sessions and
+  kept-alive connections. They send known requests with `http.client` and count bytes, without
+  parsing. Their time begins after their logins. The time of all other tools begins with their
+  first request and includes the logins.
 
-## To reach
+## Goals
 
 {goals}
 
-A tap is one Python process, which takes one core at most. Where the server answers faster than a
-core reads, the core decides, however many sessions there are: "CPU us/record" tells how fast that
-is. Loading 2,000 records again is nine round trips one behind the other: challenge, login,
+A tap is one Python process, which uses at most one processor core. If the server answers faster
+than a core can read, the core is the limit, with any number of sessions: see "CPU us/record".
+Loading 2,000 records again takes nine round trips, one after the other: challenge, login,
 listtypes, describe, further logins, three rounds of look-ups, logout.
 
 ## Records a second
 
-![Records a second against latency and sessions](performance/speed.png)
+![Records a second by latency and by sessions](performance/speed.png)
 
 {speed}
 
-With {rows:,} records; at 200 ms with {slow_rows:,} for each session, as far as that is fewer.
+With {rows:,} records. At 200 ms, with {slow_rows:,} records for each session, if that is fewer.
 
-## What it costs
+## Cost of a run
 
-![Requests, CPU, memory, the nightly case](performance/cost.png)
+![Requests, CPU, memory, nightly run](performance/cost.png)
 
 At 0 ms:
 
@@ -68,16 +84,19 @@ At 50 ms:
 
 {cost_50}
 
-CPU and "with start" include the start of Python. "Server" is how much of a processor the server
-took. It is not the bottleneck: at 0 ms it gave {limit:,.0f} records a second to those who only
-count bytes, {times:.0f} times what the fastest reader took. "At once" is the most requests it saw
-under way; more than there are sessions is an error. At 0 ms it answers before it sees the next.
+- "With start" is the rate including the start of Python, and "CPU us/record" includes it too.
+- "Concurrent" is the maximum number of concurrent requests that the server saw. More than the
+  number of sessions is an error. At 0 ms, the server answers each request before it reads the
+  next one.
+- "Server" is the share of a processor that the server used. The server is not the bottleneck: at
+  0 ms, it returned {limit:,.0f} records a second to `raw HTTP`, {times:.0f} times the rate of the
+  fastest reader.
 
 Peak memory, in MB:
 
 {memory}
 
-## The nightly case
+## Nightly run
 
 {modules} modules, {changed} of which have {changes} changes each, at 50 ms, with the state of an
 earlier run:
@@ -86,27 +105,27 @@ earlier run:
 
 ## Loading
 
-{loaded:,} new contacts at 50 ms, the same ones again, and each with a changed field. A changed
-record takes two requests: it is read whole before it is written, and the answer to the write is
-compared with that.
+{loaded:,} contacts at 50 ms: new ones, and the same ones again without changes. A record with a
+changed field takes two requests: it is read completely before it is written, and the response to
+the write is compared with that.
 
 {load}
 
-What the checks cost, in requests for 10,000 contacts over 8 sessions, logins and logouts
-included. "Before" is version 0.1.0 at commit 095ea5a, which compared nothing but the loaded
-fields. Both were measured on 2026-11-28 with `benchmarks.writing`, one behind the other:
+The checks cost few requests. This table compares the requests for 10,000 contacts with 8
+sessions, including logins and logouts. "Before" is version 0.1.0 at commit 095ea5a, which
+compared only the loaded fields. Both were measured on 2026-11-28 with `benchmarks.writing`:
 
-|  | Before | Now | More |
+|  | Before | Now | Difference |
 | --- | ---: | ---: | ---: |
 | new records | 10,223 | 10,326 | 1.0% |
 | each with a changed field | 20,121 | 20,125 | 0.02% |
 | nothing changed | 121 | 121 | 0% |
 
-New records are looked up once more, a hundred at a time. A changed record took two requests
-before as well: it is read before it is written. The answer to the write shows the whole record,
-so it is the proof. Where answers do not show the record, a hundred written records are read back
-with one query: 1% more. The rest is the first update, which is read again, the user's formats,
-and two requests that show whether the server has `revise`.
+New records are looked up once more, a hundred in a request. A changed record took two requests
+before, too: it is read before it is written. The response to the write contains the whole record,
+which proves the result. If a server's responses do not contain the record, a query reads a
+hundred written records again: 1% more. The remaining requests are the check of the first update,
+the formats of the user, and two requests that show whether the server has `revise`.
 
 ## Start
 
@@ -123,7 +142,7 @@ def write() -> str:
     text = _TEXT.format(
         **told.machine,
         goals=_table(
-            ["", "To reach", "Measured", "Reached"], [goal.row(told) for goal in GOALS], right=()
+            ["", "Goal", "Measured", "Reached"], [goal.row(told) for goal in GOALS], right=()
         ),
         speed=_speed(told),
         rows=ROWS,
@@ -175,7 +194,7 @@ _COSTS: tuple[tuple[str, str, Measure], ...] = (
     ("Records/s", "{:,.0f}", results.rate),
     ("With start", "{:,.0f}", results.whole_rate),
     ("Requests", "{:,.0f}", results.requests),
-    ("At once", "{:.0f}", results.sessions),
+    ("Concurrent", "{:.0f}", results.sessions),
     ("CPU us/record", "{:.0f}", results.cpu),
     ("Peak MB", "{:.0f}", results.peak),
     ("Server", "{:.0%}", results.server_share),
@@ -214,7 +233,7 @@ def _memory(told: Results) -> str:
 def _night(told: Results) -> str:
     rows = [
         [
-            f"{who}, {'with changes' if changes else 'nothing new'}",
+            f"{who}, {'with changes' if changes else 'no changes'}",
             _figure(told, "{:.2f}", results.seconds, "night", who, rows=changes),
             _figure(told, "{:.2f}", results.active, "night", who, rows=changes),
             _figure(told, "{:.0f}", results.requests, "night", who, rows=changes),
@@ -223,7 +242,7 @@ def _night(told: Results) -> str:
         for changes in (Night.CHANGES, 0)
         for who in Night.TAPS
     ]
-    return _table(["", "Seconds", "Without start", "Requests", "At once"], rows)
+    return _table(["", "Seconds", "Without start", "Requests", "Concurrent"], rows)
 
 
 _HOW_LOADED = {"reload": ", again", "change": ", changed"}
@@ -247,7 +266,8 @@ def _load(told: Results) -> str:
             ("change", TARGET),
         )
     ]
-    return _table(["", "Seconds", "Records/s", "Requests", "Writes", "At once"], rows)
+    measured = [row for row in rows if any(row[1:])]
+    return _table(["", "Seconds", "Records/s", "Requests", "Writes", "Concurrent"], measured)
 
 
 def _figure(told: Results, shown: str, measure: Measure, kind: str, who: str, **where: int) -> str:
@@ -260,7 +280,7 @@ def _figure(told: Results, shown: str, measure: Measure, kind: str, who: str, **
 def _table(
     head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] | None = None
 ) -> str:
-    """Return a table; all columns but the first stand to the right unless told."""
+    """Return a table. All columns but the first are aligned to the right by default."""
     places = range(1, len(head)) if right is None else right
     rule = ["---:" if place in places else "---" for place in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
@@ -279,7 +299,9 @@ def _draw_speed(told: Results) -> None:
             {"latency_ms": 50, "sessions": count if reader.is_parallel else 1} for count in SESSIONS
         ]
         _line(by_sessions, told, results.rate, "read", who, SESSIONS, where, who)
-    by_latency.set(xlabel="ms a request", ylabel="records a second", yscale="log", xticks=LATENCIES)
+    by_latency.set(
+        xlabel="latency in ms", ylabel="records a second", yscale="log", xticks=LATENCIES
+    )
     by_sessions.set(xlabel="sessions, at 50 ms", xticks=SESSIONS)
     _save(figure, by_latency, by_sessions, name="speed")
 
@@ -288,7 +310,7 @@ def _draw_cost(told: Results) -> None:
     figure, ((requests, cpu), (memory, night)) = plt.subplots(2, 2, figsize=(11, 8))
     readers = [who for who, reader in READERS.items() if reader.ids]
     for axes, measure, title in (
-        (requests, results.requests, "requests for a full pass, 50 ms, 4 sessions"),
+        (requests, results.requests, "requests for a full run, 50 ms, 4 sessions"),
         (cpu, results.cpu, "CPU for a record, microseconds, 0 ms, 4 sessions"),
     ):
         latency = 50 if measure is results.requests else 0
@@ -304,10 +326,10 @@ def _draw_cost(told: Results) -> None:
     for changes in (Night.CHANGES, 0):
         for who in Night.TAPS:
             with suppress(LookupError):
-                label = f"{who},\n{'3 x 50 changes' if changes else 'nothing new'}"
+                label = f"{who},\n{'3 x 50 changes' if changes else 'no changes'}"
                 taken = told.median(results.seconds, "night", who, rows=changes)
                 night.barh(label, taken, color=_COLORS[who])
-    night.set(xlabel="nightly case: seconds, with Python's start")
+    night.set(xlabel="nightly run: seconds, with the start of Python")
     night.invert_yaxis()
     _save(figure, memory, name="cost")
 

@@ -44,7 +44,7 @@ def _rival(name: str) -> tuple[str, ...]:
 
 TARGET = "target-kafinea"
 COOKIECUTTER = "cookiecutter target"
-LIMIT = "creations only"
+LIMIT = "raw creations"
 WRITERS = {
     TARGET: Writer(
         (str(Path(sys.executable).with_name(TARGET)),), is_target=True, is_parallel=True

@@ -1,7 +1,7 @@
-"""A local Kafinea, extracted into DuckDB by Meltano; then its changes; then back into Kafinea.
+"""Extract the sandbox into DuckDB with Meltano, extract its changes, and load records back.
 
-Your `.env`, your warehouse and the state of your own pipelines are left alone: all that the demo
-makes is in `output/`, new each time. It ends with 1 if Kafinea and the warehouse differ.
+The demo writes to `output/` only, which it deletes first. It does not touch your `.env`, your
+warehouse and the state of your pipelines. Exit code 1: Kafinea and the warehouse differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from kafinea import Client, reading
+from kafinea import Client, page_query
 from kafinea.describe import LINE_MODULE
 from kafinea_sandbox import Sandbox
 
@@ -34,13 +34,13 @@ LOG = OUTPUT / "meltano.log"
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
 OUTCOMES = OUTPUT / "outcomes.jsonl"
 REJECTS = OUTPUT / "rejects.jsonl"
-ANSWERS = ("turnover.sql", "best_sellers.sql", "unpaid_invoices.sql", "open_opportunities.sql")
+REPORTS = ("turnover.sql", "best_sellers.sql", "unpaid_invoices.sql", "open_opportunities.sql")
 KINDS = ("created", "updated", "unchanged", "rejected")
-WIDEST = 44  # characters of a text in a table
+WIDEST = 44  # the most characters of a column
 
 
 class Change(NamedTuple):
-    """What was changed in Kafinea, and must be found in the warehouse."""
+    """A change in Kafinea, which the warehouse must contain."""
 
     module: str
     id: str
@@ -57,11 +57,11 @@ def main() -> None:
     os.chdir(ROOT)
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir()
-    with phase("Starting a local Kafinea with a demo company"):
+    with phase("Starting the sandbox with a demo company"):
         sandbox = Sandbox()
     with sandbox, Client(sandbox.url, sandbox.username, sandbox.access_key) as client:
         described = [client.describe(name) for name in sorted(client.listtypes())]
-        # Documents bring their lines; ProductTaxes refuses its own key.
+        # The lines are part of their documents; a query of ProductTaxes may not select its key.
         no_tables = {LINE_MODULE, "ProductTaxes"}
         modules = [m.name for m in described if m.retrieveable and m.name not in no_tables]
         documents = [module.name for module in described if module.is_inventory]
@@ -69,10 +69,10 @@ def main() -> None:
             first = extract(sandbox, modules)
         with phase("Changing a telephone number, paying an invoice, adding an account"):
             changes = change(sandbox)
-        with phase("Second run: what has changed since"):
+        with phase("Second run: the changes since"):
             second = extract(sandbox, modules)
-        there = {module: reading.count(client.query, module) for module in modules}
-        lines_there = reading.count(client.query, LINE_MODULE)
+        there = {module: page_query.count(client.query, module) for module in modules}
+        lines_there = page_query.count(client.query, LINE_MODULE)
         with phase("Third run: late payers and visitors of a fair, tap-duckdb to target-kafinea"):
             run(sandbox, "tap-duckdb", "target-kafinea")
         problems = differences(sandbox)
@@ -81,14 +81,14 @@ def main() -> None:
 
     columns = (there, here, first, second)
     show(
-        ("Module", "in Kafinea", "in the warehouse", "moved first", "moved second"),
+        ("Module", "in Kafinea", "in the warehouse", "first run", "second run"),
         [(module, *(column[module] for column in columns)) for module in modules]
         + [("Total", *(sum(column.values()) for column in columns))],
     )
-    print("\nModules without `modifiedtime` are read whole each time. Of the others, the newest")
-    print("records are read once more, for others may have been saved in the same second.")
-    for name in ANSWERS:
-        answer(ROOT / "demo" / name)
+    print("\nModules without `modifiedtime` are extracted in full each time. Of the others, the")
+    print("newest records are extracted again: others may have been saved in the same second.")
+    for name in REPORTS:
+        report(ROOT / "demo" / name)
     show_file()
     show_load()
     print(f"\nThe warehouse is {WAREHOUSE.relative_to(ROOT)}, the log {LOG.relative_to(ROOT)}.")
@@ -112,7 +112,7 @@ def main() -> None:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Print what is being done, then how long it took."""
+    """Print the name of a phase, and how long it took."""
     print(f"{name} ... ", end="", flush=True)
     began = time.monotonic()
     yield
@@ -120,7 +120,7 @@ def phase(name: str) -> Iterator[None]:
 
 
 def extract(sandbox: Sandbox, modules: list[str]) -> dict[str, int]:
-    """Extract into the warehouse and return how many rows moved, by module."""
+    """Extract into the warehouse, and return the number of rows by module."""
     began = datetime.now()  # noqa: DTZ005 - as the loader writes `_sdc_batched_at`
     run(sandbox, "tap-kafinea", "target-duckdb")
     return {module: count(module, "_sdc_batched_at >= ?", began) for module in modules}
@@ -132,7 +132,7 @@ def run(sandbox: Sandbox, *plugins: str) -> None:
     Raises:
         SystemExit: It failed.
     """
-    # Its own state, beside the warehouse that it belongs to.
+    # A state of its own, next to its warehouse.
     own = {"MELTANO_DATABASE_URI": f"sqlite:///{OUTPUT / 'meltano.db'}"}
     for plugin in ("TAP_KAFINEA", "TARGET_KAFINEA"):
         own[f"{plugin}_URL"] = sandbox.url
@@ -153,11 +153,11 @@ def run(sandbox: Sandbox, *plugins: str) -> None:
         )
     if done.returncode:
         tail = LOG.read_text(encoding="utf-8").splitlines()[-20:]
-        sys.exit("\n".join(["failed", *tail, f"The whole log is {LOG.relative_to(ROOT)}."]))
+        sys.exit("\n".join(["failed", *tail, f"The log is {LOG.relative_to(ROOT)}."]))
 
 
 def change(sandbox: Sandbox) -> list[Change]:
-    """Change a few records, as people in the company would."""
+    """Change a few records, as users would."""
     contact = sandbox.rows("Contacts")[0]["id"]
     sandbox.change("Contacts", contact, {"phone": "+33 1 99 00 00 01"})
     invoice = next(row for row in sandbox.rows("Invoice") if Decimal(row["balance"]) > 0)
@@ -172,10 +172,10 @@ def change(sandbox: Sandbox) -> list[Change]:
 
 
 def count(module: str, condition: str = "true", *parameters: Any) -> int:
-    """Return how many rows of a module the warehouse holds; 0 if it has no such table."""
-    # target-duckdb writes all names in small letters.
+    """Return the number of rows of a module in the warehouse; 0 without such a table."""
+    # target-duckdb writes all names in lower case.
     sql = f'SELECT count(*) FROM kafinea."{module.lower()}" WHERE {condition}'  # noqa: S608 names of our own
-    # Open for this query only: a DuckDB file that is open here cannot be written by the loader.
+    # Open for this query only: the loader cannot write a DuckDB file that is open here.
     with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
         try:
             return int(warehouse.execute(sql, parameters).fetchall()[0][0])
@@ -184,21 +184,21 @@ def count(module: str, condition: str = "true", *parameters: Any) -> int:
 
 
 def count_lines(module: str) -> int:
-    """Return how many lines the documents of a module have in the warehouse."""
+    """Return the number of lines that the documents of a module have in the warehouse."""
     sql = f"SELECT sum(json_array_length(lineitems)) FROM kafinea.{module.lower()}"  # noqa: S608 names of our own
     with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
         return int(warehouse.execute(sql).fetchall()[0][0] or 0)
 
 
 def differences(sandbox: Sandbox) -> list[str]:
-    """Compare Kafinea with what was loaded: all must be there but what was rejected."""
+    """Compare Kafinea with the records that were loaded and not rejected."""
     accounts = {row["id"]: row for row in sandbox.rows("Accounts")}
     contacts = {row["email"]: row for row in sandbox.rows("Contacts")}
     problems = []
-    for account, terms in ask(ROOT / "demo" / "load" / "late_payers.sql")[1]:
+    for account, terms in query(ROOT / "demo" / "load" / "late_payers.sql")[1]:
         if (accounts[account]["cf_907"] == terms) == (terms == "Prépayé"):
             problems.append(f"Accounts {account}: cf_907 is {accounts[account]['cf_907']!r}.")
-    names, visitors = ask(ROOT / "demo" / "load" / "visitors.sql")
+    names, visitors = query(ROOT / "demo" / "load" / "visitors.sql")
     for visitor in visitors:
         wanted = dict(zip(names, visitor, strict=True))
         stored = contacts.get(wanted["email"], {"account_id": ""})
@@ -209,16 +209,16 @@ def differences(sandbox: Sandbox) -> list[str]:
 
 
 def show_load() -> None:
-    """Print what became of the records that were loaded, and why some were rejected."""
+    """Print the results of the load, and the reasons of the rejects."""
     lines = [json.loads(line) for line in OUTCOMES.read_text(encoding="utf-8").splitlines()]
     counts = Counter((line["stream"], line["outcome"]) for line in lines)
     streams = sorted({line["stream"] for line in lines})
-    print("\nLoaded back into Kafinea, records of each stream")
+    print("\nRecords loaded back into Kafinea, by stream")
     show(
         ("Stream", *KINDS),
         [(stream, *(counts[stream, kind] for kind in KINDS)) for stream in streams],
     )
-    print(f"\nRejected, and in {REJECTS.relative_to(ROOT)} to be corrected and loaded again")
+    print(f"\nRejected records. Correct them in {REJECTS.relative_to(ROOT)} and load it again")
     show(
         ("Stream", "id", "Reason"),
         [
@@ -230,7 +230,7 @@ def show_load() -> None:
 
 
 def show_file() -> None:
-    """Print how many files were downloaded, and what the warehouse says of one."""
+    """Print the number of downloaded files, and the row of one file in the warehouse."""
     with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
         found = warehouse.execute(
             "SELECT f.name, f.size, d.notes_title, f.path, count(*) OVER ()"
@@ -243,32 +243,32 @@ def show_file() -> None:
 
 
 def damaged_files() -> list[str]:
-    """Compare the files with what the warehouse says of them."""
+    """Compare the files with their rows in the warehouse."""
     with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
-        told = warehouse.execute("SELECT path, sha256 FROM kafinea.files").fetchall()
+        files = warehouse.execute("SELECT path, sha256 FROM kafinea.files").fetchall()
     return [
-        f"{path} is not the file that the warehouse tells of."
-        for path, digest in told
+        f"{path}: its SHA-256 differs from that in the warehouse."
+        for path, digest in files
         if hashlib.sha256((ROOT / path).read_bytes()).hexdigest() != digest
     ]
 
 
-def answer(file: Path) -> None:
-    """Print the answer to a query; its first line tells what it asks."""
+def report(file: Path) -> None:
+    """Print the result of a query; the comment in its first line is the title."""
     print(f"\n{file.read_text(encoding='utf-8').splitlines()[0].removeprefix('-- ')}")
-    names, rows = ask(file)
+    names, rows = query(file)
     show([name.replace("_", " ") for name in names], rows)
 
 
-def ask(file: Path) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Return the names and the rows of the answer to a query."""
+def query(file: Path) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the column names and the rows of a query."""
     with duckdb.connect(WAREHOUSE, read_only=True) as warehouse:
         found = warehouse.execute(file.read_text(encoding="utf-8"))
         return [column[0] for column in found.description], found.fetchall()
 
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table, numbers to the right."""
+    """Print a table, with numbers aligned to the right."""
     texts = [[_text(value) for value in row] for row in rows]
     is_number = [isinstance(value, int | Decimal) for value in rows[0]] if rows else []
     widths = [max(map(len, column)) for column in zip(headings, *texts, strict=True)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from kafinea.answers import flag, is_id, mapping, members, text, whole, wrong
+from kafinea.parsing import flag, is_id, mapping, members, text, whole, wrong
 from kafinea.query import is_name
 
 # `Users` answers the password hashes and everyone's access key in clear.

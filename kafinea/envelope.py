@@ -20,7 +20,7 @@ import msgspec
 import requests
 
 from kafinea.echoes import without_echo
-from kafinea.errors import SESSION_ENDED, Code, Refused, SessionEnded, SettingsError, Unavailable
+from kafinea.errors import SESSION_ENDED, Code, NotReachable, Refused, SessionEnded, Unavailable
 
 _ANSWER_START = b'{"success":'
 _GOOD_START, _GOOD_END = _ANSWER_START + b"true,", b"}"
@@ -63,7 +63,7 @@ def result(response: requests.Response, operation: str) -> Any:
         SessionEnded: The session has ended.
         Refused: The API refused the request.
         Unavailable: The answer was not made by the API: an error page, a broken body.
-        SettingsError: The address is not that of a `webservice.php`.
+        NotReachable: The address is not that of a `webservice.php`.
     """
     answer = None if response.status_code in _BUSY else _decode(response.content)
     if answer is None:
@@ -140,7 +140,7 @@ def _not_the_api(response: requests.Response, operation: str) -> Exception:
         return redirected(response)
     said = _excerpt(response)
     if status in {401, 403, 404, 405, 407, 410}:
-        return SettingsError(f"{operation}: HTTP {status}, {said}. {_NOT_THERE}")
+        return NotReachable(f"{operation}: HTTP {status}, {said}. {_NOT_THERE}")
     if status in {413, 414, 431}:
         return Refused(f"{operation}: HTTP {status}, the request is too long.", code=str(status))
     return Unavailable(
@@ -168,7 +168,7 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def redirected(response: requests.Response) -> SettingsError:
+def redirected(response: requests.Response) -> NotReachable:
     """Return the error for a redirect: what we send holds credentials, so none is followed."""
     try:
         parts = urlsplit(response.headers["Location"])
@@ -178,7 +178,7 @@ def redirected(response: requests.Response) -> SettingsError:
     if parts.hostname:
         there = without_echo(f"{parts.scheme}://{parts.hostname}", response.request)
         place = f"at {there or 'another host'}"
-    return SettingsError(
+    return NotReachable(
         f"The server points to another address {place}. Credentials are not sent there by "
         "themselves; set `url` to the new address if it is right."
     )

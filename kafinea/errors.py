@@ -96,12 +96,28 @@ class KafineaError(Exception):
         return shown(super().__str__(), LONGEST_LINE)
 
 
-class SettingsError(KafineaError, ValueError):
-    """Stop the run: a setting is wrong, and only the user can put it right."""
+class FatalError(KafineaError):
+    """Stop the run: it fails again until a person has corrected something."""
 
 
-class CredentialsRefused(KafineaError, PermissionError):
-    """Stop the run: the server does not accept this user with this access key."""
+class SettingsError(FatalError, ValueError):
+    """Correct a setting."""
+
+
+class CredentialsRefused(FatalError, PermissionError):
+    """Correct the user or the access key: the server does not accept them."""
+
+
+class NotReachable(FatalError):
+    """Correct the address, the proxy or the certificates: no Kafinea API answers there."""
+
+
+class StateError(FatalError):
+    """Correct or remove the state, or a file of ids: it is damaged, or of another instance."""
+
+
+class StorageError(FatalError):
+    """Make room or give access: a file or folder cannot be read or written."""
 
 
 class Closed(KafineaError):

@@ -9,7 +9,8 @@ are called unreadable only while a query that gave records before still gives th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import dropwhile
 from typing import Any, Protocol
 
@@ -26,6 +27,28 @@ MOST_STEPS = 500
 """Pages of a hundred records that cannot be read, one behind the other."""
 
 
+@dataclass
+class Cursor:
+    """How far a reading has come.
+
+    Attributes:
+        last: The last id that was read, or stepped over; None before the first one.
+        total: How many records the server counted at the start.
+        received: How many records were received.
+        lost: How many records could not be had at all.
+    """
+
+    last: str | None
+    total: int = 0
+    received: int = 0
+    lost: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether as many records as were counted have come."""
+        return self.received + self.lost >= self.total
+
+
 class Recovering(Protocol):
     """What gets what can be had of a record at which the server fails: a `Recovery`."""
 
@@ -40,31 +63,25 @@ class KeysetReader:
     stepped over. What can be had of that is a page of its own.
 
     Args:
-        selection: What is asked.
-        after: The id; None for all records.
-        is_all_in: Whether as many records as were counted have come, from all chains together.
+        pages: What is asked.
+        cursor: Behind which record to read. It is moved behind each page.
         recovery: Gets what can be had of a record at which the server fails; None to fail as well.
 
     Attributes:
-        last: The last id that was read, or stepped over.
-        lost: The records of which nothing could be had.
         is_dividing: Whether a page is being asked for in halves.
     """
 
     def __init__(
         self,
-        selection: PageQuery,
-        after: str | None,
-        is_all_in: Callable[[], bool],
+        pages: PageQuery,
+        cursor: Cursor,
         recovery: Recovering | None = None,
     ) -> None:
-        self.last = after
-        self.lost = 0
+        self.cursor = cursor
         self.is_dividing = False
         self._bad_in_a_row = 0
         self._shown: tuple[str | None, str] | None = None  # between which ids a page came
-        self._selection = selection
-        self._is_all_in = is_all_in
+        self._pages = pages
         self._recovery = recovery
         self._parts: Iterator[Page] = iter(())
 
@@ -77,12 +94,12 @@ class KeysetReader:
         """
         if page := self.given():
             return page
-        if self._is_all_in():
+        if self.cursor.is_complete:
             return []
-        owed = self._selection.count(self.last)
-        if not owed:
+        expected = self._pages.count(self.cursor.last)
+        if not expected:
             return []
-        return self._ask_again() or self._step_over_the_unreadable(owed)
+        return self._ask_again() or self._step_over_the_unreadable(expected)
 
     def given(self) -> Page:
         """Return what the server gives next, which may be nothing, around what it fails at."""
@@ -102,11 +119,11 @@ class KeysetReader:
 
     def reaches(self, page: Page) -> bool:
         """Whether a page begins no later than with the last record that came."""
-        return number(page[0]["id"]) <= number(self.last)
+        return number(page[0]["id"]) <= number(self.cursor.last)
 
     def take(self, page: Page) -> Page:
         """Return what is new in a page which leaves out no record behind the last that came."""
-        last = number(self.last)
+        last = number(self.cursor.last)
         return self._went_on_to([*dropwhile(lambda one: number(one["id"]) <= last, page)])
 
     def _ask(
@@ -114,12 +131,12 @@ class KeysetReader:
     ) -> Page:
         """Return what the server gives for the next page, which may be nothing."""
         try:
-            page = self._selection.page(self.last, offset, limit, failures=failures)
+            page = self._pages.page(self.cursor.last, offset, limit, failures=failures)
         except Unavailable as error:
             if not error.silent:
                 raise
             # A slow server, or one that starts again, is no matter of a record.
-            page = self._selection.page(self.last, offset, limit)
+            page = self._pages.page(self.cursor.last, offset, limit)
         return self._went_on_to(page)
 
     @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
@@ -137,7 +154,7 @@ class KeysetReader:
         if not self._recovery or not _may_lie_in_a_record(error):
             raise error
         # A server that is down fails at this too, and it waits for one that comes back.
-        if self._selection.count(self.last) <= offset:
+        if self._pages.count(self.cursor.last) <= offset:
             return False
         self._parts = self._divided(self._recovery, offset)
         return True
@@ -151,7 +168,7 @@ class KeysetReader:
             self.is_dividing = False
 
     def _halves(self, recovery: Recovering, offset: int) -> Iterator[Page]:
-        suspects = limit = self._selection.usual_length
+        suspects = limit = self._pages.usual_length
         given = 0  # the greatest limit that the server did not fail at
         while suspects > 0:
             try:
@@ -174,7 +191,7 @@ class KeysetReader:
                 if whole:
                     break
             limit = max(1, suspects // 2)
-        self._selection.ask_for_less(given)
+        self._pages.ask_for_less(given)
 
     def _rest_of_a_row(self, recovery: Recovering) -> Iterator[Page]:
         """Yield what can be had of further records at fault, one by one behind two in a row."""
@@ -192,33 +209,34 @@ class KeysetReader:
 
     def _recovered(self, recovery: Recovering, offset: int, error: Error) -> Iterator[Page]:
         """Step over the record at fault, and yield what can be had of it."""
-        record_id = self._selection.id_at(self.last, offset)
+        record_id = self._pages.id_at(self.cursor.last, offset)
         if record_id is None:
             self._bad_in_a_row = 0
             return
-        self.last = record_id
+        self.cursor.last = record_id
         self._bad_in_a_row += 1
-        if record := recovery.read(record_id, self._selection.names, error):
+        if record := recovery.read(record_id, self._pages.names, error):
+            self.cursor.received += 1
             yield [record]
         else:
-            self.lost += 1
+            self.cursor.lost += 1
 
     # Records that are counted and not given
 
-    def _step_over_the_unreadable(self, owed: int) -> Page:
+    def _step_over_the_unreadable(self, expected: int) -> Page:
         """Return the next records behind a page of records that this user may not read."""
         self._check_that_queries_work()
-        size = self._selection.longest_page or min(self._selection.page_size, PAGE_SIZE)
+        size = self._pages.longest_page or min(self._pages.page_size, PAGE_SIZE)
         # Pages share a few places: records may leave between two requests, and others move up.
         step = max(1, size - size // 10 - 1)
-        for taken, offset in enumerate(range(step, owed, step), start=1):
+        for taken, offset in enumerate(range(step, expected, step), start=1):
             try:
                 if page := self._ask(offset, size):
                     return page
             except (Refused, Unavailable) as error:
                 return self.next_page() if self._divide_at(error, offset) else []
             if taken == MOST_STEPS:
-                raise none_given(self._selection.module, owed)
+                raise none_given(self._pages.module, expected)
         return []
 
     def _check_that_queries_work(self) -> None:
@@ -231,17 +249,18 @@ class KeysetReader:
             return  # nothing came yet: either the steps find something, or all is an error
         # Its end first: what stands before it may be more than a page that cannot be read.
         before, last = self._shown
-        if not self._selection.before(last, before):
+        if not self._pages.before(last, before):
             raise Unavailable(
-                f"{self._selection.module}: the server counts records and gives none, not even "
+                f"{self._pages.module}: the server counts records and gives none, not even "
                 "those it gave before. Its queries fail; its log will tell."
             )
 
     def _went_on_to(self, page: Page) -> Page:
         if page:
             self._bad_in_a_row = 0
-            self._shown = self.last, page[-1]["id"]
-            self.last = page[-1]["id"]
+            self._shown = self.cursor.last, page[-1]["id"]
+            self.cursor.last = page[-1]["id"]
+            self.cursor.received += len(page)
         return page
 
 

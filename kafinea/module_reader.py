@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import backoff
 
-from kafinea.answers import local_time
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, Refused, Unavailable
-from kafinea.keyset import MOST_STEPS, PATIENCE, KeysetReader, Recovering, none_given
+from kafinea.keyset import MOST_STEPS, PATIENCE, Cursor, KeysetReader, Recovering, none_given
 from kafinea.page_query import PAGE_SIZE, Page, PageQuery, Query, Source, count
 from kafinea.parallel_reader import ParallelReader, map_ahead
+from kafinea.parsing import local_time
 from kafinea.query import Condition, select
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,6 @@ class ModuleReader:
             afterwards. Without it, such a record ends the reading.
 
     Attributes:
-        total: How many records the server counted at the start; 0 before.
-        received: How many came so far.
         unreadable: How many the server counts and does not give, known at the end.
     """
 
@@ -70,13 +68,13 @@ class ModuleReader:
         complete_at_once: int = PAGE_SIZE,
         recovery: Recovering | None = None,
     ) -> None:
-        self.total = self.received = self.unreadable = 0
+        self.unreadable = 0
         self._source = source
         self._module = module
         # A page at which the server fails is soon asked for in halves instead.
         hasty = source.giving_up_after if recovery else lambda _: source
-        self._ask = hasty(FAILURES_AT_FIRST).ask
-        self._selection = PageQuery(
+        self._ask = hasty(FAILURES_AT_FIRST).query_deferred
+        self._page_query = PageQuery(
             *(source.query, module, columns, where, page_size),
             hasty=lambda failures: hasty(failures).query,
         )
@@ -84,13 +82,19 @@ class ModuleReader:
         self._sessions = sessions
         self._complete = complete
         self._complete_at_once = complete_at_once
-        self._chain = KeysetReader(self._selection, after, self._is_all_in, recovery)
+        self._cursor = Cursor(after)
+        self._keyset = KeysetReader(self._page_query, self._cursor, recovery)
         self._begun: list[Page] = []
+
+    @property
+    def total(self) -> int:
+        """How many records the server counted at the start; 0 before."""
+        return self._cursor.total
 
     @property
     def refused(self) -> frozenset[str]:
         """The columns that turned out to be refused, which no record has."""
-        return self._selection.refused
+        return self._page_query.refused
 
     def begin(self) -> None:
         """Count, and read the first page; if that is all, also what shows that it is all.
@@ -104,8 +108,8 @@ class ModuleReader:
         if self._begun:
             return
         self._begun = [self._first_page()]
-        if self._begun[0] and self._is_all_in():
-            self._begun.append(self._next_page())
+        if self._begun[0] and self._cursor.is_complete:
+            self._begun.append(self._keyset.next_page())
 
     def __iter__(self) -> Iterator[Page]:
         """Yield the pages in the order of the ids.
@@ -129,76 +133,61 @@ class ModuleReader:
         yield from filter(None, self._begun)
         if length:
             yield from self._rest(length)
-        if not self._is_all_in():
+        if not self._cursor.is_complete:
             self._explain_the_missing()
 
     def _first_page(self) -> Page:
         if self._sessions == 1:
-            self.total = self._selection.count(self._start)
-            return self._next_page() if self.total else []
+            self._cursor.total = self._page_query.count(self._start)
+            return self._keyset.next_page() if self.total else []
         try:
-            page, self.total = _at_once(self._chain.given, self._count)
+            page, self._cursor.total = _at_once(self._keyset.given, self._count)
         except Refused:
             # ProductTaxes may have no ids; as long as it has no records either, nothing is amiss.
-            if self._selection.count(self._start):
+            if self._page_query.count(self._start):
                 raise
             return []
         if not page:
-            return self._next_page() if self.total else []
-        self._take_in(page)
+            return self._keyset.next_page() if self.total else []
         return page
 
     def _count(self) -> int:
         """Count, and have the sessions opened for the rest while the first page is on its way."""
-        total = self._selection.count(self._start)
-        pages = -(-total // min(self._selection.page_size, PAGE_SIZE))
+        total = self._page_query.count(self._start)
+        pages = -(-total // min(self._page_query.page_size, PAGE_SIZE))
         self._source.open_sessions(min(self._sessions, pages))
         return total
 
-    def _next_page(self) -> Page:
-        page = self._chain.next_page()
-        self._take_in(page)
-        return page
-
     def _rest(self, length: int) -> Iterator[Page]:
         """Yield what is behind the first page, which was so long."""
-        size = max(length, min(self._selection.page_size, PAGE_SIZE))
+        size = max(length, min(self._page_query.page_size, PAGE_SIZE))
         if length < size:
             # Either the server gives less than others, or there are records that it does not show.
-            if not (page := self._next_page()):
+            if not (page := self._keyset.next_page()):
                 return
-            is_most = len(page) == length == self._selection.longest_page
+            is_most = len(page) == length == self._page_query.longest_page
             size = length if is_most else size
             yield page
-        if not self._chain.is_dividing:
-            self._selection.page_size = size  # asking for more gives no more
-        owed = self.total - self.received
-        if self._sessions > 1 and owed > size:
-            pages = ParallelReader(
-                self._chain,
-                self._selection,
+        if not self._keyset.is_dividing:
+            self._page_query.page_size = size  # asking for more gives no more
+        expected = self._cursor.total - self._cursor.received
+        if self._sessions > 1 and expected > size:
+            yield from ParallelReader(
+                self._keyset,
+                self._page_query,
                 self._ask,
-                owed=owed,
+                expected=expected,
                 page_size=size,
                 sessions=self._sessions,
             )
-            for page in pages:
-                self._take_in(page)
-                yield page
             return
-        while page := self._next_page():
+        while page := self._keyset.next_page():
             yield page
-
-    def _take_in(self, page: Page) -> None:
-        self.received += len(page)
-
-    def _is_all_in(self) -> bool:
-        return self.received + self._chain.lost >= self.total
 
     def _explain_the_missing(self) -> None:
         """Tell records that were changed or deleted while we read from those we may not read."""
-        came = self.received + self._chain.lost
-        self.unreadable = max(0, self._selection.count(self._start) - came)
+        came = self._cursor.received + self._cursor.lost
+        self.unreadable = max(0, self._page_query.count(self._start) - came)
         if self.unreadable and not came and self._start is None:
             raise none_given(self._module, self.unreadable)
         if self.unreadable:

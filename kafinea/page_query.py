@@ -1,23 +1,19 @@
-"""What is asked of a module, page by page, and how many records there are.
-
-A query asks for all columns. Those that `describe` promises and a query refuses are found, and left
-out from then on.
-"""
+"""The query of one page of a module, and how many records there are."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from operator import lt
-from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 import backoff
 
-from kafinea.answers import are_ids, is_id, number_in, prefix_of, whole
+from kafinea.columns import Columns
 from kafinea.describe import SECRET_MODULES
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
-from kafinea.errors import Code, IncompleteRead, NotCounted, Refused, Unavailable
+from kafinea.errors import IncompleteRead, NotCounted, Refused, Unavailable
+from kafinea.parsing import are_ids, is_id, number_in, prefix_of, whole
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 
 logger = logging.getLogger(__name__)
@@ -31,9 +27,6 @@ _Answer = TypeVar("_Answer")
 PAGE_SIZE = 100
 """The most records that servers give in one answer, whatever the LIMIT says, as a rule."""
 
-_REFUSALS_OF_COLUMNS = frozenset(
-    {Code.ACCESS_DENIED, Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR}
-)
 _COUNT_TRIES = 4
 _LARGEST_GAP = 2**40
 
@@ -44,7 +37,7 @@ class Source(Protocol):
     def query(self, query: str) -> Page:
         """Return what a query gives."""
 
-    def ask(self, query: str) -> Callable[[], Page]:
+    def query_deferred(self, query: str) -> Callable[[], Page]:
         """Send a query and return what gives its records."""
 
     def open_sessions(self, count: int) -> None:
@@ -68,7 +61,6 @@ class PageQuery:
 
     Attributes:
         longest_page: The most records that came at a time.
-        refused: The columns that turned out to be refused.
     """
 
     def __init__(
@@ -85,15 +77,12 @@ class PageQuery:
         self.page_size = page_size
         self._query = query
         self._hasty = hasty or (lambda _: query)
-        self._names = self._columns = list(columns)
+        self._columns = Columns(query, module, list(columns))
         self._where = tuple(where)
         self.longest_page = 0
-        self.refused: frozenset[str] = frozenset()
-        self._refusing = Lock()
-        self._are_tried = False
-        too_long = encoded_size(self._text(self._columns, (), 0, page_size)) > LONGEST_QUERY
-        if too_long and module not in SECRET_MODULES:
-            self._columns = ["*"]
+        text = self._text(self._columns.names, (), 0, page_size)
+        if encoded_size(text) > LONGEST_QUERY and module not in SECRET_MODULES:
+            self._columns.asked = ("*",)
 
     def page(
         self,
@@ -150,7 +139,12 @@ class PageQuery:
     @property
     def names(self) -> Sequence[str]:
         """The fields that a query gives, one by one also where all are asked for at once."""
-        return self._names
+        return self._columns.names
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The columns that turned out to be refused."""
+        return self._columns.refused
 
     @property
     def usual_length(self) -> int:
@@ -244,36 +238,14 @@ class PageQuery:
         *,
         descending: bool = False,
     ) -> _Answer:
-        columns = self._columns
+        asked = self._columns.asked
         try:
-            return send(self._text(columns, conditions, offset, limit, descending))
+            return send(self._text(asked, conditions, offset, limit, descending))
         except Refused as error:
             # What has given records before is not refused for its columns.
-            if error.code not in _REFUSALS_OF_COLUMNS or self.longest_page or self._are_tried:
+            if self.longest_page or not self._columns.leave_out_refused(asked, error):
                 raise
-            with self._refusing:
-                if self._columns is columns and not self._drop_refused_columns():
-                    raise
-        return send(self._text(self._columns, conditions, offset, limit, descending))
-
-    def _drop_refused_columns(self) -> bool:
-        """Find which columns are refused; return whether the module itself can be queried."""
-        if refused_columns(self._query, self.module, ["id"]):
-            return False
-        refused = refused_columns(self._query, self.module, self._columns)
-        self._are_tried = not refused
-        columns = [column for column in self._columns if column not in refused]
-        if columns and refused:
-            self._names = columns
-            logger.warning(
-                "%s: these fields are null, for the server refuses them in a query: %s. Either "
-                "they were removed, or this user may not read them.",
-                self.module,
-                ", ".join(sorted(refused)),
-            )
-            self._columns = columns
-            self.refused = frozenset(refused)
-        return bool(columns)
+        return send(self._text(self._columns.asked, conditions, offset, limit, descending))
 
     def _text(
         self,
@@ -330,38 +302,6 @@ def _counted(query: Query, module: str, text: str) -> int:
     if count is None:
         raise NotCounted(f"{module}: the server does not count its records.")
     return count
-
-
-def refused_columns(query: Query, module: str, columns: Sequence[str]) -> set[str]:
-    """Return which columns the server refuses to query, found by halving.
-
-    What fails may be a record. So columns are at fault only where they are refused with no record
-    asked for, and with each of two.
-    """
-    if not all(_is_refused(query, module, columns, *which) for which in ((0, 0), (0, 1), (1, 1))):
-        return set()
-    return _refused_of(query, module, columns)
-
-
-def _refused_of(query: Query, module: str, columns: Sequence[str]) -> set[str]:
-    if _is_refused(query, module, columns):
-        if len(columns) == 1:
-            return set(columns)
-        middle = len(columns) // 2
-        return _refused_of(query, module, columns[:middle]) | _refused_of(
-            query, module, columns[middle:]
-        )
-    return set()
-
-
-def _is_refused(
-    query: Query, module: str, columns: Sequence[str], offset: int = 0, limit: int = 0
-) -> bool:
-    try:
-        query(select(module, columns, offset=offset, limit=limit))
-    except Refused:
-        return True
-    return False
 
 
 def ids_of(module: str, page: Page, like: str | None = None) -> list[str]:

@@ -15,6 +15,8 @@ from decimal import Decimal
 from typing import Literal
 from urllib.parse import quote_plus
 
+from typing_extensions import Self
+
 from kafinea.errors import QueryError
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "LIKE", "IN"]
@@ -29,6 +31,26 @@ character: encoded, they would make a request a quarter more work."""
 
 _OPERATORS = frozenset({"=", "!=", "<", "<=", ">", ">=", "LIKE", "IN"})
 _NAME = re.compile(r"[A-Za-z0-9_]+")
+_FROM = re.compile(r"\bFROM\s+(\w+)", re.IGNORECASE)
+
+
+class Query(str):
+    """The text of a query, with what it was made of.
+
+    Attributes:
+        module: The module that it reads.
+        shape: The query without its values. Queries of one shape take about the same time.
+    """
+
+    __slots__ = ("module", "shape")
+    module: str
+    shape: str
+
+    def __new__(cls, text: str, module: str, shape: str) -> Self:
+        """Return the query."""
+        query = super().__new__(cls, text)
+        query.module, query.shape = module, shape
+        return query
 
 
 @dataclass(frozen=True)
@@ -104,7 +126,7 @@ def select(
     descending: bool = False,
     limit: int | None = None,
     offset: int = 0,
-) -> str:
+) -> Query:
     """Return a SELECT with its final semicolon, which is mandatory.
 
     Select each column you order by: a column whose table is not joined makes the server answer
@@ -122,14 +144,26 @@ def select(
     Raises:
         QueryError: The language cannot say it.
     """
-    parts = [f"SELECT {_columns(columns)} FROM {name(module)}"]  # noqa: S608 this quotes
-    if conditions := " AND ".join(str(condition) for condition in where):
-        parts.append(f"WHERE {conditions}")
+    head = f"SELECT {_columns(columns)} FROM {name(module)}"  # noqa: S608 this quotes
+    conditions = list(where)
+    parts = [f"WHERE {' AND '.join(map(str, conditions))}"] if conditions else []
+    shape = [f"{condition.field} {condition.operator}" for condition in conditions]
+    end = []
     if order_by:
-        parts.append(f"ORDER BY {','.join(map(name, order_by))}{' DESC' if descending else ''}")
+        end.append(f"ORDER BY {','.join(map(name, order_by))}{' DESC' if descending else ''}")
+    shape += end
     if limit is not None:
-        parts.append(f"LIMIT {offset},{limit}" if offset else f"LIMIT {limit}")
-    return " ".join(parts) + ";"
+        end.append(f"LIMIT {offset},{limit}" if offset else f"LIMIT {limit}")
+        shape.append("LIMIT n,n" if offset else "LIMIT n")
+    return Query(" ".join([head, *parts, *end]) + ";", module, " ".join([head, *shape]))
+
+
+def as_query(text: str) -> Query:
+    """Return a query that was written by hand as one of ours; its shape is not known."""
+    if isinstance(text, Query):
+        return text
+    found = _FROM.search(text)
+    return Query(text, found[1] if found else "", shape="")
 
 
 def encoded_size(query: str) -> int:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import backoff
 
-from kafinea.answers import prefix_of
 from kafinea.client import Client
 from kafinea.errors import Refused, SettingsError, Unavailable
-from kafinea.keyset import PATIENCE, KeysetReader, none_given
+from kafinea.keyset import PATIENCE, Cursor, KeysetReader, none_given
 from kafinea.page_query import PAGE_SIZE, Page, PageQuery, Query, count, ids_of, number
+from kafinea.parsing import prefix_of
 from kafinea.query import Condition, is_name, select
 
 logger = logging.getLogger(__name__)
@@ -137,16 +137,16 @@ def _all(
 ) -> set[str]:
     """Return the ids of a list that did not come in one answer."""
     everything = Condition("id", ">", f"{prefix_of(some_id)}x0")  # there must be a WHERE
-    selection = PageQuery(query, one.related, ["id"], [*where, everything], PAGE_SIZE)
+    pages = PageQuery(query, one.related, ["id"], [*where, everything], PAGE_SIZE)
     found: set[str] = set()
-    chain = KeysetReader(selection, None, lambda: len(found) >= counted)
+    keyset = KeysetReader(pages, Cursor(None, total=counted))
     page: Page = []
     # Records that came in behind the count may have pushed others out of a full page.
     while len(found) < counted or len(page) >= PAGE_SIZE:
-        if not (page := chain.next_page()):
+        if not (page := keyset.next_page()):
             break
         found.update(ids_of(one.related, page, some_id))
-    unreadable = selection.count(None) - len(found) if len(found) < counted else 0
+    unreadable = pages.count(None) - len(found) if len(found) < counted else 0
     if unreadable > 0:
         _warn_of_unreadable(one, unreadable, counted)
     return found

@@ -83,7 +83,7 @@ class Sessions:
         self._free = [Session(http, self._auth)]
         self._in_use = 0
         self._wanting_session: deque[object] = deque()
-        self._pace = ConcurrencyLimit(most)
+        self._limit = ConcurrencyLimit(most)
         self._under_way = 0
         self._not_before = 0.0
         self._wanting_turn: deque[object] = deque()
@@ -94,7 +94,7 @@ class Sessions:
     # Sessions
 
     @contextmanager
-    def one(self) -> Iterator[Session]:
+    def acquire(self) -> Iterator[Session]:
         """Yield a session that nobody else uses for the time of the block.
 
         Raises:
@@ -102,7 +102,7 @@ class Sessions:
         """
         with self._changed:
             self._stand_in(self._wanting_session, lambda: self._in_use < self._most)
-            session = self._free.pop() if self._free else self._another()
+            session = self._free.pop() if self._free else self._new_session()
             self._in_use += 1
         try:
             yield session
@@ -115,8 +115,8 @@ class Sessions:
     def open(self, count: int) -> None:
         """Log in to so many sessions in all, those in use included, without waiting for it."""
         with self._changed:
-            missing = min(count, self._pace.usual) - self._in_use - len(self._free)
-            new = [self._another() for _ in range(missing)]
+            missing = min(count, self._limit.baseline) - self._in_use - len(self._free)
+            new = [self._new_session() for _ in range(missing)]
             self._in_use += len(new)
         if new:
             threads = ThreadPoolExecutor(len(new), thread_name_prefix="kafinea-login")
@@ -126,16 +126,16 @@ class Sessions:
 
     def _log_in(self, session: Session) -> None:
         try:
-            with self.turn(session, "login"):
+            with self.request_slot(session, "login"):
                 pass  # a turn begins with the login
         except KafineaError:
             pass  # whoever uses the session next logs in, and tells what is wrong
         finally:
             self._give_back(session)
 
-    def _another(self) -> Session:
+    def _new_session(self) -> Session:
         http = open_http(self._address)
-        return Session(http, self._auth.another(http))
+        return Session(http, self._auth.new_session(http))
 
     def _give_back(self, session: Session) -> None:
         with self._changed:
@@ -162,7 +162,7 @@ class Sessions:
     # Requests
 
     @contextmanager
-    def turn(self, session: Session, kind: str) -> Iterator[None]:
+    def request_slot(self, session: Session, kind: str) -> Iterator[None]:
         """Send one request in the block. It begins when the server has room for one more.
 
         Args:
@@ -175,16 +175,16 @@ class Sessions:
         with self._changed:
             self._stand_in(self._wanting_turn, self._has_room)
             self._under_way += 1
-            stretch = self._pace.stretch
+            epoch = self._limit.epoch
         try:
             session.auth.user_id()  # if a login is due, its time is not the request's
             self._check_open()
             began = time.monotonic()
             yield
-            self._note_answer(kind, time.monotonic() - began, stretch)
+            self._note_answer(kind, time.monotonic() - began, epoch)
         except Unavailable as error:
             if error.busy:
-                self._note_refusal(error.retry_after or 0, stretch)
+                self._note_refusal(error.retry_after or 0, epoch)
             raise
         finally:
             with self._changed:
@@ -192,20 +192,20 @@ class Sessions:
                 self._changed.notify_all()
 
     def _has_room(self) -> bool:
-        return self._under_way < self._pace.limit and time.monotonic() >= self._not_before
+        return self._under_way < self._limit.limit and time.monotonic() >= self._not_before
 
-    def _note_answer(self, kind: str, seconds: float, stretch: int) -> None:
+    def _note_answer(self, kind: str, seconds: float, epoch: int) -> None:
         with self._changed:
-            before = self._pace.usual
-            self._pace.answered(kind, seconds, stretch)
-            now = self._pace.usual
+            before = self._limit.baseline
+            self._limit.answered(kind, seconds, epoch)
+            now = self._limit.baseline
         self._say_if_fewer(_NO_USE, before, now)
 
-    def _note_refusal(self, retry_after: float, stretch: int) -> None:
+    def _note_refusal(self, retry_after: float, epoch: int) -> None:
         with self._changed:
-            before = self._pace.limit
-            self._pace.refused(stretch)
-            now = self._pace.limit
+            before = self._limit.limit
+            self._limit.refused(epoch)
+            now = self._limit.limit
             until = time.monotonic() + min(retry_after, LONGEST_WAIT)
             self._not_before = max(self._not_before, until)
         self._say_if_fewer(_NO_ROOM, before, now)

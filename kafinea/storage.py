@@ -13,7 +13,7 @@ import fsspec  # type: ignore[import-untyped]  # it has no types
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from kafinea import private
-from kafinea.errors import SettingsError
+from kafinea.errors import SettingsError, StorageError
 
 _EXTRAS = {
     **dict.fromkeys(("s3", "s3a"), "s3"),
@@ -174,8 +174,8 @@ def open_storage(url: str) -> tuple[Any, str]:
     return system, str(path)
 
 
-def unusable(setting: str, error: Exception) -> SettingsError:
+def unusable(setting: str, error: Exception) -> StorageError:
     """Return what to say of a place that cannot be read or written."""
     # A text of the system's own; those of the clouds may show a URL with a password.
     reason = getattr(error, "strerror", None) or type(error).__name__
-    return SettingsError(f"`{setting}` cannot be used: {reason}.")
+    return StorageError(f"`{setting}` cannot be used: {reason}.")

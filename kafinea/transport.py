@@ -96,7 +96,7 @@ def send(
     Raises:
         TooLong: The answer has no end, or is larger than anything real.
         Unavailable: No answer came.
-        SettingsError: The address cannot be reached as it is written.
+        NotReachable: The address cannot be reached as it is written.
     """
     if len(http.cookies) > _MOST_COOKIES:
         http.cookies.clear()

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 import requests
 import urllib3
 
-from kafinea.errors import SettingsError, TooLong, Unavailable
+from kafinea.errors import NotReachable, SettingsError, TooLong, Unavailable
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROBE_SECONDS = 2
@@ -52,7 +52,7 @@ def no_answer(
     http: requests.Session,
     address: str,
     timeout: tuple[float, float],
-) -> SettingsError | Unavailable:
+) -> NotReachable | Unavailable:
     """Return what to tell of a request that got no answer.
 
     Args:
@@ -86,39 +86,39 @@ def no_answer(
     return Unavailable(f"The answer of {host} broke off ({type(error).__name__}).")
 
 
-def at_first(error: Unavailable, address: str) -> SettingsError | Unavailable:
+def at_first(error: Unavailable, address: str) -> NotReachable | Unavailable:
     """Return what to tell of a request when nothing has worked before.
 
     Then a setting may be wrong, and it makes no sense to wait. Once something has worked, the same
     failure passes.
     """
     if error.advice:
-        return SettingsError(f"{error} {error.advice}")
+        return NotReachable(f"{error} {error.advice}")
     parts = urlsplit(address)
     if parts.scheme == "http" and not error.busy and _speaks_tls(parts):
-        return SettingsError(f"{parts.netloc} wants https. Write `https://` in `url`.")
+        return NotReachable(f"{parts.netloc} wants https. Write `https://` in `url`.")
     return error
 
 
-def _not_secure(error: requests.RequestException, host: str) -> SettingsError | Unavailable:
+def _not_secure(error: requests.RequestException, host: str) -> NotReachable | Unavailable:
     if refused := _behind(error, ssl.SSLCertVerificationError):
-        return SettingsError(
+        return NotReachable(
             f"The certificate of {host} is not accepted: {refused.verify_message.rstrip('.')}. "
             "Check `url`, and the certificates that this machine trusts (REQUESTS_CA_BUNDLE)."
         )
     failed = _behind(error, ssl.SSLError)
     if failed is None:
-        return SettingsError(f"The certificates in {_bundle()} cannot be read.")
+        return NotReachable(f"The certificates in {_bundle()} cannot be read.")
     if failed.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
-        return SettingsError(
+        return NotReachable(
             f"{host} does not speak https at this port. Check `url`: the port may be wrong, or the "
             "server may only have `http://`."
         )
     if isinstance(failed, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Unavailable(f"{host} broke the connection.", nothing_done=True)
     if failed.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
-        return SettingsError(f"There are no certificates in {_bundle()}.")
-    return SettingsError(f"No secure connection to {host} is possible ({failed.reason}).")
+        return NotReachable(f"There are no certificates in {_bundle()}.")
+    return NotReachable(f"No secure connection to {host} is possible ({failed.reason}).")
 
 
 def _bundle() -> str:
@@ -150,12 +150,12 @@ def _of_proxy(setting: str) -> str:
     return f"Check the proxy in {setting}, or name the host of `url` in NO_PROXY."
 
 
-def _unusable(http: requests.Session, parts: SplitResult) -> SettingsError:
+def _unusable(http: requests.Session, parts: SplitResult) -> NotReachable:
     """Return that an address is none. That of the proxy is not checked before it is used."""
     name, setting = _proxy(http, parts)
     if not name:
-        return SettingsError("`url` is not an address that can be used.")
-    return SettingsError(
+        return NotReachable("`url` is not an address that can be used.")
+    return NotReachable(
         f"The proxy in {setting} is not an address that can be used. Write it as in "
         "http://proxy.example:3128."
     )

@@ -1,19 +1,19 @@
-"""A local Kafinea: an HTTP server that behaves like the real one, with a demo company in it."""
+"""A local server with the API of Kafinea and a demo company."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kafinea_sandbox.running import Sandbox
+    from kafinea_sandbox.sandbox import Sandbox
 
 __all__ = ["Sandbox"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the server only when it is wanted: the modules and the company need none."""
+    """Import the server when it is used: modules and company do not need it."""
     if name == "Sandbox":
-        from kafinea_sandbox.running import Sandbox  # noqa: PLC0415 - see above
+        from kafinea_sandbox.sandbox import Sandbox  # noqa: PLC0415 - see above
 
         return Sandbox
     raise AttributeError(name)

@@ -12,12 +12,12 @@ import click
 
 from kafinea_sandbox.dialects import DIALECTS
 
-_EXTRA = ("uvicorn", "starlette", "lark", "python_multipart", "multipart")
+_EXTRA = ("uvicorn", "starlette", "lark", "tomli")
 
 
 @click.group()
 def main() -> None:
-    """Kafinea's tools."""
+    """Tools for Kafinea."""
 
 
 @main.command()
@@ -25,29 +25,41 @@ def main() -> None:
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
-    show_default="any free one",
+    show_default="any free port",
     help="Port on 127.0.0.1.",
 )
 @click.option(
-    "--data", default=":memory:", show_default=True, help="Directory that keeps the database."
+    "--data",
+    default=":memory:",
+    show_default=True,
+    help="Directory that keeps the database; by default it is deleted at the end.",
 )
 @click.option(
     "--dialect",
     type=click.Choice(list(DIALECTS)),
     default="kafinea",
     show_default=True,
-    help="Which server of the family to be.",
+    help="The kind of server to imitate.",
 )
-@click.option("--rows", default=5000, show_default=True, help="Size of the demo company.")
-@click.option("--seed", default=1, show_default=True, help="Another seed, another company.")
-@click.option("--latency-ms", default=0.0, show_default=True, help="Added to every request.")
+@click.option(
+    "--rows",
+    default=5000,
+    show_default=True,
+    help="Number of records of the demo company, roughly.",
+)
+@click.option(
+    "--seed", default=1, show_default=True, help="Another seed gives another demo company."
+)
+@click.option(
+    "--latency-ms", default=0.0, show_default=True, help="Milliseconds added to every request."
+)
 def sandbox(port: int, data: str, **options: Any) -> None:
-    """Run a local Kafinea with a demo company in it.
+    """Run the sandbox: a local server with the API of Kafinea and a demo company.
 
-    Prints one line of JSON with its address and access key as soon as it is listening.
+    When it is ready, it prints one line of JSON with its URL and the access key.
     """
     try:
-        from kafinea_sandbox.running import Sandbox  # noqa: PLC0415 - an optional extra
+        from kafinea_sandbox.sandbox import Sandbox  # noqa: PLC0415 - an optional extra
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
@@ -73,6 +85,6 @@ def sandbox(port: int, data: str, **options: Any) -> None:
             "control_token": running.control_token,
         }
         click.echo(json.dumps(facts))
-        click.echo(f"Kafinea sandbox at {running.url}, Ctrl-C ends it.", err=True)
+        click.echo(f"Kafinea sandbox at {running.url}. Press Ctrl-C to stop it.", err=True)
         stop.wait()
     click.echo("Bye.", err=True)

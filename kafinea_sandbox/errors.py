@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kafinea_sandbox.dialects import Dialect
+from kafinea_sandbox.dialects import Dialect
 
 
 class ApiError(Exception):
@@ -26,7 +23,7 @@ class Died(Exception):
 
 
 class Garbled(Exception):
-    """The answer breaks while it is written."""
+    """The answer is damaged: its body is not valid JSON."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__()
@@ -38,7 +35,7 @@ class QueryFails(Exception):
 
 
 def unencodable(how: str) -> Exception:
-    """What comes of a text that is not UTF-8; another word is the code of an error."""
+    """The error of an answer with a text that is not UTF-8. Another word is an error code."""
     bodies = {
         "empty": b"",
         "cut": b'{"success":true,"result":[{"id":"12x3","lastname":"Mart',
@@ -52,7 +49,7 @@ def unencodable(how: str) -> Exception:
 
 
 def no_owner(dialect: Dialect) -> Exception:
-    """What comes of an owner who is neither a user nor a group."""
+    """The error of an owner who is neither a user nor a group."""
     if dialect.owners_looked_up:
         return ApiError("INVALID_ID_ATTRIBUTE", "Invalid owner of the record")
     return Died("Sorry! Attempt to access restricted file.")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from html.entities import codepoint2name
 from typing import Any
 
 _ENTITIES = {point: f"&{name};" for point, name in codepoint2name.items()} | {39: "&#039;"}
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE)
 
 
 def encode(value: Any) -> bytes:
@@ -19,7 +21,7 @@ def encode(value: Any) -> bytes:
 
 
 def mapping(value: dict[str, Any]) -> dict[str, Any] | list[Any]:
-    """An array: PHP cannot tell an empty map from an empty list, and answers `[]`."""
+    """A PHP array: an empty map is an empty list, `[]`."""
     return value or []
 
 
@@ -39,13 +41,22 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def floatval(value: str) -> Decimal:
+    """The number a text begins with, else 0."""
+    match = _NUMBER.match(value)
+    try:
+        return Decimal(match[1]) if match else Decimal(0)
+    except InvalidOperation:  # pragma: no cover - the pattern allows nothing else
+        return Decimal(0)
+
+
 def htmlentities(value: str) -> str:
     """`htmlentities` with quotes."""
     return value.translate(_ENTITIES)
 
 
 def decode(value: str | None) -> Any:
-    """`json_decode`: None for whatever cannot be read."""
+    """`json_decode`: None for a text that is not JSON."""
     if not value:
         return None
     try:

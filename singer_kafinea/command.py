@@ -17,11 +17,11 @@ from singer_sdk.exceptions import (
 )
 from singer_sdk.plugin_base import PluginBase
 
-from kafinea.errors import KafineaError, SettingsError
+from kafinea.errors import KafineaError, SettingsError, StorageError
 from singer_kafinea import logs
 
 at_end = ExitStack()
-"""What to do when a command ends, however it does. The SDK has no place for it."""
+"""What to do when a command ends, however it does; `Plugin.cleanup` takes its place."""
 
 
 def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
@@ -60,7 +60,7 @@ def invoke(plugin: type[PluginBase]) -> None:
             "the file that SINGER_SDK_LOG_CONFIG names, or unset them."
         ) from None
     if sys.stdout is None:
-        raise SettingsError("The output cannot be written: it is closed.")
+        raise StorageError("The output cannot be written: it is closed.")
     cli()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from singer_sdk import typing as th
@@ -17,15 +18,15 @@ WHERE: tuple[th.Property[Any], ...] = (
         "url",
         th.StringType,
         required=True,
-        description="Address of your Kafinea, such as https://apps.kafinea.com/YourKafinea",
+        description="Address of your Kafinea instance, such as https://apps.kafinea.com/YourKafinea",
     ),
-    th.Property("username", th.StringType, required=True, description="User of the API"),
+    th.Property("username", th.StringType, required=True, description="Name of the API user"),
     th.Property(
         "access_key",
         th.StringType,
         required=True,
         secret=True,
-        description='Access key of that user ("My preferences" in Kafinea), not the password',
+        description='Access key of the API user ("My preferences" in Kafinea), not the password',
     ),
 )
 HOW: tuple[th.Property[Any], ...] = (
@@ -33,33 +34,37 @@ HOW: tuple[th.Property[Any], ...] = (
         "max_sessions",
         th.IntegerType(minimum=1, maximum=64),
         default=4,
-        description="Most sessions, and so requests, at the same time",
+        description="Maximum number of concurrent sessions, and so of concurrent requests",
     ),
     th.Property(
         "request_timeout",
         th.NumberType(exclusive_minimum=0, maximum=3600),
         default=120,
-        description="Seconds to wait for the server",
+        description="Number of seconds to wait for the server to respond",
     ),
     th.Property(
         "allow_http",
         th.BooleanType,
         default=False,
-        description="Accept http for a host that is not this machine; the access key is "
-        "then not protected",
+        description="Accept `http://` for a host other than this machine. The access key is then "
+        "not protected",
     ),
 )
 TIMEZONE: th.Property[Any] = th.Property(
     "timezone",
     th.StringType,
-    description="Time zone of the server's date-times, such as Europe/Paris; UTC if not set",
+    description="Time zone of the server's date-times, such as Europe/Paris. If not set: UTC",
 )
 
 _WHERE_TO_SET = "Correct them in `.env`, in meltano.yml or in the --config file."
 
 
-def connect(config: Mapping[str, Any]) -> Client:
-    """Return the client that the settings describe. It logs out when the command ends.
+def connect(config: Mapping[str, Any], cleanup: ExitStack = at_end) -> Client:
+    """Return the client that the settings describe.
+
+    Args:
+        config: The settings.
+        cleanup: Logs the client out when the command ends.
 
     Raises:
         SettingsError: `url` cannot be used.
@@ -72,7 +77,7 @@ def connect(config: Mapping[str, Any]) -> Client:
         request_timeout=float(config["request_timeout"]),  # the SDK reads a Decimal
         allow_http=config["allow_http"],
     )
-    at_end.callback(client.close)
+    cleanup.callback(client.close)
     return client
 
 

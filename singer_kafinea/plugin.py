@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import click
@@ -25,7 +25,18 @@ _DEEPEST = 99
 
 
 class Plugin(PluginBase):
-    """A plugin that says everything that is wrong with its settings at once, before all else."""
+    """A plugin that says everything that is wrong with its settings at once, before all else.
+
+    Attributes:
+        cleanup: What to do when the command ends, however it does; the last callback comes first.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.cleanup = ExitStack()
+        # The SDK makes the plugin within a command of click, which ends it.
+        if command := click.get_current_context(silent=True):
+            command.call_on_close(self.cleanup.close)
+        super().__init__(*arguments, **options)
 
     @classproperty
     @override

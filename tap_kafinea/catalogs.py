@@ -11,9 +11,11 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from singer_sdk.streams import Stream
 
 from kafinea.errors import KafineaError, SettingsError
-from tap_kafinea.discovery import listed
+from kafinea.extract.discovery import listed
 
 logger = logging.getLogger("tap-kafinea")
+
+NEW_CATALOG = "Create a new catalog: `tap-kafinea --discover`."
 
 _METHODS = (REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL)
 

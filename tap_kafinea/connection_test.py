@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import click
+from singer_sdk.streams import Stream
 
 from kafinea.masking import line
-from tap_kafinea.failing import FailingAlone, as_shown
-
-if TYPE_CHECKING:
-    from tap_kafinea.tap import TapKafinea
+from tap_kafinea.context import RunContext
+from tap_kafinea.failing import as_shown
+from tap_kafinea.sdk import KafineaStream
 
 ONE_RECORD = {"page_size": 1, "max_sessions": 1, "deletions": "off"}
 """Settings with which nothing is asked ahead, and no scan reads the ids of whole modules."""
 
 
-def run(tap: TapKafinea) -> bool:
+def run(
+    context: RunContext, streams: Iterable[Stream], username: str, catalog: Iterable[str] | None
+) -> bool:
     """Print a line for each thing that is tried, and return whether all of them work.
+
+    Args:
+        context: What the streams share.
+        streams: The streams; those that are selected are tried.
+        username: The user, for messages.
+        catalog: The names in the catalog that was given, if one was.
 
     Raises:
         KafineaError: The login or `listtypes` fails, so nothing else can be tried.
     """
-    user = tap.client.user_id()
-    _say(f"login: ok, {tap.config['username']} is user {user}")
-    _say(f"listtypes: ok, {len(tap.modules.shown)} modules")
-    streams = [
-        one for one in tap.streams.values() if isinstance(one, FailingAlone) and one.selected
-    ]
-    if not streams:
+    user, modules = context.client.user_id(), context.modules
+    _say(f"login: ok, {username} is user {user}")
+    _say(f"listtypes: ok, {len(modules.shown)} modules")
+    tried = [one for one in streams if isinstance(one, KafineaStream) and one.selected]
+    if not tried:
         _say("No stream is selected.")
-    failures = [stream for stream in streams if not _works(stream)]
-    if tap.input_catalog is not None:
-        tap.modules.look_for(tap.input_catalog)
-    for name, why in tap.modules.missing.items():
+    failures = [stream for stream in tried if not _works(stream)]
+    if catalog is not None:
+        modules.look_for(catalog)
+    for name, why in modules.missing.items():
         _say(f"{name}: FAILED: {why}")
-    return bool(streams) and not (failures or tap.modules.missing)
+    return bool(tried) and not (failures or modules.missing)
 
 
 def _say(text: str) -> None:
     click.echo(line(text))
 
 
-def _works(stream: FailingAlone) -> bool:
+def _works(stream: KafineaStream) -> bool:
     """Try a stream, and say how it went."""
     try:
         record = stream.first()

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.describe import Module
-from kafinea.extract.passes import PassPlanner, of_instance
-from tap_kafinea.failing import FailingAlone
-
-if TYPE_CHECKING:
-    from tap_kafinea.tap import TapKafinea
+from kafinea.extract.checkpoint import Checkpoint
+from tap_kafinea.sdk import KafineaStream, KafineaTap
 
 Row = dict[str, Any]
 
@@ -143,12 +139,10 @@ TABLES = (
 )
 
 
-class DictionaryStream(FailingAlone):
+class DictionaryStream(KafineaStream):
     """One table of the dictionary, read whole; rows that vanished are dropped by their version."""
 
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the rows are typed
-
-    def __init__(self, tap: TapKafinea, name: str, table: Table) -> None:
+    def __init__(self, tap: KafineaTap, name: str, table: Table) -> None:
         super().__init__(tap, name, table.schema)
         self._table = table
         self.primary_keys = [*table.key]
@@ -156,15 +150,18 @@ class DictionaryStream(FailingAlone):
 
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterable[Row]:
-        tap = self._tap_kafinea
-        state = of_instance(self.stream_state, tap.address)
-        self._stream_version = PassPlanner(state, zone=tap.zone).new_version()
-        for module in tap.described:
-            yield from self._table.rows(module, tap.modules.shown[module.name].singular)
-        self._write_activate_version_message(self._stream_version)
+        run, state = self.run_context, self.stream_state
+        checkpoint = Checkpoint.from_dict(state).of_instance(run.client.url).with_new_version()
+        state.update(checkpoint.to_dict())
+        self._stream_version = checkpoint.version
+        for module in run.modules.described:
+            rows = self._table.rows(module, run.modules.shown[module.name].singular)
+            yield from map(self.selected_fields, rows)
+        if checkpoint.version:
+            self._write_activate_version_message(checkpoint.version)
 
 
-def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
+def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
     """Return the streams, if the settings ask for them."""
     if not tap.config["dictionary"]:
         return []
@@ -172,7 +169,7 @@ def discover(tap: TapKafinea, modules: Sequence[Module]) -> list[Stream]:
     return [DictionaryStream(tap, _name(table, taken), table) for table in TABLES]
 
 
-def from_catalog(tap: TapKafinea, name: str, schema: Mapping[str, Any]) -> Stream | None:
+def from_catalog(tap: KafineaTap, name: str, schema: Mapping[str, Any]) -> Stream | None:
     """Return the stream of a catalog entry, if it is one of these."""
     title = schema.get("title")
     table = next((one for one in TABLES if _TITLE + one.name == title), None)

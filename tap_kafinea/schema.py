@@ -6,10 +6,10 @@ A catalog holds all that a run needs, so that nothing has to be described again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
-from kafinea.describe import LINE_MODULE, LINES, Field, Module
+from kafinea.describe import LINES, Field, Module
+from kafinea.extract.line_fields import line_fields
 from kafinea.values import ValueType, kind_of
 
 _TYPES: dict[ValueType, dict[str, Any]] = {
@@ -21,26 +21,6 @@ _TYPES: dict[ValueType, dict[str, Any]] = {
     ValueType.DATETIME: {"type": ["string", "null"], "format": "date-time"},
     ValueType.LIST: {"type": ["array", "null"], "items": {"type": "string"}},
 }
-
-
-# What coreBOS gives of a line, and describes nowhere (include/Webservices/Retrieve.php). The place
-# of a line is that in its list.
-_PDO_LINE = (
-    Field("sequence_no", "Sequence No", "integer"),
-    Field("productid", "Number of the product or service", "string"),
-    Field("wsproductid", "Product or service", "reference", refers_to=("Products", "Services")),
-    Field("linetype", "Module of the product or service", "string"),
-    Field("comment", "Comment", "text"),
-    Field("qty", "Quantity", "double"),
-    Field("listprice", "List Price", "double"),
-    Field("discount", "Has a discount", "boolean"),
-    Field("discount_type", "Kind of discount: amount or percentage", "string"),
-    Field("discount_percentage", "Discount Percent", "double"),
-    Field("discount_amount", "Discount Amount", "double"),
-)
-
-# Documents describe the fields of their lines too, most of the decimals as texts.
-_TEXTS_OF_LINES = frozenset({"productid", "comment", "image"})
 
 
 def schema_of(module: Module) -> dict[str, Any]:
@@ -97,21 +77,7 @@ def properties_of_lines(module: Module, line: Module | None) -> dict[str, Any]:
         module: The module of its document.
         line: The module of lines; None if there is none for this user.
     """
-    if line is None and not module.line_columns:
-        return {field.name: _property_of(field) for field in _PDO_LINE}
-    line = line or _line_as_told_by(module)
-    return _properties(line, line.queryable)
-
-
-def _line_as_told_by(document: Module) -> Module:
-    """Return what a document's module tells of its lines, as `retrieve` gives them."""
-    told = [
-        field if field.name in _TEXTS_OF_LINES else replace(field, type="double")
-        for field in (document.fields[name] for name in sorted(document.line_columns))
-    ]
-    place = Field("sequence_no", "sequence_no", "integer")
-    fields = {field.name: field for field in (place, *told)}
-    return replace(document, name=LINE_MODULE, is_entity=False, fields=fields)
+    return {field.name: _property_of(field) for field in line_fields(module, line)}
 
 
 def _property_of(field: Field) -> dict[str, Any]:

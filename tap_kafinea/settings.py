@@ -22,48 +22,48 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "modules",
         th.ArrayType(th.StringType),
-        description=(
-            "Modules to extract, by name or pattern, such as Contacts or Project*; !Name or "
-            "!Pattern leaves out; all that the user can read if empty"
-        ),
+        description="Modules to extract: names or patterns, such as `Contacts` or `Project*`. "
+        "`!` before one excludes it. If empty: all modules that the user can read",
     ),
     th.Property(
         "start_date",
         th.DateTimeType,
-        description="On the first run of a module, only records modified since; without an "
-        "offset, in `timezone`",
+        description="On the first run of a module, extract only records modified at or after "
+        "this time. Without an offset, it is in `timezone`",
     ),
     th.Property(
-        "end_date", th.DateTimeType, description="Only records modified before, for backfills"
+        "end_date",
+        th.DateTimeType,
+        description="Extract only records modified before this time, for backfills",
     ),
     TIMEZONE,
     th.Property(
         "lookback_seconds",
         th.IntegerType(minimum=0, maximum=315_360_000),
         default=60,
-        description="Seconds before the bookmark to read again, for records saved late; at "
-        "most 10 years",
+        description="Number of seconds before the bookmark to read again, for records that were "
+        "saved late. Maximum: 10 years",
     ),
     th.Property(
         "page_size",
         th.IntegerType(minimum=1, maximum=1000),
         default=1000,
-        description="Most records to ask for at a time; servers give 100 or 1,000 at most, "
-        "which the tap finds by itself",
+        description="Maximum number of records in a request. Servers return at most 100 or "
+        "1,000; the tap finds this out by itself",
     ),
     th.Property(
         "line_items",
         th.StringType,
         allowed_values=["embed", "table", "off"],
         default="embed",
-        description="`embed` gives quotes, orders and invoices their lines, in `LineItems`; "
-        "`table` makes a stream of the lines of each module, such as `InvoiceLineItems`",
+        description="Lines of quotes, orders and invoices. `embed`: a list in each record, "
+        "`LineItems`. `table`: a stream for each module, such as `InvoiceLineItems`. `off`: none",
     ),
     th.Property(
         "relations",
         th.CustomType({"type": ["array", "string"], "items": _RELATION_OR_ALL, "pattern": "^all$"}),
-        description='Related lists to extract, such as [{"module": "Campaigns", '
-        '"related": "Contacts"}], or "all"',
+        description='Related lists to extract, such as `[{"module": "Campaigns", '
+        '"related": "Contacts"}]`, or `["all"]`',
     ),
     th.Property(
         "files",
@@ -73,36 +73,36 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
             th.Property("max_bytes", th.IntegerType(minimum=1)),
             additional_properties=False,
         ),
-        description="`enabled` downloads the files of documents into `path`, a folder or an "
-        "fsspec URL; those over `max_bytes` are left there",
+        description="`enabled`: download the files of documents. `path`: where to, a folder or "
+        "an fsspec URL. `max_bytes`: files larger than this are not downloaded",
     ),
     th.Property(
         "deletions",
         th.StringType,
         allowed_values=["off", "scan", "sync"],
         default="off",
-        description="How to find deleted records: `scan` compares the ids with those of the "
-        "last scan, `sync` asks the server's own undocumented operation",
+        description="How to find deleted records. `scan`: compare the ids with those of the "
+        "last scan. `sync`: use an operation of the server that Kafinea does not document",
     ),
     th.Property(
         "deletions_path",
         th.StringType,
         default="deletions",
-        description="Folder or fsspec URL where `scan` keeps the ids",
+        description="Folder or fsspec URL where `scan` stores the ids",
     ),
     th.Property(
         "deletions_limit",
         th.NumberType(minimum=0, maximum=100),
         default=10,
-        description="When `scan` misses more than this percentage of a module at once, and "
-        "more than 20 records, it reports nothing and the run fails; 100 reports everything",
+        description="Maximum percentage of a module's records that `scan` reports as deleted at "
+        "once. Above it, and above 20 records, it reports none and the run fails. `100`: no limit",
     ),
     th.Property(
         "dictionary",
         th.BooleanType,
         default=False,
-        description="Extract what Kafinea says of its modules, fields and picklist values as "
-        "well, in `Modules`, `Fields` and `PicklistValues`",
+        description="Extract the data dictionary too: the streams `Modules`, `Fields` and "
+        "`PicklistValues`",
     ),
     *HOW,
 ).to_dict()

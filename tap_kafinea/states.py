@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from kafinea.answers import is_id, local_time, moment, whole
-from kafinea.errors import SettingsError
-from kafinea.extract.passes import Pass
+from kafinea.errors import StateError
+from kafinea.extract.checkpoint import ZONE, Pass
+from kafinea.extract.line_rows import MOST
+from kafinea.parsing import is_id, local_time, moment, whole
 from kafinea.shown import shown
-from tap_kafinea.clock import ZONE
 
 _HOW = (
     'A state is {"bookmarks": {...}}, or the last line that the tap wrote: '
@@ -26,15 +26,12 @@ _LAST_SECOND = 253_370_764_800  # 9999-01-01
 _MOST_LINES = 10**8
 _LATEST_VERSION = 10**15
 
-MOST = "most"
-"""In the state of a table of lines: how many lines a document has had at most."""
-
 
 def state_of(given: Any) -> dict[str, Any]:
     """Return the Singer state in what somebody gave as one. `{}` and null are no state.
 
     Raises:
-        SettingsError: It is something else, or holds what this tap cannot have written. To take it
+        StateError: It is something else, or holds what this tap cannot have written. To take it
             for none would read everything again.
     """
     if isinstance(given, Mapping) and given.get("type") == "STATE":
@@ -43,7 +40,7 @@ def state_of(given: Any) -> dict[str, Any]:
         return {}
     bookmarks = given.get("bookmarks") if isinstance(given, Mapping) else None
     if not isinstance(bookmarks, Mapping) or not _can_be_written(given):
-        raise SettingsError(f"The state is not a Singer state. {_HOW}")
+        raise StateError(f"The state is not a Singer state. {_HOW}")
     checked = {stream: _checked(shown(stream), kept) for stream, kept in bookmarks.items()}
     return {**given, "bookmarks": checked}
 
@@ -52,14 +49,14 @@ def _checked(stream: str, kept: Any) -> dict[str, Any]:
     """Return what the state keeps of a stream, without keys that are null.
 
     Raises:
-        SettingsError: It is nothing that this tap writes.
+        StateError: It is nothing that this tap writes.
     """
     if not isinstance(kept, Mapping):
-        raise SettingsError(f"The state of {stream} is not a Singer state. {_HOW}")
+        raise StateError(f"The state of {stream} is not a Singer state. {_HOW}")
     found = {key: value for key, value in kept.items() if value is not None}
     for key, is_right in _KEYS.items():
         if key in found and not is_right(found[key]):
-            raise SettingsError(
+            raise StateError(
                 f"The state of {stream} holds a {key!r} that this tap did not write. Remove the "
                 f"entry of {stream} from the state: this stream is then read from the start."
             )

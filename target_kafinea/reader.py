@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecReader, decoder
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from typing_extensions import override
 
-from kafinea.errors import SettingsError
+from kafinea.errors import FatalError
 from kafinea.shown import shown
 from singer_kafinea.nesting import is_deeper
 from target_kafinea import halves, huge_numbers
@@ -41,31 +41,43 @@ _KINDS: Mapping[type, str] = {str: "text", dict: "an object"}
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
-class InputError(SettingsError):
-    """Stop the run: what comes in is no Singer message. Its text shows nothing of the line."""
+class InputError(FatalError):
+    """Correct the input: what comes in is no Singer message. Its text shows nothing of the line."""
 
 
 class NoSchema(InputError, RecordsWithoutSchemaException):
     """A record came before the schema of its stream; the SDK has an error of its own for it."""
 
 
-class Reader(MsgSpecReader):
-    """Reads messages, and keeps the one at hand as it came, for the file of rejects.
+class Message(NamedTuple):
+    """A message as it came.
 
     Attributes:
-        message: The message at hand.
+        content: The message.
         line: Which line of the input it stood in.
         size: How many bytes that line has.
         problem: What is wrong with its record, of which something cannot be read as it came.
+    """
+
+    content: dict[str, Any]
+    line: int
+    size: int
+    problem: str
+
+
+class Reader(MsgSpecReader):
+    """Reads messages, and keeps the one at hand as it came: the SDK hands on parts of it only.
+
+    Attributes:
+        message: The message at hand.
         before_failing: Called before an `InputError` leaves here, to load what was read till then.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.message: dict[str, Any] = {}
-        self.line = 0
-        self.size = 0
-        self.problem = ""
+        self.message = Message({}, 0, 0, "")
+        self._line = 0
+        self._problem = ""
         self.before_failing: Callable[[], None] = lambda: None
         self._streams: set[str] = set()
 
@@ -86,7 +98,7 @@ class Reader(MsgSpecReader):
         counts: Counter[str] = Counter()
         try:
             while kind := self._read(source):
-                callbacks[kind](self.message)
+                callbacks[kind](self.message.content)
                 counts[kind] += 1
         except InputError:
             self.before_failing()
@@ -95,21 +107,21 @@ class Reader(MsgSpecReader):
 
     def _read(self, source: IO[bytes]) -> str | None:
         """Read the next message; return its type, or None at the end."""
-        self.message = {}  # it may be large, as the next one may
+        self.message = Message({}, 0, 0, "")  # the last one may be large, as the next one may
         line = self._next_line(source)
         if not line:
             return None
-        self.message = self.deserialize_json(line)
-        return str(self.message["type"])
+        content = self.deserialize_json(line)
+        self.message = Message(content, self._line, len(line), self._problem)
+        return str(content["type"])
 
     def _next_line(self, source: IO[bytes]) -> bytes:
         try:
             line = source.readline(LONGEST_LINE + 1)
         except OSError as error:
             raise InputError(f"The input cannot be read: {error.strerror}.") from None
-        self.line += 1
-        self.size = len(line)
-        if self.size > LONGEST_LINE:
+        self._line += 1
+        if len(line) > LONGEST_LINE:
             raise self.wrong(
                 f"it is longer than {LONGEST_LINE:,} bytes. Load large files by `_file_path` and "
                 "the setting `files_path`"
@@ -133,10 +145,10 @@ class Reader(MsgSpecReader):
 
     def wrong(self, why: str) -> InputError:
         """Return the error that the line at hand is not what it should be."""
-        return InputError(f"Line {self.line:,} of the input is not a Singer message: {why}.")
+        return InputError(f"Line {self._line:,} of the input is not a Singer message: {why}.")
 
     def _decoded(self, line: bytes) -> Any:
-        self.problem = ""
+        self._problem = ""
         try:
             try:
                 return decoder.decode(line)
@@ -158,7 +170,7 @@ class Reader(MsgSpecReader):
         if has_huge and not isinstance(record, dict):
             raise ArithmeticError
         if isinstance(record, dict):
-            self.problem = halves.problem(record, half) if half else huge_numbers.problem(record)
+            self._problem = halves.problem(record, half) if half else huge_numbers.problem(record)
         return message
 
     def _checked(self, message: Any) -> dict[str, Any]:

@@ -29,42 +29,45 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "streams",
         th.CustomType({"type": "object", "additionalProperties": STREAM}),
         default={},
-        description="For each stream: `module`, `related`, `match_on`, `fields`, `references`, "
-        "`allow_changes`, `accept_side_effects`",
+        description="Settings of each stream: `module`, `related`, `match_on`, `fields`, "
+        "`references`, `allow_changes`, `accept_side_effects`",
     ),
     th.Property(
         "load_method",
         th.StringType,
         allowed_values=["upsert", "append-only"],
         default="upsert",
-        description="`upsert` creates and updates; `append-only` creates what is not found",
+        description="`upsert`: update the records that exist, create the others. `append-only`: "
+        "only create, leave existing records as they are",
     ),
     th.Property(
         "update_method",
         th.StringType,
         allowed_values=["auto", "full"],
         default="auto",
-        description="`auto` sends only the changed fields where the server can `revise`; "
-        "`full` always sends the whole record",
+        description="`auto`: send only the changed fields, if the server has the operation "
+        "`revise`. `full`: always send the whole record",
     ),
     th.Property(
         "create_missing",
         th.BooleanType,
         default=True,
-        description="Create records that are not found; if not, they are rejected",
+        description="Create records that are not found. `false`: reject them",
     ),
     th.Property(
         "hard_delete",
         th.BooleanType,
         default=False,
-        description="Delete records that come with `_sdc_deleted_at`; if not, they are left",
+        description="Delete the records that have a value in `_sdc_deleted_at`. `false`: leave "
+        "them in Kafinea",
     ),
     th.Property(
         "unknown_picklist",
         th.StringType,
         allowed_values=["reject", "allow"],
         default="reject",
-        description="What to do with a value that its picklist does not have",
+        description="What to do with a value that is not in its picklist: `reject` the record, "
+        "or `allow` the value",
     ),
     th.Property(
         "serial_modules",
@@ -76,8 +79,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "files_path",
         th.StringType,
-        description="Folder or URL (s3://..., gs://..., az://...) below which the files of "
-        "`_file_path` lie. Without it none is read",
+        description="Folder or URL (s3://..., gs://..., az://...) that contains the files of "
+        "`_file_path`. If not set, no file is read",
     ),
     th.Property(
         "max_rejects",

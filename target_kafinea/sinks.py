@@ -3,77 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from singer_sdk.sinks import BatchSink
-from singer_sdk.sinks.core import BaseJSONSchemaValidator
+from singer_sdk import Target
 from typing_extensions import override
 
-from kafinea.load import relations
-from kafinea.load.asking import KEYS_AT_A_TIME
-from kafinea.load.loading import Loader
-from kafinea.load.matching import InputRecord
-from kafinea.load.outcomes import Outcome, Rejection
+from kafinea.load import Rejection, Result
+from kafinea.load.context import LoadContext
+from kafinea.load.load import BATCH_SIZE
 from kafinea.load.plan import LoadPlan, make_plan
-from kafinea.load.relations import RelationLoader
+from kafinea.load.records import InputRecord
+from kafinea.load.relation_plan import make_relation_plan
+from kafinea.load.stream.loader import Loader
+from kafinea.load.stream.relation_loader import RelationLoader
+from kafinea.load.stream_mapping import StreamMapping
 from kafinea.progress import Progress
 from kafinea.shown import shown
 from singer_kafinea.relations import list_of
-from target_kafinea.validating import Validator
+from target_kafinea.reader import Message, Reader
+from target_kafinea.report import Report
+from target_kafinea.sdk import SdkSink
+from target_kafinea.states import States
 
-if TYPE_CHECKING:
-    from target_kafinea.target import TargetKafinea
+
+@dataclass(frozen=True)
+class SinkParts:
+    """What the sinks of a run share.
+
+    Attributes:
+        context: The instance, and what was learned of it.
+        report: Takes the results.
+        states: Learns which records have their result.
+        reader: Has the message at hand: the SDK hands over the record alone.
+    """
+
+    context: LoadContext
+    report: Report
+    states: States
+    reader: Reader
 
 
-class ModuleSink(BatchSink):
+class ModuleSink(SdkSink):
     """Loads the records of one stream.
+
+    Args:
+        target: The target.
+        stream_name: The stream's name.
+        schema: Its JSON Schema.
+        key_properties: Its key properties.
+        parts: What the sinks share.
+        message: The SCHEMA message as it came.
 
     Raises:
         SettingsError: Its module or a field is missing or cannot be written.
     """
 
-    # Large enough that the sessions seldom wait for the last record of a half.
-    MAX_SIZE_DEFAULT = 20 * KEYS_AT_A_TIME
+    MAX_SIZE_DEFAULT = BATCH_SIZE
 
     def __init__(
         self,
-        target: TargetKafinea,
+        target: Target,
         stream_name: str,
         schema: dict[str, Any],
         key_properties: Sequence[str] | None,
+        *,
+        parts: SinkParts,
+        message: Mapping[str, Any],
     ) -> None:
-        # As it came: the SDK is about to add its own columns.
-        self._schema_message = deepcopy(target.message_reader.message)
-        # Without the key properties: the SDK stops the run at a record that lacks one.
-        super().__init__(target, stream_name, schema, None)
-        self._target = target
-        self._told_key_properties = key_properties
+        super().__init__(target, stream_name, schema, key_properties)
+        self._parts = parts
+        self._schema_message = message
         # Here and not in `setup`: the SDK says twice what goes wrong there.
         settings = self.config["streams"].get(stream_name) or {}
-        self._loader = self._relation_loader(settings) or self._module_loader(settings)
+        mapping = StreamMapping.parse(stream_name, settings)
+        self._loader = self._relation_loader(mapping) or self._module_loader(mapping)
 
-    def _relation_loader(self, settings: Mapping[str, Any]) -> RelationLoader | None:
-        instance, policy = self._target.instance, self._target.policy
-        properties = self.original_schema["properties"]
+    def _relation_loader(self, mapping: StreamMapping) -> RelationLoader | None:
+        context, properties = self._parts.context, self.original_schema["properties"]
         known = list_of(self.original_schema)
-        plan = relations.make_plan(self.stream_name, properties, settings, instance, known)
-        return RelationLoader(plan, instance, policy, self._note) if plan else None
+        plan = make_relation_plan(
+            self.stream_name, properties, mapping, context.client, context.modules, known
+        )
+        return RelationLoader(plan, context, self._note) if plan else None
 
-    def _module_loader(self, settings: Mapping[str, Any]) -> Loader:
-        instance, policy = self._target.instance, self._target.policy
-        properties = self.original_schema["properties"]
-        plan = make_plan(self.stream_name, properties, settings, instance.modules)
+    def _module_loader(self, mapping: StreamMapping) -> Loader:
+        context, properties = self._parts.context, self.original_schema["properties"]
+        plan = make_plan(self.stream_name, properties, mapping, context.modules)
         if plan.ignored:
             names = ", ".join(plan.ignored)
             self.logger.info("Not loaded, for the server fills them in itself: %s.", names)
-        self._warn_of_unused_keys(plan, settings.get("fields") or {})
-        return Loader(plan, instance, policy, self._note)
+        self._warn_of_unused_keys(plan, mapping)
+        return Loader(plan, context, self._note)
 
-    def _warn_of_unused_keys(self, plan: LoadPlan, renamed: Mapping[str, str | None]) -> None:
+    def _warn_of_unused_keys(self, plan: LoadPlan, mapping: StreamMapping) -> None:
         """Say which key properties of the input do not decide which record is meant."""
         used = {name for name, known in plan.fields.items() if known.name in plan.match_on}
-        used |= {name for name, goes_to in renamed.items() if not goes_to}  # left out on purpose
+        used |= {
+            name for name, goes_to in mapping.fields.items() if goes_to is None
+        }  # left out on purpose
         if unused := set(self.key_properties) - used - {plan.id_property}:
             found_by = [f"`match_on` ({', '.join(plan.match_on)})"] if plan.match_on else []
             found_by += [f"`{plan.id_property}`"] if plan.id_property else []
@@ -88,58 +116,34 @@ class ModuleSink(BatchSink):
 
     @property
     @override
-    def key_properties(self) -> Sequence[str]:
-        return self._told_key_properties or []
-
-    @property
-    @override
-    def include_sdc_metadata_properties(self) -> bool:
-        # Otherwise the SDK takes `_sdc_deleted_at` away before we see it.
-        return True
-
-    @property
-    @override
     def current_size(self) -> int:
         # Not all is drained when the batch is full; what is left is looked up meanwhile.
-        return self._loader.size
+        return len(self._loader.queue)
 
     @property
     @override
     def is_full(self) -> bool:
-        return super().is_full or self._loader.is_heavy
-
-    @override
-    def get_validator(self) -> BaseJSONSchemaValidator | None:
-        return Validator(self.stream_name, self.schema) if self.validate_schema else None
-
-    @override
-    def _add_sdc_metadata_to_record(self, *_: Any, **__: Any) -> None:
-        """Add nothing: the SDK's columns have no field."""
-
-    @override
-    def _parse_timestamps_in_record(self, *_: Any, **__: Any) -> None:
-        """Leave dates as they came: the SDK's parsing stops the run at one that is none."""
-
-    @override
-    def _after_process_record(self, context: dict[str, Any]) -> None:
-        """Log nothing: the SDK would show the batch with all its records."""
+        return super().is_full or self._loader.queue.is_heavy
 
     @override
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
-        reader = self._target.message_reader
-        incoming = InputRecord(record, reader.message, reader.line, reader.size)
-        if isinstance(self._validator, Validator) and self._validator.problem:
-            incoming.rejection = Rejection("INVALID_RECORD", self._validator.problem)
-        if reader.problem:
-            incoming.rejection = Rejection("INVALID_VALUE", reader.problem)
+        message = self._parts.reader.message
+        rejection = None
+        if message.problem:
+            rejection = Rejection("INVALID_VALUE", message.problem)
+        elif problem := self.problem:
+            rejection = Rejection("INVALID_RECORD", problem)
         self._warn_of_what_is_not_loaded(record)
-        self._target.report.expect(self.stream_name, incoming.line)
-        self._loader.add(incoming)
+        self._parts.states.expect(self.stream_name, message.line)
+        is_deleted = bool(record.get("_sdc_deleted_at"))
+        self._loader.add(
+            InputRecord(record, message.line, message, message.size, is_deleted, rejection)
+        )
 
     def _warn_of_what_is_not_loaded(self, record: dict[str, Any]) -> None:
-        unknown = record.keys() - self.schema["properties"].keys() - self._warned_missing_fields
-        if unknown:
-            self._warned_missing_fields |= unknown
+        warned = self.warned_missing_fields
+        if unknown := record.keys() - self.schema["properties"].keys() - warned:
+            warned |= unknown
             names = shown(", ".join(sorted(unknown)))
             self.logger.warning(
                 "Not loaded, for the stream's SCHEMA does not have them: %s.", names
@@ -147,11 +151,24 @@ class ModuleSink(BatchSink):
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Bring the records of the batch to their outcomes; when it is full, the older half."""
-        batch = self._loader.take(everything=not self.is_full)
-        with Progress(self.stream_name, len(batch), self.logger) as progress:
+        """Load the records of the batch; when it is full, the older half.
+
+        The queue is never full then: so the SDK's last drain, of everything, is told from others.
+        """
+        queue = self._loader.queue
+        batch = queue.take_older_half() if self.is_full else queue.take_all()
+        with Progress(self.stream_name, len(batch.records), self.logger) as progress:
             for done in self._loader.load(batch):
                 progress.advance(done)
 
-    def _note(self, one: InputRecord, key: Mapping[str, Any], outcome: Outcome) -> None:
-        self._target.report.add(self.stream_name, key, outcome, self._schema_message, one)
+    def _note(self, record: InputRecord, key: Mapping[str, Any], result: Result) -> None:
+        message: Message = record.source
+        self._parts.report.add(
+            self.stream_name,
+            key,
+            result,
+            schema=self._schema_message,
+            record=message.content,
+            line=message.line,
+        )
+        self._parts.states.done(self.stream_name, message.line)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kafinea_sandbox import Sandbox, records
+from kafinea_sandbox import Sandbox
+from kafinea_sandbox.records import stored
 
 Told = tuple[str, bytes]
 """A file: its name and its contents."""
@@ -29,7 +30,7 @@ def add_file(sandbox: Sandbox, parent: str, file: Told) -> str:
     """Give a record one more file, and tell the id of it."""
     name, content = file
     table, number = sandbox.instance.table_of(parent)
-    own = records.next_number(sandbox.instance, table)
+    own = stored.next_number(sandbox.instance, table)
     sandbox.sql("INSERT INTO _file VALUES (?, ?, ?, 'x/y', ?)", (own, number, name, content))
     return table.wire_id(own)
 

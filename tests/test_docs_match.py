@@ -51,7 +51,14 @@ def test_readme_has_the_table_of_settings(plugin, about):
 
 
 @pytest.mark.parametrize(
-    "package", ["kafinea", "kafinea.extract", "kafinea.load", "tap_kafinea", "target_kafinea"]
+    "package",
+    [
+        *("kafinea", "kafinea.extract", "kafinea.load", "tap_kafinea", "target_kafinea"),
+        *(
+            f"kafinea.load.{name}"
+            for name in ("lookup", "reporting", "server", "stream", "writing")
+        ),
+    ],
 )
 def test_architecture_lists_each_file_of_a_package(package):
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
@@ -61,6 +68,12 @@ def test_architecture_lists_each_file_of_a_package(package):
         path.name for path in (ROOT / package.replace(".", "/")).glob("*.py") if path.name[0] != "_"
     ]
     assert sorted(listed) == sorted(files)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_files_named_in_the_docs_exist(page):
+    named = re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml))`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def _meltano(name, said):

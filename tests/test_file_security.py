@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kafinea import SettingsError, private
-from kafinea.extract.id_snapshots import Folder, IdSnapshot
+from kafinea import private
+from kafinea.errors import StateError
+from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from tests.stored_documents import add_document, contents, stored_files
 from tests.tap.running import extract, extract_through
 from tests.target.running import empty, load, matched, messages
@@ -221,7 +222,7 @@ def test_report_that_others_may_read_is_logged_and_kept(server, tmp_path, before
 
 
 def test_file_of_a_module_stays_in_its_folder(tmp_path):
-    folder = Folder(str(tmp_path / "ids"))
+    folder = SnapshotStore(str(tmp_path / "ids"))
     for module in ("../../x", "/etc/x", "x\x00", "X" * 300, "\N{RIGHT-TO-LEFT OVERRIDE}x"):
         folder.save(IdSnapshot("u", "n", module, "4", [1]))
         assert folder.load("u", "n", module).ids == [1]
@@ -262,8 +263,8 @@ CHANGE = {"at": "2026-01-01T00:00:00Z", "gone": [], "back": []}
 def test_ids_file_that_no_run_has_written_is_one_error(tmp_path, content):
     with gzip.open(tmp_path / "M.json.gz", "wb") as file:
         file.write(content)
-    with pytest.raises(SettingsError, match=r"M\.json\.gz is damaged\. Remove it to begin anew"):
-        Folder(str(tmp_path)).load("u", "n", "M")
+    with pytest.raises(StateError, match=r"M\.json\.gz is damaged\. Remove it to begin anew"):
+        SnapshotStore(str(tmp_path)).load("u", "n", "M")
 
 
 @pytest.mark.parametrize(

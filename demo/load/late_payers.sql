@@ -1,5 +1,5 @@
--- The ten customers who have owed us longest are to pay in cash, and the first of them in advance.
--- Kafinea's picklist has no `Prépayé`, so that one is rejected.
+-- Sets the payment terms of the ten customers with the oldest debts: the first pays in advance,
+-- the others in cash. The picklist has no value `Prépayé`, so the first record is rejected.
 SELECT account_id AS id,
        CASE row_number() OVER (ORDER BY min(duedate), account_id)
            WHEN 1 THEN 'Prépayé' ELSE 'Comptant'

@@ -1,7 +1,7 @@
-"""Each SQL file of a directory, asked of DuckDB, is a Singer stream named as the file.
+"""Runs each SQL file of a directory against DuckDB. Each file is a Singer stream of the same name.
 
-All rows come each time: what has not changed is for the target to see. DuckDB itself writes them
-as JSON, so numbers keep all their digits, and lists and structs stay what they are.
+Each run emits all rows; the target detects which of them changed. DuckDB itself writes the rows as
+JSON, so numbers keep all their digits, and lists and structs stay lists and objects.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def messages(warehouse: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write all streams to the standard output."""
+    """Write the messages of all streams to the standard output."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, type=Path)
     config = json.loads(parser.parse_args().config.read_text(encoding="utf-8"))

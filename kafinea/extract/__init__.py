@@ -1,1 +1,20 @@
-"""What to read next, and reading it: passes, checkpoints, lines, deletions, relations, files."""
+"""Extraction: the records of a module in batches, with a checkpoint behind each.
+
+Knows nothing of Singer, and can be used by itself:
+
+    rows, checkpoint = [], None
+    with Client("https://apps.kafinea.com/MyCompany", "ada", access_key) as client:
+        for batch in Extraction(client, "Contacts", timezone="Europe/Paris").batches(checkpoint):
+            rows += batch.rows
+            checkpoint = batch.checkpoint
+
+The last checkpoint, handed to the next run, brings only what changed since. `Checkpoint.to_dict`
+and `Checkpoint.from_dict` keep it as JSON meanwhile.
+"""
+
+from kafinea.extract.checkpoint import Checkpoint
+from kafinea.extract.extraction import Extraction
+from kafinea.extract.module_rows import Fields
+from kafinea.extract.run import Batch, Options
+
+__all__ = ["Batch", "Checkpoint", "Extraction", "Fields", "Options"]

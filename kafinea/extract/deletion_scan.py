@@ -2,8 +2,8 @@
 
 No deletion of a record that the warehouse has may be lost. So a module is scanned right before its
 records are written out, and those that the scan did not have are noted as well. What a scan finds
-is in the file before it is told, and stays there; the state says up to which scan it was told. A
-run that ends anywhere between leads to the same records being told again.
+is in the file before it is reported, and stays there; the state keeps up to which scan it was
+reported. A run that ends anywhere between leads to the same records being reported again.
 """
 
 from __future__ import annotations
@@ -17,20 +17,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from kafinea.answers import moment
 from kafinea.client import Client
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
+from kafinea.extract.checkpoint import now
 from kafinea.extract.hidden_records import Brake, Withheld, deleted
-from kafinea.extract.id_snapshots import Change, Folder, IdSnapshot
-from kafinea.extract.passes import now
+from kafinea.extract.id_snapshots import Change, IdSnapshot, SnapshotStore
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import Page, count, number
+from kafinea.parsing import moment
 from kafinea.progress import Progress
 from kafinea.recovery import Recovery
 
 logger = logging.getLogger(__name__)
 
 _TICK = timedelta(microseconds=1)
+
+TrackIds = Callable[[Page], None]
+"""Takes note of the ids of records before they are written."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Scan:
     Attributes:
         at: When it was.
         prefix: What stands before the x of the module's ids.
-        changes: What it and scans before it found, and was not told yet.
+        changes: What it and scans before it found, and was not reported yet.
     """
 
     at: datetime
@@ -53,10 +56,11 @@ class DeletionDetector:
 
     Args:
         kafinea: The client.
-        folder: Where the ids are kept.
+        store: Where the ids are kept.
         url: The instance, as the files name it.
         user: The user, as the files name them.
-        told: For each module, the time of the last scan whose findings were told, from the state.
+        reported: For each module, the time of the last scan whose findings were reported, from the
+            state.
         page_size: Ids to ask for at a time.
         limit: How much of a module may be reported at once, in per cent.
 
@@ -68,28 +72,28 @@ class DeletionDetector:
     def __init__(
         self,
         kafinea: Client,
-        folder: Folder,
+        store: SnapshotStore,
         *,
         url: str,
         user: str,
-        told: Mapping[str, Any],
+        reported: Mapping[str, Any],
         page_size: int,
         limit: float,
     ) -> None:
         self.done: dict[str, Scan] = {}
         self.failures: dict[str, KafineaError] = {}
         self._kafinea = kafinea
-        self._folder = folder
+        self._store = store
         self._url, self._user = url, user
-        self._told = told
+        self._reported = reported
         self._page_size = page_size
         self._brake = Brake(kafinea, user, limit)
 
     @contextmanager
-    def watch(self, module: str) -> Iterator[Callable[[Page], None]]:
-        """Scan a module, and yield what takes note of the records that are then written out.
+    def scan(self, module: str) -> Iterator[TrackIds]:
+        """Scan a module, and yield what tracks the records that are then written.
 
-        Records may be created after the scan, or deleted before it and written out all the same.
+        Records may be created after the scan, or deleted before it and written all the same.
 
         Raises:
             SettingsError: `deletions_path` cannot be used.
@@ -97,13 +101,14 @@ class DeletionDetector:
         ids = self._scan(module)
         unknown: list[str] = []
 
-        def note(page: Page) -> None:
-            unknown.extend(one["id"] for one in page if not _is_in(ids, number(one["id"])))
-            if module in self.done:  # few, and no state may tell of them before the file does
+        def track_ids(page: Page) -> None:
+            written = (record["id"] for record in page)
+            unknown.extend(one for one in written if not _is_in(ids, number(one)))
+            if module in self.done:  # few, and no state may contain them before the file does
                 self._keep(module, unknown)
 
         try:
-            yield note
+            yield track_ids
         finally:
             self._keep(module, unknown)
 
@@ -158,21 +163,23 @@ class DeletionDetector:
 
     def _compared(self, known: IdSnapshot | None, there: IdSnapshot) -> IdSnapshot:
         """Return what is known now, stored, and note that this scan is done."""
-        module, told = there.module, self._told_at(there.module)
+        module, reported = there.module, self._reported_at(there.module)
         changes = known.changes if known else []
-        at = max([now(), *(one.at + _TICK for one in changes), *([told + _TICK] if told else [])])
+        at = max(
+            [now(), *(one.at + _TICK for one in changes), *([reported + _TICK] if reported else [])]
+        )
         if known is None:
-            if told:
+            if reported:
                 logger.warning(
                     "%s: the ids of the last scan are not in `deletions_path` any more. What was "
                     "deleted since is not found.",
                     module,
                 )
             known = there
-            self._folder.save(known)
+            self._store.save(known)
         elif self._takes_in(known, there, at):
-            self._folder.save(known)
-        news = [one for one in known.changes if told is None or one.at > told]
+            self._store.save(known)
+        news = [one for one in known.changes if reported is None or one.at > reported]
         self.done[module] = Scan(at, known.prefix, news)
         return known
 
@@ -216,17 +223,17 @@ class DeletionDetector:
         if unknown:
             known = self._load(module) or self._nothing_known(module)
             known.add(unknown)
-            self._folder.save(known)
+            self._store.save(known)
             unknown.clear()
 
     def _load(self, module: str) -> IdSnapshot | None:
-        return self._folder.load(self._url, self._user, module)
+        return self._store.load(self._url, self._user, module)
 
     def _nothing_known(self, module: str) -> IdSnapshot:
         return IdSnapshot(self._url, self._user, module)
 
-    def _told_at(self, module: str) -> datetime | None:
-        text = self._told.get(module)
+    def _reported_at(self, module: str) -> datetime | None:
+        text = self._reported.get(module)
         return moment(text).astimezone(timezone.utc) if text else None
 
 

@@ -11,10 +11,10 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
-from kafinea.answers import decimal
 from kafinea.client import Client, Record
 from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import Refused, Unavailable
+from kafinea.parsing import decimal
 from kafinea.query import Condition, select
 
 

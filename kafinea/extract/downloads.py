@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO
 
-from kafinea.answers import is_id, text, whole
 from kafinea.client import Client, Record
 from kafinea.describe import MODIFIED
 from kafinea.errors import (
@@ -18,13 +17,15 @@ from kafinea.errors import (
     Code,
     IncompleteRead,
     Refused,
-    SettingsError,
+    StorageError,
     TooLarge,
     Unavailable,
 )
 from kafinea.extract.file_source import ATTACHMENTS, FileSource
 from kafinea.extract.file_store import FileStore, Row
-from kafinea.values import RowDecoder, ServerZone, ValueType
+from kafinea.parsing import is_id, text, whole
+from kafinea.row_decoder import RowDecoder
+from kafinea.values import ServerZone, ValueType
 
 _IN_MEMORY = 2**20  # bytes of a file on its way; what is larger goes through a temporary file
 
@@ -38,14 +39,14 @@ class Fetched:
         kept: How many of them are where they should be.
         too_large: The ids of those that the settings leave in Kafinea.
         missing: The ids of those that the server does not give, and why.
-        owed: Whether it is worth while to ask for those again in the next run.
+        pending: Whether it is worth while to ask for those again in the next run.
     """
 
     rows: list[Row] = field(default_factory=list)
     kept: int = 0
     too_large: list[str] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
-    owed: bool = False
+    pending: bool = False
 
     def add(self, other: Fetched) -> None:
         """Add what became of others; their rows are not kept."""
@@ -81,7 +82,7 @@ class Downloads:
         Raises:
             Refused: The server gives no files.
             Unavailable: The server does not answer any more.
-            SettingsError: The store cannot be written.
+            StorageError: The store cannot be written.
         """
         sessions = self._client.max_sessions
         threads = ThreadPoolExecutor(sessions, thread_name_prefix="kafinea-files")
@@ -129,7 +130,7 @@ class Downloads:
         except (Refused, Unavailable, IncompleteRead) as error:
             fetched.missing.append((file_id, str(error)))
             if self._may_come_later(error, document["id"]):
-                fetched.owed = True
+                fetched.pending = True
                 return  # and not said to be missing before it certainly is
         fetched.rows.append(row)
 
@@ -150,7 +151,7 @@ class Downloads:
             with SpooledTemporaryFile(_IN_MEMORY) as spool:
                 return self._fetched(file_id, said, spool)
         except OSError as error:  # those of the store are told as its own
-            raise SettingsError(
+            raise StorageError(
                 f"The temporary folder cannot take the file {file_id}: {error.strerror}. Set "
                 "TMPDIR to a folder with more room."
             ) from None

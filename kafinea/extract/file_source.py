@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import BinaryIO
 
-from kafinea.client import Client, File, Record
+from kafinea import files
+from kafinea.client import Client, Record
 from kafinea.describe import MODIFIED
 from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import NO_OPERATION, Code, Refused, TooLarge, Unavailable
@@ -55,7 +56,7 @@ class FileSource:
         is_replaced = file_id == document["id"]
         return ("filename", "filesize", MODIFIED) if is_replaced else ("filename", "filesize")
 
-    def fetch(self, file_id: str, into: BinaryIO, max_bytes: int | None) -> File:
+    def fetch(self, file_id: str, into: BinaryIO, max_bytes: int | None) -> files.File:
         """Write the contents of a file into an open one, and tell what it is.
 
         Raises:
@@ -64,8 +65,8 @@ class FileSource:
             IncompleteRead: The contents are not as long as the server says they are.
         """
         if self._is_by_document:
-            return self._client.retrievedocattachment(file_id, into, max_bytes=max_bytes)
-        file = self._client.files_retrieve(file_id, into, max_bytes=max_bytes)
+            return files.download_of_document(self._client, file_id, into, max_bytes=max_bytes)
+        file = files.download(self._client, file_id, into, max_bytes=max_bytes)
         self._is_proven = True
         return file
 
@@ -79,8 +80,8 @@ class FileSource:
             return
         client = self._client.giving_up_after(FAILURES_AT_FIRST)
         # A document is no file; a server that has the operation says so.
-        if not _is_answered(client.files_retrieve, document_id):
-            self._is_by_document = _is_answered(client.retrievedocattachment, document_id)
+        if not _is_answered(files.download, client, document_id):
+            self._is_by_document = _is_answered(files.download_of_document, client, document_id)
             if not self._is_by_document:
                 raise Refused(
                     "This server does not give files: it has neither the operation files_retrieve "
@@ -90,14 +91,14 @@ class FileSource:
         self._is_proven = True
 
 
-def _is_answered(operation: Callable[..., File], document_id: str) -> bool:
+def _is_answered(operation: Callable[..., files.File], client: Client, document_id: str) -> bool:
     """Whether the server has an operation.
 
     Raises:
         Unavailable: The server has no room for requests.
     """
     try:
-        operation(document_id, BytesIO(), max_bytes=0)
+        operation(client, document_id, BytesIO(), max_bytes=0)
     except Refused as error:
         return error.code not in NO_OPERATION
     except Unavailable as error:

@@ -71,7 +71,7 @@ class FileStore:
             said: What the server says of it.
 
         Raises:
-            SettingsError: The store cannot be read.
+            StorageError: The store cannot be read.
         """
         try:
             content = self._folder.read(f"{file_id}/{_NOTE}", _LONGEST_NOTE)
@@ -95,7 +95,7 @@ class FileStore:
             content: Its contents.
 
         Raises:
-            SettingsError: It cannot be written.
+            StorageError: It cannot be written.
         """
         name = safe_name(row["name"])
         try:

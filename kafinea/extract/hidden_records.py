@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kafinea.answers import prefix_of
 from kafinea.client import Client
 from kafinea.describe import LINE_MODULE
 from kafinea.errors import Code, KafineaError, Refused, Unavailable
 from kafinea.page_query import PAGE_SIZE, Query, count, ids_of, number
 from kafinea.parallel_reader import map_ahead
+from kafinea.parsing import prefix_of
 from kafinea.query import Condition, select
 
 ALWAYS_REPORTED = 20

@@ -17,10 +17,10 @@ from typing import Annotated
 
 import msgspec
 
-from kafinea.answers import prefix_of
-from kafinea.errors import IncompleteRead, SettingsError
+from kafinea.errors import IncompleteRead, StateError
 from kafinea.names import safe_name
 from kafinea.page_query import number
+from kafinea.parsing import prefix_of
 from kafinea.shown import shown
 from kafinea.storage import open_folder, unusable
 
@@ -119,8 +119,8 @@ class IdSnapshot(msgspec.Struct):
         self.changes = [change for change in older if change.gone or change.back]
 
 
-class Folder:
-    """The folder of these files.
+class SnapshotStore:
+    """The folder where these files are kept.
 
     Args:
         path: A local folder or an fsspec URL.
@@ -136,7 +136,7 @@ class Folder:
         """Return what is known of a module; None when there is no file.
 
         Raises:
-            SettingsError: The file is damaged, or of another instance or user.
+            StateError: The file is damaged, or of another instance or user.
         """
         name = _name(module)
         try:
@@ -147,7 +147,7 @@ class Folder:
             raise unusable(_SETTING, error) from None
         known = _decoded(content, name)
         if (known.url, known.user, known.module) != (url, user, module):
-            raise SettingsError(
+            raise StateError(
                 f"`deletions_path`: {name} holds the ids of {shown(known.module)} that user "
                 f"'{shown(known.user)}' sees at {shown(known.url)}. They cannot be compared with "
                 "these: set another `deletions_path`."
@@ -158,7 +158,7 @@ class Folder:
         """Store what is known of a module; the file is at every moment the old or the new one.
 
         Raises:
-            SettingsError: It cannot be written.
+            StorageError: It cannot be written.
         """
         try:
             self._folder.replace(_name(known.module), BytesIO(_encoded(known)), durable=True)
@@ -186,7 +186,7 @@ def _decoded(content: bytes, name: str) -> IdSnapshot:
             change.gone, change.back = _numbers(change.gone), _numbers(change.back)
         _numbers(_steps(sorted(known.hidden)))
     except (OSError, EOFError, ValueError, ArithmeticError, RecursionError, zlib.error):
-        raise SettingsError(
+        raise StateError(
             f"`deletions_path`: {name} is damaged. Remove it to begin anew; what was deleted "
             "since the last scan is then not found."
         ) from None

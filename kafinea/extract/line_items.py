@@ -23,7 +23,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kafinea.answers import text, whole
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, LINES
 from kafinea.dividing import FAILURES_AT_FIRST
@@ -31,6 +30,7 @@ from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.extract.retrieving import Retrieval
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, Page, PageQuery, count, number
+from kafinea.parsing import text, whole
 from kafinea.query import Condition, select
 from kafinea.recovery import BadRecord, Recovery
 

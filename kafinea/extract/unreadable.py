@@ -1,66 +1,56 @@
-"""The records of a stream that could not be read whole: the state keeps them for the next run.
+"""The records that could not be read whole: the checkpoint keeps them for the next run.
 
-A record that is mended at the server need not get a new `modifiedtime`, so no pass would find it.
+A record that is corrected at the server need not get a new `modifiedtime`: no pass would find it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from kafinea.errors import IncompleteRead
-from kafinea.page_query import Page
 from kafinea.recovery import BadRecord
 
-_KEY = "unreadable"
 _MOST = 1000
 _SHOWN = 10
 
 
 class Unreadable:
-    """Keeps the ids of the records that could not be read whole in a stream's state.
+    """Keeps the ids of the records that could not be read whole.
 
     Args:
-        state: The stream's part of the Singer state; changed in place.
+        before: Those of earlier runs.
         failed: What could not be read in this run. Others add to it.
     """
 
-    def __init__(self, state: dict[str, Any], failed: Sequence[BadRecord]) -> None:
-        self._state = state
+    def __init__(self, before: Iterable[str], failed: Sequence[BadRecord]) -> None:
+        self._before: dict[str, None] = dict.fromkeys(before)
         self._failed = failed
-        self._before: dict[str, None] = dict.fromkeys(state.get(_KEY, ()))
 
-    def keep(self) -> None:
-        """Put what is not read yet into the state, as it must be before a later position."""
-        if not (self._before or self._failed or _KEY in self._state):
-            return
-        ids = [*dict.fromkeys([*self._before, *(bad.id for bad in self._failed)])]
-        self._state.pop(_KEY, None)
-        if ids:
-            self._state[_KEY] = ids[:_MOST]
-
-    def among(self, page: Page) -> list[str]:
-        """Return which records of a page an earlier run could not read."""
-        return [one["id"] for one in page if one["id"] in self._before] if self._before else []
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What the checkpoint keeps: the records that are not read yet."""
+        if not (self._before or self._failed):
+            return ()
+        return tuple(dict.fromkeys([*self._before, *(bad.id for bad in self._failed)]))[:_MOST]
 
     def settle(self, ids: Iterable[str]) -> None:
-        """Take note that records of earlier runs were written out, or are not there any more."""
-        for one in ids:
-            self._before.pop(one, None)
+        """Take note that records of earlier runs were read, or are not there any more."""
+        if self._before:
+            for record_id in ids:
+                self._before.pop(record_id, None)
 
     @property
     def to_ask_again(self) -> list[str]:
         """The records of earlier runs that this one has not met yet."""
         met = {bad.id for bad in self._failed}
-        return [one for one in self._before if one not in met]
+        return [record_id for record_id in self._before if record_id not in met]
 
     def check(self) -> None:
-        """Say what is missing, now that all is read.
+        """Check that all is read, at the end of a run.
 
         Raises:
             IncompleteRead: Some records could not be read whole.
         """
-        self.keep()
         ids = list(dict.fromkeys(bad.id for bad in self._failed))
         if not ids:
             return

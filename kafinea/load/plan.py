@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
-from kafinea.client import Client
 from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
-from kafinea.load.server_rules import SERVERS_OWN, TOTALS
+from kafinea.load.modules import Modules, near
+from kafinea.load.server.server_rules import SERVERS_OWN, TOTALS
+from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping, no_reference
 from kafinea.values import ValueType, kind_of
 
 FILE_PATH = "_file_path"
@@ -121,99 +121,40 @@ class LoadPlan:
         return None if may else f"this user may not {write} {self.module.name}"
 
 
-class Modules:
-    """The modules of the instance, each described once.
-
-    Args:
-        client: The instance.
-    """
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._names: list[str] = []
-        self._described: dict[str, Module] = {}
-
-    @property
-    def names(self) -> list[str]:
-        """The modules that this user can use."""
-        if not self._names:
-            self._names = list(self._client.listtypes())
-        return self._names
-
-    def find(self, name: str, said_by: str) -> Module:
-        """Return a module by its name in any case.
-
-        Args:
-            name: The name.
-            said_by: Who names it, for the message.
-
-        Raises:
-            SettingsError: There is none.
-        """
-        for exact in self.names:
-            if exact.casefold() == name.casefold():
-                return self.get(exact)
-        raise SettingsError(f"{said_by}: there is no module {name!r}.{_near(name, self.names)}")
-
-    def get(self, name: str) -> Module:
-        """Return a module by its exact name."""
-        if name not in self._described:
-            self._described[name] = self._client.describe(name)
-        return self._described[name]
-
-    def of(self, record_id: str, names: Iterable[str]) -> str | None:
-        """Return which of these modules a record belongs to, by its id."""
-        return self.prefixes(names).get(record_id.partition("x")[0])
-
-    def prefixes(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the id prefixes of those of the modules that this user can use."""
-        found = {}
-        for name in names:
-            if name in self.names:
-                try:
-                    found[self.get(name).id_prefix] = name
-                except Refused:
-                    continue  # listed, and closed to this user
-        return found
-
-
 def make_plan(
-    stream: str, properties: Iterable[str], settings: Mapping[str, Any], modules: Modules
+    stream: str, properties: Iterable[str], mapping: StreamMapping, modules: Modules
 ) -> LoadPlan:
     """Decide how a stream is loaded.
 
     Args:
         stream: The stream's name.
         properties: The names of the properties of its schema.
-        settings: The stream's entry in the setting `streams`, or nothing.
+        mapping: What the settings say of it.
         modules: The modules of the instance.
 
     Raises:
         SettingsError: A module or field is missing or cannot be written.
     """
     where = f"Stream {stream!r}"
-    module = modules.find(settings.get("module") or stream, where)
+    module = modules.find(mapping.module or stream, where)
     if module.name not in _NEVER_WRITTEN and not (module.createable or module.updateable):
         raise SettingsError(f"{where}: this user may neither create nor update {module.name}.")
-    renamed = settings.get("fields") or {}
-    check_names(where, renamed, properties)
-    match_on = tuple(_list(settings.get("match_on")))
-    for name in match_on:
+    check_names(where, mapping.fields, properties)
+    for name in mapping.match_on:
         _existing_field(where, module, name)
-    plan: dict[str, Any] = {"id_property": None, "lines_property": None}
+    id_property = lines_property = None
     fields: dict[str, Field] = {}
     ignored = []
-    files = _file_properties(where, module, properties, renamed)
+    files = _file_properties(where, module, properties, mapping)
     for name in properties:
-        goes_to = renamed.get(name, name)
-        # Meltano drops a null; an empty text means the same.
-        if not goes_to or name.startswith("_sdc_") or name in files.values():
+        goes_to = mapping.goes_to(name)
+        if goes_to is None or name.startswith("_sdc_") or name in files.values():
             continue
         if goes_to == "id":
-            plan["id_property"] = name
+            id_property = name
         elif goes_to == LINES and module.is_inventory:
-            plan["lines_property"] = name
-        elif name not in renamed and _is_servers_own(module, goes_to):
+            lines_property = name
+        elif name not in mapping.fields and _is_servers_own(module, goes_to):
             ignored.append(name)
         else:
             fields[name] = _writable_field(where, module, goes_to)
@@ -221,17 +162,18 @@ def make_plan(
     return LoadPlan(
         stream=stream,
         module=module,
-        match_on=match_on,
+        match_on=mapping.match_on,
         fields=fields,
         references=_references(
-            where, module, _with_folders(module, fields, settings, modules), modules
+            where, module, _with_folders(module, fields, mapping, modules), modules
         ),
+        id_property=id_property,
+        lines_property=lines_property,
         lines=_module_of_lines(module, modules),
         ignored=tuple(ignored),
         files=files,
-        allow_changes=_allowed_changes(where, module, settings),
-        accept_side_effects=bool(settings.get("accept_side_effects")),
-        **plan,
+        allow_changes=_allowed_changes(where, module, mapping.allow_changes),
+        accept_side_effects=mapping.accept_side_effects,
     )
 
 
@@ -245,8 +187,7 @@ def _module_of_lines(module: Module, modules: Modules) -> Module | None:
         return None  # listed, and closed to this user
 
 
-def _allowed_changes(where: str, module: Module, settings: Mapping[str, Any]) -> frozenset[str]:
-    names = _list(settings.get("allow_changes"))
+def _allowed_changes(where: str, module: Module, names: Iterable[str]) -> frozenset[str]:
     for name in names:
         if name != "*":
             _existing_field(f"{where}, `allow_changes`", module, name)
@@ -254,13 +195,13 @@ def _allowed_changes(where: str, module: Module, settings: Mapping[str, Any]) ->
 
 
 def _file_properties(
-    where: str, module: Module, properties: Iterable[str], renamed: Mapping[str, str | None]
+    where: str, module: Module, properties: Iterable[str], mapping: StreamMapping
 ) -> dict[str, str]:
     """Return the properties that tell of a file, or of what a document is linked with."""
     meaning = _FILE_PROPERTIES.get(module.name, {})
     files: dict[str, str] = {}
     for name in properties:
-        means = meaning.get(renamed.get(name, name) or "")
+        means = meaning.get(mapping.goes_to(name) or "")
         if means in files:
             raise SettingsError(
                 f"{where}: {name!r} and {files[means]!r} both tell {means!r}. Leave one out with "
@@ -273,47 +214,51 @@ def _file_properties(
     return files
 
 
+References = Mapping[str, tuple[ReferenceMapping, ...]]
+
+
 def _with_folders(
-    module: Module, fields: Mapping[str, Field], settings: Mapping[str, Any], modules: Modules
-) -> Mapping[str, Any]:
+    module: Module, fields: Mapping[str, Field], mapping: StreamMapping, modules: Modules
+) -> References:
     """Return the references to resolve; a document may name its folder without being asked."""
-    told: Mapping[str, Any] = settings.get("references") or {}
-    is_folder_told = "folderid" in {known.name for known in fields.values()}
-    if module.name != "Documents" or not is_folder_told or _FOLDERS not in modules.names:
-        return told
-    return {"folderid": {"module": _FOLDERS, "match_on": "foldername"}, **told}
+    has_folder = "folderid" in {known.name for known in fields.values()}
+    if module.name != "Documents" or not has_folder or _FOLDERS not in modules.names:
+        return mapping.references
+    return {"folderid": (ReferenceMapping(_FOLDERS, "foldername"),), **mapping.references}
 
 
 def _references(
-    where: str, module: Module, settings: Mapping[str, Any], modules: Modules
+    where: str, module: Module, references: References, modules: Modules
 ) -> dict[str, Reference]:
     found = {}
-    for name, said in _flat(settings):
+    for name, choices in references.items():
         here = f"{where}, reference {name!r}"
         known = _reference_field(here, module, name, modules)
         accepted = _OWNERS if known.type == "owner" else known.refers_to
-        found[name] = reference_to(here, said, accepted, modules)
+        found[name] = reference_to(here, choices, accepted, modules)
     return found
 
 
-def reference_to(where: str, said: Any, accepted: tuple[str, ...], modules: Modules) -> Reference:
-    """Return how to resolve a reference that the settings tell of.
+def reference_to(
+    where: str, choices: Sequence[ReferenceMapping], accepted: tuple[str, ...], modules: Modules
+) -> Reference:
+    """Return how to resolve a reference.
 
     Args:
-        where: Who tells it, for messages.
-        said: What they say: where to look, or several such places.
+        where: Who sets it, for messages.
+        choices: Where to look, in this order.
         accepted: The modules that it may refer to; none means any.
         modules: The modules of the instance.
 
     Raises:
-        SettingsError: They tell too little, too much, or what is not there.
+        SettingsError: There is no such module or field, or it may not be referred to.
     """
-    choices = said if isinstance(said, list) else [said]
+    if not choices:
+        raise no_reference(where)
     keys = tuple(_reference_key(where, choice, accepted, modules) for choice in choices)
-    create = bool(choices[0].get("create"))
-    if create and not keys[0].module.createable:
+    if choices[0].create and not keys[0].module.createable:
         raise SettingsError(f"{where}: this user may not create {keys[0].module.name}.")
-    return Reference(keys, create)
+    return Reference(keys, choices[0].create)
 
 
 def _reference_field(where: str, module: Module, name: str, modules: Modules) -> Field:
@@ -325,29 +270,18 @@ def _reference_field(where: str, module: Module, name: str, modules: Modules) ->
     return known
 
 
-def _reference_key(where: str, said: Any, accepted: tuple[str, ...], modules: Modules) -> Key:
-    told = said if isinstance(said, dict) else {}
-    names = _list(told.get("match_on"))
-    if not isinstance(told.get("module"), str) or len(names) != 1:
-        raise SettingsError(f"{where}: tell its `module`, and in `match_on` one field of it.")
-    if unknown := told.keys() - {"module", "match_on", "create"}:
-        raise SettingsError(f"{where}: there is no {', '.join(sorted(unknown))} to tell.")
-    module = modules.find(told["module"], where)
+def _reference_key(
+    where: str, choice: ReferenceMapping, accepted: tuple[str, ...], modules: Modules
+) -> Key:
+    if choice.module is None:
+        raise no_reference(where)
+    module = modules.find(choice.module, where)
     if accepted and module.name not in accepted:
         raise SettingsError(
             f"{where}: the field refers to {' or '.join(accepted)}, not to {module.name}."
         )
-    _existing_field(where, module, names[0])
-    return Key(module, tuple(names))
-
-
-def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the references; Meltano makes `{LineItems: {productid: ...}}` of the dotted name."""
-    for name, said in settings.items():
-        if name == LINES and isinstance(said, dict) and "module" not in said:
-            yield from ((f"{LINES}.{leaf}", inner) for leaf, inner in said.items())
-        else:
-            yield name, said
+    _existing_field(where, module, choice.match_on)
+    return Key(module, (choice.match_on,))
 
 
 def _is_servers_own(module: Module, name: str) -> bool:
@@ -372,7 +306,7 @@ def _writable_field(where: str, module: Module, name: str) -> Field:
 def _existing_field(where: str, module: Module, name: str) -> Field:
     if name not in module.fields:
         raise SettingsError(
-            f"{where}: {module.name} has no field {name!r}.{_near(name, module.fields)} Name "
+            f"{where}: {module.name} has no field {name!r}.{near(name, module.fields)} Name "
             "the field in `streams`, under `fields`; null leaves a property out."
         )
     return module.fields[name]
@@ -387,7 +321,7 @@ def check_names(where: str, renamed: Iterable[str], properties: Iterable[str]) -
     for name in renamed:
         if name not in set(properties):
             raise SettingsError(
-                f"{where} has no property {name!r}, which `fields` names.{_near(name, properties)}"
+                f"{where} has no property {name!r}, which `fields` names.{near(name, properties)}"
             )
 
 
@@ -399,12 +333,3 @@ def _check_twice(where: str, fields: Mapping[str, Field]) -> None:
                 f"{where}: {name!r} and {goes_to[known.name]!r} both go to "
                 f"{known.name!r}. Leave one out with null in `fields`."
             )
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    near = get_close_matches(name, list(names), n=3)
-    return f" There is {', '.join(near)}." if near else ""
-
-
-def _list(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or [])

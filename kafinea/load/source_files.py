@@ -14,7 +14,7 @@ from typing import IO, Any
 from urllib.parse import unquote
 
 from kafinea.errors import SettingsError
-from kafinea.load.outcomes import Rejection
+from kafinea.load.results import Rejected
 from kafinea.storage import open_storage
 
 _SETTING = "`files_path` (TARGET_KAFINEA_FILES_PATH)"
@@ -57,11 +57,11 @@ class SourceFiles:
             told: Its path or URL: below the folder, or relative to it.
 
         Raises:
-            Rejection: It is not below the folder, or no regular file.
+            Rejected: It is not below the folder, or no regular file.
             OSError: It cannot be opened.
         """
         if self._folder is None:
-            raise Rejection("FILE_NOT_ALLOWED", f"files are read below {_SETTING} only: set it")
+            raise Rejected("FILE_NOT_ALLOWED", f"files are read below {_SETTING} only: set it")
         name = told.rstrip("/").rpartition("/")[2]
         if self._system:
             return self._system.open(f"{self._root}/{self._below(told)}", "rb"), name
@@ -71,7 +71,7 @@ class SourceFiles:
         """Return what stands in a URL behind that of the folder.
 
         Raises:
-            Rejection: It is the URL of another place, or may become one.
+            Rejected: It is the URL of another place, or may become one.
         """
         for prefix in self._prefixes:
             if told.startswith(prefix):
@@ -106,7 +106,7 @@ def _open_regular(root: Path, parts: tuple[str, ...]) -> IO[bytes]:
     """Open a file by its place below a folder, through no link that was made since it was checked.
 
     Raises:
-        Rejection: It is no regular file.
+        Rejected: It is no regular file.
     """
     if not parts:
         raise _irregular()
@@ -133,9 +133,9 @@ def _regular(descriptor: int) -> IO[bytes]:
     return os.fdopen(descriptor, "rb")
 
 
-def _outside() -> Rejection:
-    return Rejection("FILE_NOT_ALLOWED", f"the file is not below {_SETTING}")
+def _outside() -> Rejected:
+    return Rejected("FILE_NOT_ALLOWED", f"the file is not below {_SETTING}")
 
 
-def _irregular() -> Rejection:
-    return Rejection("FILE_NOT_READABLE", "it is no regular file")
+def _irregular() -> Rejected:
+    return Rejected("FILE_NOT_READABLE", "it is no regular file")

@@ -1,11 +1,11 @@
 """The demo company: a maker and reseller of office furniture and computers in Nantes.
 
-Everything is invented, and the same for the same seed and moment. The records stream in the
-order of their numbers, and of time, with little memory: a million take seconds.
+All of it is invented, and the same for the same seed and time. It is a discrete-event simulation
+of three years: `office.py` is its clock and its queue, the other files are its processes. Records
+are generated in the order of their numbers, and of time, with little memory: a million in seconds.
 
-An unset reference, and a number in a column that was added later, is None; any other value is
-the text of the wire. The columns that repeat the lines in the head of an invoice, and the
-`shipping_&_handling` ones, are in no row.
+An empty reference, and a number in a column that was added later, is None. Any other value is the
+text of answers. The columns of lines in an invoice, and `shipping_&_handling`, are in no row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from kafinea_sandbox.company import opening, people, sales, work
+from kafinea_sandbox.company import catalogue, people, sales, settings, work
 from kafinea_sandbox.company.calendar import Calendar
 from kafinea_sandbox.company.office import Office
 
@@ -41,30 +41,30 @@ _DAILY: tuple[tuple[int, Callable[[Office], Story]], ...] = (
     (4, work.document),
     (12, work.note),
 )
-"""What may happen on any day, and how often."""
+"""The processes that start on any day, and how often."""
 
 _PER_STORY = 4.2
-"""Records that a story of `_DAILY` writes, on average; measured."""
+"""Records of a process of `_DAILY`, on average; measured."""
 
 _ENOUGH_FOR_LONG_INVOICES = 3000
 _ENOUGH_FOR_THE_WHOLE_CATALOGUE = 2000
 
 
 def company(rows: int = 5000, seed: int = 1, now: datetime | None = None) -> Iterator[Record]:
-    """Tell the last three years of the company in about `rows` records, up to `now` (UTC)."""
+    """Generate the last three years of the company, up to `now` (UTC), in about `rows` records."""
     if now is None:
         now = datetime.now(timezone.utc).replace(second=0, microsecond=0)
     office = Office(Calendar(now), seed)
-    yield from opening.settings()
+    yield from settings.rows()
     office.start(_history(office, rows), at=0)
     yield from office.run()
     yield from _just_now(office, now)
 
 
 def _history(office: Office, rows: int) -> Story:
-    """The opening, everything once, then day after day."""
+    """Start the catalogue, each process once, then those of each day."""
     share = min(1.0, rows / _ENOUGH_FOR_THE_WHOLE_CATALOGUE)
-    yield from opening.catalogue(office, share)
+    yield from catalogue.catalogue(office, share)
     for _ in range(3):
         yield from people.customer(office)
     for _, story in _DAILY:
@@ -77,7 +77,7 @@ def _history(office: Office, rows: int) -> Story:
         rows -= sum(sales.LONG_INVOICES)
         for place, lines in enumerate(sales.LONG_INVOICES, 4):
             office.start(sales.long_invoice(office, lines), at=office.calendar.end * place // 10)
-    # The stories just begun, one of each, will still write.
+    # The processes that were just started will write records of their own.
     yield from _days(office, rows - office.total - int(len(_DAILY) * _PER_STORY))
 
 
@@ -92,7 +92,7 @@ def _days(office: Office, rows: int) -> Story:
 
 
 def _just_now(office: Office, now: datetime) -> Iterator[Record]:
-    """A ticket that was opened this very second, whatever the hour."""
+    """A ticket that is opened at `now`, also outside working hours."""
     office.time, office.now = office.calendar.end, f"{now:%Y-%m-%d %H:%M:%S}"
     for record in work.ticket(office):
         if not isinstance(record, int):

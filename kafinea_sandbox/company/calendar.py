@@ -1,4 +1,4 @@
-"""Time at the demo company: only working hours count, so that nobody signs on a Sunday night.
+"""The working time of the demo company: nothing happens at night and on weekends.
 
 A moment is a whole number of working seconds since the first day. It becomes text by two
 look-ups, which is what lets a million records be written in seconds.
@@ -14,7 +14,7 @@ DAY = 12 * 3600
 """Seconds in a working day: from 7:00 to 19:00, UTC."""
 
 _AHEAD = 800
-"""Calendar days after the last one that a contract or a due date may name."""
+"""The most calendar days by which a date can be after the last day."""
 
 _WEEKDAYS = 5
 _TIMES = tuple(
@@ -24,7 +24,7 @@ _TIMES = tuple(
 
 
 def days(calendar_days: float) -> int:
-    """Working seconds in so many calendar days."""
+    """Working seconds in a number of calendar days."""
     return int(calendar_days * DAY * _WEEKDAYS / 7)
 
 
@@ -36,16 +36,16 @@ class Calendar:
         last = (now.date() - first).days
         dates = [first + timedelta(days=n) for n in range(last + _AHEAD)]
         self._dates = [date.isoformat() for date in dates]
-        # Today counts even on a Sunday: a new sandbox should hold something fresh.
+        # Today counts even on a Sunday: a new sandbox contains records of today.
         self._days = [n for n in range(last + 1) if dates[n].weekday() < _WEEKDAYS or n == last]
         since_opening = now.hour * 3600 + now.minute * 60 + now.second - OPENS
         self.end = (len(self._days) - 1) * DAY + min(max(since_opening, -1), DAY - 1)
-        """The last working moment that is not after `now`."""
+        """The last working second that is not after `now`."""
 
     def stamp(self, moment: int) -> str:
         """The moment as 'YYYY-MM-DD HH:MM:SS'."""
         return f"{self._dates[self._days[moment // DAY]]} {_TIMES[moment % DAY]}"
 
     def date(self, moment: int, plus: int = 0) -> str:
-        """The day of the moment, or so many calendar days later."""
+        """The day of the moment, plus a number of calendar days."""
         return self._dates[self._days[moment // DAY] + plus]

@@ -1,4 +1,4 @@
-"""Small real files for the demo company's documents."""
+"""Small valid files for the documents of the demo company."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zlib
 
 
 def pdf(line: str) -> bytes:
-    """A one-page PDF that says `line`; readers check its table of offsets, so it is true."""
+    """A PDF of one page with the text `line`; its table of offsets is correct."""
     shown = line.encode("cp1252", "replace")
     for special in (b"\\", b"(", b")"):
         shown = shown.replace(special, b"\\" + special)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 _PART = 10**8
-"""Parts of a cent in which lines are added up."""
+"""Parts of a cent: the unit in which lines are summed."""
 
 
 def amount(cents: int) -> str:
@@ -25,7 +25,7 @@ def _cents(parts: int) -> int:
 
 
 class Item(NamedTuple):
-    """A product or service, as a line needs it."""
+    """The part of a product or service that a line uses."""
 
     number: int
     name: str
@@ -43,7 +43,7 @@ NO_TAX = ("0.000", "0.000", "0.000")
 
 
 class Line(NamedTuple):
-    """So many pieces of an item, at a discount."""
+    """A quantity of an item, with a discount."""
 
     item: Item
     quantity: int
@@ -83,7 +83,7 @@ def basket(lines: tuple[Line, ...], *, group: bool, percent: int = 0, discount: 
     else:
         parts = sum(line.net() * (1000 + line.item.tax) for line in lines)
         rate = 1000
-    # The quantities are halves at the finest, so the divisions by 100 and 1000 leave no rest.
+    # Quantities are multiples of 0.5, so the divisions by 100 and 1000 have no remainder.
     left = parts * (100 - percent) // 100 - discount * _PART
     return Basket(
         lines,

@@ -1,8 +1,8 @@
-"""The office: its clock, its registers, and the stories under way.
+"""The simulation of the company: its clock, its record numbers, and its running processes.
 
-A story is a generator that writes records and, between them, waits: it yields rows, and a
-number of working seconds after which it wants to go on. Thousands of stories run side by side,
-as deals do, so numbers and dates ascend together and the last deals are still open.
+A story is a process of the simulation: a generator that yields records, and numbers of working
+seconds after which it continues. Thousands run concurrently, as deals do, so numbers and dates
+ascend together, and the last deals are still open.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Generic, NamedTuple, TypeVar
 from kafinea_sandbox.company.calendar import Calendar, days
 from kafinea_sandbox.company.money import Item
 from kafinea_sandbox.modules import MODULES
-from kafinea_sandbox.spec import Field, File, Module, Relation, Row
+from kafinea_sandbox.modules.model import Field, Module
+from kafinea_sandbox.rows import File, Relation, Row
 
 Record = Row | File | Relation
 Story = Iterator[Record | int]
@@ -25,13 +26,13 @@ T = TypeVar("T")
 ADMIN, JOE = 1, 2
 SELLERS = (JOE, 6, 7, 8, 10)
 GONE = 9
-"""A seller who left: inactive, yet still the owner of old records."""
+"""A seller who left: inactive, but still the owner of old records."""
 SALES_TEAM, SUPPORT_TEAM = 3, 5
 EURO, DOLLAR = 1, 2
 
 
 class Customer(NamedTuple):
-    """What later stories must remember of an account."""
+    """The part of an account that later stories use."""
 
     number: int
     name: str
@@ -45,7 +46,7 @@ class Customer(NamedTuple):
 
 
 class Pool(Generic[T]):
-    """The last few thousand of something, to pick from: memory stays bounded."""
+    """The last few thousand items, to pick from: memory stays bounded."""
 
     def __init__(self, random: Random, size: int = 3000) -> None:
         self._random = random.random
@@ -54,7 +55,7 @@ class Pool(Generic[T]):
         self._items: list[T] = []
 
     def add(self, item: T) -> None:
-        """Remember it; the oldest is forgotten."""
+        """Add an item; it replaces the oldest."""
         if len(self._items) < self._size:
             self._items.append(item)
         else:
@@ -65,12 +66,12 @@ class Pool(Generic[T]):
         return bool(self._items)
 
     def pick(self) -> T:
-        """Any of those remembered."""
+        """A random item."""
         return self._items[int(self._random() * len(self._items))]
 
 
 def blank(field: Field) -> str | None:
-    """What a field holds when nobody filled it in."""
+    """The value of a field that was not filled in."""
     if field.type in ("reference", "owner"):
         return None
     if field.type in ("boolean", "integer"):
@@ -81,7 +82,7 @@ def blank(field: Field) -> str | None:
 
 
 class _Register:
-    """The book in which the records of one module are entered."""
+    """The number of records of a module, and its empty record."""
 
     def __init__(self, module: Module) -> None:
         names = {field.name for field in module.fields}
@@ -101,7 +102,7 @@ class _Register:
 
 
 class Office:
-    """Enters records and lets the stories take their turns."""
+    """Creates records, and runs the stories."""
 
     def __init__(self, calendar: Calendar, seed: int) -> None:
         self.calendar = calendar
@@ -123,7 +124,7 @@ class Office:
         self._waiting: list[tuple[int, int, Story]] = []
 
     def one_of(self, items: tuple[T, ...] | list[T]) -> T:
-        """Any of them; `random.choice` takes four times as long."""
+        """A random item. `random.choice` takes four times as long."""
         return items[int(self.chance() * len(items))]
 
     def number(self) -> int:
@@ -133,15 +134,15 @@ class Office:
 
     @property
     def total(self) -> int:
-        """How many records were written, lines included."""
+        """The number of records so far, lines included."""
         return self._last + self._lines
 
     def count(self, module: str) -> int:
-        """How many records the module holds."""
+        """The number of records of a module so far."""
         return self._registers[module].count
 
     def later(self, within: float = 60) -> int:
-        """When a record made now was last changed: half of them never were."""
+        """When a record created now was last changed: half of them never were."""
         luck = self.chance()
         if luck < 0.5:
             return self.time
@@ -149,7 +150,7 @@ class Office:
         return moment if moment <= self.calendar.end else self.time
 
     def owner(self) -> int:
-        """A seller; or a team, or the one who left."""
+        """A random owner: a seller, a team, or the seller who left."""
         luck = self.chance() * 20
         if luck < 1:
             return SALES_TEAM
@@ -158,7 +159,7 @@ class Office:
         return SELLERS[int(luck * 7) % len(SELLERS)]
 
     def enter(self, module: str, changed: int | None = None, /, **values: str | int | None) -> Row:
-        """Write a new record; `changed` is the moment of its last change."""
+        """Create a record; `changed` is the time of its last change."""
         register = self._registers[module]
         register.count += 1
         filled = register.blank.copy()
@@ -182,18 +183,18 @@ class Office:
         return Row(module, self.number(), filled)
 
     def enter_line(self, values: dict[str, str | int | None]) -> Row:
-        """Write a line, which has a sequence of its own."""
+        """Create a line; lines have their own sequence of numbers."""
         self._lines += 1
         return Row("LineItem", self._lines, values)
 
     def start(self, story: Story, at: int) -> None:
-        """Let a story begin, unless that is after the end."""
+        """Start a story at a time, unless that is after the end."""
         if at <= self.calendar.end:
             self._turns += 1
             heappush(self._waiting, (at, self._turns, story))
 
     def run(self) -> Iterator[Record]:
-        """Tell all the stories, in the order of time."""
+        """Run all stories, in the order of time."""
         while self._waiting:
             time, _, story = heappop(self._waiting)
             if time != self.time:

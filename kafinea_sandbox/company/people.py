@@ -1,4 +1,4 @@
-"""How the company comes to know people: new customers, leads, one import of a trade fair."""
+"""New customers, leads, and one import of contacts from a trade fair."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
-from kafinea_sandbox.company import names
+from kafinea_sandbox.company import words
 from kafinea_sandbox.company.money import amount
 from kafinea_sandbox.company.office import DOLLAR, EURO, Customer
-from kafinea_sandbox.spec import Relation
+from kafinea_sandbox.rows import Relation
 
 if TYPE_CHECKING:
     from kafinea_sandbox.company.office import Office, Story
-    from kafinea_sandbox.spec import Row
+    from kafinea_sandbox.rows import Row
 
 FAIR_VISITORS = 22
-"""Contacts imported in one second: records may share their `modifiedtime`."""
+"""Contacts imported in one second: they have the same `modifiedtime`."""
 
 # The French regulator keeps these numbers free for fiction.
 _PHONES = tuple(f"+33 2 61 91 {n // 100:02d} {n % 100:02d}" for n in range(10_000))
@@ -39,7 +39,7 @@ _NEVER_FILLED = dict.fromkeys(("cf_855", "cf_857", "cf_859", "cf_861"))
 
 
 def _plain(name: str) -> str:
-    """The name in the letters of an e-mail address."""
+    """The name in the characters of an e-mail address."""
     letters = normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", letters).strip("-") or "contact"
 
@@ -53,9 +53,9 @@ def _named(shown: tuple[str, ...]) -> tuple[_Name, ...]:
     return tuple(_Name(name, _plain(name)) for name in shown)
 
 
-_FIRST = _named(names.FIRST_NAMES)
-_LAST = _named(names.SURNAMES)
-_TRADES = _named(names.TRADES)
+_FIRST = _named(words.FIRST_NAMES)
+_LAST = _named(words.SURNAMES)
+_TRADES = _named(words.TRADES)
 
 
 def account_name(nth: int) -> _Name:
@@ -68,11 +68,11 @@ def account_name(nth: int) -> _Name:
     turn, rest = divmod(nth, pairs)
     spread = rest * 3571 % pairs
     trade, last = _TRADES[spread // len(_LAST)], _LAST[spread % len(_LAST)]
-    form = names.LEGAL_FORMS[spread % len(names.LEGAL_FORMS)]
+    form = words.LEGAL_FORMS[spread % len(words.LEGAL_FORMS)]
     if turn == 0:
         return _Name(f"{trade.shown} {last.shown}{form}", f"{trade.plain}-{last.plain}")
-    town = names.TOWNS[turn % len(names.TOWNS)][0]
-    branch = f" {turn // len(names.TOWNS)}" if turn >= len(names.TOWNS) else ""
+    town = words.TOWNS[turn % len(words.TOWNS)][0]
+    branch = f" {turn // len(words.TOWNS)}" if turn >= len(words.TOWNS) else ""
     return _Name(
         f"{trade.shown} {last.shown}{form} ({town}{branch})",
         f"{trade.plain}-{last.plain}-{turn}",
@@ -80,16 +80,16 @@ def account_name(nth: int) -> _Name:
 
 
 def customer(office: Office) -> Story:
-    """A new account, its people, and what they may lead to."""
+    """A new account and its contacts."""
     nth = office.count("Accounts")
     name = account_name(nth)
-    if nth < len(names.ODD_ACCOUNTS):
-        name = _Name(names.ODD_ACCOUNTS[nth], f"client-{nth}")
+    if nth < len(words.ODD_ACCOUNTS):
+        name = _Name(words.ODD_ACCOUNTS[nth], f"client-{nth}")
     luck = office.chance()
     foreign = luck > 0.96
-    town = ("New York", "10001", "NY") if foreign else names.TOWNS[int(luck**2 * len(names.TOWNS))]
+    town = ("New York", "10001", "NY") if foreign else words.TOWNS[int(luck**2 * len(words.TOWNS))]
     country = "États-Unis" if foreign else "France"
-    street = f"{int(luck * 9973) % 120 + 1}, {office.one_of(names.STREETS)}"
+    street = f"{int(luck * 9973) % 120 + 1}, {office.one_of(words.STREETS)}"
     if foreign:
         street = f"{int(luck * 9973) % 900} Fifth Avenue\nSuite {nth % 40 + 1}"
     domain = f"{name.plain}.example"
@@ -105,7 +105,7 @@ def customer(office: Office) -> Story:
         email1=f"contact@{domain}",
         employees=str(int(luck * luck * 400)),
         rating="Active" if luck < 0.6 else "",
-        industry=office.one_of(names.INDUSTRIES_SERVED),
+        industry=office.one_of(words.INDUSTRIES),
         accounttype="Customer" if luck < 0.7 else "Prospect",
         annual_revenue=amount(int(luck * 9_000) * 100_000),
         emailoptout="1" if luck < 0.05 else "0",
@@ -122,7 +122,7 @@ def customer(office: Office) -> Story:
         description=_remark(office, nth),
         cf_901=code,
         cf_903=f"9{nth % 10**8:08d}{nth % 89999 + 10:05d}",
-        cf_905=office.one_of(names.TEXTS) if luck < 0.2 else "",
+        cf_905=office.one_of(words.TEXTS) if luck < 0.2 else "",
         cf_907=office.one_of(_TERMS),
     )
     yield account
@@ -151,9 +151,9 @@ def customer(office: Office) -> Story:
 
 
 def _remark(office: Office, nth: int) -> str:
-    if nth < len(names.ODD_TEXTS):
-        return names.ODD_TEXTS[nth]
-    return office.one_of(names.TEXTS) if office.chance() < 0.3 else ""
+    if nth < len(words.ODD_TEXTS):
+        return words.ODD_TEXTS[nth]
+    return office.one_of(words.TEXTS) if office.chance() < 0.3 else ""
 
 
 def _contact(
@@ -167,8 +167,8 @@ def _contact(
 ) -> Row:
     nth = office.count("Contacts")
     first, last = office.one_of(_FIRST), office.one_of(_LAST)
-    if nth < len(names.ODD_CONTACTS):
-        first, last = _named(names.ODD_CONTACTS[nth])
+    if nth < len(words.ODD_CONTACTS):
+        first, last = _named(words.ODD_CONTACTS[nth])
     luck = office.chance()
     return office.enter(
         "Contacts",
@@ -180,8 +180,8 @@ def _contact(
         account_id=account,
         contact_id=manager,
         leadsource=office.one_of(_SOURCES),
-        title=office.one_of(names.TITLES),
-        department=office.one_of(names.DEPARTMENTS),
+        title=office.one_of(words.TITLES),
+        department=office.one_of(words.DEPARTMENTS),
         birthday=office.one_of(_BIRTHDAYS) if luck < 0.3 else "",
         email=f"{first.plain}.{last.plain}@{domain}",
         donotcall="1" if luck < 0.04 else "0",
@@ -213,9 +213,9 @@ def _contact(
 
 
 def lead(office: Office) -> Story:
-    """Somebody who may become a customer."""
+    """A new lead."""
     first, last = office.one_of(_FIRST), office.one_of(_LAST)
-    town, code, region = office.one_of(names.TOWNS)
+    town, code, region = office.one_of(words.TOWNS)
     company = office.one_of(_TRADES)
     luck = office.chance()
     known = office.enter(
@@ -225,16 +225,16 @@ def lead(office: Office) -> Story:
         lastname=last.shown,
         phone=office.one_of(_PHONES) if luck < 0.8 else "",
         company=f"{company.shown} {last.shown}" if luck < 0.9 else "",
-        designation=office.one_of(names.TITLES),
+        designation=office.one_of(words.TITLES),
         email=f"{first.plain}@{company.plain}-{last.plain}.example",
         leadsource=office.one_of(_SOURCES),
-        industry=office.one_of(names.INDUSTRIES_SERVED),
+        industry=office.one_of(words.INDUSTRIES),
         leadstatus=office.one_of(
             ("Not Contacted", "Contacted", "Hot", "Cold", "Qualified", "Lost Lead", "Warm")
         ),
         annualrevenue=amount(int(luck * 900) * 100_000),
         noofemployees=str(int(luck * 120)),
-        lane=f"{int(luck * 90) + 1}, {office.one_of(names.STREETS)}",
+        lane=f"{int(luck * 90) + 1}, {office.one_of(words.STREETS)}",
         code=code,
         city=town,
         state=region,
@@ -248,7 +248,7 @@ def lead(office: Office) -> Story:
 
 
 def fair(office: Office) -> Story:
-    """The visitors of a trade fair, imported all at once and never touched again."""
+    """The visitors of a trade fair, imported in one second and never changed again."""
     for _ in range(FAIR_VISITORS):
         first, last = office.one_of(_FIRST), office.one_of(_LAST)
         yield office.enter(

@@ -1,10 +1,10 @@
-"""How the company sells: opportunity, quote, order, invoice; and how it buys."""
+"""Selling, from the opportunity to the invoice, and buying."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kafinea_sandbox.company import names
+from kafinea_sandbox.company import words
 from kafinea_sandbox.company.calendar import days
 from kafinea_sandbox.company.money import NO_TAX, Basket, Line, amount, basket
 from kafinea_sandbox.company.office import DOLLAR, Customer
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kafinea_sandbox.company.office import Office, Story
-    from kafinea_sandbox.spec import Row
+    from kafinea_sandbox.rows import Row
 
 LONG_INVOICES = (99, 100, 101, 250)
-"""Numbers of lines around, and well over, what one answer of the server holds."""
+"""Numbers of lines around, and well above, the maximum number of rows of an answer."""
 
 _USUAL_TAX = 200
 _LINE_COMMENTS = (
@@ -36,7 +36,7 @@ _STAGES = (
 
 
 def fill(office: Office, customer: Customer | None = None, lines: int = 0) -> Basket:
-    """Choose goods. Without a customer we are the buyer, at cost."""
+    """Choose goods. Without a customer, the company buys them at cost."""
     chance, goods = office.chance, office.goods
     group = chance() < 0.3
     abroad = customer is not None and customer.currency == DOLLAR
@@ -51,7 +51,7 @@ def fill(office: Office, customer: Customer | None = None, lines: int = 0) -> Ba
         elif price != item.price:
             item = item._replace(price=price)
         luck = chance()
-        # Time is sold by the half hour; goods come in whole pieces.
+        # Services are sold by the half hour, products by the piece.
         quantity = 1000 + int(12 * luck * luck) * (500 if item.number in office.services else 1000)
         discount = 0 if chance() < 0.8 else (5, 10, 15)[int(luck * 3)]
         chosen.append(Line(item, quantity, discount))
@@ -65,7 +65,7 @@ def fill(office: Office, customer: Customer | None = None, lines: int = 0) -> Ba
 
 
 def lines_of(office: Office, sold: Basket, parent: int) -> Iterator[Row]:
-    """The records of the lines."""
+    """The lines of a record."""
     for place, line in enumerate(sold.lines, 1):
         item, quantity, discount = line
         cost = item.cost * quantity // 1000
@@ -112,7 +112,7 @@ def _header(
         "ship_country": buyer.country,
         "currency_id": buyer.currency,
         "conversion_rate": "1.100" if dollars else "1.000",
-        "description": office.one_of(names.TEXTS) if sold.subtotal % 7 == 0 else "",
+        "description": office.one_of(words.TEXTS) if sold.subtotal % 7 == 0 else "",
         "terms_conditions": "Paiement à 30 jours. Pas d'escompte pour paiement anticipé.",
         **_totals(sold),
     }
@@ -122,7 +122,7 @@ def _totals(sold: Basket) -> dict[str, str | int | None]:
     return {
         "hdnTaxType": "group" if sold.group else "individual",
         "hdnSubTotal": amount(sold.subtotal),
-        # No discount at all is no value at all, not zero.
+        # Without a discount there is no value, not zero.
         "hdnDiscountPercent": f"{sold.discount_percent}.000" if sold.discount_percent else None,
         "hdnDiscountAmount": amount(sold.discount) if sold.discount else None,
         "pre_tax_total": amount(sold.pre_tax),
@@ -131,11 +131,11 @@ def _totals(sold: Basket) -> dict[str, str | int | None]:
 
 
 def deal(office: Office, *, lucky: bool = False) -> Story:
-    """An opportunity and all that follows, as far as time allows."""
+    """An opportunity, and the quote, order and invoice that follow."""
     buyer = office.customers.pick()
     sold = fill(office, buyer)
     chance, calendar = office.chance, office.calendar
-    subject = f"{office.one_of(names.DEALS)} - {buyer.name}"[:100]
+    subject = f"{office.one_of(words.DEALS)} - {buyer.name}"[:100]
     until_quote = days(0.2 + chance() * 8)
     until_decision = until_quote + days(1 + chance() * 40)
     won = lucky or chance() < 0.6
@@ -198,7 +198,7 @@ def deal(office: Office, *, lucky: bool = False) -> Story:
 
 
 def direct_sale(office: Office) -> Story:
-    """A regular customer orders by telephone: the invoice is all there is."""
+    """An order by telephone: an invoice without a quote."""
     buyer = office.customers.pick()
     sold = fill(office, buyer)
     subject = f"Commande téléphonique {buyer.code}"
@@ -206,7 +206,7 @@ def direct_sale(office: Office) -> Story:
 
 
 def long_invoice(office: Office, lines: int) -> Story:
-    """A whole building at once."""
+    """An invoice with many lines."""
     buyer = office.customers.pick()
     sold = fill(office, buyer, lines)
     subject = f"Marché-cadre, lot de {lines} postes"
@@ -249,7 +249,7 @@ def _invoice(
         balance=amount(sold.total - received),
         cf_911=f"VE-{office.count('Invoice') + 1:06d}" if changed else "",
         cf_913="1" if changed else "0",
-        cf_915=office.one_of(names.TEXTS) if patience < 0.1 else "",
+        cf_915=office.one_of(words.TEXTS) if patience < 0.1 else "",
     )
     yield invoice
     yield from lines_of(office, sold, invoice.number)
@@ -262,7 +262,7 @@ def _invoice(
 
 
 def _credit_note(office: Office, buyer: Customer, sold: Basket, invoice: int) -> Iterator[Row]:
-    """The first line comes back."""
+    """A credit note for the first line of an invoice."""
     back = basket(sold.lines[:1], group=sold.group)
     note = office.enter(
         "CreditNotes",
@@ -297,7 +297,7 @@ def _asset(office: Office, buyer: Customer, sold: Basket, invoice: int) -> Row:
 
 
 def purchase(office: Office) -> Story:
-    """Stock runs low and we order."""
+    """A purchase order."""
     bought = fill(office)
     vendor, name = office.one_of(office.vendors)
     paid = office.time + days(30)

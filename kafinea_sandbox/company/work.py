@@ -1,18 +1,18 @@
-"""What happens besides selling: tickets, projects, contracts, appointments, mail, documents."""
+"""All but selling: tickets, projects, contracts, appointments, mail, documents."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kafinea_sandbox.company import names
+from kafinea_sandbox.company import words
 from kafinea_sandbox.company.calendar import days
 from kafinea_sandbox.company.files import pdf, png
 from kafinea_sandbox.company.office import SELLERS, SUPPORT_TEAM
-from kafinea_sandbox.spec import File, Relation
+from kafinea_sandbox.rows import File, Relation
 
 if TYPE_CHECKING:
     from kafinea_sandbox.company.office import Office, Story
-    from kafinea_sandbox.spec import Row
+    from kafinea_sandbox.rows import Row
 
 _NOTES = "Relevé du site\n- 12 postes\n- prises : à prévoir\n- Wi-Fi faible à l'étage\n".encode()
 _FILES = (
@@ -23,10 +23,10 @@ _FILES = (
 
 
 def comment(office: Office, about: int, answers: int | None = None) -> Row:
-    """A remark on any record."""
+    """A comment on any record."""
     return office.enter(
         "ModComments",
-        commentcontent=office.one_of(names.COMMENTS),
+        commentcontent=office.one_of(words.COMMENTS),
         related_to=about,
         parent_comments=answers,
         creator=office.one_of(SELLERS),
@@ -34,7 +34,7 @@ def comment(office: Office, about: int, answers: int | None = None) -> Row:
 
 
 def ticket(office: Office) -> Story:
-    """A customer complains, and is helped."""
+    """A ticket, and comments on it."""
     buyer = office.customers.pick()
     solved = office.time + days(0.3 + office.chance() * 20)
     done = solved <= office.calendar.end
@@ -42,7 +42,7 @@ def ticket(office: Office) -> Story:
     case = office.enter(
         "HelpDesk",
         solved if done else None,
-        ticket_title=office.one_of(names.TROUBLES),
+        ticket_title=office.one_of(words.TROUBLES),
         parent_id=buyer.number,
         contact_id=buyer.contact,
         product_id=office.one_of(office.products) if luck < 0.5 else None,
@@ -54,7 +54,7 @@ def ticket(office: Office) -> Story:
         ticketcategories="Small Problem" if luck < 0.7 else "Big Problem",
         hours=f"{int(luck * 16) / 2:.8f}",
         from_portal="1" if luck < 0.2 else "0",
-        description=office.one_of(names.ODD_TEXTS if luck < 0.1 else names.TEXTS),
+        description=office.one_of(words.ODD_TEXTS if luck < 0.1 else words.TEXTS),
         solution="Pièce remplacée & testée." if done else "",
     )
     yield case
@@ -68,7 +68,7 @@ def ticket(office: Office) -> Story:
 
 
 def project(office: Office) -> Story:
-    """A site is fitted out, step by step."""
+    """A project with its tasks and milestones."""
     buyer = office.customers.pick()
     calendar = office.calendar
     length = 40 + int(office.chance() * 60)
@@ -91,7 +91,7 @@ def project(office: Office) -> Story:
         isconvertedfrompotential="0",
     )
     yield site
-    for place, name in enumerate(names.PROJECT_STEPS):
+    for place, name in enumerate(words.PROJECT_STEPS):
         start, end = place * length // 7, (place + 1) * length // 7
         ticked = office.time + days(end)
         over = ticked <= calendar.end
@@ -120,7 +120,7 @@ def project(office: Office) -> Story:
 
 
 def contract(office: Office) -> Story:
-    """A customer wants maintenance for a year."""
+    """A service contract for a year."""
     buyer = office.customers.pick()
     used = int(office.chance() * 10)
     yield office.enter(
@@ -142,14 +142,14 @@ def contract(office: Office) -> Story:
 
 
 def task(office: Office) -> Story:
-    """Something to remember."""
+    """A task in the calendar."""
     buyer = office.customers.pick()
     due = office.time + days(1 + office.chance() * 10)
     done = due <= office.calendar.end
     yield office.enter(
         "Calendar",
         due if done else None,
-        subject=f"{office.one_of(names.TASKS)} ({buyer.name})",
+        subject=f"{office.one_of(words.TASKS)} ({buyer.name})",
         date_start=office.calendar.date(office.time),
         time_start="09:00:00",
         due_date=office.calendar.date(office.time, 10),
@@ -163,12 +163,12 @@ def task(office: Office) -> Story:
 
 
 def meeting(office: Office) -> Story:
-    """An appointment."""
+    """An event in the calendar."""
     buyer = office.customers.pick()
     hour = 6 + int(office.chance() * 9)
     yield office.enter(
         "Events",
-        subject=f"{office.one_of(names.MEETINGS)} - {buyer.name}",
+        subject=f"{office.one_of(words.MEETINGS)} - {buyer.name}",
         date_start=office.calendar.date(office.time, 3),
         time_start=f"{hour:02d}:30:00",
         due_date=office.calendar.date(office.time, 3),
@@ -194,7 +194,7 @@ def mail(office: Office) -> Story:
         time_start=moment[11:],
         parent_type="Contacts",
         activitytype="Emails",
-        subject=office.one_of(names.MAILS),
+        subject=office.one_of(words.MAILS),
         description="<p>Bonjour,</p><p>Voir la pi&egrave;ce jointe &amp; nos tarifs.</p>",
         from_email="claire@ateliers-erdre.example",
         saved_toid=f'["contact@{buyer.domain}"]',
@@ -204,7 +204,7 @@ def mail(office: Office) -> Story:
 
 
 def call(office: Office) -> Story:
-    """The telephone rings."""
+    """A telephone call."""
     buyer = office.customers.pick()
     length = 20 + int(office.chance() * 900)
     stamp = office.calendar.stamp
@@ -233,7 +233,7 @@ def message(office: Office) -> Story:
 
 
 def document(office: Office) -> Story:
-    """A file is stored with an account; now and then it is only a link."""
+    """A document of an account, with a file; every tenth is a link."""
     buyer = office.customers.pick()
     nth = office.count("Documents")
     title, pattern, mime, content = _FILES[nth % 3]
@@ -265,7 +265,7 @@ def document(office: Office) -> Story:
 
 
 def note(office: Office) -> Story:
-    """A remark on a customer or a lead."""
+    """A comment on an account or a lead."""
     if office.leads and office.chance() < 0.3:
         yield comment(office, office.leads.pick())
     else:

@@ -1,16 +1,19 @@
-"""target-postgres 0.8.1 (MeltanoLabs), mended where it changes values, fails or forgets.
+"""target-postgres 0.8.1 (MeltanoLabs), with fixes for values that change and state that is lost.
 
-- Its `timestamp` columns have no zone, and PostgreSQL writes into them what the clock shows in the
-  zone of the database's settings. Here they are `timestamptz`: the instant, whatever that zone is.
-- With `use_copy`, which is faster, it takes decimals for floats.
-- Lists are arrays (`text[]`, `jsonb[]`). Here they are `jsonb`.
-- When a field changes its type, it fails, or rounds decimals to integers. Here the column widens.
-- It can replace NUL characters, which PostgreSQL refuses, but not those within a list.
-- It keeps the rows that come with a time in `_sdc_deleted_at`. Here they are deleted.
-- It tells its state every five minutes, so a run that is killed begins again where it was then.
-  Here it does with each batch.
-- Told to stop while it writes a batch, it does not finish it, and exits with 0 all the same.
-- Its errors show whole records.
+The faults of target-postgres, and what this package does instead:
+
+- `timestamp` columns have no zone. PostgreSQL stores the local time in the zone of the database's
+  settings. Here, the columns are `timestamptz`, which store the instant.
+- With `use_copy`, which is faster, decimals are converted to floats. Here, they stay exact.
+- Lists are arrays (`text[]`, `jsonb[]`). Here, they are `jsonb`.
+- If a field changes its type, the load fails, or rounds decimals to integers. Here, the column is
+  widened.
+- NUL characters, which PostgreSQL refuses, are not replaced within lists. Here, they are.
+- Rows with a time in `_sdc_deleted_at` are kept. Here, they are deleted.
+- State is emitted every five minutes, so a killed run loses up to five minutes. Here, state is
+  emitted after each batch.
+- On SIGTERM during a batch, the batch is not finished, but the exit code is 0. Here, it is 143.
+- Errors show whole records. Here, they do not.
 """
 
 from __future__ import annotations
@@ -30,20 +33,20 @@ _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 class Connector(PostgresConnector):
-    """Decides the types of columns."""
+    """Defines the types of columns."""
 
     @cached_property
     def jsonschema_to_sql(self) -> Any:
-        """What becomes of the types of a schema."""
+        """The column type of each JSON Schema type."""
         types = super().jsonschema_to_sql
         types.register_format_handler("date-time", lambda _: sa.TIMESTAMP(timezone=True))
         for of_json in ("array", "object"):
-            # Without a value it is NULL, not the `null` of JSON.
+            # A missing value is NULL, not the `null` of JSON.
             types.register_type_handler(of_json, lambda _: JSONB(none_as_null=True))
         return types
 
     def create_engine(self) -> sa.Engine:
-        """An engine whose errors do not show the values."""
+        """Create an engine whose errors do not show values."""
         engine = super().create_engine()
         engine.hide_parameters = True
         return engine
@@ -70,7 +73,7 @@ class Connector(PostgresConnector):
 
 
 def _wider(present: sa.types.TypeEngine, wanted: sa.types.TypeEngine) -> Any:
-    """The type that holds what a column has and what comes; None if the present one does."""
+    """Return the type that holds the existing and the new values, None if the column needs none."""
     had, comes = (type_._type_affinity for type_ in (present, wanted))  # noqa: SLF001 - no other
     if had in {comes, sa.String} or (had, comes) == (sa.Numeric, sa.Integer):
         return None
@@ -83,7 +86,7 @@ class Sink(PostgresSink):
     connector_class = Connector
 
     def process_batch(self, context: dict[str, Any]) -> None:
-        """Write the rows of a batch, and delete those that come as deleted."""
+        """Write the rows of a batch, then delete those with a value in `_sdc_deleted_at`."""
         deleted = any(record.get(_DELETED) for record in context["records"])
         super().process_batch(context)
         if deleted:
@@ -110,13 +113,13 @@ class Sink(PostgresSink):
 
 
 class Target(TargetPostgres):
-    """target-postgres with such sinks."""
+    """target-postgres with these sinks."""
 
     default_sink_class = Sink
-    max_parallelism = 1  # target-postgres says so too, too early; `drain_one` needs it
+    max_parallelism = 1  # target-postgres sets it too, but too early; `drain_one` needs it
 
     def drain_one(self, sink: Any) -> None:
-        """Write what waits, and tell the state that it has reached."""
+        """Write all waiting rows of all sinks, then emit the state."""
         if sink.current_size:
             for waiting in (*self._sinks_to_clear, *self._sinks_active.values()):
                 super().drain_one(waiting)
@@ -124,5 +127,5 @@ class Target(TargetPostgres):
                 self._write_state_message(self._latest_state)
 
     def _handle_termination(self, signum: int, _frame: object) -> None:
-        """Stop at once; the next run begins at the last state."""
+        """Exit at once. The next run resumes from the last state that was emitted."""
         sys.exit(128 + signum)

@@ -1,4 +1,4 @@
-"""Extracts Kafinea into the warehouse every night, with a task for each module.
+"""Extracts Kafinea into the warehouse every night, with one task for each module.
 
 See docs/scheduling.md.
 """
@@ -21,7 +21,7 @@ def kafinea() -> None:
 
     @task
     def modules(ti: RuntimeTaskInstanceProtocol) -> list[Settings]:
-        """List what there is to extract."""
+        """List the streams to extract."""
         if ti.get_dr_count("kafinea_backfill", states=["running"]):
             raise AirflowSkipException("A backfill is under way. The run after it goes on from it.")
         return [only(stream) for stream in streams()]

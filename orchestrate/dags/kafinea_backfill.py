@@ -1,8 +1,8 @@
-"""Fills the warehouse with years of Kafinea: a task for each month of each module.
+"""Fills the warehouse with years of records, with one task for each month of each module.
 
-`from` only says where to cut: what was modified earlier comes with the first month. A record that
-changes meanwhile leaves its month. The DAG `kafinea` reads it afterwards, for it is handed a state
-that has read what was modified before the end of `to`. See docs/backfill.md.
+`from` is the first month. Records that were modified before it are extracted with it. A record that
+changes during the backfill leaves its month. The DAG `kafinea` extracts it afterwards, because it
+gets a state whose bookmark is the end of `to`. See docs/backfill.md.
 """
 
 from __future__ import annotations
@@ -29,24 +29,26 @@ from kafinea_tasks import (
 if TYPE_CHECKING:
     from airflow.sdk.types import DagRunProtocol, RuntimeTaskInstanceProtocol
 
-# No task needs a state: who tries it again reads the same records, and writes the same rows. With a
-# bookmark, `start_date` would play no part.
+# The tasks use no state: a retry reads the same records and writes the same rows. With a bookmark,
+# `start_date` would have no effect.
 _NO_STATE = {"MELTANO_RUN_FULL_REFRESH": "true", "MELTANO_RUN_NO_STATE_UPDATE": "true"}
 
 _PARAMS: dict[str, Any] = {
-    "from": Param(type="string", pattern=r"^\d{4}-\d\d$", description="First month, as 2020-01"),
+    "from": Param(
+        type="string", pattern=r"^\d{4}-\d\d$", description="First month, such as 2020-01"
+    ),
     "to": Param(
         None,
         type=["null", "string"],
         pattern=r"^\d{4}-\d\d$",
-        description="Last month, which must be over; the latest that is, if empty",
+        description="Last month, which must have ended a day ago; if empty, the latest such month",
     ),
-    "every": Param(1, type="integer", minimum=1, description="Months that a task reads"),
+    "every": Param(1, type="integer", minimum=1, description="Number of months for each task"),
     "modules": Param(
         [],
         type="array",
         items={"type": "string"},
-        description="Modules to cut; all with a `modifiedtime` if empty",
+        description="Modules to divide; if empty, all with a `modifiedtime`",
     ),
 }
 
@@ -57,7 +59,7 @@ def kafinea_backfill() -> None:
 
     @task
     def modules(params: dict[str, Any]) -> list[str]:
-        """List the modules to cut."""
+        """List the modules to divide."""
         found = [one["stream"] for one in streams() if is_module(one) and _is_dated(one)]
         if unknown := set(params["modules"]) - set(found):
             raise AirflowFailException(
@@ -70,7 +72,7 @@ def kafinea_backfill() -> None:
     def months(
         modules: list[str], params: dict[str, Any], dag_run: DagRunProtocol
     ) -> list[Settings]:
-        """List each month of each module, the latest first, and last all that is older."""
+        """List the months of each module, the latest first; the last one includes all before it."""
         begin, *cuts = _cuts(params, dag_run.run_after)
         earliest = (None, cuts[0])
         return [
@@ -82,21 +84,21 @@ def kafinea_backfill() -> None:
 
     @task
     def tables(modules: list[str], params: dict[str, Any], dag_run: DagRunProtocol) -> None:
-        """Make the tables. The months would all make them at once, and most would fail.
+        """Create the tables. If the months created them at the same time, most would fail.
 
-        With `deletions: scan`, the ids are read here, before any record is.
+        With `deletions: scan`, this task also reads the ids, before any record is read.
         """
         *_, end = _cuts(params, dag_run.run_after)
         meltano(*EXTRACT, settings=_between(end, end, *modules))
 
     @task.sensor(mode="reschedule", poke_interval=60, pool_slots=1)
     def kafinea_is_idle(ti: RuntimeTaskInstanceProtocol) -> bool:
-        """Wait for a run of `kafinea` that began before, and would still write its state."""
+        """Wait for a run of `kafinea` that started earlier and would still write its state."""
         return not ti.get_dr_count("kafinea", states=["running"])
 
     @task(pool_slots=1)
     def hand_over(modules: list[str], params: dict[str, Any], dag_run: DagRunProtocol) -> None:
-        """Let `kafinea` go on from the end of the last month, also where it was further."""
+        """Set the state of `kafinea` to the end of the last month, even if it was later."""
         *_, end = _cuts(params, dag_run.run_after)
         states = {state_id(module): _state(module, end) for module in modules}
         meltano("state", "import", given=json.dumps(states))
@@ -113,29 +115,29 @@ def _is_dated(stream: dict[str, Any]) -> bool:
 
 
 def _between(start: str | None, end: str, *modules: str) -> Settings:
-    """Return what extracts modules as far as they were modified from `start` on, before `end`.
+    """Return the settings that extract records modified at or after `start` and before `end`.
 
-    Without `start`, from the tap's own `start_date` on.
+    Without `start`, the tap's own `start_date` applies.
     """
     since = {"TAP_KAFINEA_START_DATE": start} if start else {}
     return of_modules(*modules) | _NO_STATE | since | {"TAP_KAFINEA_END_DATE": end}
 
 
 def _state(module: str, end: str) -> dict[str, Any]:
-    """Return the state of a module of which all is read that was modified before `end`."""
-    # Without an offset, as in `end_date`: it is the server's own time.
+    """Return the state of a module whose records modified before `end` are all extracted."""
+    # Without an offset, as in `end_date`: it is the server's local time.
     bookmark = {"replication_key": "modifiedtime", "replication_key_value": f"{end}T00:00:00"}
     singer_state = {"bookmarks": {module: bookmark}}
     return {"completed": {"singer_state": singer_state}, "partial": {}}
 
 
 def _cuts(params: dict[str, Any], now: datetime) -> list[str]:
-    """Return the days on which the tasks begin, and the end of the last.
+    """Return the first day of each task, and the end of the last one.
 
     Raises:
-        AirflowFailException: There is no such time.
+        AirflowFailException: `from` or `to` is not a valid month.
     """
-    # A day is more than clocks and time zones differ by.
+    # Clocks and time zones differ by less than a day.
     over = (now.date() - timedelta(days=1)).replace(day=1)
     end = _later(_begin(params["to"]), 1) if params["to"] else over
     if end > over:

@@ -1,4 +1,4 @@
-"""Loads what the warehouse knows into Kafinea, and tells of each record that was rejected."""
+"""Loads records of the warehouse into Kafinea, and sends an alert if records were rejected."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kafinea_tasks import DEFAULTS, ENVIRONMENT, PROJECT, SESSIONS, Meltano
 
 EXTRACTOR = "tap-duckdb"
 
-# A Variable of Airflow may name another place, such as s3://connection@bucket/rejects.
+# The Airflow Variable `kafinea_rejects` overrides it, such as s3://connection@bucket/rejects.
 _REJECTS = f"file://{PROJECT}/output/rejects"
 
 
 class Load(Meltano):
-    """Runs Meltano, and fails when Kafinea did not take all records. That is not tried again."""
+    """Runs Meltano, and fails without a retry if records were rejected."""
 
     def execute(self, context: Any) -> None:
-        """Load."""
+        """Load, then keep the rejected records."""
         with TemporaryDirectory() as folder:
             path = f"{folder}/rejects.jsonl"
             self.env = (self.env or {}) | {"TARGET_KAFINEA_REJECTS_PATH": path}
@@ -33,18 +33,19 @@ class Load(Meltano):
             except AirflowException as error:
                 failure = error
             finally:
-                # A run that breaks off may have rejected records that do not come again.
-                told = _keep(Path(folder), f"{context['run_id']}-{context['ti'].try_number}.jsonl")
-                self.log.info(told)
+                # An interrupted run may have rejected records that are not emitted again.
+                name = f"{context['run_id']}-{context['ti'].try_number}.jsonl"
+                summary = _keep(Path(folder), name)
+                self.log.info(summary)
         if failure:  # also when all records of a stream were rejected
-            raise AirflowException(f"{failure} {told}".rstrip())
-        if told:
-            raise AirflowFailException(told)
+            raise AirflowException(f"{failure} {summary}".rstrip())
+        if summary:
+            raise AirflowFailException(summary)
 
 
 def _keep(folder: Path, name: str) -> str:
-    """Put rejected records where they stay; tell how many there are, but not what they hold."""
-    # A run that was killed leaves `rejects.jsonl.part`, perhaps with half a line.
+    """Store the rejected records; return their number and reasons, but not their contents."""
+    # A killed run leaves `rejects.jsonl.part`, possibly with an incomplete last line.
     text = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
     lines = [json.loads(line) for line in text.split("\n")[:-1]]
     found = Counter((line["stream"], line["code"]) for line in lines if line["type"] == "RECORD")
@@ -70,7 +71,7 @@ def kafinea_load() -> None:
         env={
             "MELTANO_ENVIRONMENT": ENVIRONMENT,
             "TARGET_KAFINEA_MAX_SESSIONS": str(SESSIONS),
-            # Rejects alone are no reason to try again.
+            # Rejected records alone are no reason for a retry.
             "TARGET_KAFINEA_MAX_REJECTS": "-1",
         },
     )

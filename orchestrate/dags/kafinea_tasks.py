@@ -1,4 +1,4 @@
-"""What the DAGs share: how Meltano is run, for which streams, and who is told when it fails."""
+"""What the DAGs share: how they run Meltano, the streams to extract, and the alert on failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOADER = "target-postgres"
 ENVIRONMENT = os.environ.get("MELTANO_ENVIRONMENT", "prod")
 
 SESSIONS = 4
-"""Of Kafinea that a task may use, and the slots that it takes of the pool."""
+"""Number of Kafinea sessions that a task uses, and of slots in the pool."""
 
 DEFAULTS: dict[str, Any] = {
     "pool": "kafinea",
@@ -41,9 +41,9 @@ Settings = dict[str, str]
 
 
 def alert(message: str) -> None:
-    """Tell somebody. Put here what you have: e-mail, a pager, a notifier of Airflow.
+    """Send an alert. Replace this function to use e-mail, a pager or a notifier of Airflow.
 
-    The Variable `kafinea_alert_url` may hold the incoming webhook of a chat.
+    The Airflow Variable `kafinea_alert_url` is the address of the incoming webhook of a chat.
     """
     url = Variable.get("kafinea_alert_url", default=None)
     if not url:
@@ -56,13 +56,13 @@ def alert(message: str) -> None:
 def _failure(context: Mapping[str, Any]) -> str:
     task = context["ti"]
     what = task.rendered_map_index or task.task_id
-    # Of a worker that was killed there is no exception.
+    # If the worker was killed, there is no exception.
     why = context.get("exception") or "it was stopped."
     return f"{task.dag_id}: {what} failed: {why} The log is at {task.log_url}"
 
 
 class Meltano(BashOperator):
-    """Runs Meltano, with the settings in `env` instead of the project's own. It can be killed."""
+    """Runs Meltano. The settings in `env` override those of the project. It can be killed."""
 
     def __init__(self, *, command: Sequence[str], **options: Any) -> None:
         super().__init__(
@@ -75,12 +75,12 @@ class Meltano(BashOperator):
 
 
 def meltano(*command: str, settings: Settings | None = None, given: str = "") -> str:
-    """Run a command of Meltano that is soon done, and return what it answers.
+    """Run a short command of Meltano, and return its output.
 
     Args:
         command: The command.
-        settings: Settings instead of the project's own.
-        given: What the command reads.
+        settings: Settings that override those of the project.
+        given: The input of the command.
 
     Raises:
         AirflowException: It failed.
@@ -100,12 +100,12 @@ def meltano(*command: str, settings: Settings | None = None, given: str = "") ->
 
 
 def streams() -> list[dict[str, Any]]:
-    """Return the streams that the project extracts, each as its catalog has it.
+    """Return the catalog entries of the selected streams.
 
-    The tap itself is asked, so `modules` and `select` in meltano.yml decide.
+    The tap creates the catalog, so `modules` and `select` in meltano.yml apply.
 
     Raises:
-        AirflowFailException: Meltano keeps its state where other workers do not see it.
+        AirflowFailException: Meltano stores its state where other workers cannot read it.
     """
     own = json.loads(meltano("config", "print", "meltano"))
     if own["state_backend"]["uri"] == "systemdb" and own["database_uri"].startswith("sqlite"):
@@ -119,25 +119,25 @@ def streams() -> list[dict[str, Any]]:
 
 
 def is_module(stream: Mapping[str, Any]) -> bool:
-    """Whether a stream has the records of a module, rather than files or a related list."""
+    """Return whether a stream contains the records of a module, not files or a related list."""
     return stream["key_properties"] == ["id"] and stream["stream"] != "files"
 
 
 def only(stream: Mapping[str, Any]) -> Settings:
     """Return the settings that extract one stream, with a state of its own."""
     name = stream["stream"]
-    # For a related list all modules are described, since its name depends on which there are.
+    # A related list needs the descriptions of all modules, because its name depends on them.
     narrowed = of_modules(name) if is_module(stream) else _filter(name)
     return narrowed | {"TASK": name, "MELTANO_RUN_STATE_ID_SUFFIX": name}
 
 
 def state_id(stream: str) -> str:
-    """Return the name under which Meltano keeps the state of a stream."""
+    """Return the id under which Meltano stores the state of a stream."""
     return f"{ENVIRONMENT}:tap-kafinea-to-{LOADER}:{stream}"
 
 
 def of_modules(*names: str) -> Settings:
-    """Return the settings that extract modules, with their deletions."""
+    """Return the settings that extract modules and their deleted records."""
     return _filter(*names, _DELETED) | {"TAP_KAFINEA_MODULES": json.dumps(names)}
 
 
@@ -145,6 +145,6 @@ def _filter(*names: str) -> Settings:
     return {
         "MELTANO_ENVIRONMENT": ENVIRONMENT,
         "TAP_KAFINEA_MAX_SESSIONS": str(SESSIONS),
-        # Besides the project's own `select`.
+        # In addition to `select` of the project.
         "TAP_KAFINEA__SELECT_FILTER": json.dumps(names),
     }

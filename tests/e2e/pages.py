@@ -11,7 +11,7 @@ Every block of a page means something:
 - `python` is run, `sql` is asked of `warehouse.duckdb`. A query, also one within a command, must
   give rows, and no column of nothing but nulls among those that it names.
 
-A page that links to "the local Kafinea" of README.md begins with the blocks of that section. Its
+A page that links to "the sandbox" of README.md begins with the blocks of that section. Its
 ports are replaced by free ones; nothing else is.
 """
 
@@ -37,7 +37,7 @@ import yaml
 from kafinea import Client
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCAL = "The local Kafinea"
+SANDBOX = "The sandbox"
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"`([\w./-]+)`:\n\n\Z")
@@ -145,8 +145,8 @@ class Project:
             without: Blocks that are left out.
         """
         found = sections(page)
-        if page == "README.md" or f"README.md#{_anchor(LOCAL)}" in text_of(page):
-            found = {LOCAL: sections("README.md")[LOCAL], **found}
+        if page == "README.md" or f"README.md#{_anchor(SANDBOX)}" in text_of(page):
+            found = {SANDBOX: sections("README.md")[SANDBOX], **found}
         for title, text in found.items():
             for block in blocks(_PORT.sub(self._free_port, text)):
                 if block.text not in without:

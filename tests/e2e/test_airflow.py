@@ -101,7 +101,7 @@ def migrated(kafinea, warehouse, alerts, postgres, tmp_path_factory) -> Iterator
         airflow = installed(home, own, workers=WORKERS, **settings)
         done(airflow.sh("make .meltano/stamp .venv-airflow/stamp"))
         done(airflow.sh("airflow db migrate"))
-        done(airflow.sh("airflow pools set kafinea 16 'Sessions that Kafinea bears'"))
+        done(airflow.sh("airflow pools set kafinea 16 'Maximum number of Kafinea sessions'"))
         yield airflow
 
 

@@ -148,16 +148,16 @@ PAGES = {
     "README.md": {"Load into Kafinea": late_payers_are_to_pay_in_cash},
     "docs/first-extraction.md": {
         "Extract": all_modules_are_in_the_warehouse,
-        "Relations": the_contacts_of_campaigns_came,
+        "Related lists": the_contacts_of_campaigns_came,
         "Data dictionary": the_dictionary_explains_custom_fields,
         "Without Meltano": the_tap_alone_wrote_every_account,
-        "Another Kafinea": nothing_is_known_any_more,
+        "Change to another instance": nothing_is_known_any_more,
     },
     "docs/reverse-etl.md": {
-        "Correct what was rejected": the_visitors_are_contacts,
-        "Into related lists": the_visitors_are_in_the_campaign,
+        "Correct rejected records": the_visitors_are_contacts,
+        "Add to related lists": the_visitors_are_in_the_campaign,
     },
-    "docs/two-instances.md": {"Move": the_new_instance_has_what_the_old_one_has},
+    "docs/two-instances.md": {"Load": the_new_instance_has_what_the_old_one_has},
     "docs/files.md": {
         "Download": the_files_have_the_same_bytes,
         "Upload": the_contract_came_back,
@@ -166,7 +166,7 @@ PAGES = {
 """The pages that are followed here, and what must be true behind their sections."""
 
 ELSEWHERE = {
-    "make demo\nmake test\n": "test_pipeline.py runs the demo, and these are the tests",
+    "make demo\n": "test_pipeline.py runs the demo",
     "docs/postgresql.md": "test_postgres.py",
     "docs/scheduling.md": "test_airflow.py",
     "docs/backfill.md": "test_airflow.py",

@@ -17,7 +17,8 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import company as demo
-from kafinea_sandbox.spec import Field, Row
+from kafinea_sandbox.modules.model import Field
+from kafinea_sandbox.rows import Row
 from tests.e2e.meltano import COMMAND, ROOT, command, environment, run
 
 LOADER = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres-exact"

@@ -1149,7 +1149,7 @@ class LosesLines:
     """Each write of lines meets that of somebody else, and loses one."""
 
     @contextmanager
-    def one(self) -> Iterator[bool]:
+    def write(self) -> Iterator[bool]:
         yield True
 
 
@@ -1275,7 +1275,7 @@ def _(directory):
 
 @prints("... the file has more than ... bytes, the most that Kafinea takes (FILE_TOO_LARGE)")
 def _(directory):
-    with mock.patch("kafinea_sandbox.describe._MAX_UPLOAD", 1000), empty() as sandbox:
+    with mock.patch("kafinea_sandbox.operations.describe._MAX_UPLOAD", 1000), empty() as sandbox:
         return contract(directory, sandbox)
 
 

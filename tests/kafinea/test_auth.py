@@ -13,9 +13,11 @@ import pytest
 import requests
 
 from kafinea import ChallengeAuth, Client, CredentialsRefused, SettingsError
-from kafinea.auth import _Token
-from kafinea_sandbox import Sandbox, sessions
+from kafinea.errors import NotReachable
+from kafinea.login import _Token
+from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
+from kafinea_sandbox.instance import sessions
 from tests import raw_server
 from tests.conftest import connect
 from tests.raw_server import Endless, serving
@@ -361,7 +363,7 @@ def test_no_credential_follows_a_redirect(sandbox):
             sandbox.faults.add(
                 "redirect", operation=operation, url=elsewhere.url + "/webservice.php"
             )
-            with connect(sandbox) as client, pytest.raises(SettingsError, match="another address"):
+            with connect(sandbox) as client, pytest.raises(NotReachable, match="another address"):
                 client.create("Contacts", {"lastname": str(client.query("SELECT id FROM Tax;"))})
         assert operations(elsewhere) == []
 
@@ -426,7 +428,7 @@ def test_a_redirect_to_no_address_is_a_redirect(operation, place):
     with (
         serving(Endless(**{operation: lambda: [head]})) as url,
         Client(url, "ada", "key") as client,
-        pytest.raises(SettingsError, match="points to another address"),
+        pytest.raises(NotReachable, match="points to another address"),
     ):
         client.listtypes()
 
@@ -441,7 +443,7 @@ def test_a_token_or_session_of_megabytes_is_none(operation, name):
     with (
         serving(server) as url,
         Client(url, "ada", "key") as client,
-        pytest.raises(SettingsError, match=f"answers the login without {name}"),
+        pytest.raises(NotReachable, match=f"answers the login without {name}"),
     ):
         client.listtypes()
     assert server.longest < 10_000

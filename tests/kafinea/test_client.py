@@ -11,7 +11,7 @@ from itertools import product
 
 import pytest
 
-from kafinea import OutcomeUnknown, Refused, SettingsError, Unavailable, envelope, masking
+from kafinea import OutcomeUnknown, Refused, SettingsError, Unavailable, envelope, files, masking
 from kafinea_sandbox import Sandbox
 from tests.conftest import connect
 
@@ -110,10 +110,10 @@ def test_a_file_is_uploaded_and_retrieved_with_the_same_bytes(sandbox, client):
             "assigned_user_id": owner(client),
         },
     )
-    client.file_upload(document["id"], "report.bin", BytesIO(content))
+    files.upload(client, document["id"], "report.bin", BytesIO(content))
     stored = client.query(f"SELECT * FROM Documents WHERE id = '{document['id']}';")[0]
     into = BytesIO(b"what was there")
-    file = client.files_retrieve(stored["imageattachmentids"], into)
+    file = files.download(client, stored["imageattachmentids"], into)
     assert into.getvalue() == content
     assert (file.name, file.size) == ("report.bin", len(content))
 
@@ -255,7 +255,7 @@ def answer(result):
     [
         lambda client: client.query(READS),
         lambda client: client.query_related("1x1", "Contacts", "SELECT id FROM Contacts"),
-        lambda client: client.files_retrieve("1x1", BytesIO()),
+        lambda client: files.download(client, "1x1", BytesIO()),
         lambda client: client.retrieve("1x1"),
         lambda client: list(client.records("Contacts")),
     ],

@@ -32,9 +32,9 @@ def run(pace, server, answers, kinds=lambda _: ("query", 1.0), seed=1):
             kind, cost = kinds(n + len(flying))
             seconds = cost * server.seconds(len(flying) + 1)
             seconds *= random_.lognormvariate(0, server.noise)
-            heapq.heappush(flying, (now + seconds, random_.random(), kind, seconds, pace.stretch))
-        now, _, kind, seconds, stretch = heapq.heappop(flying)
-        pace.answered(kind, seconds, stretch)
+            heapq.heappush(flying, (now + seconds, random_.random(), kind, seconds, pace.epoch))
+        now, _, kind, seconds, epoch = heapq.heappop(flying)
+        pace.answered(kind, seconds, epoch)
         limits.append(pace.limit)
     return limits, answers / now
 
@@ -88,10 +88,10 @@ def test_a_server_that_gets_slow_by_itself_is_asked_as_before(most):
 def test_a_server_that_gets_quick_again_is_asked_more_again(work):
     pace, server = ConcurrencyLimit(16), Server(0.05, 2)
     run(pace, server, 1500)
-    assert pace.usual <= 4
+    assert pace.baseline <= 4
     server.work, server.cores = work, 10**6
     run(pace, server, 3000)
-    assert pace.usual == 16
+    assert pace.baseline == 16
 
 
 def test_queries_that_take_longer_than_others_are_no_reason_for_fewer():
@@ -120,11 +120,11 @@ def test_a_trial_ends_when_other_things_are_asked_for():
 
 def test_requests_refused_together_count_once_and_a_row_of_good_answers_brings_one_back():
     pace = ConcurrencyLimit(16)
-    together = pace.stretch
+    together = pace.epoch
     for _ in range(16):
         pace.refused(together)
     assert pace.limit == 8
-    pace.refused(pace.stretch)
+    pace.refused(pace.epoch)
     assert pace.limit == 4
     limits, _ = run(pace, Server(0.001), 1000)
     steps = [b - a for a, b in pairwise(limits) if b != a]
@@ -135,7 +135,7 @@ def test_requests_refused_together_count_once_and_a_row_of_good_answers_brings_o
 
 def test_a_refusal_ends_a_row():
     pace = ConcurrencyLimit(4)
-    pace.refused(pace.stretch)
+    pace.refused(pace.epoch)
     for _ in range(20):
         run(pace, Server(0.001), 40)
         pace.refused(-1)
@@ -153,8 +153,8 @@ def test_whatever_comes_at_least_one_and_at_most_all_work(most, events, times):
     pace = ConcurrencyLimit(most)
     for kind, seconds, ago in events * times:
         if kind == "refused":
-            pace.refused(pace.stretch + ago)
+            pace.refused(pace.epoch + ago)
         else:
-            pace.answered(kind, seconds, pace.stretch + ago)
+            pace.answered(kind, seconds, pace.epoch + ago)
         assert 1 <= pace.limit <= most
-        assert 1 <= pace.usual <= most
+        assert 1 <= pace.baseline <= most

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from kafinea import Unavailable
+from kafinea import Unavailable, files
 from kafinea.contents import Form, lift_into
 from kafinea.errors import IncompleteRead, TooLarge
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tests.conftest import connect
 
 ODD = bytes(range(256)) * 3 + b"\xff\xfe\xfb" * 50
@@ -113,9 +113,9 @@ def stored():
     with Sandbox(rows=50) as sandbox, connect(sandbox) as client:
         document = sandbox.rows("Documents")[0]["id"]
         content = random.Random(2).randbytes(1_000_000)
-        client.file_upload(document, "large.bin", BytesIO(content))
-        files = client.retrieve(document)["imageattachmentids"].split(",")
-        yield sandbox, client, document, files[-1], content
+        files.upload(client, document, "large.bin", BytesIO(content))
+        ids = client.retrieve(document)["imageattachmentids"].split(",")
+        yield sandbox, client, document, ids[-1], content
 
 
 @pytest.mark.parametrize("kind", ["truncate", "reset", "reset_after", "hang", "drip", "session"])
@@ -125,7 +125,7 @@ def test_a_download_that_breaks_off_begins_again(stored, kind, quick):
         client.user_id()
         fault = sandbox.faults.add(kind, operation="files_retrieve", seconds=1)
         into = BytesIO(b"before")
-        assert client.files_retrieve(file, into).size == len(content)
+        assert files.download(client, file, into).size == len(content)
     assert into.getvalue() == content
     assert fault.hits == 1
 
@@ -133,17 +133,17 @@ def test_a_download_that_breaks_off_begins_again(stored, kind, quick):
 def test_an_upload_whose_session_has_ended_is_sent_again_whole(stored):
     sandbox, client, document, _, content = stored
     sandbox.expire_sessions()
-    client.file_upload(document, "again.bin", BytesIO(content))
+    files.upload(client, document, "again.bin", BytesIO(content))
     newest = client.retrieve(document)["imageattachmentids"].split(",")[-1]
     into = BytesIO()
-    assert client.files_retrieve(newest, into).name == "again.bin"
+    assert files.download(client, newest, into).name == "again.bin"
     assert into.getvalue() == content
 
 
 def test_the_session_of_an_upload_is_in_the_form_and_not_in_the_url(stored):
     sandbox, client, document, _, _ = stored
     sandbox.requests.clear()
-    client.file_upload(document, "small.bin", BytesIO(b"x"))
+    files.upload(client, document, "small.bin", BytesIO(b"x"))
     (request,) = sandbox.requests
     assert request.params["fileContents"] == "eA=="
     assert request.session is not None
@@ -159,4 +159,4 @@ def test_a_file_that_is_not_as_long_as_the_server_says(stored, monkeypatch):
 
     monkeypatch.setitem(OPERATIONS, "files_retrieve", whole._replace(run=shortened))
     with pytest.raises(IncompleteRead, match="came with 10 bytes, not 1,000,000"):
-        client.files_retrieve(file, BytesIO())
+        files.download(client, file, BytesIO())

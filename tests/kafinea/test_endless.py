@@ -11,7 +11,7 @@ from itertools import chain, count, repeat
 
 import pytest
 
-from kafinea import Client, Unavailable
+from kafinea import Client, Unavailable, files
 from kafinea.errors import IncompleteRead, TooLarge, TooLong
 from tests.raw_server import Endless, serving, whole
 
@@ -136,7 +136,7 @@ def test_a_file_without_an_end_does_not_fill_the_disk(attack, monkeypatch):
     server = Endless(files_retrieve=partial(flood, head, piece))
     file = BytesIO()
     error = asked(
-        server, lambda client: client.files_retrieve("15x1", file, max_bytes=max_bytes), timeout=30
+        server, lambda client: files.download(client, "15x1", file, max_bytes=max_bytes), timeout=30
     )
     assert type(error) is expected
     assert len(file.getvalue()) <= 2**23

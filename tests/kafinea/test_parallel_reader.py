@@ -141,7 +141,9 @@ def test_the_page_that_shows_the_end_is_asked_for_together_with_those_before_it(
         alone.append(text)
         return client.query(text)
 
-    source = SimpleNamespace(query=query, ask=client.ask, open_sessions=client.open_sessions)
+    source = SimpleNamespace(
+        query=query, query_deferred=client.query_deferred, open_sessions=client.open_sessions
+    )
     assert len(ids(ModuleReader(source, "Contacts", ["lastname"], sessions=8))) > 500
     assert len(alone) == 2  # the count and the first page
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea.errors import SettingsError
-from kafinea.values import RowDecoder, ServerZone, ValueType, encode, kind_of
+from kafinea.row_decoder import RowDecoder
+from kafinea.values import ServerZone, ValueType, encode, kind_of
 
 UTC = ServerZone()
 PARIS = ServerZone("Europe/Paris")

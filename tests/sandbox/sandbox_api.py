@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.spec import File, Relation, Row
+from kafinea_sandbox.rows import File, Relation, Row
 
 OPENED = "2026-01-01 08:00:00"
 
@@ -37,12 +37,10 @@ class Api:
         params = {"operation": operation, "sessionName": self.sid, **params}
         return self.http.get(self.url, params=params, timeout=20, allow_redirects=False)
 
-    def post(
-        self, operation: str, *, query: str = "", files: Any = None, **params: str
-    ) -> requests.Response:
+    def post(self, operation: str, *, query: str = "", **params: str) -> requests.Response:
         params = {"operation": operation, "sessionName": self.sid, **params}
         address = f"{self.url}?{query}" if query else self.url
-        return self.http.post(address, data=params, files=files, timeout=20)
+        return self.http.post(address, data=params, timeout=20)
 
     def ok(self, operation: str, **params: str) -> Any:
         return result_of(self.get(operation, **params))

@@ -16,7 +16,7 @@ RUN = [sys.executable, "-c", "from kafinea_sandbox.cli import main; main()", "sa
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_says_when_it_listens_and_ends_cleanly(tmp_path: Path, end: signal.Signals):
+def test_command_prints_its_address_and_stops_cleanly(tmp_path: Path, end: signal.Signals):
     command = [*RUN, "--rows", "300", "--data", str(tmp_path), "--dialect", "stock"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         facts = json.loads(process.stdout.readline())
@@ -30,15 +30,15 @@ def test_the_command_says_when_it_listens_and_ends_cleanly(tmp_path: Path, end: 
         asked["headers"] = {"Authorization": f"Bearer {facts['control_token']}"}
         assert requests.post(facts["control"] + "/count", **asked).ok
         process.send_signal(end)
-        rest, told = process.communicate(timeout=9)
+        rest, errors = process.communicate(timeout=9)
     assert (process.returncode, rest) == (0, b"")
-    assert b"Ctrl-C" in told
-    assert b"Traceback" not in told
+    assert b"Ctrl-C" in errors
+    assert b"Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["kafinea.sqlite"]
 
 
-def test_one_clear_line_without_the_extra(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delitem(sys.modules, "kafinea_sandbox.running", raising=False)
+def test_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(sys.modules, "kafinea_sandbox.sandbox", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = CliRunner().invoke(main, ["sandbox"])
     assert result.exit_code == 1
@@ -46,17 +46,26 @@ def test_one_clear_line_without_the_extra(monkeypatch: pytest.MonkeyPatch):
     assert len(result.output.strip().splitlines()) == 1
 
 
+def test_command_help_needs_no_extra():
+    extra = ["uvicorn", "starlette", "lark", "tomli", "tomllib"]
+    script = f"import sys; sys.modules |= dict.fromkeys({extra}); {RUN[2]}"
+    command = [sys.executable, "-c", script, "sandbox", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--dialect [kafinea|stock|frevo|corebos|legacy]" in done.stdout
+
+
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("options", "message"),
     [
         (["--port", "99999"], "Invalid value for '--port'"),
         (["--data", "{path}"], "file is not a database"),
     ],
 )
-def test_what_cannot_be_used_is_told(tmp_path: Path, told: list[str], said: str):
+def test_command_reports_an_unusable_option(tmp_path: Path, options: list[str], message: str):
     (tmp_path / "kafinea.sqlite").write_bytes(b"another program's" * 100)
-    command = [*RUN, *(text.replace("{path}", str(tmp_path)) for text in told)]
+    command = [*RUN, *(text.replace("{path}", str(tmp_path)) for text in options)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in {1, 2}
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -13,8 +13,9 @@ import pytest
 from kafinea_sandbox.company import company
 from kafinea_sandbox.company.calendar import DAY, Calendar
 from kafinea_sandbox.company.people import FAIR_VISITORS, account_name
-from kafinea_sandbox.modules import MODULES, RELATIONS
-from kafinea_sandbox.spec import Field, File, Relation, Row
+from kafinea_sandbox.modules import MODULES
+from kafinea_sandbox.modules.model import Field
+from kafinea_sandbox.rows import File, Relation, Row
 
 NOW = datetime(2026, 11, 20, 10, 41)
 MODULE = {module.name: module for module in MODULES}
@@ -24,13 +25,13 @@ OWN_SEQUENCE = {"LineItem", "Currency", "DocumentFolders", "Tax", "CompanyDetail
 CENT = Decimal("0.01")
 
 
-def told(rows: int, seed: int = 1) -> list[Row | File | Relation]:
+def generated(rows: int, seed: int = 1) -> list[Row | File | Relation]:
     return list(company(rows, seed, NOW))
 
 
 @pytest.fixture(scope="module")
 def records() -> list[Row | File | Relation]:
-    return told(5000)
+    return generated(5000)
 
 
 @pytest.fixture(scope="module")
@@ -53,29 +54,29 @@ def text(value: str | int | None) -> str:
     return value
 
 
-def test_the_same_seed_tells_the_same_story() -> None:
-    assert told(1000, seed=7) == told(1000, seed=7)
-    assert told(1000, seed=7) != told(1000, seed=8)
+def test_company_is_the_same_for_the_same_seed() -> None:
+    assert generated(1000, seed=7) == generated(1000, seed=7)
+    assert generated(1000, seed=7) != generated(1000, seed=8)
 
 
 @pytest.mark.parametrize(("wanted", "within"), [(300, 0.4), (1000, 0.3), (5000, 0.1)])
-def test_about_as_many_records_as_wanted(wanted: int, within: float) -> None:
-    assert len(told(wanted)) == pytest.approx(wanted, rel=within)
+def test_company_size_is_about_that_requested(wanted: int, within: float) -> None:
+    assert len(generated(wanted)) == pytest.approx(wanted, rel=within)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_even_a_small_company_has_something_of_everything(seed: int) -> None:
-    found = {record.module for record in told(300, seed) if isinstance(record, Row)}
-    # A product's taxes stand with the product; nobody uses their table.
+def test_company_of_any_size_has_records_of_each_module(seed: int) -> None:
+    found = {record.module for record in generated(300, seed) if isinstance(record, Row)}
+    # The taxes of a product are fields of the product; the table ProductTaxes is empty.
     assert set(MODULE) - found == {"ProductTaxes", "InventoryDetails", "Equipment"}
 
 
 @pytest.mark.parametrize("size", [0, 1, 50])
-def test_no_size_is_too_small(size: int) -> None:
-    assert told(size)
+def test_company_of_size_zero_is_valid(size: int) -> None:
+    assert generated(size)
 
 
-def test_records_come_in_the_order_of_their_numbers(
+def test_records_are_in_the_order_of_their_numbers(
     records: list[Row | File | Relation],
 ) -> None:
     sequences: dict[str, int] = {}
@@ -89,7 +90,7 @@ def test_records_come_in_the_order_of_their_numbers(
         sequences[sequence] = record.number
 
 
-def test_rows_hold_the_fields_of_their_module(rows: list[Row]) -> None:
+def test_rows_contain_the_fields_of_their_module(rows: list[Row]) -> None:
     for row in rows:
         expected = {
             field.name
@@ -119,7 +120,7 @@ def check_value(field: Field, value: str | int | None) -> None:
     assert field.size is None or len(text(value)) <= field.size, (field.name, value)
 
 
-def test_values_are_texts_of_the_wire(rows: list[Row]) -> None:
+def test_values_are_the_text_of_answers(rows: list[Row]) -> None:
     for row in rows:
         for name, value in row.values.items():
             check_value(FIELD[row.module][name], value)
@@ -133,7 +134,7 @@ def test_mandatory_fields_are_filled(rows: list[Row]) -> None:
                 assert value not in ("", None), (row.module, name)
 
 
-def test_references_lead_to_a_record_of_the_right_module(
+def test_references_point_to_a_record_of_an_allowed_module(
     rows: list[Row], kinds: dict[int, str]
 ) -> None:
     tables = {
@@ -167,7 +168,7 @@ def test_files_and_relations_belong_to_records(
             if kinds[record.parent] == "Documents":
                 assert sizes[record.parent] == str(len(record.content))
         elif isinstance(record, Relation):
-            lists = RELATIONS[kinds[record.source]]
+            lists = MODULE[kinds[record.source]].related
             assert any(
                 one.label == record.label
                 and one.module == kinds[record.related]
@@ -176,7 +177,7 @@ def test_files_and_relations_belong_to_records(
             ), record
 
 
-def test_files_are_what_they_say(records: list[Row | File | Relation]) -> None:
+def test_files_have_their_declared_type(records: list[Row | File | Relation]) -> None:
     first = {record.mime: record for record in records if isinstance(record, File)}
     pdf, png = first["application/pdf"].content, first["image/png"].content
     start = int(pdf.split(b"startxref\n")[1].split(b"\n")[0])
@@ -189,7 +190,7 @@ def test_files_are_what_they_say(records: list[Row | File | Relation]) -> None:
     assert int.from_bytes(png[29:33], "big") == zlib.crc32(png[12:29])
 
 
-def test_nothing_happens_in_the_future(rows: list[Row]) -> None:
+def test_dates_are_not_in_the_future(rows: list[Row]) -> None:
     now = str(NOW)
     for row in rows:
         if "modifiedtime" in row.values:
@@ -199,11 +200,11 @@ def test_nothing_happens_in_the_future(rows: list[Row]) -> None:
     assert newest == now
 
 
-def test_few_records_are_brand_new_even_in_a_big_company() -> None:
+def test_creation_times_are_spread_in_a_large_company() -> None:
     recent = str(NOW - timedelta(minutes=2))
     fresh = Counter(
         text(record.values["modifiedtime"]) > recent
-        for record in told(50_000)
+        for record in company(50_000, now=NOW)
         if isinstance(record, Row) and "modifiedtime" in record.values
     )
     assert fresh[True] < 5
@@ -214,7 +215,7 @@ def test_numbers_and_creation_ascend_together(rows: list[Row]) -> None:
     assert times == sorted(times)
 
 
-def test_the_visitors_of_the_fair_share_one_second(rows: list[Row]) -> None:
+def test_fair_visitors_have_the_same_modifiedtime(rows: list[Row]) -> None:
     imported = [row.values for row in rows if row.values.get("source") == "IMPORT"]
     assert len(imported) == FAIR_VISITORS
     assert len({values["modifiedtime"] for values in imported}) == 1
@@ -252,7 +253,7 @@ LINE_NUMBERS = (
 )
 
 
-def test_totals_are_right_to_the_cent(rows: list[Row]) -> None:
+def test_totals_are_exact(rows: list[Row]) -> None:
     lines: dict[int, list[Row]] = {}
     for row in rows:
         if row.module == "LineItem":
@@ -276,12 +277,12 @@ def test_totals_are_right_to_the_cent(rows: list[Row]) -> None:
     assert len(seen) == 4  # both kinds of tax, with and without a discount
 
 
-def test_long_invoices_stand_around_the_size_of_a_page(rows: list[Row]) -> None:
+def test_long_invoices_have_about_a_page_of_lines(rows: list[Row]) -> None:
     lengths = Counter(row.values["parent_id"] for row in rows if row.module == "LineItem")
     assert {99, 100, 101, 250} <= set(lengths.values())
 
 
-def test_invoices_follow_their_orders(rows: list[Row]) -> None:
+def test_invoices_have_the_lines_of_their_orders(rows: list[Row]) -> None:
     orders = {row.number: row.values for row in rows if row.module == "SalesOrder"}
     invoices = [row.values for row in rows if row.module == "Invoice"]
     ordered = [values for values in invoices if values["salesorder_id"]]
@@ -297,7 +298,7 @@ def test_invoices_follow_their_orders(rows: list[Row]) -> None:
     assert overdue
 
 
-def test_hostile_text_is_there(rows: list[Row]) -> None:
+def test_texts_include_hostile_ones(rows: list[Row]) -> None:
     everything = "\n".join(
         value for row in rows for value in row.values.values() if isinstance(value, str)
     )
@@ -305,7 +306,7 @@ def test_hostile_text_is_there(rows: list[Row]) -> None:
         assert hostile in everything
 
 
-def test_memory_stays_bounded() -> None:
+def test_company_of_a_million_records_is_generated_one_by_one() -> None:
     assert sum(1 for _ in islice(company(1_000_000, now=NOW), 20_000)) == 20_000
 
 
@@ -319,7 +320,7 @@ def test_memory_stays_bounded() -> None:
         (datetime(2028, 2, 29, 9, 0), "2028-02-29 09:00:00"),
     ],
 )
-def test_the_calendar_ends_now_and_works_on_weekdays(now: datetime, last: str) -> None:
+def test_calendar_has_working_hours_until_now(now: datetime, last: str) -> None:
     calendar = Calendar(now)
     assert calendar.stamp(calendar.end) == last
     worked = {
@@ -330,7 +331,7 @@ def test_the_calendar_ends_now_and_works_on_weekdays(now: datetime, last: str) -
     assert list(company(100, now=now))
 
 
-def test_modules_agree_with_themselves() -> None:
+def test_modules_are_consistent() -> None:
     assert len({module.name for module in MODULES}) == len(MODULES) == 38
     for module in MODULES:
         names = [field.name for field in module.fields]
@@ -341,7 +342,7 @@ def test_modules_agree_with_themselves() -> None:
 
 
 def test_related_lists_name_real_fields() -> None:
-    for source, lists in RELATIONS.items():
+    for source, lists in ((module.name, module.related) for module in MODULES):
         for one in lists:
             if one.follows is not None:
                 assert source in FIELD[one.module][one.follows].refers_to

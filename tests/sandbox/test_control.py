@@ -8,7 +8,7 @@ import requests
 from sandbox_api import Api, small_company
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.spec import Field
+from kafinea_sandbox.modules.model import Field
 
 
 def post(sandbox: Sandbox, name: str, **arguments: object) -> requests.Response:
@@ -16,20 +16,20 @@ def post(sandbox: Sandbox, name: str, **arguments: object) -> requests.Response:
     return requests.post(url, json=arguments, headers={"Authorization": token}, timeout=9)
 
 
-def asked(sandbox: Sandbox, name: str, **arguments: object) -> object:
+def result_over_http(sandbox: Sandbox, name: str, **arguments: object) -> object:
     response = post(sandbox, name, **arguments)
     assert response.status_code == 200, response.text
     return response.json()["result"]
 
 
-def test_rows_are_what_the_api_shows(fresh: Sandbox, fresh_api: Api):
+def test_rows_equal_those_of_the_api(fresh: Sandbox, fresh_api: Api):
     rows = fresh.rows("Contacts")
     assert (len(rows), fresh.count("Contacts")) == (130, 130)
     shown = fresh_api.query("SELECT * FROM Contacts ORDER BY id;")
     assert [{**row} for row in rows[:100]] == shown
 
 
-def test_changes_behind_the_apis_back(fresh: Sandbox, fresh_api: Api):
+def test_change_insert_remove_bypass_the_api(fresh: Sandbox, fresh_api: Api):
     fresh.change("Contacts", 11, {"lastname": "Changed", "account_id": "11x2"})
     fresh.change("Contacts", "12x12", {"lastname": "Old"}, modifiedtime="2020-01-01 00:00:00")
     changed = fresh_api.ok("retrieve", id="12x11")
@@ -44,7 +44,7 @@ def test_changes_behind_the_apis_back(fresh: Sandbox, fresh_api: Api):
     assert fresh_api.error("retrieve", id=added)[0] == "ACCESS_DENIED"
 
 
-def test_fields_come_and_go_and_change(fresh: Sandbox, fresh_api: Api):
+def test_redefine_adds_removes_and_replaces_fields(fresh: Sandbox, fresh_api: Api):
     email = "a@example.com"
     fresh.change("Contacts", 11, {"cf_865": email})
     new = Field("cf_999", "New", "currency", scale=2)
@@ -63,12 +63,12 @@ def test_fields_come_and_go_and_change(fresh: Sandbox, fresh_api: Api):
     assert fresh_api.ok("retrieve", id="12x11")["cf_865"] == email
 
 
-def test_sql(fresh: Sandbox):
+def test_sql_reads_and_writes(fresh: Sandbox):
     rows = fresh.sql("SELECT lastname FROM Contacts WHERE _number = ?", [11])
     assert rows == [{"lastname": "Dupont 001"}]
 
 
-def test_requests_are_logged_without_secrets(fresh: Sandbox, fresh_api: Api):
+def test_request_log_has_no_secrets(fresh: Sandbox, fresh_api: Api):
     fresh_api.query("SELECT id FROM Contacts LIMIT 1;")
     fresh_api.error("describe", elementType="Nope")
     queried, described = fresh.requests[-2:]
@@ -83,7 +83,7 @@ def test_requests_are_logged_without_secrets(fresh: Sandbox, fresh_api: Api):
     assert len(fresh.requests) == 0
 
 
-def test_writers_and_readers_side_by_side(fresh: Sandbox, fresh_api: Api):
+def test_database_serves_concurrent_readers_and_writers(fresh: Sandbox, fresh_api: Api):
     def write() -> None:
         for number in range(11, 111):
             fresh.change("Contacts", number, {"title": "T"})
@@ -98,7 +98,7 @@ def test_writers_and_readers_side_by_side(fresh: Sandbox, fresh_api: Api):
     assert fresh_api.query("SELECT count(*) FROM Contacts WHERE title = 'T';") == [{"count": "100"}]
 
 
-def test_the_clock(fresh: Sandbox, fresh_api: Api):
+def test_set_time_stops_and_moves_the_clock(fresh: Sandbox, fresh_api: Api):
     fresh.set_time("2026-06-01T12:00:00+00:00")
     assert fresh_api.contact()["createdtime"] == "2026-06-01 12:00:00"
     fresh.set_time("2026-06-01T12:00:00", running=True)
@@ -108,30 +108,32 @@ def test_the_clock(fresh: Sandbox, fresh_api: Api):
     assert not fresh_api.contact()["createdtime"].startswith("2026-06-01 12")
 
 
-def test_everything_over_http(fresh: Sandbox, fresh_api: Api):
-    assert asked(fresh, "count", module="Contacts") == 130
-    assert len(asked(fresh, "rows", module="Accounts")) == 2
-    assert asked(fresh, "sql", text="SELECT 1 AS one") == [{"one": 1}]
-    asked(fresh, "change", module="Contacts", number="12x11", values={"lastname": "Over HTTP"})
+def test_control_over_http(fresh: Sandbox, fresh_api: Api):
+    assert result_over_http(fresh, "count", module="Contacts") == 130
+    assert len(result_over_http(fresh, "rows", module="Accounts")) == 2
+    assert result_over_http(fresh, "sql", text="SELECT 1 AS one") == [{"one": 1}]
+    result_over_http(
+        fresh, "change", module="Contacts", number="12x11", values={"lastname": "Over HTTP"}
+    )
     assert fresh_api.ok("retrieve", id="12x11")["lastname"] == "Over HTTP"
-    added = asked(fresh, "insert", module="Contacts", values={"lastname": "Added"})
-    asked(fresh, "remove", module="Contacts", number=added)
-    assert asked(fresh, "faults", kind="status", operation="query")[0]["hits"] == 0
+    added = result_over_http(fresh, "insert", module="Contacts", values={"lastname": "Added"})
+    result_over_http(fresh, "remove", module="Contacts", number=added)
+    assert result_over_http(fresh, "faults", kind="status", operation="query")[0]["hits"] == 0
     assert fresh_api.get("query", query="x").status_code == 503
-    assert asked(fresh, "faults")[0]["hits"] == 1
-    assert asked(fresh, "faults", clear=True) == []
-    assert asked(fresh, "requests")[-1]["fault"] == "status"
-    asked(fresh, "requests", clear=True)
-    assert asked(fresh, "requests") == []
-    asked(fresh, "set_time", moment="2026-06-01T12:00:00+00:00")
+    assert result_over_http(fresh, "faults")[0]["hits"] == 1
+    assert result_over_http(fresh, "faults", clear=True) == []
+    assert result_over_http(fresh, "requests")[-1]["fault"] == "status"
+    result_over_http(fresh, "requests", clear=True)
+    assert result_over_http(fresh, "requests") == []
+    result_over_http(fresh, "set_time", moment="2026-06-01T12:00:00+00:00")
     assert fresh_api.ok("getchallenge", username="admin")["serverTime"] == 1780315200
-    assert asked(fresh, "expire_sessions", code="SESSION_EXPIRED") == 1
+    assert result_over_http(fresh, "expire_sessions", code="SESSION_EXPIRED") == 1
     assert post(fresh, "nope").status_code == 404
     assert post(fresh, "count", nope=1).status_code == 400
     assert "faults" in post(fresh, "").json()["actions"]
 
 
-def test_data_stay_in_a_directory(tmp_path: Path):
+def test_data_directory_keeps_the_database(tmp_path: Path):
     with Sandbox(dialect="stock", data=tmp_path / "kept", company=small_company()) as sandbox:
         created = Api(sandbox).contact(lastname="Kept")
     with Sandbox(dialect="stock", data=tmp_path / "kept", rows=300) as sandbox:
@@ -147,14 +149,14 @@ def test_sandboxes_do_not_share_their_data():
         assert (one.count("Contacts"), two.count("Contacts")) == (before + 1, before)
 
 
-def test_both_users_of_the_demo_company_can_log_in():
+def test_demo_users_can_log_in():
     with Sandbox(rows=300) as sandbox:
         assert sandbox.username == "admin"
         assert "Users" in Api(sandbox).ok("listtypes")["types"]
         assert "Users" not in Api(sandbox, "joe").ok("listtypes")["types"]
 
 
-def test_a_port_in_use_is_an_error():
+def test_port_in_use_is_an_error():
     with Sandbox(rows=300) as sandbox:
         port = int(sandbox.url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):

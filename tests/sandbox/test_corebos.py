@@ -29,13 +29,13 @@ def line(api: Api, quantity: int, **more: object) -> dict:
     return {"productid": product, "qty": quantity, "listprice": "10"} | more
 
 
-def test_tokens_live_two_hours_and_are_answered_again(api: Api):
+def test_token_is_valid_for_two_hours_and_repeated(api: Api):
     answer = api.ok("getchallenge", username="admin")
     assert answer["expireTime"] - answer["serverTime"] == pytest.approx(7200, abs=60)
     assert api.ok("getchallenge", username="admin")["token"] == answer["token"]
 
 
-def test_each_answer_has_a_key_more(api: Api):
+def test_answers_have_the_key_moreinfo(api: Api):
     assert list(api.get("listtypes").json()) == ["success", "result", "moreinfo"]
     assert list(api.get("describe").json()) == ["success", "error", "moreinfo"]
     (row,) = api.query("SELECT count(*) FROM Contacts;")
@@ -44,11 +44,11 @@ def test_each_answer_has_a_key_more(api: Api):
 
 
 @pytest.mark.parametrize("sid", ["", "null", "deadbeef123"])
-def test_a_bad_session_asks_for_authentication(api: Api, sid: str):
+def test_bad_session_is_authentication_required(api: Api, sid: str):
     assert api.error("listtypes", sessionName=sid)[0] == "AUTHENTICATION_REQUIRED"
 
 
-def test_unknown_and_inactive_users(api: Api):
+def test_unknown_and_inactive_users_are_refused(api: Api):
     assert api.error("getchallenge", username="nobody")[0] == "AUTHENTICATION_REQUIRED"
     unknown = api.error_post("login", username="nobody", accessKey="x")
     assert unknown[0] == "AUTHENTICATION_REQUIRED"
@@ -60,14 +60,14 @@ def test_unknown_and_inactive_users(api: Api):
     assert wrong[0] == "INVALID_USER_CREDENTIALS"
 
 
-def test_errors_that_others_do_not_word(api: Api):
+def test_unknown_operation_and_bad_query_are_json_errors(api: Api):
     assert api.error("nope")[0] == "UNKNOWN_OPERATION"
     for refused in ("ORDER BY nope", "ORDER BY cf_855", "LIMIT -1"):
         asked = api.error("query", query=f"SELECT id FROM Contacts {refused};")
         assert asked[0] == "DATABASE_QUERY_ERROR"
 
 
-def test_ids_are_its_own(api: Api):
+def test_ids_have_prefixes_of_their_own(api: Api):
     with Sandbox(dialect="stock", company=small_company()) as sandbox:
         stock = sandbox.instance.tables
     own = api.sandbox.instance.tables
@@ -76,7 +76,7 @@ def test_ids_are_its_own(api: Api):
     assert own["Invoice"].prefix != stock["Invoice"].prefix
 
 
-def test_there_is_no_module_of_lines(api: Api):
+def test_line_item_is_not_a_module(api: Api):
     assert "LineItem" not in api.ok("listtypes")["types"]
     assert api.error("describe", elementType="LineItem")[0] == "ACCESS_DENIED"
     assert api.error("query", query="SELECT * FROM LineItem;")[0] == "ACCESS_DENIED"
@@ -85,14 +85,14 @@ def test_there_is_no_module_of_lines(api: Api):
     assert not names & {"productid", "quantity", "listprice", "tax1"}
 
 
-def test_a_head_may_come_without_lines(api: Api):
+def test_create_accepts_a_record_without_lines(api: Api):
     head = invoice(api)
     shown = api.ok("retrieve", id=head["id"])
     assert shown["subject"] == "S"
     assert not {"LineItems", "pdoInformation"} & set(head.keys() | shown.keys())
 
 
-def test_lines_stand_in_their_record(api: Api):
+def test_retrieve_contains_the_lines(api: Api):
     made = invoice(api, pdoInformation=[line(api, 2), line(api, 3, comment="b")])
     shown = api.ok("retrieve", id=made["id"])
     assert [(one["qty"], one["comment"]) for one in shown["pdoInformation"]] == [
@@ -107,7 +107,7 @@ def test_lines_stand_in_their_record(api: Api):
 
 
 @pytest.mark.parametrize("operation", ["update", "revise"])
-def test_lines_that_are_not_sent_are_deleted(api: Api, operation: str):
+def test_update_deletes_lines_that_are_not_sent(api: Api, operation: str):
     made = invoice(api, pdoInformation=[line(api, 1), line(api, 2), line(api, 3)])
     whole = made if operation == "update" else {"id": made["id"]}
     result_of(api.write(operation, whole | {"subject": "Kept"}))
@@ -117,7 +117,7 @@ def test_lines_that_are_not_sent_are_deleted(api: Api, operation: str):
     assert [one["qty"] for one in lines] == ["2.000"]
 
 
-def test_discounts_of_headers_are_right_in_a_query(api: Api):
+def test_query_has_the_discounts_of_the_record(api: Api):
     made = invoice(api, hdnDiscountAmount="5", pdoInformation=[line(api, 1, discount=0)])
     (row,) = api.query(f"SELECT * FROM Invoice WHERE id = '{made['id']}';")
     assert float(row["hdnDiscountAmount"]) == 5
@@ -139,7 +139,7 @@ def test_files_have_no_ids(api: Api):
     assert "imageattachmentids" not in api.query("SELECT * FROM Documents;")[0]
 
 
-def test_files_come_by_their_documents(api: Api):
+def test_retrievedocattachment_returns_the_files_of_documents(api: Api):
     document, link = api.id("Documents", 5), api.id("Documents", 6)
     api.sandbox.change("Documents", 5, {"filelocationtype": "I", "filename": "a.pdf"})
     (content,) = api.sandbox.sql("SELECT content FROM _file WHERE parent = 5")[0].values()
@@ -156,7 +156,7 @@ def test_files_come_by_their_documents(api: Api):
     assert given(api.id("Documents", 999)) == []
 
 
-def test_dates_left_out_become_todays(api: Api):
+def test_create_sets_missing_dates_to_today(api: Api):
     with Sandbox(dialect="corebos", company=small_company()) as sandbox:
         sandbox.set_time(datetime(2026, 5, 4, 12))
         made = Api(sandbox).contact()
@@ -165,14 +165,14 @@ def test_dates_left_out_become_todays(api: Api):
         assert sent["birthday"] == "1999-12-31"
 
 
-def test_multipicklists_come_as_text(api: Api):
+def test_multipicklists_are_sent_as_text(api: Api):
     element = {"lastname": "x", "assigned_user_id": api.me, "cf_889": ["Alpha", "Beta"]}
     response = api.write("create", element, elementType="Contacts")
     assert (response.status_code, response.content) == (500, b"")
     assert api.contact(cf_889="Alpha |##| Beta")["cf_889"] == "Alpha |##| Beta"
 
 
-def test_an_unknown_owner_is_an_error_and_a_record(api: Api):
+def test_unknown_owner_is_an_error_after_the_create(api: Api):
     users = api.me.partition("x")[0]
     made = {"lastname": "Ownerless", "assigned_user_id": f"{users}x999"}
     error = error_of(api.write("create", made, elementType="Contacts"))

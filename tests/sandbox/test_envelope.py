@@ -10,7 +10,7 @@ from sandbox_api import Api, error_of, result_of
 DENIED = "Permission to perform the operation is denied"
 
 
-def test_json_is_ascii_with_escaped_slashes(api: Api) -> None:
+def test_answer_is_ascii_json_with_escaped_slashes(api: Api) -> None:
     api.contact(lastname="É/漢", firstname="envelope")
     response = api.get("query", query="SELECT lastname FROM Contacts WHERE firstname = 'envelope';")
     assert response.headers["content-type"] == "application/json"
@@ -19,11 +19,11 @@ def test_json_is_ascii_with_escaped_slashes(api: Api) -> None:
     assert response.content.endswith(b"}]}")
 
 
-def test_operation_names_in_any_case(api: Api) -> None:
+def test_operation_name_in_any_case(api: Api) -> None:
     assert api.ok("QUERY", query="SELECT id FROM Currency LIMIT 1;") == [{"id": "21x1"}]
 
 
-def test_format(api: Api) -> None:
+def test_format_is_json(api: Api) -> None:
     assert api.ok("listtypes", format="JSON")
     assert api.get("listtypes", format="xml").status_code == 500
 
@@ -35,7 +35,7 @@ def test_unknown_operation_is_an_empty_500(api: Api, operation: str) -> None:
         assert response.headers["content-type"] == "text/html; charset=UTF-8"
 
 
-def test_writes_by_get_find_no_parameters(api: Api) -> None:
+def test_write_by_get_has_no_parameters(api: Api) -> None:
     element = json.dumps({"lastname": "x", "assigned_user_id": "19x1"})
     created = api.error("create", elementType="Contacts", element=element)
     assert created == ("ACCESS_DENIED", DENIED)
@@ -43,7 +43,7 @@ def test_writes_by_get_find_no_parameters(api: Api) -> None:
     assert api.error("update", element='{"id":"12x43"}') == ("ACCESS_DENIED", f"{DENIED} for id")
 
 
-def test_reads_by_post_body_find_no_parameters(api: Api) -> None:
+def test_read_by_post_body_has_no_parameters(api: Api) -> None:
     queried = api.error_post("query", query="", text="SELECT id FROM Currency;")
     assert queried == ("ACCESS_DENIED", f"{DENIED} for query")
     described = api.error_post("describe", elementType="Contacts")
@@ -51,7 +51,7 @@ def test_reads_by_post_body_find_no_parameters(api: Api) -> None:
     assert api.error_post("retrieve", id="12x11") == ("ACCESS_DENIED", f"{DENIED} for id")
 
 
-def test_reads_by_post_with_a_query_string_work(api: Api) -> None:
+def test_read_by_post_with_a_query_string(api: Api) -> None:
     text = "query=SELECT+id+FROM+Currency+LIMIT+1%3B"
     assert result_of(api.post("query", query=text)) == [{"id": "21x1"}]
 
@@ -65,13 +65,6 @@ def test_listtypes_by_any_verb(api: Api) -> None:
         assert response.status_code == 200
 
 
-def test_multipart_form_for_writes(api: Api) -> None:
-    element = json.dumps({"lastname": "Multipart", "assigned_user_id": "19x1"})
-    fields = {"elementType": (None, "Contacts"), "element": (None, element)}
-    answer = result_of(api.post("create", files=fields))
-    assert answer["lastname"] == "Multipart"
-
-
 def test_json_body_is_an_unknown_operation(api: Api) -> None:
     response = requests.post(
         api.url, json={"operation": "listtypes", "sessionName": api.sid}, timeout=9
@@ -79,7 +72,7 @@ def test_json_body_is_an_unknown_operation(api: Api) -> None:
     assert (response.status_code, response.content) == (500, b"")
 
 
-def test_falsy_parameters_are_missing(api: Api) -> None:
+def test_parameters_that_are_falsy_are_missing(api: Api) -> None:
     assert api.error("retrieve", id="0") == ("ACCESS_DENIED", f"{DENIED} for id")
     assert api.error("getchallenge", username="0") == ("ACCESS_DENIED", "No username given")
 
@@ -96,7 +89,7 @@ def test_describe_of_no_module(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("wire_id", ["", "garbage", "99x1"])
-def test_ids_of_no_module(api: Api, wire_id: str) -> None:
+def test_id_of_no_module(api: Api, wire_id: str) -> None:
     expected = ("ACCESS_DENIED", f"{DENIED} for id")
     assert api.error("retrieve", id=wire_id) == expected
     assert api.error_post("delete", id=wire_id) == expected
@@ -104,7 +97,7 @@ def test_ids_of_no_module(api: Api, wire_id: str) -> None:
 
 
 @pytest.mark.parametrize("wire_id", ["12x999999", "12x"])
-def test_ids_of_no_record(api: Api, wire_id: str) -> None:
+def test_id_of_no_record(api: Api, wire_id: str) -> None:
     assert api.error("retrieve", id=wire_id) == ("ACCESS_DENIED", DENIED)
 
 
@@ -116,21 +109,21 @@ def test_id_under_the_prefix_of_another_module(api: Api) -> None:
 @pytest.mark.parametrize(
     "element", ["{", "[]", "null", '[{"lastname":"x"}]', b'{"lastname":"\xe9"}']
 )
-def test_malformed_elements_count_as_empty(api: Api, element: str | bytes) -> None:
+def test_element_that_is_malformed_is_empty(api: Api, element: str | bytes) -> None:
     sent = {"operation": "create", "sessionName": api.sid, "elementType": "Contacts"}
     response = requests.post(api.url, data=sent | {"element": element}, timeout=9)
     assert error_of(response)[0] == "MANDATORY_FIELDS_MISSING"
 
 
-def test_malformed_element_of_update(api: Api) -> None:
+def test_element_of_update_that_is_malformed(api: Api) -> None:
     assert error_of(api.write("update", "{")) == ("ACCESS_DENIED", f"{DENIED} for id")
 
 
-def test_json_string_as_element_is_fatal(api: Api) -> None:
+def test_element_that_is_a_string_is_fatal(api: Api) -> None:
     assert api.write("create", '"text"', elementType="Contacts").status_code == 500
 
 
-def test_long_request_lines_are_refused_by_the_web_server(api: Api) -> None:
+def test_request_line_has_a_maximum_length(api: Api) -> None:
     def ids(count: int) -> str:
         return ",".join(f"'12x{number}'" for number in range(1000, 1000 + count))
 
@@ -150,12 +143,12 @@ def test_long_request_lines_are_refused_by_the_web_server(api: Api) -> None:
     assert response.headers["content-type"] == "text/html"
 
 
-def test_any_path_prefix_and_no_other_path(api: Api) -> None:
+def test_path_may_have_any_prefix(api: Api) -> None:
     for path, status in (("/webservice.php", 500), ("/a/b/webservice.php", 500), ("/x", 404)):
         assert requests.get(api.sandbox.url + path, timeout=9).status_code == status
 
 
-def test_headers_of_every_answer(api: Api) -> None:
+def test_answer_headers(api: Api) -> None:
     response = api.get("listtypes")
     assert response.headers["cache-control"].startswith("no-store")
     assert "1981" in response.headers["expires"]

@@ -17,14 +17,14 @@ def ask(api: Api) -> requests.Response:
     return api.get("query", query=QUERY)
 
 
-def test_a_fault_strikes_once_and_counts(fresh: Sandbox, fresh_api: Api):
+def test_fault_applies_once_and_counts(fresh: Sandbox, fresh_api: Api):
     fault = fresh.faults.add("status", operation="query", status=502)
     assert fresh_api.get("listtypes").status_code == 200
     assert [ask(fresh_api).status_code for _ in range(3)] == [502, 200, 200]
     assert (fault.seen, fault.hits) == (3, 1)
 
 
-def test_nth_times_and_forever(fresh: Sandbox, fresh_api: Api):
+def test_fault_applies_to_the_nth_request_and_some_or_all_after(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("status", nth=2, times=2)
     assert [ask(fresh_api).status_code for _ in range(4)] == [200, 503, 503, 200]
     fresh.faults.add("status", times=None)
@@ -33,7 +33,7 @@ def test_nth_times_and_forever(fresh: Sandbox, fresh_api: Api):
     assert ask(fresh_api).status_code == 200
 
 
-def test_one_kind_of_write_fails_while_reads_work(fresh: Sandbox, fresh_api: Api):
+def test_fault_of_one_operation_leaves_the_others(fresh: Sandbox, fresh_api: Api):
     fault = fresh.faults.add("status", operation="create", status=503, times=None)
     element = {"lastname": "New", "assigned_user_id": "19x1"}
     for _ in range(3):
@@ -43,7 +43,7 @@ def test_one_kind_of_write_fails_while_reads_work(fresh: Sandbox, fresh_api: Api
     assert fresh.count("Contacts") == 130
 
 
-def test_a_fault_for_some_contents(fresh: Sandbox, fresh_api: Api):
+def test_fault_of_some_contents(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("status", contains="'12x11'", times=None)
     assert ask(fresh_api).status_code == 503
     assert fresh_api.query("SELECT id FROM Contacts WHERE id = '12x12';")
@@ -61,7 +61,9 @@ def test_a_fault_for_some_contents(fresh: Sandbox, fresh_api: Api):
         ({"status": 429, "retry_after": 0}, 429, "0"),
     ],
 )
-def test_statuses(fresh: Sandbox, fresh_api: Api, settings: dict, status: int, retry_after: str):
+def test_fault_status(
+    fresh: Sandbox, fresh_api: Api, settings: dict, status: int, retry_after: str
+):
     fresh.faults.add("status", **settings)
     response = ask(fresh_api)
     assert response.status_code == status
@@ -72,7 +74,7 @@ def test_statuses(fresh: Sandbox, fresh_api: Api, settings: dict, status: int, r
 @pytest.mark.parametrize(
     "code", ["INVALID_SESSIONID", "SESSION_EXPIRED", "SESSION_LEFT_IDLE", "AUTHENTICATION_REQUIRED"]
 )
-def test_a_session_that_ends(fresh: Sandbox, fresh_api: Api, code: str):
+def test_fault_session(fresh: Sandbox, fresh_api: Api, code: str):
     fresh.faults.add("session", nth=3, code=code)
     assert [ask(fresh_api).json()["success"] for _ in range(3)] == [True, True, False]
     assert fresh_api.error("listtypes")[0] == "INVALID_SESSIONID"
@@ -81,7 +83,7 @@ def test_a_session_that_ends(fresh: Sandbox, fresh_api: Api, code: str):
     assert result_of(ask(fresh_api)) == FOUND
 
 
-def test_bodies_that_are_no_json(fresh: Sandbox, fresh_api: Api):
+def test_fault_html_and_die(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("html")
     fresh.faults.add("die")
     page, death = ask(fresh_api), ask(fresh_api)
@@ -90,7 +92,7 @@ def test_bodies_that_are_no_json(fresh: Sandbox, fresh_api: Api):
     assert death.text == "Sorry! Attempt to access restricted file."
 
 
-def test_notices_before_the_json(fresh: Sandbox, fresh_api: Api):
+def test_fault_notices(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("notices")
     response = ask(fresh_api)
     assert response.headers["content-type"].startswith("text/html")
@@ -99,7 +101,7 @@ def test_notices_before_the_json(fresh: Sandbox, fresh_api: Api):
     assert response.text.endswith('{"success":true,"result":[{"id":"12x11"}]}')
 
 
-def test_truncated_json(fresh: Sandbox, fresh_api: Api):
+def test_fault_truncate(fresh: Sandbox, fresh_api: Api):
     whole = ask(fresh_api).content
     fresh.faults.add("truncate")
     assert ask(fresh_api).content == whole[: len(whole) // 2]
@@ -108,7 +110,7 @@ def test_truncated_json(fresh: Sandbox, fresh_api: Api):
 @pytest.mark.parametrize(
     ("kind", "created"), [("reset", 0), ("reset_after", 1), ("fatal_after", 1), ("hang_after", 1)]
 )
-def test_lost_answers_and_what_became_of_the_work(
+def test_faults_before_and_after_the_operation(
     fresh: Sandbox, fresh_api: Api, kind: str, created: int
 ):
     fresh.faults.add(kind, operation="create", seconds=0.05)
@@ -123,20 +125,20 @@ def test_lost_answers_and_what_became_of_the_work(
     assert fresh.requests.of("create")[-1].fault == kind
 
 
-def test_hanging(fresh: Sandbox, fresh_api: Api):
+def test_fault_hang(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("hang", seconds=0.3)
     with pytest.raises(requests.Timeout):
         requests.get(f"{fresh_api.url}?operation=listtypes", timeout=0.1)
 
 
-def test_a_body_that_drips(fresh: Sandbox, fresh_api: Api):
+def test_fault_drip(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("drip", seconds=0.3)
     began = time.monotonic()
     assert result_of(ask(fresh_api)) == FOUND
     assert time.monotonic() - began > 0.2
 
 
-def test_latency_comes_with_another_fault(fresh: Sandbox, fresh_api: Api):
+def test_fault_latency_adds_to_another_fault(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("latency", seconds=0.2)
     fresh.faults.add("status")
     began = time.monotonic()
@@ -144,7 +146,7 @@ def test_latency_comes_with_another_fault(fresh: Sandbox, fresh_api: Api):
     assert time.monotonic() - began > 0.15
 
 
-def test_latency_of_every_request():
+def test_option_latency_applies_to_every_request():
     with Sandbox(rows=300, latency_ms=60) as sandbox:
         api = Api(sandbox)
         began = time.monotonic()
@@ -152,12 +154,12 @@ def test_latency_of_every_request():
         assert time.monotonic() - began > 0.04
 
 
-def test_a_silent_empty_answer(fresh: Sandbox, fresh_api: Api):
+def test_fault_empty(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("empty")
     assert [result_of(ask(fresh_api)) for _ in range(2)] == [[], FOUND]
 
 
-def test_a_redirect(fresh: Sandbox, fresh_api: Api):
+def test_fault_redirect(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("redirect", url="http://127.0.0.1:9/stolen")
     response = ask(fresh_api)
     assert (response.status_code, response.headers["location"]) == (
@@ -166,14 +168,14 @@ def test_a_redirect(fresh: Sandbox, fresh_api: Api):
     )
 
 
-def test_an_error_page_with_the_secrets_in_it(fresh: Sandbox, fresh_api: Api):
+def test_fault_echo_secrets(fresh: Sandbox, fresh_api: Api):
     fresh.faults.add("echo_secrets")
     response = ask(fresh_api)
     assert response.status_code == 500
     assert fresh_api.sid in response.text
 
 
-def test_stopping_does_not_wait_for_hanging_requests():
+def test_sandbox_stops_without_waiting_for_hanging_requests():
     with Sandbox(rows=300) as sandbox:
         sandbox.faults.add("hang", seconds=60)
         with pytest.raises(requests.Timeout):
@@ -182,6 +184,6 @@ def test_stopping_does_not_wait_for_hanging_requests():
     assert time.monotonic() - began < 3
 
 
-def test_faults_that_do_not_exist(fresh: Sandbox):
+def test_fault_of_an_unknown_kind_is_an_error(fresh: Sandbox):
     with pytest.raises(ValueError, match="No kind of fault"):
         fresh.faults.add("nope")

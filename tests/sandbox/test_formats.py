@@ -41,7 +41,7 @@ def sent_back(api: Api, wire_id: str, **changes: Any) -> None:
     api.update(**api.ok("retrieve", id=wire_id) | changes)
 
 
-def test_an_update_rounds_every_number_and_a_revision_only_what_it_is_sent(server: Sandbox):
+def test_update_rounds_every_number_and_revise_only_those_sent(server: Sandbox):
     api, wire_id = Api(server), potential(server)
     api.revise(id=wire_id, nextstep="x")
     assert stored(server, "Potentials", wire_id)["amount"] == "1234567.89123456"
@@ -50,21 +50,21 @@ def test_an_update_rounds_every_number_and_a_revision_only_what_it_is_sent(serve
 
 
 @pytest.mark.parametrize(("decimals", "kept"), [("0", "-1235.000"), ("3", "-1234.567")])
-def test_the_users_number_of_decimals(server: Sandbox, decimals: str, kept: str):
+def test_decimals_are_those_of_the_user(server: Sandbox, decimals: str, kept: str):
     api = Api(server)
     server.change("Users", 1, {"no_of_currency_decimals": decimals})  # a session that is open
     created = api.contact(**LONG)
     assert created["cf_855"] == kept
 
 
-def test_amounts_move_by_the_conversion_into_another_currency(server: Sandbox):
+def test_amounts_change_by_the_conversion_of_currencies(server: Sandbox):
     server.change("Users", 1, {"currency_id": 2, "conv_rate": "1.25"})
     wire_id = server.insert("Potentials", WIDE | {"amount": "99.95", "sales_stage": "Closed Won"})
     sent_back(Api(server), wire_id)
     assert stored(server, "Potentials", wire_id)["amount"] == "99.95200000"
 
 
-def test_users_tell_their_formats():
+def test_users_contain_their_formats():
     with Sandbox(rows=300) as sandbox:
         api = Api(sandbox)
         told = api.ok("retrieve", id=api.me)
@@ -90,12 +90,12 @@ def test_corebos_reads_numbers_as_the_user_writes_them(corebos: Sandbox):
 
 
 @needs_corebos
-def test_corebos_cuts_decimals(corebos: Sandbox):
+def test_corebos_truncates_decimals(corebos: Sandbox):
     assert Api(corebos).contact(cf_855="0.129")["cf_855"] == "0.120"
 
 
 @needs_corebos
-def test_corebos_reads_custom_moments_in_the_users_zone(corebos: Sandbox):
+def test_corebos_reads_custom_datetimes_in_the_users_zone(corebos: Sandbox):
     api = Api(corebos)
     wire_id = corebos.insert("Contacts", {"lastname": "x", "cf_891": "2026-07-01 12:34:56"})
 

@@ -27,7 +27,7 @@ def read(api: Api, created: dict) -> dict:
     return api.ok("retrieve", id=created["id"])
 
 
-def test_productid_and_lines_are_mandatory(api: Api):
+def test_create_needs_lines_with_products(api: Api):
     head = {name: value for name, value in HEAD.items() if name != "productid"}
     missing = ("MANDATORY_FIELDS_MISSING", "productid does not have a value")
     assert api.create_error("Invoice", **head) == missing
@@ -36,13 +36,13 @@ def test_productid_and_lines_are_mandatory(api: Api):
         assert error == ("MANDATORY_FIELDS_MISSING", "Mandatory Fields Missing..")
 
 
-def test_lines_as_text_or_object(api: Api):
+def test_lines_sent_as_text_or_object(api: Api):
     assert api.create("Invoice", **HEAD, LineItems="[{}]")["LineItems"] == []
     element = HEAD | {"assigned_user_id": "19x1", "LineItems": {"productid": "14x3"}}
     assert api.write("create", element, elementType="Invoice").status_code == 500
 
 
-def test_group_totals(api: Api):
+def test_totals_with_a_group_tax(api: Api):
     created = invoice(api, PRODUCT, SERVICE)
     assert next(iter(created)) == "id"
     assert created["hdnSubTotal"] == created["hdnGrandTotal"] == created["pre_tax_total"] == 267.5
@@ -50,7 +50,7 @@ def test_group_totals(api: Api):
     assert (taxed["hdnSubTotal"], taxed["hdnGrandTotal"]) == (267.5, 321)
 
 
-def test_individual_totals(api: Api):
+def test_totals_with_individual_taxes(api: Api):
     lines = (PRODUCT | {"tax1": "20"}, SERVICE | {"tax2": "15"})
     created = invoice(api, *lines, hdnTaxType="individual")
     assert created["hdnSubTotal"] == 307.5  # the service is subject to no tax
@@ -59,7 +59,7 @@ def test_individual_totals(api: Api):
     assert untaxed["LineItems"][0]["tax1"] == "20.000"
 
 
-def test_totals_of_the_client_are_ignored_discounts_are_not(api: Api):
+def test_totals_that_are_sent_are_ignored(api: Api):
     created = invoice(
         api,
         PRODUCT,
@@ -77,13 +77,13 @@ def test_totals_of_the_client_are_ignored_discounts_are_not(api: Api):
     ]
 
 
-def test_the_balance_of_the_create_answer_is_stale(api: Api):
+def test_balance_in_the_answer_of_create_is_stale(api: Api):
     created = invoice(api, PRODUCT)
     assert created["balance"] == "0.00000000"
     assert read(api, created)["balance"] == "200.00000000"
 
 
-def test_types_of_the_answers(api: Api):
+def test_answer_types_of_create_and_retrieve(api: Api):
     created = invoice(api, PRODUCT)
     assert (created["new"], created["productid"], created["shipping_&_handling"]) == (
         True,
@@ -105,14 +105,14 @@ def test_types_of_the_answers(api: Api):
     assert (line["deleted"], line["id"][:3]) == ("0", "33x")
 
 
-def test_what_missing_parts_of_a_line_become(api: Api):
+def test_lines_with_missing_fields_get_defaults(api: Api):
     lines = ({"productid": "14x3"}, {"productid": "14x999", "quantity": "1", "listprice": "2"})
     first, second = invoice(api, *lines)["LineItems"]
     assert (first["quantity"], first["listprice"]) == ("0.000", "199.99000000")
     assert second["productid"] == ""
 
 
-def test_line_ids_are_not_stable_and_used_again(fresh_api: Api):
+def test_line_ids_are_reused(fresh_api: Api):
     created = invoice(fresh_api, PRODUCT, SERVICE)
     other = invoice(fresh_api, PRODUCT)
     ids = [line["id"] for line in created["LineItems"]]
@@ -146,7 +146,7 @@ def test_revise_keeps_the_lines(api: Api):
     assert len(changed["LineItems"]) == 1
 
 
-def test_a_full_retrieve_sent_back_is_fatal(api: Api):
+def test_update_with_a_whole_retrieved_record_is_fatal(api: Api):
     stored = read(api, invoice(api, PRODUCT, SERVICE))
     response = api.write("update", stored)
     assert (response.status_code, response.content) == (500, b"")
@@ -170,7 +170,7 @@ def test_lines_by_query(fresh_api: Api):
     assert fresh_api.query(text) == []
 
 
-def test_select_star_shows_the_last_line_under_the_names_of_the_head(api: Api):
+def test_query_shows_the_last_line_in_fields_of_the_record(api: Api):
     created = invoice(api, PRODUCT, SERVICE, hdnDiscountPercent="5")
     row = api.query(f"SELECT * FROM Invoice WHERE id = '{created['id']}';")[0]
     assert (row["productid"], row["quantity"], row["discount_percent"]) == (
@@ -184,7 +184,7 @@ def test_select_star_shows_the_last_line_under_the_names_of_the_head(api: Api):
 
 
 @pytest.mark.parametrize(("dialect", "sizes"), [("stock", [34, 18, 0]), ("frevo", [100, 50, 0])])
-def test_pages_are_short_before_the_end(dialect: str, sizes: list[int]):
+def test_query_pages_are_short_before_the_end(dialect: str, sizes: list[int]):
     with Sandbox(dialect=dialect, company=small_company()) as sandbox:
         api = Api(sandbox)
         for number in range(50):
@@ -203,7 +203,7 @@ def test_pages_are_short_before_the_end(dialect: str, sizes: list[int]):
         assert [len(page) for page in pages] == sizes
 
 
-def test_lines_must_not_be_written_by_themselves(fresh_api: Api):
+def test_line_item_writes_damage_the_record(fresh_api: Api):
     created = invoice(fresh_api, PRODUCT, SERVICE)
     first, second = (line["id"] for line in created["LineItems"])
     assert fresh_api.post("delete", id=first).status_code == 500
@@ -215,7 +215,7 @@ def test_lines_must_not_be_written_by_themselves(fresh_api: Api):
     assert read(fresh_api, created)["hdnSubTotal"] == "267.50000000"
 
 
-def test_an_unknown_owner_leaves_an_invoice_without_lines(fresh_api: Api):
+def test_unknown_owner_leaves_an_invoice_without_lines(fresh_api: Api):
     element = HEAD | {"subject": "Ghost", "assigned_user_id": "19x999", "LineItems": [PRODUCT]}
     response = fresh_api.write("create", element, elementType="Invoice")
     assert response.text == "Sorry! Attempt to access restricted file."

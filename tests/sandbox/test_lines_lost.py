@@ -60,18 +60,18 @@ def at_once(sandbox: Sandbox) -> list[int]:
 @pytest.mark.parametrize(
     ("dialect", "counts"), [("stock", [2, 3]), ("frevo", [2, 3]), ("kafinea", [3, 3])]
 )
-def test_of_lines_written_at_the_same_time_one_is_lost(dialect: str, counts: list[int]):
+def test_lines_written_concurrently_are_lost(dialect: str, counts: list[int]):
     with server(dialect, lines_take=1) as sandbox:
         assert at_once(sandbox) == counts
 
 
-def test_one_write_after_the_other_loses_nothing(stock_api: Api):
+def test_lines_written_sequentially_are_kept(stock_api: Api):
     for _ in range(3):
         assert len(stock_api.create("Invoice", **element(stock_api))["LineItems"]) == 3
 
 
 @pytest.mark.parametrize("option", [None, False])
-def test_frevo_dies_before_it_adds_up(option: bool | None):
+def test_totals_of_frevo_are_not_computed_by_an_update(option: bool | None):
     with server("frevo", dies_at_totals=option) as sandbox:
         api = Api(sandbox)
         created = api.create("Quotes", **element(api, quotestage="Created"))
@@ -89,7 +89,7 @@ def in_stock(api: Api) -> float:
     return float(api.ok("retrieve", id="14x3")["qtyinstock"])
 
 
-def test_invoices_and_the_stock(stock_api: Api):
+def test_stock_follows_invoices(stock_api: Api):
     api = stock_api
     created = api.create("Invoice", **element(api))
     assert in_stock(api) == 94
@@ -104,7 +104,7 @@ def test_invoices_and_the_stock(stock_api: Api):
     assert in_stock(api) == 100
 
 
-def test_the_percentage_of_charges_becomes_their_amount(stock_api: Api):
+def test_charges_percent_becomes_their_amount(stock_api: Api):
     charged = {"hdnS_H_Amount": "12.5", "hdnS_H_Percent": "20"}
     created = stock_api.create("Invoice", **element(stock_api, **charged))
     assert float(created["hdnS_H_Percent"]) == 20
@@ -112,7 +112,7 @@ def test_the_percentage_of_charges_becomes_their_amount(stock_api: Api):
     assert float(changed["hdnS_H_Percent"]) == 12.5
 
 
-def test_the_answer_may_forget_the_lines():
+def test_option_forgets_lines():
     with server("stock", forgets_lines=True) as sandbox:
         api = Api(sandbox)
         created = api.create("Invoice", **element(api))
@@ -131,7 +131,7 @@ def test_totals_that_are_sent_back_are_rounded(stock_api: Api):
     assert [stored[name] for name in totals] == ["124.24000000", "124.2449"]
 
 
-def test_entities_in_the_description_of_an_invoice_are_decoded(stock_api: Api):
+def test_description_entities_are_decoded(stock_api: Api):
     text = '"x" &amp; y'
     created = stock_api.create("Invoice", **element(stock_api, description=text))
     assert created["description"] == text
@@ -139,7 +139,7 @@ def test_entities_in_the_description_of_an_invoice_are_decoded(stock_api: Api):
     assert changed["description"] == '"x" & y'
 
 
-def test_the_invoice_status_of_an_order_without_recurrence(stock_api: Api):
+def test_invoice_status_of_an_order_without_recurrence_is_empty(stock_api: Api):
     api = stock_api
     order = {"sostatus": "Created", "invoicestatus": "Approved"}
     created = api.create("SalesOrder", **element(api, **order))

@@ -20,7 +20,7 @@ def key(api: Api, token: str) -> str:
     return md5(token + api.sandbox.access_key)
 
 
-def test_a_challenge_lives_300_seconds(api: Api) -> None:
+def test_challenge_expires_after_300_seconds(api: Api) -> None:
     answer = api.ok("getchallenge", username="admin")
     assert list(answer) == ["token", "serverTime", "expireTime"]
     assert len(answer["token"]) == 13
@@ -54,7 +54,7 @@ def test_user_name_in_any_case(api: Api) -> None:
     assert api.ok("getchallenge", username="ADMIN")["token"]
 
 
-def test_wrong_missing_and_upper_case_keys(api: Api) -> None:
+def test_login_with_a_bad_key(api: Api) -> None:
     token = api.ok("getchallenge", username="admin")["token"]
     for sent in ({"accessKey": md5(token + "x")}, {}, {"accessKey": key(api, token).upper()}):
         assert api.error_post("login", username="admin", **sent) == WRONG
@@ -75,7 +75,7 @@ def test_token_is_not_consumed(api: Api) -> None:
     assert first["sessionName"] != second["sessionName"]
 
 
-def test_login_that_cannot_find_a_token(api: Api) -> None:
+def test_login_without_a_challenge(api: Api) -> None:
     token = api.ok("getchallenge", username="admin")["token"]
     assert api.error_post("login", username="nobody", accessKey="x") == EXPIRED
     assert api.error("login", username="admin", accessKey=key(api, token)) == EXPIRED
@@ -89,16 +89,14 @@ def test_token_expires(fresh: Sandbox, fresh_api: Api) -> None:
     )
 
 
-def test_inactive_and_keyless_users(api: Api) -> None:
+def test_login_of_inactive_and_keyless_users(api: Api) -> None:
     for name, expected in (("gone", WRONG[0]), ("keyless", "ACCESSKEY_UNDEFINED")):
         token = api.ok("getchallenge", username=name)["token"]
         sent = md5(token + api.sandbox.access_key_of(name))
         assert api.error_post("login", username=name, accessKey=sent)[0] == expected
 
 
-def test_concurrent_logins_of_one_user_invalidate_each_other(
-    fresh: Sandbox, fresh_api: Api
-) -> None:
+def test_logins_of_one_user_invalidate_each_other(fresh: Sandbox, fresh_api: Api) -> None:
     fresh.faults.add("latency", operation="login", times=None, seconds=0.1)
     outcomes: list[bool] = []
 
@@ -119,17 +117,17 @@ def test_concurrent_logins_of_one_user_invalidate_each_other(
     assert sum(outcomes) < 8
 
 
-def test_no_cookie_is_set(api: Api) -> None:
+def test_login_sets_no_cookie(api: Api) -> None:
     assert not api.get("listtypes").cookies
 
 
 @pytest.mark.parametrize("sent", [{"sessionName": ""}, {"sessionName": "null"}])
-def test_missing_session(api: Api, sent: dict) -> None:
+def test_session_missing(api: Api, sent: dict) -> None:
     assert api.error("query", query="SELECT id FROM Contacts;", **sent) == NEEDED
 
 
 @pytest.mark.parametrize("sid", ["deadbeef123", "../x y"])
-def test_bogus_session(api: Api, sid: str) -> None:
+def test_session_unknown(api: Api, sid: str) -> None:
     assert api.error("query", query="SELECT id FROM Contacts;", sessionName=sid) == NO_SESSION
     assert (
         api.error_post("create", elementType="Contacts", element="{}", sessionName=sid)
@@ -160,7 +158,7 @@ def test_session_ends_after_1440_idle_seconds(fresh: Sandbox, fresh_api: Api) ->
         ("INVALID_SESSIONID", NO_SESSION[1]),
     ],
 )
-def test_expiry_codes(fresh: Sandbox, fresh_api: Api, code: str, message: str) -> None:
+def test_session_expiry_codes(fresh: Sandbox, fresh_api: Api, code: str, message: str) -> None:
     assert fresh.expire_sessions(code) == 1
     assert fresh_api.error("listtypes") == (code, message)
     assert fresh_api.error("listtypes") == NO_SESSION
@@ -185,13 +183,13 @@ def test_logout(fresh_api: Api) -> None:
     assert fresh_api.error("listtypes") == NO_SESSION
 
 
-def test_several_sessions_per_user(fresh: Sandbox) -> None:
+def test_sessions_of_one_user_coexist(fresh: Sandbox) -> None:
     one, two = Api(fresh), Api(fresh)
     assert one.sid != two.sid
     assert one.ok("listtypes") == two.ok("listtypes")
 
 
-def test_one_session_runs_one_request_at_a_time(fresh: Sandbox) -> None:
+def test_session_runs_one_request_at_a_time(fresh: Sandbox) -> None:
     one, two = Api(fresh), Api(fresh)
     fresh.faults.add("latency", operation="query", seconds=0.4)
     slow = threading.Thread(target=one.query, args=("SELECT id FROM Contacts LIMIT 1;",))
@@ -210,12 +208,12 @@ def test_one_session_runs_one_request_at_a_time(fresh: Sandbox) -> None:
     assert (first.session, second.session) == (2, 1)
 
 
-def test_open_session_outlives_deactivation(fresh: Sandbox, fresh_api: Api) -> None:
+def test_session_outlives_deactivation(fresh: Sandbox, fresh_api: Api) -> None:
     fresh.change("Users", 1, {"status": "Inactive"})
     assert fresh_api.query("SELECT id FROM Contacts LIMIT 1;")
 
 
-def test_kafinea_logs_in_as_its_document_says() -> None:
+def test_login_of_kafinea_follows_its_documentation() -> None:
     with Sandbox(company=small_company()) as sandbox:
         api = Api(sandbox)
         answer = api.log_in()
@@ -228,7 +226,7 @@ def test_kafinea_logs_in_as_its_document_says() -> None:
     "code", ["INVALID_AUTH_TOKEN", "INVALID_TOKEN", "AUTHENTICATION_FAILURE", "ACCESS_DENIED"]
 )
 @pytest.mark.parametrize("dialect", ["stock", "corebos"])
-def test_a_token_that_serves_once(dialect: str, code: str) -> None:
+def test_token_of_a_server_that_accepts_it_once(dialect: str, code: str) -> None:
     with Sandbox(dialect=dialect, company=small_company(), used_token=code) as sandbox:
         api = Api(sandbox)
         token = api.ok("getchallenge", username="admin")["token"]

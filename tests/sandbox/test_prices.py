@@ -40,7 +40,7 @@ def full(api: Api) -> dict[str, Any]:
     return api.ok("retrieve", id="14x3")
 
 
-def test_retrieve_gives_a_price_in_every_active_currency(api: Api):
+def test_retrieve_has_a_price_in_every_active_currency(api: Api):
     product = full(api)
     assert [product.get(f"currency{n}") for n in (1, 2, 3, 4)] == [199.99, 77.5, 0, None]
     described = [field["name"] for field in api.ok("describe", elementType="Products")["fields"]]
@@ -49,25 +49,25 @@ def test_retrieve_gives_a_price_in_every_active_currency(api: Api):
     ]
 
 
-def test_a_price_of_0_is_a_fixed_price_once_it_is_sent_back(shop: Sandbox, api: Api):
+def test_price_of_0_is_fixed_after_an_update(shop: Sandbox, api: Api):
     api.update(**full(api) | {"website": "x"})
     assert actual(shop) == {2: 77.5, 3: 0}
 
 
-def test_prices_that_are_left_out_are_deleted(shop: Sandbox, api: Api):
+def test_update_deletes_prices_that_are_not_sent(shop: Sandbox, api: Api):
     product = {name: value for name, value in full(api).items() if not name.startswith("currency")}
     api.update(**product)
     assert actual(shop) == {}
 
 
-def test_without_the_zeros_the_table_stays_as_it_was(shop: Sandbox, api: Api):
+def test_update_without_zeros_keeps_prices(shop: Sandbox, api: Api):
     before = table(shop)
     product = {name: value for name, value in full(api).items() if value != 0}
     api.update(**product | {"website": "x"})
     assert table(shop) == before
 
 
-def test_a_user_in_another_currency_divides_prices_again_and_again(shop: Sandbox, api: Api):
+def test_prices_are_divided_by_users_of_another_currency(shop: Sandbox, api: Api):
     shop.change("Users", 1, {"currency_id": 2, "conv_rate": "1.25"})
     seen = []
     for _ in range(2):
@@ -76,14 +76,14 @@ def test_a_user_in_another_currency_divides_prices_again_and_again(shop: Sandbox
     assert seen == [62, 49.6]
 
 
-def test_a_point_that_groups_multiplies_converted_prices(shop: Sandbox, api: Api):
+def test_converted_prices_are_multiplied_if_the_point_groups(shop: Sandbox, api: Api):
     before = float(table(shop)[0]["converted"])
     shop.change("Users", 1, {"currency_grouping_separator": "."})
     api.update(**full(api))
     assert float(table(shop)[0]["converted"]) == pytest.approx(before * 10**8)
 
 
-def test_a_revision_deletes_prices_and_taxes_and_takes_the_users_currency(shop: Sandbox, api: Api):
+def test_revise_deletes_prices_and_taxes(shop: Sandbox, api: Api):
     shop.change("Users", 1, {"currency_id": 2})
     api.revise(id="14x3", website="x")
     assert actual(shop) == {}
@@ -92,7 +92,7 @@ def test_a_revision_deletes_prices_and_taxes_and_takes_the_users_currency(shop: 
     assert (product["currency_id"], product["unit_price"]) == ("21x2", "199.99000000")
 
 
-def test_a_price_can_be_given_at_once(shop: Sandbox, api: Api):
+def test_insert_accepts_a_price(shop: Sandbox, api: Api):
     created = api.create("Products", productname="P", currency2="5", currency3="")
     assert (created["currency2"], created["currency3"]) == (5, 0)
     assert len(shop.sql("SELECT * FROM _price")) == 2

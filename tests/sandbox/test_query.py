@@ -19,17 +19,17 @@ def count(api: Api, condition: str, module: str = "Contacts") -> int:
     return int(api.query(f"SELECT count(*) FROM {module} WHERE {condition};")[0]["count"])
 
 
-def test_select_star_has_the_queryable_fields_in_their_order(api: Api):
+def test_query_star_has_the_queryable_fields_in_order(api: Api):
     names = [field["name"] for field in api.ok("describe", elementType="Contacts")["fields"]]
     assert list(api.query("SELECT * FROM Contacts LIMIT 1;")[0]) == names
 
 
-def test_every_value_is_text(api: Api):
+def test_query_values_are_text(api: Api):
     for row in api.query("SELECT * FROM Contacts;"):
         assert all(isinstance(value, str) for value in row.values())
 
 
-def test_keywords_in_any_case_names_not(api: Api):
+def test_query_keywords_in_any_case_names_not(api: Api):
     assert api.query("select id from Contacts where id = '12x11' order by id limit 1;")
     unknown = "Permission to access '.LastName.' attribute denied."
     asked = api.error("query", query="SELECT LastName FROM Contacts;")
@@ -39,11 +39,11 @@ def test_keywords_in_any_case_names_not(api: Api):
     assert module[1].endswith("denied for name : contacts")
 
 
-def test_white_space_of_all_kinds(api: Api):
+def test_query_white_space(api: Api):
     assert api.query("SELECT\tid\nFROM Contacts\r\nWHERE id='12x11' ;") == [{"id": "12x11"}]
 
 
-def test_the_semicolon_is_mandatory(api: Api):
+def test_query_needs_a_semicolon(api: Api):
     code, message = api.error("query", query="SELECT id FROM Contacts LIMIT 5")
     assert code == SYNTAX
     assert message.startswith("Syntax Error on line 1: token '5' Unexpected End of Input(0)")
@@ -71,7 +71,7 @@ def test_the_semicolon_is_mandatory(api: Api):
         "SELECT id FROM Contacts WHERE birthday > 2020-01-01;",
     ],
 )
-def test_syntax_errors(api: Api, text: str):
+def test_query_syntax_errors(api: Api, text: str):
     assert api.error("query", query=text)[0] == SYNTAX
 
 
@@ -79,31 +79,31 @@ def test_syntax_errors(api: Api, text: str):
     "value",
     ["''", '"x"', "1.5", "`x`", "a.b", "a -- b", "a && b", "me@example.com", r"'it\'s'", r"'x\'"],
 )
-def test_what_is_no_word_is_an_internal_error(api: Api, value: str):
+def test_query_with_an_invalid_word_is_an_internal_error(api: Api, value: str):
     text = f"SELECT id FROM Contacts WHERE lastname = {value};"
     assert api.error("query", query=text) == LEXER
 
 
-def test_an_ampersand_in_a_name_is_no_word(api: Api):
+def test_query_cannot_name_a_field_with_an_ampersand(api: Api):
     assert api.error("query", query="SELECT shipping_&_handling FROM Invoice;") == LEXER
 
 
-def test_and_binds_tighter_than_or(api: Api):
+def test_query_and_binds_tighter_than_or(api: Api):
     either = "lastname LIKE 'Dupont 00%' OR firstname = 'Bob' AND cf_857 < 20"
     assert count(api, either) == 14  # read from left to right it would be 10
 
 
-def test_id_is_appended_when_not_selected(api: Api):
+def test_query_appends_id(api: Api):
     row = api.query("SELECT lastname, firstname FROM Contacts WHERE id = '12x11';")[0]
     assert list(row) == ["lastname", "firstname", "id"]
 
 
-def test_repeated_columns_merge(api: Api):
+def test_query_merges_repeated_columns(api: Api):
     row = api.query("SELECT lastname, lastname FROM Contacts WHERE id = '12x11';")[0]
     assert row == {"lastname": "Dupont 001", "id": "12x11"}
 
 
-def test_count_is_text_and_ignores_limit(api: Api):
+def test_query_count_is_text_and_ignores_limit(api: Api):
     assert api.query("SELECT count(*) FROM Contacts LIMIT 5;") == [{"count": "130"}]
 
 
@@ -122,7 +122,7 @@ def test_count_is_text_and_ignores_limit(api: Api):
         ("LIMIT 7", 7),
     ],
 )
-def test_limits(api: Api, limit: str, rows: int):
+def test_query_limit(api: Api, limit: str, rows: int):
     assert len(api.query(f"SELECT id FROM Contacts {limit};")) == rows
 
 
@@ -137,7 +137,7 @@ def test_limits(api: Api, limit: str, rows: int):
         "SELECT id FROM Contacts WHERE assigned_user_id = '1';",
     ],
 )
-def test_refused_by_the_database_is_an_empty_success(api: Api, text: str):
+def test_query_refused_by_the_database_is_empty(api: Api, text: str):
     assert api.query(text) == []
 
 
@@ -151,21 +151,21 @@ def test_refused_by_the_database_is_an_empty_success(api: Api, text: str):
         "SELECT * FROM Contacts ORDER BY cf_855 LIMIT 1;",
     ],
 )
-def test_columns_of_joined_tables_can_be_sorted_by(api: Api, text: str):
+def test_query_sorts_by_columns_of_joined_tables(api: Api, text: str):
     assert len(api.query(text)) == 1
 
 
-def test_the_direction_applies_to_the_last_column(api: Api):
+def test_query_direction_applies_to_the_last_column(api: Api):
     ids = api.column("SELECT id FROM Contacts ORDER BY firstname, id DESC LIMIT 2;")
     assert ids == ["12x139", "12x137"]  # Bob comes first, whatever DESC says
 
 
-def test_order_by_id_is_numeric(api: Api):
+def test_query_order_by_id_is_numeric(api: Api):
     assert api.column("SELECT id FROM Contacts ORDER BY id DESC LIMIT 1;") == ["12x140"]
     assert api.column("SELECT id FROM Contacts ORDER BY id LIMIT 1;") == ["12x11"]
 
 
-def test_without_order_by_the_order_is_arbitrary():
+def test_query_without_order_by_has_an_arbitrary_order():
     with Sandbox(rows=3000) as sandbox:
         numbers = [
             int(i.partition("x")[2]) for i in Api(sandbox).column("SELECT id FROM Documents;")
@@ -188,11 +188,11 @@ def test_without_order_by_the_order_is_arbitrary():
         ("id LIKE '12x13%'", 11),
     ],
 )
-def test_ids_compare_by_number(api: Api, condition: str, rows: int):
+def test_query_compares_ids_by_number(api: Api, condition: str, rows: int):
     assert count(api, condition) == rows
 
 
-def test_references_need_an_x(api: Api):
+def test_query_of_references_needs_an_x(api: Api):
     text = "SELECT count(*) FROM Contacts WHERE account_id = '3';"
     assert api.error("query", query=text) == ("INVALID_ID_ATTRIBUTE", "Id specified is incorrect")
     assert count(api, "account_id = '11x1'") == 100
@@ -214,7 +214,7 @@ def test_references_need_an_x(api: Api):
         ("lastname = 0", 130),  # a text that is no number counts as 0
     ],
 )
-def test_text_compares_like_the_collation(api: Api, condition: str, rows: int):
+def test_query_compares_text_by_the_collation(api: Api, condition: str, rows: int):
     assert count(api, condition) == rows
 
 
@@ -229,7 +229,7 @@ def test_text_compares_like_the_collation(api: Api, condition: str, rows: int):
         ("cf_857 > -1", 130),
     ],
 )
-def test_numbers_compare_as_numbers(api: Api, condition: str, rows: int):
+def test_query_compares_numbers(api: Api, condition: str, rows: int):
     assert count(api, condition) == rows
 
 
@@ -250,16 +250,16 @@ def test_numbers_compare_as_numbers(api: Api, condition: str, rows: int):
         ("birthday >= 'garbage'", 1),
     ],
 )
-def test_moments(api: Api, condition: str, rows: int):
+def test_query_compares_datetimes(api: Api, condition: str, rows: int):
     assert count(api, condition) == rows
 
 
-def test_null_references_are_not_zero(api: Api):
+def test_query_null_references_are_not_zero(api: Api):
     assert count(api, "account_id = '11x0'") == 0  # 10 contacts have NULL there
     assert count(api, "account_id != '11x0'") == 120
 
 
-def test_quotes_backslashes_and_words_in_quotes(fresh_api: Api):
+def test_query_quotes_backslashes_and_keywords_in_text(fresh_api: Api):
     for text in (r"O'Brien; (x), AND OR WHERE %", r"back\slash", "漢字 é"):
         fresh_api.contact(lastname=text)
         written = text.replace("\\", "\\\\").replace("'", "''")
@@ -267,25 +267,25 @@ def test_quotes_backslashes_and_words_in_quotes(fresh_api: Api):
         assert [row["lastname"] for row in found] == [text]
 
 
-def test_wildcards_can_be_escaped(fresh_api: Api):
+def test_query_wildcards_can_be_escaped(fresh_api: Api):
     fresh_api.contact(lastname="100%")
     fresh_api.contact(lastname="100x")
     assert len(fresh_api.query(r"SELECT id FROM Contacts WHERE lastname LIKE '100\%';")) == 1
 
 
-def test_multipicklists_are_texts(fresh_api: Api):
+def test_query_compares_multipicklists_as_text(fresh_api: Api):
     fresh_api.contact(cf_889=["Alpha", "Beta"])
     assert count(fresh_api, "cf_889 = 'Alpha |##| Beta'") == 1
     assert count(fresh_api, "cf_889 LIKE '%Beta%'") == 1
 
 
-def test_a_hundred_ors(api: Api):
+def test_query_with_a_hundred_ors(api: Api):
     condition = " OR ".join(f"id = '12x{number}'" for number in range(11, 111))
     assert count(api, condition) == 100
 
 
 @pytest.mark.parametrize("by_time", [False, True])
-def test_keyset_walks(api: Api, by_time: bool):
+def test_query_pages_by_keyset(api: Api, by_time: bool):
     seen: list[str] = []
     condition = ""
     order = "modifiedtime, id" if by_time else "id"
@@ -299,13 +299,13 @@ def test_keyset_walks(api: Api, by_time: bool):
     assert len(seen) == len(set(seen)) == 130
 
 
-def test_deleted_rows_are_excluded(fresh_api: Api):
+def test_query_excludes_deleted_records(fresh_api: Api):
     fresh_api.ok_post("delete", id="12x11")
     assert fresh_api.query("SELECT count(*) FROM Contacts;") == [{"count": "129"}]
     assert fresh_api.query("SELECT id FROM Contacts WHERE id = '12x11';") == []
 
 
-def test_users_are_the_active_ones_with_all_their_secrets(api: Api):
+def test_query_of_users_has_the_active_ones_and_their_secrets(api: Api):
     users = api.query("SELECT * FROM Users;")
     assert {user["user_name"] for user in users} == {"admin", "joe", "keyless"}
     assert users[0]["accesskey"] == api.sandbox.access_key
@@ -313,13 +313,13 @@ def test_users_are_the_active_ones_with_all_their_secrets(api: Api):
     assert users[0]["is_admin"] == "on"
 
 
-def test_fields_of_retrieve_are_no_columns(api: Api):
+def test_query_does_not_know_fields_of_retrieve(api: Api):
     asked = api.error("query", query="SELECT tax1 FROM Products;")
     assert asked == ("ACCESS_DENIED", "Permission to access '.tax1.' attribute denied.")
     assert "tax1" not in api.query("SELECT * FROM Products LIMIT 1;")[0]
 
 
-def test_hidden_rows_are_dropped_after_the_limit():
+def test_query_drops_hidden_records_after_the_limit():
     hidden = {"Contacts": range(11, 31)}
     with Sandbox(dialect="stock", company=small_company(), hidden=hidden) as sandbox:
         api = Api(sandbox)
@@ -330,7 +330,7 @@ def test_hidden_rows_are_dropped_after_the_limit():
         assert api.error("retrieve", id="12x11") == denied
 
 
-def test_private_modules_are_filtered_in_the_database():
+def test_query_filters_private_modules_in_the_database():
     with Sandbox(dialect="stock", company=small_company(), private=["Contacts"]) as sandbox:
         joe = Api(sandbox, "joe")
         assert joe.query("SELECT count(*) FROM Contacts;") == [{"count": "13"}]
@@ -340,12 +340,12 @@ def test_private_modules_are_filtered_in_the_database():
         assert Api(sandbox).query("SELECT count(*) FROM Contacts;") == [{"count": "130"}]
 
 
-def test_numbers_beyond_all_limits(api: Api):
+def test_query_with_huge_numbers(api: Api):
     assert count(api, "id > '12x99999999999999999999999'") == 0
     assert api.query("SELECT id FROM Contacts LIMIT 99999999999999999999999,5;") == []
 
 
-def test_pages_by_id_within_a_window_of_time(api: Api):
+def test_query_pages_by_id_within_a_time_window(api: Api):
     window = "modifiedtime >= '2026-01-02 10:01:00' AND modifiedtime <= '2026-01-02 10:02:00'"
     page = f"SELECT id FROM Contacts WHERE {window} AND id > '12x40' ORDER BY id LIMIT 5;"
     assert api.column(page) == [f"12x{number}" for number in range(41, 46)]

@@ -26,7 +26,7 @@ def test_relatedtypes_are_keyed_by_label(api: Api):
     assert api.error("relatedtypes", elementType="Nope")[0] == "ACCESS_DENIED"
 
 
-def test_query_related_holds_a_hundred_at_most(api: Api):
+def test_query_related_has_a_maximum_of_100_rows(api: Api):
     assert len(related(api, "SELECT id FROM Contacts", wire_id="11x2")) == 20
     assert len(related(api, "SELECT id FROM Contacts")) == 100
     assert related(api, "SELECT count(*) FROM Contacts") == [{"count": "100"}]
@@ -48,16 +48,16 @@ def test_query_related_with_conditions(api: Api):
         ("SELECT id FROM Contacts WHERE lastname = 'a WHERE b'", "INTERNAL_SERVER_ERROR"),
     ],
 )
-def test_texts_that_do_not_survive_the_pasting(api: Api, text: str, code: str):
+def test_query_related_damages_some_queries(api: Api, text: str, code: str):
     assert api.error("query_related", query=text, relatedLabel="Contacts", id="11x1")[0] == code
 
 
-def test_an_or_leaks_unrelated_records(api: Api):
+def test_query_related_with_or_leaks_unrelated_records(api: Api):
     text = "SELECT id FROM Contacts WHERE lastname = 'none' OR lastname LIKE 'Dupont%'"
     assert len(related(api, text, wire_id="11x2")) == 100
 
 
-def test_wrong_labels_and_ids(api: Api):
+def test_query_related_with_a_wrong_label_or_id(api: Api):
     for label in ({}, {"relatedLabel": "Nope"}):
         asked = api.error("query_related", query="SELECT id FROM Contacts", id="11x1", **label)
         assert asked == WRONG
@@ -67,18 +67,12 @@ def test_wrong_labels_and_ids(api: Api):
     assert unknown[0] == "ACCESS_DENIED"
 
 
-def test_nothing_related(fresh_api: Api):
+def test_query_related_without_related_records(fresh_api: Api):
     lonely = fresh_api.create("Accounts", accountname="Lonely")
     assert related(fresh_api, "SELECT id FROM Contacts", wire_id=lonely["id"]) == []
 
 
-def test_retrieve_related_is_the_first_page(api: Api):
-    rows = api.ok("retrieve_related", id="11x1", relatedType="Contacts", relatedLabel="Contacts")
-    assert len(rows) == 100
-    assert rows[0]["lastname"].startswith("Dupont")
-
-
-def test_links_are_seen_from_both_sides(api: Api):
+def test_query_related_works_from_both_sides(api: Api):
     assert related(api, "SELECT id FROM Documents", "Documents") == [{"id": "15x5"}]
     assert related(api, "SELECT id FROM Accounts", "Accounts", "15x5") == [{"id": "11x1"}]
 
@@ -106,7 +100,9 @@ def test_add_related_is_idempotent_and_touches_the_source(fresh: Sandbox, fresh_
         {"relatedRecordId": "3x1"},
     ],
 )
-def test_add_related_says_done_when_nothing_is(fresh: Sandbox, fresh_api: Api, sent: dict):
+def test_add_related_reports_success_when_nothing_is_linked(
+    fresh: Sandbox, fresh_api: Api, sent: dict
+):
     before = fresh.sql("SELECT * FROM _relation")
     assert fresh_api.ok_post("add_related", **{"sourceRecordId": "12x11"} | sent) == DONE
     assert fresh.sql("SELECT * FROM _relation") == before
@@ -130,7 +126,7 @@ def test_add_related_errors(api: Api, sent: dict):
     assert api.error_post("add_related", **sent)[0] == "INTERNAL_SERVER_ERROR"
 
 
-def test_kafinea_takes_the_documented_label():
+def test_add_related_accepts_the_documented_label_on_kafinea():
     with Sandbox(rows=300) as sandbox:
         api = Api(sandbox)
         account = sandbox.rows("Accounts")[0]["id"]

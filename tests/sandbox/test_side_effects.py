@@ -20,7 +20,7 @@ needs_corebos = pytest.mark.skipif("corebos" not in DIALECTS, reason="no such di
         ("legacy", True, True),
     ],
 )
-def test_revise_is_there_or_not(dialect: str, option: bool | None, present: bool):
+def test_revise_exists_by_dialect_or_option(dialect: str, option: bool | None, present: bool):
     with Sandbox(dialect=dialect, company=small_company(), revise=option) as sandbox:
         api = Api(sandbox)
         unknown, answer = api.post("nope"), api.write("revise", {})
@@ -33,7 +33,7 @@ def test_revise_is_there_or_not(dialect: str, option: bool | None, present: bool
 
 
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "frevo"])
-def test_a_user_may_name_nobody_above_them(dialect: str):
+def test_assignment_to_an_administrator_is_refused(dialect: str):
     with Sandbox(dialect=dialect, company=small_company()) as sandbox:
         joe = Api(sandbox, "joe")
         contact = joe.ok("retrieve", id=joe.id("Contacts", 11))
@@ -53,7 +53,7 @@ def joe(fresh: Sandbox) -> Api:
 
 
 @pytest.mark.parametrize("operation", ["update", "revise"])
-def test_events_lose_what_the_api_does_not_show(fresh: Sandbox, fresh_api: Api, operation: str):
+def test_events_lose_hidden_data_on_update(fresh: Sandbox, fresh_api: Api, operation: str):
     number = int(fresh.insert("Events", EVENT).partition("x")[2])
     other = int(fresh.insert("Events", EVENT).partition("x")[2])
     for event in (number, other):
@@ -82,7 +82,7 @@ EVENT = {
 }
 
 
-def test_every_write_makes_its_user_the_owner_of_what_has_none(fresh: Sandbox, joe: Api):
+def test_hidden_owner_is_the_user_of_the_last_write(fresh: Sandbox, joe: Api):
     wire_id = fresh.insert("Faq", {"question": "Q", "faq_answer": "A", "faqstatus": "Draft"})
     owner = "SELECT _owner FROM Faq"
     assert fresh.sql(owner) == [{"_owner": 1}]
@@ -90,7 +90,7 @@ def test_every_write_makes_its_user_the_owner_of_what_has_none(fresh: Sandbox, j
     assert fresh.sql(owner) == [{"_owner": 5}]
 
 
-def test_a_gone_owner_is_replaced_by_an_update_and_stops_a_revision(fresh: Sandbox, fresh_api: Api):
+def test_lost_owner_is_replaced_by_update_and_fails_revise(fresh: Sandbox, fresh_api: Api):
     for number in (11, 12):
         fresh.change("Contacts", number, {"assigned_user_id": 999})
     contact = fresh_api.ok("retrieve", id="12x11")
@@ -120,13 +120,13 @@ def test_workflows_set_fields_on_each_save():
         ("drop4", "a\U0001f600b", "ab"),
     ],
 )
-def test_texts_are_altered_while_they_are_stored(rule: str, sent: str, stored: str):
+def test_alterations_change_text_when_it_is_stored(rule: str, sent: str, stored: str):
     with Sandbox(company=small_company(), alters={"Accounts.accountname": rule}) as sandbox:
         account = Api(sandbox).create("Accounts", accountname=sent, ownership=" Kept ")
         assert (account["accountname"], account["ownership"]) == (stored, " Kept ")
 
 
-def test_a_binary_collation_tells_texts_apart():
+def test_binary_collation_distinguishes_text():
     with Sandbox(dialect="stock", company=small_company(), collation="binary") as sandbox:
         api = Api(sandbox)
         names = ("Zebra", "zebra", "Zébra", "Zebra ")
@@ -141,7 +141,7 @@ def test_a_binary_collation_tells_texts_apart():
 
 
 @pytest.mark.parametrize("dialect", ["kafinea", "frevo"])
-def test_a_text_that_no_answer_can_hold(dialect: str):
+def test_unencodable_text_fails_the_answer(dialect: str):
     unencodable = {"Contacts": [20]}
     with Sandbox(dialect=dialect, company=small_company(), unencodable=unencodable) as sandbox:
         api = Api(sandbox)
@@ -163,7 +163,7 @@ def test_a_text_that_no_answer_can_hold(dialect: str):
         assert api.column(text, "cf_857") == ["77"]
 
 
-def test_a_legacy_update_blanks_a_reference_that_reads_empty():
+def test_legacy_update_blanks_a_reference_that_reads_empty():
     with Sandbox(dialect="legacy", company=small_company()) as sandbox:
         api = Api(sandbox)
         contact = api.contact(account_id=api.id("Accounts", 2))

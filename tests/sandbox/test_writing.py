@@ -13,7 +13,7 @@ DENIED = ("ACCESS_DENIED", "Permission to perform the operation is denied")
 GHOST = "Sorry! Attempt to access restricted file."
 
 
-def test_create_answers_the_whole_record_and_retrieve_the_same(api: Api):
+def test_create_answers_the_same_record_as_retrieve(api: Api):
     created = api.contact(firstname="Zoé <b>", lastname="O'Brien & Co")
     assert created == api.ok("retrieve", id=created["id"])
     assert list(created)[-2:] == ["id", "label"]
@@ -21,13 +21,13 @@ def test_create_answers_the_whole_record_and_retrieve_the_same(api: Api):
     assert queried == {name: value for name, value in created.items() if name != "label"}
 
 
-def test_the_label_is_html_escaped(api: Api):
+def test_label_is_html_escaped(api: Api):
     created = api.contact(firstname="Zoé <b>", lastname='O\'B & "C"')
     assert created["label"] == "Zo&eacute; &lt;b&gt; O&#039;B &amp; &quot;C&quot;"
     assert created["firstname"] == "Zoé <b>"
 
 
-def test_what_unset_fields_become(api: Api):
+def test_create_fills_unset_fields(api: Api):
     created = api.contact()
     expected = {
         "cf_855": "0.000",
@@ -49,7 +49,7 @@ def test_mandatory_fields(api: Api, missing: dict):
     assert error == ("MANDATORY_FIELDS_MISSING", "lastname does not have a value")
 
 
-def test_only_the_first_missing_field_is_named(api: Api):
+def test_mandatory_fields_error_names_the_first(api: Api):
     error = error_of(api.write("create", {}, elementType="Contacts"))
     assert error == ("MANDATORY_FIELDS_MISSING", "lastname does not have a value")
 
@@ -76,16 +76,16 @@ def test_unknown_and_read_only_fields_are_ignored(api: Api):
         ("99x3", ("ACCESS_DENIED", f"{DENIED[1]} for id")),
     ],
 )
-def test_bad_references(api: Api, value: str, error: tuple):
+def test_references_of_a_wrong_module_are_refused(api: Api, value: str, error: tuple):
     assert api.create_error("Contacts", lastname="x", account_id=value) == error
 
 
-def test_references_to_nothing_are_accepted_and_read_empty(api: Api):
+def test_references_to_no_record_read_empty(api: Api):
     assert api.contact(account_id="11x1")["account_id"] == "11x1"
     assert api.contact(account_id="11x999999")["account_id"] == ""
 
 
-def test_references_to_the_deleted_and_inactive_read_empty(fresh: Sandbox, fresh_api: Api):
+def test_references_to_deleted_and_inactive_records_read_empty(fresh: Sandbox, fresh_api: Api):
     boss = fresh_api.contact(lastname="Boss")
     person = fresh_api.contact(contact_id=boss["id"])
     fresh_api.ok_post("delete", id=boss["id"])
@@ -101,11 +101,11 @@ def test_references_to_the_deleted_and_inactive_read_empty(fresh: Sandbox, fresh
     ("sent", "stored"),
     [("19x5", "19x5"), ("20x2", "20x2"), ("12x2", "20x2"), ("1", "19x1"), ("x", "19x1")],
 )
-def test_of_an_owner_only_the_number_counts(api: Api, sent: str, stored: str):
+def test_owner_prefix_does_not_matter(api: Api, sent: str, stored: str):
     assert api.contact(assigned_user_id=sent)["assigned_user_id"] == stored
 
 
-def test_an_unknown_owner_kills_the_answer_and_leaves_the_record(fresh: Sandbox, fresh_api: Api):
+def test_unknown_owner_fails_the_answer_after_the_create(fresh: Sandbox, fresh_api: Api):
     element = {"lastname": "Ghost", "assigned_user_id": "19x999"}
     response = fresh_api.write("create", element, elementType="Contacts")
     assert (response.status_code, response.text) == (200, GHOST)
@@ -151,14 +151,14 @@ def test_an_unknown_owner_kills_the_answer_and_leaves_the_record(fresh: Sandbox,
         ("description", "<script>x</script><p>", "&lt;script&gt;x&lt;/script&gt;&lt;p&gt;"),
     ],
 )
-def test_what_becomes_of_values(api: Api, field: str, sent: Any, stored: str):
+def test_values_as_they_are_stored(api: Api, field: str, sent: Any, stored: str):
     created = api.contact(**{field: sent})
     assert created[field] == stored
     assert api.ok("retrieve", id=created["id"])[field] == stored
 
 
 @pytest.mark.parametrize("value", ["1,5", "abc"])
-def test_a_bad_decimal_is_fatal_and_nothing_is_saved(api: Api, value: str):
+def test_bad_decimal_is_fatal_and_nothing_is_saved(api: Api, value: str):
     before = api.sandbox.count("Contacts")
     element = {"lastname": "x", "assigned_user_id": "19x1", "cf_855": value}
     response = api.write("create", element, elementType="Contacts")
@@ -170,7 +170,7 @@ def test_amounts_are_rounded_as_the_user_prefers(fresh: Sandbox):
     assert Api(fresh, "joe").contact(cf_861="1234.567")["cf_861"] == "1234.56"
 
 
-def test_three_megabytes_of_text(api: Api):
+def test_text_of_three_megabytes(api: Api):
     text = "Longer than a varchar. " * 130_000
     assert api.contact(description=text)["description"] == text
 
@@ -186,7 +186,7 @@ def test_duplicates_have_the_integer_code_zero(fresh_api: Api):
     assert fresh_api.create("Accounts", accountname="Société 000 & Fils")
 
 
-def test_numbers_are_one_sequence_and_numbered_by_module(fresh_api: Api):
+def test_record_numbers_are_one_sequence(fresh_api: Api):
     first = fresh_api.contact()
     second = fresh_api.create("Accounts", accountname="New")
     assert int(second["id"][3:]) == int(first["id"][3:]) + 1
@@ -194,7 +194,7 @@ def test_numbers_are_one_sequence_and_numbered_by_module(fresh_api: Api):
     assert second["account_no"] == "ACC3"
 
 
-def test_parallel_creates_get_different_ids(fresh: Sandbox):
+def test_creates_in_parallel_get_different_ids(fresh: Sandbox):
     apis = [Api(fresh) for _ in range(4)]
     created: list[str] = []
 
@@ -226,7 +226,7 @@ def test_update_needs_all_mandatory_fields_and_keeps_the_others(api: Api):
     assert (changed["lastname"], changed["firstname"], changed["cf_857"]) == ("New", "Kept", "7")
 
 
-def test_update_bumps_modifiedtime_even_without_a_change(fresh: Sandbox, fresh_api: Api):
+def test_update_changes_modifiedtime_without_a_change(fresh: Sandbox, fresh_api: Api):
     contact = fresh_api.ok("retrieve", id="12x11")
     fresh.set_time("2026-03-01T10:00:00+00:00")
     first = fresh_api.update(**contact)
@@ -238,7 +238,7 @@ def test_update_bumps_modifiedtime_even_without_a_change(fresh: Sandbox, fresh_a
     }
 
 
-def test_partial_updates_damage_the_description(fresh_api: Api):
+def test_update_without_the_description_damages_it(fresh_api: Api):
     created = fresh_api.contact(description="é & co")
     base = {"id": created["id"], "lastname": "x", "assigned_user_id": "19x1"}
     seen = []
@@ -250,7 +250,7 @@ def test_partial_updates_damage_the_description(fresh_api: Api):
     assert fresh_api.ok("retrieve", id=created["id"])["description"] == "é & co"
 
 
-def test_blanking(api: Api):
+def test_update_with_empty_values(api: Api):
     full = {"firstname": "F", "cf_863": "2024-01-01", "cf_855": "1.5", "leadsource": "Other"}
     created = api.contact(**full, account_id="11x1")
     base = {"id": created["id"], "lastname": "x", "assigned_user_id": "19x1"}
@@ -262,7 +262,7 @@ def test_blanking(api: Api):
     assert api.update(**base, account_id="11x0")["account_id"] == ""
 
 
-def test_revise_looks_only_at_what_is_sent(api: Api):
+def test_revise_changes_only_fields_that_are_sent(api: Api):
     created = api.contact(firstname="F", description="é", account_id="11x1")
     changed = api.revise(id=created["id"], title="Boss &amp; more")
     assert changed["title"] == "Boss & more"
@@ -272,12 +272,12 @@ def test_revise_looks_only_at_what_is_sent(api: Api):
     assert error[0] == "MANDATORY_FIELDS_MISSING"
 
 
-def test_update_of_nothing(api: Api):
+def test_update_of_no_record(api: Api):
     element = {"id": "12x999999", "lastname": "x", "assigned_user_id": "19x1"}
     assert error_of(api.write("update", element)) == DENIED
 
 
-def test_delete_and_again(api: Api):
+def test_delete_twice(api: Api):
     created = api.contact()
     assert api.ok_post("delete", id=created["id"]) == {"status": "successful"}
     assert api.error_post("delete", id=created["id"]) == DENIED
@@ -306,7 +306,7 @@ def test_groups_are_created_with_their_raw_key(fresh_api: Api):
     }
 
 
-def test_folders_cannot_be_created(api: Api):
+def test_document_folders_cannot_be_created(api: Api):
     element = {"foldername": "New", "createdby": "19x1"}
     assert error_of(api.write("create", element, elementType="DocumentFolders")) == (
         "REFERENCE_INVALID",
@@ -314,7 +314,7 @@ def test_folders_cannot_be_created(api: Api):
     )
 
 
-def test_an_untyped_task_shows_among_the_events(fresh_api: Api):
+def test_untyped_task_is_an_event(fresh_api: Api):
     task = {
         "subject": "Untyped",
         "date_start": "2026-01-15",
@@ -330,7 +330,7 @@ def test_an_untyped_task_shows_among_the_events(fresh_api: Api):
     assert len(fresh_api.query("SELECT id FROM Calendar WHERE subject = 'Typed';")) == 1
 
 
-def test_a_comment_touches_its_record(fresh: Sandbox, fresh_api: Api):
+def test_comment_changes_modifiedtime_of_its_record(fresh: Sandbox, fresh_api: Api):
     fresh.set_time("2026-03-01T10:00:00+00:00")
     fresh_api.create("ModComments", commentcontent="Hello", related_to="12x11")
     fresh_api.contact(account_id="11x1")
@@ -347,7 +347,7 @@ def test_products_are_retrieved_with_taxes_and_prices(api: Api):
     assert "tax2" not in product
 
 
-def test_any_server_can_be_told_to_blank():
+def test_option_update_blanks():
     with Sandbox(company=small_company(), update_blanks=True) as sandbox:
         api = Api(sandbox)
         created = api.contact(firstname="Lost")

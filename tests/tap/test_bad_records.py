@@ -8,7 +8,7 @@ from math import log2
 
 import pytest
 
-from kafinea.errors import IncompleteRead, SettingsError
+from kafinea.errors import IncompleteRead, StateError
 from kafinea_sandbox import Sandbox
 from tests.tap.running import discover, extract_through
 from tests.target.running import empty
@@ -199,7 +199,7 @@ def test_bad_records_above_the_limit_of_the_state_are_logged():
 def test_state_with_invalid_bad_records_is_refused(sandbox):
     first, _ = run(sandbox)
     first.bookmark("Contacts")["unreadable"] = "12x3"
-    with pytest.raises(SettingsError, match="this tap did not write"):
+    with pytest.raises(StateError, match="this tap did not write"):
         run(sandbox, first.state)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kafinea.describe import SECRET_FIELDS
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.spec import Field
+from kafinea_sandbox.modules.model import Field
 from tests.conftest import connect
 from tests.tap.running import discover, extract
 from tests.target.running import empty
@@ -30,7 +30,7 @@ STATUS = Field(
 def answers(sandbox, names):
     """What the server answers, as it stands on the wire."""
     with connect(sandbox) as client:
-        return {name: client._read("describe", {"elementType": name}) for name in names}
+        return {name: client.call("GET", "describe", {"elementType": name}) for name in names}
 
 
 def rows(output, stream, **wanted):

@@ -18,14 +18,15 @@ import duckdb
 import fsspec
 import pytest
 
-from kafinea import Refused, SettingsError, Unavailable
-from kafinea.errors import IncompleteRead, KafineaError
+from kafinea import Refused, Unavailable
+from kafinea.deletion_feed import deleted_since
+from kafinea.errors import IncompleteRead, KafineaError, StateError
 from kafinea.extract.hidden_records import Withheld
-from kafinea.extract.id_snapshots import Folder, IdSnapshot
+from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import Fatal
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.tap import TapKafinea
 from tests.commands import start, stop
 from tests.conftest import connect
@@ -201,7 +202,7 @@ def test_ids_file_is_small_and_names_instance_and_user(runs, sandbox, tmp_path):
     content = file_of(tmp_path)
     assert content["url"] == f"{sandbox.url}/webservice.php"
     assert (content["user"], content["module"]) == ("admin", "Contacts")
-    folder = Folder(str(tmp_path / "large"))
+    folder = SnapshotStore(str(tmp_path / "large"))
     ids = [n * 7 + n % 5 for n in range(1_000_000)]
     folder.save(IdSnapshot("u", "n", "Contacts", "12", ids))
     assert (tmp_path / "large" / "Contacts.json.gz").stat().st_size < 1_000_000
@@ -220,7 +221,7 @@ def test_deletions_path_may_be_any_filesystem(sandbox, slash):
 
 @pytest.mark.parametrize("path", ["nowhere://x", "/proc/none/x"])
 def test_deletions_path_that_cannot_be_used_is_one_error(sandbox, path):
-    _, said = Runs(sandbox, path).failing(SettingsError)
+    _, said = Runs(sandbox, path).failing(StateError)
     assert said.startswith(("`deletions_path`: nowhere", "`deletions_path` cannot be used: "))
 
 
@@ -396,11 +397,11 @@ def test_scan_failing_for_a_module_stops_no_other(runs, sandbox):
 def test_scan_never_compares_with_another_instance_or_user(runs, sandbox):
     runs()
     joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
-    rows, said = Runs(sandbox, runs.settings["deletions_path"]).failing(SettingsError, **joe)
+    rows, said = Runs(sandbox, runs.settings["deletions_path"]).failing(StateError, **joe)
     assert rows == []
     assert "user 'admin'" in said
     with Sandbox(rows=50) as other:
-        rows, said = Runs(other, runs.settings["deletions_path"]).failing(SettingsError)
+        rows, said = Runs(other, runs.settings["deletions_path"]).failing(StateError)
         assert rows == []
         assert sandbox.url in said
 
@@ -599,7 +600,7 @@ def test_ids_file_that_is_damaged_is_one_error(runs, tmp_path):
     file = tmp_path / "Contacts.json.gz"
     for content in (file.read_bytes()[:50], b"", b"{}", gzip.compress(b"{}")):
         file.write_bytes(content)
-        _, said = runs.failing(SettingsError)
+        _, said = runs.failing(StateError)
         assert "Contacts.json.gz is damaged" in said
 
 
@@ -661,7 +662,7 @@ def test_scan_with_clock_set_back_loses_nothing(runs, sandbox, monkeypatch):
 @pytest.mark.parametrize("scanned", [{"Contacts": "soon"}, {"Contacts": 3}, ["x"], "x"])
 def test_scan_state_that_is_invalid_is_refused(runs, scanned):
     runs.state = {"bookmarks": {STREAM: {"scanned": scanned}}}
-    with pytest.raises(SettingsError, match="'scanned' that this tap did not write"):
+    with pytest.raises(StateError, match="'scanned' that this tap did not write"):
         runs()
 
 
@@ -911,16 +912,16 @@ def test_sync_resumes_after_a_failure(synced, sandbox):
 
 def test_sync_answers_are_checked(sandbox):
     with connect(sandbox) as client:
-        page = client.sync("Contacts", 1)
+        page = deleted_since(client, "Contacts", 1)
         assert (page.ids, page.more) == ([], False)
         assert page.until > 1
         with pytest.raises(Refused):
-            client.sync("Currency", 1)
+            deleted_since(client, "Currency", 1)
         for result in ("[]", '{"deleted":[],"more":false,"lastModifiedTime":"x"}', '"no"'):
             body = f'{{"success":true,"result":{result}}}'
             sandbox.faults.add("status", operation="sync", status=200, body=body)
             with pytest.raises(Unavailable):
-                client.sync("Contacts", 1)
+                deleted_since(client, "Contacts", 1)
 
 
 def test_sync_ends_when_the_server_repeats_its_answer(synced, sandbox):
@@ -932,5 +933,5 @@ def test_sync_ends_when_the_server_repeats_its_answer(synced, sandbox):
 @pytest.mark.parametrize("bookmark", ["soon", [3], 10**20])
 def test_sync_bookmark_that_is_invalid_is_refused(synced, bookmark):
     synced.state = {"bookmarks": {STREAM: {"synced": {"Contacts": bookmark}}}}
-    with pytest.raises(SettingsError, match="'synced' that this tap did not write"):
+    with pytest.raises(StateError, match="'synced' that this tap did not write"):
         synced()

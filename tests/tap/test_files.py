@@ -16,13 +16,12 @@ import fsspec
 import pytest
 from singer_sdk.singerlib import Catalog
 
-from kafinea import SettingsError
-from kafinea.errors import IncompleteRead, KafineaError, Refused
+from kafinea.errors import IncompleteRead, KafineaError, Refused, StorageError
 from kafinea.names import safe_name
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.files import FilesStream
 from tap_kafinea.tap import TapKafinea
 from tests.stored_documents import add_document, add_file, contents, stored_files
@@ -492,7 +491,7 @@ def test_failed_file_whose_document_is_deleted_is_forgotten(sandbox, path):
 
 
 def test_refusal_of_all_files_is_no_success(sandbox, path, monkeypatch):
-    monkeypatch.setattr("tap_kafinea.files._MOST_OWED", 5)
+    monkeypatch.setattr("kafinea.extract.file_rows._MOST_PENDING", 5)
     with monkeypatch.context() as patch:
         failing(patch, "all", ApiError("ACCESS_DENIED", "not permitted"))
         output, failure = files_and_failure(sandbox, path)
@@ -535,14 +534,14 @@ def test_unreachable_server_stops_the_run(sandbox, path):
 
 def test_files_path_that_cannot_be_written_stops_the_run(sandbox, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SettingsError, match=r"`files\.path` cannot be used: "):
+    with pytest.raises(StorageError, match=r"`files\.path` cannot be used: "):
         files(sandbox, str(tmp_path / "file"))
 
 
 def test_temporary_folder_that_is_full_stops_the_run(sandbox, path, tmp_path, monkeypatch):
     monkeypatch.setattr("kafinea.extract.downloads._IN_MEMORY", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    with pytest.raises(SettingsError, match=r"temporary folder cannot take the file .* TMPDIR"):
+    with pytest.raises(StorageError, match=r"temporary folder cannot take the file .* TMPDIR"):
         files(sandbox, path)
 
 
@@ -556,7 +555,7 @@ def test_temporary_folder_that_is_full_stops_the_run(sandbox, path, tmp_path, mo
     ],
 )
 def test_files_path_of_unknown_protocol(sandbox, url, said):
-    with pytest.raises(SettingsError, match=said) as caught:
+    with pytest.raises(StorageError, match=said) as caught:
         files(sandbox, url)
     assert "secret" not in str(caught.value)
 
@@ -565,7 +564,7 @@ def test_files_path_of_unknown_protocol(sandbox, url, said):
 
 
 def test_state_covers_downloaded_files_only(sandbox, path, monkeypatch):
-    monkeypatch.setattr(FilesStream, "STATE_MSG_FREQUENCY", 1)
+    monkeypatch.setattr(FilesStream, "ROWS_BETWEEN_STATES", 1)
     messages = files(sandbox, path).messages
     written = set()
     claims = 0

@@ -8,8 +8,7 @@ import signal
 import pytest
 from singer_sdk.singerlib import Catalog
 
-from kafinea import SettingsError
-from kafinea.errors import KafineaError
+from kafinea.errors import KafineaError, StateError
 from kafinea_sandbox import Sandbox
 from tap_kafinea.tap import TapKafinea
 from tests.commands import start, stop
@@ -238,5 +237,5 @@ def test_version_in_an_edited_state_is_refused_or_used(sandbox):
     output = extract(sandbox, modules=["Currency"], state=state)
     assert activations(output)[0]["version"] == 2_000_000_001
     state = {"bookmarks": {"Currency": {"version": "new"}}}
-    with pytest.raises(SettingsError, match="state"):
+    with pytest.raises(StateError, match="state"):
         extract(sandbox, modules=["Currency"], state=state)

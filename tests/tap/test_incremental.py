@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 
 import pytest
-from singer_sdk.streams import Stream
 
-from kafinea import SettingsError
-from kafinea.errors import IncompleteRead, Unavailable
+from kafinea.errors import IncompleteRead, StateError, Unavailable
+from kafinea.extract.discovery import NotRead
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
-from tap_kafinea.discovery import NotRead
-from tap_kafinea.streams import ModuleStream
 from tap_kafinea.tap import TapKafinea
 from tests.tap.running import _Collector, discover, extract, parse, settings
 
@@ -413,14 +409,14 @@ def test_failing_module_stops_no_other(sandbox, is_away):
 def test_state_edited_by_hand_is_understood_or_refused(sandbox, bookmark, understood):
     state = contacts(sandbox).state
     state["bookmarks"]["Contacts"] |= bookmark
-    with nullcontext() if understood else pytest.raises(SettingsError, match="state"):
+    with nullcontext() if understood else pytest.raises(StateError, match="state"):
         assert contacts(sandbox, state).state
 
 
 def test_state_of_another_instance_is_refused(sandbox):
     state = contacts(sandbox).state
     with Sandbox(rows=300) as other:
-        with pytest.raises(SettingsError, match="another Kafinea"):
+        with pytest.raises(StateError, match="another Kafinea"):
             contacts(other, state)
         here = contacts(other).state["bookmarks"]["Contacts"]["url"]
         state["bookmarks"]["Contacts"]["url"] = here  # it has moved
@@ -433,10 +429,3 @@ def test_catalog_cannot_deselect_the_id(sandbox):
         if entry["breadcrumb"] == ["properties", "id"]:
             entry["metadata"] = {"inclusion": "available", "selected": False}
     assert set(extract(sandbox, catalog=catalog).ids("Contacts")) == all_ids(sandbox)
-
-
-def test_sdk_still_calls_the_hook_that_keeps_the_position():
-    """`_increment_stream_state` is the SDK's own; `ModuleStream` replaces it (see there)."""
-    assert "_increment_stream_state" in vars(Stream)
-    assert "_increment_stream_state" in vars(ModuleStream)
-    assert "self._increment_stream_state(record" in inspect.getsource(Stream._sync_records)

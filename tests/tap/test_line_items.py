@@ -12,9 +12,9 @@ from kafinea.extract.line_items import Documents
 from kafinea.page_query import number
 from kafinea.recovery import Recovery
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.company import opening
-from kafinea_sandbox.routes import OPERATIONS
-from kafinea_sandbox.spec import Row
+from kafinea_sandbox.company import settings as demo_settings
+from kafinea_sandbox.operations.table import OPERATIONS
+from kafinea_sandbox.rows import Row
 from tests import conftest
 from tests.conftest import connect
 from tests.tap import running
@@ -81,7 +81,7 @@ def assert_lines(sandbox, module, records):
 
 def company(sizes=SIZES):
     """The items of a company whose invoices have so many lines, some stored in another order."""
-    yield from opening.settings()
+    yield from demo_settings.rows()
     yield Row("Products", 1001, {"productname": "Desk", "assigned_user_id": 1})
     first = 1
     for n, size in enumerate(sizes):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kafinea.extract.line_rows import LineCounts
 from kafinea_sandbox import Sandbox
-from tap_kafinea.line_table import Counts
 from tap_kafinea.streams import ModuleStream
 from tests.conftest import DIALECTS
 from tests.tap.running import discover, extract
@@ -223,7 +223,8 @@ def test_line_table_knows_the_rows_of_a_killed_run(shop, are_documents_selected)
 
 
 def test_line_table_rereads_documents_of_a_resumed_run(monkeypatch):
-    monkeypatch.setattr(ModuleStream, "STATE_MSG_FREQUENCY", 1)
+    monkeypatch.setattr(ModuleStream, "ROWS_BETWEEN_STATES", 1)
+    monkeypatch.setattr("kafinea.extract.module_rows.FEWEST", 1)
     with Sandbox(company=company((2, 3, 1, 12))) as shop:
         first = read(shop)
         index = [m.get("stream") for m in first.messages].index("Invoice", 3)
@@ -252,7 +253,7 @@ def test_line_table_that_is_off_is_not_reported_as_a_lost_module(shop, caplog):
 
 def test_line_table_state_is_bounded_and_sufficient():
     state, had = {}, {}
-    counts = Counts(state)
+    counts = LineCounts(state)
     for number in range(5000):
         had[f"7x{number}"] = lines = number * 7919 % 97
         assert counts.expect({f"7x{number}": lines}) == {f"7x{number}": 0}

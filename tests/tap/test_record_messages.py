@@ -1,4 +1,4 @@
-"""`ModuleStream` makes its RECORD messages itself: the same ones as the SDK would."""
+"""`KafineaStream` makes its RECORD messages itself: the same ones as the SDK would."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from kafinea_sandbox import Sandbox
-from tap_kafinea.streams import ModuleStream
+from tap_kafinea.sdk import KafineaStream
 from tests.tap.running import command, discover, extract, parse, settings
 
 METHOD = "_generate_record_messages"
@@ -66,7 +66,7 @@ def test_record_messages_equal_those_of_the_sdk(sandbox, monkeypatch, settings, 
         return [comparable(message) for message in output.messages if message["type"] != "STATE"]
 
     ours = messages()
-    monkeypatch.delattr(ModuleStream, METHOD)
+    monkeypatch.delattr(KafineaStream, METHOD)
     assert ours == messages()
 
 
@@ -80,7 +80,7 @@ def comparable(message):
 
 
 def test_record_messages_method_is_still_called_by_the_sdk(sandbox, monkeypatch):
-    monkeypatch.setattr(ModuleStream, METHOD, lambda *_: ())
+    monkeypatch.setattr(KafineaStream, METHOD, lambda *_: ())
     assert not extract(sandbox, modules=["Contacts"]).records("Contacts")
 
 

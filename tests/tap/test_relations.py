@@ -14,7 +14,7 @@ from singer_sdk.singerlib import Catalog
 from kafinea import SettingsError
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.tap import TapKafinea
 from tests.commands import start, stop
 from tests.conftest import connect

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kafinea.errors import SettingsError
+from kafinea.errors import SettingsError, StateError
 from tap_kafinea.states import state_of
 from tests.tap.running import command, extract, extract_through, settings
 
@@ -86,7 +86,7 @@ def test_state_with_unknown_key_is_refused_with_stream_and_key(key):
     right = ALSO.get(key, [])
     wrong = [one for one in ANYTHING if not any(same(one, each) for each in right)]
     for value in [*wrong, *MORE.get(key, [])]:
-        with pytest.raises(SettingsError) as raised:
+        with pytest.raises(StateError) as raised:
             state_of({"bookmarks": {"Cont\x1bacts": {**GOOD, key: value}}})
         assert str(raised.value) == (
             f"The state of Cont\\x1bacts holds a {key!r} that this tap did not write. Remove the "
@@ -98,7 +98,7 @@ def test_state_with_unknown_key_is_refused_with_stream_and_key(key):
     "state", [[], 0, "", False, {"bookmarks": {}, "x": "\ud800"}, {"bookmarks": {"Contacts": []}}]
 )
 def test_state_that_is_invalid_is_not_empty(state):
-    with pytest.raises(SettingsError, match="is not a Singer state"):
+    with pytest.raises(StateError, match="is not a Singer state"):
         state_of(state)
 
 

@@ -18,7 +18,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.company import opening
+from kafinea_sandbox.company import settings as demo_settings
 from target_kafinea.target import TargetKafinea
 from tests import commands
 
@@ -42,7 +42,7 @@ _OUTCOMES = ("created", "updated", "unchanged", "deleted", "rejected")
 
 def empty(**options: Any) -> Sandbox:
     """A Kafinea with its users, groups and currencies, and not one record."""
-    return Sandbox(company=opening.settings(), **options)
+    return Sandbox(company=demo_settings.rows(), **options)
 
 
 # What goes in

@@ -387,7 +387,7 @@ def test_schema_that_the_sdk_cannot_flatten_is_one_error(server, tmp_path):
 
 def test_batch_is_loaded_early_when_records_take_much_memory(sandbox, monkeypatch):
     """Whatever property of them is large, and in related lists as well."""
-    monkeypatch.setattr("kafinea.load.loading.HEAVY", 10_000)
+    monkeypatch.setattr("kafinea.load.stream.look_ahead.HEAVY", 10_000)
     records = [
         of(record={"cf_853": f"{n}", "lastname": "x", "description": "x" * 2000}) for n in range(30)
     ]

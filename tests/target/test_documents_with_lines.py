@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.modules_fields import double, reference
+from kafinea_sandbox.modules.model import Field
 from tests.target.running import Run, empty, load, matched, messages, write_requests
 
 WITH_LINES = ("kafinea", "stock", "frevo", "legacy")
@@ -113,7 +113,7 @@ class Unlucky:
         self.seen = 0
 
     @contextmanager
-    def one(self) -> Iterator[bool]:
+    def write(self) -> Iterator[bool]:
         self.seen += 1
         yield self.seen in self._numbers
 
@@ -499,7 +499,8 @@ def test_module_with_products_and_quantities_may_have_no_lines(dialect, module, 
             ),
         }[module]
         if module == "Assets":
-            fields = (reference("productid", "P", "Products"), double("quantity", "Quantity"))
+            product = Field("productid", "P", "reference", refers_to=("Products",))
+            fields = (product, Field("quantity", "Quantity", "double", scale=3))
             one.sandbox.redefine("Assets", *fields)
         record = {key: "77", "productid": one.product, "quantity": 2} | values
         streams = matched(module, key)

@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tests.stored_documents import add_document, add_file, stored_files
 from tests.tap.running import extract
 from tests.target import running as runs
@@ -256,7 +256,7 @@ def test_file_that_cannot_be_sent_is_rejected_before_any_write(sandbox, told, co
 
 
 def test_file_larger_than_the_server_takes(sandbox, monkeypatch):
-    monkeypatch.setattr("kafinea_sandbox.describe._MAX_UPLOAD", 1000)
+    monkeypatch.setattr("kafinea_sandbox.operations.describe._MAX_UPLOAD", 1000)
     big = some_bytes(1001)
     records = [
         {"notes_title": "a", "filename": "a", "_file_base64": encoded(big), "_file_path": None},
@@ -519,7 +519,7 @@ def test_documents_round_trip_into_another_kafinea(tmp_path):
 
 
 def test_batch_is_loaded_early_when_its_last_file_is_large(sandbox, monkeypatch):
-    monkeypatch.setattr("kafinea.load.loading.HEAVY", 1000)
+    monkeypatch.setattr("kafinea.load.stream.look_ahead.HEAVY", 1000)
     documents = [{"notes_title": f"{n}"} for n in range(400)]
     documents[-1] |= {"_file_base64": encoded(bytes(1000)), "filename": "a.bin"}
     run = load(sandbox, messages("Documents", *documents, state={"all": True}), streams=TITLE)

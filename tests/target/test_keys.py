@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea.describe import Field
-from kafinea.load import keys
-from kafinea.load.folding import fold
-from kafinea.load.outcomes import Rejection
+from kafinea.load.lookup import keys
+from kafinea.load.lookup.folding import fold
+from kafinea.load.results import Rejected
 from tests.target.running import empty, load, matched, messages, write_requests
 
 EQUAL, CASE, ACCENTS, BOTH = "equal", "case", "accents", "accents and case"
@@ -90,9 +90,9 @@ def test_key_match_needs_an_equal_value_or_another_case(left, right, differ_in, 
     if differ_in in {EQUAL, CASE}:
         assert keys.choose([TEXT], (wanted,), rows) == rows[0]
         return
-    with pytest.raises(Rejection, match="12x1") as raised:
+    with pytest.raises(Rejected, match="12x1") as raised:
         keys.choose([TEXT], (wanted,), rows)
-    assert raised.value.code == "AMBIGUOUS_KEY"
+    assert raised.value.rejection.code == "AMBIGUOUS_KEY"
     assert str(raised.value).endswith(f"differs in {differ_in}")
 
 
@@ -117,7 +117,7 @@ def test_key_match_takes_the_nearest_record(there, wanted, taken):
     if taken:
         assert keys.choose([TEXT], (wanted,), rows)["cf_853"] == taken
         return
-    with pytest.raises(Rejection, match="12x0, 12x1"):
+    with pytest.raises(Rejected, match="12x0, 12x1"):
         keys.choose([TEXT], (wanted,), rows)
 
 
@@ -161,7 +161,7 @@ def test_key_folding_ignores_what_makes_no_difference(text):
 def test_keys_that_match_are_written_in_sequence(left, right):
     try:
         taken = keys.choose([TEXT], (left,), [row(1, right)])
-    except Rejection:
+    except Rejected:
         return
     assert taken
     assert fold(left) == fold(right)
@@ -172,8 +172,8 @@ def test_key_match_and_grouping_agree(left, right):
     def verdict(wanted, there):
         try:
             return bool(keys.choose([TEXT], (wanted,), [row(1, there)]))
-        except Rejection as rejection:
-            return str(rejection)
+        except Rejected as error:
+            return str(error)
 
     assert verdict(left, right) == verdict(right, left)
 
@@ -354,9 +354,9 @@ def test_half_a_character_rejects_its_record_only(sandbox):
 
 
 def test_half_a_character_is_no_key():
-    with pytest.raises(Rejection, match=r"U\+D83D") as raised:
+    with pytest.raises(Rejected, match=r"U\+D83D") as raised:
         keys.check("cf_853", "a\ud83d")
-    assert raised.value.code == "INVALID_KEY"
+    assert raised.value.rejection.code == "INVALID_KEY"
 
 
 @pytest.mark.parametrize(

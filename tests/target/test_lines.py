@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kafinea_sandbox.routes import OPERATIONS
+from kafinea_sandbox.operations.table import OPERATIONS
 from tests.target.running import load, matched, messages, write_requests
 
 LINES_BY_CODE = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea.describe import Field, Module
-from kafinea.load.merge import (
+from kafinea.load.writing.comparing import (
     changed_fields,
     full_element,
     merged_lines,

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from kafinea.load.references import References
+from kafinea.load.lookup.references import References
 from tests.tap.running import extract
 from tests.target.running import Files, empty, load, messages, write_requests
 

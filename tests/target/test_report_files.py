@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from kafinea.load.matching import InputRecord
-from kafinea.load.outcomes import Outcome, Report, Status
+from kafinea.load import Result, Status
+from kafinea.load.reporting.results_file import ResultsFile
 from tests.target.running import Files, command, load, matched, messages, state
 
 LOGGER = logging.getLogger("target-kafinea")
@@ -311,12 +311,12 @@ def test_load_report_marks_the_lines_of_a_dry_run(sandbox, tmp_path):
 @pytest.mark.parametrize("wanted", [False, True])
 def test_load_report_has_old_values_only_if_set(tmp_path, wanted):
     path = tmp_path / "report.jsonl"
-    report = Report(LOGGER, outcomes_path=str(path), outcomes_values=wanted)
+    report = ResultsFile(str(path), "run", with_values=wanted, dry_run=False)
     before = {"phone": "1", "lastname": "Roux"}
-    updated = Outcome(Status.UPDATED, "8x1", changed=("phone",), before=before)
-    deleted = Outcome(Status.DELETED, "8x2", before=before)
-    for outcome in (updated, deleted):
-        report.add("Contacts", {}, outcome, {"stream": "Contacts"}, InputRecord({}, {}, 1))
+    updated = Result(Status.UPDATED, "8x1", changed=("phone",), before=before)
+    deleted = Result(Status.DELETED, "8x2", before=before)
+    for result in (updated, deleted):
+        report.write("Contacts", {}, result)
     report.close()
     told = [line.get("before") for line in lines_of(path.read_text())]
     assert told == ([{"phone": "1"}, before] if wanted else [None, None])

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from kafinea.load import source_files
-from kafinea.load.outcomes import Rejection
+from kafinea.load.results import Rejected
 from kafinea.load.source_files import SourceFiles
 from tests.stored_documents import stored_files
 from tests.target.running import Files, command, empty, load, matched, messages
@@ -160,7 +160,7 @@ def test_link_placed_after_the_check_is_not_followed(folder, monkeypatch):
         SourceFiles(str(folder)).open("in/secret")
     (folder / "secret").write_bytes(b"good")
     monkeypatch.setattr(source_files, "_open_regular", swapped("secret", "secret"))
-    with pytest.raises(Rejection):
+    with pytest.raises(Rejected):
         SourceFiles(str(folder)).open("secret")
 
 
@@ -210,9 +210,9 @@ def test_file_beside_a_url_is_not_read(told):
     for path in ("memory://above", "memory://below-too/x"):
         with fsspec.open(path, "wb") as file:
             file.write(SECRET)
-    with pytest.raises(Rejection, match="not below") as rejected:
+    with pytest.raises(Rejected, match="not below") as rejected:
         SourceFiles("memory://below").open(told)
-    assert rejected.value.code == "FILE_NOT_ALLOWED"
+    assert rejected.value.rejection.code == "FILE_NOT_ALLOWED"
 
 
 @pytest.mark.parametrize(

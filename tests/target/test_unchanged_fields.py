@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.received import Request
-from kafinea_sandbox.routes import OPERATIONS
-from kafinea_sandbox.spec import Field
+from kafinea_sandbox.modules.model import Field
+from kafinea_sandbox.operations.table import OPERATIONS
+from kafinea_sandbox.server.request_log import Request
 from tests.target.running import Run, empty, load, matched, messages, write_requests
 
 DIALECTS = ("kafinea", "stock", "frevo", "corebos", "legacy")

@@ -13,8 +13,8 @@ from collections import Counter
 
 import pytest
 
-from kafinea.load.lookup import Finder
-from kafinea.load.matching import Matcher
+from kafinea.load.lookup.finder import Finder
+from kafinea.load.stream.matcher import Matcher
 from tests.small_server import Raw, SmallServer, serving
 from tests.target.running import load, matched, messages
 
@@ -122,10 +122,10 @@ def broken(*_, **__):
 
 
 UNFORESEEN = {
-    "as it is prepared": ("checks.wire_values", "INTERNAL_ERROR", 0),
-    "as it is compared": ("matching.changed_fields", "INTERNAL_ERROR", 0),
-    "before it is sent": ("checks.check_mandatory", "INTERNAL_ERROR", 0),
-    "behind a creation": ("writer.altered_fields", "UNKNOWN_OUTCOME", 1),
+    "as it is prepared": ("writing.checks.wire_values", "INTERNAL_ERROR", 0),
+    "as it is compared": ("stream.comparer.changed_fields", "INTERNAL_ERROR", 0),
+    "before it is sent": ("writing.checks.check_mandatory", "INTERNAL_ERROR", 0),
+    "behind a creation": ("writing.record_writer.altered_fields", "UNKNOWN_OUTCOME", 1),
 }
 
 
@@ -133,7 +133,7 @@ UNFORESEEN = {
 def test_unexpected_error_rejects_its_record_only(monkeypatch, where, code, writes):
     """And says whether the record may have been written."""
     place, _, name = where.rpartition(".")
-    module = importlib.import_module(f"target_kafinea.{place}")
+    module = importlib.import_module(f"kafinea.load.{place}")
     real = getattr(module, name)
 
     def mistaken(*told, **more):
@@ -142,7 +142,7 @@ def test_unexpected_error_rejects_its_record_only(monkeypatch, where, code, writ
     monkeypatch.setattr(module, name, mistaken)
     server = SmallServer()
     server.insert(code="a", lastname="stored")
-    record = {"code": "a" if "matching" in where else "c"}
+    record = {"code": "a" if "comparer" in where else "c"}
     lines = messages("Contacts", {"code": "b", "lastname": "x"}, {**record, "lastname": "UNLUCKY"})
     with serving(server):
         where_to = {"url": server.url, "username": "admin", "access_key": "k" * 16}

@@ -1,0 +1,108 @@
+"""The columns that a query asks for. Those that the server refuses are found and left out.
+
+`describe` promises columns that a query of some servers refuses. That shows with the first answer:
+once records have been received, the columns stay as they are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+from kafinea.errors import Code, Refused
+from kafinea.query import select
+
+logger = logging.getLogger(__name__)
+
+_Query = Callable[[str], list[dict[str, Any]]]
+
+_REFUSALS = frozenset({Code.ACCESS_DENIED, Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR})
+
+
+class Columns:
+    """The columns that are asked of a module. Threads may share them.
+
+    Args:
+        query: What sends a query, such as `Client.query`.
+        module: The module's name.
+        names: The columns.
+
+    Attributes:
+        asked: What a query asks for: the names, or `*` where they would make it too long.
+        names: The columns, one by one, without those that are refused.
+        refused: The columns that turned out to be refused.
+    """
+
+    def __init__(self, query: _Query, module: str, names: Sequence[str]) -> None:
+        self.asked = self.names = tuple(names)
+        self.refused: frozenset[str] = frozenset()
+        self._query = query
+        self._module = module
+        self._are_all_given = False
+        self._lock = Lock()
+
+    def leave_out_refused(self, asked: Sequence[str], error: Refused) -> bool:
+        """Find which columns are refused, after a query of them was.
+
+        Args:
+            asked: What that query asked for.
+            error: Its error.
+
+        Returns:
+            Whether to send it again, with other columns.
+        """
+        if error.code not in _REFUSALS or self._are_all_given:
+            return False
+        with self._lock:
+            return self.asked is not asked or self._leave_out_refused()
+
+    def _leave_out_refused(self) -> bool:
+        if refused_columns(self._query, self._module, ["id"]):
+            return False  # it is the module that is refused
+        refused = refused_columns(self._query, self._module, self.asked)
+        self._are_all_given = not refused
+        names = tuple(name for name in self.asked if name not in refused)
+        if names and refused:
+            logger.warning(
+                "%s: these fields are null, for the server refuses them in a query: %s. Either "
+                "they were removed, or this user may not read them.",
+                self._module,
+                ", ".join(sorted(refused)),
+            )
+            self.asked = self.names = names
+            self.refused = frozenset(refused)
+        return bool(names)
+
+
+def refused_columns(query: _Query, module: str, columns: Sequence[str]) -> set[str]:
+    """Return which columns the server refuses to query, found by halving.
+
+    What fails may be a record. So columns are at fault only where they are refused with no record
+    asked for, and with each of two.
+    """
+    if not all(_is_refused(query, module, columns, *which) for which in ((0, 0), (0, 1), (1, 1))):
+        return set()
+    return _refused_of(query, module, columns)
+
+
+def _refused_of(query: _Query, module: str, columns: Sequence[str]) -> set[str]:
+    if _is_refused(query, module, columns):
+        if len(columns) == 1:
+            return set(columns)
+        middle = len(columns) // 2
+        return _refused_of(query, module, columns[:middle]) | _refused_of(
+            query, module, columns[middle:]
+        )
+    return set()
+
+
+def _is_refused(
+    query: _Query, module: str, columns: Sequence[str], offset: int = 0, limit: int = 0
+) -> bool:
+    try:
+        query(select(module, columns, offset=offset, limit=limit))
+    except Refused:
+        return True
+    return False

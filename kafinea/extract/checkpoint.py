@@ -1,0 +1,186 @@
+"""Where the reading of a stream stands: its bookmark, and the pass under way.
+
+A `Checkpoint` never changes. Each batch brings the next one, which is valid when the rows of the
+batch are written. Its dict form is what the state of a stream keeps:
+
+- `replication_key_value`: the upper end of the last complete pass, with an offset;
+- `wire`: the same as the server writes it, so that a changed `timezone` moves nothing;
+- `seen_at`: when this machine first saw that value;
+- `settled`: true when the bookmark is up to date: `lookback` was read again late enough after that;
+- `undated`: true when records without a `modifiedtime` were read, and there were no others;
+- `version`: that of the rows of the last reading, where the module is read whole;
+- `pass`: the pass under way and its last id; a run that was killed resumes there;
+- `unreadable`: the records that could not be read (see `unreadable`);
+- `owed`: the documents whose files are pending (see `file_rows`);
+- `url`: the instance. Times and ids of another one would leave out records silently;
+- `timezone`: the zone in which the rows were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from kafinea.describe import MODIFIED
+from kafinea.errors import StateError
+from kafinea.module_reader import EARLIEST
+from kafinea.query import Condition
+from kafinea.shown import shown
+
+_KEY, _VALUE, _WIRE = "replication_key", "replication_key_value", "wire"
+_SEEN_AT, _UP_TO_DATE, _UNDATED, _VERSION = "seen_at", "settled", "undated", "version"
+_PASS, _UNREADABLE, _PENDING = "pass", "unreadable", "owed"
+URL, ZONE = "url", "timezone"
+
+KEYS = (
+    *(_KEY, _VALUE, _WIRE, _SEEN_AT, _UP_TO_DATE, _UNDATED, _VERSION),
+    *(_PASS, _UNREADABLE, _PENDING, URL, ZONE),
+)
+"""The keys of the dict form. A state may hold others beside them."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass. Moments are wire date-times; no `until` means all records of the module.
+
+    Attributes:
+        since: The earliest `modifiedtime`.
+        until: The latest `modifiedtime`; empty where no record has any.
+        reached: Where the bookmark goes when the pass is complete.
+        last_id: The last record that was written.
+        everything: Whether it is over all records, whatever their `modifiedtime`.
+        undated: Whether those without a `modifiedtime` come behind the others.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    reached: str | None = None
+    last_id: str | None = None
+    everything: bool = False
+    undated: bool = False
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """What the records of this pass meet. ANDs only: both readings of VTQL agree on them."""
+        if self.everything:
+            return []  # what changes meanwhile comes once more, with the next pass
+        since = self.since or (EARLIEST if self.undated else None)
+        lower = [Condition(MODIFIED, ">=", since)] if since else []
+        upper = [Condition(MODIFIED, "<=", self.until)] if self.until else []
+        return lower + upper
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the reading of a stream stands.
+
+    Attributes:
+        bookmark: The upper end of the last complete pass, RFC 3339 with an offset.
+        wire: The same as the server writes it; None if the bookmark was changed by hand.
+        seen_at: When this machine first saw that bookmark, RFC 3339.
+        is_up_to_date: Whether `lookback` was read again late enough after the bookmark was seen.
+        is_undated: Whether records without a `modifiedtime` were read, and there were no others.
+        version: The version of the rows of the last full reading.
+        current: The pass under way.
+        unreadable: The ids of records that could not be read.
+        pending: The ids of documents whose files could not be fetched yet.
+        url: The instance.
+        timezone: The zone in which the rows were read.
+    """
+
+    bookmark: str | None = None
+    wire: str | None = None
+    seen_at: str | None = None
+    is_up_to_date: bool | None = None
+    is_undated: bool = False
+    version: int | None = None
+    current: Pass | None = None
+    unreadable: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    url: str | None = None
+    timezone: str | None = None
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Checkpoint:
+        """Return the checkpoint that a state keeps. Other keys are passed over."""
+        value, pair = state.get(_VALUE), state.get(_WIRE) or {}
+        return cls(
+            bookmark=value,
+            # A value that somebody has changed since counts, not the text that belonged to it.
+            wire=pair.get("text") if pair.get("value") == value else None,
+            seen_at=state.get(_SEEN_AT),
+            is_up_to_date=state.get(_UP_TO_DATE),
+            is_undated=bool(state.get(_UNDATED)),
+            version=state.get(_VERSION),
+            current=Pass(**state[_PASS]) if state.get(_PASS) else None,
+            unreadable=tuple(state.get(_UNREADABLE) or ()),
+            pending=tuple(state.get(_PENDING) or ()),
+            url=state.get(URL),
+            timezone=state.get(ZONE),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the dict form, without keys that are empty. JSON can hold it."""
+        kept = {
+            URL: self.url,
+            ZONE: self.timezone,
+            _PASS: asdict(self.current) if self.current else None,
+            _KEY: MODIFIED if self.bookmark else None,
+            _VALUE: self.bookmark,
+            _WIRE: {"value": self.bookmark, "text": self.wire} if self.wire else None,
+            _SEEN_AT: self.seen_at,
+            _UP_TO_DATE: self.is_up_to_date,
+            _UNDATED: self.is_undated or None,
+            _VERSION: self.version,
+            _UNREADABLE: list(self.unreadable) or None,
+            _PENDING: list(self.pending) or None,
+        }
+        return {key: value for key, value in kept.items() if value is not None}
+
+    def of_instance(self, url: str) -> Checkpoint:
+        """Return this checkpoint, from now on marked as that of an instance.
+
+        Raises:
+            StateError: It is that of another one.
+        """
+        return replace(self, url=of_instance(self.url, url))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was read."""
+        return bool(self.bookmark or self.current or self.is_undated)
+
+    def restarted(self) -> Checkpoint:
+        """Return the checkpoint from which all is read again."""
+        return replace(self, bookmark=None, current=None, is_undated=False)
+
+    def with_new_version(self) -> Checkpoint:
+        """Return it with a version of the rows that is newer than any before."""
+        return replace(self, version=max(int(now().timestamp()), (self.version or 0) + 1))
+
+    def after(self, last_id: str) -> Checkpoint:
+        """Return it behind a record of the pass under way."""
+        # Without a pass, it is a record that an earlier run could not read.
+        return replace(self, current=self.current and replace(self.current, last_id=last_id))
+
+
+def of_instance(known: str | None, url: str) -> str:
+    """Return the address of an instance, if a state is of this one or of none yet.
+
+    Raises:
+        StateError: It is that of another one.
+    """
+    if known not in {None, url}:
+        raise StateError(
+            f"The state is of another Kafinea, at {shown(known)}; its times and ids mean nothing "
+            f"at {url}. Begin a new state, as Meltano does in another environment or with "
+            f"`--state-id-suffix`; or, if this Kafinea has moved, correct each {URL!r} in it."
+        )
+    return url
+
+
+def now() -> datetime:
+    """Return this machine's time, in UTC."""
+    return datetime.now(timezone.utc)

@@ -1,0 +1,128 @@
+"""The extraction of a module, as a library: rows in batches, with a checkpoint behind each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from functools import cached_property, partial
+
+from kafinea.client import Client
+from kafinea.describe import MODIFIED
+from kafinea.errors import SettingsError
+from kafinea.extract.checkpoint import Checkpoint
+from kafinea.extract.clock import Clock
+from kafinea.extract.deletion_scan import DeletionDetector
+from kafinea.extract.line_fields import line_fields, line_module
+from kafinea.extract.module_rows import Fields, ModuleContent
+from kafinea.extract.run import Batch, ExtractionRun, Options, Source
+from kafinea.suggestions import did_you_mean
+from kafinea.values import kind_of
+
+
+class Extraction:
+    """The records of a module, all of them or what changed since a checkpoint.
+
+    Each row is a dict of typed values by field name: strings, bools, ints, Decimals and lists of
+    strings. Dates are strings YYYY-MM-DD, date-times RFC 3339 strings with an offset.
+
+    Args:
+        client: The instance.
+        module: The name of the module.
+        fields: The fields to extract, by name or with their types; all that a query gives if None.
+            `id` is always among them.
+        line_items: Whether documents bring their lines in `LineItems`; only where `fields` has no
+            types.
+        timezone: The zone of the server's date-times, such as Europe/Paris, or the clock that
+            several extractions share. UTC if None.
+        options: How to extract.
+        is_incremental: Whether to read only what changed since the checkpoint. If None, wherever
+            the module has a `modifiedtime`.
+        name: The name for messages; that of the module if None.
+        detector: Finds the deleted records of the module, if that is wanted.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        module: str,
+        fields: Fields | Collection[str] | None = None,
+        *,
+        line_items: bool = False,
+        timezone: str | Clock | None = None,
+        options: Options = Options(),  # noqa: B008 it is frozen
+        is_incremental: bool | None = None,
+        name: str | None = None,
+        detector: DeletionDetector | None = None,
+    ) -> None:
+        self._client = client
+        self._module = module
+        self._given = fields
+        self._line_items = line_items
+        self._options = options
+        self._is_incremental = is_incremental
+        self._name = name or module
+        self._detector = detector
+        self._clock = (
+            timezone if isinstance(timezone, Clock) else Clock(timezone, client.server_time)
+        )
+
+    @cached_property
+    def fields(self) -> Fields:
+        """The fields of a row and their types. The module is described if they are not known.
+
+        Raises:
+            Refused: There is no such module for this user.
+            SettingsError: The module has no such field.
+        """
+        if isinstance(self._given, Fields):
+            return self._given
+        module = self._client.describe(self._module)
+        known = module.queryable if self._given is None else [*module.fields]
+        names = ["id", *(known if self._given is None else self._given)]
+        for name in names:
+            if name not in module.fields:
+                hint = did_you_mean(name, known)
+                raise SettingsError(f"There is no field {name!r} in {self._module}.{hint}")
+        record = {name: kind_of(module.fields[name].type) for name in names}
+        if not (self._line_items and module.is_inventory):
+            return Fields(record)
+        lines = line_fields(module, line_module(self._client))
+        return Fields(record, {one.name: kind_of(one.type) for one in lines})
+
+    def start(self, checkpoint: Checkpoint | None = None) -> ExtractionRun:
+        """Return a run from a checkpoint; from the beginning if there is none.
+
+        Raises:
+            StateError: The checkpoint is that of another instance.
+        """
+        fields, clock, options = self.fields, self._clock, self._options
+        is_incremental = self._is_incremental
+        if is_incremental is None:
+            is_incremental = self._is_dated
+        source = Source(
+            client=self._client,
+            module=self._module,
+            name=self._name,
+            clock=clock,
+            options=options,
+            is_incremental=is_incremental,
+            detector=self._detector,
+        )
+        make = partial(
+            ModuleContent,
+            *(self._client, self._module, self._name, fields, clock.zone, options.page_size),
+        )
+        return ExtractionRun(source, make, checkpoint or Checkpoint())
+
+    def batches(self, checkpoint: Checkpoint | None = None) -> Iterator[Batch]:
+        """Yield the rows in batches, in the order of their ids.
+
+        Hand the checkpoint of the last batch to the next run to get only what changed.
+
+        Raises:
+            KafineaError: Not all could be read. What was yielded before is right.
+        """
+        return self.start(checkpoint).batches()
+
+    @property
+    def _is_dated(self) -> bool:
+        return MODIFIED in self._client.describe(self._module).fields

@@ -1,0 +1,97 @@
+"""Which related lists to extract: those that are named, or all that the user can read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from kafinea.client import Client
+from kafinea.describe import SECRET_MODULES, Module
+from kafinea.errors import Refused, SettingsError, WrongAnswer
+from kafinea.extract.discovery import Modules
+from kafinea.related import RelatedList, find_list, lists_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RelatedLists:
+    """The related lists of an instance.
+
+    Args:
+        client: The instance.
+        modules: Its modules.
+        username: Its user, for messages.
+    """
+
+    client: Client
+    modules: Modules
+    username: str
+
+    def named(
+        self, wanted: Iterable[Mapping[str, str]], described: Iterable[str]
+    ) -> list[RelatedList]:
+        """Return the lists that the setting `relations` names.
+
+        Args:
+            wanted: For each list its `module`, and its label or `related` module.
+            described: The modules that are extracted.
+
+        Raises:
+            SettingsError: There is no such list.
+        """
+        found, known = [], list(described)
+        for entry in wanted:
+            name = entry["module"]
+            exact = _exactly(name, known) or _exactly(name, self.modules.shown)
+            if exact is None:
+                raise SettingsError(
+                    f"`relations`: user {self.username!r} can use no module {name!r}."
+                )
+            try:
+                found.append(find_list(self.client, exact, entry["related"]))
+            except SettingsError as error:
+                raise SettingsError(f"`relations`: {error}") from None
+        return list(dict.fromkeys(found))
+
+    def all(self, modules: Iterable[Module]) -> list[RelatedList]:
+        """Return the lists of all these modules whose records this user can read.
+
+        Raises:
+            SettingsError: The server does not report which lists there are.
+        """
+        sources = [one.name for one in modules if one.is_entity and one.name not in SECRET_MODULES]
+        threads = ThreadPoolExecutor(self.client.max_sessions)
+        try:
+            reported = list(threads.map(self._lists_of, sources))
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+        if sources and all(lists is None for lists in reported):
+            raise SettingsError(
+                "`relations`: the server does not tell which related lists there are. Name those "
+                'that you want, such as [{"module": "Campaigns", "related": "Contacts"}].'
+            )
+        usable = self.modules.shown
+        return [one for lists in reported for one in lists or [] if one.related in usable]
+
+    def _lists_of(self, module: str) -> Sequence[RelatedList] | None:
+        """Return the lists of a module; None where the server does not report them."""
+        text = "The related lists of %s are left out: %s"
+        try:
+            lists = lists_of(self.client, module)
+        except Refused as error:
+            logger.warning(text, module, error)
+            return []
+        except WrongAnswer as error:
+            self.modules.missing[f"Related lists of {module}"] = str(error)
+            logger.warning(text, module, error)
+            return []
+        if lists is None:
+            logger.warning(text, module, "they are not told.")
+        return lists
+
+
+def _exactly(name: str, names: Iterable[str]) -> str | None:
+    return next((known for known in names if known.casefold() == name.casefold()), None)

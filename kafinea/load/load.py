@@ -1,0 +1,172 @@
+"""Loading records into a module, from any source: a data frame, a query, a file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, time
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Self
+
+from kafinea.client import Client
+from kafinea.load.context import LoadContext
+from kafinea.load.lookup.value_lookup import KEYS_AT_A_TIME
+from kafinea.load.options import LoadOptions
+from kafinea.load.plan import make_plan
+from kafinea.load.records import InputRecord
+from kafinea.load.results import Result
+from kafinea.load.stream.loader import Loader
+from kafinea.load.stream.look_ahead import Batch
+from kafinea.load.stream_mapping import StreamMapping
+from kafinea.values import ServerZone
+
+BATCH_SIZE = 20 * KEYS_AT_A_TIME
+"""Large enough that the sessions seldom wait for the last record of a half."""
+_DELETED_AT = "_sdc_deleted_at"
+
+
+class Load:
+    """Creates and updates records of one module, so that it holds what it is given.
+
+    Each record is looked up, by its `id` or else by the fields of `match_on`, and written only
+    where it differs from what is stored. What was written is read back and compared.
+
+        with Client(url, user, key) as client, Load(client, "Contacts", match_on="email") as load:
+            for result in load([{"email": "ada@example.com", "lastname": "Lovelace"}]):
+                print(result.status, result.id, result.rejection)
+
+    Args:
+        client: The instance. The load does not close it.
+        module: The module's name.
+        match_on: The field or fields that identify a record without an `id` (the upsert key).
+        fields: For keys of the records that are no field names, the field; None leaves one out.
+        references: For fields that refer to other records by a natural key, where to look it up,
+            such as `{"account_id": {"module": "Accounts", "match_on": "accountname"}}`.
+        allow_changes: Fields that the server may change besides those loaded; `*` for all.
+        accept_side_effects: Update records although the server then changes what the API does
+            not show.
+        timezone: The time zone of the server's date-times, such as `Europe/Paris`.
+        options: What may be written, and whether it is a dry run.
+
+    Raises:
+        SettingsError: There is no such time zone, or `files_path` cannot be used.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        module: str,
+        *,
+        match_on: str | Sequence[str] = (),
+        fields: Mapping[str, str | None] | None = None,
+        references: Mapping[str, Any] | None = None,
+        allow_changes: str | Sequence[str] = (),
+        accept_side_effects: bool = False,
+        timezone: str = "UTC",
+        options: LoadOptions | None = None,
+    ) -> None:
+        self._module = module
+        settings = {
+            "fields": fields,
+            "match_on": match_on,
+            "references": references,
+            "allow_changes": allow_changes,
+            "accept_side_effects": accept_side_effects,
+        }
+        self._mapping = StreamMapping.parse(module, settings)
+        self._context = LoadContext.of(client, ServerZone(timezone), options or LoadOptions())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the load."""
+        self._context.close()
+
+    def __call__(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Result]:
+        """Load records, and yield the result of each, in their order.
+
+        When the load breaks off, load the same records again: what was written is found.
+
+        Args:
+            records: Values by field name: text, numbers, booleans, dates, lists, or None, which
+                clears a field; a field that a record does not have stays as it is. A record with
+                a value in `_sdc_deleted_at` is deleted, if the option `hard_delete` allows it.
+
+        Raises:
+            SettingsError: The module or a field is missing or cannot be written.
+            KafineaError: The load cannot go on.
+        """
+        results: dict[int, Result] = {}
+        following = 0
+
+        def in_order() -> Iterator[Result]:
+            nonlocal following
+            while following in results:
+                yield results.pop(following)
+                following += 1
+
+        def done(record: InputRecord, _key: Mapping[str, Any], result: Result) -> None:
+            results[record.number] = result
+
+        for loader, batch in self._batches(records, done):
+            for _ in loader.load(batch):
+                yield from in_order()
+            yield from in_order()
+
+    def _batches(
+        self, records: Iterable[Mapping[str, Any]], done: Any
+    ) -> Iterator[tuple[Loader, Batch]]:
+        """Yield what is to be loaded next; a new plan begins where records have other fields."""
+        known: dict[str, None] = {}  # a set that keeps its order
+        loader: Loader | None = None
+        for number, some in enumerate(_chunks(records)):
+            names = dict.fromkeys(name for record in some for name in record)
+            if loader is None or not names.keys() <= known.keys():
+                if loader:
+                    yield loader, loader.queue.take_all()
+                known |= names
+                loader = self._loader(known, done)
+            for position, record in enumerate(some, start=number * KEYS_AT_A_TIME):
+                values = {name: _plain(value) for name, value in record.items()}
+                is_deleted = bool(record.get(_DELETED_AT))
+                loader.add(InputRecord(values, position, is_deleted=is_deleted))
+            if len(loader.queue) >= BATCH_SIZE:
+                yield loader, loader.queue.take_older_half()
+        if loader:
+            yield loader, loader.queue.take_all()
+
+    def _loader(self, properties: Collection[str], done: Any) -> Loader:
+        fields = self._mapping.fields.items()
+        known = {name: field for name, field in fields if name in properties}
+        mapping = replace(self._mapping, fields=known)
+        plan = make_plan(self._module, properties, mapping, self._context.modules)
+        return Loader(plan, self._context, done)
+
+
+def _chunks(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    chunk: list[Mapping[str, Any]] = []
+    for record in records:
+        chunk.append(record)
+        if len(chunk) == KEYS_AT_A_TIME:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON would have it: a date as text; a number that is none is no value."""
+    if isinstance(value, (date, datetime, time)):
+        return value.isoformat()
+    return None if value != value else value  # noqa: PLR0124 NaN and NaT are not themselves

@@ -1,0 +1,35 @@
+"""What a load may write, and where it reads files from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+UpdateMethod = Literal["auto", "full"]
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """The options of a load, for all of its modules.
+
+    Attributes:
+        append_only: Leave records that are found as they are.
+        update_method: `auto` sends only the changed fields where the server can `revise`; `full`
+            always sends the whole record.
+        create_missing: Create records that are not found; if not, they are rejected.
+        hard_delete: Delete records that come as deleted; if not, they are left.
+        unknown_picklist: `reject` or `allow` values that a picklist does not have.
+        serial_modules: Modules whose records are written one at a time, because their document
+            numbers must have neither duplicates nor gaps. No new record is deleted again there.
+        files_path: The folder or URL below which the files of records are read; None for none.
+        dry_run: Validate, compare and report, but write nothing to Kafinea.
+    """
+
+    append_only: bool = False
+    update_method: UpdateMethod = "auto"
+    create_missing: bool = True
+    hard_delete: bool = False
+    unknown_picklist: Literal["reject", "allow"] = "reject"
+    serial_modules: frozenset[str] = frozenset({"Invoice", "CreditNotes"})
+    files_path: str | None = None
+    dry_run: bool = False

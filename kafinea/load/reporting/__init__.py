@@ -1,0 +1,1 @@
+"""What a run leaves: counts, and files of lines of JSON."""

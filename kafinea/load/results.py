@@ -1,0 +1,114 @@
+"""The result of each record: what was done, or why the record was rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from typing_extensions import Self
+
+from kafinea.errors import Code, Refused, Unavailable
+
+OTHERS_CHANGED = "OTHER_FIELDS_CHANGED"
+"""The server changed fields that were not loaded. It stops the updates of its stream and nothing
+else, so it does not count when `max_rejects` decides whether the run goes on; the run fails."""
+
+Error = Refused | Unavailable
+"""What the server answers that may be the fault of one record."""
+
+
+class Status(str, Enum):
+    """What was done with a record."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a record is not written.
+
+    Attributes:
+        code: One of our own codes, such as `INVALID_VALUE`, or the server's.
+        message: What is wrong, without values of the record.
+        id: The Kafinea id, where it is known.
+        before: Values that fields had before the server changed them. They are personal data:
+            only the rejects file shows them.
+    """
+
+    code: str
+    message: str
+    id: str | None = None
+    before: Mapping[str, Any] | None = None
+
+
+class Rejected(Exception):
+    """Reject the record at hand; the run goes on with the others.
+
+    Attributes:
+        rejection: Why.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        id: str | None = None,
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.rejection = Rejection(code, message, id, before)
+
+    @classmethod
+    def of(cls, rejection: Rejection) -> Self:
+        """Return the error that rejects a record for a reason that is known already."""
+        return cls(rejection.code, rejection.message, id=rejection.id, before=rejection.before)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was done with one record.
+
+    Attributes:
+        status: The kind of result.
+        id: The Kafinea id, where it is known.
+        changed: The fields that an update changed.
+        altered: The fields of a new record that the server stored otherwise than they were sent.
+        also_changed: The fields that the server changed besides, and that `allow_changes` allows.
+        rejection: Why it was rejected.
+        before: Values that the changed fields had before.
+    """
+
+    status: Status
+    id: str | None = None
+    changed: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
+    also_changed: tuple[str, ...] = ()
+    rejection: Rejection | None = None
+    before: Mapping[str, Any] | None = None
+
+
+def rejected(rejection: Rejection, *, id: str | None = None) -> Result:
+    """Return the result of a rejected record.
+
+    Args:
+        rejection: Why.
+        id: Its Kafinea id, if the rejection has none.
+    """
+    return Result(Status.REJECTED, id=rejection.id or id, rejection=rejection)
+
+
+def rejection_of(error: Error, *, id: str | None = None) -> Rejection:
+    """Return the rejection of a record that the server refused, or at which it fails."""
+    if isinstance(error, Unavailable):
+        return Rejection("UNAVAILABLE", str(error), id=id)
+    text = str(error)
+    if error.code == Code.DUPLICATE:
+        text = "another record has the same value in a field that must be unique"
+    return Rejection(error.code, text, id=id)

@@ -1,0 +1,88 @@
+"""When a write failed: try again, give the record up, or stop the run.
+
+A record that cannot be written is told apart from a server that cannot write by one cheap request:
+a write of nothing, which a sound server refuses. A server that fails at it is waited for, as long
+as for a read, and then the run stops: the state covers what is done, and the next run looks the
+rest up. So does one that fails at a few records in a row.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from kafinea.client import Client
+from kafinea.errors import KafineaError
+from kafinea.retry import TRIES, seconds_before_next
+
+_TRIES_OF_A_RECORD = 3
+_FEW = 5
+
+
+class WritesFail(KafineaError):
+    """Stop the run: the server fails at every write. What was done is covered by the state."""
+
+
+class WriteRetries:
+    """What the writes of a run have met so far. Threads share it.
+
+    Args:
+        client: The instance.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._given_up_in_a_row = 0
+        self._lock = Lock()
+
+    def succeeded(self) -> None:
+        """Note that the server has answered a write."""
+        with self._lock:
+            self._given_up_in_a_row = 0
+
+    def tries_again(
+        self, session: Client, operation: str, tries: int, *, is_busy: bool = False
+    ) -> bool:
+        """Wait, and return whether to write the record once more.
+
+        Args:
+            session: The session of the write.
+            operation: `create`, `update`, `revise` or `delete`.
+            tries: How often it was tried.
+            is_busy: Whether the server had no room the last time, which is not the record's fault.
+
+        Raises:
+            WritesFail: The server fails at every write.
+        """
+        if not session.is_answered(operation):
+            if tries >= TRIES:
+                raise self._server_fails(operation)
+        elif tries >= (TRIES if is_busy else _TRIES_OF_A_RECORD):
+            self._give_up(operation)
+            return False
+        self._client.wait(seconds_before_next(tries))
+        return True
+
+    def await_server(self, session: Client, operation: str) -> None:
+        """Wait until the server answers such a write again.
+
+        Raises:
+            WritesFail: It does not.
+        """
+        tries = 1
+        while not session.is_answered(operation):
+            if tries >= TRIES:
+                raise self._server_fails(operation)
+            self._client.wait(seconds_before_next(tries))
+            tries += 1
+
+    def _give_up(self, operation: str) -> None:
+        with self._lock:
+            self._given_up_in_a_row += 1
+            if self._given_up_in_a_row >= _FEW:
+                raise self._server_fails(operation)
+
+    def _server_fails(self, operation: str) -> WritesFail:
+        return WritesFail(
+            f"{operation}: Kafinea fails at one record after the other. The run stops here; load "
+            "the same input again when Kafinea works, and what was done is found."
+        )

@@ -1,0 +1,1 @@
+"""Loading the records of one stream: in which order, and what is done with each."""

@@ -1,0 +1,155 @@
+"""The creations of one stream: the first goes alone, and each is looked up once more.
+
+Two loads may create the same record at the same moment. So when a batch is written, its new records
+are looked up by their keys: where another one with the same key has the lower id, ours is deleted
+again and the input is loaded into the other. A window remains: a record that was numbered before
+ours and is not yet committed when we look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kafinea.load.context import LoadContext
+from kafinea.load.lookup.keys import KeyValues
+from kafinea.load.plan import LoadPlan
+from kafinea.load.records import MatchedRecord
+from kafinea.load.rejecting import reject_unforeseen
+from kafinea.load.results import Rejected, Rejection, Result, Status, rejected
+from kafinea.load.stream.altered_keys import AlteredKeys
+from kafinea.load.stream.canary import Canary
+from kafinea.load.stream.matcher import Matcher
+from kafinea.load.writing.record_updater import not_as_sent
+from kafinea.load.writing.record_writer import RecordWriter
+from kafinea.page_query import number
+
+_CREATE = "create"
+
+
+class Creations:
+    """Creates the records of one stream. Threads share it.
+
+    Args:
+        plan: How they go into their module.
+        context: What the streams of the run share.
+        matcher: Looks them up.
+    """
+
+    def __init__(self, plan: LoadPlan, context: LoadContext, matcher: Matcher) -> None:
+        self._plan = plan
+        self._context = context
+        self._matcher = matcher
+        self._canary = Canary()
+        self._twins = AlteredKeys(context.client, plan)
+        self._unconfirmed: list[tuple[MatchedRecord, Result]] = []
+
+    def create(self, record: MatchedRecord, values: Mapping[str, Any]) -> Result:
+        """Create a record, alone if it is the first of the stream.
+
+        Args:
+            record: The record.
+            values: Its wire values.
+
+        Raises:
+            Rejected: It was not created, or not as it was meant to be.
+        """
+        with self._canary.trying({_CREATE}) as trial:
+            self._refuse_twin(values)
+            self._context.server.check_numbers(self._plan.module, values, {})
+            with self._context.gate.session() as session:
+                writer = RecordWriter(session, self._plan, self._context.server)
+                find = self._matcher.finding(session, record.prepared)
+                created = writer.create(values, record.prepared.lines, find)
+            record_id = created.record["id"]
+            if altered_key := sorted({*created.altered} & {*self._plan.match_on}):
+                raise Rejected.of(self._key_altered(record_id, altered_key))
+            altered = [name for name in created.altered if not self._plan.allows_change(name)]
+            if altered:
+                rejection = not_as_sent(self._plan, created.record, values, altered)
+                if trial.is_first:
+                    names = ", ".join(altered)
+                    text = f"not sent: the first creation, {record_id}, was altered in {names}"
+                    self._canary.stop(rejection.code, text)
+                raise Rejected.of(rejection)
+            trial.is_sound = True
+        self._twins.note_kept(values)
+        return Result(Status.CREATED, id=record_id, altered=created.altered)
+
+    def await_confirmation(self, record: MatchedRecord, result: Result) -> None:
+        """Keep a record that was created until `confirm`."""
+        self._unconfirmed.append((record, result))
+
+    def take_unconfirmed(self) -> list[tuple[MatchedRecord, Result]]:
+        """Return what was created and not confirmed, and forget it."""
+        taken, self._unconfirmed = self._unconfirmed, []
+        return taken
+
+    def confirm(self) -> Iterator[tuple[MatchedRecord, Result | None]]:
+        """Yield what was created, with its result; none where another record is to be updated."""
+        try:
+            with reject_unforeseen():
+                keys = [record.prepared.key for record, _ in self._unconfirmed]
+                ids: Mapping[KeyValues, list[str]] | None = self._matcher.ids_by_key(keys)
+        except Rejected:
+            ids = None  # each is looked up alone
+        self._unconfirmed.reverse()  # they are taken from the end, in the order of the input
+        while self._unconfirmed:
+            record, result = self._unconfirmed.pop()
+            yield record, self.confirm_now(record, result, ids)
+
+    def confirm_now(
+        self,
+        record: MatchedRecord,
+        result: Result,
+        ids: Mapping[KeyValues, list[str]] | None = None,
+    ) -> Result | None:
+        """Return the result of a record that was created, as `confirm` does for many.
+
+        Args:
+            record: The record.
+            result: Its result so far.
+            ids: The ids that there are by key, if it was looked up.
+        """
+        key = record.prepared.key
+        try:
+            with reject_unforeseen(is_sent=True):
+                known = self._matcher.ids_by_key([key]) if ids is None else ids
+                return self._confirmed(result, known[key]) if key in known else result
+        except Rejected as error:
+            return rejected(error.rejection, id=result.id)
+
+    def _refuse_twin(self, values: Mapping[str, Any]) -> None:
+        """Refuse what is there already with an altered key, where that cannot be deleted again."""
+        if not self._plan.match_on or not self._context.rollback.is_gapless(self._plan.module):
+            return
+        if twin := self._twins.find(values):
+            names = ", ".join(self._plan.match_on)
+            text = f"not created: {twin} is the same record, with a key ({names}) that was altered"
+            raise Rejected("KEY_ALTERED", text, id=twin)
+
+    def _confirmed(self, result: Result, ids: list[str]) -> Result | None:
+        record_id = result.id or ""
+        if record_id not in ids:
+            return rejected(self._not_found_again(record_id), id=record_id)
+        older = [other for other in ids if number(other) < number(record_id)]
+        if not older:
+            return result
+        if self._context.roll_back(self._plan, record_id):
+            return None
+        text = f"another load created the same record at the same moment: {older[0]}, {record_id}"
+        return rejected(Rejection("CREATED_TWICE", text, id=record_id))
+
+    def _key_altered(self, record_id: str, names: list[str]) -> Rejection:
+        text = f"it was created, but the server altered its key in {', '.join(names)}"
+        return self._undone(record_id, text)
+
+    def _not_found_again(self, record_id: str) -> Rejection:
+        return self._undone(record_id, "it was created, but cannot be found by its key again")
+
+    def _undone(self, record_id: str, text: str) -> Rejection:
+        """Delete what cannot be found again, so that no later run creates it once more."""
+        is_gone = self._context.roll_back(self._plan, record_id)
+        text += "; it was deleted again" if is_gone else f"; it is {record_id} and was kept"
+        self._canary.note_bad("KEY_ALTERED", f"not sent: the server alters keys. The last: {text}")
+        return Rejection("KEY_ALTERED", text, id=None if is_gone else record_id)

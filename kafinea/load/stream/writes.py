@@ -1,0 +1,138 @@
+"""The writes of one stream: each record is created, updated or deleted, and then checked.
+
+What an answer does not show is checked afterwards, a hundred records in a request: whether another
+load has created the same record, and what an update did. A record that is followed by others which
+may mean the same one is checked before these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from kafinea.load.context import LoadContext
+from kafinea.load.plan import LoadPlan
+from kafinea.load.records import MatchedRecord
+from kafinea.load.rejecting import reject_unforeseen
+from kafinea.load.results import Result, Status
+from kafinea.load.stream.creations import Creations
+from kafinea.load.stream.matcher import Matcher
+from kafinea.load.stream.updates import Updates
+from kafinea.load.writing.record_updater import UnprovenUpdate
+from kafinea.load.writing.record_writer import RecordWriter
+
+_Written = tuple[MatchedRecord, Result]
+
+
+class Writes(Protocol):
+    """What writes the records of a stream. `ServerWrites` does; a dry run has `SimulatedWrites`."""
+
+    def create(self, record: MatchedRecord, values: Mapping[str, Any]) -> Result:
+        """Create a record.
+
+        Args:
+            record: The record.
+            values: Its wire values by field name.
+
+        Raises:
+            Rejected: It was not created, or not as it was meant to be.
+        """
+
+    def update(self, record: MatchedRecord, record_id: str) -> Result:
+        """Update a record.
+
+        Raises:
+            Rejected: It was not updated, or not as it was meant to be.
+        """
+
+    def delete(self, record_id: str) -> Result:
+        """Delete a record.
+
+        Raises:
+            Rejected: It was not deleted.
+        """
+
+    def note(self, record: MatchedRecord, result: Result) -> None:
+        """Note what was written."""
+
+    def check(self, record: MatchedRecord, result: Result) -> Result | None:
+        """Return the result of a record that was written, after it was checked.
+
+        Returns:
+            None where it is to be loaded again: another load has created the same record.
+        """
+
+    def check_later(self, record: MatchedRecord, result: Result) -> bool:
+        """Keep a record until `check_all`; return False if there is nothing to check."""
+
+    def check_all(self) -> Iterator[tuple[MatchedRecord, Result | None]]:
+        """Check the records that were kept, and yield each with its result, as of `check`."""
+
+    def take_unchecked(self) -> tuple[list[_Written], list[_Written]]:
+        """Return what was created and what was updated and not checked, and forget it."""
+
+
+class ServerWrites:
+    """Writes the records of a stream to the server. Threads share it.
+
+    Args:
+        plan: How they go into their module.
+        context: What the streams of the run share.
+        matcher: Looks them up.
+    """
+
+    def __init__(self, plan: LoadPlan, context: LoadContext, matcher: Matcher) -> None:
+        self._plan = plan
+        self._context = context
+        self._creations = Creations(plan, context, matcher)
+        self._updates = Updates(plan, context)
+
+    def create(self, record: MatchedRecord, values: Mapping[str, Any]) -> Result:
+        """Create a record; see `Writes`."""
+        with reject_unforeseen(is_sent=True):
+            return self._creations.create(record, values)
+
+    def update(self, record: MatchedRecord, record_id: str) -> Result:
+        """Update a record; see `Writes`."""
+        with reject_unforeseen(is_sent=True):
+            return self._updates.update(record, record_id)
+
+    def delete(self, record_id: str) -> Result:
+        """Delete a record; see `Writes`."""
+        with reject_unforeseen(is_sent=True), self._context.gate.session() as session:
+            return RecordWriter(session, self._plan, self._context.server).delete(record_id)
+
+    def note(self, record: MatchedRecord, result: Result) -> None:
+        """Do nothing: the server has it."""
+
+    def check(self, record: MatchedRecord, result: Result) -> Result | None:
+        """Check a record at once; see `Writes`."""
+        if isinstance(result, UnprovenUpdate):
+            return self._updates.prove_now(record, result)
+        if _is_to_be_confirmed(record, result):
+            return self._creations.confirm_now(record, result)
+        return result
+
+    def check_later(self, record: MatchedRecord, result: Result) -> bool:
+        """Keep a record until `check_all`; see `Writes`."""
+        if isinstance(result, UnprovenUpdate):
+            self._updates.await_proof(record, result)
+            return True
+        if _is_to_be_confirmed(record, result):
+            self._creations.await_confirmation(record, result)
+            return True
+        return False
+
+    def check_all(self) -> Iterator[tuple[MatchedRecord, Result | None]]:
+        """Check what was kept; see `Writes`."""
+        yield from self._updates.prove()
+        yield from self._creations.confirm()
+
+    def take_unchecked(self) -> tuple[list[_Written], list[_Written]]:
+        """Return what is not checked; see `Writes`."""
+        return self._creations.take_unconfirmed(), [*self._updates.take_unproven()]
+
+
+def _is_to_be_confirmed(record: MatchedRecord, result: Result) -> bool:
+    """Whether another load may have created the same record at the same moment."""
+    return result.status is Status.CREATED and bool(record.prepared.key)

@@ -1,0 +1,117 @@
+"""How the settings say that a stream goes into a module: parsed, and not yet compared with it.
+
+`plan` compares it with what `describe` says of the module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kafinea.describe import LINES
+from kafinea.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class ReferenceMapping:
+    """Where the natural key of another record is looked up.
+
+    Attributes:
+        module: The module of that record; None where the stream says it already.
+        match_on: The field of the key.
+        create: Create the record when there is none.
+    """
+
+    module: str | None
+    match_on: str
+    create: bool = False
+
+
+@dataclass(frozen=True)
+class StreamMapping:
+    """How a stream goes into a module, or into a related list.
+
+    Attributes:
+        module: The module; None for the one that has the stream's name.
+        related: The related list of the module that pairs go into; None for records.
+        match_on: The fields that identify a record without an id (the upsert key).
+        fields: For each property that is named, the field it goes to; None leaves it out.
+        references: For each field, and for `LineItems.productid`, where to look, in this order.
+        allow_changes: The fields that the server may change besides; `*` stands for all.
+        accept_side_effects: Update records although the server then changes what the API does
+            not show.
+    """
+
+    module: str | None = None
+    related: str | None = None
+    match_on: tuple[str, ...] = ()
+    fields: Mapping[str, str | None] = field(default_factory=dict)
+    references: Mapping[str, tuple[ReferenceMapping, ...]] = field(default_factory=dict)
+    allow_changes: tuple[str, ...] = ()
+    accept_side_effects: bool = False
+
+    @classmethod
+    def parse(cls, stream: str, settings: Mapping[str, Any]) -> StreamMapping:
+        """Return the mapping that an entry of the setting `streams` describes.
+
+        Args:
+            stream: The stream's name.
+            settings: Its entry, or nothing. What is null or an empty text is not set, as Meltano
+                has it; in `fields`, both leave a property out.
+
+        Raises:
+            SettingsError: A reference is not one.
+        """
+        fields = settings.get("fields") or {}
+        return cls(
+            module=settings.get("module") or None,
+            related=settings.get("related") or None,
+            match_on=_names(settings.get("match_on")),
+            fields={name: goes_to or None for name, goes_to in fields.items()},
+            references=_references(f"Stream {stream!r}", settings.get("references") or {}),
+            allow_changes=_names(settings.get("allow_changes")),
+            accept_side_effects=bool(settings.get("accept_side_effects")),
+        )
+
+    def goes_to(self, name: str) -> str | None:
+        """Return the field that a property goes to; None if it is left out."""
+        return self.fields.get(name, name)
+
+
+def _references(where: str, settings: Any) -> dict[str, tuple[ReferenceMapping, ...]]:
+    return {
+        name: tuple(
+            _reference(f"{where}, reference {name!r}", choice)
+            for choice in (said if isinstance(said, list) else [said])
+        )
+        for name, said in _flat(settings)
+    }
+
+
+def _reference(where: str, said: Any) -> ReferenceMapping:
+    settings = said if isinstance(said, dict) else {}
+    names, module = _names(settings.get("match_on")), settings.get("module")
+    if len(names) != 1 or not isinstance(module, (str, type(None))):
+        raise no_reference(where)
+    if unknown := settings.keys() - {"module", "match_on", "create"}:
+        raise SettingsError(f"{where}: there is no {', '.join(sorted(unknown))} to tell.")
+    return ReferenceMapping(module, names[0], create=bool(settings.get("create")))
+
+
+def no_reference(where: str) -> SettingsError:
+    """Return the error that a reference does not say where to look."""
+    return SettingsError(f"{where}: tell its `module`, and in `match_on` one field of it.")
+
+
+def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the references; Meltano makes `{LineItems: {productid: ...}}` of the dotted name."""
+    for name, said in settings.items():
+        if name == LINES and isinstance(said, dict) and "module" not in said:
+            yield from ((f"{LINES}.{leaf}", inner) for leaf, inner in said.items())
+        else:
+            yield name, said
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())

@@ -1,0 +1,189 @@
+"""Creating and deleting one record, and what to do when the answer is lost.
+
+`create` is not idempotent, and the server may have done what it never confirmed. So a write whose
+answer was lost is looked up before anything else, in the same session: the server runs the requests
+of a session one after the other, so the look-up is answered when the write has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kafinea.client import Client, Record
+from kafinea.describe import LINES
+from kafinea.errors import OutcomeUnknown, Refused
+from kafinea.load.plan import LoadPlan
+from kafinea.load.results import Rejected, Result, Status, rejection_of
+from kafinea.load.server.server import Server
+from kafinea.load.server.server_rules import side_effects
+from kafinea.load.writing.comparing import altered_fields, merged_lines, same_lines, with_lines
+from kafinea.load.writing.record_updater import RecordUpdater
+from kafinea.page_query import count
+from kafinea.parsing import is_id, prefix_of
+from kafinea.query import Condition
+
+Find = Callable[[], Record | None]
+Lines = Sequence[Mapping[str, Any]]
+
+
+class Created(NamedTuple):
+    """A new record.
+
+    Attributes:
+        record: The record as the server showed it.
+        altered: The fields that the server stored otherwise than they were sent.
+    """
+
+    record: Record
+    altered: tuple[str, ...]
+
+
+class RecordWriter:
+    """Creates and deletes records of one module in one session.
+
+    Args:
+        session: One session of the instance.
+        plan: How the stream's records go into their module.
+        server: What is known of the server.
+    """
+
+    def __init__(self, session: Client, plan: LoadPlan, server: Server) -> None:
+        self._session = session
+        self._plan = plan
+        self._module = plan.module
+        self._server = server
+        self._line_fields = plan.lines.fields if plan.lines else {}
+
+    def create(self, values: Mapping[str, Any], lines: Lines | None, find: Find | None) -> Created:
+        """Create a record, once.
+
+        Args:
+            values: Wire values by field name.
+            lines: Its lines, if it has any.
+            find: Looks the record up by its key; None if it has no key.
+
+        Returns:
+            The record as it is stored, and the fields that were not stored as they were sent.
+
+        Raises:
+            Rejected: The server refused it, or it is not known whether it exists.
+            WritesFail: The server fails at every creation.
+        """
+        element = {name: value for name, value in values.items() if value is not None}
+        if lines is not None:
+            lines = merged_lines([], lines, self._line_fields)
+            element = with_lines(element, lines)
+        stored = self._create(element, find)
+        if self._differs(stored, values, lines):
+            stored = self._retrieve(stored["id"])  # the answer was lost, or leaves something out
+        if self._lacks_lines(stored, lines):
+            stored = self._repaired(stored, values, lines or [])
+        altered = altered_fields(stored, values, self._module)
+        for name in altered:
+            field = self._module.fields[name]
+            self._server.limits.note(self._module.name, field, values[name], stored.get(name))
+        return Created(stored, tuple(altered))
+
+    def delete(self, record_id: str) -> Result:
+        """Delete a record.
+
+        Raises:
+            Rejected: The server refused it, or it is not known whether it was done.
+            WritesFail: The server fails at every write.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                self._session.delete(record_id)
+            except Refused as error:
+                if self._exists(record_id):
+                    raise Rejected.of(rejection_of(error, id=record_id)) from None
+            except OutcomeUnknown as error:
+                if self._exists(record_id):
+                    if self._tries_again("delete", tries, error):
+                        continue
+                    text = f"the server failed {tries} times to delete it"
+                    raise Rejected("UNKNOWN_OUTCOME", text, id=record_id) from None
+            self._server.retries.succeeded()
+            return Result(Status.DELETED, id=record_id)
+
+    def _create(self, element: Mapping[str, Any], find: Find | None) -> Record:
+        """Send a creation until the record exists; return the answer, or what a look-up found."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._created(self._session.create(self._module.name, element))
+            except Refused as error:
+                raise Rejected.of(rejection_of(error)) from None
+            except OutcomeUnknown as error:
+                if find is None:
+                    self._server.retries.await_server(self._session, "create")
+                    text = f"{error} There is no key to look it up by."
+                    raise Rejected("UNKNOWN_OUTCOME", text) from None
+                if found := find():
+                    return found
+                if self._tries_again("create", tries, error):
+                    continue
+                text = f"the server failed {tries} times to create it, and it does not exist"
+                raise Rejected("UNKNOWN_OUTCOME", text) from None
+
+    def _created(self, answer: Record) -> Record:
+        """Return the answer to a creation.
+
+        Raises:
+            OutcomeUnknown: It does not say which record was created.
+        """
+        record_id = answer.get("id")
+        if not (is_id(record_id) and prefix_of(str(record_id)) == self._module.id_prefix):
+            name = self._module.name
+            raise OutcomeUnknown(f"create: the server answers with no id of {name}.")
+        self._server.retries.succeeded()
+        return answer
+
+    def _tries_again(self, operation: str, tries: int, error: OutcomeUnknown) -> bool:
+        patience = self._server.retries
+        return patience.tries_again(self._session, operation, tries, is_busy=error.busy)
+
+    def _retrieve(self, record_id: str) -> Record:
+        try:
+            return self._session.retrieve(record_id)
+        except Refused as error:
+            text = f"it was created, and what was stored cannot be read: {error}"
+            raise Rejected("NOT_READABLE", text, id=record_id) from None
+
+    def _repaired(self, stored: Record, values: Mapping[str, Any], lines: Lines) -> Record:
+        """Write the lines of a record that was created without some of them.
+
+        Raises:
+            Rejected: They cannot be written.
+        """
+        lost = side_effects(self._module.name, has_lines=True)
+        if lost and not self._plan.accept_side_effects:
+            text = (
+                f"{LINES}: it was created and lacks lines. Writing them again has a side effect: "
+                f"{lost}. Set `accept_side_effects` of the stream, or correct it in Kafinea"
+            )
+            raise Rejected("NOT_AS_SENT", text, id=stored["id"])
+        updater = RecordUpdater(self._session, self._plan, self._server, "auto")
+        return updater.write_lines(stored, values, lines)
+
+    def _differs(self, stored: Record, values: Mapping[str, Any], lines: Lines | None) -> bool:
+        # An answer may only repeat what was sent, and `modifiedtime` never is.
+        is_own = "modifiedtime" in stored or "modifiedtime" not in self._module.fields
+        shown = is_own and all(name in stored for name in values)
+        altered = altered_fields(stored, values, self._module)
+        return not shown or bool(altered) or self._lacks_lines(stored, lines)
+
+    def _lacks_lines(self, stored: Record, lines: Lines | None) -> bool:
+        """Whether a record has other lines than it was sent, or totals of other lines."""
+        if lines is None or self._plan.lines is None:
+            return False
+        has_all = same_lines(stored.get(LINES) or [], lines, self._plan.lines)
+        return not has_all or not self._server.totals.are_right(self._module.name, stored)
+
+    def _exists(self, record_id: str) -> bool:
+        where = [Condition("id", "=", record_id)]
+        return count(self._session.query, self._module.name, where) > 0

@@ -1,0 +1,109 @@
+"""Creating records that others refer to, from a natural key alone (`create` of a reference)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafinea.client import Client
+from kafinea.errors import Code
+from kafinea.load.lookup.existing import ExistingRecords
+from kafinea.load.lookup.finder import Finder
+from kafinea.load.lookup.keys import KeyValues
+from kafinea.load.modules import Modules
+from kafinea.load.plan import Key, LoadPlan
+from kafinea.load.results import Rejected
+from kafinea.load.server.server import Server
+from kafinea.load.writing import checks
+from kafinea.load.writing.owners import Owners
+from kafinea.load.writing.record_writer import Created, RecordWriter
+from kafinea.load.writing.rollback import Rollback
+from kafinea.load.writing.write_gate import WriteGate
+from kafinea.page_query import number
+
+
+class ReferencedRecords:
+    """Creates records that others refer to.
+
+    Args:
+        modules: The modules of the instance.
+        finder: Looks records up.
+        owners: Who may own records.
+        existing: Which records exist.
+        gate: Gives sessions to write in.
+        server: What is known of the server.
+        rollback: Deletes what must not stay.
+    """
+
+    def __init__(
+        self,
+        modules: Modules,
+        finder: Finder,
+        owners: Owners,
+        existing: ExistingRecords,
+        gate: WriteGate,
+        server: Server,
+        rollback: Rollback,
+    ) -> None:
+        self._modules = modules
+        self._finder = finder
+        self._owners = owners
+        self._existing = existing
+        self._gate = gate
+        self._server = server
+        self._rollback = rollback
+
+    def create(self, key: Key, values: KeyValues) -> str:
+        """Create a record and return its id.
+
+        Raises:
+            Rejected: It was not created, or not with this key.
+        """
+        plan, wanted = LoadPlan("", key.module, match_on=key.fields), self.values(key, values)
+        with self._gate.session() as session:
+            created = self._created(session, plan, key, values, wanted)
+        if isinstance(created, str):
+            return created
+        made: str = created.record["id"]
+        if not {*created.altered}.isdisjoint(key.fields):
+            is_gone = self._rollback.delete(plan, made)
+            end = "; it was deleted again" if is_gone else f" as {made}"
+            text = f"{key.fields[0]}: {key.module.name} was created with another key{end}"
+            raise Rejected("KEY_ALTERED", text)
+        made = self._first_created(plan, key, values, made)
+        self._existing.note(made, exists=True)
+        return made
+
+    def values(self, key: Key, values: KeyValues) -> dict[str, Any]:
+        """Return the values of a new record with a natural key.
+
+        Raises:
+            Rejected: Some are missing.
+        """
+        wanted = self._owners.with_owner(key.module, dict(zip(key.fields, values, strict=True)))
+        checks.check_mandatory(key.module, wanted, complete=True)
+        return wanted
+
+    def _created(
+        self, session: Client, plan: LoadPlan, key: Key, values: KeyValues, wanted: dict[str, Any]
+    ) -> Created | str:
+        """Create a record; return it, or the id of the one that another load has created since."""
+        finder = Finder(session, self._modules)
+        writer = RecordWriter(session, plan, self._server)
+        try:
+            return writer.create(wanted, None, lambda: finder.by_single_key(key, values))
+        except Rejected as error:
+            # The server may take a value only once.
+            is_duplicate = error.rejection.code == Code.DUPLICATE
+            found = finder.by_single_key(key, values) if is_duplicate else None
+            if found is None:
+                raise
+            return str(found["id"])
+
+    def _first_created(self, plan: LoadPlan, key: Key, values: KeyValues, made: str) -> str:
+        """Return the id of the first record that has a key, which another load may have created."""
+        ids = [row["id"] for row in self._finder.by_key(key, {values})[values].equal]
+        first: str = min([made, *ids], key=number)
+        if first == made or self._rollback.delete(plan, made):
+            return first
+        text = f"{key.fields[0]}: another load created the same {key.module.name} at the same "
+        raise Rejected("CREATED_TWICE", f"{text}moment: {first}, {made}")

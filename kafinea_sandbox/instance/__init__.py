@@ -1,0 +1,1 @@
+"""One installation: its options, users, sessions and clock."""

@@ -1,0 +1,1 @@
+"""Reading and writing records, with all that the servers change on the way."""

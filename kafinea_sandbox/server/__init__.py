@@ -1,0 +1,1 @@
+"""HTTP: requests, answers, faults, and the control of a running sandbox."""

@@ -1,0 +1,141 @@
+"""What a run reports: the log, the load report and the rejects file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from logging import Logger
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from kafinea.errors import FatalError, SettingsError
+from kafinea.load import Result
+from kafinea.load.reporting.counts import Counts
+from kafinea.load.reporting.json_lines import is_same_file, is_stdout
+from kafinea.load.reporting.results_file import ResultsFile
+from target_kafinea.rejects_file import Message, RejectsFile
+
+_INTERVAL = 5  # seconds between two lines of the log that say how far a stream is
+
+
+class Report:
+    """Reports the results of a run. Threads may share it.
+
+    Args:
+        config: The settings of the target.
+        logger: Where to log.
+
+    Attributes:
+        counts: The results, counted.
+
+    Raises:
+        StorageError: A file cannot be written.
+    """
+
+    def __init__(self, config: Mapping[str, Any], logger: Logger) -> None:
+        self._logger = logger
+        self._dry_run: bool = config["dry_run"]
+        results, rejects = config.get("outcomes_path"), config.get("rejects_path")
+        self._paths = {"outcomes_path": results, "rejects_path": rejects}
+        if results and rejects and is_same_file(results, rejects):
+            raise SettingsError("`outcomes_path` and `rejects_path` are the same file.")
+        run = uuid4().hex
+        with_values: bool = config["outcomes_values"]
+        self._results = (
+            ResultsFile(results, run, with_values=with_values, dry_run=self._dry_run)
+            if results
+            else None
+        )
+        try:
+            self._rejects = RejectsFile(rejects, run) if rejects else None
+        except FatalError:
+            if self._results:
+                self._results.close()
+            raise
+        self.counts = Counts(config["max_rejects"], rejects)
+        self._lock = Lock()
+        self._logged_at = time.monotonic()
+        self._is_closed = False
+        if self._dry_run:
+            logger.info("This is a dry run: nothing will be written to Kafinea.")
+
+    def add(
+        self,
+        stream: str,
+        key: Mapping[str, Any],
+        result: Result,
+        *,
+        schema: Message,
+        record: Message,
+        line: int,
+    ) -> None:
+        """Report the result of a record.
+
+        Args:
+            stream: The stream's name.
+            key: The names and values that the record was looked for by.
+            result: Its result.
+            schema: The SCHEMA message of its stream, as it came.
+            record: Its RECORD message, as it came.
+            line: The line of the input that it stood in.
+
+        Raises:
+            StorageError: It cannot be written down.
+        """
+        with self._lock:
+            self.counts.add(stream, result)
+            if time.monotonic() - self._logged_at >= _INTERVAL:
+                self._log_counts(stream)
+            if self._results:
+                self._results.write(stream, key, result)
+            if result.rejection and self._rejects:
+                self._rejects.write(result.rejection, schema, record)
+        if result.rejection:
+            self._logger.warning(
+                "%s, line %s of the input rejected: %s (%s)",
+                stream,
+                f"{line:,}",
+                result.rejection.message,
+                result.rejection.code,
+            )
+        if result.altered:
+            self._logger.warning(
+                "%s %s: the server stored other values than it was sent in %s.",
+                stream,
+                result.id,
+                ", ".join(result.altered),
+            )
+
+    @property
+    def on_stdout(self) -> str | None:
+        """The setting that has a file on the standard output, where states are too."""
+        return next((name for name, path in self._paths.items() if path and is_stdout(path)), None)
+
+    def close(self, *, is_complete: bool) -> None:
+        """Log what was counted, a line for each stream, and close the files.
+
+        Args:
+            is_complete: Whether the input was read to its end.
+
+        Raises:
+            StorageError: The rejects cannot take their place.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for stream in self.counts:
+            self._log_counts(stream)
+        if self._dry_run:
+            self._logger.info("End of the dry run: nothing was written to Kafinea.")
+        if self._results:
+            self._results.close()
+        if self._rejects:
+            self._rejects.close(is_complete=is_complete)
+            if aside := self._rejects.put_aside:
+                self._logger.info("The rejects of an earlier run are now in %s.", aside)
+
+    def _log_counts(self, stream: str) -> None:
+        self._logged_at = time.monotonic()
+        prefix = "dry run: " if self._dry_run else ""
+        self._logger.info("%s%s: %s", prefix, stream, self.counts.text(stream))

@@ -1,0 +1,117 @@
+"""The load engine without Singer: as a notebook uses it, and its parts."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timezone
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafinea import Client, SettingsError
+from kafinea.load import Load, LoadOptions, Status
+from kafinea.load.stream.grouping import grouped
+from tests.target.running import write_requests
+
+
+def client_of(sandbox):
+    return Client(sandbox.url, sandbox.username, sandbox.access_key)
+
+
+def contacts(count, **more):
+    return [{"cf_853": f"{n}", "lastname": f"Name {n}", **more} for n in range(count)]
+
+
+def test_load_gives_a_result_for_each_record_in_their_order(sandbox):
+    with client_of(sandbox) as client, Load(client, "Contacts", match_on="cf_853") as load:
+        records = contacts(250)
+        first, second = list(load(records)), list(load(reversed(records)))
+    assert {result.status for result in first} == {Status.CREATED}
+    assert [(result.status, result.id) for result in second] == [
+        (Status.UNCHANGED, result.id) for result in reversed(first)
+    ]
+    stored = {row["id"]: row["cf_853"] for row in sandbox.rows("Contacts")}
+    assert [stored[result.id] for result in first] == [record["cf_853"] for record in records]
+
+
+def test_load_takes_values_as_python_has_them(sandbox):
+    record = {
+        "cf_853": "a",
+        "lastname": "Roux",
+        "birthday": date(1980, 2, 1),
+        "donotcall": True,
+        "support_end_date": datetime(2026, 1, 1, tzinfo=timezone.utc),
+        "cf_857": Decimal(12),
+        "phone": float("nan"),
+    }
+    with client_of(sandbox) as client, Load(client, "Contacts", match_on=["cf_853"]) as load:
+        (result,) = load([record])
+    assert result.status is Status.CREATED, result.rejection
+    (row,) = sandbox.rows("Contacts")
+    assert (row["birthday"], row["support_end_date"]) == ("1980-02-01", "2026-01-01")
+    assert (row["donotcall"], row["cf_857"], row["phone"]) == ("1", "12", "")
+
+
+def test_load_takes_records_with_other_fields_later(sandbox):
+    records = [*contacts(150), *contacts(1, phone="1"), *contacts(150)]
+    with client_of(sandbox) as client, Load(client, "Contacts", match_on="cf_853") as load:
+        results = list(load(records))
+    assert [result.status for result in results] == [
+        *([Status.CREATED] * 150),
+        Status.UPDATED,
+        *([Status.UNCHANGED] * 150),
+    ]
+    assert results[150].changed == ("phone",)
+
+
+def test_load_gives_the_rejection_and_goes_on(sandbox):
+    records = [{"cf_853": "a", "lastname": ""}, {"cf_853": "b", "lastname": "Roux"}]
+    with client_of(sandbox) as client, Load(client, "Contacts", match_on="cf_853") as load:
+        rejected, created = load(records)
+    assert rejected.rejection.code == "MANDATORY_FIELD_MISSING"
+    assert (created.status, created.rejection) == (Status.CREATED, None)
+
+
+def test_load_writes_nothing_in_a_dry_run(sandbox):
+    options = LoadOptions(dry_run=True)
+    with (
+        client_of(sandbox) as client,
+        Load(client, "Contacts", match_on="cf_853", options=options) as load,
+    ):
+        results = list(load([*contacts(2), *contacts(2)]))
+    assert [result.status for result in results] == [*[Status.CREATED] * 2, *[Status.UNCHANGED] * 2]
+    assert write_requests(sandbox) == []
+
+
+def test_load_names_a_field_that_is_not_there(sandbox):
+    with (
+        client_of(sandbox) as client,
+        Load(client, "Contacts", match_on="emial") as load,
+        pytest.raises(SettingsError, match="email"),
+    ):
+        list(load([{"emial": "a@b.c"}]))
+
+
+# Grouping
+
+
+NAMES = st.lists(st.frozensets(st.integers(0, 12), max_size=3), max_size=12)
+
+
+@given(NAMES)
+def test_grouping_is_the_closure_of_sharing_a_name(names):
+    items = list(range(len(names)))
+    groups = grouped(items, names.__getitem__)
+    group_of = {item: position for position, group in enumerate(groups) for item in group}
+    assert sorted(group_of) == items
+    assert all(group == sorted(group) for group in groups)
+    assert [group[0] for group in groups] == sorted(group[0] for group in groups)
+    for item in items:
+        reached = {item}
+        while (
+            more := {other for other in items for one in reached if names[one] & names[other]}
+            - reached
+        ):
+            reached |= more
+        assert reached == {other for other in items if group_of[other] == group_of[item]}
