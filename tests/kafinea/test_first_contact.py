@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from kafinea import Client, Unavailable
-from kafinea.errors import NotReachable
+from kafinea.errors import FatalError
 from kafinea_sandbox import Sandbox
 from tests import small_server
 from tests.conftest import connect
@@ -114,7 +114,7 @@ def make_certificate(folder):
     return folder / "certificate", tls
 
 
-def failing(url, expected=NotReachable):
+def failing(url, expected=FatalError):
     """What the first request to an address that is at fault says, at once."""
     with (
         pytest.raises(expected) as raised,
