@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from singer_sdk.exceptions import SyncLifecycleSignal
 
 from kafinea.errors import Closed, FatalError, KafineaError
@@ -14,6 +17,17 @@ STOPS_THE_RUN = (
     SyncLifecycleSignal,  # of the SDK: a dry run has its record
 )
 """What no stream can do without. A server that is away is found by a request that must succeed."""
+
+
+@contextmanager
+def suppress_failures_of_a_stream() -> Iterator[None]:
+    """Pass over an error of a block, unless it stops the run."""
+    try:
+        yield
+    except STOPS_THE_RUN:
+        raise
+    except Exception:  # noqa: BLE001 whatever it is
+        return
 
 
 def as_shown(error: Exception) -> KafineaError:

@@ -99,8 +99,8 @@ class PassStream(KafineaStream):
 
     @property
     def is_read(self) -> bool:
-        """Whether the stream is to be read from Kafinea."""
-        return self.selected and self.wrong_entry is None
+        """Whether requests are to be sent for the stream."""
+        return self.wrong_entry is None
 
     @override
     def get_records(self, context: Mapping[str, Any] | None) -> Iterator[Row]:

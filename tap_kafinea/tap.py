@@ -25,6 +25,7 @@ from singer_kafinea.settings import unknown_settings, unknown_variables
 from tap_kafinea import connection_test, deletions, dictionary, files, line_table, relations
 from tap_kafinea.catalogs import NEW_CATALOG, check_selection
 from tap_kafinea.context import RunContext
+from tap_kafinea.failing import suppress_failures_of_a_stream
 from tap_kafinea.maps import without_stream
 from tap_kafinea.sdk import KafineaTap
 from tap_kafinea.settings import SETTINGS
@@ -103,10 +104,14 @@ class TapKafinea(KafineaTap):
     @cached_property
     def _prefetch(self) -> Prefetch:
         """Prepares the selected streams before it is their turn. It begins when first used."""
-        streams = [stream for stream in self._pass_streams if stream.is_read]
-        prefetch = Prefetch(
-            {stream.name: stream.run.prepare for stream in streams}, self.client.max_sessions
-        )
+        begun = {}
+        for stream in filter(lambda stream: stream.selected, self._pass_streams):
+            # What fails here alone fails again when it is the stream's turn.
+            with suppress_failures_of_a_stream():
+                run = stream.run  # marks the state, also of a table that is fed
+                if stream.is_read:
+                    begun[stream.name] = run.prepare
+        prefetch = Prefetch(begun, self.client.max_sessions)
         self.cleanup.callback(prefetch.close)
         return prefetch
 

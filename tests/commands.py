@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -54,3 +57,37 @@ def program(name: str, *arguments: str, **options: Any) -> subprocess.CompletedP
         check=False,
         **options,
     )
+
+
+def start(name: str, directory: Path, **files: Any) -> subprocess.Popen[str]:
+    """Start a command as a user does; what it writes can be read from the process.
+
+    Args:
+        name: `tap_kafinea` or `target_kafinea`.
+        directory: Where its files go.
+        files: What the options `config`, `catalog` and `state` name.
+    """
+    arguments = []
+    for option, content in files.items():
+        path = directory / f"{option}.json"
+        path.write_text(json.dumps(content), "utf-8")
+        arguments += [f"--{option}", str(path)]
+    return subprocess.Popen(
+        [sys.executable, "-m", name, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def stop(process: subprocess.Popen[str], how: int = signal.SIGKILL) -> list[str]:
+    """Send a signal to a command, and return the lines that it still writes, without a half one."""
+    process.send_signal(how)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:  # not `communicate`, which misses what the reader of the lines has buffered
+        lines = [line for line in process.stdout if line.endswith("\n")]
+        errors = process.stderr.read()
+    assert process.returncode == (-how if how == signal.SIGKILL else 128 + how)
+    assert "Traceback" not in errors
+    return lines

@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 from kafinea.client import Client
@@ -89,28 +89,14 @@ class DeletionDetector:
         self._page_size = page_size
         self._brake = Brake(kafinea, user, limit)
 
-    @contextmanager
-    def scan(self, module: str) -> Iterator[TrackIds]:
-        """Scan a module, and yield what tracks the records that are then written.
-
-        Records may be created after the scan, or deleted before it and written all the same.
+    def scan(self, module: str) -> IdTracker:
+        """Scan a module, and return what tracks the records that are then written.
 
         Raises:
             SettingsError: `deletions_path` cannot be used.
         """
-        ids = self._scan(module)
-        unknown: list[str] = []
-
-        def track_ids(page: Page) -> None:
-            written = (record["id"] for record in page)
-            unknown.extend(one for one in written if not _is_in(ids, number(one)))
-            if module in self.done:  # few, and no state may contain them before the file does
-                self._keep(module, unknown)
-
-        try:
-            yield track_ids
-        finally:
-            self._keep(module, unknown)
+        known = self._scan(module)
+        return IdTracker(known, partial(self._add, module), saves_each_page=module in self.done)
 
     def _scan(self, module: str) -> Sequence[int]:
         """Return the ids that are known of a module, now that it is scanned if that is possible."""
@@ -218,13 +204,11 @@ class DeletionDetector:
             )
         return {*map(number, hidden)}
 
-    def _keep(self, module: str, unknown: list[str]) -> None:
+    def _add(self, module: str, ids: Sequence[str]) -> None:
         """Add ids to those that are known of a module."""
-        if unknown:
-            known = self._load(module) or self._nothing_known(module)
-            known.add(unknown)
-            self._store.save(known)
-            unknown.clear()
+        known = self._load(module) or self._nothing_known(module)
+        known.add(ids)
+        self._store.save(known)
 
     def _load(self, module: str) -> IdSnapshot | None:
         return self._store.load(self._url, self._user, module)
@@ -235,6 +219,46 @@ class DeletionDetector:
     def _reported_at(self, module: str) -> datetime | None:
         text = self._reported.get(module)
         return moment(text).astimezone(timezone.utc) if text else None
+
+
+class IdTracker:
+    """Keeps the ids of the records that are written after the scan of their module.
+
+    Records may be created after the scan, or deleted before it and written all the same.
+
+    Args:
+        known: The ids that the file has, ascending.
+        add: Adds ids to the file.
+        saves_each_page: Whether the file must have the ids of a page before it is written: then
+            they are few, and no state may contain them before the file does. Else they are added
+            at the end.
+    """
+
+    def __init__(
+        self, known: Sequence[int], add: Callable[[Sequence[str]], None], *, saves_each_page: bool
+    ) -> None:
+        self._known = known
+        self._add = add
+        self._saves_each_page = saves_each_page
+        self._unsaved: list[str] = []
+
+    def __enter__(self) -> TrackIds:
+        return self.track
+
+    def __exit__(self, *_: object) -> None:
+        self._save()
+
+    def track(self, page: Page) -> None:
+        """Take note of the records of a page, before they are written."""
+        written = (record["id"] for record in page)
+        self._unsaved += [one for one in written if not _is_in(self._known, number(one))]
+        if self._saves_each_page:
+            self._save()
+
+    def _save(self) -> None:
+        if self._unsaved:
+            self._add(self._unsaved)
+            self._unsaved = []
 
 
 def _is_in(ids: Sequence[int], one: int) -> bool:

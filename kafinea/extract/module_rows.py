@@ -12,7 +12,8 @@ from kafinea.client import Client
 from kafinea.describe import HEADER_DISCOUNTS, LINES, MODIFIED, only_retrieved
 from kafinea.extract.checkpoint import Pass
 from kafinea.extract.discounts import are_queryable
-from kafinea.extract.line_items import Documents, can_be_queried
+from kafinea.extract.line_items import Documents
+from kafinea.extract.line_query import can_be_queried
 from kafinea.extract.rows import Part, gathered
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, Page
@@ -22,8 +23,9 @@ from kafinea.values import ServerZone, ValueType
 
 logger = logging.getLogger(__name__)
 
-FEWEST = PAGE_SIZE
-"""Records of a batch, as long as there are so many. Documents may be retrieved one by one."""
+FEWEST = PAGE_SIZE // 2
+"""The fewest records of a batch, as long as there are so many: documents that are retrieved one by
+one come together. A page that a query gives is a batch: joining two costs a tenth of the CPU."""
 
 
 @dataclass(frozen=True)

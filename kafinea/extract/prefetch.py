@@ -7,7 +7,7 @@ of the streams that have something to read, as many get their first page before 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -28,30 +28,31 @@ class Prefetch:
     """Prepares the first pass of streams before it is their turn.
 
     Args:
-        prepare: What prepares the first pass of each stream, in the order of their turns.
+        prepare: What prepares the first pass of each stream by its name, in the order of their
+            turns.
         sessions: How many requests to send at the same time, and how many first pages to keep.
     """
 
-    def __init__(self, prepare: Mapping[Hashable, Prepare], sessions: int) -> None:
+    def __init__(self, prepare: Mapping[str, Prepare], sessions: int) -> None:
         self._prepare = prepare
         self._sessions = sessions
         self._threads = ThreadPoolExecutor(sessions, thread_name_prefix="kafinea-prefetch")
         self._lock = Lock()
-        self._turns = {key: _Turn(self._threads.submit(one)) for key, one in prepare.items()}
+        self._turns = {name: _Turn(self._threads.submit(first)) for name, first in prepare.items()}
         for turn in list(self._turns.values()):
             turn.prepared.add_done_callback(self._fetch_first_pages)
 
-    def take(self, key: Hashable) -> PreparedPass | None:
+    def take(self, name: str) -> PreparedPass | None:
         """Return what a stream has to read first, now that it is its turn.
 
         Raises:
             KafineaError: What went wrong in asking for it.
         """
         with self._lock:
-            turn = self._turns.pop(key, None)
+            turn = self._turns.pop(name, None)
         # What has not been begun in the background is done here: it is needed now.
         if turn is None or turn.prepared.cancel():
-            return self._prepare[key]()
+            return self._prepare[name]()
         prepared = turn.prepared.result()
         if turn.first_page and not turn.first_page.cancel():
             turn.first_page.result()

@@ -105,14 +105,16 @@ class Sessions:
         take each once have a code of their own for one that was used or replaced.
         """
         code = self._options.used_token
-        meant = next((token for token in tokens if key == md5(token.text + user.access_key)), None)
-        if code and meant and (meant.spent or meant is not tokens[-1]):
+        answered = next(
+            (token for token in tokens if key == md5(token.text + user.access_key)), None
+        )
+        if code and answered and (answered.spent or answered is not tokens[-1]):
             raise ApiError(code, _REFUSED)
-        if self._dialect.one_refusal and meant and not user.is_active:
+        if self._dialect.one_refusal and answered and not user.is_active:
             raise ApiError("AUTHENTICATION_REQUIRED", "Given user is inactive")
-        if meant is None or meant is not tokens[-1] or not user.is_active:
+        if answered is None or answered is not tokens[-1] or not user.is_active:
             raise ApiError("INVALID_USER_CREDENTIALS", "Invalid username or password")
-        meant.spent = code is not None
+        answered.spent = code is not None
 
     def peek(self, session_id: str) -> Session | None:
         """The session of an id, whether or not it has ended."""

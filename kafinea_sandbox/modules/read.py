@@ -67,18 +67,14 @@ def _field(entry: Entry, shared_values: Mapping[str, list[str]], *, has_defaults
     values, refers_to = entry.get("values", ()), entry.get("refers_to", ())
     kind = entry.get("type") or ("picklist" if values else "reference" if refers_to else "string")
     default = entry.get("default", "" if has_defaults else False)
-    return Field(
-        entry["name"],
-        entry["label"],
-        kind,
-        mandatory=entry.get("mandatory", False),
-        editable=entry.get("editable", "number" not in entry),
-        unique=entry.get("unique", False),
-        default=None if default is False else default,
-        values=tuple(shared_values[values] if isinstance(values, str) else values),
-        refers_to=(refers_to,) if isinstance(refers_to, str) else tuple(refers_to),
-        size=entry.get("size", None if "scale" in entry else _SIZES.get(kind)),
-        scale=entry.get("scale", _SCALES.get(kind)),
-        of_line=entry.get("of_line", False),
-        retrieve_only=entry.get("retrieve_only", False),
-    )
+    attributes = {
+        "size": None if "scale" in entry else _SIZES.get(kind),
+        "scale": _SCALES.get(kind),
+        "editable": "number" not in entry,
+        **{name: value for name, value in entry.items() if name != "number"},
+        "type": kind,
+        "default": None if default is False else default,
+        "values": tuple(shared_values[values] if isinstance(values, str) else values),
+        "refers_to": (refers_to,) if isinstance(refers_to, str) else tuple(refers_to),
+    }
+    return Field(**attributes)

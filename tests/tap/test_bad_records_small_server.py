@@ -12,8 +12,6 @@ from tap_kafinea.tap import TapKafinea
 from tests.small_server import Raw, Refusal, SmallServer, serving
 from tests.tap.running import _Collector, parse
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 
 class Failing(SmallServer):
     """Fails at each answer that would show a field of a bad record, and at long pages.

@@ -6,8 +6,6 @@ import gzip
 import json
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from copy import deepcopy
@@ -22,7 +20,7 @@ import pytest
 
 from kafinea import Refused, Unavailable
 from kafinea.deletion_feed import deleted_since
-from kafinea.errors import IncompleteRead, KafineaError, StateError
+from kafinea.errors import IncompleteRead, KafineaError, SettingsError, StateError, StorageError
 from kafinea.extract.hidden_records import Withheld
 from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from kafinea.page_query import number
@@ -30,6 +28,7 @@ from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import Fatal
 from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.tap import TapKafinea
+from tests.commands import start, stop
 from tests.conftest import connect
 from tests.tap.running import _Collector, command, discover, extract, parse, settings
 
@@ -108,12 +107,11 @@ def fill(sandbox, count, module="Contacts"):
 # scan
 
 
-@pytest.mark.parametrize("sessions", [1, 4])
-def test_scan_reports_each_deletion_once_for_each_module(any_sandbox, tmp_path, sessions):
+def test_scan_reports_each_deletion_once_for_each_module(any_sandbox, tmp_path):
     fill(any_sandbox, 350)
     has_lines = "LineItem" not in any_sandbox.instance.dialect.unreachable
     modules = ["Contacts", "Invoice", *["LineItem"] * has_lines, "Leads", "Currency"]
-    runs = Runs(any_sandbox, tmp_path, modules, max_sessions=sessions, deletions_limit=100)
+    runs = Runs(any_sandbox, tmp_path, modules, deletions_limit=100)
     assert runs() == []
     gone = {
         "Contacts": there(any_sandbox)[::3],
@@ -221,9 +219,11 @@ def test_deletions_path_may_be_any_filesystem(sandbox, slash):
     assert len(fsspec.filesystem("memory").ls(f"/{id(sandbox)}/scans")) == 1
 
 
-@pytest.mark.parametrize("path", ["nowhere://x", "/proc/none/x"])
-def test_deletions_path_that_cannot_be_used_is_one_error(sandbox, path):
-    _, said = Runs(sandbox, path).failing(StateError)
+@pytest.mark.parametrize(
+    ("path", "error"), [("nowhere://x", SettingsError), ("/proc/none/x", StorageError)]
+)
+def test_deletions_path_that_cannot_be_used_is_one_error(sandbox, path, error):
+    _, said = Runs(sandbox, path).failing(error)
     assert said.startswith(("`deletions_path`: nowhere", "`deletions_path` cannot be used: "))
 
 
@@ -269,7 +269,6 @@ def test_scan_reports_no_changed_record(runs, sandbox):
     assert runs() == []
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("sessions", "kind", "times"),
     [(1, "empty", None), (1, "reset", 1), (4, "empty", 1), (4, "reset", None), (4, "html", 1)],
@@ -299,7 +298,6 @@ def test_scan_with_faults_reports_nothing_wrong_and_loses_nothing(
         assert runs() == []
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("sessions", [1, 4])
 def test_scan_counts_an_unreadable_id_as_existing(tmp_path, monkeypatch, sessions):
     with Sandbox(rows=50) as sandbox:
@@ -323,7 +321,6 @@ def test_scan_counts_an_unreadable_id_as_existing(tmp_path, monkeypatch, session
         assert number(bad) in accumulate(file_of(tmp_path)["ids"])
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("contains", ["SELECT id FROM Contacts", "SELECT id FROM Contacts WHERE"])
 def test_scan_with_unreadable_ids_fails_for_their_module_only(tmp_path, contains):
     with Sandbox(rows=50) as sandbox:
@@ -583,7 +580,6 @@ def test_scan_stopped_by_the_limit_still_notes_new_ids(tmp_path):
         assert told(runs(deletions_limit=100)) == gone
 
 
-@pytest.mark.usefixtures("quick")
 def test_scan_confirms_in_the_next_run_what_could_not_be_confirmed(tmp_path):
     with Sandbox(rows=50) as sandbox:
         fill(sandbox, 100)
@@ -712,53 +708,43 @@ def test_scan_knows_emitted_records_before_the_state_does(sandbox, tmp_path, mon
     tap.client.close()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["scan", "confirmation", "first", "many"])
-def test_killed_run_loses_no_deletion(tmp_path, how, moment):
+@pytest.mark.parametrize(
+    ("moment", "how"),
+    [
+        ("scan", signal.SIGKILL),
+        ("confirmation", signal.SIGKILL),
+        ("confirmation", signal.SIGTERM),
+        ("first", signal.SIGKILL),
+        ("many", signal.SIGKILL),
+        ("many", signal.SIGTERM),
+    ],
+)
+def test_killed_run_loses_no_deletion(tmp_path, moment, how):
     """A target has what stands before the last state; the file has what was found."""
+    count = 1500 if moment == "many" else 300  # a state comes every thousand records
     with Sandbox(rows=50, latency_ms=5) as sandbox:
-        fill(sandbox, 2500)
+        fill(sandbox, count + 500)
         runs = Runs(sandbox, tmp_path / "ids", deletions_limit=100)
         runs()
-        gone = there(sandbox)[:1500]
+        gone = there(sandbox)[:count]
         remove(sandbox, gone)
-        warehouse = set()
         config = settings(sandbox, **runs.settings)
-        (tmp_path / "config").write_text(json.dumps(config))
-        (tmp_path / "state").write_text(json.dumps(runs.state))
         sandbox.requests.clear()
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tap_kafinea",
-                "--config",
-                str(tmp_path / "config"),
-                "--state",
-                str(tmp_path / "state"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        process = start("tap_kafinea", tmp_path, config=config, state=runs.state)
         lines = []
         if moment in {"scan", "confirmation"}:
             text = "SELECT id FROM" if moment == "scan" else "id IN ("
             while not [r for r in sandbox.requests if text in r.params.get("query", "")]:
                 time.sleep(0.002)
-            process.send_signal(how)
         else:
-            for line in process.stdout:
-                lines.append(line)
-                told_so_far = sum(STREAM in one and '"RECORD"' in one for one in lines)
-                if told_so_far >= (1 if moment == "first" else 1200):
-                    process.send_signal(how)
-                    break
-        with process:
-            lines += [line for line in process.stdout if line.endswith("\n")]
+            reported = 0
+            while reported < (1 if moment == "first" else 1200):
+                lines.append(next(process.stdout))
+                reported += STREAM in lines[-1] and '"RECORD"' in lines[-1]
+        lines += stop(process, how)
         last = max((n for n, line in enumerate(lines) if '"STATE"' in line[:20]), default=-1)
         killed = parse(lines[: last + 1])
-        warehouse |= {row["id"] for row in killed.records(STREAM)}
+        warehouse = {row["id"] for row in killed.records(STREAM)}
         runs.state = killed.state if killed.states else runs.state
         warehouse |= {row["id"] for row in runs()}
         assert warehouse == set(gone)
@@ -767,24 +753,11 @@ def test_killed_run_loses_no_deletion(tmp_path, how, moment):
 
 def test_killed_first_run_has_noted_emitted_ids(tmp_path):
     with Sandbox(rows=50, latency_ms=10) as sandbox:
-        fill(sandbox, 3000)
+        fill(sandbox, 2000)
         runs = Runs(sandbox, tmp_path / "ids")
-        (tmp_path / "config").write_text(json.dumps(settings(sandbox, **runs.settings)))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tap_kafinea", "--config", str(tmp_path / "config")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if len(lines) == 1500:
-                process.kill()
-                break
-        with process:
-            process.stdout.read()
-        written = parse(lines)
+        process = start("tap_kafinea", tmp_path, config=settings(sandbox, **runs.settings))
+        written = parse([next(process.stdout) for _ in range(1300)])
+        stop(process)
         runs.state = written.state
         gone = written.ids("Contacts")[:10]
         remove(sandbox, gone)
@@ -901,7 +874,6 @@ def test_sync_as_ordinary_user_is_one_error_that_suggests_scan(sandbox):
     assert "`scan`" in said
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", ["status", "html", "die"])
 def test_sync_missing_on_the_server_is_one_error(synced, sandbox, kind):
     synced.settings["modules"] = ["Accounts", "Contacts", "Leads"]
@@ -913,7 +885,6 @@ def test_sync_missing_on_the_server_is_one_error(synced, sandbox, kind):
     assert synced.state["bookmarks"]["Leads"]["replication_key_value"]
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("broken", ["Contacts", "Leads"])
 def test_sync_failing_for_a_module_stops_no_other(synced, sandbox, broken):
     synced()
@@ -929,7 +900,6 @@ def test_sync_failing_for_a_module_stops_no_other(synced, sandbox, broken):
     assert {row["module"] for row in synced()} >= {broken}
 
 
-@pytest.mark.usefixtures("quick")
 def test_sync_resumes_after_a_failure(synced, sandbox):
     for n in range(450):
         moment = datetime(2021, 1, 1) + timedelta(seconds=n)
@@ -942,7 +912,7 @@ def test_sync_resumes_after_a_failure(synced, sandbox):
     assert len({*told(rows)} | {*told(synced())}) == 9
 
 
-def test_sync_answers_are_checked(sandbox, quick):
+def test_sync_answers_are_checked(sandbox):
     with connect(sandbox) as client:
         page = deleted_since(client, "Contacts", 1)
         assert (page.ids, page.more) == ([], False)

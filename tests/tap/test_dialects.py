@@ -150,7 +150,6 @@ def test_discount_amount_in_queries_is_no_proof_for_percentages():
         assert len(sent(sandbox, "retrieve")) == 2 + 12
 
 
-@pytest.mark.usefixtures("quick")
 def test_document_that_cannot_be_retrieved_is_no_proof():
     with Sandbox(dialect="corebos", company=company([1] * 12)) as sandbox:
         sandbox.faults.add("die", operation="retrieve", contains="x2002", times=None)

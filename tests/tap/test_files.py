@@ -16,7 +16,7 @@ import fsspec
 import pytest
 from singer_sdk.singerlib import Catalog
 
-from kafinea.errors import IncompleteRead, KafineaError, Refused, StorageError
+from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, StorageError
 from kafinea.names import safe_name
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
@@ -135,7 +135,6 @@ def test_files_without_ids_are_downloaded_by_their_documents(path):
         assert read(row) == new
 
 
-@pytest.mark.usefixtures("quick")
 def test_files_without_an_operation_are_one_message(path, caplog):
     with empty(dialect="legacy") as sandbox:
         sandbox.insert("Documents", {"notes_title": "No file", "filelocationtype": "I"})
@@ -459,7 +458,6 @@ def test_missing_file_in_the_storage(sandbox, path, monkeypatch):
     assert output.records("files")[0]["path"] is None
 
 
-@pytest.mark.usefixtures("quick")
 def test_failed_file_is_tried_again_in_the_next_run(sandbox, path):
     """It stops no other, its run fails, and the next run fetches it."""
     owed = stored_files(sandbox)[4]
@@ -482,7 +480,6 @@ def test_failed_file_is_tried_again_in_the_next_run(sandbox, path):
     check(files(sandbox, path), sandbox)
 
 
-@pytest.mark.usefixtures("quick")
 def test_failed_file_whose_document_is_deleted_is_forgotten(sandbox, path):
     owed = stored_files(sandbox)[4]
     sandbox.faults.add(
@@ -504,7 +501,6 @@ def test_refusal_of_all_files_is_no_success(sandbox, path, monkeypatch):
     assert set(later.ids("files")) == contents(stored_files(sandbox)).keys()
 
 
-@pytest.mark.usefixtures("quick")
 def test_server_without_files(path):
     with empty() as sandbox:
         fill(sandbox)
@@ -518,13 +514,12 @@ def test_server_without_files(path):
 
 
 @pytest.mark.parametrize("kind", ["truncate", "reset", "reset_after", "hang", "drip", "session"])
-def test_faults_during_downloads_are_retried(sandbox, path, kind, quick):
+def test_faults_during_downloads_are_retried(sandbox, path, kind):
     fault = sandbox.faults.add(kind, operation="files_retrieve", nth=3, times=4, seconds=1)
     check(files(sandbox, path, request_timeout=0.4), sandbox)
     assert fault.hits == 4
 
 
-@pytest.mark.usefixtures("quick")
 def test_unreachable_server_stops_the_run(sandbox, path):
     sandbox.faults.add("status", operation="files_retrieve", nth=6, status=500, times=None)
     sandbox.faults.add("status", operation="listtypes", nth=2, status=500, times=None)
@@ -560,7 +555,7 @@ def test_temporary_folder_that_is_full_stops_the_run(sandbox, path, tmp_path, mo
     ],
 )
 def test_files_path_of_unknown_protocol(sandbox, url, said):
-    with pytest.raises(StorageError, match=said) as caught:
+    with pytest.raises(SettingsError, match=said) as caught:
         files(sandbox, url)
     assert "secret" not in str(caught.value)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 
 import pytest
 from singer_sdk.singerlib import Catalog
@@ -13,6 +11,7 @@ from singer_sdk.singerlib import Catalog
 from kafinea.errors import KafineaError, StateError
 from kafinea_sandbox import Sandbox
 from tap_kafinea.tap import TapKafinea
+from tests.commands import start, stop
 from tests.tap.running import _Collector, discover, extract, parse, settings
 
 OLD = "2020-01-01 00:00:00"
@@ -122,7 +121,6 @@ def test_empty_table_is_emptied(sandbox):
     assert loader.ids("Vendors") == set()
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     "fault",
     [
@@ -150,7 +148,6 @@ def test_failed_read_activates_no_version(fault, sessions):
         assert loader.ids() == everything
 
 
-@pytest.mark.usefixtures("quick")
 def test_transient_faults_cost_no_activation(any_sandbox):
     for n in range(450):
         any_sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime=OLD)
@@ -201,7 +198,7 @@ def test_resumed_run_activates_no_version(sandbox):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_run_loses_no_row_and_the_next_complete_run_drops_deleted_rows(tmp_path, how):
     with Sandbox(rows=50, latency_ms=10) as sandbox:
-        for n in range(3000):
+        for n in range(2500):
             sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime=OLD)
         catalog = whole(sandbox, "Contacts")
         loader, state, everything = Loader(), {}, there(sandbox)
@@ -211,26 +208,10 @@ def test_killed_run_loses_no_row_and_the_next_complete_run_drops_deleted_rows(tm
         for id_ in gone:
             sandbox.remove("Contacts", id_)
 
-        arguments = []
         files = {"config": settings(sandbox), "catalog": catalog, "state": first.state}
-        for name, content in files.items():
-            (tmp_path / name).write_text(json.dumps(content))
-            arguments += [f"--{name}", str(tmp_path / name)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tap_kafinea", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if len(lines) == 1800:
-                process.send_signal(how)
-                break
-        with process:
-            lines += [line for line in process.stdout if line.endswith("\n")]
-        killed = parse(lines)
+        process = start("tap_kafinea", tmp_path, **files)
+        lines = [next(process.stdout) for _ in range(1300)]
+        killed = parse(lines + stop(process, how))
         assert not activations(killed)
         state = killed.states[-1]
         assert state["bookmarks"]["Contacts"]["pass"]["last_id"]

@@ -14,8 +14,6 @@ from tap_kafinea.tap import TapKafinea
 from tests.mutating_proxy import mutating
 from tests.tap.running import _Collector, parse, settings
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 LONG = "9" * 5000
 HUGE = "raw:1e99999999"
 NO_NUMBERS = [HUGE, LONG, "raw:-1", "raw:1.5", "12", None, [], {}, True, "9" * 30, "²"]

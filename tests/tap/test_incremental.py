@@ -373,7 +373,6 @@ def test_full_table_does_not_resume_an_incremental_pass(sandbox):
     assert set(extract(sandbox, catalog=catalog, state=state).ids("Contacts")) == all_ids(sandbox)
 
 
-@pytest.mark.usefixtures("quick")
 def test_newest_change_that_no_page_contains_is_an_error(sandbox):
     state = contacts(sandbox).state
     sandbox.insert("Contacts", {"lastname": "New"})
@@ -382,7 +381,6 @@ def test_newest_change_that_no_page_contains_is_an_error(sandbox):
         contacts(sandbox, state)
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("is_away", [False, True])
 def test_failing_module_stops_no_other(sandbox, is_away):
     """Only a server that answers nothing any more ends the run."""

@@ -318,7 +318,6 @@ def test_lines_of_unchanged_documents_are_not_requested_again(shop):
 # When something goes wrong
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("nth", [1, 2, 4])
 @pytest.mark.parametrize(
     "fault",
@@ -362,14 +361,12 @@ def test_lines_inserted_meanwhile_displace_no_others(monkeypatch, sizes):
         assert found == {one: len(wanted[one]) for one in found}
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", ["reset", "session", "status", "truncate", "html"])
 def test_documents_are_complete_after_a_fault_in_retrieve(shop, kind):
     shop.faults.add(kind, operation="retrieve", nth=3)
     assert_lines(shop, "Invoice", invoices(shop))
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("what", ["FROM LineItem", "') ORDER BY id"])
 def test_lines_missing_from_queries_are_retrieved(shop, what):
     catalog = by_queries(shop, "Invoice")
@@ -378,7 +375,6 @@ def test_lines_missing_from_queries_are_retrieved(shop, what):
     assert len(sent(shop, "retrieve")) == len(SIZES)
 
 
-@pytest.mark.usefixtures("quick")
 def test_lines_hidden_from_queries_are_retrieved():
     with Sandbox(company=company(), hidden={"LineItem": [1, 7, 150, 551]}) as sandbox:
         catalog = by_queries(sandbox, "Invoice")
@@ -423,7 +419,6 @@ def run_with_failure(sandbox, **more):
     return output, str(error)
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kind", ["refused", "status"])
 def test_document_that_cannot_be_retrieved_has_the_fields_of_queries(shop, kind, caplog):
     broken = shop.rows("Invoice")[3]["id"]
@@ -445,7 +440,6 @@ def test_document_that_cannot_be_retrieved_has_the_fields_of_queries(shop, kind,
     assert len(sent(shop)) < 60
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("retrieves", [True, False])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_line_larger_than_any_answer_costs_no_other(dialect, retrieves, caplog):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +16,7 @@ from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.tap import TapKafinea
+from tests.commands import start, stop
 from tests.conftest import connect
 from tests.tap.running import Output, _Collector, discover, extract, parse, settings
 from tests.target.running import empty
@@ -167,7 +165,6 @@ def test_related_list_that_is_unknown_is_an_error_at_discovery(sandbox, module, 
         discover(sandbox, relations=[{"module": module, "related": related}])
 
 
-@pytest.mark.usefixtures("quick")
 def test_related_list_is_tried_by_name_where_the_server_does_not_list_them(sandbox):
     campaigns(sandbox, 3)
     sandbox.faults.add("status", operation="relatedtypes", status=500, times=None)
@@ -180,7 +177,6 @@ def test_related_list_is_tried_by_name_where_the_server_does_not_list_them(sandb
         discover(sandbox, relations="all")
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("relations", [CONTACTS, "all"])
 def test_server_without_related_lists_is_an_error_at_discovery(relations):
     with empty(dialect="legacy") as sandbox:
@@ -259,25 +255,9 @@ def test_killed_run_resumes_from_its_last_state(tmp_path, how):
     with empty(latency_ms=10) as sandbox:
         campaigns(sandbox, *([2, 0] * 100))
         files = {"config": settings(sandbox), "catalog": only(sandbox)}
-        arguments = []
-        for name, content in files.items():
-            path = tmp_path / f"{name}.json"
-            path.write_text(json.dumps(content))
-            arguments += [f"--{name}", str(path)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tap_kafinea", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if len(lines) == 100:
-                process.send_signal(how)
-        process.communicate(timeout=30)
-        assert process.returncode == (-how if how == signal.SIGKILL else 128 + how)
-        before = parse(line for line in lines if line.endswith("}\n"))
+        process = start("tap_kafinea", tmp_path, **files)
+        lines = [next(process.stdout) for _ in range(100)]
+        before = parse(lines + stop(process, how))
         last = before.bookmark(STREAM)["pass"]["last_id"]
         sandbox.requests.clear()
         after = extract(sandbox, catalog=files["catalog"], state=before.state)
@@ -289,7 +269,6 @@ def test_killed_run_resumes_from_its_last_state(tmp_path, how):
 # Misfortunes
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("nth", [1, 2, 4, 7])
 @pytest.mark.parametrize(
     "fault",
@@ -406,7 +385,6 @@ def failing(sandbox, match, **more):
     return parse(writer.lines)
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(
     "fault",
@@ -445,7 +423,6 @@ def test_unreadable_list_is_named_and_requested_again(dialect, fault, caplog):
         assert "unreadable" not in mended.bookmark(STREAM)
 
 
-@pytest.mark.usefixtures("quick")
 def test_unreadable_list_has_fewer_records_than_counted(sandbox, caplog):
     first, second, _ = campaigns(sandbox, 2, 3, 0)
     sandbox.faults.add("empty", operation="query_related", contains="SELECT id", nth=2, times=None)
@@ -455,7 +432,6 @@ def test_unreadable_list_has_fewer_records_than_counted(sandbox, caplog):
     assert output.bookmark(STREAM)["unreadable"] == [second]
 
 
-@pytest.mark.usefixtures("quick")
 def test_server_outage_marks_no_list_as_unreadable(sandbox, caplog):
     campaigns(sandbox, *([1] * 10))
     catalog = only(sandbox)
@@ -466,7 +442,6 @@ def test_server_outage_marks_no_list_as_unreadable(sandbox, caplog):
     assert "cannot be read" not in caplog.text
 
 
-@pytest.mark.usefixtures("quick")
 def test_transient_fault_costs_no_list(sandbox):
     """Twice at a list is enough to ask whether the server is there; then it is asked once more."""
     campaigns(sandbox, *([1] * 10))
@@ -475,7 +450,6 @@ def test_transient_fault_costs_no_list(sandbox):
     assert Counter(pairs(output)) == truth(sandbox)
 
 
-@pytest.mark.usefixtures("quick")
 def test_unreadable_lists_above_the_limit_end_the_stream(sandbox, monkeypatch):
     monkeypatch.setattr("kafinea.recovery.MOST_BAD", 5)
     campaigns(sandbox, *([1] * 30))

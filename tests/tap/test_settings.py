@@ -395,7 +395,7 @@ def test_module_in_the_state_that_is_no_longer_visible_is_named(with_catalog, ca
         assert "no longer sees" not in caplog.text
 
 
-def test_module_that_cannot_be_counted_is_named_with_its_exclusion(run, quick):
+def test_module_that_cannot_be_counted_is_named_with_its_exclusion(run):
     with Sandbox(rows=50) as sandbox:
         sandbox.faults.add("empty", operation="query", contains="FROM Campaigns", times=None)
         config = settings(sandbox, modules=["Leads", "C*"], **ZONE)
@@ -438,7 +438,6 @@ def test_default_run_exits_with_0_and_logs_what_is_left_out(dialect, rows, run):
             assert len(left_out) == (rows > 0)
 
 
-@pytest.mark.usefixtures("quick")
 def test_module_that_cannot_be_described_stops_no_other(caplog):
     with Sandbox(rows=50) as sandbox:
         sandbox.faults.add("status", operation="describe", contains="Leads", status=500, times=None)

@@ -24,3 +24,8 @@ def any_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """One of each kind of server, without records."""
     with empty(dialect=request.param) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def short_waits(quick: None) -> None:
+    """A run within the process waits for no server."""

@@ -13,7 +13,7 @@ STREAMS = matched("Contacts", "cf_853")
 
 
 @pytest.fixture
-def server(quick):
+def server():
     with empty() as sandbox:
         yield sandbox
 
@@ -288,7 +288,7 @@ def test_missing_file_is_one_line(tmp_path, server):
         assert "Traceback" not in done.stderr
 
 
-def test_unreachable_server_is_one_line(quick):
+def test_unreachable_server_is_one_line():
     with empty() as gone:
         where = settings(gone)
     run = load(None, LINES, **where, streams=STREAMS, check=False)

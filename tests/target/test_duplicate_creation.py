@@ -155,7 +155,6 @@ def test_short_keys_with_a_common_prefix_are_different_invoices(sandbox):
 # A server that fails
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("operation", "status"), [("create", 500), ("create", 503), ("revise", 503)]
 )
@@ -176,7 +175,6 @@ def test_failing_writes_are_retried_and_then_stop_the_run(operation, status):
         assert sandbox.count("Contacts") == 60
 
 
-@pytest.mark.usefixtures("quick")
 def test_failing_writes_of_successive_records_stop_the_run(sandbox):
     sandbox.faults.add("status", operation="create", contains="lastname", status=500, times=None)
     run = upsert(sandbox, *[contact(f"{n}") for n in range(60)], max_rejects=-1, check=False)
@@ -185,7 +183,6 @@ def test_failing_writes_of_successive_records_stop_the_run(sandbox):
     assert len(run.outcomes) < 10
 
 
-@pytest.mark.usefixtures("quick")
 def test_failing_writes_that_recover_lose_nothing(sandbox):
     sandbox.faults.add("status", operation="create", status=503, nth=3, times=8)
     run = upsert(sandbox, *[contact(f"{n}") for n in range(40)])
@@ -193,7 +190,6 @@ def test_failing_writes_that_recover_lose_nothing(sandbox):
     assert sandbox.count("Contacts") == 40
 
 
-@pytest.mark.usefixtures("quick")
 def test_failing_write_rejects_its_record_only(sandbox):
     sandbox.faults.add("status", operation="create", contains="poison", status=500, times=None)
     records = [contact(f"{n}", title="poison" if n == 7 else "good") for n in range(30)]

@@ -39,13 +39,13 @@ TIMEOUT = 0.3  # seconds; the slow faults take longer
 
 
 @pytest.fixture(params=["kafinea", "stock"])
-def server(request, quick):
+def server(request):
     with empty(dialect=request.param) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def one_server(quick):
+def one_server():
     with empty() as sandbox:
         yield sandbox
 
@@ -77,7 +77,7 @@ def there_once(sandbox):
     [*(("kafinea", name) for name in FAULTS), *(("stock", name) for name in QUICK_LOSSES)],
 )
 @pytest.mark.parametrize("operation", ["create", "update"])
-def test_rerun_after_a_fault_leaves_each_key_once(dialect, operation, name, quick):
+def test_rerun_after_a_fault_leaves_each_key_once(dialect, operation, name):
     with empty(dialect=dialect) as server:
         _after_a_fault_and_a_rerun(server, operation, name)
 
@@ -123,8 +123,17 @@ def test_rerun_after_a_fault_completes_deletions(one_server, name):
     assert keys(one_server) == {"d": "Stays"}
 
 
-@pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize("operation", ["query", "describe", "retrieve", "login"])
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        *(("query", name) for name in FAULTS),
+        *(
+            (operation, name)
+            for operation in ("describe", "retrieve", "login")
+            for name in [*QUICK_LOSSES, "the session ends", "a page of HTML"]
+        ),
+    ],
+)
 def test_fault_in_a_read_is_retried_within_the_run(one_server, operation, name):
     one_server.insert("Contacts", {"cf_853": "a", "lastname": "Old"})
     records = [{"cf_853": "a", "lastname": "New"}, {"cf_853": "b", "lastname": "New"}]
@@ -152,7 +161,7 @@ def test_lost_create_is_looked_up_before_it_is_sent_again(one_server, name):
 
 
 @pytest.mark.parametrize("dialect", ["kafinea", "stock", "frevo"])
-def test_timed_out_create_that_the_server_completes_later_is_not_duplicated(dialect, quick):
+def test_timed_out_create_that_the_server_completes_later_is_not_duplicated(dialect):
     """The first look finds nothing, for the server has not got that far."""
     with empty(dialect=dialect) as sandbox:
         fault = sandbox.faults.add("latency", operation="create", seconds=0.8)

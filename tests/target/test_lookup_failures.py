@@ -10,8 +10,6 @@ from kafinea.dividing import divided
 from kafinea.errors import Unavailable
 from tests.target.running import empty, load, matched, messages
 
-pytestmark = pytest.mark.usefixtures("quick")
-
 BY_KEY = matched("Contacts", "cf_853")
 REFUSAL = '{{"success":false,"error":{{"message":"no","code":"{}"}}}}'
 FAILURES = {

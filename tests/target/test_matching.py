@@ -574,7 +574,6 @@ def test_key_is_looked_up_by_its_most_selective_part(sandbox):
     assert len(sandbox.requests.of("query")) == 1
 
 
-@pytest.mark.usefixtures("quick")
 def test_failing_record_stops_no_other(sandbox):
     bad, good = contact(sandbox, "A"), contact(sandbox, "B")
     sandbox.faults.add("status", operation="retrieve", contains=bad, status=500, times=None)

@@ -259,7 +259,6 @@ def test_wrong_setting_is_one_line_before_the_first_record(sandbox, to, record, 
     assert write_requests(sandbox) == []
 
 
-@pytest.mark.usefixtures("quick")
 def test_server_without_related_lists_is_one_line():
     with empty(dialect="legacy") as sandbox:
         run = bring(sandbox, pair(campaign(sandbox), contacts(sandbox, 1)[0]), check=False)
@@ -284,7 +283,6 @@ def test_dry_run_reports_the_same_and_writes_nothing(sandbox):
 # Misfortunes
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("nth", [1, 3, 8])
 @pytest.mark.parametrize("operation", ["add_related", "query_related"])
 @pytest.mark.parametrize(
@@ -313,7 +311,6 @@ def test_faults_cost_no_pair_and_no_false_result(sandbox, fault, operation, nth)
     assert bring(sandbox, *records, to=to).tally == {"unchanged": 25}
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("nth", range(1, 9))
 def test_empty_answer_is_no_proof_that_a_pair_is_missing(sandbox, nth):
     fair, people = campaign(sandbox), contacts(sandbox, 3)
@@ -324,7 +321,6 @@ def test_empty_answer_is_no_proof_that_a_pair_is_missing(sandbox, nth):
     assert write_requests(sandbox) == ["add_related"] * 2
 
 
-@pytest.mark.usefixtures("quick")
 def test_pairs_never_added_are_rejected_and_others_continue(sandbox):
     fair, people = campaign(sandbox), contacts(sandbox, 3)
     sandbox.faults.add("reset", operation="add_related", contains=people[1], times=None)
@@ -335,7 +331,6 @@ def test_pairs_never_added_are_rejected_and_others_continue(sandbox):
     assert len(linked(sandbox)) == 2
 
 
-@pytest.mark.usefixtures("quick")
 def test_list_that_always_fails_rejects_its_pairs_only(sandbox):
     fair, other, people = campaign(sandbox), campaign(sandbox, "Other"), contacts(sandbox, 2)
     sandbox.faults.add("html", operation="query_related", contains=fair, times=None)

@@ -224,7 +224,7 @@ def test_full_disk_leaves_complete_lines(sandbox, tmp_path, name):
 
 
 @pytest.mark.parametrize("breaks", ["input", "server"])
-def test_last_valid_state_is_written_whatever_ends_the_run(sandbox, quick, breaks):
+def test_last_valid_state_is_written_whatever_ends_the_run(sandbox, breaks):
     lines = [*messages("Contacts", good("a")), state({"done": "a"})]
     lines += [*messages("Contacts", good("b")), state({"done": "b"})]
     if breaks == "input":
@@ -351,7 +351,7 @@ def test_rejects_loaded_and_rejected_again_are_read_once(sandbox, tmp_path, thro
     assert len(files.lines("rejects")) == 501 * (1 + (through == "link"))
 
 
-def test_rejects_to_load_survive_an_aborted_run(sandbox, tmp_path, quick):
+def test_rejects_to_load_survive_an_aborted_run(sandbox, tmp_path):
     files = Files(tmp_path)
     corrected = "".join(f"{line}\n" for line in messages("Contacts", good("a")))
     files.path("rejects").write_text(corrected)

@@ -83,7 +83,7 @@ FAULTS = [
     "fault", FAULTS, ids=lambda f: f"{f['operation']} {f['kind']}" if f else "no fault"
 )
 def test_secrets_and_records_are_in_no_log_and_no_state(
-    fault, issued, quick, monkeypatch, any_sandbox_one
+    fault, issued, monkeypatch, any_sandbox_one
 ):
     monkeypatch.setenv("TARGET_KAFINEA_LOGLEVEL", "DEBUG")
     sandbox = any_sandbox_one

@@ -96,7 +96,7 @@ def odd(server, operation, chance):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_random_answers_give_a_result_for_each_record_or_one_error(quick, operation):
+def test_random_answers_give_a_result_for_each_record_or_one_error(operation):
     for case in range(CASES):
         chance = random.Random(f"{operation} {case}")
         server = server_with_records()
