@@ -1211,13 +1211,13 @@ def _(directory):
 
 def mistaken(place: str) -> str:
     """Load a record at which something comes up that nobody foresaw."""
-    with empty() as sandbox, mock.patch(f"target_kafinea.{place}", side_effect=LookupError):
+    with empty() as sandbox, mock.patch(f"kafinea.load.{place}", side_effect=LookupError):
         return load(sandbox, messages("Contacts", {"lastname": "Roux"}), streams=LASTNAME).stderr
 
 
 @prints("it was not sent: ... Please report this as a mistake of target-kafinea (INTERNAL_ERROR)")
 def _(_directory):
-    return mistaken("checks.wire_values")
+    return mistaken("writing.checks.wire_values")
 
 
 @prints(
@@ -1225,7 +1225,7 @@ def _(_directory):
     " (UNKNOWN_OUTCOME)"
 )
 def _(_directory):
-    return mistaken("writer.altered_fields")
+    return mistaken("writing.record_writer.altered_fields")
 
 
 def contract(directory: Path, sandbox: Sandbox) -> str:

@@ -11,7 +11,7 @@ from itertools import product
 
 import pytest
 
-from kafinea import OutcomeUnknown, Refused, SettingsError, Unavailable, envelope, files, masking
+from kafinea import NotReachable, OutcomeUnknown, Refused, Unavailable, envelope, files, masking
 from kafinea_sandbox import Sandbox
 from tests.conftest import connect
 
@@ -215,7 +215,7 @@ def test_retry_after_is_honoured(sandbox, client):
 
 def test_a_wrong_address_is_not_tried_again(sandbox, client):
     ordered = sandbox.faults.add("status", operation="getchallenge", status=404, times=None)
-    with pytest.raises(SettingsError, match="url"):
+    with pytest.raises(NotReachable, match="url"):
         client.listtypes()
     assert ordered.hits == 1
 
