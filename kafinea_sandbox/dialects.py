@@ -103,9 +103,6 @@ class Dialect:
     """`SELECT *` of an inventory module answers one row per record, not one per line."""
     html_fatals: bool = False
     """A fatal error is an HTML page with status 200, not an empty 500."""
-    file_upload: bool = False
-    """The operation `FileUpload` exists; elsewhere a file is a part of a multipart `create`, which
-    the sandbox does not read."""
     related_label: tuple[str, ...] = ("relationIdLabel",)
     """The parameters in which `add_related` looks for the name of the list."""
     without_operations: frozenset[str] = _COREBOS_ONLY | {"fileupload"}
@@ -130,7 +127,6 @@ DIALECTS = {
             version="24.2.1",
             profile=False,
             extend="GET",
-            file_upload=True,
             related_label=("relatedLabel", "relationIdLabel"),
             without_operations=_COREBOS_ONLY,
             without_modules=frozenset({"InventoryDetails"}),

@@ -327,10 +327,21 @@ class KafineaStream(Stream):
     def _increment_stream_state(
         self, latest_record: dict[str, Any], *, context: Mapping[str, Any] | None = None
     ) -> None:
-        """Do nothing: the state comes from the engine, with each batch.
+        # The SDK would keep the greatest modifiedtime and call the stream not resumable. It calls
+        # this behind each record it has written, and only this.
+        self.row_written(latest_record)
 
-        The SDK would keep the greatest modifiedtime and call the stream not resumable.
-        """
+    @override
+    def _write_state_message(self) -> None:
+        # The SDK writes the state as it is. Ours is completed now, and not behind each record.
+        self.complete_state()
+        super()._write_state_message()
+
+    def row_written(self, row: Mapping[str, Any]) -> None:
+        """Called behind each row that was written."""
+
+    def complete_state(self) -> None:
+        """Called before the state is written."""
 
     @override
     def get_replication_key_signpost(self, context: Mapping[str, Any] | None = None) -> None:

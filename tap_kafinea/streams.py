@@ -81,6 +81,7 @@ class PassStream(KafineaStream):
         self.wrong_entry: WrongEntry | None = None
         self.primary_keys = list(key)
         self._rows_since_state = 0
+        self._batch: Batch | None = None  # of which rows are being written
 
     @abstractmethod
     def start(self, checkpoint: Checkpoint) -> Run:
@@ -112,10 +113,12 @@ class PassStream(KafineaStream):
                 self._rows_since_state = 0
                 self._write_state_message()
             self._stream_version = batch.version
+            self._batch = batch
             self._rows_since_state += yield from self._rows(batch)
             # The SDK has written all rows when it asks for the next.
             if batch.completes_version and batch.version:
                 self._activate(batch.version)
+            self._batch = None
             self._keep(batch.checkpoint)
 
     def _rows(self, batch: Batch) -> Generator[Row, None, int]:
@@ -198,11 +201,17 @@ class LineWriter(Protocol):
 class ModuleStream(PassStream):
     """The records of one module, in the order of their ids.
 
-    Incremental by `modifiedtime` where the module has it; else read whole each time.
+    Incremental by `modifiedtime` where the module has it; else read whole each time. Its rows are
+    the records, so the state can stand behind each of them.
     """
+
+    # Of 10,000, the SDK's default, too much would be read again after a kill.
+    STATE_MSG_FREQUENCY = 1000
+    ROWS_BETWEEN_STATES = sys.maxsize
 
     def __init__(self, tap: KafineaTap, name: str, schema: dict[str, Any]) -> None:
         super().__init__(tap, name, schema, module=name)
+        self._last_written: str | None = None
         if MODIFIED in schema["properties"]:
             self.replication_key = MODIFIED
 
@@ -231,6 +240,7 @@ class ModuleStream(PassStream):
     @override
     def _rows(self, batch: Batch) -> Generator[Row, None, int]:
         table, count = self._table, len(batch.rows)
+        self._last_written = None
         self._follow()
         if table is None:
             yield from emptied(batch.rows)
@@ -241,6 +251,15 @@ class ModuleStream(PassStream):
             table.write(record)
             yield record
         return count
+
+    @override
+    def row_written(self, row: Mapping[str, Any]) -> None:
+        self._last_written = row["id"]
+
+    @override
+    def complete_state(self) -> None:
+        if self._batch and self._last_written:
+            self._keep(self._batch.checkpoint_behind(self._last_written))
 
     @override
     def _activate(self, version: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from functools import cached_property, partial
 
 from kafinea.client import Client
-from kafinea.describe import MODIFIED
+from kafinea.describe import MODIFIED, Module
 from kafinea.errors import SettingsError
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
@@ -75,7 +75,7 @@ class Extraction:
         """
         if isinstance(self._given, Fields):
             return self._given
-        module = self._client.describe(self._module)
+        module = self._described
         known = module.queryable if self._given is None else [*module.fields]
         names = ["id", *(known if self._given is None else self._given)]
         for name in names:
@@ -97,7 +97,7 @@ class Extraction:
         fields, clock, options = self.fields, self._clock, self._options
         is_incremental = self._is_incremental
         if is_incremental is None:
-            is_incremental = self._is_dated
+            is_incremental = MODIFIED in self._described.fields
         source = Source(
             client=self._client,
             module=self._module,
@@ -123,6 +123,6 @@ class Extraction:
         """
         return self.start(checkpoint).batches()
 
-    @property
-    def _is_dated(self) -> bool:
-        return MODIFIED in self._client.describe(self._module).fields
+    @cached_property
+    def _described(self) -> Module:
+        return self._client.describe(self._module)

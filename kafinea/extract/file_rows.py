@@ -93,7 +93,7 @@ class FileRun:
             KafineaError: Not all could be read. What was yielded before is right.
         """
         for rows in self._files.rows_of_pending(self._client):
-            yield Batch(rows, self.checkpoint)
+            yield Batch(rows, self.checkpoint, self.checkpoint)
         for batch in self._run.batches(prepare):
             yield replace(batch, checkpoint=self.checkpoint)
         self._files.check()

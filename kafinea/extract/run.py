@@ -74,14 +74,27 @@ class Batch:
         rows: The rows. They belong to the receiver, who may change them or use them up. There may
             be none, where only the checkpoint moves on.
         checkpoint: Where the stream stands once the rows are written.
+        before: Where it stands before that.
         version: The version of the rows, where all records are read.
         completes_version: Whether all records were read: rows of earlier versions were deleted.
+        is_of_pass: Whether the rows are those of the pass under way, whose position they move.
     """
 
     rows: list[Row]
     checkpoint: Checkpoint
+    before: Checkpoint
     version: int | None = None
     completes_version: bool = False
+    is_of_pass: bool = False
+
+    def checkpoint_behind(self, record_id: str) -> Checkpoint:
+        """Return where the stream stands once the rows up to that of a record are written.
+
+        What could not be read among the rows must be in the state before the position passes it.
+        """
+        unreadable = dict.fromkeys([*self.before.unreadable, *self.checkpoint.unreadable])
+        begun = replace(self.before, unreadable=tuple(unreadable))
+        return begun.after(record_id) if self.is_of_pass else begun
 
 
 @dataclass(frozen=True)
@@ -197,8 +210,8 @@ class ExtractionRun:
             self._version = self.checkpoint.version
         self.checkpoint = replace(self.checkpoint, current=current)
         for part in self._parts(prepared, track_ids):
-            self.checkpoint = self.checkpoint.after(part.ids[-1])
-            yield self._batch(part.rows)
+            before, self.checkpoint = self.checkpoint, self.checkpoint.after(part.ids[-1])
+            yield replace(self._batch(part.rows), before=before, is_of_pass=True)
         if current.undated:
             yield from self._records(self._undated_ids(), track_ids)
         completes_version = self._version is not None and self._is_proven(prepared)
@@ -225,8 +238,9 @@ class ExtractionRun:
         rows.report()
 
     def _batch(self, rows: list[Row], *, completes_version: bool = False) -> Batch:
-        self.checkpoint = replace(self.checkpoint, unreadable=self._unreadable.ids)
-        return Batch(rows, self.checkpoint, self._version, completes_version)
+        before = self.checkpoint
+        self.checkpoint = replace(before, unreadable=self._unreadable.ids)
+        return Batch(rows, self.checkpoint, before, self._version, completes_version)
 
     def _prepared(
         self, current: Pass, *, is_resumed: bool = False, ids: Sequence[str] = ()

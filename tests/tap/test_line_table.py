@@ -223,8 +223,7 @@ def test_line_table_knows_the_rows_of_a_killed_run(shop, are_documents_selected)
 
 
 def test_line_table_rereads_documents_of_a_resumed_run(monkeypatch):
-    monkeypatch.setattr(ModuleStream, "ROWS_BETWEEN_STATES", 1)
-    monkeypatch.setattr("kafinea.extract.module_rows.FEWEST", 1)
+    monkeypatch.setattr(ModuleStream, "STATE_MSG_FREQUENCY", 1)
     with Sandbox(company=company((2, 3, 1, 12))) as shop:
         first = read(shop)
         index = [m.get("stream") for m in first.messages].index("Invoice", 3)

@@ -31,6 +31,7 @@ STREAM = {
     "_write_record_message": (Stream, "self, record", (Stream, "_sync_records")),
     "_generate_record_messages": (Stream, "self, record", (Stream, "_write_record_message")),
     "_increment_stream_state": (Stream, "self, latest_record, context", (Stream, "_sync_records")),
+    "_write_state_message": (Stream, "self", (Stream, "_sync_records")),
     "generate_child_contexts": (Stream, "self, record, context", (Stream, "_process_record")),
     "get_batch_config": (Stream, "self, config", (Stream, "sync")),
     "get_replication_key_signpost": (Stream, "self, context", (Stream, "sync")),
@@ -45,7 +46,7 @@ CASES = [
     *((KafineaStream, name, *row) for name, row in STREAM.items()),
 ]
 USED = {
-    Stream: ("_write_state_message", "_write_activate_version_message", "stream_state", "mask"),
+    Stream: ("_write_activate_version_message", "stream_state", "mask"),
     Tap: ("load_streams", "sync_all", "input_catalog"),
 }
 SDK = f"singer-sdk {version('singer-sdk')}"
