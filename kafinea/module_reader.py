@@ -239,24 +239,24 @@ def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | 
         if not may_lie_in_the_request(error):
             raise
         return _next_newest(ask, module, count(query, module, where), error)
-    owed = count(query, module, where)
-    if not owed:
+    expected = count(query, module, where)
+    if not expected:
         return None
     patiently = backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)(ask)
     if answer := patiently(0, PAGE_SIZE):
         return _modified(module, answer[0])
-    most = min(owed, PAGE_SIZE * MOST_STEPS)
+    most = min(expected, PAGE_SIZE * MOST_STEPS)
     far = next((n for n in range(PAGE_SIZE, most, PAGE_SIZE) if ask(n, PAGE_SIZE)), most)
     # Of the hundred before, a server that gives fewer at a time has shown the first ones only.
     last_empty = (far - 1) // PAGE_SIZE * PAGE_SIZE
     for offset in (*range(last_empty + _SHORT_PAGE, far, _SHORT_PAGE), far):
         if answer := ask(offset, PAGE_SIZE):
             return _modified(module, answer[0])
-    raise none_given(module, owed)
+    raise none_given(module, expected)
 
 
 def _next_newest(
-    ask: Callable[[int, int], Page], module: str, owed: int, error: Refused | Unavailable
+    ask: Callable[[int, int], Page], module: str, expected: int, error: Refused | Unavailable
 ) -> str:
     """Return the latest `modifiedtime` behind that of a record at which the server fails.
 
@@ -265,7 +265,7 @@ def _next_newest(
     """
     for offset in (1, 2, 10, 100):
         try:
-            if offset < owed and (answer := ask(offset, 1)):
+            if offset < expected and (answer := ask(offset, 1)):
                 return _modified(module, answer[0])
         except (Refused, Unavailable) as failure:
             error = failure

@@ -212,8 +212,8 @@ class PageQuery:
 
     def _id_of_next(self, offset: int) -> str:
         """Return the id of a record behind one that no query can show, at a distance if need be."""
-        owed, step = self.count(None), 0
-        while offset + step < owed:
+        expected, step = self.count(None), 0
+        while offset + step < expected:
             try:
                 if rows := self._hasty(1)(self._text(["id"], (), offset + step, 1)):
                     return ids_of(self.module, rows)[0]

@@ -53,11 +53,11 @@ def lists_of(client: Client, module: str) -> list[RelatedList] | None:
     Raises:
         Refused: There is no such module for this user.
     """
-    told = client.relatedtypes(module)
-    if told is None:
+    lists = client.relatedtypes(module)
+    if lists is None:
         return None
     return [
-        RelatedList(module, label, related) for label, related in told.items() if is_name(related)
+        RelatedList(module, label, related) for label, related in lists.items() if is_name(related)
     ]
 
 

@@ -268,10 +268,10 @@ def _nothing(*_: Any) -> None:
 def _timed(keyword: Keyword) -> Keyword:
     """Return a keyword that ends, and whose errors do not keep the value that they are about."""
 
-    def check(*told: Any) -> Iterator[jsonschema.ValidationError]:
+    def check(*arguments: Any) -> Iterator[jsonschema.ValidationError]:
         if time.thread_time() > _until.get():
             raise _TooSlow
-        for error in keyword(*told) or ():
+        for error in keyword(*arguments) or ():
             error.message, error.args = "", ()  # they repeat the value, each of many errors
             yield error
 
@@ -279,13 +279,13 @@ def _timed(keyword: Keyword) -> Keyword:
 
 
 def _counted(keyword: Keyword) -> Keyword:
-    def follow(*told: Any) -> Iterator[jsonschema.ValidationError]:
+    def follow(*arguments: Any) -> Iterator[jsonschema.ValidationError]:
         depth = _depth.get()
         if next(_left.get(), None) is None or depth == _DEEPEST:
             raise _TooManyReferences
         _depth.set(depth + 1)
         try:
-            yield from keyword(*told) or ()
+            yield from keyword(*arguments) or ()
         finally:
             _depth.set(depth)
 

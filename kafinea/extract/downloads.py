@@ -109,19 +109,19 @@ class Downloads:
 
     def _one(self, document: Record, file_id: str, fetched: Fetched, *, is_only: bool) -> None:
         """Fetch one file, unless it is there."""
-        told = _size(document) if is_only else None  # it tells of one file
+        reported = _size(document) if is_only else None  # the size of one file
         row = {
             "id": file_id,
             "document_id": document["id"],
             "name": text(document.get("filename")) if is_only else None,
             "mime_type": text(document.get("filetype")) if is_only else None,
-            "size": told,
+            "size": reported,
             "sha256": None,
             "path": None,
             **self._times(document),
         }
         try:
-            self._refuse_if_too_large(told)
+            self._refuse_if_too_large(reported)
             row |= self._kept(document, file_id)
             fetched.kept += 1
         except TooLarge as error:
@@ -134,9 +134,9 @@ class Downloads:
                 return  # and not said to be missing before it certainly is
         fetched.rows.append(row)
 
-    def _refuse_if_too_large(self, told: int | None) -> None:
-        if self._largest is not None and told is not None and told > self._largest:
-            raise TooLarge(told)
+    def _refuse_if_too_large(self, reported: int | None) -> None:
+        if self._largest is not None and reported is not None and reported > self._largest:
+            raise TooLarge(reported)
 
     def _kept(self, document: Record, file_id: str) -> Row:
         """Return what a file is and where it was put, now or by an earlier run."""
@@ -150,7 +150,7 @@ class Downloads:
         try:
             with SpooledTemporaryFile(_IN_MEMORY) as spool:
                 return self._fetched(file_id, said, spool)
-        except OSError as error:  # those of the store are told as its own
+        except OSError as error:  # those of the store are reported as its own
             raise StorageError(
                 f"The temporary folder cannot take the file {file_id}: {error.strerror}. Set "
                 "TMPDIR to a folder with more room."

@@ -38,9 +38,9 @@ class FileSource:
         Raises:
             Refused: The document has a file, and the server does not give files.
         """
-        if told := document.get(ATTACHMENTS):
+        if listed := document.get(ATTACHMENTS):
             self._has_ids = True
-            return [text for each in str(told).split(",") if (text := each.strip())]
+            return [text for each in str(listed).split(",") if (text := each.strip())]
         if not document.get("filename") or document.get("filelocationtype") != "I":
             return []
         # It says that it has a file. Where others have ids, its own was never uploaded, or is lost.

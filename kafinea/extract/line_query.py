@@ -38,18 +38,18 @@ class LineQuery:
         columns = self._fields
         # Lines at which the server fails are soon asked for in halves instead.
         client = self._client.giving_up_after(FAILURES_AT_FIRST)
-        owed = count(client.query, LINE_MODULE, where)
+        expected = count(client.query, LINE_MODULE, where)
         selection = PageQuery(client.query, LINE_MODULE, columns, where, self._page_size)
         size = min(self._page_size, PAGE_SIZE)
         rows: Page = []
         page: Page = []
         # Lines that came in behind the count may have pushed those of other documents out.
         # A page may be full where it has a round number of them.
-        while len(rows) < owed or (page and len(page) % size == 0):
+        while len(rows) < expected or (page and len(page) % size == 0):
             if not (page := selection.page(rows[-1]["id"] if rows else None)):
                 break
             rows += page
-        if len(rows) < owed:
+        if len(rows) < expected:
             reading = ModuleReader(client, LINE_MODULE, columns, where, page_size=self._page_size)
             rows = [row for page in reading for row in page]
             if reading.unreadable:

@@ -50,11 +50,11 @@ class SourceFiles:
         shown = self._system.unstrip_protocol(root).rstrip("/")
         self._prefixes = (f"{self._folder}/", f"{shown}/")
 
-    def open(self, told: str) -> tuple[IO[bytes], str]:
+    def open(self, location: str) -> tuple[IO[bytes], str]:
         """Open a file; return it and its name.
 
         Args:
-            told: Its path or URL: below the folder, or relative to it.
+            location: Its path or URL: below the folder, or relative to it.
 
         Raises:
             Rejected: It is not below the folder, or no regular file.
@@ -62,25 +62,25 @@ class SourceFiles:
         """
         if self._folder is None:
             raise Rejected("FILE_NOT_ALLOWED", f"files are read below {_SETTING} only: set it")
-        name = told.rstrip("/").rpartition("/")[2]
+        name = location.rstrip("/").rpartition("/")[2]
         if self._system:
-            return self._system.open(f"{self._root}/{self._below(told)}", "rb"), name
-        return _open_local(self._folder, _without_protocol(told)), name
+            return self._system.open(f"{self._root}/{self._below(location)}", "rb"), name
+        return _open_local(self._folder, _without_protocol(location)), name
 
-    def _below(self, told: str) -> str:
+    def _below(self, location: str) -> str:
         """Return what stands in a URL behind that of the folder.
 
         Raises:
             Rejected: It is the URL of another place, or may become one.
         """
         for prefix in self._prefixes:
-            if told.startswith(prefix):
-                told = told.removeprefix(prefix)
+            if location.startswith(prefix):
+                location = location.removeprefix(prefix)
                 break
-        decoded = unquote(told).replace("\\", "/")  # as some storages understand it
+        decoded = unquote(location).replace("\\", "/")  # as some storages understand it
         if {"", ".", ".."} & {*decoded.split("/")} or "::" in decoded or "\0" in decoded:
             raise _outside()
-        return told
+        return location
 
 
 def _without_protocol(path: str) -> str:

@@ -76,15 +76,15 @@ class Formats:
 
 def read_formats(client: Client) -> Formats:
     """Return the formats of the user, as far as the server tells them to this user."""
-    told: Mapping[str, Any] = client.profile()
+    reported: Mapping[str, Any] = client.profile()
     # Not every user may read Users, and not every server shows the user.
     with suppress(Refused, Unavailable):
-        told = {**told, **client.retrieve(client.user_id())}
+        reported = {**reported, **client.retrieve(client.user_id())}
     return Formats(
-        decimals=whole(told.get("no_of_currency_decimals")),
-        decimal_separator=text(told.get("currency_decimal_separator")) or "",
-        grouping_separator=text(told.get("currency_grouping_separator")) or "",
-        rate=_number(told.get("conv_rate")) or None,
+        decimals=whole(reported.get("no_of_currency_decimals")),
+        decimal_separator=text(reported.get("currency_decimal_separator")) or "",
+        grouping_separator=text(reported.get("currency_grouping_separator")) or "",
+        rate=_number(reported.get("conv_rate")) or None,
     )
 
 
