@@ -172,7 +172,7 @@ class Project:
         """Look behind the Kafinea that the page started at this port; see `Control.over_http`."""
         url = f"http://127.0.0.1:{self._ports[str(port)]}"
         token = {"Authorization": f"Bearer {self._tokens[url]}"}
-        answer = requests.post(f"{url}/_control/{action}", json=told, headers=token, timeout=20)
+        answer = requests.post(f"{url}/_control/{action}", json=told, headers=token, timeout=60)
         return answer.json()["result"]
 
     def ask(self, sql: str, warehouse: str = "warehouse.duckdb") -> list[tuple[Any, ...]]:
@@ -198,7 +198,7 @@ class Project:
         for process in self._served:
             process.send_signal(signal.SIGTERM)
         for process in self._served:
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
 
     def _do(self, block: Block) -> None:
         path = self.directory / (block.file or "")

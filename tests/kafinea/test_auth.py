@@ -233,7 +233,7 @@ def test_threads_that_share_a_session_log_in_once(sandbox):
 
     def ask(_):
         return requests.get(
-            address, params={"operation": "listtypes"}, auth=auth, timeout=10
+            address, params={"operation": "listtypes"}, auth=auth, timeout=60
         ).json()
 
     with ThreadPoolExecutor(8) as threads:
@@ -255,7 +255,7 @@ def all_at_once(client, sessions):
 
     def ask(_):
         with client.one_session() as session:
-            here.wait(10)
+            here.wait(60)
             return session.query("SELECT id FROM Currency LIMIT 1;")
 
     with ThreadPoolExecutor(sessions) as threads:
@@ -298,7 +298,7 @@ def test_a_challenge_of_another_process_costs_a_retry_and_no_failure(any_sandbox
         client.listtypes()
         address = any_sandbox.url + "/webservice.php"
         asked = {"operation": "getchallenge", "username": any_sandbox.username}
-        assert requests.get(address, params=asked, timeout=10).json()["success"]
+        assert requests.get(address, params=asked, timeout=60).json()["success"]
         any_sandbox.requests.clear()
         assert all(all_at_once(client, 8))
         logins = any_sandbox.requests.of("login")

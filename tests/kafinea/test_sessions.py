@@ -155,7 +155,7 @@ def test_all_sessions_are_logged_out_at_once():
 
             def open_one(_):
                 with client.one_session() as session:
-                    here.wait(10)
+                    here.wait(60)
                     session.user_id()
 
             with ThreadPoolExecutor(8) as pool:

@@ -35,12 +35,12 @@ class Api:
 
     def get(self, operation: str, **params: str) -> requests.Response:
         params = {"operation": operation, "sessionName": self.sid, **params}
-        return self.http.get(self.url, params=params, timeout=20, allow_redirects=False)
+        return self.http.get(self.url, params=params, timeout=60, allow_redirects=False)
 
     def post(self, operation: str, *, query: str = "", **params: str) -> requests.Response:
         params = {"operation": operation, "sessionName": self.sid, **params}
         address = f"{self.url}?{query}" if query else self.url
-        return self.http.post(address, data=params, timeout=20)
+        return self.http.post(address, data=params, timeout=60)
 
     def ok(self, operation: str, **params: str) -> Any:
         return result_of(self.get(operation, **params))

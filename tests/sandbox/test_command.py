@@ -23,14 +23,14 @@ def test_command_prints_its_address_and_stops_cleanly(tmp_path: Path, end: signa
         assert set(facts) == {"url", "username", "access_key", "control", "control_token"}
         assert facts["url"].startswith("http://127.0.0.1:")
         params = {"operation": "getchallenge", "username": facts["username"]}
-        answer = requests.get(facts["url"] + "/x/webservice.php", params=params, timeout=9).json()
+        answer = requests.get(facts["url"] + "/x/webservice.php", params=params, timeout=60).json()
         assert answer["success"] is True
-        asked = {"json": {"module": "Contacts"}, "timeout": 9}
+        asked = {"json": {"module": "Contacts"}, "timeout": 60}
         assert requests.post(facts["control"] + "/count", **asked).status_code == 401
         asked["headers"] = {"Authorization": f"Bearer {facts['control_token']}"}
         assert requests.post(facts["control"] + "/count", **asked).ok
         process.send_signal(end)
-        rest, errors = process.communicate(timeout=9)
+        rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, b"")
     assert b"Ctrl-C" in errors
     assert b"Traceback" not in errors

@@ -13,7 +13,7 @@ from kafinea_sandbox.modules.model import Field
 
 def post(sandbox: Sandbox, name: str, **arguments: object) -> requests.Response:
     url, token = f"{sandbox.url}/_control/{name}", f"Bearer {sandbox.control_token}"
-    return requests.post(url, json=arguments, headers={"Authorization": token}, timeout=9)
+    return requests.post(url, json=arguments, headers={"Authorization": token}, timeout=60)
 
 
 def result_over_http(sandbox: Sandbox, name: str, **arguments: object) -> object:

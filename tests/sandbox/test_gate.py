@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 
 def ask(sandbox: Sandbox, headers: object, path: str, method: str = "GET", body: bytes = b""):
     """The status and the body of an answer to exactly these headers."""
-    connection = http.client.HTTPConnection(*address(sandbox), timeout=9)
+    connection = http.client.HTTPConnection(*address(sandbox), timeout=60)
     connection.putrequest(method, path, skip_host=True)
     for name, value in dict(headers).items():
         for one in [value] if isinstance(value, str) else value:
@@ -151,7 +151,7 @@ def test_control_sql_reaches_the_database_only(stock: Sandbox, tmp_path: Path, s
         stock.sql(text)
     token = {"Authorization": f"Bearer {stock.control_token}"}
     answer = requests.post(
-        f"{stock.url}/_control/sql", json={"text": text}, headers=token, timeout=9
+        f"{stock.url}/_control/sql", json={"text": text}, headers=token, timeout=60
     )
     assert answer.status_code == 400
     assert list(tmp_path.iterdir()) == []
@@ -194,7 +194,7 @@ def test_sandbox_listens_on_loopback_only(stock: Sandbox):
     assert host == "127.0.0.1"
     assert stock._socket.getsockname() == (host, port)
     with pytest.raises(OSError, match=r"refused|assign"):  # 127.0.0.2 is not on every system
-        socket.create_connection(("127.0.0.2", port), timeout=9)
+        socket.create_connection(("127.0.0.2", port), timeout=60)
 
 
 def test_data_directory_is_private(tmp_path: Path):

@@ -111,7 +111,7 @@ def test_logins_of_one_user_invalidate_each_other(fresh: Sandbox, fresh_api: Api
         response = requests.post(
             fresh_api.url,
             data={"operation": "login", "username": "admin", "accessKey": key(fresh_api, token)},
-            timeout=9,
+            timeout=60,
         )
         outcomes.append(response.json()["success"])
 
@@ -143,7 +143,7 @@ def test_session_unknown(api: Api, sid: str) -> None:
 
 def test_session_in_the_query_string_of_a_post(api: Api) -> None:
     data = {"operation": "create", "elementType": "Contacts", "element": "{}"}
-    response = requests.post(f"{api.url}?sessionName={api.sid}", data=data, timeout=9)
+    response = requests.post(f"{api.url}?sessionName={api.sid}", data=data, timeout=60)
     assert error_of(response)[0] == "MANDATORY_FIELDS_MISSING"
 
 

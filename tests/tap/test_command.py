@@ -194,7 +194,7 @@ def test_run_ends_when_its_reader_goes_away(sandbox, files):
     process.stdout.close()
     errors = process.stderr.read().decode()
     process.stderr.close()
-    assert process.wait(timeout=30) == 1
+    assert process.wait(timeout=60) == 1
     assert "Traceback" not in errors
 
 

@@ -210,7 +210,7 @@ def test_create_under_way_at_a_sigterm_is_found_by_the_next_run(tmp_path):
         with running(config, "--input", files.input(lines)) as process:
             until(lambda: sandbox.requests.of("create"))
             process.terminate()
-            assert process.wait(timeout=10) == 143
+            assert process.wait(timeout=60) == 143
         run = load(sandbox, lines, streams=STREAMS)
         assert run.code == 0
         assert sandbox.count("Contacts") == 1

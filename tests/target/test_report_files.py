@@ -411,7 +411,7 @@ def test_rejects_of_two_concurrent_runs_are_not_lost(sandbox, tmp_path):
         done = command("--config", config, "--input", other.input(LINES))
         assert done.returncode == 0, done.stderr
         process.stdin.close()
-        process.wait(20)
+        process.wait(60)
     found = [lines_of(path.read_text()) for path in (files.path("rejects"), *asides(tmp_path))]
     assert sorted(map(len, found)) == [2, 101]
 
