@@ -209,11 +209,13 @@ class Caller:
         except Unavailable as error:
             if error.nothing_done:
                 raise
-            text = f"{error} It is not known whether it was done."
+            text = f"{error} It is unknown whether the request was carried out."
             raise OutcomeUnknown(text, busy=error.busy) from None
         except Refused as error:
             if error.code in PERHAPS_PASSING:
-                raise OutcomeUnknown(f"{error} It is not known whether it was done.") from None
+                raise OutcomeUnknown(
+                    f"{error} It is unknown whether the request was carried out."
+                ) from None
             raise
 
     def _user_id(self) -> str:

@@ -289,7 +289,9 @@ class Client(Caller):
         text = json.dumps(element, default=str)
         answer = self.write(operation, {"elementType": module, "element": text})
         if not isinstance(answer, dict) or not is_id(answer.get("id")):
-            raise OutcomeUnknown(f"{operation} of {module}: the server answers with no record.")
+            raise OutcomeUnknown(
+                f"{operation} of {module}: the server's answer contains no record."
+            )
         return _without_secrets(answer)
 
 

@@ -66,8 +66,8 @@ class Columns:
         names = tuple(name for name in self.asked if name not in refused)
         if names and refused:
             logger.warning(
-                "%s: these fields are null, for the server refuses them in a query: %s. Either "
-                "they were removed, or this user may not read them.",
+                "%s: these fields are null, because the server refuses them in a query: %s. "
+                "Either they were removed from the module, or this user may not read them.",
                 self._module,
                 ", ".join(sorted(refused)),
             )

@@ -197,9 +197,9 @@ def module(describe: Any, name: str) -> Module:
     described, prefix = text(said.get("name", name)), text(said.get("idPrefix", ""))
     fields = members(said.get("fields"))
     if not fields or described is None or described.casefold() != name.casefold():
-        raise wrong(where, "description of it")
+        raise wrong(where, "description of the module")
     if prefix is None or (prefix and not is_id(f"{prefix}x1")):
-        raise wrong(where, "prefix of its ids")
+        raise wrong(where, "id prefix")
     known = {field.name: field for field in (_field(where, one) for one in fields)}
     return Module(
         name=name,

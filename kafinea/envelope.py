@@ -24,7 +24,7 @@ from kafinea.errors import SESSION_ENDED, Code, NotReachable, Refused, SessionEn
 
 _ANSWER_START = b'{"success":'
 _GOOD_START, _GOOD_END = _ANSWER_START + b"true,", b"}"
-_NOT_THERE = "There is no webservice.php at this `url`, or a proxy keeps it closed."
+_NOT_THERE = "There is no webservice.php at this `url`, or a proxy blocks it. Check `url`."
 _BUSY = frozenset({429, 502, 503, 504})
 _CODES = frozenset(Code)
 _MOST_CODES = 10**6
@@ -179,8 +179,8 @@ def redirected(response: requests.Response) -> NotReachable:
         there = without_echo(f"{parts.scheme}://{parts.hostname}", response.request)
         place = f"at {there or 'another host'}"
     return NotReachable(
-        f"The server points to another address {place}. Credentials are not sent there by "
-        "themselves; set `url` to the new address if it is right."
+        f"The server redirects to another address {place}. Redirects are not followed, because "
+        "requests contain credentials. If the new address is right, set `url` to it."
     )
 
 

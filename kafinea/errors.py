@@ -210,7 +210,7 @@ class TooLarge(KafineaError):
     """
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"The file is larger than it may be: {size:,} bytes.")
+        super().__init__(f"The file is larger than the limit: {size:,} bytes.")
         self.size = size
 
 

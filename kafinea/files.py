@@ -114,5 +114,7 @@ def _file(label: str, described: Any, contents: str, into: BinaryIO) -> File:
         raise wrong(label, "file")
     file = File(name, text(reported.get("filetype")) or "", size)
     if (received := into.seek(0, SEEK_END)) != file.size:
-        raise IncompleteRead(f"{label}: the file came with {received:,} bytes, not {file.size:,}.")
+        raise IncompleteRead(
+            f"{label}: {received:,} bytes of the file were received, not {file.size:,}."
+        )
     return file

@@ -251,8 +251,8 @@ class KeysetReader:
         before, last = self._shown
         if not self._pages.before(last, before):
             raise Unavailable(
-                f"{self._pages.module}: the server counts records and gives none, not even "
-                "those it gave before. Its queries fail; its log will tell."
+                f"{self._pages.module}: the server counts records but returns none, not even "
+                "those that it returned before. Its queries fail. Check the server's log."
             )
 
     def _went_on_to(self, page: Page) -> Page:
@@ -272,6 +272,6 @@ def _may_lie_in_a_record(error: Error) -> bool:
 def none_given(module: str, counted: int) -> IncompleteRead:
     """Return the error for records that are counted and do not come."""
     return IncompleteRead(
-        f"{module}: the server counts {counted:,} records and gives none of them. Either its "
-        "query fails (its log will tell), or this user may not read them."
+        f"{module}: the server counts {counted:,} records but returns none of them. Either its "
+        "query fails (check the server's log), or this user may not read them."
     )

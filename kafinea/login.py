@@ -277,9 +277,9 @@ class Login:
         if code == Code.AUTHENTICATION_REQUIRED:
             return self._unknown_user(code)
         return CredentialsRefused(
-            f"Kafinea does not accept the user {self.username!r} with this access key "
-            f"({code}). Check `username` and `access_key`: the key stands in Kafinea "
-            'under "My preferences" and is not the password.'
+            f"Kafinea does not accept this access key for user {self.username!r} ({code}). Check "
+            '`username` and `access_key`. The access key is in Kafinea under "My preferences"; '
+            "it is not the password."
         )
 
     def _unknown_user(self, code: str) -> CredentialsRefused:
@@ -310,5 +310,6 @@ def _text(answer: Any, *keys: str) -> str:
         if isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT:
             return value
     raise NotReachable(
-        f"The server at `url` answers the login without {' or '.join(keys)}; is it a Kafinea?"
+        f"The server at `url` answered the login without {' or '.join(keys)}. Check that `url` is "
+        "the address of your Kafinea."
     )

@@ -192,8 +192,8 @@ class ModuleReader:
             raise none_given(self._module, self.unreadable)
         if self.unreadable:
             logger.warning(
-                "%s: %s of %s records could not be read. As a rule they are records that this "
-                "user may not see.",
+                "%s: %s of %s records could not be read. Usually this user may not see them. Use "
+                "a user who can read all records.",
                 self._module,
                 f"{self.unreadable:,}",
                 f"{self.total:,}",
@@ -275,7 +275,7 @@ def _next_newest(
 def _modified(module: str, record: dict[str, Any]) -> str:
     if "modifiedtime" not in record:
         raise IncompleteRead(
-            f"{module}: the server gives no modifiedtime, so what changed cannot be told."
+            f"{module}: the server returned no modifiedtime, so changed records cannot be found."
         )
     wire = record["modifiedtime"]
     if not wire or str(wire).startswith(_ZERO):

@@ -125,7 +125,9 @@ class PageQuery:
         return list(dict(zip(numbers, page, strict=True)).values())
 
     def _not_in_order(self) -> IncompleteRead:
-        return IncompleteRead(f"{self.module}: the server does not give records in id order.")
+        return IncompleteRead(
+            f"{self.module}: the server does not return records in the order of their ids."
+        )
 
     def before(self, last: str, behind_which: str | None) -> Page:
         """Return the records from an id backwards, as far as another one."""
@@ -225,8 +227,8 @@ class PageQuery:
 
     def _not_told(self) -> IncompleteRead:
         return IncompleteRead(
-            f"{self.module}: the server counts a record and fails at each query that would show "
-            "it, even its id."
+            f"{self.module}: the server counts a record but fails at each query for it, even at a "
+            "query for its id alone."
         )
 
     def _ask(
@@ -300,7 +302,7 @@ def _counted(query: Query, module: str, text: str) -> int:
     answer = query(text)
     count = whole(next(iter(answer[0].values()), None)) if answer else None
     if count is None:
-        raise NotCounted(f"{module}: the server does not count its records.")
+        raise NotCounted(f"{module}: the server returned no record count.")
     return count
 
 
@@ -317,11 +319,11 @@ def ids_of(module: str, page: Page, like: str | None = None) -> list[str]:
     """
     ids: list[str] = [record.get("id", "") for record in page]
     if not are_ids(ids):
-        raise IncompleteRead(f"{module}: the server gives a record without an id.")
+        raise IncompleteRead(f"{module}: the server returned a record without an id.")
     start = f"{prefix_of(like or ids[0])}x" if ids else ""
     if others := [one for one in ids if not one.startswith(start)]:
         raise IncompleteRead(
-            f"{module}: the server gives {others[0]}, a record of another module: the ids of "
+            f"{module}: the server returned {others[0]}, a record of another module. The ids of "
             f"{module} begin with {start}."
         )
     return ids
@@ -334,7 +336,7 @@ def number(record_id: Any) -> int:
         IncompleteRead: It is no id.
     """
     if not is_id(record_id):
-        raise IncompleteRead("The server gives a record without an id.")
+        raise IncompleteRead("The server returned a record without an id.")
     return number_in(record_id)
 
 

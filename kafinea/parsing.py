@@ -33,7 +33,7 @@ def wrong(where: str, what: str) -> WrongAnswer:
         where: The operation, and the module or record it was for.
         what: What the server should have answered with.
     """
-    return WrongAnswer(f"{where}: the server answers with no {what}.")
+    return WrongAnswer(f"{where}: the server's answer contains no {what}.")
 
 
 def whole(value: object) -> int | None:

@@ -129,8 +129,9 @@ class Recovery:
         self._met += 1
         if self._met > MOST_BAD:
             raise IncompleteRead(
-                f"{self._module}: the server failed at {MOST_BAD} records, so the reading ends "
-                f"before {record_id}. Look into the server's log, or at such a record: {error}"
+                f"{self._module}: the server failed at {MOST_BAD} records, so extraction of the "
+                f"module stopped before {record_id}. Check the server's log, or one of these "
+                f"records: {error}"
             )
 
     def _in_parts(self, record_id: str, names: Sequence[str]) -> Record:

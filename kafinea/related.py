@@ -21,6 +21,7 @@ from kafinea.keyset import PATIENCE, Cursor, KeysetReader, none_given
 from kafinea.page_query import PAGE_SIZE, Page, PageQuery, Query, count, ids_of, number
 from kafinea.parsing import prefix_of
 from kafinea.query import Condition, is_name, select
+from kafinea.suggestions import suggestion
 
 logger = logging.getLogger(__name__)
 
@@ -80,9 +81,11 @@ def find_list(client: Client, module: str, name: str) -> RelatedList:
         return found[0]
     if found:
         labels = " or ".join(repr(one.label) for one in found)
-        raise SettingsError(f"{module} has several related lists of {name}: name {labels}.")
-    there = ", ".join(one.label for one in known) or "none"
-    raise SettingsError(f"{module} has no related list {name!r}. There is: {there}.")
+        raise SettingsError(
+            f"{module} has several related lists of {name}. Specify the list: {labels}."
+        )
+    hint = suggestion(name, [one.label for one in known])
+    raise SettingsError(f"{module} has no related list {name!r}.{hint}")
 
 
 def related_ids(
@@ -154,8 +157,8 @@ def _all(
 
 def _warn_of_unreadable(one: RelatedList, unreadable: int, counted: int) -> None:
     logger.warning(
-        "%s of a %s: %s of %s records could not be read. As a rule they are records that this "
-        "user may not see.",
+        "%s of a %s: %s of %s records could not be read. Usually this user may not see them. Use "
+        "a user who can read all records.",
         one.label,
         one.module,
         f"{unreadable:,}",
@@ -176,7 +179,7 @@ def _tried(client: Client, one: RelatedList) -> RelatedList:
     """
     missing = f"{one.module} has no related list {one.label!r} that can be read"
     if not is_name(one.related):
-        raise SettingsError(f"{missing}. Name the module of its records.")
+        raise SettingsError(f"{missing}. Specify the module of its records instead.")
     for first in ids_of(one.module, client.query(select(one.module, ["id"], limit=1))):
         try:
             client.query_related(first, one.label, select(one.related, ["id"]))

@@ -60,7 +60,7 @@ def until_answered(
             if tries == TRIES or not may_pass:
                 raise
             seconds = _seconds_before_next(error, tries)
-            text = "%s Trying again in %.1f s (%d of %d)."
+            text = "%s Retrying in %.1f s (%d of %d)."
             logger.warning(text, error, seconds, tries, TRIES - 1)
         wait(seconds)
 

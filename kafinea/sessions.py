@@ -28,11 +28,12 @@ from kafinea.retry import LONGEST_WAIT
 logger = logging.getLogger(__name__)
 
 _NO_ROOM = (
-    "Kafinea has no room for %d requests at once. Sending %d at once, and more again as it lets us."
+    "Kafinea is too busy for %d concurrent requests. Sending %d at a time, and more again when "
+    "Kafinea allows it."
 )
 _NO_USE = (
-    "Kafinea is no faster with %d requests at once than with %d. Sending as few as do, and now and "
-    "then trying more. `max_sessions` may be lower."
+    "Kafinea is no faster with %d concurrent requests than with %d. Sending fewer, and trying "
+    "more from time to time. You can lower `max_sessions`."
 )
 
 

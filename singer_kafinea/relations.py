@@ -22,7 +22,7 @@ def schema_of(one: RelatedList) -> dict[str, Any]:
             RELATED: {
                 "type": "string",
                 "title": one.related,
-                "description": f"id of a record of {one.related} that stands in it",
+                "description": f"id of a record of {one.related} that is in the list",
             },
         },
         "required": [SOURCE, RELATED],

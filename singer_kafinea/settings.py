@@ -83,7 +83,8 @@ def unknown_variables(
         meant = nearest(name, known, cutoff=_SURELY_MEANT)
         if meant and not any(name.startswith(f"{one}_") for one in known):
             found.append(
-                f"The variable {variable} is no setting. Did you mean {prefix}{meant[0].upper()}?"
+                f"The variable {variable} is not a setting. Did you mean "
+                f"{prefix}{meant[0].upper()}?"
             )
     return found
 
@@ -133,7 +134,10 @@ def no_objects(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str
     """Return which settings have parts and are something else than an object, and what to write."""
     parts = {name: one.get("properties") for name, one in schema["properties"].items()}
     return {
-        name: f"`{name}` is no object. Write {', '.join(parts[name])} in it, as the README shows."
+        name: (
+            f"`{name}` is not an object. Write an object with {', '.join(parts[name])}, as the "
+            "README shows."
+        )
         for name, one in config.items()
         if parts.get(name) and not isinstance(one, dict)
     }

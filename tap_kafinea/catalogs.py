@@ -11,7 +11,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from singer_sdk.streams import Stream
 
 from kafinea.errors import KafineaError, SettingsError
-from kafinea.extract.discovery import listed
+from kafinea.suggestions import listed
 
 logger = logging.getLogger("tap-kafinea")
 
@@ -82,14 +82,14 @@ def replication(entry: CatalogEntry, key: str, *, has_key: bool) -> tuple[str, s
     method = entry.replication_method
     if method not in {*_METHODS, None}:
         raise WrongEntry(
-            f"The catalog asks for the replication method {method!r}. Use {' or '.join(_METHODS)}."
+            f"The catalog specifies the replication method {method!r}. Use {' or '.join(_METHODS)}."
         )
     if method == REPLICATION_FULL_TABLE or not (method or keys):
         return REPLICATION_FULL_TABLE, None
     if others := keys - {key}:
         raise WrongEntry(
-            f"The catalog asks for the replication key {min(others)!r}. Kafinea can only be read "
-            f"by {key!r}."
+            f"The catalog specifies the replication key {min(others)!r}. Only {key!r} can be a "
+            "replication key."
         )
     if has_key:
         return REPLICATION_INCREMENTAL, key
@@ -100,8 +100,8 @@ def replication(entry: CatalogEntry, key: str, *, has_key: bool) -> tuple[str, s
 def _warn_of_whole(entry: CatalogEntry) -> None:
     if entry.metadata.resolve_selection().get((), True):
         logger.warning(
-            "%s: the catalog asks for INCREMENTAL, which needs a `modifiedtime`, and there is "
-            "none. All of it is read in each run.",
+            "%s: the catalog specifies INCREMENTAL, but the stream has no `modifiedtime`. "
+            "It is read in full in each run.",
             entry.tap_stream_id,
         )
 
@@ -114,13 +114,13 @@ def check_selection(streams: Mapping[str, Stream]) -> None:
     """
     if not streams:
         raise SettingsError(
-            "Nothing to extract: the catalog has no stream, or none that `modules` takes. Create "
-            "one with `tap-kafinea --discover`."
+            "Nothing to extract: the catalog has no stream, or none that `modules` selects. "
+            "Create one with `tap-kafinea --discover`."
         )
     if not any(stream.selected for stream in streams.values()):
         raise SettingsError(
-            f"Nothing is selected. There is to select: {listed(streams)}. With Meltano, correct "
-            "`select`; without it, set `selected` in the catalog."
+            f"No stream is selected. Available: {listed(streams)}. With Meltano, correct "
+            "`select`. Without Meltano, set `selected` in the catalog."
         )
 
 

@@ -58,7 +58,7 @@ def _works(stream: KafineaStream) -> bool:
         if why := stream.why(error):
             _say(f"{stream.name}: FAILED: {as_shown(why)}")
             return False
-        _say(f"{stream.name}: left out, for its records have no `id`")
+        _say(f"{stream.name}: left out, because its records have no `id`")
         return True
     _say(f"{stream.name}: ok" + (", there are no records" if record is None else ""))
     return True

@@ -31,7 +31,7 @@ _SCHEMA = {
         "detected_at": {
             "type": ["string", "null"],
             "format": "date-time",
-            "description": "When it was found deleted; null when it is there again",
+            "description": "When the deletion was found; null if the record exists again",
         },
     },
     "required": ["module", "id"],
@@ -72,6 +72,7 @@ class DeletedRecords(KafineaStream):
             reported=_by_module(self.stream_state, "scanned"),
             page_size=self.run_context.options.page_size,
             limit=self.config["deletions_limit"],
+            limit_setting="`deletions_limit` (TAP_KAFINEA_DELETIONS_LIMIT)",
         )
 
     @override
@@ -111,8 +112,8 @@ class DeletedRecords(KafineaStream):
             self.fail(failure, f"{NAME} of {module}")
         if refused:
             names, last = ", ".join(refused), next(reversed(refused.values()))
-            text = f"The server refuses to tell the deletions of {names}: {last}. It tells all of "
-            text += f"them to administrators only. {INSTEAD}"
+            text = f"The server refuses to report the deletions of {names}: {last}. Only "
+            text += f"administrators may read all of them. {INSTEAD}"
             self.fail(NoSuchOperation(text))
 
     def _synced_of(
@@ -134,7 +135,7 @@ class DeletedRecords(KafineaStream):
         ]
         if undated := [stream.name for stream in streams if not _is_dated(stream)]:
             self.logger.info(
-                "`sync` does not tell what was deleted of %s; `scan` does.", ", ".join(undated)
+                "`sync` cannot report deletions of %s. `scan` can.", ", ".join(undated)
             )
         return [stream.name for stream in streams if _is_dated(stream)]
 

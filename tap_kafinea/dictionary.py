@@ -21,8 +21,8 @@ _KEY = {"type": "string"}
 _TEXT = {"type": ["string", "null"]}
 _YES_OR_NO = {"type": ["boolean", "null"]}
 _NUMBER = {"type": ["integer", "null"]}
-_POSITION = {**_NUMBER, "description": "Its place in Kafinea's order, from 1"}
-_LABEL = {**_TEXT, "description": "What people see, in the language of the API user"}
+_POSITION = {**_NUMBER, "description": "The position in Kafinea, from 1"}
+_LABEL = {**_TEXT, "description": "The label in the language of the API user"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ TABLES = (
         {
             "label": _LABEL,
             "singular_label": {**_TEXT, "description": "The label of one record"},
-            "id_prefix": {**_TEXT, "description": "What stands before the x of its ids"},
+            "id_prefix": {**_TEXT, "description": "The part of its ids before the x"},
             "is_entity": {**_YES_OR_NO, "description": "False for tables such as Currency"},
             "createable": _YES_OR_NO,
             "updateable": _YES_OR_NO,

@@ -38,7 +38,7 @@ _OWN = {
     DELETED: {
         "type": ["string", "null"],
         "format": "date-time",
-        "description": "When the document was found to have no such line any more",
+        "description": "When the line was found to be deleted",
     },
 }
 

@@ -83,7 +83,7 @@ def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
     wanted = tap.config.get("relations") or []
     context = tap.context
     described = {module.name: module for module in modules}
-    related = RelatedLists(context.client, context.modules, tap.config["username"])
+    related = RelatedLists(context.client, context.modules)
     lists = related.all(modules) if "all" in wanted else related.named(wanted, described)
     streams: dict[str, Stream] = {}
     for one in lists:

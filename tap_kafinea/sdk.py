@@ -110,7 +110,7 @@ class KafineaTap(Plugin, Tap):
         # of a message, and exits with 0, which says that all is done. The last STATE of the
         # stream is at most 1,000 records old. Unnecessary when the SDK sets a flag instead.
         self.logger.warning(
-            "Stopped by signal %d. The next run goes on from the last state.", signum
+            "Stopped by signal %d. The next run resumes from the last state.", signum
         )
         sys.exit(128 + signum)
 
@@ -279,7 +279,7 @@ class KafineaStream(Stream):
             streams = [one for one in tap.streams.values() if isinstance(one, KafineaStream)]
             failed = [stream.name for stream in streams if stream.failures]
             names = ", ".join([*failed, *missing])
-            tap.logger.error("Not complete: %s. The lines above say why.", names)
+            tap.logger.error("Not complete: %s. See the errors above.", names)
             failure.is_said = True
             raise failure
 

@@ -219,7 +219,7 @@ class ModuleStream(PassStream):
     def start(self, checkpoint: Checkpoint) -> Run:
         table, context = self._table, self.run_context
         if table and not table.has_followed and checkpoint.has_begun:
-            text = "%s is read from the beginning, for %s does not have all its lines."
+            text = "%s is read from the beginning, because %s does not have all its lines."
             self.logger.info(text, self.name, table.name)
             checkpoint = checkpoint.restarted()
         extraction = Extraction(

@@ -90,7 +90,13 @@ class TapKafinea(KafineaTap):
         return RunContext(
             client=client,
             modules=Modules(client, config["username"], config.get("modules") or []),
-            clock=Clock(config.get("timezone"), client.server_time),
+            clock=Clock(
+                config.get("timezone"),
+                client.server_time,
+                setting="`timezone` (TAP_KAFINEA_TIMEZONE)",
+                full_refresh="run `meltano run --full-refresh`, or without Meltano the tap without "
+                "--state",
+            ),
             options=Options(
                 page_size=config["page_size"],
                 lookback=config["lookback_seconds"],

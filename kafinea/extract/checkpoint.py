@@ -174,9 +174,9 @@ def of_instance(known: str | None, url: str) -> str:
     """
     if known not in {None, url}:
         raise StateError(
-            f"The state is of another Kafinea, at {shown(known)}; its times and ids mean nothing "
-            f"at {url}. Begin a new state, as Meltano does in another environment or with "
-            f"`--state-id-suffix`; or, if this Kafinea has moved, correct each {URL!r} in it."
+            f"The state belongs to another Kafinea instance, {shown(known)}. Its times and ids "
+            f"are not valid at {url}. Start with a new state. If this is the same instance at a "
+            f"new address, correct each {URL!r} in the state."
         )
     return url
 

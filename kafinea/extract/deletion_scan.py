@@ -62,7 +62,8 @@ class DeletionDetector:
         reported: For each module, the time of the last scan whose findings were reported, from the
             state.
         page_size: Ids to ask for at a time.
-        limit: How much of a module may be reported at once, in per cent.
+        limit: Maximum percentage of a module's records that are reported at once.
+        limit_setting: How messages name the setting of this limit.
 
     Attributes:
         done: The scans of this run, by module.
@@ -79,6 +80,7 @@ class DeletionDetector:
         reported: Mapping[str, Any],
         page_size: int,
         limit: float,
+        limit_setting: str = "`deletions_limit`",
     ) -> None:
         self.done: dict[str, Scan] = {}
         self.failures: dict[str, KafineaError] = {}
@@ -87,7 +89,7 @@ class DeletionDetector:
         self._url, self._user = url, user
         self._reported = reported
         self._page_size = page_size
-        self._brake = Brake(kafinea, user, limit)
+        self._brake = Brake(kafinea, user, limit, limit_setting)
 
     def scan(self, module: str) -> IdTracker:
         """Scan a module, and return what tracks the records that are then written.
@@ -110,7 +112,7 @@ class DeletionDetector:
                 self._kafinea.listtypes()  # fails as well when the server is away
             # A matter of this module alone: the others are scanned, and the run fails at its end.
             self.failures[module] = error
-            logger.error("No deletions of %s are reported. %s", module, error)  # noqa: TRY400 one line is enough
+            logger.error("Deletion detection failed for %s: %s", module, error)  # noqa: TRY400 one line is enough
         return array("Q", known.ids if known else [])
 
     def _read(self, module: str) -> IdSnapshot | None:
@@ -140,8 +142,8 @@ class DeletionDetector:
         if not reading.unreadable:
             return there
         logger.warning(
-            "%s: no deletions are told, for %s of its records cannot be read and would look "
-            "deleted. A user who may see all records can scan.",
+            "Deletion detection skipped for %s: %s records cannot be read by this user and would "
+            "look deleted. Use a user who can read all records.",
             module,
             f"{reading.unreadable:,}",
         )
@@ -157,8 +159,8 @@ class DeletionDetector:
         if known is None:
             if reported:
                 logger.warning(
-                    "%s: the ids of the last scan are not in `deletions_path` any more. What was "
-                    "deleted since is not found.",
+                    "%s: the ids of the last scan are no longer in `deletions_path`. Records that "
+                    "were deleted since then are not reported.",
                     module,
                 )
             known = there
@@ -195,12 +197,13 @@ class DeletionDetector:
         hidden = self._brake.hidden(known.module, missing, known=len(known.ids))
         if hidden:
             logger.warning(
-                "%s: user %r may not see %s records any more, such as %s. They are not reported as "
-                "deleted, and their rows stay as they are. `deletions_limit: 100` reports them.",
+                "%s: user %r may no longer see %s records, such as %s. They are not reported as "
+                "deleted, and their rows stay as they are. %s",
                 known.module,
                 self._user,
                 f"{len(hidden):,}",
                 hidden[0],
+                self._brake.how_to_let_through,
             )
         return {*map(number, hidden)}
 

@@ -14,12 +14,11 @@ from kafinea.describe import Module, ModuleInfo
 from kafinea.errors import KafineaError, Refused, SettingsError, Unavailable
 from kafinea.page_query import count
 from kafinea.query import is_name, select
-from kafinea.suggestions import nearest
+from kafinea.suggestions import listed, nearest
 
 logger = logging.getLogger(__name__)
 
 _NOT = "!"
-_SHOWN = 40
 
 
 class NotRead(KafineaError):
@@ -100,8 +99,8 @@ class Modules:
         taken = [name for name in known if self.takes(name)]
         if lost := sorted(name for name in taken if name not in self.shown):
             logger.warning(
-                "The state knows %s, and user %r no longer sees them in this instance. Their rows "
-                "stay as they were. Check the rights of the user.",
+                "The state contains %s, but user %r can no longer see them in this instance. "
+                "Their rows stay as they are. Check the rights of the user.",
                 ", ".join(lost),
                 self._username,
             )
@@ -136,7 +135,7 @@ class Modules:
             if _is_among(name, self._taken):
                 self.missing[name] = f"`modules`: {name} cannot be described: {error}"
             else:
-                logger.warning("%s is left out, for it cannot be described: %s", name, error)
+                logger.warning("%s is left out, because it cannot be described: %s", name, error)
             return None
         except Unavailable as error:
             self._client.listtypes()  # fails as well when the server is away
@@ -157,10 +156,10 @@ class Modules:
             if is_name(one) and not any(_matches(name, one) for name in self.shown):
                 near = nearest(one, self.shown)
                 meant = f" Did you mean `!{near[0]}`?" if near else ""
-                logger.warning("`modules` leaves out %r, which is no module.%s", one, meant)
+                logger.warning("`modules` excludes %r, which is not a module.%s", one, meant)
 
     def _nothing_taken(self) -> str:
-        return f"`modules` takes none of the modules. Available: {listed(self.shown)}."
+        return f"`modules` selects no module. Available: {listed(self.shown)}."
 
     @cached_property
     def _names_and_labels(self) -> Mapping[str, str]:
@@ -193,14 +192,14 @@ class Modules:
         if name not in self._client.listtypes():
             return NotRead(self.not_found(name))
         if isinstance(error, Refused) and self._has_no_ids(name):
-            logger.info("%s is left out: its records cannot be asked for by `id`.", name)
+            logger.info("%s is left out: its records cannot be queried by `id`.", name)
             return None
         return NotRead(f"{str(error).rstrip('.')}. {self.how_to_leave_out(name)}")
 
     def how_to_leave_out(self, name: str) -> str:
         """Return the sentence that says how to extract without a module."""
         if _is_among(name, self._taken):
-            return "To extract without it, take it out of `modules`."
+            return "To extract without it, remove it from `modules`."
         left_out = (f"{_NOT}{one}" for one in (*self._left_out, name))
         modules = ", ".join(f'"{one}"' for one in (*(self._taken or "*"), *left_out))
         return f"To extract without it, set `modules` to [{modules}]."
@@ -226,16 +225,9 @@ def has_ids(module: Module) -> bool:
     return "id" in module.fields
 
 
-def listed(names: Iterable[str]) -> str:
-    """Return names for a message: the first ones, and how many more there are."""
-    known = sorted(names)
-    more = f" and {len(known) - _SHOWN:,} more" if len(known) > _SHOWN else ""
-    return ", ".join(known[:_SHOWN]) + more
-
-
 def _is_askable(name: str) -> bool:
     if not is_name(name):
-        logger.warning("%r is left out: no query can name this module.", name)
+        logger.warning("%r is left out: a query cannot contain this module name.", name)
     return is_name(name)
 
 

@@ -104,7 +104,7 @@ class Downloads:
             if is_id(file_id):
                 self._one(document, file_id, fetched, is_only=len(ids) == 1)
             else:
-                fetched.missing.append((document["id"], f"{ATTACHMENTS} holds no id"))
+                fetched.missing.append((document["id"], f"{ATTACHMENTS} contains no id"))
         return fetched
 
     def _one(self, document: Record, file_id: str, fetched: Fetched, *, is_only: bool) -> None:
@@ -152,8 +152,8 @@ class Downloads:
                 return self._fetched(file_id, said, spool)
         except OSError as error:  # those of the store are reported as its own
             raise StorageError(
-                f"The temporary folder cannot take the file {file_id}: {error.strerror}. Set "
-                "TMPDIR to a folder with more room."
+                f"The file {file_id} cannot be written to the temporary folder: {error.strerror}. "
+                "Set TMPDIR to a folder with more space."
             ) from None
 
     def _fetched(self, file_id: str, said: Row, content: Any) -> Row:

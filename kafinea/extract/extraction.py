@@ -14,7 +14,7 @@ from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.line_fields import line_fields, line_module
 from kafinea.extract.module_rows import Fields, ModuleContent
 from kafinea.extract.run import Batch, ExtractionRun, Options, Source
-from kafinea.suggestions import did_you_mean
+from kafinea.suggestions import suggestion
 from kafinea.values import kind_of
 
 
@@ -80,8 +80,8 @@ class Extraction:
         names = ["id", *(known if self._given is None else self._given)]
         for name in names:
             if name not in module.fields:
-                hint = did_you_mean(name, known)
-                raise SettingsError(f"There is no field {name!r} in {self._module}.{hint}")
+                hint = suggestion(name, known)
+                raise SettingsError(f"{self._module} has no field {name!r}.{hint}")
         record = {name: kind_of(module.fields[name].type) for name in names}
         if not (self._line_items and module.is_inventory):
             return Fields(record)

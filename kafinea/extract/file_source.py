@@ -84,8 +84,8 @@ class FileSource:
             self._is_by_document = _is_answered(files.download_of_document, client, document_id)
             if not self._is_by_document:
                 raise Refused(
-                    "This server does not give files: it has neither the operation files_retrieve "
-                    "nor retrievedocattachment. Set `files.enabled` to false.",
+                    "This server offers no file downloads: it has neither the operation "
+                    "files_retrieve nor retrievedocattachment. Set `files.enabled` to false.",
                     code=Code.UNKNOWN_OPERATION,
                 )
         self._is_proven = True

@@ -42,11 +42,13 @@ class Brake:
         user: The user's name, for messages.
         percent: How much of a module may be reported at once; 100 lets everything through, hidden
             records too.
+        setting: How messages name the setting of this percentage.
     """
 
     kafinea: Client
     user: str
     percent: float
+    setting: str
 
     @property
     def is_off(self) -> bool:
@@ -73,18 +75,18 @@ class Brake:
             return hidden
         if hidden:
             raise Withheld(
-                f"{module}: {len(gone):,} of {known:,} known records are missing, and some of them "
-                f"were not deleted: user {self.user!r} may not see them any more, such as "
-                f"{hidden[0]}. Give the user its rights back (role, profile, sharing rules). "
-                f"{self._let_through}"
+                f"{len(gone):,} of {known:,} known records of {module} are missing, but "
+                f"not all of them were deleted: user {self.user!r} may no longer see some of "
+                f"them, such as {hidden[0]}. Restore the rights of the user (role, profile, sharing rules). "
+                f"{self.how_to_let_through}"
             )
         if len(gone) > max(ALWAYS_REPORTED, known * self.percent / 100):
             raise Withheld(
-                f"{module}: {len(gone):,} of {known:,} known records are missing, more than "
-                f"`deletions_limit` ({self.percent:g} %) lets through at once. Look for some of "
-                f"them in Kafinea, such as {gone[0]} and {gone[-1]}: either many records were "
-                f"deleted, or user {self.user!r} may see less than before (rights, a filter). "
-                f"{self._let_through}"
+                f"{len(gone):,} of {known:,} known records of {module} are missing, more than "
+                f"`deletions_limit` ({self.percent:g} %) allows at once. Either many records were "
+                f"deleted, or user {self.user!r} may see fewer records than before (rights, a "
+                f"filter). Look for some of the missing records in Kafinea, such as {gone[0]} and "
+                f"{gone[-1]}. {self.how_to_let_through}"
             )
         # A few among many: each one would be a living record that the warehouse drops.
         return self._hidden_of(sorted({*gone} - {*sample}, key=number))
@@ -118,16 +120,14 @@ class Brake:
             if error.busy or error.nothing_done:
                 raise
             raise Withheld(
-                f"Whether {one} was deleted or is hidden is not known: {error}"
+                f"It is unknown whether {one} was deleted or is hidden from this user: {error}"
             ) from None
         return ""
 
     @property
-    def _let_through(self) -> str:
-        return (
-            "To report them all the same, run once with `deletions_limit` set to 100 "
-            "(TAP_KAFINEA_DELETIONS_LIMIT=100)."
-        )
+    def how_to_let_through(self) -> str:
+        """The sentence that explains how to report hidden records as deleted."""
+        return f"To report them as deleted, set {self.setting} to 100 for one run."
 
 
 def deleted(query: Query, module: str, ids: Sequence[str]) -> Iterator[str]:

@@ -148,9 +148,9 @@ class SnapshotStore:
         known = _decoded(content, name)
         if (known.url, known.user, known.module) != (url, user, module):
             raise StateError(
-                f"`deletions_path`: {name} holds the ids of {shown(known.module)} that user "
-                f"'{shown(known.user)}' sees at {shown(known.url)}. They cannot be compared with "
-                "these: set another `deletions_path`."
+                f"`deletions_path`: {name} contains the ids of {shown(known.module)} for user "
+                f"'{shown(known.user)}' at {shown(known.url)}. They cannot be compared with the "
+                "ids of this run. Set another `deletions_path`."
             )
         return known
 
@@ -187,8 +187,8 @@ def _decoded(content: bytes, name: str) -> IdSnapshot:
         _numbers(_steps(sorted(known.hidden)))
     except (OSError, EOFError, ValueError, ArithmeticError, RecursionError, zlib.error):
         raise StateError(
-            f"`deletions_path`: {name} is damaged. Remove it to begin anew; what was deleted "
-            "since the last scan is then not found."
+            f"`deletions_path`: {name} is damaged. Remove the file to start again. Records that "
+            "were deleted since the last scan are then not reported."
         ) from None
     return known
 

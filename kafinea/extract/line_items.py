@@ -106,7 +106,10 @@ class Documents:
                 lines = self._recovered(ids)
             else:
                 self._retrieves = True
-                text = "%s: the documents are retrieved one by one, for lines cannot be queried: %s"
+                text = (
+                    "%s: the documents are retrieved one at a time, because lines cannot be "
+                    "queried: %s"
+                )
                 logger.warning(text, self._module, error)
                 lines = None
         if lines is None:

@@ -103,9 +103,9 @@ class ModuleContent:
         """Log how many records have no `modifiedtime`."""
         if self._undated:
             logger.warning(
-                "%s: records without a modifiedtime, as an import into the database leaves them: "
-                "%s. They are extracted now; an incremental run extracts such a record when "
-                "somebody has saved it.",
+                "%s: %s records have no modifiedtime, for instance after an import into the "
+                "database. They are extracted in this run. Later incremental runs extract such a "
+                "record only after somebody has saved it.",
                 self._name,
                 f"{self._undated:,}",
             )
@@ -152,8 +152,8 @@ class ModuleContent:
         asked = set() if self._recovery.has_failed(page[0]["id"]) else {*columns}
         if unknown := {*absent} & asked - reading.refused - self._gone:
             logger.warning(
-                "%s: these fields are null, for the server does not give them: %s. Either they "
-                "were removed, or this user may not read them.",
+                "%s: these fields are null, because the server does not return them: %s. Either "
+                "they were removed from the module, or this user may not read them.",
                 self._name,
                 ", ".join(sorted(unknown)),
             )

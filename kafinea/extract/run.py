@@ -287,13 +287,13 @@ class ExtractionRun:
             return False
         if prepared.current.last_id:
             logger.info(
-                "%s: an earlier run read its first part, so loaders keep the rows that vanished "
-                "until the next complete run.",
+                "%s: an earlier run read its first part, so deleted rows are not removed before "
+                "the next complete run.",
                 self._source.name,
             )
         elif prepared.reading.unreadable or self._recovery.has_lost:
             logger.warning(
-                "%s: not all records could be read, so loaders keep the rows that vanished.",
+                "%s: not all records could be read, so deleted rows are not removed.",
                 self._source.name,
             )
         else:

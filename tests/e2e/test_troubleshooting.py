@@ -90,7 +90,7 @@ def failing_with(error: Exception, directory: Path) -> str:
         return contacts(directory, sandbox)
 
 
-@prints("... Please report this as a mistake of ...")
+@prints("... Please report this as a bug in ...")
 def _(directory):
     return failing_with(KeyError("lastname"), directory)
 
@@ -153,7 +153,7 @@ def _(directory):
         return tap(directory, {}, "--config", "ENV")
 
 
-@prints("`files` is no object")
+@prints("`files` is not an object")
 def _(directory):
     return tap(directory, {**_somewhere("https://kafinea.example"), "files": True})
 
@@ -163,7 +163,7 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, dryrun=True)
 
 
-@prints("The variable ... is no setting. Did you mean ...?")
+@prints("The variable ... is not a setting. Did you mean ...?")
 def _(directory):
     with mock.patch.dict(os.environ, {"TARGET_KAFINEA_DRYRUN": "true"}):
         return rejected("Contacts", {"lastname": "Roux"})
@@ -175,7 +175,7 @@ def _(directory):
         return tap(directory, {**settings(sandbox), "username": "nobody"})
 
 
-@prints("Kafinea does not accept the user '...' with this access key")
+@prints("Kafinea does not accept this access key for user '...'")
 def _(directory):
     with empty() as sandbox:
         return tap(directory, {**settings(sandbox), "access_key": "wrong"})
@@ -186,7 +186,7 @@ def _(directory):
     return tap(directory, _somewhere("apps.kafinea.com/YourKafinea"))
 
 
-@prints("`url` uses http, which would send the access to ... unprotected")
+@prints("`url` uses http, so the credentials would be sent to ... unencrypted")
 def _(directory):
     return tap(directory, _somewhere("http://kafinea.example"))
 
@@ -198,7 +198,7 @@ def _(directory):
         return tap(directory, settings(sandbox))
 
 
-@prints("No host ... is known")
+@prints("The host name ... cannot be resolved")
 def _(directory):
     return tap(directory, _somewhere("https://kafinea.invalid"))
 
@@ -209,19 +209,19 @@ def _(directory):
         return tap(directory, _somewhere(f"https://localhost:{port}"))
 
 
-@prints("... does not speak https at this port. Check `url`")
+@prints("... does not use https at this port. Check `url`")
 def _(directory):
     with website() as port:
         return tap(directory, _somewhere(f"https://localhost:{port}"))
 
 
-@prints("... wants https. Write `https://` in `url`")
+@prints("... requires https. Write `https://` in `url`")
 def _(directory):
     with website(tls=make_certificate(directory)[1]) as port:
         return tap(directory, _somewhere(f"http://localhost:{port}"))
 
 
-@prints("REQUESTS_CA_BUNDLE is '...', and there is no such file")
+@prints("REQUESTS_CA_BUNDLE is '...', but there is no such file")
 def _(directory):
     return _with_variable(directory, REQUESTS_CA_BUNDLE=str(directory / "nowhere"))
 
@@ -231,7 +231,7 @@ def _(directory):
     return _with_variable(directory, HTTPS_PROXY="http://127.0.0.1:9")
 
 
-@prints("The proxy in ... is not an address that can be used")
+@prints("The proxy in ... is not a valid address")
 def _(directory):
     return _with_variable(directory, HTTPS_PROXY="no address")
 
@@ -243,7 +243,7 @@ def _with_variable(directory: Path, **variable: str) -> str:
         return tap(directory, _somewhere("https://kafinea.example"))
 
 
-@prints("The server points to another address ...")
+@prints("The server redirects to another address ...")
 def _(directory):
     with empty() as sandbox:
         sandbox.faults.add("redirect", times=None)
@@ -262,14 +262,14 @@ def _(directory):
         return tap(directory, settings(sandbox, request_timeout=0.1))
 
 
-@prints("... does not end its answer")
+@prints("... did not finish its answer")
 def _(directory):
     endless = Endless(listtypes=ENDLESS["a body in drips"])
     with serving(endless) as url, mock.patch("kafinea.connection.PATIENCE", 2):
         return tap(directory, {**_somewhere(url), "request_timeout": 0.2})
 
 
-@prints("The server's answer is longer than any that is real")
+@prints("The server's answer is too long: more than 64 MiB")
 def _(directory):
     with serving(Endless(listtypes=TOO_LONG["a body of gzip"])) as url:
         return tap(directory, _somewhere(url))
@@ -286,19 +286,19 @@ def contacts_changed(directory: Path, operation: str, change: Callable[[Any], An
             return contacts(directory, sandbox, url=url)
 
 
-@prints("... the server answers with no ...")
+@prints("... the server's answer contains no ...")
 def _(directory):
     return contacts_changed(directory, "describe", lambda _: [])
 
 
-@prints("... the server gives ..., a record of another module: ...")
+@prints("... the server returned ..., a record of another module. ...")
 def _(directory):
     return contacts_changed(
         directory, "query", lambda rows: [*rows, *({**row, "id": "99x7"} for row in rows[-1:])]
     )
 
 
-@prints("Kafinea has no room for ... requests at once")
+@prints("Kafinea is too busy for ... concurrent requests")
 def _(directory):
     with Sandbox(rows=300) as sandbox:
         sandbox.faults.add("status", status=503, operation="query", times=3)
@@ -361,13 +361,13 @@ def _(directory):
         return tap(directory, settings(sandbox, modules=["Organisations"]))
 
 
-@prints("`modules` takes none of the modules")
+@prints("`modules` selects no module")
 def _(directory):
     with empty() as sandbox:
         return tap(directory, settings(sandbox, modules=["!*"]))
 
 
-@prints("`modules` leaves out '...', which is no module")
+@prints("`modules` excludes '...', which is not a module")
 def _(directory):
     with empty() as sandbox:
         return tap(directory, settings(sandbox, modules=["Tax", "!Campaign"]))
@@ -387,7 +387,7 @@ def _(directory):
         return tap(directory, settings(sandbox, modules=["Leads"], dictionary=True), *catalog)
 
 
-@prints("The state knows ..., and user '...' no longer sees them in this instance")
+@prints("The state contains ..., but user '...' can no longer see them in this instance")
 def _(directory):
     state = {"bookmarks": {"Campaigns": {"replication_key_value": "2026-01-01T00:00:00Z"}}}
     with Sandbox(rows=50, absent=["Campaigns"]) as sandbox:
@@ -404,12 +404,12 @@ def _with_catalog(directory: Path, change: Callable[[dict[str, Any]], None], **m
         return tap(directory, settings(sandbox, **more), *_file(directory, "catalog", catalog))
 
 
-@prints("Nothing is selected. There is to select: ...")
+@prints("No stream is selected. Available: ...")
 def _(directory):
     return _with_catalog(directory, lambda root: root.update(selected=False))
 
 
-@prints("Nothing to extract: the catalog has no stream, or none that ... takes")
+@prints("Nothing to extract: the catalog has no stream, or none that ... selects")
 def _(directory):
     return _with_catalog(directory, lambda _: None, modules=["Leads"])
 
@@ -420,18 +420,18 @@ def _(directory):
         return tap(directory, settings(sandbox), *_file(directory, "catalog", ["Contacts"]))
 
 
-@prints("The catalog asks for the replication key '...'")
+@prints("The catalog specifies the replication key '...'")
 def _(directory):
     return _with_catalog(directory, lambda root: root.update({"replication-key": "createdtime"}))
 
 
-@prints("... the catalog asks for INCREMENTAL, which needs a ...")
+@prints("... the catalog specifies INCREMENTAL, but the stream has no ...")
 def _(directory):
     change = {"replication-method": "INCREMENTAL"}
     return _with_catalog(directory, lambda root: root.update(change))
 
 
-@prints("... these fields are null, for the server refuses them in a query: ...")
+@prints("... these fields are null, because the server refuses them in a query: ...")
 def _(directory):
     with Sandbox(rows=50) as sandbox:
         catalog = _file(directory, "catalog", discover(sandbox, modules=["Contacts"]))
@@ -446,7 +446,7 @@ def _(directory):
 
 
 @prints("... is incomplete, ... null: ...")
-@prints("... could not be read whole: ...")
+@prints("... could not be read completely: ...")
 def _(directory):
     with empty(unencodable={"Contacts": [_first_contact()]}) as sandbox:
         sandbox.insert("Contacts", {"lastname": "Martin"})
@@ -458,7 +458,7 @@ def _first_contact() -> int:
         return int(sandbox.insert("Contacts", {"lastname": "Martin"}).partition("x")[2])
 
 
-@prints("the server failed at ... records, so the reading ends before ...")
+@prints("the server failed at ... records, so extraction of the module stopped before ...")
 def _(directory):
     first = _first_contact()
     few = mock.patch("kafinea.recovery.MOST_BAD", 5)
@@ -468,7 +468,7 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
-@prints("... records without a modifiedtime, as an import into the database leaves them: ...")
+@prints("... records have no modifiedtime, for instance after an import into the database")
 def _(directory):
     with empty() as sandbox:
         one = sandbox.insert("Contacts", {"lastname": "Martin"})
@@ -526,14 +526,14 @@ def _(directory):
         return tap(directory, settings(sandbox), *state)
 
 
-@prints("The state of ... holds a '...' that this tap did not write")
+@prints("The state of ... contains a '...' that this tap did not write")
 def _(directory):
     state = _file(directory, "state", {"bookmarks": {"Contacts": {"pass": {"until": 5}}}})
     with empty() as sandbox:
         return tap(directory, settings(sandbox), *state)
 
 
-@prints("the state says that all is read until ...")
+@prints("the bookmark in the state is ..., which is in the future")
 def _(directory):
     bookmark = {"replication_key_value": "2999-01-01T00:00:00+00:00"}
     state = _file(directory, "state", {"bookmarks": {"Contacts": bookmark}})
@@ -551,7 +551,7 @@ def _(directory):
         return done.stderr
 
 
-@prints("The state is of another Kafinea, at ...")
+@prints("The state belongs to another Kafinea instance, ...")
 def _(directory):
     bookmark = {"url": "https://old.example/webservice.php"}
     state = directory / "state.json"
@@ -560,7 +560,7 @@ def _(directory):
         return tap(directory, settings(sandbox, modules=["Contacts"]), "--state", str(state))
 
 
-@prints("The catalog selects the stream 'files', and `files.enabled` is off")
+@prints("The catalog selects the stream 'files', but `files.enabled` is off")
 def _(directory):
     catalog = directory / "catalog.json"
     with Sandbox(rows=300) as sandbox:
@@ -569,19 +569,19 @@ def _(directory):
         return tap(directory, settings(sandbox), "--catalog", str(catalog))
 
 
-@prints("the server gives these documents without lines")
+@prints("the server returns these documents without lines")
 def _(directory):
     with Sandbox(dialect="corebos", rows=300) as sandbox:
         sandbox.sql("DELETE FROM LineItem")
         return tap(directory, settings(sandbox, modules=["Invoice"]))
 
 
-@prints("... of ... files could not be fetched")
+@prints("... of ... files could not be downloaded")
 def _(directory):
     return _fetched_without(directory, lambda sandbox: stored_files(sandbox)[0]["id"])
 
 
-@prints("This server does not give files: it has neither the operation files_retrieve nor ...")
+@prints("This server offers no file downloads: it has neither the operation files_retrieve nor ...")
 def _(directory):
     return _fetched_without(directory, lambda _: None)
 
@@ -595,7 +595,10 @@ def _fetched_without(directory: Path, choose: Callable[[Sandbox], str | None]) -
         return tap(directory, settings(sandbox, modules=["Documents"], files=files))
 
 
-@prints("no deletions are told, for ... of its records cannot be read and would look deleted")
+@prints(
+    "Deletion detection skipped for ...: ... records cannot be read by this user and would look "
+    "deleted"
+)
 def _(directory):
     with _hiding_a_contact() as sandbox:
         path = str(directory / "ids")
@@ -603,22 +606,22 @@ def _(directory):
 
 
 @prints(
-    "No deletions of ... are reported. ... of ... known records are missing, and some of them "
-    "were not deleted: ..."
+    "Deletion detection failed for ...: ... of ... known records of ... are missing, but not all "
+    "of them were deleted: ..."
 )
 def _(directory):
     return _missing(directory, 30, _give_away)
 
 
 @prints(
-    "No deletions of ... are reported. ... of ... known records are missing, more than "
-    "`deletions_limit` (...) lets through at once. ..."
+    "Deletion detection failed for ...: ... of ... known records of ... are missing, more than "
+    "`deletions_limit` (...) allows at once. ..."
 )
 def _(directory):
     return _missing(directory, 30, lambda sandbox, one: sandbox.remove("Contacts", one))
 
 
-@prints("user ... may not see ... records any more, such as ...")
+@prints("user ... may no longer see ... records, such as ...")
 def _(directory):
     return _missing(directory, 3, _give_away)
 

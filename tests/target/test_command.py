@@ -211,7 +211,7 @@ def test_misspelt_variable_is_an_error(server, monkeypatch):
     assert load(server, streams=STREAMS).code == 0
     monkeypatch.setenv("TARGET_KAFINEA_DRYRUN", "true")
     error = refused(server, LINES, streams=STREAMS)
-    assert "TARGET_KAFINEA_DRYRUN is no setting. Did you mean TARGET_KAFINEA_DRY_RUN?" in error
+    assert "TARGET_KAFINEA_DRYRUN is not a setting. Did you mean TARGET_KAFINEA_DRY_RUN?" in error
 
 
 def warnings(run):
