@@ -75,9 +75,9 @@ class Brake:
             return hidden
         if hidden:
             raise Withheld(
-                f"{len(gone):,} of {known:,} known records of {module} are missing, but "
-                f"not all of them were deleted: user {self.user!r} may no longer see some of "
-                f"them, such as {hidden[0]}. Restore the rights of the user (role, profile, sharing rules). "
+                f"{len(gone):,} of {known:,} known records of {module} are missing, but not all of "
+                f"them were deleted: user {self.user!r} may no longer see some of them, such as "
+                f"{hidden[0]}. Restore the rights of the user (role, profile, sharing rules). "
                 f"{self.how_to_let_through}"
             )
         if len(gone) > max(ALWAYS_REPORTED, known * self.percent / 100):
