@@ -165,7 +165,7 @@ class Caller:
             operation: Its name.
             parameters: Its parameters, without the session.
             of: What it is about, for messages, such as the name of a module.
-            kind: What tells requests apart that take different times, besides `operation` and `of`.
+            kind: What else distinguishes requests by their duration, besides `operation` and `of`.
             writes: Whether it changes what is stored, and so is not sent again after a lost answer;
                 as a rule a POST does.
             read: Makes the result of the HTTP answer.

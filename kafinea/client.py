@@ -101,7 +101,7 @@ class Client(Caller):
 
         Raises:
             Refused: There is no such record for this user.
-            WrongAnswer: The server answers with no record, or with another one.
+            WrongAnswer: The answer contains no record, or another record.
         """
         answer = self.call("GET", "retrieve", {"id": id})
         if not isinstance(answer, dict) or answer.get("id") != id:

@@ -82,8 +82,8 @@ def _lifted(body: Iterable[bytes], file: BinaryIO, max_bytes: int | None) -> byt
             break
     if found is None:
         return bytes(rest)  # an error, or nothing of the API's
-    said = _SIZE.search(rest)
-    size = int(said[1]) if said else None
+    reported = _SIZE.search(rest)
+    size = int(reported[1]) if reported else None
     most = LARGEST_FILE if max_bytes is None else max_bytes
     if size is not None and size > most:
         raise TooLarge(size)

@@ -85,10 +85,10 @@ class KafineaError(Exception):
     """Base of all errors of this package.
 
     Attributes:
-        is_said: Whether the user has been told of it already.
+        is_logged: Whether it was logged already.
     """
 
-    is_said = False
+    is_logged = False
 
     @override
     def __str__(self) -> str:

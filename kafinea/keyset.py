@@ -124,7 +124,7 @@ class KeysetReader:
     def take(self, page: Page) -> Page:
         """Return what is new in a page which leaves out no record behind the last that came."""
         last = number(self.cursor.last)
-        return self._went_on_to([*dropwhile(lambda one: number(one["id"]) <= last, page)])
+        return self._went_on_to([*dropwhile(lambda record: number(record["id"]) <= last, page)])
 
     def _ask(
         self, offset: int = 0, limit: int | None = None, failures: int = FAILURES_AT_FIRST

@@ -290,7 +290,7 @@ class Login:
 
 
 def _raise_if_passing(error: Refused | SessionEnded) -> None:
-    """Tell a server that fails from one that refuses.
+    """Raise if the server fails, and does not refuse.
 
     Raises:
         Unavailable: It fails.

@@ -41,7 +41,7 @@ class ModuleReader:
         module: The module's name.
         columns: The fields to ask for; `id` comes by itself.
         where: Conditions, all of which must hold.
-        after: The last id read before; the reading goes on behind it.
+        after: The last id read before. Reading continues after it.
         page_size: Records to ask for at a time.
         sessions: How many requests may be under way at the same time.
         complete: Makes of some records what is given out instead of them; it may leave some out.

@@ -171,7 +171,7 @@ class PageQuery:
             None when there is no record.
 
         Raises:
-            IncompleteRead: The server tells nothing of it.
+            IncompleteRead: The server returns nothing of it.
         """
         text = select(
             self.module,
@@ -205,7 +205,7 @@ class PageQuery:
         while is_before(low + step):
             low, step = low + step, 2 * step
             if step > _LARGEST_GAP:
-                raise self._not_told()
+                raise self._not_shown()
         high = low + step
         while high - low > 1:
             middle = (low + high) // 2
@@ -223,9 +223,9 @@ class PageQuery:
                 if not may_lie_in_the_request(error):
                     raise
             step = 2 * step or 1
-        raise self._not_told()
+        raise self._not_shown()
 
-    def _not_told(self) -> IncompleteRead:
+    def _not_shown(self) -> IncompleteRead:
         return IncompleteRead(
             f"{self.module}: the server counts a record but fails at each query for it, even at a "
             "query for its id alone."

@@ -49,7 +49,7 @@ class RelatedList:
 
 
 def lists_of(client: Client, module: str) -> list[RelatedList] | None:
-    """Return the related lists of a module; None when the server does not tell.
+    """Return the related lists of a module; None when the server does not report them.
 
     Raises:
         Refused: There is no such module for this user.
@@ -65,7 +65,7 @@ def lists_of(client: Client, module: str) -> list[RelatedList] | None:
 def find_list(client: Client, module: str, name: str) -> RelatedList:
     """Return a related list of a module, by its label or by the module of its records.
 
-    Where the server does not tell which lists there are, the name is tried as both.
+    If the server does not report which lists exist, the name is tried as both.
 
     Raises:
         SettingsError: There is no such list, or several.
@@ -74,23 +74,23 @@ def find_list(client: Client, module: str, name: str) -> RelatedList:
     if known is None:
         return _tried(client, RelatedList(module, name, name))
     wanted = name.casefold()
-    found = [one for one in known if one.label.casefold() == wanted] or [
-        one for one in known if one.related.casefold() == wanted
+    found = [known_list for known_list in known if known_list.label.casefold() == wanted] or [
+        known_list for known_list in known if known_list.related.casefold() == wanted
     ]
     if len(found) == 1:
         return found[0]
     if found:
-        labels = " or ".join(repr(one.label) for one in found)
+        labels = " or ".join(repr(known_list.label) for known_list in found)
         raise SettingsError(
             f"{module} has several related lists of {name}. Specify the list: {labels}."
         )
-    hint = suggestion(name, [one.label for one in known])
+    hint = suggestion(name, [known_list.label for known_list in known])
     raise SettingsError(f"{module} has no related list {name!r}.{hint}")
 
 
 def related_ids(
     client: Client,
-    one: RelatedList,
+    related_list: RelatedList,
     source_id: str,
     among: Sequence[str] = (),
     *,
@@ -100,7 +100,7 @@ def related_ids(
 
     Args:
         client: The instance.
-        one: The list.
+        related_list: The list.
         source_id: The record whose list it is.
         among: Only these, `MOST_AT_A_TIME` at most; all if empty.
         giving: A record whose list gave something before. If it still does, records that are
@@ -112,35 +112,35 @@ def related_ids(
     """
 
     def query(text: str) -> Page:
-        return client.query_related(source_id, one.label, text)
+        return client.query_related(source_id, related_list.label, text)
 
     def is_count_of_nothing(text: str) -> Page:
         return query(text) or ([] if page else [{"count": "0"}])
 
     where = [Condition("id", "IN", among)] if among else []
-    everything = select(one.related, ["id"], where=where)
+    everything = select(related_list.related, ["id"], where=where)
     page = query(everything)
-    found = {*ids_of(one.related, page)}
+    found = {*ids_of(related_list.related, page)}
     if among and found.issuperset(among):
         return sorted(found, key=number)
-    counted = count(is_count_of_nothing, one.related, where)
+    counted = count(is_count_of_nothing, related_list.related, where)
     if len(found) != counted:
-        if not page and giving and client.query_related(giving, one.label, everything):
-            _warn_of_unreadable(one, counted, counted)
+        if not page and giving and client.query_related(giving, related_list.label, everything):
+            _warn_of_unreadable(related_list, counted, counted)
             return []
         page = page or _patiently(query, everything)
         if not page:
-            raise none_given(f"{source_id}: {one.label}", counted)
-        found = _all(query, one, ids_of(one.related, page)[0], where, counted)
+            raise none_given(f"{source_id}: {related_list.label}", counted)
+        found = _all(query, related_list, ids_of(related_list.related, page)[0], where, counted)
     return sorted(found, key=number)
 
 
 def _all(
-    query: Query, one: RelatedList, some_id: str, where: Sequence[Condition], counted: int
+    query: Query, related_list: RelatedList, some_id: str, where: Sequence[Condition], counted: int
 ) -> set[str]:
     """Return the ids of a list that did not come in one answer."""
     everything = Condition("id", ">", f"{prefix_of(some_id)}x0")  # there must be a WHERE
-    pages = PageQuery(query, one.related, ["id"], [*where, everything], PAGE_SIZE)
+    pages = PageQuery(query, related_list.related, ["id"], [*where, everything], PAGE_SIZE)
     found: set[str] = set()
     keyset = KeysetReader(pages, Cursor(None, total=counted))
     page: Page = []
@@ -148,19 +148,19 @@ def _all(
     while len(found) < counted or len(page) >= PAGE_SIZE:
         if not (page := keyset.next_page()):
             break
-        found.update(ids_of(one.related, page, some_id))
+        found.update(ids_of(related_list.related, page, some_id))
     unreadable = pages.count(None) - len(found) if len(found) < counted else 0
     if unreadable > 0:
-        _warn_of_unreadable(one, unreadable, counted)
+        _warn_of_unreadable(related_list, unreadable, counted)
     return found
 
 
-def _warn_of_unreadable(one: RelatedList, unreadable: int, counted: int) -> None:
+def _warn_of_unreadable(related_list: RelatedList, unreadable: int, counted: int) -> None:
     logger.warning(
         "%s of a %s: %s of %s records could not be read. Usually this user may not see them. Use "
         "a user who can read all records.",
-        one.label,
-        one.module,
+        related_list.label,
+        related_list.module,
         f"{unreadable:,}",
         f"{counted:,}",
     )
@@ -171,18 +171,20 @@ def _patiently(query: Query, text: str) -> Page:
     return query(text)
 
 
-def _tried(client: Client, one: RelatedList) -> RelatedList:
+def _tried(client: Client, related_list: RelatedList) -> RelatedList:
     """Return a list if the server gives that of the first record.
 
     Raises:
         SettingsError: It does not.
     """
-    missing = f"{one.module} has no related list {one.label!r} that can be read"
-    if not is_name(one.related):
+    missing = f"{related_list.module} has no related list {related_list.label!r} that can be read"
+    if not is_name(related_list.related):
         raise SettingsError(f"{missing}. Specify the module of its records instead.")
-    for first in ids_of(one.module, client.query(select(one.module, ["id"], limit=1))):
+    for first in ids_of(
+        related_list.module, client.query(select(related_list.module, ["id"], limit=1))
+    ):
         try:
-            client.query_related(first, one.label, select(one.related, ["id"]))
+            client.query_related(first, related_list.label, select(related_list.related, ["id"]))
         except (Refused, Unavailable) as error:
             raise SettingsError(f"{missing}: {error}") from None
-    return one
+    return related_list

@@ -88,7 +88,7 @@ class Sessions:
         self._under_way = 0
         self._not_before = 0.0
         self._wanting_turn: deque[object] = deque()
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self._closed = threading.Event()
         self._changed = threading.Condition()  # guards all that changes
 
@@ -130,7 +130,7 @@ class Sessions:
             with self.request_slot(session, "login"):
                 pass  # a turn begins with the login
         except KafineaError:
-            pass  # whoever uses the session next logs in, and tells what is wrong
+            pass  # the next user of the session logs in, and reports what is wrong
         finally:
             self._give_back(session)
 
@@ -213,8 +213,8 @@ class Sessions:
 
     def _say_if_fewer(self, text: str, before: int, now: int) -> None:
         """Say why fewer requests are sent, once: the number may change often."""
-        if now < before and text not in self._said:
-            self._said.add(text)
+        if now < before and text not in self._logged:
+            self._logged.add(text)
             logger.warning(text, before, now)
 
     # Waiting

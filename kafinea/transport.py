@@ -31,7 +31,7 @@ _MOST_COOKIES = 50
 _PIECE = 2**18  # bytes of an answer to read at a time
 
 
-for _name in [one for one in logging.Logger.manager.loggerDict if one.startswith("urllib3.")]:
+for _name in [name for name in logging.Logger.manager.loggerDict if name.startswith("urllib3.")]:
     logging.getLogger(_name).addFilter(Cleaning())  # those below a logger do not pass its filters
 
 

@@ -53,10 +53,10 @@ def no_answer(
     address: str,
     timeout: tuple[float, float],
 ) -> NotReachable | Unavailable:
-    """Return what to tell of a request that got no answer.
+    """Return the error for a request that got no answer.
 
     Args:
-        error: What `requests` says.
+        error: The error of `requests`.
         http: The connection.
         address: Where it was sent.
         timeout: Seconds to connect, and seconds to wait for the answer.
@@ -89,7 +89,7 @@ def no_answer(
 
 
 def at_first(error: Unavailable, address: str) -> NotReachable | Unavailable:
-    """Return what to tell of a request when nothing has worked before.
+    """Return the error for a request when nothing has worked before.
 
     Then a setting may be wrong, and it makes no sense to wait. Once something has worked, the same
     failure passes.
@@ -124,7 +124,14 @@ def _not_secure(error: requests.RequestException, host: str) -> NotReachable | U
 
 
 def _bundle() -> str:
-    return next((f"{one} ({os.environ[one]})" for one in _BUNDLES if os.environ.get(one)), "use")
+    return next(
+        (
+            f"{variable} ({os.environ[variable]})"
+            for variable in _BUNDLES
+            if os.environ.get(variable)
+        ),
+        "use",
+    )
 
 
 # Proxies
@@ -170,7 +177,9 @@ def _proxy(http: requests.Session, parts: SplitResult) -> tuple[str, str]:
     for key in (parts.scheme, "all"):
         if proxy := http.proxies.get(key):
             variables = (f"{key}_proxy", f"{key.upper()}_PROXY")
-            setting = next((one for one in variables if os.environ.get(one)), "system settings")
+            setting = next(
+                (variable for variable in variables if os.environ.get(variable)), "system settings"
+            )
             return urlsplit(proxy).netloc.rpartition("@")[2] or "?", setting
     return "", ""
 

@@ -55,7 +55,7 @@ def say_unforeseen(logger: logging.Logger, error: BaseException) -> None:
 
 
 def unforeseen(error: BaseException, command: str) -> str:
-    """Return what to say of an error that nobody foresaw: its text may hold a value.
+    """Return the message for an unexpected error, without its text, which may hold a value.
 
     Args:
         error: What was raised.

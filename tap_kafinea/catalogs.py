@@ -47,13 +47,14 @@ def catalog_of(given: Any) -> Catalog | None:
     return catalog
 
 
-def _method(entry: CatalogEntry, said: Mapping[str, Any]) -> str | None:
+def _method(entry: CatalogEntry, metadata: Mapping[str, Any]) -> str | None:
     """Return the method that counts.
 
     Discovery writes its own at the entry, so what a user adds to the metadata comes first. Singer
     calls a method forced when the stream has no other.
     """
-    method, forced = said.get("replication-method"), entry.metadata.root.forced_replication_method
+    method = metadata.get("replication-method")
+    forced = entry.metadata.root.forced_replication_method
     if forced == REPLICATION_FULL_TABLE:
         if method == REPLICATION_INCREMENTAL:
             _warn_of_whole(entry)
@@ -63,8 +64,8 @@ def _method(entry: CatalogEntry, said: Mapping[str, Any]) -> str | None:
 
 def _at_the_stream(stream: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the metadata at the breadcrumb `[]`."""
-    entries = (one for one in stream["metadata"] if not one["breadcrumb"])
-    return next((one["metadata"] for one in entries), {})
+    entries = (entry for entry in stream["metadata"] if not entry["breadcrumb"])
+    return next((entry["metadata"] for entry in entries), {})
 
 
 def replication(entry: CatalogEntry, key: str, *, has_key: bool) -> tuple[str, str | None]:
@@ -78,7 +79,7 @@ def replication(entry: CatalogEntry, key: str, *, has_key: bool) -> tuple[str, s
     Raises:
         WrongEntry: The catalog asks for another method or key.
     """
-    keys = {one for one in (entry.replication_key, entry.metadata.root.replication_key) if one}
+    keys = {name for name in (entry.replication_key, entry.metadata.root.replication_key) if name}
     method = entry.replication_method
     if method not in {*_METHODS, None}:
         raise WrongEntry(
@@ -131,7 +132,10 @@ def _is_catalog(given: Any) -> bool:
         and isinstance(stream.get("tap_stream_id"), str)
         and isinstance(stream.get("schema"), Mapping)
         and isinstance(stream["schema"].get("properties"), Mapping)
-        and all(isinstance(one, Mapping) for one in stream["schema"]["properties"].values())
+        and all(
+            isinstance(definition, Mapping)
+            for definition in stream["schema"]["properties"].values()
+        )
         and all(map(_is_metadata, stream.get("metadata") or ()))
         for stream in streams
     )

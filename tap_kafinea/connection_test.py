@@ -33,7 +33,7 @@ def run(
     user, modules = context.client.user_id(), context.modules
     _say(f"login: ok, {username} is user {user}")
     _say(f"listtypes: ok, {len(modules.shown)} modules")
-    tried = [one for one in streams if isinstance(one, KafineaStream) and one.selected]
+    tried = [stream for stream in streams if isinstance(stream, KafineaStream) and stream.selected]
     if not tried:
         _say("No stream is selected.")
     failures = [stream for stream in tried if not _works(stream)]
@@ -49,7 +49,7 @@ def _say(text: str) -> None:
 
 
 def _works(stream: KafineaStream) -> bool:
-    """Try a stream, and say how it went."""
+    """Try a stream, and print the result."""
     try:
         record = stream.first()
         if record is not None:

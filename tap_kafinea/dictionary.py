@@ -1,4 +1,4 @@
-"""A data dictionary: what Kafinea says of its modules, fields and picklist values, as streams."""
+"""A data dictionary: the modules, fields and picklist values of Kafinea, as streams."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Table:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the stream. Its title tells which table it is."""
+        """The JSON Schema of the stream. Its title names the table."""
         return {
             "type": "object",
             "title": _TITLE + self.name,
@@ -140,7 +140,7 @@ TABLES = (
 
 
 class DictionaryStream(KafineaStream):
-    """One table of the dictionary, read whole; rows that vanished are dropped by their version."""
+    """One table of the dictionary: full-table replication; loaders delete rows of old versions."""
 
     def __init__(self, tap: KafineaTap, name: str, table: Table) -> None:
         super().__init__(tap, name, table.schema)
@@ -177,5 +177,5 @@ def from_catalog(tap: KafineaTap, name: str, schema: Mapping[str, Any]) -> Strea
 
 
 def _name(table: Table, taken: set[str]) -> str:
-    """Return the name of a stream. Loaders do not tell upper from lower case."""
+    """Return the name of a stream. Loaders do not distinguish upper and lower case."""
     return f"Dictionary{table.name}" if table.name.casefold() in taken else table.name

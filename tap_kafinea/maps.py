@@ -51,9 +51,11 @@ class Mapper(PluginMapper):
 def without_stream(maps: Mapping[str, Any], streams: Collection[str]) -> list[str]:
     """Return a sentence for each stream map that is for no stream: perhaps it should mask one."""
     found = []
-    for name, said in maps.items():
-        source = said.get(MAPPER_SOURCE_OPTION, name) if isinstance(said, dict) else name
-        if not name.startswith("__") and not any(fnmatch(one, source) for one in streams):
+    for name, stream_map in maps.items():
+        source = (
+            stream_map.get(MAPPER_SOURCE_OPTION, name) if isinstance(stream_map, dict) else name
+        )
+        if not name.startswith("__") and not any(fnmatch(stream, source) for stream in streams):
             found.append(f"`stream_maps`: there is no stream `{source}`.")
             found[-1] += suggestion(source, streams)
     return found

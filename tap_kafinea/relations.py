@@ -86,10 +86,12 @@ def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
     related = RelatedLists(context.client, context.modules)
     lists = related.all(modules) if "all" in wanted else related.named(wanted, described)
     streams: dict[str, Stream] = {}
-    for one in lists:
-        name = _name(one, {*described, *streams})
-        parent = described.get(one.module) or context.client.describe(one.module)
-        streams[name] = RelationStream(tap, name, one, is_incremental=MODIFIED in parent.fields)
+    for related_list in lists:
+        name = _name(related_list, {*described, *streams})
+        parent = described.get(related_list.module) or context.client.describe(related_list.module)
+        streams[name] = RelationStream(
+            tap, name, related_list, is_incremental=MODIFIED in parent.fields
+        )
     return [*streams.values()]
 
 

@@ -181,7 +181,9 @@ class TapKafinea(KafineaTap):
             modules.warn_of_missing()
             self._warn_of_settings_behind_the_catalog()
         modules.warn_of_lost(known_modules(self.state) - self.streams.keys())
-        dated = [one for one in self._pass_streams if one.selected and one.replication_key]
+        dated = [
+            stream for stream in self._pass_streams if stream.selected and stream.replication_key
+        ]
         self.context.clock.begin(
             {stream.name: Checkpoint.from_dict(stream.stream_state) for stream in dated}
         )
@@ -205,8 +207,8 @@ class TapKafinea(KafineaTap):
             "dictionary": (config["dictionary"], dictionary.DictionaryStream),
             "line_items": (config["line_items"] == "table" and has_lines, line_table.LineTable),
         }
-        for setting, (is_set, kind) in wanted.items():
-            if is_set and not any(isinstance(stream, kind) for stream in streams):
+        for setting, (is_set, stream_type) in wanted.items():
+            if is_set and not any(isinstance(stream, stream_type) for stream in streams):
                 self.logger.warning(
                     "`%s` has no effect: the catalog has no stream for it. %s", setting, NEW_CATALOG
                 )

@@ -154,7 +154,11 @@ class DeletionDetector:
         module, reported = there.module, self._reported_at(there.module)
         changes = known.changes if known else []
         at = max(
-            [now(), *(one.at + _TICK for one in changes), *([reported + _TICK] if reported else [])]
+            [
+                now(),
+                *(change.at + _TICK for change in changes),
+                *([reported + _TICK] if reported else []),
+            ]
         )
         if known is None:
             if reported:
@@ -167,7 +171,7 @@ class DeletionDetector:
             self._store.save(known)
         elif self._takes_in(known, there, at):
             self._store.save(known)
-        news = [one for one in known.changes if reported is None or one.at > reported]
+        news = [change for change in known.changes if reported is None or change.at > reported]
         self.done[module] = Scan(at, known.prefix, news)
         return known
 
@@ -177,7 +181,9 @@ class DeletionDetector:
             known.take_prefix(there.prefix)
         before, present = known.ids, set(there.ids)
         looked_for = sorted({*before, *known.hidden}) if self._brake.is_off else before
-        absent = [f"{known.prefix}x{one}" for one in looked_for if one not in present]
+        absent = [
+            f"{known.prefix}x{id_number}" for id_number in looked_for if id_number not in present
+        ]
         missing = [*deleted(self._kafinea.query, known.module, absent)]
         hidden = self._hidden_of(known, missing)
         gone = {*map(number, missing)} - hidden
@@ -191,7 +197,7 @@ class DeletionDetector:
         """Return those of some missing records that this user only may not see any more.
 
         Raises:
-            Withheld: It cannot be told, for there are many.
+            Withheld: There are too many to find out.
         """
         missing = sorted(missing, key=number)
         hidden = self._brake.hidden(known.module, missing, known=len(known.ids))
@@ -254,7 +260,9 @@ class IdTracker:
     def track(self, page: Page) -> None:
         """Take note of the records of a page, before they are written."""
         written = (record["id"] for record in page)
-        self._unsaved += [one for one in written if not _is_in(self._known, number(one))]
+        self._unsaved += [
+            record_id for record_id in written if not _is_in(self._known, number(record_id))
+        ]
         if self._saves_each_page:
             self._save()
 
@@ -264,6 +272,6 @@ class IdTracker:
             self._unsaved = []
 
 
-def _is_in(ids: Sequence[int], one: int) -> bool:
-    place = bisect_left(ids, one)
-    return place < len(ids) and ids[place] == one
+def _is_in(ids: Sequence[int], id_number: int) -> bool:
+    place = bisect_left(ids, id_number)
+    return place < len(ids) and ids[place] == id_number

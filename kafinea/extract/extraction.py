@@ -86,7 +86,7 @@ class Extraction:
         if not (self._line_items and module.is_inventory):
             return Fields(record)
         lines = line_fields(module, line_module(self._client))
-        return Fields(record, {one.name: kind_of(one.type) for one in lines})
+        return Fields(record, {field.name: kind_of(field.type) for field in lines})
 
     def start(self, checkpoint: Checkpoint | None = None) -> ExtractionRun:
         """Return a run from a checkpoint; from the beginning if there is none.

@@ -1,7 +1,8 @@
-"""What became of the records that a scan does not find any more: deleted, or hidden.
+"""Whether the records that a scan does not find any more were deleted, or are hidden.
 
-Where the server leaves hidden records out of its counts, no query can tell. `retrieve` can: it
-refuses a deleted record in the same words as one that never was, and a hidden one in other words.
+Where the server leaves hidden records out of its counts, no query shows this. `retrieve` does: it
+refuses a deleted record with the same text as one that never existed, and a hidden one with
+another text.
 (`include/Webservices/Retrieve.php` of vtiger and coreBOS: a deleted record has no module, so the
 right to use the module is missing; the right to read the record is only checked later.)
 """
@@ -64,7 +65,7 @@ class Brake:
             known: How many records of the module there were.
 
         Raises:
-            Withheld: There are too many to report at once, or to tell which are hidden.
+            Withheld: There are too many to report at once, or to find out which are hidden.
         """
         # Whoever saves a document gives its lines new ids, and no sharing rule hides lines.
         if self.is_off or not gone or module == LINE_MODULE:
@@ -99,28 +100,31 @@ class Brake:
             return []  # this server does not answer: `percent` must do
         refusals = map_ahead(self._refusal, ids, self.kafinea.max_sessions)
         return [
-            one for one, said in zip(ids, refusals, strict=True) if said not in {"", never_there}
+            record_id
+            for record_id, refusal in zip(ids, refusals, strict=True)
+            if refusal not in {"", never_there}
         ]
 
-    def _refusal(self, one: str) -> str:
+    def _refusal(self, record_id: str) -> str:
         """Return in which words a record is refused, without its id.
 
-        They are compared with each other only, for they may be in any language. No words stand for
-        a record that is given (a converted lead), that is found nowhere (a user who was
-        deactivated), or that is now one of another module.
+        They are compared only with each other, because they may be in any language. The text is
+        empty for a record that is returned (a converted lead), that is found nowhere (a user who
+        was deactivated), or that now belongs to another module.
 
         Raises:
             Withheld: The server fails.
         """
         try:
-            self.kafinea.giving_up_after(2).retrieve(one)
+            self.kafinea.giving_up_after(2).retrieve(record_id)
         except Refused as error:
             return re.sub(r"\d+", "", str(error)) if error.code == Code.ACCESS_DENIED else ""
         except Unavailable as error:
             if error.busy or error.nothing_done:
                 raise
             raise Withheld(
-                f"It is unknown whether {one} was deleted or is hidden from this user: {error}"
+                f"It is unknown whether {record_id} was deleted or is hidden from this user: "
+                f"{error}"
             ) from None
         return ""
 
@@ -152,4 +156,4 @@ def _uncounted(query: Query, module: str, ids: Sequence[str]) -> Sequence[str]:
     rest = sorted({*ids} - {*ids_of(module, given)}, key=number)
     middle = (len(rest) + 1) // 2
     halves = filter(None, (rest[:middle], rest[middle:]))
-    return [one for half in halves for one in _uncounted(query, module, half)]
+    return [record_id for half in halves for record_id in _uncounted(query, module, half)]

@@ -1,8 +1,8 @@
 """The ids of a module that the warehouse may have, kept in a file from one run to the next.
 
 The file of a module is JSON, compressed, each id as its distance from the one before: 1,000,000 ids
-take up to 1 MB. It also keeps what scans have found. So a run can tell everything that was found
-since the state it was given, whatever became of the runs between.
+take up to 1 MB. It also keeps what scans have found. So a run can report everything that was found
+since its state, whatever happened to the runs between.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ class IdSnapshot(msgspec.Struct):
         Raises:
             IncompleteRead: Their prefix is another than that of those before.
         """
-        for one in ids:
-            self.take_prefix(prefix_of(one))
-            self.ids.append(number(one))
+        for record_id in ids:
+            self.take_prefix(prefix_of(record_id))
+            self.ids.append(number(record_id))
 
     def add(self, ids: Iterable[str]) -> None:
         """Take in ids in any order.
@@ -171,7 +171,9 @@ def _name(module: str) -> str:
 
 
 def _encoded(known: IdSnapshot) -> bytes:
-    changes = [Change(one.at, _steps(one.gone), _steps(one.back)) for one in known.changes]
+    changes = [
+        Change(change.at, _steps(change.gone), _steps(change.back)) for change in known.changes
+    ]
     content = msgspec.structs.replace(known, ids=_steps(known.ids), changes=changes)
     return gzip.compress(msgspec.json.encode(content), compresslevel=6, mtime=0)
 
@@ -207,4 +209,4 @@ def _numbers(steps: Sequence[int]) -> list[int]:
 
 def _steps(numbers: Sequence[int]) -> list[int]:
     """Return each number as its distance from the one before."""
-    return [one - before for before, one in zip(chain([0], numbers), numbers, strict=False)]
+    return [number - before for before, number in zip(chain([0], numbers), numbers, strict=False)]

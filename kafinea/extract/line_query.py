@@ -81,11 +81,11 @@ class LineQuery:
         )
         lines = {line["id"]: line for page in reading for line in page}
         bad = []
-        for one in recovery.failed:
-            line = {**dict.fromkeys(columns), **lines.get(one.id, {}), "id": one.id}
-            line[_PARENT] = line[_PARENT] or self._parent_of(one.id, ids)
-            lines[one.id] = line
-            bad.append((line[_PARENT], one))
+        for record in recovery.failed:
+            line = {**dict.fromkeys(columns), **lines.get(record.id, {}), "id": record.id}
+            line[_PARENT] = line[_PARENT] or self._parent_of(record.id, ids)
+            lines[record.id] = line
+            bad.append((line[_PARENT], record))
         return None if reading.unreadable else _by_document(lines.values(), ids), bad
 
     def may_fail_at_one_line(self, error: KafineaError) -> bool:
@@ -98,7 +98,7 @@ class LineQuery:
             return False
 
     def _parent_of(self, line_id: str, ids: Sequence[str]) -> str:
-        """Return which of some documents a line belongs to that does not say so itself."""
+        """Return which of some documents a line belongs to, if its own field is missing."""
         while len(ids) > 1:
             half, rest = ids[: len(ids) // 2], ids[len(ids) // 2 :]
             where = [Condition(_PARENT, "IN", half), Condition("id", "=", line_id)]
@@ -116,7 +116,7 @@ def can_be_queried(lines: Sequence[str]) -> bool:
 
 def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page] | None:
     """Return the lines of each document; None if one belongs to another."""
-    found: dict[str, Page] = {one: [] for one in ids}
+    found: dict[str, Page] = {document_id: [] for document_id in ids}
     for line in lines:
         if (its := found.get(text(line.get(_PARENT)) or "")) is None:
             return None

@@ -61,7 +61,7 @@ class Retrieval:
             IncompleteRead: Too many cannot be retrieved.
         """
         self._began = self._began or time.monotonic()
-        return [document for one in ids if (document := self._document(one))]
+        return [document for document_id in ids if (document := self._document(document_id))]
 
     def report(self, total: int) -> None:
         """Say once what it costs to retrieve so many documents, as soon as the pace is known."""
