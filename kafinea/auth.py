@@ -120,7 +120,7 @@ class ChallengeAuth(AuthBase):
         return self._login.server_time()
 
     def extend_session(self) -> bool:
-        """Ask for a longer session; return whether the server granted it.
+        """Request a longer session; return whether the server granted it.
 
         The maker's document sends a GET; other servers of the family want a POST, and some
         grant it never. Do not depend on it: every request keeps the session alive.

@@ -85,7 +85,7 @@ class Caller:
         session of a write that gave no answer is answered only when that write has ended.
 
         The session counts as one of `max_sessions`. Within the block, whatever this thread asks of
-        any copy of this client goes through it too: threads that hold all sessions and ask for one
+        any copy of this client goes through it too: threads that hold all sessions and request one
         more would wait for ever.
         """
         with self._session() as session:
@@ -142,7 +142,7 @@ class Caller:
         self._sessions.wait(seconds)
 
     def extendsession(self) -> bool:
-        """Ask for a longer session; return whether the server granted it."""
+        """Request a longer session; return whether the server granted it."""
         with self._session() as session:
             return session.auth.extend_session()
 

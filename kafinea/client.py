@@ -234,7 +234,7 @@ class Client(Caller):
     def is_answered(self, operation: str) -> bool:
         """Whether the server answers a write at all: one that names no record and no module.
 
-        It writes nothing, for it is refused. So a record that cannot be written is told apart
+        It writes nothing, because it is refused. So a record that cannot be written is told apart
         from a server that cannot write.
         """
         try:
@@ -247,7 +247,7 @@ class Client(Caller):
 
         Args:
             operation: Its name.
-            writes: Whether to ask once only, as for a write.
+            writes: Whether to send it only once, because it writes.
 
         Raises:
             Unavailable: The server has no room for requests.

@@ -23,7 +23,7 @@ LARGEST_ANSWER = 2**26
 """Bytes of an answer when it is decoded, the contents of a file not counted.
 
 A page of 1,000 records with 60 fields has a million. One of long texts that has more than this is
-asked for in parts."""
+requested in parts."""
 LARGEST_FILE = 2**31
 """Bytes of a file where nothing else is said. PHP holds a file in memory before it sends it."""
 

@@ -22,7 +22,7 @@ LINES = "LineItems"
 """Where a document keeps its lines, in what is retrieved and what is written."""
 
 PDO_LINES = "pdoInformation"
-"""Where coreBOS gives them: in what is retrieved only, for it has no module of the lines."""
+"""Where coreBOS gives them: in what is retrieved only, because it has no module of the lines."""
 
 LINE_MODULE = "LineItem"
 """The module of the lines."""
@@ -98,7 +98,7 @@ class Module:
 
     Attributes:
         name: The name on the wire; case matters.
-        id_prefix: What stands before the x of its ids. It differs between instances.
+        id_prefix: The part before the x of its ids. It differs between instances.
         is_entity: False for helper tables such as `Currency`.
         fields: The fields by name, `id` included.
         named_by_lines: Whether the module of the lines names it as one that has lines.
@@ -188,7 +188,7 @@ def module(describe: Any, name: str) -> Module:
 
     Args:
         describe: The answer.
-        name: The module that was asked for.
+        name: The module that was requested.
 
     Raises:
         WrongAnswer: It is no description of that module.

@@ -103,7 +103,7 @@ class _Token:
 
         Args:
             challenge: The server's answer.
-            asked: When it was asked for, by the monotonic clock: the server's may be wrong.
+            asked: When it was requested, by the monotonic clock: the server's may be wrong.
         """
         server_time = whole(challenge.get("serverTime"))
         expires = whole(challenge.get("expireTime"))

@@ -72,7 +72,7 @@ class RowDecoder:
                     record[name] = None
         for name in [name for name in names if name not in self._codecs]:
             for record in records:
-                del record[name]  # last, for a misfit is reported with the id of its record
+                del record[name]  # last, because a misfit is reported with the id of its record
 
     def _decode_texts(
         self,

@@ -168,7 +168,7 @@ class Sessions:
 
         Args:
             session: The session to send it in.
-            kind: What is asked for; requests of one kind take about the same time.
+            kind: What is requested; requests of one kind take about the same time.
 
         Raises:
             Closed: The client was closed.

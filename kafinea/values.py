@@ -104,7 +104,7 @@ class ServerZone:
         """Return the wire date-time so many seconds earlier on the server's clock.
 
         In the hour that comes twice in autumn the clock may have been set back since: then that
-        hour is added, for what was written in its second run looks older than it is.
+        hour is added, because what was written in its second run looks older than it is.
         """
         local = self.aware(wire)
         first, second = local.utcoffset(), local.replace(fold=1).utcoffset()

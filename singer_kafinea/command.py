@@ -64,7 +64,7 @@ def log_as_text() -> None:
     """Log lines that people read, also under Meltano.
 
     When the discovery of a catalog fails, Meltano shows all that was logged once more, as it came:
-    as JSON, where it asks for JSON.
+    as JSON, if it requires JSON.
     """
     if "SINGER_SDK_LOG_CONFIG" in os.environ:
         for handler in logging.getLogger().handlers:

@@ -21,7 +21,7 @@ _METHODS = (REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL)
 
 
 class WrongEntry(KafineaError):
-    """The catalog asks for something that a stream cannot do. The others can be read."""
+    """The catalog specifies something that a stream cannot do. The others can be read."""
 
 
 def catalog_of(given: Any) -> Catalog | None:
@@ -77,7 +77,7 @@ def replication(entry: CatalogEntry, key: str, *, has_key: bool) -> tuple[str, s
         has_key: Whether it has that key.
 
     Raises:
-        WrongEntry: The catalog asks for another method or key.
+        WrongEntry: The catalog specifies another method or key.
     """
     keys = {name for name in (entry.replication_key, entry.metadata.root.replication_key) if name}
     method = entry.replication_method

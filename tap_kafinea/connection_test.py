@@ -13,7 +13,7 @@ from tap_kafinea.failing import as_shown
 from tap_kafinea.sdk import KafineaStream
 
 ONE_RECORD = {"page_size": 1, "max_sessions": 1, "deletions": "off"}
-"""Settings with which nothing is asked ahead, and no scan reads the ids of whole modules."""
+"""Settings with which nothing is requested ahead, and no scan reads the ids of whole modules."""
 
 
 def run(

@@ -41,7 +41,7 @@ _FAILURES_OF_ALL = 2
 
 
 def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
-    """Return the streams that the settings ask for."""
+    """Return the streams that the settings require."""
     return [DeletedRecords(tap)] if modules and tap.config["deletions"] != "off" else []
 
 
@@ -60,7 +60,7 @@ class DeletedRecords(KafineaStream):
 
     @cached_property
     def detector(self) -> DeletionDetector | None:
-        """What finds deleted records by comparing ids, if settings and catalog ask for it."""
+        """What finds deleted records by comparing ids, if settings and catalog require it."""
         if self.config["deletions"] != "scan" or not self.selected:
             return None
         client = self.run_context.client
@@ -127,7 +127,7 @@ class DeletedRecords(KafineaStream):
                 bookmarks[module] = bookmark
 
     def _modules_with_a_list(self) -> list[str]:
-        """Return the modules to ask for. The server has no list of those that it does not date."""
+        """Return the modules to request. The server has no list of those that it does not date."""
         streams = [
             stream
             for stream in self._tap.streams.values()

@@ -162,7 +162,7 @@ class DictionaryStream(KafineaStream):
 
 
 def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
-    """Return the streams, if the settings ask for them."""
+    """Return the streams, if the settings require them."""
     if not tap.config["dictionary"]:
         return []
     taken = {module.name.casefold() for module in modules}

@@ -85,7 +85,7 @@ class FilesStream(PassStream):
 
 
 def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
-    """Return the streams that the settings ask for."""
+    """Return the streams that the settings require."""
     if not (tap.config.get("files") or {}).get("enabled"):
         return []
     if not any(module.name == DOCUMENTS for module in modules):

@@ -106,7 +106,7 @@ class LineTable(PassStream):
 
     @property
     def types_of_lines(self) -> Mapping[str, ValueType]:
-        """The fields of a line to ask for, and how to type them."""
+        """The fields of a line to request, and how to type them."""
         types = types_of(self.schema)
         return {name: value_type for name, value_type in types.items() if name not in _OWN}
 
@@ -159,7 +159,7 @@ class LineTable(PassStream):
 
     @override
     def _write_schema_message(self) -> None:
-        # The SDK writes it when it is this stream's turn, which may be behind its rows.
+        # The SDK writes it when it is this stream's turn, which may be after its rows.
         if not self._has_schema_written:
             super()._write_schema_message()
         self._has_schema_written = True

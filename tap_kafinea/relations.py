@@ -75,7 +75,7 @@ class RelationStream(PassStream):
 
 
 def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
-    """Return the streams that the settings ask for.
+    """Return the streams that the settings require.
 
     Raises:
         SettingsError: There is no such list.

@@ -330,17 +330,17 @@ class KafineaStream(Stream):
         self, latest_record: dict[str, Any], *, context: Mapping[str, Any] | None = None
     ) -> None:
         # The SDK would keep the greatest modifiedtime and call the stream not resumable. It calls
-        # this behind each record it has written, and only this.
+        # this after each record it has written, and only this.
         self.row_written(latest_record)
 
     @override
     def _write_state_message(self) -> None:
-        # The SDK writes the state as it is. Ours is completed now, and not behind each record.
+        # The SDK writes the state as it is. Ours is completed now, and not after each record.
         self.complete_state()
         super()._write_state_message()
 
     def row_written(self, row: Mapping[str, Any]) -> None:
-        """Called behind each row that was written."""
+        """Called after each row that was written."""
 
     def complete_state(self) -> None:
         """Called before the state is written."""

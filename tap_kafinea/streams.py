@@ -61,7 +61,7 @@ class PassStream(KafineaStream):
         module: The module that it is read from.
     """
 
-    # The STATE is written behind a batch, when its checkpoint is valid.
+    # The STATE is written after a batch, when its checkpoint is valid.
     STATE_MSG_FREQUENCY = sys.maxsize
     ROWS_BETWEEN_STATES = 1000
     """The most rows between two STATEs, which a killed run writes again; more if a batch has more.
@@ -115,7 +115,7 @@ class PassStream(KafineaStream):
             self._stream_version = batch.version
             self._batch = batch
             self._rows_since_state += yield from self._rows(batch)
-            # The SDK has written all rows when it asks for the next.
+            # The SDK has written all rows when it requests the next.
             if batch.completes_version and batch.version:
                 self._activate(batch.version)
             self._batch = None
@@ -201,8 +201,8 @@ class LineWriter(Protocol):
 class ModuleStream(PassStream):
     """The records of one module, in the order of their ids.
 
-    Incremental by `modifiedtime` where the module has it; else read whole each time. Its rows are
-    the records, so the state can stand behind each of them.
+    Incremental by `modifiedtime` where the module has it; else read in full each time. Its rows are
+    the records, so the state can stand after each of them.
     """
 
     # Of 10,000, the SDK's default, too much would be read again after a kill.
@@ -282,7 +282,7 @@ class ModuleStream(PassStream):
         return cast("LineWriter", table) if table and table.selected else None
 
     def _selected_types(self) -> dict[str, ValueType]:
-        """Return the fields to ask for and their kinds: `id`, and what the catalog selects."""
+        """Return the fields to request and their types: `id`, and what the catalog selects."""
         return {
             name: value_type
             for name, value_type in types_of(self.effective_schema).items()

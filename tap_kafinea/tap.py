@@ -123,7 +123,7 @@ class TapKafinea(KafineaTap):
 
     @property
     def _detector(self) -> DeletionDetector | None:
-        """What finds deleted records, if it is asked for and `deleted_records` is selected."""
+        """What finds deleted records, if it is set and `deleted_records` is selected."""
         stream = self.streams.get(deletions.NAME)
         return stream.detector if isinstance(stream, deletions.DeletedRecords) else None
 
@@ -189,7 +189,7 @@ class TapKafinea(KafineaTap):
         )
 
     def _warn_of_modules_behind_the_catalog(self) -> None:
-        """Name what `modules` asks for and the catalog does not have."""
+        """Name what `modules` contains and the catalog does not."""
         modules = [stream.module for stream in self._pass_streams]
         for pattern in self.context.modules.look_for({*(self.input_catalog or ()), *modules}):
             self.logger.warning(
@@ -197,7 +197,7 @@ class TapKafinea(KafineaTap):
             )
 
     def _warn_of_settings_behind_the_catalog(self) -> None:
-        """Name the settings that ask for streams which the catalog does not have."""
+        """Name the settings that require streams which the catalog does not have."""
         config, streams = self.config, list(self.streams.values())
         has_lines = any(LINES in stream.schema["properties"] for stream in streams)
         wanted = {

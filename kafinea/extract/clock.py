@@ -92,7 +92,7 @@ class Clock:
                 )
 
     def check(self, module: str, newest: str) -> None:
-        """Warn once when a date-time lies behind the server's clock. Any thread may call it.
+        """Warn once when a date-time is ahead of the server's clock. Any thread may call it.
 
         Args:
             module: Where it was found.

@@ -42,7 +42,7 @@ class Scan:
 
     Attributes:
         at: When it was.
-        prefix: What stands before the x of the module's ids.
+        prefix: The part before the x of the module's ids.
         changes: What it and scans before it found, and was not reported yet.
     """
 
@@ -61,7 +61,7 @@ class DeletionDetector:
         user: The user, as the files name them.
         reported: For each module, the time of the last scan whose findings were reported, from the
             state.
-        page_size: Ids to ask for at a time.
+        page_size: Ids to request at a time.
         limit: Maximum percentage of a module's records that are reported at once.
         limit_setting: How messages name the setting of this limit.
 

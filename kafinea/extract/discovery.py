@@ -31,7 +31,7 @@ class Modules:
     Args:
         client: The connection to the instance.
         username: Its user, for messages.
-        patterns: Names and patterns; those behind a `!` are left out. All modules if there are none
+        patterns: Names and patterns; those after a `!` are left out. All modules if there are none
             without a `!`.
 
     Attributes:

@@ -39,7 +39,7 @@ class Fetched:
         kept: How many of them are where they should be.
         too_large: The ids of those that the settings leave in Kafinea.
         missing: The ids of those that the server does not give, and why.
-        pending: Whether it is worth while to ask for those again in the next run.
+        pending: Whether it is worth while to request those again in the next run.
     """
 
     rows: list[Row] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The extraction of a module, as a library: rows in batches, with a checkpoint behind each."""
+"""The extraction of a module, as a library: rows in batches, with a checkpoint after each."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class FileRows:
 
     has_times: ClassVar[bool] = True
     has_versions: ClassVar[bool] = True
-    columns = ("*",)  # the ids of the files cannot be asked for by name
+    columns = ("*",)  # the ids of the files cannot be requested by name
     complete = None
     complete_at_once = 1
 

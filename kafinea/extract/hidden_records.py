@@ -135,7 +135,7 @@ class Brake:
 
 
 def deleted(query: Query, module: str, ids: Sequence[str]) -> Iterator[str]:
-    """Yield those of some ids that no record has any more, asked of the server once more.
+    """Yield those of some ids that no record has any more, after another query.
 
     On many servers it counts also what this user may not read.
 

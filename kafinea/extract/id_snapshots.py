@@ -32,7 +32,7 @@ _MOST = 2**63  # ids are numbers of 64 bits
 
 
 class Change(msgspec.Struct):
-    """What one scan found. Ids are the numbers behind the x.
+    """What one scan found. Ids are the numbers after the x.
 
     Attributes:
         at: When.
@@ -52,8 +52,8 @@ class IdSnapshot(msgspec.Struct):
         url: The instance.
         user: The user.
         module: The module.
-        prefix: What stands before the x of its ids; empty while there was none.
-        ids: The numbers behind it, ascending.
+        prefix: The part before the x of its ids; empty while there was none.
+        ids: The numbers after it, ascending.
         changes: What scans have found, the oldest first. An id is in the last that concerns it.
         hidden: The numbers of records that exist and that the user may not see any more.
     """
@@ -72,7 +72,7 @@ class IdSnapshot(msgspec.Struct):
         return {number for change in self.changes for number in change.gone}
 
     def append(self, ids: Iterable[str]) -> None:
-        """Take in ids that ascend, behind those that are there.
+        """Take in ids that ascend, after those that are there.
 
         Raises:
             IncompleteRead: Their prefix is another than that of those before.

@@ -23,7 +23,7 @@ class LineQuery:
     Args:
         client: The instance.
         fields: The fields of the lines to give.
-        page_size: Records to ask for at a time.
+        page_size: Records to request at a time.
     """
 
     def __init__(self, client: Client, fields: Sequence[str], page_size: int) -> None:
@@ -36,14 +36,14 @@ class LineQuery:
         # A hundred ids take 2,000 of the 7,000 bytes that a query may have.
         where = [Condition(_PARENT, "IN", ids)]
         columns = self._fields
-        # Lines at which the server fails are soon asked for in halves instead.
+        # Lines at which the server fails are soon requested in halves instead.
         client = self._client.giving_up_after(FAILURES_AT_FIRST)
         expected = count(client.query, LINE_MODULE, where)
         selection = PageQuery(client.query, LINE_MODULE, columns, where, self._page_size)
         size = min(self._page_size, PAGE_SIZE)
         rows: Page = []
         page: Page = []
-        # Lines that came in behind the count may have pushed those of other documents out.
+        # Lines that came in after the count may have pushed those of other documents out.
         # A page may be full where it has a round number of them.
         while len(rows) < expected or (page and len(page) % size == 0):
             if not (page := selection.page(rows[-1]["id"] if rows else None)):

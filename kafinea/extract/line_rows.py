@@ -92,7 +92,7 @@ class LineRows:
 
         Returns:
             Whether the state has changed, and must be written before the rows: a run that is killed
-            behind some of them leaves no other trace.
+            after some of them leaves no other trace.
         """
         known = (document for document in documents if document[LINES] is not None)
         lines = {document["id"]: len(document[LINES]) for document in known}

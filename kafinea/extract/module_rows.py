@@ -50,7 +50,7 @@ class ModuleContent:
         name: The stream's name, for messages.
         fields: The fields to extract.
         zone: The server's time zone.
-        page_size: Records to ask for at a time.
+        page_size: Records to request at a time.
         recovery: What is known of records that cannot be read.
     """
 
@@ -171,7 +171,7 @@ class ModuleRows:
 
     Args:
         content: What is known of the records in the whole run.
-        columns: The columns to ask for.
+        columns: The columns to request.
         decode: Types the records.
         decode_line: Types their lines, if they have any.
         documents: Completes documents, if a query does not give all of them.
