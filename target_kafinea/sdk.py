@@ -148,8 +148,7 @@ class SdkTarget(Plugin, Target):
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Delete nothing: the SDK would warn in another way, or ask the sink for it."""
         self.logger.info(
-            "%s: ACTIVATE_VERSION is not acted upon: no record is deleted because it did not "
-            "come again.",
+            "%s: ACTIVATE_VERSION is ignored: records that are not emitted again are not deleted.",
             message_dict["stream"],
         )
 
@@ -157,8 +156,8 @@ class SdkTarget(Plugin, Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         """Refuse batch files: the SDK would give their records to the sink unchecked."""
         raise SettingsError(
-            f"Stream {message_dict['stream']!r}: BATCH messages cannot be loaded. Take "
-            "`batch_config` out of the settings of the tap."
+            f"Stream {message_dict['stream']!r}: BATCH messages cannot be loaded. "
+            "Remove `batch_config` from the settings of the tap."
         )
 
     @override
@@ -267,7 +266,7 @@ class _NotMapped(Exception):
 
     def __init__(self, error: Exception, stream: str) -> None:
         kind = str(error) if isinstance(error, MappingError) else type(error).__name__
-        super().__init__(f"the stream map cannot be applied to it: {kind.rstrip('.')}")
+        super().__init__(f"the stream map failed for the record: {kind.rstrip('.')}")
         self.stream = stream
 
 

@@ -76,7 +76,7 @@ class Validator(BaseJSONSchemaValidator):
         dialect, error = self._dialect_and_error(schema)
         if error:
             where = "/".join(map(str, error.absolute_path))
-            raise self._unusable(f"{where or 'it'} does not obey `{error.validator}`")
+            raise self._unusable(f"{where or 'it'} violates `{error.validator}`")
         self.problem: str | None = None
         self._validator = _bounded(dialect)(schema, registry=referencing.Registry())
         self._keywords = frozenset(dialect.VALIDATORS) - {"format"}  # which is not checked
@@ -116,11 +116,11 @@ class Validator(BaseJSONSchemaValidator):
         try:
             error = self._first_error(self._validator, record)
         except _TooSlow:
-            return f"the record takes more than {_LONGEST} seconds to check by the stream's schema"
+            return f"validation against the stream's schema takes more than {_LONGEST} seconds"
         if error is None:
             return None
         where = shown("/".join(map(str, error.absolute_path))) or "the record"
-        return f"{where} does not obey `{error.validator}` of the stream's schema"
+        return f"{where} violates `{error.validator}` of the stream's schema"
 
     def _dialect_and_error(
         self, schema: dict[str, Any]
@@ -140,7 +140,7 @@ class Validator(BaseJSONSchemaValidator):
         try:
             return self._first_error(meta_schema, schema)
         except _TooSlow:
-            raise self._unusable(f"to check it takes more than {_LONGEST} seconds") from None
+            raise self._unusable(f"its validation takes more than {_LONGEST} seconds") from None
 
     def _first_error(self, validator: Any, instance: Any) -> jsonschema.ValidationError | None:
         """Return what is wrong with a record, or with the schema itself.
@@ -157,9 +157,9 @@ class Validator(BaseJSONSchemaValidator):
                 validator.iter_errors(instance)
             )
         except (RecursionError, _TooManyReferences):
-            raise self._unusable("its references have no end, or too many steps") from None
+            raise self._unusable("its references are circular, or too many") from None
         except referencing.exceptions.Unresolvable as error:
-            why = f"{error.ref!r} is not in it, and nothing is fetched from elsewhere"
+            why = f"it does not contain {error.ref!r}, and nothing is fetched"
             raise self._unusable(why) from None
         except _TooSlow:
             raise
@@ -192,7 +192,7 @@ class Validator(BaseJSONSchemaValidator):
             found["the record"] = keywords
         if found:
             logger.warning(
-                "Stream %r: not checked, because regular expressions may take for ever: %s.",
+                "Stream %r: not checked, because regular expressions may never end: %s.",
                 self._stream,
                 shown("; ".join(f"{', '.join(said)} of {name}" for name, said in found.items())),
             )

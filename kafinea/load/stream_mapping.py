@@ -94,7 +94,10 @@ def _reference(where: str, said: Any) -> ReferenceMapping:
     names, module = _names(settings.get("match_on")), settings.get("module")
     is_clear = len(names) == 1 and isinstance(module, (str, type(None)))
     if unknown := settings.keys() - {"module", "match_on", "create"}:
-        raise SettingsError(f"{where}: there is no {', '.join(sorted(unknown))} to tell.")
+        raise SettingsError(
+            f"{where}: unknown setting {', '.join(sorted(unknown))}. Use `module`, `match_on` and "
+            "`create`."
+        )
     create = bool(settings.get("create"))
     return ReferenceMapping(module, names[0] if is_clear else None, create=create)
 

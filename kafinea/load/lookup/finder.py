@@ -294,7 +294,7 @@ class _Spellings:
 
 def not_readable() -> Rejection:
     """Return the rejection of a record that is there and cannot be compared."""
-    return Rejection("NOT_READABLE", "there is such a record that this user may not read")
+    return Rejection("NOT_READABLE", "the record exists, but this user may not read it")
 
 
 def _failure(name: str, value: str, error: Error | None) -> Rejection | None:
@@ -303,6 +303,6 @@ def _failure(name: str, value: str, error: Error | None) -> Rejection | None:
         return None
     odd = keys.odd_characters(value)
     if odd and isinstance(error, Refused) and error.code in _MISREAD:
-        text = f"{name}: the server cannot read a query for a value with {odd} ({error})"
+        text = f"{name}: the server refuses a query for a value that contains {odd} ({error})"
         return Rejection("INVALID_KEY", text)
     return rejection_of(error)

@@ -96,8 +96,8 @@ def choose(fields: Sequence[Field], wanted: KeyValues, rows: Sequence[Record]) -
     names = ", ".join(field.name for field in fields)
     raise Rejected(
         "AMBIGUOUS_KEY",
-        f"no record has exactly this key, and {_ids(near)} nearly: the database does not tell it "
-        f"apart, and {names} differs in {' and '.join(sorted(seen))}",
+        f"no record has exactly this key. The database returns {_ids(near)} for it, but {names} "
+        f"differs in {' and '.join(sorted(seen))}",
     )
 
 
@@ -173,10 +173,11 @@ def check(name: str, value: str) -> None:
         Rejected: No query can hold it, or it would find every record without a value.
     """
     if half := next((each for each in value if "\ud800" <= each <= "\udfff"), None):
-        raise Rejected("INVALID_KEY", f"{name}: half a character ({_named(half)}) is no text")
+        text = f"{name}: the text contains half a character (unpaired surrogate {_named(half)})"
+        raise Rejected("INVALID_KEY", text)
     if not fold(value):
         what = odd_characters(value) or "spaces"
-        raise Rejected("INVALID_KEY", f"{name}: there is nothing visible in it, only {what}")
+        raise Rejected("INVALID_KEY", f"{name}: the key has no visible characters, only {what}")
     is_short = len(value) * _LONGEST_CHARACTER <= _LONGEST_KEY
     if not is_short and encoded_size(value) > _LONGEST_KEY:
         raise Rejected("INVALID_KEY", f"{name}: the value is too long for a key")

@@ -77,8 +77,8 @@ class JsonLinesFile:
         except OSError as error:
             self._cut(written)
             self._failure = StorageError(
-                f"`{self._setting}` cannot be written any more: {error.strerror}. What was written "
-                "until then is complete."
+                f"`{self._setting}` can no longer be written: {error.strerror}. The lines "
+                "that were written before are complete."
             )
             raise self._failure from None
 

@@ -55,7 +55,7 @@ class Server:
         try:
             return self._client.can_revise()
         except Unavailable as error:
-            raise WritesFail(f"{error} It is not known how records are to be updated.") from None
+            raise WritesFail(f"{error} It is unknown whether the server has `revise`.") from None
 
     @property
     def formats(self) -> Formats:
@@ -90,7 +90,7 @@ class Server:
             reason = self.limits.refuse(module.name, field, wire)
             kept = stored.get(name)
             if reason is None and kept and self.formats.would_cut(field, kept, wire):
-                reason = f"{name}: the server holds what the API user's formats leave of it"
+                reason = f"{name}: the stored number is this one in the API user's formats"
             if reason:
                 text = f"not sent: {reason}. {advice({'number of decimals'})}"
                 raise Rejected("NOT_AS_SENT", text, id=stored.get("id"))
@@ -128,8 +128,8 @@ class Totals:
         if 2 * len(wrong) <= len(others):
             return True
         logger.warning(
-            "%s: totals are not checked. Those of records that were not loaded do not follow from "
-            "their lines either, so this Kafinea adds up in a way of its own.",
+            "%s: totals are not checked. The totals of records that were not loaded do not match "
+            "their lines either, so this server calculates totals differently.",
             module,
         )
         return False

@@ -83,6 +83,6 @@ class WriteRetries:
 
     def _server_fails(self, operation: str) -> WritesFail:
         return WritesFail(
-            f"{operation}: Kafinea fails at one record after the other. The run stops here; load "
-            "the same input again when Kafinea works, and what was done is found."
+            f"{operation}: writes to Kafinea failed repeatedly, so the run stopped. When Kafinea "
+            "works again, load the same input again: records that were written are found."
         )

@@ -69,7 +69,9 @@ class Creations:
                 rejection = not_as_sent(self._plan, created.record, values, altered)
                 if trial.is_first:
                     names = ", ".join(altered)
-                    text = f"not sent: the first creation, {record_id}, was altered in {names}"
+                    text = (
+                        f"not sent: the server altered {names} of the first new record, {record_id}"
+                    )
                     self._canary.stop(rejection.code, text)
                 raise Rejected.of(rejection)
             trial.is_sound = True
@@ -125,7 +127,9 @@ class Creations:
             return
         if twin := self._twins.find(values):
             names = ", ".join(self._plan.match_on)
-            text = f"not created: {twin} is the same record, with a key ({names}) that was altered"
+            text = (
+                f"not created: {twin} is the same record, but the server altered its key ({names})"
+            )
             raise Rejected("KEY_ALTERED", text, id=twin)
 
     def _confirmed(self, result: Result, ids: list[str]) -> Result | None:
@@ -137,19 +141,20 @@ class Creations:
             return result
         if self._context.roll_back(self._plan, record_id):
             return None
-        text = f"another load created the same record at the same moment: {older[0]}, {record_id}"
+        text = f"another load created the same record at the same time: {older[0]}, {record_id}"
         return rejected(Rejection("CREATED_TWICE", text, id=record_id))
 
     def _key_altered(self, record_id: str, names: list[str]) -> Rejection:
-        text = f"it was created, but the server altered its key in {', '.join(names)}"
+        text = f"the record was created, but the server altered its key ({', '.join(names)})"
         return self._undone(record_id, text)
 
     def _not_found_again(self, record_id: str) -> Rejection:
-        return self._undone(record_id, "it was created, but cannot be found by its key again")
+        return self._undone(record_id, "the record was created, but is not found by its key")
 
     def _undone(self, record_id: str, text: str) -> Rejection:
         """Delete what cannot be found again, so that no later run creates it once more."""
         is_gone = self._context.roll_back(self._plan, record_id)
-        text += "; it was deleted again" if is_gone else f"; it is {record_id} and was kept"
-        self._canary.note_bad("KEY_ALTERED", f"not sent: the server alters keys. The last: {text}")
+        text += "; it was deleted again" if is_gone else f"; it was kept as {record_id}"
+        stopped = f"not sent: the server altered the keys of several records in a row. Last: {text}"
+        self._canary.note_bad("KEY_ALTERED", stopped)
         return Rejection("KEY_ALTERED", text, id=None if is_gone else record_id)

@@ -103,7 +103,7 @@ class Files:
         value = told(record, self._properties.get(RELATED_TO))
         listed = value.split(",") if isinstance(value, str) else value or []
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-            raise Rejected("INVALID_VALUE", f"{RELATED_TO}: the value is no list of ids")
+            raise Rejected("INVALID_VALUE", f"{RELATED_TO}: the value is not a list of ids")
         ids = [text for each in listed if (text := each.strip())]
         for source in ids:
             self._check_source(source)
@@ -113,11 +113,11 @@ class Files:
         if source in self._with_documents:
             return
         if not is_id(source):
-            raise Rejected("UNRESOLVED_REFERENCE", f"{RELATED_TO}: the value is no id")
+            raise Rejected("UNRESOLVED_REFERENCE", f"{RELATED_TO}: the value is not an id")
         try:
             has_document(self._context.client, source, f"{self._module.id_prefix}x0")
         except Refused as error:
-            text = f"{RELATED_TO}: {source} has no documents: {error}"
+            text = f"{RELATED_TO}: {source} has no list of documents: {error}"
             raise Rejected("UNRESOLVED_REFERENCE", text) from None
         self._with_documents.add(source)
 

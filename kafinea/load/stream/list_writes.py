@@ -63,9 +63,10 @@ class ServerListWrites:
         except Refused as error:
             return Rejection(error.code, str(error))
         except OutcomeUnknown as error:
-            return Rejection("UNKNOWN_OUTCOME", f"{error} It is not in {label!r} of {source}.")
+            text = f"{error} {related} is not in {label!r} of {source}."
+            return Rejection("UNKNOWN_OUTCOME", text)
         return Rejection(
             "NOT_RELATED",
-            f"the server says that it was done, and {related} is not in {label!r} of {source}. "
-            "What stands in a list because of a field is written with that field.",
+            f"the server reported success, but {related} is not in {label!r} of {source}. If the "
+            "list depends on a field of the related records, load that field instead.",
         )

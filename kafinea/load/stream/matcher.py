@@ -92,7 +92,7 @@ class Matcher:
             try:
                 return finder.by_single_key(self._key, record.key)
             except Rejected as error:
-                text = f"its answer was lost, and it is not known what was created: {error}"
+                text = f"the response was lost, and it is unknown what was created: {error}"
                 raise Rejected("UNKNOWN_OUTCOME", text) from None
 
         return find if record.key else None
@@ -202,8 +202,11 @@ class Matcher:
             return Rejection("NOT_FOUND", "no record has this id", id=record.id)
         if self._plan.match_on:
             names = ", ".join(self._plan.match_on)
-            return Rejection("NO_KEY", f"there is no id, and no value in {names}")
-        return Rejection("NO_KEY", "there is no id, and the stream has no `match_on`")
+            return Rejection(
+                "NO_KEY", f"the record has no `id`, and no value in {names} (`match_on`)"
+            )
+        text = "the record has no `id`. Set `match_on` to the fields that identify a record"
+        return Rejection("NO_KEY", text)
 
     def _retrieve_what_no_query_gives(
         self, stored: dict[PreparedRecord, Record], rejected: dict[PreparedRecord, Rejection]

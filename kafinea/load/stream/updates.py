@@ -125,5 +125,5 @@ class Updates:
     def _stop_others(self, record_id: str, rejection: Rejection) -> None:
         if rejection.code == OTHERS_CHANGED and rejection.before:
             names = ", ".join(sorted(rejection.before))
-            text = f"not sent: the update of {record_id} also changed {names}"
+            text = f"not sent: the update of {record_id} also changed other fields: {names}"
             self._canary.stop(OTHERS_CHANGED, text)

@@ -27,7 +27,7 @@ def record_id(value: Any) -> str | None:
         Rejected: It is neither a text nor a number.
     """
     if isinstance(value, (bool, float, list, dict)):
-        raise Rejected("INVALID_VALUE", "id: the value is no id")
+        raise Rejected("INVALID_VALUE", "id: the value is not an id")
     return str(value) if value not in {None, ""} else None
 
 
@@ -117,10 +117,11 @@ def check_lines(lines: Sequence[Mapping[str, Any]]) -> None:
         Rejected: There is no line, or one names no product or no quantity.
     """
     if not lines:
-        raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
+        raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES}: the list is empty")
     for position, line in enumerate(lines, start=1):
         if all(Decimal(line.get(name) or 0) for name in ("discount_percent", "discount_amount")):
-            raise Rejected("INVALID_VALUE", f"{LINES}: line {position} has two discounts; tell one")
+            text = f"{LINES}: line {position} has two discounts; set only one"
+            raise Rejected("INVALID_VALUE", text)
         for name in ("productid", "quantity"):
             if not line.get(name):
                 raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES}: line {position} has no {name}")
@@ -162,7 +163,7 @@ def check_picklist(field: Field, wire: str | None) -> None:
         return
     values = wire.split(LIST_SEPARATOR) if kind_of(field.type) is ValueType.LIST else [wire]
     if not set(values) <= set(field.picklist):
-        raise Rejected("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the picklist has no such value")
+        raise Rejected("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the value is not in the picklist")
 
 
 def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str]) -> None:
@@ -180,7 +181,11 @@ def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str])
         return
     if not is_id(wire) or (prefixes and wire.partition("x")[0] not in prefixes):
         accepted = " or ".join(field.refers_to) or "another module"
-        raise Rejected("UNRESOLVED_REFERENCE", f"{field.name}: this is no id of {accepted}")
+        example = f" (expected something like {next(iter(prefixes))}x18)" if prefixes else ""
+        text = (
+            f"{field.name}: not an id of {accepted}{example}. To match by a key, set `references`"
+        )
+        raise Rejected("UNRESOLVED_REFERENCE", text)
 
 
 def _text(field: Field, value: Any) -> str:
@@ -228,5 +233,5 @@ def _is_left_to_the_server(name: str) -> bool:
 
 def _field_of_line(module: Module, name: str) -> Field:
     if name not in module.fields:
-        raise Rejected("INVALID_VALUE", f"there is no field {name!r}")
+        raise Rejected("INVALID_VALUE", f"unknown field {name!r}")
     return module.fields[name]

@@ -135,7 +135,7 @@ class RecordUpdater:
         try:
             after = self._write(stored, {}, lines, loaded, is_first=False) or stored
         except Rejected as error:
-            text = f"{LINES}: it was created and lacks lines: {error}"
+            text = f"{LINES}: the record was created, but lines are missing: {error}"
             raise Rejected("NOT_AS_SENT", text, id=stored["id"]) from None
         self._judged(stored, after, {}, lines, is_told=True)
         return after
@@ -172,7 +172,7 @@ class RecordUpdater:
                     continue
                 if lines is not None and stored.get(LINES) != before.get(LINES):
                     break  # they were written, and some are missing
-                text = f"the server failed {tries} times to update it"
+                text = f"the server failed {tries} times to update the record"
                 raise Rejected("UNKNOWN_OUTCOME", text, id=before["id"])
             decoded = self._decoded(stored, sent)
             if repeated or not (decoded or lines is not None):
@@ -260,10 +260,10 @@ class RecordUpdater:
         if missing := [name for name in altered if not self._plan.allows_change(name)]:
             raise self._not_as_sent(after, changes, missing)
         if not self._has_lines(after, lines):
-            text = "it lacks lines, or they are not as they were sent, after two tries"
+            text = "lines are missing or differ from those sent, after two tries"
             raise Rejected("NOT_AS_SENT", f"{LINES}: {text}", id=before["id"])
         if lines is not None and not self._server.totals.are_right(self._module.name, after):
-            text = "subtotal and total do not follow from its lines, after two tries"
+            text = "subtotal and total do not match the lines, after two tries"
             raise Rejected("TOTALS_WRONG", text, id=before["id"])
         return Result(
             Status.UPDATED,
@@ -285,14 +285,16 @@ class RecordUpdater:
         fields = self._module.fields
         causes = {cause_of(fields.get(name), old, after.get(name)) for name, old in others.items()}
         if self._is_someone_elses(after):  # who must not lose what they did
-            back = "Another user, or a workflow as one, wrote it since; nothing was put back."
+            back = (
+                "Another user or a workflow has changed the record since, so nothing was restored."
+            )
         elif self._is_put_back(before, others, changes):
-            back = "They were put back."
+            back = "The old values were restored."
         else:
-            back = "They could not be put back."
+            back = "The old values could not be restored."
         text = (
             f"the server also changed fields that were not loaded: {names}. {back} "
-            f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."
+            f"{advice(causes)} If this is intended, add the fields to `allow_changes`."
         )
         return Rejected(OTHERS_CHANGED, text, id=before["id"], before=dict(others))
 
@@ -318,8 +320,8 @@ class RecordUpdater:
         """Refuse a record whose owner is gone: an update would make it the API user's."""
         if names := [name for name in self._owners_gone(before) if name not in changes]:
             text = (
-                f"{names[0]}: its owner is no user any more, and an update would give it to the "
-                f"API user. Load {names[0]} to say who owns it"
+                f"{names[0]}: the owner no longer exists, so the record would be assigned to the "
+                f"API user. Load {names[0]} to set the owner"
             )
             raise Rejected("OWNER_GONE", text, id=before["id"])
 
@@ -336,8 +338,8 @@ def not_as_sent(plan: LoadPlan, stored: Wires, sent: Wires, names: Sequence[str]
     """Return the rejection of a record of which the server stored other values than were sent."""
     causes = {cause_of(plan.module.fields[name], sent[name], stored.get(name)) for name in names}
     text = (
-        f"the server stored other values than it was sent in {', '.join(sorted(names))}. "
-        f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."
+        f"the server stored other values than those sent in {', '.join(sorted(names))}. "
+        f"{advice(causes)} If this is intended, add the fields to `allow_changes`."
     )
     return Rejection("NOT_AS_SENT", text, id=stored.get("id"))
 

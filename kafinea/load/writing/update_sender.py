@@ -98,7 +98,7 @@ class UpdateSender:
         if told is None:
             return None
         if not all(line["productid"] for line in told):
-            text = f"{LINES}: the product of a stored line was deleted; load all lines"
+            text = f"{LINES}: the product of a stored line was deleted. Load all lines"
             raise Rejected("UNRESOLVED_REFERENCE", text, id=before["id"])
         return merged_lines(stored, told, self._line_fields)
 
@@ -130,6 +130,6 @@ class UpdateSender:
         if error.code != Code.MANDATORY_FIELDS_MISSING:
             return Rejected.of(rejection)
         names = ", ".join(self._empty_mandatory(element))
-        empty = f"They are mandatory and empty in Kafinea: {names}. Load values for them"
+        empty = f"These mandatory fields are empty in Kafinea: {names}. Load values for them"
         text = f"{rejection.message} {empty}"
         return Rejected(error.code, text, id=record_id)
