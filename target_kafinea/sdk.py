@@ -100,7 +100,7 @@ class SdkTarget(Plugin, Target):
 
     @override
     def get_sink(self, stream_name: str, *, record: Any = None, **schema: Any) -> Sink:
-        """Load what other streams brought before: the SDK asks for the sink before all else.
+        """Load the waiting records of other streams: the SDK requests the sink first.
 
         Unnecessary when the SDK drains a stream's sink before the records of the next stream.
         """
@@ -209,13 +209,13 @@ class SdkSink(BatchSink):
     ) -> None:
         # Without the key properties: the SDK stops the run at a record that lacks one.
         super().__init__(target, stream_name, schema, None)
-        self._told_key_properties = key_properties
+        self._declared_key_properties = key_properties
 
     @property
     @override
     def key_properties(self) -> Sequence[str]:
         """The key properties of the input, by which the SDK finds out whether they changed."""
-        return self._told_key_properties or []
+        return self._declared_key_properties or []
 
     @property
     @override
@@ -235,7 +235,7 @@ class SdkSink(BatchSink):
 
     @property
     def warned_missing_fields(self) -> set[str]:
-        """The properties outside of the schema of which the log has said that they are missing."""
+        """The properties outside of the schema that the log has reported."""
         return self._warned_missing_fields
 
     @override

@@ -159,7 +159,7 @@ class ModuleSink(SdkSink):
     def process_batch(self, context: dict[str, Any]) -> None:
         """Load the records of the batch; when it is full, the older half.
 
-        The queue is never full then: so the SDK's last drain, of everything, is told from others.
+        The queue is never full then, so the last drain of the SDK takes everything.
         """
         queue = self._loader.queue
         batch = queue.take_older_half() if self.is_full else queue.take_all()

@@ -60,7 +60,7 @@ class TargetKafinea(SdkTarget):
 
     @override
     def before_record(self, stream: str) -> None:
-        """Load what other streams brought before this record, which may refer to it.
+        """Load the waiting records of other streams first: this record may refer to them.
 
         Raises:
             TooManyRejects: More records were rejected than `max_rejects` allows.

@@ -87,11 +87,11 @@ class Validator(BaseJSONSchemaValidator):
         )
         properties = schema.get("properties", {}) if self._is_plain else {}
         self._required = frozenset(schema.get("required", ()) if self._is_plain else ())
-        self._types = {name: self._plain_types(said) for name, said in properties.items()}
+        self._types = {name: self._plain_types(inner) for name, inner in properties.items()}
         self._lengths = {
-            name: said["maxLength"]
-            for name, said in properties.items()
-            if self._types[name] and "maxLength" in said
+            name: inner["maxLength"]
+            for name, inner in properties.items()
+            if self._types[name] and "maxLength" in inner
         }
         self._warn_of_what_is_not_checked()
 
@@ -170,11 +170,11 @@ class Validator(BaseJSONSchemaValidator):
     def _unusable(self, why: str) -> InputError:
         return InputError(f"Stream {self._stream!r}: its SCHEMA cannot be used: {shown(why)}.")
 
-    def _plain_types(self, said: Any) -> frozenset[type]:
+    def _plain_types(self, schema: Any) -> frozenset[type]:
         """Return the Python types that a property's schema surely accepts, if it says no more."""
-        if not self._says_only(said, "type", "maxLength"):
+        if not self._says_only(schema, "type", "maxLength"):
             return _NONE
-        names = _list(said["type"]) if "type" in said else _PYTHON_TYPES
+        names = _list(schema["type"]) if "type" in schema else _PYTHON_TYPES
         return _NONE.union(*(_PYTHON_TYPES.get(name, _NONE) for name in names))
 
     def _says_only(self, schema: Any, *keywords: str) -> bool:
@@ -184,17 +184,17 @@ class Validator(BaseJSONSchemaValidator):
     def _warn_of_what_is_not_checked(self) -> None:
         found = {
             name: keywords
-            for name, said in self.schema.get("properties", {}).items()
-            if (keywords := sorted(_not_checked(said)))
+            for name, inner in self.schema.get("properties", {}).items()
+            if (keywords := sorted(_not_checked(inner)))
         }
-        rest = {name: said for name, said in self.schema.items() if name != "properties"}
+        rest = {name: inner for name, inner in self.schema.items() if name != "properties"}
         if keywords := sorted(_not_checked(rest)):
             found["the record"] = keywords
         if found:
             logger.warning(
                 "Stream %r: not checked, because regular expressions may never end: %s.",
                 self._stream,
-                shown("; ".join(f"{', '.join(said)} of {name}" for name, said in found.items())),
+                shown("; ".join(f"{', '.join(words)} of {name}" for name, words in found.items())),
             )
 
 
@@ -212,15 +212,15 @@ def _dialect_of(schema: Mapping[str, Any]) -> Any:
         return jsonschema.Draft7Validator
 
 
-def _not_checked(said: Any) -> Iterator[str]:
+def _not_checked(schema: Any) -> Iterator[str]:
     """Yield the keywords within a schema, at any depth, that are not checked.
 
     A property of that name has a schema, and no text.
     """
-    for name, inner in said.items() if isinstance(said, dict) else ():
+    for name, inner in schema.items() if isinstance(schema, dict) else ():
         if name in _NOT_CHECKED and isinstance(inner, str) == (name == "pattern"):
             yield name
-    for inner in said.values() if isinstance(said, dict) else _list(said):
+    for inner in schema.values() if isinstance(schema, dict) else _list(schema):
         if isinstance(inner, (dict, list)):
             yield from _not_checked(inner)
 
@@ -295,14 +295,16 @@ def _counted(keyword: Keyword) -> Keyword:
 def _without_patterns(keyword: Keyword) -> Keyword:
     """Return what checks additional properties where no pattern says which these are."""
 
-    def check(validator: Any, said: Any, instance: Any, schema: Any) -> Any:
-        return None if "patternProperties" in schema else keyword(validator, said, instance, schema)
+    def check(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        return (
+            None if "patternProperties" in schema else keyword(validator, value, instance, schema)
+        )
 
     return check
 
 
-def _unique_items(validator: Any, said: Any, instance: Any, _: Any) -> Any:
-    if not (said and validator.is_type(instance, "array")):
+def _unique_items(validator: Any, value: Any, instance: Any, _: Any) -> Any:
+    if not (value and validator.is_type(instance, "array")):
         return
     if len({*map(_hashable, instance)}) < len(instance):
         yield jsonschema.ValidationError("items are not unique")
@@ -317,12 +319,12 @@ def _hashable(value: Any) -> Any:
     return (bool, value) if isinstance(value, bool) else value
 
 
-def _multiple_of(validator: Any, said: Any, instance: Any, _: Any) -> Any:
+def _multiple_of(validator: Any, value: Any, instance: Any, _: Any) -> Any:
     if validator.is_type(instance, "number"):
         try:
-            is_whole = isinstance(instance, int) and isinstance(said, int)
+            is_whole = isinstance(instance, int) and isinstance(value, int)
             rest = (
-                instance % said if is_whole else _EXACT.remainder(*map(Decimal, (instance, said)))
+                instance % value if is_whole else _EXACT.remainder(*map(Decimal, (instance, value)))
             )
         except ArithmeticError:  # a quotient of more digits than Decimal counts with
             rest = 1

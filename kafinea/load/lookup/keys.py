@@ -1,6 +1,6 @@
 """Natural keys: the only place that decides whether two of them are equal.
 
-Databases do not agree on it. Most do not tell case and accents apart, some take `ß` for `s`, `œ`
+Databases do not agree on it. Most ignore case and accents, some take `ß` for `s`, `œ`
 for `oe`, or any two emoji for the same, and all find records by their own rule. So what the
 database gives for a key is compared once more here, by one rule:
 
@@ -57,7 +57,7 @@ def equal_part(value: Any, field: Field) -> str:
 
 
 def spellings(value: str, field: Field) -> set[str]:
-    """Return the forms in which equal values may be stored, as far as one can ask for them.
+    """Return the forms in which equal values may be stored, as far as a query can contain them.
 
     Not all databases take an `é` in one character and in two for the same.
     """
@@ -163,11 +163,11 @@ def folded_part(value: Any, field: Field) -> str:
     return fold(_text(value)) if _is_text(field) else _typed(value, field)
 
 
-# Keys that cannot be asked for
+# Keys that cannot be looked up
 
 
 def check(name: str, value: str) -> None:
-    """Check that a value of a key can be asked for.
+    """Check that a value of a key can be looked up.
 
     Raises:
         Rejected: No query can hold it, or it would find every record without a value.
@@ -184,7 +184,7 @@ def check(name: str, value: str) -> None:
 
 
 def odd_characters(value: str) -> str:
-    """Name the characters of a value that servers may not bear, never the others."""
+    """Name the characters of a value that servers may not accept, never the others."""
     odd = dict.fromkeys(each for each in value if not _is_plain(each))
     names = list(dict.fromkeys(map(_named, odd)))
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""

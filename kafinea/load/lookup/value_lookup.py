@@ -31,11 +31,11 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True)
 class SoughtValue:
-    """One value that is asked for.
+    """One value that is looked up.
 
     Attributes:
-        folded: The form that tells which records of an answer were given for it.
-        spellings: The forms in which it is asked for.
+        folded: The form that shows which records of an answer belong to it.
+        spellings: The forms in which it is looked up.
     """
 
     folded: str
@@ -174,7 +174,7 @@ class ValueLookup:
                 folded = self._question.folded(row.get(self._question.field))
                 if folded in given:
                     given[folded].append(row)
-                elif not self._question.is_by_id:  # the only one that was asked for
+                elif not self._question.is_by_id:  # the only one in the query
                     given[part[0].folded].append(row)
 
     def _parts(

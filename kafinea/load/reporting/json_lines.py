@@ -71,7 +71,7 @@ class JsonLinesFile:
             raise self._failure
         written = 0
         try:
-            # Without a buffer: a run that is killed must not lose what it has said.
+            # Without a buffer: a run that is killed must not lose lines.
             while written < len(line):
                 written += self._file.write(line[written:]) or 0
         except OSError as error:

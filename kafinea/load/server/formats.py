@@ -29,7 +29,7 @@ _MOST_DECIMALS = 8
 
 @dataclass(frozen=True)
 class Formats:
-    """What is known of the user's formats; None where the server does not tell.
+    """What is known of the user's formats; None where the server does not return it.
 
     Attributes:
         decimals: How many decimals of a number are kept.
@@ -75,7 +75,7 @@ class Formats:
 
 
 def read_formats(client: Client) -> Formats:
-    """Return the formats of the user, as far as the server tells them to this user."""
+    """Return the formats of the user, as far as the server returns them to this user."""
     reported: Mapping[str, Any] = client.profile()
     # Not every user may read Users, and not every server shows the user.
     with suppress(Refused, Unavailable):

@@ -43,7 +43,7 @@ _RATES = frozenset({"currency_id", "conversion_rate"})
 _PAYMENTS = frozenset({"received", "paid", "refunded"})
 
 _DOCUMENTED = {"Documents": frozenset({"filename", "filetype", "filesize"})}
-"""What `describe` calls not editable, and the maker's documentation asks for."""
+"""What `describe` calls not editable, and the maker's documentation requires."""
 
 _ON_EVERY_WRITE = frozenset({"modifiedtime", "modifiedby", "label", "LineItems_FinalDetails"})
 

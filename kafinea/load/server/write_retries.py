@@ -1,6 +1,6 @@
 """When a write failed: try again, give the record up, or stop the run.
 
-A record that cannot be written is told apart from a server that cannot write by one cheap request:
+One cheap request distinguishes a record that cannot be written from a server that cannot write:
 a write of nothing, which a sound server refuses. A server that fails at it is waited for, as long
 as for a read, and then the run stops: the state covers what is done, and the next run looks the
 rest up. So does one that fails at a few records in a row.

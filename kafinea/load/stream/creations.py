@@ -18,8 +18,8 @@ from kafinea.load.records import MatchedRecord
 from kafinea.load.rejecting import reject_unforeseen
 from kafinea.load.results import Rejected, Rejection, Result, Status, rejected
 from kafinea.load.stream.altered_keys import AlteredKeys
-from kafinea.load.stream.canary import Canary
 from kafinea.load.stream.matcher import Matcher
+from kafinea.load.stream.trial_writes import TrialWrites
 from kafinea.load.writing.record_updater import not_as_sent
 from kafinea.load.writing.record_writer import RecordWriter
 from kafinea.page_query import number
@@ -40,7 +40,7 @@ class Creations:
         self._plan = plan
         self._context = context
         self._matcher = matcher
-        self._canary = Canary()
+        self._trials = TrialWrites()
         self._twins = AlteredKeys(context.client, plan)
         self._unconfirmed: list[tuple[MatchedRecord, Result]] = []
 
@@ -54,7 +54,7 @@ class Creations:
         Raises:
             Rejected: It was not created, or not as it was meant to be.
         """
-        with self._canary.trying({_CREATE}) as trial:
+        with self._trials.trying({_CREATE}) as trial:
             self._refuse_twin(values)
             self._context.server.check_numbers(self._plan.module, values, {})
             with self._context.gate.session() as session:
@@ -72,7 +72,7 @@ class Creations:
                     text = (
                         f"not sent: the server altered {names} of the first new record, {record_id}"
                     )
-                    self._canary.stop(rejection.code, text)
+                    self._trials.stop(rejection.code, text)
                 raise Rejected.of(rejection)
             trial.is_sound = True
         self._twins.note_kept(values)
@@ -156,5 +156,5 @@ class Creations:
         is_gone = self._context.roll_back(self._plan, record_id)
         text += "; it was deleted again" if is_gone else f"; it was kept as {record_id}"
         stopped = f"not sent: the server altered the keys of several records in a row. Last: {text}"
-        self._canary.note_bad("KEY_ALTERED", stopped)
+        self._trials.note_bad("KEY_ALTERED", stopped)
         return Rejection("KEY_ALTERED", text, id=None if is_gone else record_id)

@@ -267,7 +267,7 @@ class Loader:
 
     def _note(self, record: SettledRecord, result: Result) -> None:
         values = record.input.record
-        key = {name: values.get(told_as) for name, told_as in self._shown}
+        key = {name: values.get(source) for name, source in self._shown}
         shown = {name: value for name, value in key.items() if value is not None}
         self._done(record.input, shown, result)
 

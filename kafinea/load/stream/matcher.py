@@ -155,7 +155,7 @@ class Matcher:
     def _match(self, found: Findings, records: Sequence[QueuedRecord]) -> list[SettledRecord]:
         alive = [record for record in records if isinstance(record, PreparedRecord)]
         found = {**found, **self._look_up_all([one for one in alive if one not in found])}
-        # What seems to be there and is not given is asked for once more: it looks the same when
+        # What is counted and not returned is looked up once more: it looks the same when
         # another writer creates and deletes such a record meanwhile.
         found |= self._look_up_all([one for one in alive if found[one].is_only_unreadable])
         stored: dict[PreparedRecord, Record] = {}

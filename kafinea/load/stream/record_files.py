@@ -1,4 +1,4 @@
-"""The file that a record comes with: read, decoded and checked before anything is sent."""
+"""The file of a record: read, decoded and checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class RecordFile:
     """The file of a record.
 
     Attributes:
-        told_in: The property that told it.
+        source: The property that contains it.
         name: Its name.
         content: The file itself.
         size: How many bytes it has.
         sha256: Their digest.
     """
 
-    told_in: str
+    source: str
     name: str
     content: Any
     size: int
@@ -55,7 +55,7 @@ class _Spool(SpooledTemporaryFile[bytes]):
 
 
 class RecordFiles:
-    """Reads the files that the records of a stream come with.
+    """Reads the files of the records of a stream.
 
     Args:
         plan: How its records go into their module.
@@ -75,21 +75,21 @@ class RecordFiles:
         Raises:
             Rejected: It cannot be read, or not be taken.
         """
-        values = {name: self._told(record, name) for name in (FILE_PATH, FILE_BASE64)}
-        told_in = [name for name, value in values.items() if value]
-        if not told_in:
+        values = {name: self._value(record, name) for name in (FILE_PATH, FILE_BASE64)}
+        sources = [name for name, value in values.items() if value]
+        if not sources:
             yield None
             return
-        if len(told_in) > 1:
+        if len(sources) > 1:
             raise Rejected("INVALID_VALUE", f"set {FILE_PATH} or {FILE_BASE64}, not both")
-        (source,) = told_in
+        (source,) = sources
         if not isinstance(values[source], str):
             raise Rejected("INVALID_VALUE", f"{source}: the value is not a string")
         with _Spool(_IN_MEMORY) as content:
             read = self._read_path if source == FILE_PATH else self._read_base64
             name = read(values[source], content)
-            if told_name := self._told(record, FILE_NAME):
-                name = str(told_name)
+            if given_name := self._value(record, FILE_NAME):
+                name = str(given_name)
             if not name:
                 text = f"{self._properties.get(FILE_NAME, FILE_NAME)}: the file has no name"
                 raise Rejected("MANDATORY_FIELD_MISSING", text)
@@ -98,8 +98,8 @@ class RecordFiles:
                 raise Rejected("INVALID_VALUE", f"{source}: the file is empty")
             yield RecordFile(self._properties[source], name, content, size, _sha256(content))
 
-    def _told(self, record: InputRecord, name: str) -> Any:
-        return told(record, self._properties.get(name))
+    def _value(self, record: InputRecord, name: str) -> Any:
+        return value_of(record, self._properties.get(name))
 
     def _read_path(self, path: str, content: Any) -> str:
         """Read a file, and return its name."""
@@ -142,7 +142,7 @@ class RecordFiles:
             raise Rejected("FILE_TOO_LARGE", text)
 
 
-def told(record: InputRecord, name: str | None) -> Any:
+def value_of(record: InputRecord, name: str | None) -> Any:
     """Return the value of a property, if there is one: the index of a table may be named ""."""
     return None if name is None else record.record.get(name)
 

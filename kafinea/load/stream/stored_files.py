@@ -53,7 +53,7 @@ def _is_same(session: Client, file_id: str, file: RecordFile) -> bool:
 
 
 class _Digest:
-    """What is written here is digested and forgotten. It does what `download` asks for."""
+    """What is written here is digested and forgotten. It does what `download` needs."""
 
     def __init__(self) -> None:
         self.truncate()

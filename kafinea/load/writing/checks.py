@@ -36,7 +36,7 @@ def wire_values(
 ) -> dict[str, str | None]:
     """Return a record's values by field name as the wire wants them; None clears.
 
-    A field that no record is without is left out when it is told nothing: the server, or the
+    A field that no record is without is left out when it has no value: the server, or the
     user of the API, fills it in when the record is new, and what it has stays otherwise.
 
     Args:
@@ -133,7 +133,7 @@ def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool
     Args:
         module: The module.
         values: Wire values by field name.
-        complete: Whether the record is new, so that a field that is not told is missing.
+        complete: Whether the record is new, so that a field that is not loaded is missing.
 
     Raises:
         Rejected: Some have none; all are named.
@@ -146,8 +146,8 @@ def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool
         and (complete or field.name in values)
         and not (module.is_inventory and field.name not in module.queryable)
     ]
-    is_tax_type_told = complete or "hdnTaxType" in values
-    if module.is_inventory and is_tax_type_told and not values.get("hdnTaxType"):
+    has_tax_type = complete or "hdnTaxType" in values
+    if module.is_inventory and has_tax_type and not values.get("hdnTaxType"):
         missing.append("hdnTaxType")
     if missing:
         raise Rejected("MANDATORY_FIELD_MISSING", f"no value in {', '.join(missing)}")
@@ -227,7 +227,7 @@ def _is_never_empty(field: Field, module: Module) -> bool:
 
 
 def _is_left_to_the_server(name: str) -> bool:
-    """Whether the server fills in what a line does not tell: the product's price and taxes."""
+    """Whether the server fills in what a line does not contain: the product's price and taxes."""
     return name == "listprice" or name.startswith("tax")
 
 

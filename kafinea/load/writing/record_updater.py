@@ -25,8 +25,8 @@ from kafinea.load.results import (
     Status,
     rejection_of,
 )
+from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.formats import advice, cause_of
-from kafinea.load.server.server import Server
 from kafinea.load.writing.comparing import altered_fields, own_currency, same_lines
 from kafinea.load.writing.unintended_changes import NOT_ANSWERED, holds_the_record, other_changes
 from kafinea.load.writing.update_sender import Lines, UpdateSender, Wires
@@ -56,7 +56,9 @@ class RecordUpdater:
         update_method: `auto` or `full`.
     """
 
-    def __init__(self, session: Client, plan: LoadPlan, server: Server, update_method: str) -> None:
+    def __init__(
+        self, session: Client, plan: LoadPlan, server: ServerBehavior, update_method: str
+    ) -> None:
         self._session = session
         self._plan = plan
         self._module = plan.module
@@ -90,7 +92,7 @@ class RecordUpdater:
                 record is read again whatever the answer shows.
 
         Raises:
-            Rejected: The server refused it, did more or less than it was asked for, or it is not
+            Rejected: The server refused it, changed more or less than it should, or it is not
                 known whether it was done.
             WritesFail: The server fails at every write.
         """
@@ -105,7 +107,7 @@ class RecordUpdater:
             return UnprovenUpdate(
                 Status.UPDATED, id=record_id, changed=changed, whole_before=before
             )
-        return self._judged(before, after, changes, sent_lines, is_told=lines is not None)
+        return self._judged(before, after, changes, sent_lines, has_lines=lines is not None)
 
     def prove(self, before: Record, changes: Wires, loaded: Wires) -> Result:
         """Prove an update that was sent some time ago and whose answer did not show the record.
@@ -119,12 +121,12 @@ class RecordUpdater:
             loaded: All values that the record came with, for what is mandatory and empty.
 
         Raises:
-            Rejected: It did more or less than it was asked for.
+            Rejected: It changed more or less than it should.
         """
         after = self.retrieve(before["id"])
         if altered_fields(after, changes, self._module):
             after = self._write(after, changes, None, loaded, is_first=True) or after
-        return self._judged(before, after, changes, None, is_told=False)
+        return self._judged(before, after, changes, None, has_lines=False)
 
     def write_lines(self, stored: Record, loaded: Wires, lines: Lines) -> Record:
         """Write the lines of a record that was just created without some, and return it.
@@ -137,7 +139,7 @@ class RecordUpdater:
         except Rejected as error:
             text = f"{LINES}: the record was created, but lines are missing: {error}"
             raise Rejected("NOT_AS_SENT", text, id=stored["id"]) from None
-        self._judged(stored, after, {}, lines, is_told=True)
+        self._judged(stored, after, {}, lines, has_lines=True)
         return after
 
     # Writing
@@ -245,7 +247,7 @@ class RecordUpdater:
         return other_changes(before, after, changed, self._module)
 
     def _judged(
-        self, before: Record, after: Record, changes: Wires, lines: Lines | None, *, is_told: bool
+        self, before: Record, after: Record, changes: Wires, lines: Lines | None, *, has_lines: bool
     ) -> Result:
         """Return what became of a record.
 
@@ -268,7 +270,7 @@ class RecordUpdater:
         return Result(
             Status.UPDATED,
             id=before["id"],
-            changed=(*changes, *([LINES] if is_told else [])),
+            changed=(*changes, *([LINES] if has_lines else [])),
             also_changed=(*others, *altered),
             before={name: before.get(name) for name in (*changes, *others)},
         )

@@ -15,7 +15,7 @@ from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected, Result, Status, rejection_of
-from kafinea.load.server.server import Server
+from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.server_rules import side_effects
 from kafinea.load.writing.comparing import altered_fields, merged_lines, same_lines, with_lines
 from kafinea.load.writing.record_updater import RecordUpdater
@@ -48,7 +48,7 @@ class RecordWriter:
         server: What is known of the server.
     """
 
-    def __init__(self, session: Client, plan: LoadPlan, server: Server) -> None:
+    def __init__(self, session: Client, plan: LoadPlan, server: ServerBehavior) -> None:
         self._session = session
         self._plan = plan
         self._module = plan.module

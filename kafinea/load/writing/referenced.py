@@ -12,7 +12,7 @@ from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.modules import Modules
 from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.results import Rejected
-from kafinea.load.server.server import Server
+from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.writing import checks
 from kafinea.load.writing.owners import Owners
 from kafinea.load.writing.record_writer import Created, RecordWriter
@@ -41,7 +41,7 @@ class ReferencedRecords:
         owners: Owners,
         existing: ExistingRecords,
         gate: WriteGate,
-        server: Server,
+        server: ServerBehavior,
         rollback: Rollback,
     ) -> None:
         self._modules = modules

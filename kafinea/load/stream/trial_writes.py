@@ -33,7 +33,7 @@ class Trial:
     is_sound: bool = False
 
 
-class Canary:
+class TrialWrites:
     """Lets writes of one kind through: alone until they are known to be sound, then freely.
 
     Threads share it.

@@ -25,7 +25,7 @@ logger = logging.getLogger("target-kafinea")
 _SAMPLE = 5
 
 
-class Server:
+class ServerBehavior:
     """The server as the writes of a run have come to know it. Threads share it.
 
     Args:
@@ -110,7 +110,7 @@ class Totals:
         self._taxes_of = cache(self._ask_for_taxes)
 
     def are_right(self, module: str, record: Mapping[str, Any]) -> bool:
-        """Whether the totals of a record follow from its lines, as far as that can be told.
+        """Whether the totals of a record follow from its lines, as far as that is known.
 
         A Kafinea may add charges or taxes of its own. So before totals are called wrong, those of
         other records are looked at: where they do not follow either, none are judged.
