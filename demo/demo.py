@@ -134,7 +134,7 @@ def run(sandbox: Sandbox, *plugins: str) -> None:
     Raises:
         SystemExit: It failed.
     """
-    # A state of its own, next to its warehouse.
+    # A state of its own, beside its warehouse.
     own = {"MELTANO_DATABASE_URI": f"sqlite:///{OUTPUT / 'meltano.db'}"}
     for plugin in ("TAP_KAFINEA", "TARGET_KAFINEA"):
         own[f"{plugin}_URL"] = sandbox.url

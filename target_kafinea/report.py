@@ -134,8 +134,10 @@ class Report:
             self._results.close()
         if self._rejects:
             self._rejects.close(is_complete=is_complete)
-            if aside := self._rejects.put_aside:
-                self._logger.info("The rejects file of an earlier run was renamed to %s.", aside)
+            if renamed_to := self._rejects.renamed_to:
+                self._logger.info(
+                    "The rejects file of an earlier run was renamed to %s.", renamed_to
+                )
 
     def _log_counts(self, stream: str) -> None:
         self._logged_at = time.monotonic()

@@ -1,6 +1,6 @@
-"""Errors that cost one record, and not the run: what no code expects, and what the server fails at.
+"""Errors that reject one record instead of stopping the run: unexpected errors, server failures.
 
-The errors that say how to go on pass through: `Rejected`, `KafineaError`, and `OSError`, which is
+Errors that are handled elsewhere pass through: `Rejected`, `KafineaError`, and `OSError`, which is
 of this machine.
 """
 

@@ -1,8 +1,8 @@
-"""Where the files of records are read: below one folder, which the setting `files_path` names.
+"""Where the files of records are read: in one folder, which the setting `files_path` names.
 
-A record comes from elsewhere, and the target may read more than its author may: `/etc/passwd`, its
-own environment with the access key, another host's metadata. So what is not below the folder is not
-opened, and neither is what is no regular file.
+The author of a record is not trusted, and the load may read more than the author may:
+`/etc/passwd`, its own environment with the access key, another host's metadata. So only regular
+files in this folder are opened.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class SourceFiles:
         return _open_local(self._folder, _without_protocol(location)), name
 
     def _below(self, location: str) -> str:
-        """Return what stands in a URL behind that of the folder.
+        """Return the part of a URL after that of the folder.
 
         Raises:
             Rejected: It is the URL of another place, or may become one.

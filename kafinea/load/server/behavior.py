@@ -1,4 +1,4 @@
-"""What a run learns of how the server writes: operations, arithmetic, the user's formats."""
+"""What a run learns about how the server writes: operations, totals, the user's formats."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from kafinea.load.server.write_retries import WriteRetries, WritesFail
 from kafinea.query import Condition, select
 from kafinea.values import ValueType, kind_of
 
-logger = logging.getLogger("target-kafinea")
+logger = logging.getLogger(__name__)
 
 _SAMPLE = 5
 
 
 class ServerBehavior:
-    """The server as the writes of a run have come to know it. Threads share it.
+    """What the writes of a run have learned about the server. Threads share it.
 
     Args:
         client: The instance.

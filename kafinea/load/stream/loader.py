@@ -39,7 +39,7 @@ from kafinea.load.stream.record_checks import RecordChecks
 from kafinea.load.stream.simulation import SimulatedWrites
 from kafinea.load.stream.writes import ServerWrites, Writes
 
-logger = logging.getLogger("target-kafinea")
+logger = logging.getLogger(__name__)
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"
 _PERHAPS_OTHER_KEY = frozenset({"KEY_ALTERED", "NOT_AS_SENT", "UNKNOWN_OUTCOME"})

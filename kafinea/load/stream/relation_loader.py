@@ -1,8 +1,8 @@
 """Loading pairs of records into a related list, instead of records into a module.
 
-The server says "successful" to nearly everything, so each pair is looked for in the list of its
-source before it is added, and again behind that. Adding twice does no harm: what was lost on the
-way is simply added again.
+The server reports success for nearly everything, so each pair is looked up in the list of its
+source before it is added, and again after that. Adding twice does no harm, so after a lost
+response the pair is added again.
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ def _is_same(session: Client, file_id: str, file: RecordFile) -> bool:
     except (TooLarge, IncompleteRead):
         return False
     except Refused as error:
-        if error.code != Code.RECORD_NOT_FOUND:  # it may be the same: sending it may double it
+        if (
+            error.code != Code.RECORD_NOT_FOUND
+        ):  # it may be the same: a second upload may duplicate it
             raise
         return False
     return bool(digest.hexdigest() == file.sha256)

@@ -2,7 +2,7 @@
 
 What servers do to the fields that an update was not meant for depends on the server, the module and
 the user (API-FACTS). So as little is sent as the server takes, the whole record is compared before
-and after, and what was damaged is named and put back where that is possible.
+and after, and what was damaged is reported and restored where possible.
 """
 
 from __future__ import annotations
@@ -287,20 +287,20 @@ class RecordUpdater:
         fields = self._module.fields
         causes = {cause_of(fields.get(name), old, after.get(name)) for name, old in others.items()}
         if self._is_someone_elses(after):  # who must not lose what they did
-            back = (
+            restored = (
                 "Another user or a workflow has changed the record since, so nothing was restored."
             )
-        elif self._is_put_back(before, others, changes):
-            back = "The old values were restored."
+        elif self._is_restored(before, others, changes):
+            restored = "The old values were restored."
         else:
-            back = "The old values could not be restored."
+            restored = "The old values could not be restored."
         text = (
-            f"the server also changed fields that were not loaded: {names}. {back} "
+            f"the server also changed fields that were not loaded: {names}. {restored} "
             f"{advice(causes)} If this is intended, add the fields to `allow_changes`."
         )
         return Rejected(OTHERS_CHANGED, text, id=before["id"], before=dict(others))
 
-    def _is_put_back(self, before: Record, others: Wires, changes: Wires) -> bool:
+    def _is_restored(self, before: Record, others: Wires, changes: Wires) -> bool:
         """Try once to give fields the values that they had; return whether that held."""
         known = {name: others[name] for name in others if name in self._module.fields}
         try:

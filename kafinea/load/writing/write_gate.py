@@ -1,4 +1,4 @@
-"""The sessions in which records are written, until the run is to stop."""
+"""The sessions in which records are written, until the run has to stop."""
 
 from __future__ import annotations
 
