@@ -26,7 +26,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +95,8 @@ def blocks(text: str) -> list[Block]:
         language, content = match.groups()
         between, end = text[end : match.start()], match.end()
         file = _FILE.search(between)
-        if language in {"text", "json"} and not between.strip() and found[-1].language == "sh":
-            found[-1] = Block("sh", found[-1].text, printed=content)
+        if language in {"text", "json"} and not between.strip():
+            found[-1] = Block(found[-1].language, found[-1].text, printed=content)
         else:
             found.append(Block(language, content, file[1] if file else None))
     return found
@@ -215,7 +215,8 @@ class Project:
         elif block.language == "sh":
             self._try(block)
         elif block.language == "python":
-            self.type(f".venv/bin/python -W error -c {shlex.quote(block.text)}")
+            command = f".venv/bin/python -W error -c {shlex.quote(block.text)}"
+            self._try(replace(block, text=command))
         elif block.language == "sql":
             self._ask_in_earnest(block.text)
         else:
