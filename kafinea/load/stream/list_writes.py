@@ -43,10 +43,18 @@ class ServerListWrites:
         # The look-up in the same session is answered when all that was sent has ended.
         with self._gate.session() as session:
             for _ in range(_TRIES):
-                failed |= {one: self._add_one(session, source, one) for one in adding}
+                failed |= {
+                    related_id: self._add_one(session, source, related_id) for related_id in adding
+                }
                 there = set(related_ids(session, self._list, source, missing))
-                failed = {one: why for one, why in failed.items() if one not in there}
-                adding = [one for one, why in failed.items() if why.code == "UNKNOWN_OUTCOME"]
+                failed = {
+                    related_id: why for related_id, why in failed.items() if related_id not in there
+                }
+                adding = [
+                    related_id
+                    for related_id, why in failed.items()
+                    if why.code == "UNKNOWN_OUTCOME"
+                ]
                 if not adding:
                     break
         return failed
