@@ -653,7 +653,7 @@ def _hiding_a_contact() -> Sandbox:
 # The target
 
 
-@prints("Stream '...': there is no module '...'")
+@prints("Stream '...': module '...' not found, or this user may not use it")
 def _(directory):
     return rejected("visitors", {"lastname": "Roux"})
 
@@ -679,12 +679,12 @@ def _(directory):
     return rejected("Contacts", {"firstname": "Ada"}, max_rejects=-1)
 
 
-@prints("The input has no stream '...', which `streams` names")
+@prints("`streams`: the input has no stream '...'")
 def _(directory):
     return rejected("Contacts", {"firstname": "Ada"}, streams={"visitors": {}}, max_rejects=-1)
 
 
-@prints("the input names ... as key_properties, which are not used")
+@prints("the key_properties of the input (...) are not used")
 def _(directory):
     with empty() as sandbox:
         lines = messages("Contacts", {"lastname": "Roux", "email": "a@b.example"}, key=["email"])
@@ -716,7 +716,7 @@ def _(_directory):
     return with_schema({"$ref": "https://schemas.example/name.json"})
 
 
-@prints("Stream '...': not checked, because regular expressions may take for ever: ...")
+@prints("Stream '...': not checked, because regular expressions may never end: ...")
 def _(_directory):
     return with_schema({"pattern": "(a+)+$"})
 
@@ -759,12 +759,12 @@ def reported(directory: Path) -> str:
     )
 
 
-@prints("`...` cannot be written any more: ...")
+@prints("`...` can no longer be written: ...")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, outcomes_path="/dev/full")
 
 
-@prints("`...` is the standard output, where the states of this input go")
+@prints("`...` (...) is the standard output, to which the state is written")
 def _(directory):
     with empty() as sandbox:
         files = Files(directory)
@@ -795,7 +795,7 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux", "account_id": "Nobody"}, streams=streams)
 
 
-@prints("... no Accounts has this id (UNRESOLVED_REFERENCE)")
+@prints("... no record of Accounts has this id (UNRESOLVED_REFERENCE)")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux", "account_id": "3x99999"}, streams=LASTNAME)
 
@@ -809,7 +809,10 @@ def _(directory):
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 
-@prints("no record has exactly this key, and ... nearly: ... differs in ... (AMBIGUOUS_KEY)")
+@prints(
+    "no record has exactly this key. The database returns ... for it, but ... differs in ... "
+    "(AMBIGUOUS_KEY)"
+)
 def _(directory):
     with empty() as sandbox:
         sandbox.insert("Contacts", {"lastname": "Muller"})
@@ -817,12 +820,12 @@ def _(directory):
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 
-@prints("... there is nothing visible in it, only ... (INVALID_KEY)")
+@prints("... the key has no visible characters, only ... (INVALID_KEY)")
 def _(directory):
     return rejected("Contacts", {"lastname": "\u200b"}, streams=LASTNAME)
 
 
-@prints("... the server cannot read a query for a value with ... (INVALID_KEY)")
+@prints("... the server refuses a query for a value that contains ... (INVALID_KEY)")
 def _(directory):
     refusal = '{"success":false,"error":{"message":"no","code":"QUERY_SYNTAX_ERROR"}}'
     with empty() as sandbox:
@@ -832,7 +835,7 @@ def _(directory):
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 
-@prints("there is no id, and the stream has no `match_on` (NO_KEY)")
+@prints("the record has no `id`. Set `match_on` to the fields that identify a record (NO_KEY)")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux"})
 
@@ -847,7 +850,7 @@ def _(directory):
     return rejected("Contacts", {"email": "a@b.example"}, streams=matched("Contacts", "email"))
 
 
-@prints("... the picklist has no such value (UNKNOWN_PICKLIST_VALUE)")
+@prints("... the value is not in the picklist (UNKNOWN_PICKLIST_VALUE)")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux", "leadsource": "Fair"}, streams=LASTNAME)
 
@@ -857,20 +860,20 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux", "birthday": "31/01/1990"}, streams=LASTNAME)
 
 
-@prints("... does not obey ... of the stream's schema (INVALID_RECORD)")
+@prints("... violates ... of the stream's schema (INVALID_RECORD)")
 def _(directory):
     with empty() as sandbox:
         lines = messages("Contacts", {"lastname": 1}, properties={"lastname": {"type": "string"}})
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
-@prints("... no user and no group has this id (UNKNOWN_OWNER)")
+@prints("... no user or group has this id (UNKNOWN_OWNER)")
 def _(directory):
     record = {"lastname": "Roux", "assigned_user_id": "37x99"}
     return rejected("Contacts", record, streams=LASTNAME)
 
 
-@prints("... There is no key to look it up by. (UNKNOWN_OUTCOME)")
+@prints("... The record has no key to look it up by. (UNKNOWN_OUTCOME)")
 def _(directory):
     with empty() as sandbox:
         sandbox.faults.add("reset_after", operation="create")
@@ -918,7 +921,7 @@ def _(directory):
     return rounded_once()
 
 
-@prints("not sent: the update of ... also changed ... (OTHER_FIELDS_CHANGED)")
+@prints("not sent: the update of ... also changed other fields: ... (OTHER_FIELDS_CHANGED)")
 def _(directory):
     with empty(dialect="legacy") as sandbox:
         sandbox.change("Users", 1, TWO_DECIMALS)
@@ -929,7 +932,7 @@ def _(directory):
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
-@prints("the server stored other values than it was sent in ... (NOT_AS_SENT)")
+@prints("the server stored other values than those sent in ... (NOT_AS_SENT)")
 def _(directory):
     return updated("Contacts", {"lastname": "Roux"}, {"lastname": "Roux", "phone": "1" * 300})
 
@@ -944,14 +947,14 @@ def many_decimals(*names: str) -> str:
         return load(sandbox, lines, streams=LASTNAME, max_rejects=9, check=False).stderr
 
 
-@prints("not sent: the first creation, ..., was altered in ... (NOT_AS_SENT)")
+@prints("not sent: the server altered ... of the first new record, ... (NOT_AS_SENT)")
 def _(directory):
     with empty() as sandbox:
         records = [{"lastname": name, "title": "x" * 300} for name in "ab"]
         return load(sandbox, messages("Contacts", *records), streams=LASTNAME, check=False).stderr
 
 
-@prints("not sent: ... the server kept ... decimals of such a number. ... (NOT_AS_SENT)")
+@prints("not sent: ... the server keeps only ... decimals. ... (NOT_AS_SENT)")
 def _(directory):
     return many_decimals("a", "b")
 
@@ -961,7 +964,7 @@ def _(directory):
     return updated("Events", {"subject": "Fair"}, {"subject": "Fair", "location": "Nantes"})
 
 
-@prints("... subtotal and total do not follow from its lines, ... (TOTALS_WRONG)")
+@prints("... subtotal and total do not match the lines, ... (TOTALS_WRONG)")
 def _(directory):
     with empty(dialect="frevo") as sandbox:
         record = document(sandbox, "Quotes")
@@ -970,7 +973,7 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"LineItems": [line | {"quantity": 2}]})
 
 
-@prints("... its owner is no user any more, ... (OWNER_GONE)")
+@prints("... the owner no longer exists, ... (OWNER_GONE)")
 def _(directory):
     return updated(
         "Contacts",
@@ -979,12 +982,15 @@ def _(directory):
     )
 
 
-@prints("it was created, but the server altered its key in ...; it was deleted again (KEY_ALTERED)")
+@prints(
+    "the record was created, but the server altered its key (...); it was deleted again "
+    "(KEY_ALTERED)"
+)
 def _(directory):
     return rejected("Contacts", {"lastname": "x" * 300}, streams=LASTNAME)
 
 
-@prints("another load created the same record at the same moment: ... (CREATED_TWICE)")
+@prints("another load created the same record at the same time: ... (CREATED_TWICE)")
 def _(directory):
     with empty() as sandbox:
         record = document(sandbox, "Invoice")
@@ -993,13 +999,13 @@ def _(directory):
             return loaded(sandbox, "Invoice", record)
 
 
-@prints("... this server offers no lines (it has no module LineItem); ... (NOT_SUPPORTED)")
+@prints("... this server does not support lines (it has no module LineItem). ... (NOT_SUPPORTED)")
 def _(directory):
     with empty(dialect="corebos") as sandbox:
         return loaded(sandbox, "Quotes", document(sandbox, "Quotes"))
 
 
-@prints("there is such a record that this user may not read (NOT_READABLE)")
+@prints("the record exists, but this user may not read it (NOT_READABLE)")
 def _(directory):
     with empty(hidden={"Contacts": [1]}) as sandbox:
         sandbox.insert("Contacts", {"lastname": "Roux"})
@@ -1014,23 +1020,23 @@ def failing(contains: str, times: int | None) -> str:
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
-@prints("... and it does not exist (UNKNOWN_OUTCOME)")
+@prints("the server failed ... times to create the record; it does not exist (UNKNOWN_OUTCOME)")
 def _(directory):
     return failing('"lastname": "a"', None)
 
 
-@prints("Kafinea fails at one record after the other")
+@prints("writes to Kafinea failed repeatedly, so the run stopped")
 def _(directory):
     return failing("lastname", None)
 
 
-@prints("The API user writes decimals with ...")
+@prints("The decimal separator of the API user is ...")
 def _(directory):
     user = {"currency_decimal_separator": ","}
     return updated("Contacts", {"lastname": "a"}, {"lastname": "a", "phone": "1"}, user=user)
 
 
-@prints("The API user's currency is not the base currency")
+@prints("The currency of the API user is not the base currency")
 def _(directory):
     user = {"currency_id": 2, "conv_rate": "1.25"}
     return updated("Contacts", {"lastname": "a"}, {"lastname": "a", "phone": "1"}, user=user)
@@ -1045,10 +1051,7 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"subject": "0"})
 
 
-@prints(
-    "... is not in '...' of ... What stands in a list because of a field is written with that"
-    " field. (NOT_RELATED)"
-)
+@prints("the server reported success, but ... is not in '...' of ... (NOT_RELATED)")
 def _(directory):
     with empty() as sandbox:
         account = sandbox.insert("Accounts", {"accountname": "Roux & Co"})
@@ -1098,7 +1101,7 @@ def _(directory):
         return load(sandbox, lines, **more).stderr
 
 
-@prints("... They are mandatory and empty in Kafinea: ... (MANDATORY_FIELDS_MISSING)")
+@prints("... These mandatory fields are empty in Kafinea: ... (MANDATORY_FIELDS_MISSING)")
 def _(directory):
     record, stored = {"subject": "D", "description": "new"}, {"subject": "D", "quotestage": ""}
     return updated("Quotes", stored, record, more={}, dialect="legacy")
@@ -1109,12 +1112,12 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, streams=LASTNAME, create_missing=False)
 
 
-@prints("... half a character (...) is no text (INVALID_VALUE)")
+@prints("... the text contains half a character (unpaired surrogate ...) (INVALID_VALUE)")
 def _(directory):
     return rejected("Contacts", {"lastname": "\ud83d"}, streams=LASTNAME)
 
 
-@prints("... a number is out of any range (INVALID_VALUE)")
+@prints("... a number is out of range (INVALID_VALUE)")
 def _(directory):
     schema, record, other = messages("Contacts", {"lastname": 7}, {"lastname": "Petit"})
     with empty() as sandbox:
@@ -1122,13 +1125,13 @@ def _(directory):
         return load(sandbox, lines, check=False, streams=LASTNAME).stderr
 
 
-@prints("the stream map cannot be applied to it: ... (NOT_MAPPED)")
+@prints("the stream map failed for the record: ... (NOT_MAPPED)")
 def _(directory):
     maps = {"Contacts": {"lastname": "lastname.upper()"}}
     return rejected("Contacts", {"lastname": None}, streams=LASTNAME, stream_maps=maps)
 
 
-@prints("the record takes more than ... seconds to check by the stream's schema (INVALID_RECORD)")
+@prints("validation against the stream's schema takes more than ... seconds (INVALID_RECORD)")
 def _(directory):
     record, schema = {"lastname": [1] * 3_000}, {"items": {"allOf": [{"minimum": 0}] * 3_000}}
     lines = messages("Contacts", record, properties={"lastname": schema})
@@ -1141,7 +1144,7 @@ def _(directory):
     return rounded_once()
 
 
-@prints("... the server holds what the API user's formats leave of it. ... (NOT_AS_SENT)")
+@prints("... the stored number is this one in the API user's formats. ... (NOT_AS_SENT)")
 def _(directory):
     record = PRECISE | {"cf_855": "0.125"}
     stored = record | {"cf_855": "0.130"}
@@ -1156,7 +1159,7 @@ class LosesLines:
         yield True
 
 
-@prints("LineItems: it lacks lines, or they are not as they were sent, ... (NOT_AS_SENT)")
+@prints("LineItems: lines are missing or differ from those sent, ... (NOT_AS_SENT)")
 def _(directory):
     with empty() as sandbox:
         record = document(sandbox, "Quotes")
@@ -1166,7 +1169,7 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"LineItems": [line, line]})
 
 
-@prints("LineItems: it was created and lacks lines... (NOT_AS_SENT)")
+@prints("LineItems: the record was created, but lines are missing... (NOT_AS_SENT)")
 def _(directory):
     with empty() as sandbox:
         record = document(sandbox, "Invoice")
@@ -1174,7 +1177,7 @@ def _(directory):
         return loaded(sandbox, "Invoice", record | {"LineItems": record["LineItems"] * 2})
 
 
-@prints("not created: ... is the same record, with a key (...) that was altered (KEY_ALTERED)")
+@prints("not created: ... is the same record, but the server altered its key (...) (KEY_ALTERED)")
 def _(directory):
     with empty(alters={"Invoice.subject": "cut:20"}) as sandbox:
         record = document(sandbox, "Invoice", subject="A subject of more than twenty")
@@ -1182,13 +1185,13 @@ def _(directory):
         return loaded(sandbox, "Invoice", record)
 
 
-@prints("not sent: the server alters keys. ... (KEY_ALTERED)")
+@prints("not sent: the server altered the keys of several records in a row. ... (KEY_ALTERED)")
 def _(directory):
     records = [{"lastname": f"{n}" * 300} for n in range(5)]
     return rejected("Contacts", *records, streams=LASTNAME, max_rejects=-1)
 
 
-@prints("the server failed ... times to update it (UNKNOWN_OUTCOME)")
+@prints("the server failed ... times to update the record (UNKNOWN_OUTCOME)")
 def _(directory):
     with empty() as sandbox:
         bad = sandbox.insert("Contacts", {"lastname": "Roux"})
@@ -1197,13 +1200,13 @@ def _(directory):
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
-@prints("this server has no operation FileUpload, and takes no files (NOT_SUPPORTED)")
+@prints("this server has no operation FileUpload, so it accepts no files (NOT_SUPPORTED)")
 def _(directory):
     with empty(dialect="stock") as sandbox:
         return contract(directory, sandbox)
 
 
-@prints("this server offers no lines, so it cannot add up new amounts (NOT_SUPPORTED)")
+@prints("this server does not support lines, so it cannot recalculate the totals (NOT_SUPPORTED)")
 def _(directory):
     with empty(dialect="corebos") as sandbox:
         record = document(sandbox, "Quotes")
@@ -1218,14 +1221,16 @@ def mistaken(place: str) -> str:
         return load(sandbox, messages("Contacts", {"lastname": "Roux"}), streams=LASTNAME).stderr
 
 
-@prints("it was not sent: ... Please report this as a mistake of target-kafinea (INTERNAL_ERROR)")
+@prints(
+    "internal error before the record was sent: ... Please report this as a bug (INTERNAL_ERROR)"
+)
 def _(_directory):
     return mistaken("writing.checks.wire_values")
 
 
 @prints(
-    "it was sent, and may be written: ... Please report this as a mistake of target-kafinea"
-    " (UNKNOWN_OUTCOME)"
+    "internal error after the record was sent, so it may be written: ... Please report this as a "
+    "bug (UNKNOWN_OUTCOME)"
 )
 def _(_directory):
     return mistaken("writing.record_writer.altered_fields")
@@ -1248,17 +1253,17 @@ def file_refused(path: str, files_path: Path | None) -> str:
     return rejected("Documents", record, streams=matched("Documents", "notes_title"), **more)
 
 
-@prints("_file_path: files are read below ... only: set it (FILE_NOT_ALLOWED)")
+@prints("_file_path: no file may be read: set `files_path` (FILE_NOT_ALLOWED)")
 def _(_directory):
     return file_refused("contract.pdf", None)
 
 
-@prints("_file_path: the file is not below ... (FILE_NOT_ALLOWED)")
+@prints("_file_path: the file is outside `files_path` (FILE_NOT_ALLOWED)")
 def _(directory):
     return file_refused("../contract.pdf", directory)
 
 
-@prints("_file_path: it is no regular file (FILE_NOT_READABLE)")
+@prints("_file_path: it is not a regular file (FILE_NOT_READABLE)")
 def _(directory):
     return file_refused(".", directory)
 
@@ -1269,20 +1274,20 @@ def _(directory):
     return file_refused("x", directory / "contract.pdf")
 
 
-@prints("... the temporary folder cannot take the file: ... (FILE_NOT_READABLE)")
+@prints("... the temporary folder cannot hold the file: ... (FILE_NOT_READABLE)")
 def _(directory):
     full = OSError(errno.ENOSPC, "No space left on device")
     with mock.patch("tempfile.SpooledTemporaryFile.write", side_effect=full), empty() as sandbox:
         return contract(directory, sandbox)
 
 
-@prints("... the file has more than ... bytes, the most that Kafinea takes (FILE_TOO_LARGE)")
+@prints("... the file has more than ... bytes, the maximum that Kafinea accepts (FILE_TOO_LARGE)")
 def _(directory):
     with mock.patch("kafinea_sandbox.operations.describe._MAX_UPLOAD", 1000), empty() as sandbox:
         return contract(directory, sandbox)
 
 
-@prints("... has no such file. (FILE_NOT_STORED)")
+@prints("... The file is not in ... (FILE_NOT_STORED)")
 def _(directory):
     with empty() as sandbox:
         fault = {"operation": "fileupload", "contains": "contract.pdf", "status": 500}
@@ -1290,7 +1295,7 @@ def _(directory):
         return contract(directory, sandbox)
 
 
-@prints("_file_path: there is no such file (FILE_NOT_FOUND)")
+@prints("_file_path: file not found (FILE_NOT_FOUND)")
 def _(directory):
     return file_refused("contract.pdf", directory)
 
@@ -1316,7 +1321,7 @@ def _(directory):
     return meltano(directory, "tap-kafinea", "target-duckdb", TAP_KAFINEA_MODULES="Accounts")
 
 
-@prints("There is no 'warehouse.duckdb'. Extract into it first.")
+@prints("'warehouse.duckdb' (`path`) not found. Extract into it first.")
 def _(directory):
     return tap_duckdb(directory)
 

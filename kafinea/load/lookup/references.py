@@ -45,7 +45,7 @@ class References:
                 if not isinstance(self._known(key, value), str) and self._may_be_asked(key, value)
             }
             found = self._finder.by_key(key, unknown)
-            # What this user may not read, or another writer is at work on, is asked for again.
+            # What this user may not read, or another writer is at work on, is looked up again.
             if again := {one for one in unknown if found[one].is_only_unreadable}:
                 found |= self._finder.by_key(key, again)
             for (value,) in unknown:

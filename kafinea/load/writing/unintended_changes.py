@@ -100,14 +100,14 @@ def _is_same(name: str, before: Any, after: Any, module: Module) -> bool:
 
 def _plain(lines: Any) -> list[dict[str, Any]]:
     """Return lines without what a server gives them anew with each write."""
-    told: Sequence[Record] = lines if isinstance(lines, list) else []
+    records: Sequence[Record] = lines if isinstance(lines, list) else []
     return [
         {
             name: str(number) if (number := _number(value)) is not None else value
             for name, value in line.items()
             if name not in LINE_SERVERS_OWN
         }
-        for line in told
+        for line in records
     ]
 
 
