@@ -57,7 +57,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _PLAIN_DATETIME = re.compile(r"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
 
 
-def kind_of(type_name: str) -> ValueType:
+def value_type_of(type_name: str) -> ValueType:
     """Return how values of a describe type are typed.
 
     Unknown types are text. So is `time`: real servers keep durations such as "23" in such fields.

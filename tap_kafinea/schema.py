@@ -10,7 +10,7 @@ from typing import Any
 
 from kafinea.describe import LINES, Field, Module
 from kafinea.extract.line_fields import line_fields
-from kafinea.values import ValueType, kind_of
+from kafinea.values import ValueType, value_type_of
 
 _TYPES: dict[ValueType, dict[str, Any]] = {
     ValueType.TEXT: {"type": ["string", "null"]},
@@ -84,7 +84,7 @@ def _property_of(field: Field) -> dict[str, Any]:
     description = field.type
     if field.refers_to:
         description = f"{field.type}: id of {' or '.join(field.refers_to)}"
-    return {**_TYPES[kind_of(field.type)], "title": field.label, "description": description}
+    return {**_TYPES[value_type_of(field.type)], "title": field.label, "description": description}
 
 
 def _type_of(definition: Mapping[str, Any]) -> ValueType:

@@ -15,7 +15,7 @@ from kafinea.extract.line_fields import line_fields, line_module
 from kafinea.extract.module_rows import Fields, ModuleContent
 from kafinea.extract.run import Batch, ExtractionRun, Options, Source
 from kafinea.suggestions import suggestion
-from kafinea.values import kind_of
+from kafinea.values import value_type_of
 
 
 class Extraction:
@@ -82,11 +82,11 @@ class Extraction:
             if name not in module.fields:
                 hint = suggestion(name, known)
                 raise SettingsError(f"{self._module} has no field {name!r}.{hint}")
-        record = {name: kind_of(module.fields[name].type) for name in names}
+        record = {name: value_type_of(module.fields[name].type) for name in names}
         if not (self._line_items and module.is_inventory):
             return Fields(record)
         lines = line_fields(module, line_module(self._client))
-        return Fields(record, {field.name: kind_of(field.type) for field in lines})
+        return Fields(record, {field.name: value_type_of(field.type) for field in lines})
 
     def start(self, checkpoint: Checkpoint | None = None) -> ExtractionRun:
         """Return a run from a checkpoint; from the beginning if there is none.

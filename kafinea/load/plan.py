@@ -13,7 +13,7 @@ from kafinea.load.modules import Modules
 from kafinea.load.server.server_rules import SERVERS_OWN, TOTALS
 from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping
 from kafinea.suggestions import suggestion
-from kafinea.values import ValueType, kind_of
+from kafinea.values import ValueType, value_type_of
 
 FILE_PATH = "_file_path"
 FILE_BASE64 = "_file_base64"
@@ -103,7 +103,7 @@ class LoadPlan:
         return frozenset(
             name
             for name, known in self.fields.items()
-            if kind_of(known.type) is ValueType.TEXT and known.type != "time"
+            if value_type_of(known.type) is ValueType.TEXT and known.type != "time"
         )
 
     def allows_change(self, name: str) -> bool:

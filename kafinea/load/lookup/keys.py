@@ -22,7 +22,7 @@ from kafinea.describe import Field
 from kafinea.load.lookup.folding import fold
 from kafinea.load.results import Rejected
 from kafinea.query import encoded_size
-from kafinea.values import ServerZone, ValueType, encode, kind_of
+from kafinea.values import ServerZone, ValueType, encode, value_type_of
 
 KeyValues = tuple[str, ...]
 """The wire values of a natural key."""
@@ -204,7 +204,7 @@ def _named(character: str) -> str:
 
 
 def _is_text(field: Field) -> bool:
-    return kind_of(field.type) is ValueType.TEXT
+    return value_type_of(field.type) is ValueType.TEXT
 
 
 def _text(value: Any) -> str:
@@ -213,7 +213,7 @@ def _text(value: Any) -> str:
 
 def _typed(value: Any, field: Field) -> str:
     """Return a value that is no text, whatever its digits or its form."""
-    kind = kind_of(field.type)
+    kind = value_type_of(field.type)
     try:
         if kind in {ValueType.NUMBER, ValueType.INTEGER}:
             number = encode(value, ValueType.NUMBER, _UTC) or ""

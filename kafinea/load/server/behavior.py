@@ -18,7 +18,7 @@ from kafinea.load.server import totals
 from kafinea.load.server.formats import Formats, NumberLimits, advice, read_formats
 from kafinea.load.server.write_retries import WriteRetries, WritesFail
 from kafinea.query import Condition, select
-from kafinea.values import ValueType, kind_of
+from kafinea.values import ValueType, value_type_of
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class ServerBehavior:
         """
         for name, wire in values.items():
             field = module.fields[name]
-            if kind_of(field.type) is not ValueType.NUMBER or not wire:
+            if value_type_of(field.type) is not ValueType.NUMBER or not wire:
                 continue
             reason = self.limits.refuse(module.name, field, wire)
             kept = stored.get(name)

@@ -19,7 +19,7 @@ from kafinea.client import Client
 from kafinea.describe import Field
 from kafinea.errors import Refused, Unavailable
 from kafinea.parsing import decimal, text, whole
-from kafinea.values import ValueType, kind_of
+from kafinea.values import ValueType, value_type_of
 
 WHERE = 'in Kafinea, under "My preferences" of that user'
 """Where a person changes these formats."""
@@ -113,7 +113,7 @@ def decimals_shown(stored: Any) -> int:
 
 def cause_of(field: Field | None, before: Any, after: Any) -> str:
     """Return which preference of the API user explains that a server changed a value."""
-    kind = kind_of(field.type) if field else None
+    kind = value_type_of(field.type) if field else None
     left, right = _number(before), _number(after)
     if kind is ValueType.DATETIME:
         return "time zone"
@@ -165,7 +165,7 @@ class NumberLimits:
     def note(self, module: str, field: Field, sent: Any, stored: Any) -> None:
         """Note that a number was not stored as it was sent."""
         number = _number(sent)
-        if kind_of(field.type) is not ValueType.NUMBER or number is None:
+        if value_type_of(field.type) is not ValueType.NUMBER or number is None:
             return
         kept = decimals_kept(sent, stored)
         if kept is None:
@@ -176,7 +176,7 @@ class NumberLimits:
 
     def refuse(self, module: str, field: Field, wire: str | None) -> str | None:
         """Return why a number would not be stored as it is sent; None if it may be."""
-        if kind_of(field.type) is not ValueType.NUMBER or not wire:
+        if value_type_of(field.type) is not ValueType.NUMBER or not wire:
             return None
         kept = self._decimals.get((module, field.name))
         if kept is not None and decimals_of(wire) > kept:

@@ -13,7 +13,7 @@ from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected
 from kafinea.load.server.server_rules import LINE_SERVERS_OWN
 from kafinea.parsing import is_id
-from kafinea.values import LIST_SEPARATOR, ServerZone, ValueType, encode, kind_of
+from kafinea.values import LIST_SEPARATOR, ServerZone, ValueType, encode, value_type_of
 
 _LARGEST_INTEGER = 2**31 - 1  # the column's; the server clips what is larger
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|\d+", re.ASCII)
@@ -68,7 +68,7 @@ def wire_value(field: Field, value: Any, zone: ServerZone) -> str | None:
     """
     if value in (None, "", []):
         return None
-    kind = kind_of(field.type)
+    kind = value_type_of(field.type)
     if kind is ValueType.DATE and isinstance(value, str):
         value = _MIDNIGHT.sub("", value)  # as warehouses give their dates
     try:
@@ -161,7 +161,7 @@ def check_picklist(field: Field, wire: str | None) -> None:
     """
     if wire is None or not field.picklist or not field.type.endswith("picklist"):
         return
-    values = wire.split(LIST_SEPARATOR) if kind_of(field.type) is ValueType.LIST else [wire]
+    values = wire.split(LIST_SEPARATOR) if value_type_of(field.type) is ValueType.LIST else [wire]
     if not set(values) <= set(field.picklist):
         raise Rejected("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the value is not in the picklist")
 

@@ -12,7 +12,7 @@ from kafinea.describe import LINES, Field, Module
 from kafinea.load.server.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_kept, is_sent
 from kafinea.parsing import decimal
 from kafinea.row_decoder import RowDecoder
-from kafinea.values import ServerZone, ValueType, kind_of
+from kafinea.values import ServerZone, ValueType, value_type_of
 
 Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""
@@ -57,7 +57,7 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     The server does not distinguish an empty number from 0, nor an empty box from "no". It keeps as
     many digits as the stored value shows.
     """
-    kind = kind_of(field.type)
+    kind = value_type_of(field.type)
     left, right = (_typed(value, field, kind) for value in (stored, wanted))
     if kind in {ValueType.NUMBER, ValueType.INTEGER}:
         # A number that is no text has lost its last zeros, and does not show its number of digits.
@@ -233,6 +233,6 @@ def _cleared(field: Field) -> str | None:
         return None
     return (
         "0"
-        if kind_of(field.type) in {ValueType.NUMBER, ValueType.INTEGER, ValueType.BOOLEAN}
+        if value_type_of(field.type) in {ValueType.NUMBER, ValueType.INTEGER, ValueType.BOOLEAN}
         else ""
     )
