@@ -21,8 +21,10 @@ install: .venv/stamp .meltano/stamp  ## Install the project, Meltano and its plu
 demo: install  ## Extract the sandbox into DuckDB with Meltano, change records, extract again, load back
 	@.venv/bin/python demo/demo.py
 
+# The files run in the order of their names, so the longest, those of tests/e2e, run first. Airflow and
+# the tests of timeouts mostly wait, so a third process keeps two processors busy.
 test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp  ## Run all tests, including the end-to-end tests
-	.venv/bin/pytest -n 2 --dist loadfile
+	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/stamp  ## Check style, format, types, and which package may import which
 	.venv/bin/ruff check

@@ -57,3 +57,4 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     hurried = SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / 50))
     monkeypatch.setattr("backoff._sync.time", hurried)
     monkeypatch.setattr("kafinea.retry._FIRST_WAIT", 0.01)
+    monkeypatch.setattr("kafinea.login._SPREAD", (0.004, 0.016))

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 LARGE = "BACKFILL_LARGE" in os.environ
 ROWS = 660_000 if LARGE else 3000
 WORKERS = 2 if LARGE else 4
-SINCE = "2023-01" if LARGE else "2024-09"
+SINCE = "2023-01" if LARGE else "2024-10"
 CUT = ["Contacts", "HelpDesk"]
 WHOLE = ["Accounts", "Campaigns", "Products", "Currency"]
 if LARGE:

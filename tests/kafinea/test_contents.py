@@ -18,6 +18,8 @@ from kafinea_sandbox import Sandbox
 from kafinea_sandbox.operations.table import OPERATIONS
 from tests.conftest import connect
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 ODD = bytes(range(256)) * 3 + b"\xff\xfe\xfb" * 50
 
 
@@ -121,7 +123,7 @@ def stored():
 
 
 @pytest.mark.parametrize("kind", ["truncate", "reset", "reset_after", "hang", "drip", "session"])
-def test_a_download_that_breaks_off_begins_again(stored, kind, quick):
+def test_a_download_that_breaks_off_begins_again(stored, kind):
     sandbox, _, _, file, content = stored
     with connect(sandbox, request_timeout=0.4) as client:
         client.user_id()

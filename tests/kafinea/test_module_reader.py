@@ -17,6 +17,8 @@ from kafinea.query import Condition
 from kafinea_sandbox import Sandbox
 from tests.conftest import DIALECTS, connect
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 
 class Answering:
     """A source of records that is not a client: a function answers its queries."""
@@ -97,7 +99,6 @@ def thousand():
         yield sandbox, client
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("nth", [1, 2, 4])
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_an_empty_answer_of_a_failed_query_is_not_taken_for_the_end(thousand, nth, times):
@@ -161,7 +162,6 @@ def test_a_reading_goes_on_behind_an_id(thousand):
     assert reading.total == len(every) - 124
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_server_that_stops_giving_in_the_middle_is_not_taken_for_a_lack_of_permission(thousand):
     sandbox, client = thousand
     sandbox.faults.add("empty", operation="query", contains="ORDER BY id", nth=3, times=None)
@@ -215,7 +215,6 @@ def test_small_pages_find_what_stands_behind_the_unreadable_too(page_size):
         assert_complete(ids(reading), sandbox, "Contacts", missing=chosen)
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_count_is_not_tried_again_what_the_client_has_tried_again(thousand):
     sandbox, client = thousand
     client.listtypes()
@@ -225,7 +224,6 @@ def test_a_count_is_not_tried_again_what_the_client_has_tried_again(thousand):
     assert fault.hits == 7
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("said", ["-1", "", "1e3", "many", None])
 def test_a_count_that_is_no_number_is_an_error(said):
     with pytest.raises(Unavailable):
@@ -337,7 +335,6 @@ def test_no_record_has_no_newest_change(client):
     assert count(client.query, "Contacts", nobody) == 0
 
 
-@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("most", [20, 50, 100])
 @pytest.mark.parametrize("hidden", [21, 84, 130])
 def test_the_newest_change_is_found_however_few_records_a_server_gives(most, hidden):

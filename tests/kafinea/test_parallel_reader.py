@@ -112,7 +112,7 @@ def company(request):
 
 
 @pytest.mark.parametrize("module", ["Contacts", "Invoice", "LineItem", "Users", "Tax"])
-@pytest.mark.parametrize("page_size", [1000, 100, 7])
+@pytest.mark.parametrize("page_size", [1000, 100, 17])
 def test_every_record_comes_once_and_in_order(company, module, page_size):
     sandbox, client = company
     if module in sandbox.instance.dialect.unreachable:

@@ -9,6 +9,8 @@ from kafinea.related import RelatedList, lists_of, related_ids
 from kafinea_sandbox import Sandbox
 from tests.conftest import connect
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 CONTACTS = RelatedList("Campaigns", "Contacts", "Contacts")
 
 
@@ -38,14 +40,12 @@ def test_lists_are_told_by_label(dialect):
             client.relatedtypes("Nope")
 
 
-@pytest.mark.usefixtures("quick")
 def test_an_operation_that_is_not_there_is_asked_for_twice_and_no_more():
     with Sandbox(dialect="legacy", rows=50) as sandbox, connect(sandbox) as client:
         assert client.relatedtypes("Accounts") is None
         assert len(sandbox.requests.of("relatedtypes")) == 2
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_server_without_room_is_not_one_without_the_operation(sandbox, client):
     sandbox.faults.add("status", operation="relatedtypes", status=503, times=4)
     assert client.relatedtypes("Accounts")

@@ -181,7 +181,7 @@ def test_sandbox_stops_without_waiting_for_hanging_requests():
         with pytest.raises(requests.Timeout):
             requests.get(f"{sandbox.url}/webservice.php?operation=x", timeout=0.1)
         began = time.monotonic()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 def test_fault_of_an_unknown_kind_is_an_error(fresh: Sandbox):

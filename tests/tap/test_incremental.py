@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta, timezone
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
@@ -13,6 +14,7 @@ from kafinea.errors import IncompleteRead, StateError, Unavailable
 from kafinea.extract.discovery import NotRead
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
+from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.tap import TapKafinea
 from tests.tap.running import _Collector, discover, extract, parse, settings
 
@@ -137,35 +139,52 @@ def test_records_of_one_second_fill_several_pages(sandbox):
     assert len(second.ids("Contacts")) == len(set(second.ids("Contacts")))
 
 
+@contextmanager
+def others_writing(sandbox):
+    """Three writers, who write four times each during each query: as much on any machine."""
+    numbers = [number(one) for one in all_ids(sandbox)]
+    query, stopped = OPERATIONS["query"], threading.Event()
+    due = [threading.Semaphore(0) for _ in range(3)]
+
+    def query_while_others_write(call):
+        for writes in due:
+            writes.release(4)
+        return query.run(call)
+
+    def write(seed):
+        for n in count(1):
+            due[seed].acquire()
+            if stopped.is_set():
+                return
+            target = numbers[(n * 37 + seed * 101) % len(numbers)]
+            if n % 10 == 0:
+                sandbox.insert("Contacts", {"lastname": f"added {seed} {n}"})
+            else:
+                sandbox.change("Contacts", target, {"phone": f"{seed}-{n}"})
+
+    with ThreadPoolExecutor(3) as writers, pytest.MonkeyPatch.context() as patch:
+        patch.setitem(OPERATIONS, "query", query._replace(run=query_while_others_write))
+        writing = [writers.submit(write, seed) for seed in range(3)]
+        try:
+            yield
+        finally:
+            stopped.set()
+            for writes in due:
+                writes.release()
+    assert [writer.result() for writer in writing] == [None] * 3
+
+
 def test_records_are_not_lost_while_others_write():
-    """Three writers change, add and delete during each run; then one quiet run."""
+    """Others change and add records during each run; then comes one quiet run."""
     with Sandbox(rows=50, latency_ms=5) as sandbox:
         for n in range(900):
             sandbox.insert("Contacts", {"lastname": f"start {n}"}, modifiedtime=OLD)
-        stop = threading.Event()
-
-        def write(seed):
-            n = 0
-            while not stop.wait(0.002):
-                n += 1
-                target = numbers[(n * 37 + seed * 101) % len(numbers)]
-                if n % 10 == 0:
-                    sandbox.insert("Contacts", {"lastname": f"added {seed} {n}"})
-                else:
-                    sandbox.change("Contacts", target, {"phone": f"{seed}-{n}"})
-
-        numbers = [number(one) for one in all_ids(sandbox)]
-        writers = [threading.Thread(target=write, args=[seed]) for seed in range(3)]
-        for writer in writers:
-            writer.start()
         warehouse, state = {}, None
-        for _ in range(4):
-            output = contacts(sandbox, state, page_size=50)
-            state = output.state
-            warehouse |= {record["id"]: record for record in output.records("Contacts")}
-        stop.set()
-        for writer in writers:
-            writer.join()
+        with others_writing(sandbox):
+            for _ in range(4):
+                output = contacts(sandbox, state, page_size=50)
+                state = output.state
+                warehouse |= {record["id"]: record for record in output.records("Contacts")}
         output = contacts(sandbox, state)
         warehouse |= {record["id"]: record for record in output.records("Contacts")}
         truth = {row["id"]: row["phone"] or None for row in sandbox.rows("Contacts")}

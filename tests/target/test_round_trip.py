@@ -26,7 +26,7 @@ def dumped(message):
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_round_trip_into_the_same_kafinea_changes_nothing(dialect):
     """Every module that the tap reads, lines and users among them."""
-    with Sandbox(dialect=dialect, rows=300) as sandbox:
+    with Sandbox(dialect=dialect, rows=100) as sandbox:
         output = extract(sandbox)
         sandbox.requests.clear()
         run = load(sandbox, [dumped(message) for message in output.messages])
