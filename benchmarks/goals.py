@@ -44,15 +44,15 @@ class Goal:
 
 
 def _of(numerator: Figure, denominator: Figure) -> Figure:
-    return lambda told: numerator(told) / denominator(told)
+    return lambda bench: numerator(bench) / denominator(bench)
 
 
 def _read(measure: Measure, who: str, latency_ms: int, sessions: int) -> Figure:
-    return lambda told: told.read(measure, who, latency_ms, sessions)
+    return lambda bench: bench.read(measure, who, latency_ms, sessions)
 
 
 def _median(measure: Measure, kind: str, who: str, **where: int) -> Figure:
-    return lambda told: told.median(measure, kind, who, **where)
+    return lambda bench: bench.median(measure, kind, who, **where)
 
 
 def _speed(latency_ms: int, sessions: int, other: str) -> Figure:
@@ -67,11 +67,11 @@ def _loading(other: str) -> Figure:
 
 
 def _most(measure: Measure, **where: int) -> Figure:
-    return lambda told: max(measure(*run) for run in told.runs("read", TAP, rows=ROWS, **where))
+    return lambda bench: max(measure(*run) for run in bench.runs("read", TAP, rows=ROWS, **where))
 
 
-def _queries_of_a_settled_module(told: Results) -> float:
-    run = max(told.runs("night", TAP, rows=0), key=lambda run: results.requests(*run))
+def _queries_of_a_settled_module(bench: Results) -> float:
+    run = max(bench.runs("night", TAP, rows=0), key=lambda run: results.requests(*run))
     return run[1].requests["query"] / len(Night.MODULES)
 
 

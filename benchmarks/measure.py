@@ -161,9 +161,9 @@ def run(
 
 def write_config(server: Server, directory: Path, **settings: object) -> Path:
     """Write the settings of a command into its directory."""
-    told = {"url": server.url, "username": USER, "access_key": ACCESS_KEY, **settings}
+    config = {"url": server.url, "username": USER, "access_key": ACCESS_KEY, **settings}
     path = directory / "config.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(config))
     return path
 
 

@@ -135,54 +135,54 @@ the formats of the user, and two requests that show whether the server has `revi
 
 def write() -> str:
     """Write the page and its pictures; return the page."""
-    told = Results()
+    bench = Results()
     _PICTURES.mkdir(exist_ok=True)
-    _draw_speed(told)
-    _draw_cost(told)
+    _draw_speed(bench)
+    _draw_cost(bench)
     text = _TEXT.format(
-        **told.machine,
+        **bench.machine,
         goals=_table(
-            ["", "Goal", "Measured", "Reached"], [goal.row(told) for goal in GOALS], right=()
+            ["", "Goal", "Measured", "Reached"], [goal.row(bench) for goal in GOALS], right=()
         ),
-        speed=_speed(told),
+        speed=_speed(bench),
         rows=ROWS,
-        limit=_fastest(told, reading.LIMIT),
-        times=_fastest(told, reading.LIMIT)
-        / max(_fastest(told, who) for who, reader in READERS.items() if reader.ids),
-        slow_rows=min(case.rows for case, _ in told.runs("read", TAP)),
-        cost_0=_cost(told, 0),
-        cost_50=_cost(told, 50),
-        memory=_memory(told),
+        limit=_fastest(bench, reading.LIMIT),
+        times=_fastest(bench, reading.LIMIT)
+        / max(_fastest(bench, who) for who, reader in READERS.items() if reader.ids),
+        slow_rows=min(case.rows for case, _ in bench.runs("read", TAP)),
+        cost_0=_cost(bench, 0),
+        cost_50=_cost(bench, 50),
+        memory=_memory(bench),
         modules=len(Night.MODULES),
         changed=len(Night.CHANGED),
         changes=Night.CHANGES,
-        night=_night(told),
+        night=_night(bench),
         loaded=LOADED,
-        load=_load(told),
+        load=_load(bench),
         start=_table(
             ["", "Seconds"],
             [
-                [f"`{name}`", _figure(told, "{:.2f}", results.seconds, "start", name)]
+                [f"`{name}`", _figure(bench, "{:.2f}", results.seconds, "start", name)]
                 for name in (VERSION, f"{IMPORT}")
             ],
         ),
     )
-    if told.failed:
+    if bench.failed:
         lines = (
-            f"- {one['case']['kind']}, {one['case']['who']}: {one['error']}" for one in told.failed
+            f"- {one['case']['kind']}, {one['case']['who']}: {one['error']}" for one in bench.failed
         )
         text += "\n## Failed runs\n\n" + "\n".join(lines) + "\n"
     _DOCUMENT.write_text(text)
     return text
 
 
-def _speed(told: Results) -> str:
+def _speed(bench: Results) -> str:
     rows = []
     for who, reader in READERS.items():
         for sessions in SESSIONS if reader.is_parallel else (1,):
             rates = [
                 _figure(
-                    told, "{:,.0f}", results.rate, "read", who, latency_ms=ms, sessions=sessions
+                    bench, "{:,.0f}", results.rate, "read", who, latency_ms=ms, sessions=sessions
                 )
                 for ms in LATENCIES
             ]
@@ -201,17 +201,19 @@ _COSTS: tuple[tuple[str, str, Measure], ...] = (
 )
 
 
-def _fastest(told: Results, who: str) -> float:
-    return max(told.read(results.rate, who, 0, sessions) for sessions in SESSIONS)
+def _fastest(bench: Results, who: str) -> float:
+    return max(bench.read(results.rate, who, 0, sessions) for sessions in SESSIONS)
 
 
-def _cost(told: Results, latency_ms: int) -> str:
+def _cost(bench: Results, latency_ms: int) -> str:
     rows = [
         [
             who,
             str(sessions),
             *(
-                _figure(told, shown, measure, "read", who, latency_ms=latency_ms, sessions=sessions)
+                _figure(
+                    bench, shown, measure, "read", who, latency_ms=latency_ms, sessions=sessions
+                )
                 for _, shown, measure in _COSTS
             ),
         ]
@@ -221,23 +223,23 @@ def _cost(told: Results, latency_ms: int) -> str:
     return _table(["", "Sessions", *(name for name, _, _ in _COSTS)], rows)
 
 
-def _memory(told: Results) -> str:
+def _memory(bench: Results) -> str:
     rows = [
-        [who, *(_figure(told, "{:.0f}", results.peak, "memory", who, rows=n) for n in MEMORY_ROWS)]
+        [who, *(_figure(bench, "{:.0f}", results.peak, "memory", who, rows=n) for n in MEMORY_ROWS)]
         for who, reader in READERS.items()
         if reader.ids
     ]
     return _table(["", *(f"{count:,} records" for count in MEMORY_ROWS)], rows)
 
 
-def _night(told: Results) -> str:
+def _night(bench: Results) -> str:
     rows = [
         [
             f"{who}, {'with changes' if changes else 'no changes'}",
-            _figure(told, "{:.2f}", results.seconds, "night", who, rows=changes),
-            _figure(told, "{:.2f}", results.active, "night", who, rows=changes),
-            _figure(told, "{:.0f}", results.requests, "night", who, rows=changes),
-            _figure(told, "{:.0f}", results.sessions, "night", who, rows=changes),
+            _figure(bench, "{:.2f}", results.seconds, "night", who, rows=changes),
+            _figure(bench, "{:.2f}", results.active, "night", who, rows=changes),
+            _figure(bench, "{:.0f}", results.requests, "night", who, rows=changes),
+            _figure(bench, "{:.0f}", results.sessions, "night", who, rows=changes),
         ]
         for changes in (Night.CHANGES, 0)
         for who in Night.TAPS
@@ -248,15 +250,15 @@ def _night(told: Results) -> str:
 _HOW_LOADED = {"reload": ", again", "change": ", changed"}
 
 
-def _load(told: Results) -> str:
+def _load(bench: Results) -> str:
     rows = [
         [
             f"{who}{_HOW_LOADED.get(kind, '')}",
-            _figure(told, "{:.2f}", results.active, kind, who),
-            _figure(told, "{:,.0f}", results.rate, kind, who),
-            _figure(told, "{:,.0f}", results.requests, kind, who),
-            _figure(told, "{:,.0f}", results.writes, kind, who),
-            _figure(told, "{:.0f}", results.sessions, kind, who),
+            _figure(bench, "{:.2f}", results.active, kind, who),
+            _figure(bench, "{:,.0f}", results.rate, kind, who),
+            _figure(bench, "{:,.0f}", results.requests, kind, who),
+            _figure(bench, "{:,.0f}", results.writes, kind, who),
+            _figure(bench, "{:.0f}", results.sessions, kind, who),
         ]
         for kind, who in (
             ("load", TARGET),
@@ -270,9 +272,9 @@ def _load(told: Results) -> str:
     return _table(["", "Seconds", "Records/s", "Requests", "Writes", "Concurrent"], measured)
 
 
-def _figure(told: Results, shown: str, measure: Measure, kind: str, who: str, **where: int) -> str:
+def _figure(bench: Results, shown: str, measure: Measure, kind: str, who: str, **where: int) -> str:
     try:
-        return shown.format(told.median(measure, kind, who, **where))
+        return shown.format(bench.median(measure, kind, who, **where))
     except LookupError:
         return ""
 
@@ -286,19 +288,19 @@ def _table(
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
-def _draw_speed(told: Results) -> None:
+def _draw_speed(bench: Results) -> None:
     figure, (by_latency, by_sessions) = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True)
     for who, reader in READERS.items():
         for sessions in (4, 16) if reader.is_parallel else (1,):
             label = f"{who}, {sessions} sessions" if reader.is_parallel else who
             where = [{"latency_ms": ms, "sessions": sessions} for ms in LATENCIES]
             _line(
-                by_latency, told, results.rate, "read", who, LATENCIES, where, label, sessions == 4
+                by_latency, bench, results.rate, "read", who, LATENCIES, where, label, sessions == 4
             )
         where = [
             {"latency_ms": 50, "sessions": count if reader.is_parallel else 1} for count in SESSIONS
         ]
-        _line(by_sessions, told, results.rate, "read", who, SESSIONS, where, who)
+        _line(by_sessions, bench, results.rate, "read", who, SESSIONS, where, who)
     by_latency.set(
         xlabel="latency in ms", ylabel="records a second", yscale="log", xticks=LATENCIES
     )
@@ -306,7 +308,7 @@ def _draw_speed(told: Results) -> None:
     _save(figure, by_latency, by_sessions, name="speed")
 
 
-def _draw_cost(told: Results) -> None:
+def _draw_cost(bench: Results) -> None:
     figure, ((requests, cpu), (memory, night)) = plt.subplots(2, 2, figsize=(11, 8))
     readers = [who for who, reader in READERS.items() if reader.ids]
     for axes, measure, title in (
@@ -316,18 +318,18 @@ def _draw_cost(told: Results) -> None:
         latency = 50 if measure is results.requests else 0
         for who in READERS:
             with suppress(LookupError):
-                axes.barh(who, told.read(measure, who, latency, 4), color=_COLORS[who])
+                axes.barh(who, bench.read(measure, who, latency, 4), color=_COLORS[who])
         axes.set(xlabel=title)
         axes.invert_yaxis()
     for who in readers:
         where = [{"rows": rows} for rows in MEMORY_ROWS]
-        _line(memory, told, results.peak, "memory", who, MEMORY_ROWS, where, who)
+        _line(memory, bench, results.peak, "memory", who, MEMORY_ROWS, where, who)
     memory.set(xlabel="records", ylabel="peak MB", xscale="log", ylim=0)
     for changes in (Night.CHANGES, 0):
         for who in Night.TAPS:
             with suppress(LookupError):
                 label = f"{who},\n{'3 x 50 changes' if changes else 'no changes'}"
-                taken = told.median(results.seconds, "night", who, rows=changes)
+                taken = bench.median(results.seconds, "night", who, rows=changes)
                 night.barh(label, taken, color=_COLORS[who])
     night.set(xlabel="nightly run: seconds, with the start of Python")
     night.invert_yaxis()
@@ -336,7 +338,7 @@ def _draw_cost(told: Results) -> None:
 
 def _line(
     axes: Axes,
-    told: Results,
+    bench: Results,
     measure: Measure,
     kind: str,
     who: str,
@@ -348,7 +350,7 @@ def _line(
     points = []
     for place, condition in zip(places, where, strict=True):
         with suppress(LookupError):
-            points.append((place, told.median(measure, kind, who, **condition)))
+            points.append((place, bench.median(measure, kind, who, **condition)))
     if points:
         style = "--" if dashed else "-"
         axes.plot(*zip(*points, strict=True), style, marker="o", color=_COLORS[who], label=label)

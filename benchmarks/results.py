@@ -33,10 +33,10 @@ class Results:
 
     def __init__(self) -> None:
         with PATH.open() as lines:
-            self.machine, *told = map(json.loads, lines)
-        self.failed = [one for one in told if "error" in one]
+            self.machine, *entries = map(json.loads, lines)
+        self.failed = [one for one in entries if "error" in one]
         self._runs = [
-            (Case(**one["case"]), Took(**one["took"])) for one in told if "error" not in one
+            (Case(**one["case"]), Took(**one["took"])) for one in entries if "error" not in one
         ]
 
     def runs(self, kind: str, who: str, **where: int) -> list[tuple[Case, Took]]:
@@ -65,23 +65,23 @@ def first_line(rounds: int) -> str:
     """Return the line on the machine."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    told = {
+    machine = {
         "rounds": rounds,
         "processor": f"{len(names)} x {names[0]}" if names else platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
     }
-    return json.dumps(told) + "\n"
+    return json.dumps(machine) + "\n"
 
 
 def line_of(case: Case, number: int, outcome: Took | Exception) -> str:
     """Return the line of a run."""
-    told: dict[str, Any] = {"case": vars(case), "round": number}
+    entry: dict[str, Any] = {"case": vars(case), "round": number}
     if isinstance(outcome, Took):
         took = {name: _rounded(value) for name, value in vars(outcome).items()}
-        return json.dumps({**told, "took": took}) + "\n"
-    return json.dumps({**told, "error": str(outcome).splitlines()[0]}) + "\n"
+        return json.dumps({**entry, "took": took}) + "\n"
+    return json.dumps({**entry, "error": str(outcome).splitlines()[0]}) + "\n"
 
 
 def _rounded(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 It answers from memory, in its own process, over plain TCP. As on the real server, a user has one
 challenge token, a session answers one request at a time, and an answer takes its time: by a timer,
-not by work. `/bench` is for the bench: a POST sets the server up anew, a GET tells what it counted.
+not by work. `/bench` is for the bench: a POST resets the server, a GET returns its counts.
 
     python -m benchmarks.server        prints its port
 """

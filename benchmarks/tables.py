@@ -185,16 +185,16 @@ class Stored:
         """Store a new record."""
         number, self._next = self._next, self._next + self._chance.randrange(1, 4)
         now = _now()
-        told = {name: _stored(value) for name, value in element.items() if name in self.fields}
+        sent = {name: _stored(value) for name, value in element.items() if name in self.fields}
         servers_own = {"createdtime": now, "modifiedtime": now, "id": f"{self.prefix}x{number}"}
-        self.records[number] = dict.fromkeys(self.fields, "") | told | servers_own
+        self.records[number] = dict.fromkeys(self.fields, "") | sent | servers_own
         return self.records[number]
 
     def update(self, element: Mapping[str, Any]) -> dict[str, str]:
         """Change a record."""
         record = self.get(str(element["id"]))
-        told = {name: _stored(value) for name, value in element.items() if name in self.fields}
-        record |= {**told, "modifiedtime": _now()}
+        sent = {name: _stored(value) for name, value in element.items() if name in self.fields}
+        record |= {**sent, "modifiedtime": _now()}
         return record
 
     def get(self, record_id: str) -> dict[str, str]:
@@ -251,7 +251,7 @@ def _bounds(ordered: Sequence[Any], limits: Sequence[tuple[str, Sequence[Any]]])
 
 
 def _test(condition: Condition) -> Callable[[int, Mapping[str, str]], bool]:
-    """Return what tells whether a record meets a condition; texts are the same in any case."""
+    """Return what decides whether a record meets a condition; texts are the same in any case."""
     if condition.field == "id":
         holds = _holding(condition.operator, _numbers(condition))
         return lambda number, _: holds(number)

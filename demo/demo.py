@@ -99,7 +99,9 @@ def main() -> None:
         if there[module] != here[module]
     ]
     if lines != lines_there:
-        problems.append(f"The documents in the warehouse have {lines:,} lines in all.")
+        problems.append(
+            f"Lines: {lines_there:,} in Kafinea, {lines:,} in the documents of the warehouse."
+        )
     problems += [
         f"{changed.module} {changed.id}: {changed.field} is not {changed.value!r} in the warehouse."
         for changed in changes
@@ -132,7 +134,7 @@ def run(sandbox: Sandbox, *plugins: str) -> None:
     Raises:
         SystemExit: It failed.
     """
-    # A state of its own, next to its warehouse.
+    # A state of its own, beside its warehouse.
     own = {"MELTANO_DATABASE_URI": f"sqlite:///{OUTPUT / 'meltano.db'}"}
     for plugin in ("TAP_KAFINEA", "TARGET_KAFINEA"):
         own[f"{plugin}_URL"] = sandbox.url

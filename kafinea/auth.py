@@ -120,7 +120,7 @@ class ChallengeAuth(AuthBase):
         return self._login.server_time()
 
     def extend_session(self) -> bool:
-        """Ask for a longer session; return whether the server granted it.
+        """Request a longer session; return whether the server granted it.
 
         The maker's document sends a GET; other servers of the family want a POST, and some
         grant it never. Do not depend on it: every request keeps the session alive.
@@ -145,7 +145,7 @@ class ChallengeAuth(AuthBase):
             self._send("POST", "logout", timeout=_LOGOUT_TIMEOUT, **parameters)
         except KafineaError as error:
             # Some servers answer logout with a fatal error although all is well.
-            text = "The session of %s was left to expire: %s"
+            text = "The session of %s could not be ended and will expire by itself: %s"
             logger.debug(text, self._login.username, error)
 
     def _granted(self, *, instead_of: str | None = None) -> Grant:

@@ -85,7 +85,7 @@ class Caller:
         session of a write that gave no answer is answered only when that write has ended.
 
         The session counts as one of `max_sessions`. Within the block, whatever this thread asks of
-        any copy of this client goes through it too: threads that hold all sessions and ask for one
+        any copy of this client goes through it too: threads that hold all sessions and request one
         more would wait for ever.
         """
         with self._session() as session:
@@ -142,7 +142,7 @@ class Caller:
         self._sessions.wait(seconds)
 
     def extendsession(self) -> bool:
-        """Ask for a longer session; return whether the server granted it."""
+        """Request a longer session; return whether the server granted it."""
         with self._session() as session:
             return session.auth.extend_session()
 
@@ -165,7 +165,7 @@ class Caller:
             operation: Its name.
             parameters: Its parameters, without the session.
             of: What it is about, for messages, such as the name of a module.
-            kind: What tells requests apart that take different times, besides `operation` and `of`.
+            kind: What else distinguishes requests by their duration, besides `operation` and `of`.
             writes: Whether it changes what is stored, and so is not sent again after a lost answer;
                 as a rule a POST does.
             read: Makes the result of the HTTP answer.
@@ -209,11 +209,13 @@ class Caller:
         except Unavailable as error:
             if error.nothing_done:
                 raise
-            text = f"{error} It is not known whether it was done."
+            text = f"{error} It is unknown whether the request was carried out."
             raise OutcomeUnknown(text, busy=error.busy) from None
         except Refused as error:
             if error.code in PERHAPS_PASSING:
-                raise OutcomeUnknown(f"{error} It is not known whether it was done.") from None
+                raise OutcomeUnknown(
+                    f"{error} It is unknown whether the request was carried out."
+                ) from None
             raise
 
     def _user_id(self) -> str:

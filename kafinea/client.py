@@ -101,7 +101,7 @@ class Client(Caller):
 
         Raises:
             Refused: There is no such record for this user.
-            WrongAnswer: The server answers with no record, or with another one.
+            WrongAnswer: The answer contains no record, or another record.
         """
         answer = self.call("GET", "retrieve", {"id": id})
         if not isinstance(answer, dict) or answer.get("id") != id:
@@ -234,7 +234,7 @@ class Client(Caller):
     def is_answered(self, operation: str) -> bool:
         """Whether the server answers a write at all: one that names no record and no module.
 
-        It writes nothing, for it is refused. So a record that cannot be written is told apart
+        It writes nothing, because it is refused. So a record that cannot be written is told apart
         from a server that cannot write.
         """
         try:
@@ -247,7 +247,7 @@ class Client(Caller):
 
         Args:
             operation: Its name.
-            writes: Whether to ask once only, as for a write.
+            writes: Whether to send it only once, because it writes.
 
         Raises:
             Unavailable: The server has no room for requests.
@@ -289,7 +289,9 @@ class Client(Caller):
         text = json.dumps(element, default=str)
         answer = self.write(operation, {"elementType": module, "element": text})
         if not isinstance(answer, dict) or not is_id(answer.get("id")):
-            raise OutcomeUnknown(f"{operation} of {module}: the server answers with no record.")
+            raise OutcomeUnknown(
+                f"{operation} of {module}: the server's answer contains no record."
+            )
         return _without_secrets(answer)
 
 

@@ -1,4 +1,4 @@
-"""The columns that a query asks for. Those that the server refuses are found and left out.
+"""The columns of a query. Those that the server refuses are found and left out.
 
 `describe` promises columns that a query of some servers refuses. That shows with the first answer:
 once records have been received, the columns stay as they are.
@@ -22,7 +22,7 @@ _REFUSALS = frozenset({Code.ACCESS_DENIED, Code.INTERNAL_SERVER_ERROR, Code.QUER
 
 
 class Columns:
-    """The columns that are asked of a module. Threads may share them.
+    """The columns that are queried of a module. Threads may share them.
 
     Args:
         query: What sends a query, such as `Client.query`.
@@ -30,7 +30,7 @@ class Columns:
         names: The columns.
 
     Attributes:
-        asked: What a query asks for: the names, or `*` where they would make it too long.
+        asked: The columns of a query: the names, or `*` where they would make it too long.
         names: The columns, one by one, without those that are refused.
         refused: The columns that turned out to be refused.
     """
@@ -47,7 +47,7 @@ class Columns:
         """Find which columns are refused, after a query of them was.
 
         Args:
-            asked: What that query asked for.
+            asked: What that query requested.
             error: Its error.
 
         Returns:
@@ -66,8 +66,8 @@ class Columns:
         names = tuple(name for name in self.asked if name not in refused)
         if names and refused:
             logger.warning(
-                "%s: these fields are null, for the server refuses them in a query: %s. Either "
-                "they were removed, or this user may not read them.",
+                "%s: these fields are null, because the server refuses them in a query: %s. "
+                "Either they were removed from the module, or this user may not read them.",
                 self._module,
                 ", ".join(sorted(refused)),
             )
@@ -80,7 +80,7 @@ def refused_columns(query: _Query, module: str, columns: Sequence[str]) -> set[s
     """Return which columns the server refuses to query, found by halving.
 
     What fails may be a record. So columns are at fault only where they are refused with no record
-    asked for, and with each of two.
+    requested, and with each of two.
     """
     if not all(_is_refused(query, module, columns, *which) for which in ((0, 0), (0, 1), (1, 1))):
         return set()

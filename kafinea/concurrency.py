@@ -3,7 +3,7 @@
 Two rules decide.
 
 - Additive increase, multiplicative decrease, as TCP avoids congestion (RFC 5681, section 3.1): when
-  the server, or what stands before it, says that it has no room (429, 502, 503, 504), half as many
+  the server, or a proxy before it, reports that it is busy (429, 502, 503, 504), half as many
   sessions work, and one more again after each row of good answers.
 - Hill climbing on the latency. A server may take all requests and work on a few at a time: then
   more sessions only wait longer. No single latency shows that, for queries differ, and a server is
@@ -24,7 +24,7 @@ _ROW = 50
 _FIRST_TRIAL = 200
 """Answers before the first trial: a short run has none."""
 _LAST_TRIAL = 800
-"""The most answers between trials, for a trial of fewer costs time."""
+"""The most answers between trials, because a trial of fewer costs time."""
 _WORTH = 1.2
 """How many times the answers twice the sessions have to bring."""
 _KNOWN = 12
@@ -79,7 +79,7 @@ class ConcurrencyLimit:
         """Take note of a good answer.
 
         Args:
-            kind: What was asked for; only latencies of one kind are compared with each other.
+            kind: What was requested; only latencies of one kind are compared with each other.
             seconds: How long it took.
             epoch: The epoch in which the request began.
         """
@@ -129,7 +129,7 @@ class ConcurrencyLimit:
             self._end_trial(
                 tried, succeeded=gain >= (_WORTH if tried > self.baseline else 1 / _WORTH)
             )
-        elif self._answers >= 4 * needed:  # other things are asked for now
+        elif self._answers >= 4 * needed:  # other things are requested now
             self._end_trial(tried, succeeded=False)
 
     def _end_trial(self, tried: int, *, succeeded: bool) -> None:

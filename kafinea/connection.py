@@ -90,8 +90,8 @@ class _OneHost(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> ConnectionPool:
         if self._connections is None:
             self._connections = super().get_connection_with_tls_context(*args, **kwargs)
-            kind = _KINDS[type(self._connections)]
-            self._connections.ConnectionCls = kind  # type: ignore[attr-defined]  # as urllib3 documents it
+            connection_type = _KINDS[type(self._connections)]
+            self._connections.ConnectionCls = connection_type  # type: ignore[attr-defined]  # as urllib3 documents it
         return self._connections
 
     @override

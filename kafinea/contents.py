@@ -23,7 +23,7 @@ LARGEST_ANSWER = 2**26
 """Bytes of an answer when it is decoded, the contents of a file not counted.
 
 A page of 1,000 records with 60 fields has a million. One of long texts that has more than this is
-asked for in parts."""
+requested in parts."""
 LARGEST_FILE = 2**31
 """Bytes of a file where nothing else is said. PHP holds a file in memory before it sends it."""
 
@@ -48,7 +48,7 @@ def _no_more_than(most: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         most -= len(piece)
         if most < 0:
-            raise TooLong("The server's answer is longer than any that is real.")
+            raise TooLong("The server's answer is too long: more than 64 MiB.")
         yield piece
 
 
@@ -66,7 +66,7 @@ def _lift(body: Iterable[bytes], *, file: BinaryIO, max_bytes: int | None) -> by
     try:
         return _lifted(body, file, max_bytes)
     except ValueError:
-        raise Unavailable("The server gives contents of a file that are no base64.") from None
+        raise Unavailable("The server returned file contents that are not base64.") from None
 
 
 def _lifted(body: Iterable[bytes], file: BinaryIO, max_bytes: int | None) -> bytes:
@@ -82,8 +82,8 @@ def _lifted(body: Iterable[bytes], file: BinaryIO, max_bytes: int | None) -> byt
             break
     if found is None:
         return bytes(rest)  # an error, or nothing of the API's
-    said = _SIZE.search(rest)
-    size = int(said[1]) if said else None
+    reported = _SIZE.search(rest)
+    size = int(reported[1]) if reported else None
     most = LARGEST_FILE if max_bytes is None else max_bytes
     if size is not None and size > most:
         raise TooLarge(size)
@@ -94,7 +94,7 @@ def _lifted(body: Iterable[bytes], file: BinaryIO, max_bytes: int | None) -> byt
     except TooLarge:
         if size is None:
             raise
-        text = f"The server says that the file has {size:,} bytes, and gives more."
+        text = f"The server returned more than the {size:,} bytes that it reports for the file."
         raise IncompleteRead(text) from None
     for piece in _no_more_than(LARGEST_ANSWER - len(rest), pieces):
         rest += piece

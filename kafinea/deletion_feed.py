@@ -14,7 +14,7 @@ class Deletions:
 
     Attributes:
         ids: The ids of deleted records.
-        until: The time of the last change on the page, in seconds; the next page is behind it.
+        until: The time of the last change on the page, in seconds; the next page is after it.
         more: Whether there is one.
     """
 

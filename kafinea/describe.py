@@ -1,4 +1,4 @@
-"""Modules and their fields, as `listtypes` and `describe` tell of them."""
+"""Modules and their fields, as `listtypes` and `describe` report them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LINES = "LineItems"
 """Where a document keeps its lines, in what is retrieved and what is written."""
 
 PDO_LINES = "pdoInformation"
-"""Where coreBOS gives them: in what is retrieved only, for it has no module of the lines."""
+"""Where coreBOS gives them: in what is retrieved only, because it has no module of the lines."""
 
 LINE_MODULE = "LineItem"
 """The module of the lines."""
@@ -53,7 +53,7 @@ _PRICE_OR_TAX = re.compile(r"(tax|currency)\d+")
 
 @dataclass(frozen=True)
 class ModuleInfo:
-    """What `listtypes` says of a module."""
+    """What `listtypes` reports of a module."""
 
     name: str
     label: str
@@ -70,13 +70,13 @@ class Field:
         label: The name people see, in the user's language, without HTML entities.
         type: The type's name; one that is not known is to be read as text.
         mandatory: A record must have a value.
-        editable: Whether a client may write it. Some say so and are ignored (`modifiedby`).
+        editable: Whether a client may write it. Writes to some are ignored (`modifiedby`).
         unique: No two records may share a value.
         picklist: The raw values of a picklist; write these, not their labels.
         picklist_labels: What people see of each, in the user's language.
-        default: What a new record gets, if the server tells.
+        default: The value of a new record, if the server reports it.
         refers_to: The modules that a reference may point to; none means unknown.
-        max_bytes: Of a file, how large it may be, if the server tells.
+        max_bytes: Maximum size of a file, if the server reports it.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Module:
 
     Attributes:
         name: The name on the wire; case matters.
-        id_prefix: What stands before the x of its ids. It differs between instances.
+        id_prefix: The part before the x of its ids. It differs between instances.
         is_entity: False for helper tables such as `Currency`.
         fields: The fields by name, `id` included.
         named_by_lines: Whether the module of the lines names it as one that has lines.
@@ -122,7 +122,7 @@ class Module:
 
     @property
     def may_have_lines(self) -> bool:
-        """Whether only the module of the lines can tell.
+        """Whether only the module of the lines reports this.
 
         A user may not see the header fields. But entities without lines have such fields as well:
         Assets, InventoryDetails of coreBOS, modules that a company has made.
@@ -169,17 +169,17 @@ def modules(listtypes: Any) -> dict[str, ModuleInfo]:
     """
     answer = mapping(listtypes) or {}
     names, information = members(answer.get("types")), mapping(answer.get("information", {}))
-    if names is None or information is None or not all(isinstance(one, str) for one in names):
+    if names is None or information is None or not all(isinstance(name, str) for name in names):
         raise wrong("listtypes", "list of modules")
     return {name: _info(name, mapping(information.get(name)) or {}) for name in names}
 
 
-def _info(name: str, said: Mapping[str, Any]) -> ModuleInfo:
+def _info(name: str, entry: Mapping[str, Any]) -> ModuleInfo:
     return ModuleInfo(
         name=name,
-        label=_label(said.get("label"), name),
-        singular=_label(said.get("singular"), name),
-        is_entity=flag(said.get("isEntity", True)),
+        label=_label(entry.get("label"), name),
+        singular=_label(entry.get("singular"), name),
+        is_entity=flag(entry.get("isEntity", True)),
     )
 
 
@@ -188,29 +188,29 @@ def module(describe: Any, name: str) -> Module:
 
     Args:
         describe: The answer.
-        name: The module that was asked for.
+        name: The module that was requested.
 
     Raises:
         WrongAnswer: It is no description of that module.
     """
-    where, said = f"describe of {name}", mapping(describe) or {}
-    described, prefix = text(said.get("name", name)), text(said.get("idPrefix", ""))
-    fields = members(said.get("fields"))
+    where, answer = f"describe of {name}", mapping(describe) or {}
+    described, prefix = text(answer.get("name", name)), text(answer.get("idPrefix", ""))
+    fields = members(answer.get("fields"))
     if not fields or described is None or described.casefold() != name.casefold():
-        raise wrong(where, "description of it")
+        raise wrong(where, "description of the module")
     if prefix is None or (prefix and not is_id(f"{prefix}x1")):
-        raise wrong(where, "prefix of its ids")
-    known = {field.name: field for field in (_field(where, one) for one in fields)}
+        raise wrong(where, "id prefix")
+    known = {field.name: field for field in (_field(where, entry) for entry in fields)}
     return Module(
         name=name,
-        label=_label(said.get("label"), name),
+        label=_label(answer.get("label"), name),
         id_prefix=prefix,
-        is_entity=flag(said.get("isEntity")),
-        createable=flag(said.get("createable")),
-        updateable=flag(said.get("updateable")),
-        deleteable=flag(said.get("deleteable")),
-        retrieveable=flag(said.get("retrieveable", True)),
-        fields={one: field for one, field in known.items() if not is_secret(field)},
+        is_entity=flag(answer.get("isEntity")),
+        createable=flag(answer.get("createable")),
+        updateable=flag(answer.get("updateable")),
+        deleteable=flag(answer.get("deleteable")),
+        retrieveable=flag(answer.get("retrieveable", True)),
+        fields={name: field for name, field in known.items() if not is_secret(field)},
     )
 
 
@@ -223,7 +223,9 @@ def related_lists(relatedtypes: Any, name: str) -> dict[str, str]:
     information = mapping((mapping(relatedtypes) or {}).get("information"))
     if information is None:
         raise wrong(f"relatedtypes of {name}", "related lists")
-    found = {label: text((mapping(said) or {}).get("name")) for label, said in information.items()}
+    found = {
+        label: text((mapping(entry) or {}).get("name")) for label, entry in information.items()
+    }
     return {label: related for label, related in found.items() if related}
 
 
@@ -246,30 +248,30 @@ def _field(where: str, answer: Any) -> Field:
     Raises:
         WrongAnswer: It has no name, or no type.
     """
-    said = mapping(answer) or {}
-    name, kind = text(said.get("name")), mapping(said.get("type") or {})
-    type_name = text((kind or {}).get("name", "string"))
-    if not name or kind is None or type_name is None:
+    entry = mapping(answer) or {}
+    name, of_type = text(entry.get("name")), mapping(entry.get("type") or {})
+    type_name = text((of_type or {}).get("name", "string"))
+    if not name or of_type is None or type_name is None:
         raise wrong(where, "name and type for one of its fields")
     values = {
-        value: _label(one.get("label"), value)
-        for one in map(mapping, members(kind.get("picklistValues")) or ())
-        if one and (value := text(one.get("value"))) is not None
+        value: _label(item.get("label"), value)
+        for item in map(mapping, members(of_type.get("picklistValues")) or ())
+        if item and (value := text(item.get("value"))) is not None
     }
     return Field(
         name=name,
-        label=_label(said.get("label"), name),
+        label=_label(entry.get("label"), name),
         type=type_name,
-        mandatory=flag(said.get("mandatory")),
-        editable=flag(said.get("editable", True)),
-        unique=flag(said.get("isunique")),
+        mandatory=flag(entry.get("mandatory")),
+        editable=flag(entry.get("editable", True)),
+        unique=flag(entry.get("isunique")),
         picklist=tuple(values),
         picklist_labels=tuple(values.values()),
-        default=text(said.get("default")) or "",
-        refers_to=tuple(filter(None, map(text, members(kind.get("refersTo")) or ()))),
-        max_bytes=whole(kind.get("maxUploadFileSize")),
+        default=text(entry.get("default")) or "",
+        refers_to=tuple(filter(None, map(text, members(of_type.get("refersTo")) or ()))),
+        max_bytes=whole(of_type.get("maxUploadFileSize")),
     )
 
 
-def _label(said: object, otherwise: str) -> str:
-    return html.unescape(text(said) or otherwise)
+def _label(label: object, default: str) -> str:
+    return html.unescape(text(label) or default)

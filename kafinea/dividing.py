@@ -1,4 +1,4 @@
-"""Finding the one record or field at which the server fails, among many asked for at once.
+"""Finding the one record or field at which the server fails, among many requested at once.
 
 One stored text that no answer can hold, or one key that the server cannot read, fails the whole
 request. So a request that fails is divided until what is at fault stands alone; the rest goes on.
@@ -30,7 +30,7 @@ Answer = TypeVar("Answer")
 
 
 class _Division(Generic[Item, Answer]):
-    """What is asked for in parts, and what came of it."""
+    """What is requested in parts, and the result."""
 
     def __init__(self, ask: Callable[[Sequence[Item], int], Answer]) -> None:
         self.answers: list[tuple[Sequence[Item], Answer]] = []
@@ -38,7 +38,7 @@ class _Division(Generic[Item, Answer]):
         self._ask = ask
 
     def attempt(self, items: Sequence[Item], most_failures: int = 1) -> Error | None:
-        """Ask for items together; return the error when it may lie in one of them."""
+        """Request items together; return the error when it may lie in one of them."""
         try:
             self.answers.append((items, self._ask(items, most_failures)))
         except (Refused, Unavailable) as error:
@@ -48,7 +48,7 @@ class _Division(Generic[Item, Answer]):
         return None
 
     def divide(self, items: Sequence[Item]) -> None:
-        """Ask for the halves of what failed. When the first one is good, the second is at fault."""
+        """Request the halves of what failed. When the first one is good, the second is at fault."""
         middle = len(items) // 2
         first, second = items[:middle], items[middle:]
         if first and (error := self.attempt(first)):
@@ -72,7 +72,7 @@ def divided(
     ask: Callable[[Sequence[Item], int], Answer],
     check_server: Callable[[], object],
 ) -> tuple[list[tuple[Sequence[Item], Answer]], dict[Item, Error]]:
-    """Ask for items together, and in ever smaller parts where the server fails.
+    """Request items together, and in ever smaller parts where the server fails.
 
     One item at fault among n costs 2·log2(n) requests more at most, besides the second try of all
     together and the one that shows that the server is there.
@@ -84,7 +84,7 @@ def divided(
         check_server: Sends a cheap request. It raises when the server is down.
 
     Returns:
-        What was asked for together and the answer to it, part by part; and the items at fault.
+        What was requested together and the answer to it, part by part; and the items at fault.
 
     Raises:
         KafineaError: The server is down, has no room, or refuses what does not lie in the items.
@@ -97,7 +97,7 @@ def divided(
 
 
 def may_lie_in_the_request(error: KafineaError) -> bool:
-    """Whether the server may have failed because of what it was asked for."""
+    """Whether the server may have failed because of the contents of the request."""
     if isinstance(error, Unavailable):
         return not (error.busy or error.nothing_done)
     return isinstance(error, Refused) and error.code in _REFUSALS

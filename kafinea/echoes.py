@@ -1,4 +1,4 @@
-"""What a server says, without what it was sent: some repeat the record that they refuse.
+"""The text of a server, without what it was sent: some repeat the record that they refuse.
 
 The text is compared with the values that were sent letter by letter, whatever stands between the
 letters: servers write a value in JSON, HTML or SQL, cut it, and change its case and its accents.
@@ -21,7 +21,7 @@ from kafinea.shown import LONGEST, shown
 
 _LONGEST_READ = 2_000
 """Characters that are looked at of a text, with its escapes."""
-_LONGEST_SAID = 400
+_LONGEST_PROSE = 400
 """Characters that are compared, without escapes: a few more than are shown."""
 _RUN = 8
 """Letters in a row that prose and a message do not have in common by chance."""
@@ -46,29 +46,29 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def without_echo(text: str, request: requests.PreparedRequest | None) -> str:
-    """Return what a server says, in one line, without values that the request held.
+    """Return the text of a server, in one line, without values that the request contained.
 
     Ids of records and names of fields stay: they are how a user finds what is meant.
 
     Returns:
         An empty text when little is left.
     """
-    said = _said(text)
+    prose = _prose(text)
     sent = _Sent(_parameters(request))
-    covered = _covered(said, sent)
+    covered = _covered(prose, sent)
     hidden = sum(end - start for start, end in covered)
-    if not said or 2 * hidden > len(said):
+    if not prose or 2 * hidden > len(prose):
         return ""
-    return shown(_with_masks(said, covered), LONGEST)
+    return shown(_with_masks(prose, covered), LONGEST)
 
 
-def _said(text: str) -> str:
+def _prose(text: str) -> str:
     """Return the beginning of a text, up to anything that is no prose."""
     plain = _STRUCTURE.split(_plain(text[:_LONGEST_READ]), maxsplit=1)[0]
-    said = masked(_UNBROKEN.sub(MASK, " ".join(plain.split())))
-    if len(said) > _LONGEST_SAID:
-        said = said[:_LONGEST_SAID].rpartition(" ")[0]
-    return said
+    prose = masked(_UNBROKEN.sub(MASK, " ".join(plain.split())))
+    if len(prose) > _LONGEST_PROSE:
+        prose = prose[:_LONGEST_PROSE].rpartition(" ")[0]
+    return prose
 
 
 def _plain(text: str) -> str:
@@ -164,11 +164,11 @@ def _letters(text: str) -> str:
     return "".join(_WORD.findall(plain.casefold()))  # a mark over a letter is no part of a word
 
 
-def _covered(said: str, sent: _Sent) -> list[tuple[int, int]]:
+def _covered(prose: str, sent: _Sent) -> list[tuple[int, int]]:
     """Return where words stand that hold a part of a value."""
     words = [
         (token.start() + word.start(), token.start() + word.end(), _letters(word[0]))
-        for token in _TOKEN.finditer(said)
+        for token in _TOKEN.finditer(prose)
         if token[0].casefold() not in sent.names and not _RECORD_ID.fullmatch(token[0])
         for word in _WORD.finditer(token[0])
     ]
@@ -184,18 +184,21 @@ def _covered(said: str, sent: _Sent) -> list[tuple[int, int]]:
         start = text.find(part)
         while start >= 0:
             touched = set(owners[start : start + len(part)])
-            if len(part) > _FEWEST or "".join(words[one][2] for one in sorted(touched)) == part:
+            if (
+                len(part) > _FEWEST
+                or "".join(words[number][2] for number in sorted(touched)) == part
+            ):
                 found |= touched
             start = text.find(part, start + 1)
     return [words[number][:2] for number in sorted(found)]
 
 
-def _with_masks(said: str, covered: list[tuple[int, int]]) -> str:
+def _with_masks(prose: str, covered: list[tuple[int, int]]) -> str:
     """Return a text with a mask for each row of covered words."""
     pieces: list[str] = []
     done = 0
     for start, end in covered:
-        if not pieces or _WORD.search(said, done, start):
-            pieces += [said[done:start], MASK]
+        if not pieces or _WORD.search(prose, done, start):
+            pieces += [prose[done:start], MASK]
         done = end
-    return "".join([*pieces, said[done:]])
+    return "".join([*pieces, prose[done:]])

@@ -24,7 +24,7 @@ from kafinea.errors import SESSION_ENDED, Code, NotReachable, Refused, SessionEn
 
 _ANSWER_START = b'{"success":'
 _GOOD_START, _GOOD_END = _ANSWER_START + b"true,", b"}"
-_NOT_THERE = "There is no webservice.php at this `url`, or a proxy keeps it closed."
+_NOT_THERE = "There is no webservice.php at this `url`, or a proxy blocks it. Check `url`."
 _BUSY = frozenset({429, 502, 503, 504})
 _CODES = frozenset(Code)
 _MOST_CODES = 10**6
@@ -78,13 +78,13 @@ def _refusal(
 ) -> SessionEnded | Refused:
     code = _code(error.code, response)
     if code == Code.DATABASE_QUERY_ERROR:
-        said = "the database refused a statement"  # the server's text may show its values
+        reason = "the database refused a statement"  # the server's text may show its values
     else:
         text = error.message if isinstance(error.message, str) else ""
-        said = quoted(text, response) or "refused"
-    message = f"{operation}: {said} ({code})"
-    kind = SessionEnded if code in SESSION_ENDED else Refused
-    return kind(message, code=code)
+        reason = quoted(text, response) or "refused"
+    message = f"{operation}: {reason} ({code})"
+    error_type = SessionEnded if code in SESSION_ENDED else Refused
+    return error_type(message, code=code)
 
 
 def _code(code: Any, response: requests.Response) -> str:
@@ -99,9 +99,9 @@ def _code(code: Any, response: requests.Response) -> str:
 
 
 def quoted(text: str, response: requests.Response) -> str:
-    """Return what a server says as it may be shown; an empty text when that is nothing."""
-    said = without_echo(text, response.request)
-    return f'"{said}"' if said else ""
+    """Return the text of a server as it may be shown; an empty string if nothing is left."""
+    shown = without_echo(text, response.request)
+    return f'"{shown}"' if shown else ""
 
 
 def result_later(response: requests.Response, operation: str) -> Callable[[], Any]:
@@ -138,13 +138,13 @@ def _not_the_api(response: requests.Response, operation: str) -> Exception:
     status = response.status_code
     if response.is_redirect:
         return redirected(response)
-    said = _excerpt(response)
+    excerpt = _excerpt(response)
     if status in {401, 403, 404, 405, 407, 410}:
-        return NotReachable(f"{operation}: HTTP {status}, {said}. {_NOT_THERE}")
+        return NotReachable(f"{operation}: HTTP {status}, {excerpt}. {_NOT_THERE}")
     if status in {413, 414, 431}:
         return Refused(f"{operation}: HTTP {status}, the request is too long.", code=str(status))
     return Unavailable(
-        f"{operation}: HTTP {status}, {said}.",
+        f"{operation}: HTTP {status}, {excerpt}.",
         retry_after=_retry_after(response),
         nothing_done=status == requests.codes.too_many_requests,
         busy=status in _BUSY,
@@ -179,8 +179,8 @@ def redirected(response: requests.Response) -> NotReachable:
         there = without_echo(f"{parts.scheme}://{parts.hostname}", response.request)
         place = f"at {there or 'another host'}"
     return NotReachable(
-        f"The server points to another address {place}. Credentials are not sent there by "
-        "themselves; set `url` to the new address if it is right."
+        f"The server redirects to another address {place}. Redirects are not followed, because "
+        "requests contain credentials. If the new address is right, set `url` to it."
     )
 
 
@@ -199,7 +199,7 @@ def _retry_after(response: requests.Response) -> float | None:
 
 
 def _excerpt(response: requests.Response) -> str:
-    """Say in a few words what came instead of an answer of the API.
+    """Return in a few words what the server sent instead of an answer of the API.
 
     The page may repeat the request or show a statement with a record's values. So only its first
     words are shown, up to anything that could begin a value.
@@ -213,5 +213,5 @@ def _excerpt(response: requests.Response) -> str:
     text = _MARKUP.sub(" ", text)
     text = " ".join(html.unescape(text).split())
     words = _NO_PROSE.split(text, maxsplit=1)[0].strip()[:80]
-    said = quoted(words, response)
-    return f"not JSON: {said}" if said else "a page that is not JSON"
+    quote = quoted(words, response)
+    return f"not JSON: {quote}" if quote else "a page that is not JSON"

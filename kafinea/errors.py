@@ -85,10 +85,10 @@ class KafineaError(Exception):
     """Base of all errors of this package.
 
     Attributes:
-        is_said: Whether the user has been told of it already.
+        is_logged: Whether it was logged already.
     """
 
-    is_said = False
+    is_logged = False
 
     @override
     def __str__(self) -> str:
@@ -142,7 +142,7 @@ class Unavailable(KafineaError):
     Attributes:
         retry_after: Seconds the server asked to wait, if it did.
         nothing_done: True when the request certainly never reached the API.
-        busy: True when the server, or what stands before it, had no room for the request.
+        busy: True when the server, or a proxy before it, was too busy for the request.
         silent: True when no answer began: the server is slow, or the connection was cut.
         advice: What to check when nothing has worked before, for then waiting does not help. Empty
             where it may.
@@ -171,7 +171,7 @@ class WrongAnswer(Unavailable):
 
 
 class TooLong(Unavailable):
-    """An answer, or a record of it, is larger than anything real: ask for less at a time."""
+    """An answer, or a record of it, is larger than anything real: request less at a time."""
 
 
 class NotCounted(WrongAnswer):
@@ -182,7 +182,7 @@ class OutcomeUnknown(KafineaError):
     """Look the record up first: a write was sent and its answer was lost.
 
     Attributes:
-        busy: True when the server, or what stands before it, said that it had no room.
+        busy: True when the server, or a proxy before it, reported that it was busy.
     """
 
     def __init__(self, message: str, *, busy: bool = False) -> None:
@@ -210,7 +210,7 @@ class TooLarge(KafineaError):
     """
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"The file is larger than it may be: {size:,} bytes.")
+        super().__init__(f"The file is larger than the limit: {size:,} bytes.")
         self.size = size
 
 

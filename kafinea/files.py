@@ -33,7 +33,7 @@ def download(client: Caller, id: str, into: BinaryIO, *, max_bytes: int | None =
     Raises:
         Refused: There is no such file.
         TooLarge: It is larger; what was written is of no use.
-        IncompleteRead: The contents are not as long as the server says they are.
+        IncompleteRead: The contents do not have the size that the server reports.
     """
     lift = lift_into(into, max_bytes)
     # With its id, for files take very different times.
@@ -58,7 +58,7 @@ def download_of_document(
     Raises:
         Refused: There is no such document, or it has no file.
         TooLarge: It is larger; what was written is of no use.
-        IncompleteRead: The contents are not as long as the server says they are.
+        IncompleteRead: The contents do not have the size that the server reports.
     """
     operation = "retrievedocattachment"
     answer = client.call(
@@ -114,5 +114,7 @@ def _file(label: str, described: Any, contents: str, into: BinaryIO) -> File:
         raise wrong(label, "file")
     file = File(name, text(reported.get("filetype")) or "", size)
     if (received := into.seek(0, SEEK_END)) != file.size:
-        raise IncompleteRead(f"{label}: the file came with {received:,} bytes, not {file.size:,}.")
+        raise IncompleteRead(
+            f"{label}: {received:,} bytes of the file were received, not {file.size:,}."
+        )
     return file

@@ -1,9 +1,9 @@
-"""One page behind the other, by id, each asked for behind the last id that came.
+"""One page after the other, by id, each requested after the last id that came.
 
 `id > last ORDER BY id` is as fast at any depth and skips nothing while others write. Three things
 the server does make an empty or a short page no proof of the end: a query that fails in SQL answers
 `[]`; records the user may not read are taken out after the LIMIT; inventory modules collapse joined
-rows after it. So an empty page is believed only when the server counts none behind it, and records
+rows after it. So an empty page is believed only when the server counts none after it, and records
 are called unreadable only while a query that gave records before still gives them.
 """
 
@@ -24,7 +24,7 @@ PATIENCE = 6
 """Tries of a query that gives nothing although the server counts records: about 8 s."""
 
 MOST_STEPS = 500
-"""Pages of a hundred records that cannot be read, one behind the other."""
+"""Pages of a hundred records that cannot be read, one after the other."""
 
 
 @dataclass
@@ -57,18 +57,18 @@ class Recovering(Protocol):
 
 
 class KeysetReader:
-    """The records behind an id, page by page. One thread at a time may use it.
+    """The records after an id, page by page. One thread at a time may use it.
 
-    A page at which the server fails is asked for in halves, down to the record at fault, which is
+    A page at which the server fails is requested in halves, down to the record at fault, which is
     stepped over. What can be had of that is a page of its own.
 
     Args:
         pages: What is asked.
-        cursor: Behind which record to read. It is moved behind each page.
+        cursor: After which record to read. It is moved after each page.
         recovery: Gets what can be had of a record at which the server fails; None to fail as well.
 
     Attributes:
-        is_dividing: Whether a page is being asked for in halves.
+        is_dividing: Whether a page is being requested in halves.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class KeysetReader:
 
     @property
     def can_divide(self) -> bool:
-        """Whether a page at which the server fails is asked for in halves."""
+        """Whether a page at which the server fails is requested in halves."""
         return self._recovery is not None
 
     def reaches(self, page: Page) -> bool:
@@ -122,9 +122,9 @@ class KeysetReader:
         return number(page[0]["id"]) <= number(self.cursor.last)
 
     def take(self, page: Page) -> Page:
-        """Return what is new in a page which leaves out no record behind the last that came."""
+        """Return what is new in a page which leaves out no record after the last that came."""
         last = number(self.cursor.last)
-        return self._went_on_to([*dropwhile(lambda one: number(one["id"]) <= last, page)])
+        return self._went_on_to([*dropwhile(lambda record: number(record["id"]) <= last, page)])
 
     def _ask(
         self, offset: int = 0, limit: int | None = None, failures: int = FAILURES_AT_FIRST
@@ -146,7 +146,7 @@ class KeysetReader:
     # A page at which the server fails
 
     def _divide_at(self, error: Error, offset: int = 0) -> bool:
-        """Have the page behind the last id asked for in halves; return whether there is any.
+        """Have the page after the last id requested in halves; return whether there is any.
 
         Raises:
             Refused, Unavailable: The error, where it does not lie in a record.
@@ -194,7 +194,7 @@ class KeysetReader:
         self._pages.ask_for_less(given)
 
     def _rest_of_a_row(self, recovery: Recovering) -> Iterator[Page]:
-        """Yield what can be had of further records at fault, one by one behind two in a row."""
+        """Yield what can be had of further records at fault, one by one after two in a row."""
         while self._bad_in_a_row > 1:
             try:
                 page = self._ask(limit=1, failures=1)
@@ -224,7 +224,7 @@ class KeysetReader:
     # Records that are counted and not given
 
     def _step_over_the_unreadable(self, expected: int) -> Page:
-        """Return the next records behind a page of records that this user may not read."""
+        """Return the next records after a page of records that this user may not read."""
         self._check_that_queries_work()
         size = self._pages.longest_page or min(self._pages.page_size, PAGE_SIZE)
         # Pages share a few places: records may leave between two requests, and others move up.
@@ -251,8 +251,8 @@ class KeysetReader:
         before, last = self._shown
         if not self._pages.before(last, before):
             raise Unavailable(
-                f"{self._pages.module}: the server counts records and gives none, not even "
-                "those it gave before. Its queries fail; its log will tell."
+                f"{self._pages.module}: the server counts records but returns none, not even "
+                "those that it returned before. Its queries fail. Check the server's log."
             )
 
     def _went_on_to(self, page: Page) -> Page:
@@ -272,6 +272,6 @@ def _may_lie_in_a_record(error: Error) -> bool:
 def none_given(module: str, counted: int) -> IncompleteRead:
     """Return the error for records that are counted and do not come."""
     return IncompleteRead(
-        f"{module}: the server counts {counted:,} records and gives none of them. Either its "
-        "query fails (its log will tell), or this user may not read them."
+        f"{module}: the server counts {counted:,} records but returns none of them. Either its "
+        "query fails (check the server's log), or this user may not read them."
     )

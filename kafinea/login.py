@@ -103,7 +103,7 @@ class _Token:
 
         Args:
             challenge: The server's answer.
-            asked: When it was asked for, by the monotonic clock: the server's may be wrong.
+            asked: When it was requested, by the monotonic clock: the server's may be wrong.
         """
         server_time = whole(challenge.get("serverTime"))
         expires = whole(challenge.get("expireTime"))
@@ -277,9 +277,9 @@ class Login:
         if code == Code.AUTHENTICATION_REQUIRED:
             return self._unknown_user(code)
         return CredentialsRefused(
-            f"Kafinea does not accept the user {self.username!r} with this access key "
-            f"({code}). Check `username` and `access_key`: the key stands in Kafinea "
-            'under "My preferences" and is not the password.'
+            f"Kafinea does not accept this access key for user {self.username!r} ({code}). Check "
+            '`username` and `access_key`. The access key is in Kafinea under "My preferences"; '
+            "it is not the password."
         )
 
     def _unknown_user(self, code: str) -> CredentialsRefused:
@@ -290,7 +290,7 @@ class Login:
 
 
 def _raise_if_passing(error: Refused | SessionEnded) -> None:
-    """Tell a server that fails from one that refuses.
+    """Raise if the server fails, and does not refuse.
 
     Raises:
         Unavailable: It fails.
@@ -310,5 +310,6 @@ def _text(answer: Any, *keys: str) -> str:
         if isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT:
             return value
     raise NotReachable(
-        f"The server at `url` answers the login without {' or '.join(keys)}; is it a Kafinea?"
+        f"The server at `url` answered the login without {' or '.join(keys)}. Check that `url` is "
+        "the address of your Kafinea."
     )

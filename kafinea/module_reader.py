@@ -39,10 +39,10 @@ class ModuleReader:
     Args:
         source: Where the records come from, such as a `Client`.
         module: The module's name.
-        columns: The fields to ask for; `id` comes by itself.
+        columns: The fields to request; `id` comes by itself.
         where: Conditions, all of which must hold.
-        after: The last id read before; the reading goes on behind it.
-        page_size: Records to ask for at a time.
+        after: The last id read before. Reading continues after it.
+        page_size: Records to request at a time.
         sessions: How many requests may be under way at the same time.
         complete: Makes of some records what is given out instead of them; it may leave some out.
             Several threads call it, ahead, with no record twice.
@@ -71,7 +71,7 @@ class ModuleReader:
         self.unreadable = 0
         self._source = source
         self._module = module
-        # A page at which the server fails is soon asked for in halves instead.
+        # A page at which the server fails is soon requested in halves instead.
         hasty = source.giving_up_after if recovery else lambda _: source
         self._ask = hasty(FAILURES_AT_FIRST).query_deferred
         self._page_query = PageQuery(
@@ -159,7 +159,7 @@ class ModuleReader:
         return total
 
     def _rest(self, length: int) -> Iterator[Page]:
-        """Yield what is behind the first page, which was so long."""
+        """Yield what is after the first page, which was so long."""
         size = max(length, min(self._page_query.page_size, PAGE_SIZE))
         if length < size:
             # Either the server gives less than others, or there are records that it does not show.
@@ -169,7 +169,7 @@ class ModuleReader:
             size = length if is_most else size
             yield page
         if not self._keyset.is_dividing:
-            self._page_query.page_size = size  # asking for more gives no more
+            self._page_query.page_size = size  # requesting more gives no more
         expected = self._cursor.total - self._cursor.received
         if self._sessions > 1 and expected > size:
             yield from ParallelReader(
@@ -192,8 +192,8 @@ class ModuleReader:
             raise none_given(self._module, self.unreadable)
         if self.unreadable:
             logger.warning(
-                "%s: %s of %s records could not be read. As a rule they are records that this "
-                "user may not see.",
+                "%s: %s of %s records could not be read. Usually this user may not see them. Use "
+                "a user who can read all records.",
                 self._module,
                 f"{self.unreadable:,}",
                 f"{self.total:,}",
@@ -258,7 +258,7 @@ def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | 
 def _next_newest(
     ask: Callable[[int, int], Page], module: str, expected: int, error: Refused | Unavailable
 ) -> str:
-    """Return the latest `modifiedtime` behind that of a record at which the server fails.
+    """Return the latest `modifiedtime` before that of a record at which the server fails.
 
     Raises:
         Refused, Unavailable: The error: the server fails at others too.
@@ -275,7 +275,7 @@ def _next_newest(
 def _modified(module: str, record: dict[str, Any]) -> str:
     if "modifiedtime" not in record:
         raise IncompleteRead(
-            f"{module}: the server gives no modifiedtime, so what changed cannot be told."
+            f"{module}: the server returned no modifiedtime, so changed records cannot be found."
         )
     wire = record["modifiedtime"]
     if not wire or str(wire).startswith(_ZERO):

@@ -48,16 +48,16 @@ class Source(Protocol):
 
 
 class PageQuery:
-    """What is asked of a module. Chains share it, also between threads.
+    """The query of the pages of a module. Chains share it, also between threads.
 
     Args:
         query: What sends a query, such as `Client.query`.
         module: The module's name.
-        columns: The fields to ask for; `id` comes by itself.
+        columns: The fields to request; `id` comes by itself.
         where: Conditions, all of which must hold.
-        page_size: Records to ask for at a time.
+        page_size: Records to request at a time.
         hasty: Gives what sends a query and gives up after so many failures, where a page is then
-            asked for in parts; None where it is not.
+            requested in parts; None where it is not.
 
     Attributes:
         longest_page: The most records that came at a time.
@@ -92,23 +92,23 @@ class PageQuery:
         *,
         failures: int | None = None,
     ) -> Page:
-        """Return the records behind an id, as many as the server gives.
+        """Return the records after an id, as many as the server gives.
 
         Args:
             after: The id; None for all records.
             offset: How many records to pass over.
-            limit: How many to ask for; None for a page.
+            limit: How many to request; None for a page.
             failures: How often the server may fail; None for as often as at anything else.
 
         Raises:
-            IncompleteRead: Their ids do not ascend, so going on behind the last would skip some.
+            IncompleteRead: Their ids do not ascend, so going on after the last would skip some.
         """
         query = self._query if failures is None else self._hasty(failures)
         page = self._ask(query, behind(after), offset, limit or self.page_size)
         return self._in_order(page, after)
 
     def page_later(self, ask: Ask, after: str | None, offset: int) -> Callable[[], Page]:
-        """Ask for the records behind an id now; what is returned gives them, as `page` does."""
+        """Request the records after an id now; what is returned gives them, as `page` does."""
         records = self._ask(ask, behind(after), offset, self.page_size)
         return lambda: self._in_order(records(), after)
 
@@ -125,7 +125,9 @@ class PageQuery:
         return list(dict(zip(numbers, page, strict=True)).values())
 
     def _not_in_order(self) -> IncompleteRead:
-        return IncompleteRead(f"{self.module}: the server does not give records in id order.")
+        return IncompleteRead(
+            f"{self.module}: the server does not return records in the order of their ids."
+        )
 
     def before(self, last: str, behind_which: str | None) -> Page:
         """Return the records from an id backwards, as far as another one."""
@@ -133,12 +135,12 @@ class PageQuery:
         return self._ask(self._query, conditions, 0, PAGE_SIZE, descending=True)
 
     def count(self, after: str | None) -> int:
-        """Return how many records there are behind an id."""
+        """Return how many records there are after an id."""
         return count(self._query, self.module, [*self._where, *behind(after)])
 
     @property
     def names(self) -> Sequence[str]:
-        """The fields that a query gives, one by one also where all are asked for at once."""
+        """The fields that a query gives, one by one also where all are requested at once."""
         return self._columns.names
 
     @property
@@ -155,21 +157,21 @@ class PageQuery:
         return max(self.longest_page, min(self.page_size, PAGE_SIZE))
 
     def ask_for_less(self, limit: int) -> None:
-        """Ask for shorter pages from now on, if the server failed because one was too long.
+        """Request shorter pages from now on, if the server failed because one was too long.
 
         Args:
-            limit: What it was then asked for and did not fail at; as before, if it passed.
+            limit: The limit at which it did not fail; as before, if the failure passed.
         """
         self.page_size = min(self.page_size, max(limit, PAGE_SIZE))
 
     def id_at(self, after: str | None, offset: int) -> str | None:
-        """Return the id of a record at which the server fails, the first or a later one behind one.
+        """Return the id of a record at which the server fails, the first or a later one after one.
 
         Returns:
             None when there is no record.
 
         Raises:
-            IncompleteRead: The server tells nothing of it.
+            IncompleteRead: The server returns nothing of it.
         """
         text = select(
             self.module,
@@ -188,7 +190,7 @@ class PageQuery:
         return self._id_by_counting(after, offset) if self.count(after) > offset else None
 
     def _id_by_counting(self, after: str | None, offset: int) -> str:
-        """Find the id up to which one more record is counted; the record itself is not asked for.
+        """Find the id up to which one more record is counted; the record itself is not requested.
 
         Raises:
             IncompleteRead: There is no such id.
@@ -203,7 +205,7 @@ class PageQuery:
         while is_before(low + step):
             low, step = low + step, 2 * step
             if step > _LARGEST_GAP:
-                raise self._not_told()
+                raise self._not_shown()
         high = low + step
         while high - low > 1:
             middle = (low + high) // 2
@@ -211,7 +213,7 @@ class PageQuery:
         return f"{prefix}x{high}"
 
     def _id_of_next(self, offset: int) -> str:
-        """Return the id of a record behind one that no query can show, at a distance if need be."""
+        """Return the id of a record after one that no query can show, at a distance if need be."""
         expected, step = self.count(None), 0
         while offset + step < expected:
             try:
@@ -221,12 +223,12 @@ class PageQuery:
                 if not may_lie_in_the_request(error):
                     raise
             step = 2 * step or 1
-        raise self._not_told()
+        raise self._not_shown()
 
-    def _not_told(self) -> IncompleteRead:
+    def _not_shown(self) -> IncompleteRead:
         return IncompleteRead(
-            f"{self.module}: the server counts a record and fails at each query that would show "
-            "it, even its id."
+            f"{self.module}: the server counts a record but fails at each query for it, even at a "
+            "query for its id alone."
         )
 
     def _ask(
@@ -275,7 +277,7 @@ def count(
         query: What sends a query, such as `Client.query`.
         module: The module's name.
         where: Conditions, all of which must hold.
-        tries: How often to ask a server that does not count.
+        tries: How often to query a server that does not count.
 
     Raises:
         NotCounted: The server gives no count, which means that the query failed in SQL.
@@ -300,7 +302,7 @@ def _counted(query: Query, module: str, text: str) -> int:
     answer = query(text)
     count = whole(next(iter(answer[0].values()), None)) if answer else None
     if count is None:
-        raise NotCounted(f"{module}: the server does not count its records.")
+        raise NotCounted(f"{module}: the server returned no record count.")
     return count
 
 
@@ -317,27 +319,27 @@ def ids_of(module: str, page: Page, like: str | None = None) -> list[str]:
     """
     ids: list[str] = [record.get("id", "") for record in page]
     if not are_ids(ids):
-        raise IncompleteRead(f"{module}: the server gives a record without an id.")
+        raise IncompleteRead(f"{module}: the server returned a record without an id.")
     start = f"{prefix_of(like or ids[0])}x" if ids else ""
     if others := [one for one in ids if not one.startswith(start)]:
         raise IncompleteRead(
-            f"{module}: the server gives {others[0]}, a record of another module: the ids of "
+            f"{module}: the server returned {others[0]}, a record of another module. The ids of "
             f"{module} begin with {start}."
         )
     return ids
 
 
 def number(record_id: Any) -> int:
-    """Return the number behind the x of an id; servers order by it.
+    """Return the number after the x of an id; servers order by it.
 
     Raises:
         IncompleteRead: It is no id.
     """
     if not is_id(record_id):
-        raise IncompleteRead("The server gives a record without an id.")
+        raise IncompleteRead("The server returned a record without an id.")
     return number_in(record_id)
 
 
 def behind(record_id: str | None) -> list[Condition]:
-    """Return the condition for the records behind an id; none for all records."""
+    """Return the condition for the records after an id; none for all records."""
     return [Condition("id", ">", record_id)] if record_id else []

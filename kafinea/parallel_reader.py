@@ -1,25 +1,25 @@
-"""Pages asked for ahead, by several sessions at once, and joined in the order of the ids.
+"""Pages requested ahead, by several sessions at once, and joined in the order of the ids.
 
-The first page behind the last certain id is asked for together with those behind it, by offset:
+The first page after the last certain id is requested together with those after it, by offset:
 `id > last ORDER BY id LIMIT 98,100`, `LIMIT 196,100`, and so on. Offsets alone would skip records
 when others leave the reading in between. So each page begins with records that the page before it
 ends with, and is taken only if it does: a page is one statement's answer, so between its first and
-its last record nothing is left out. Where a page does not join, the one behind the last certain id
-is asked for by itself. The page that shows the end begins with the last records that were counted;
+its last record nothing is left out. Where a page does not join, the one after the last certain id
+is requested by itself. The page that shows the end begins with the last records that were counted;
 alone, its emptiness would not show whether others had come in before them since.
 
-Example: 350 records were counted behind the first page, whose last id is 12x100, and pages have
-100 records. With ids without gaps, and two records in common, these are asked for at once:
+Example: 350 records were counted after the first page, whose last id is 12x100, and pages have
+100 records. With ids without gaps, and two records in common, these are requested at once:
 
-    offset   0  LIMIT 100      12x101 ... 12x200   begins behind the last certain id
+    offset   0  LIMIT 100      12x101 ... 12x200   begins after the last certain id
     offset  98  LIMIT 98,100   12x199 ... 12x298   joins: 12x199 is no later than 12x200
     offset 196  LIMIT 196,100  12x297 ... 12x396
     offset 294  LIMIT 294,100  12x395 ... 12x450
     offset 348  LIMIT 348,100  12x449, 12x450      the end: it has room for more, and is not full
 
 If another user deletes ten of the records up to 12x200 in between, the second page begins with
-12x209. It does not join, so the page behind 12x200 is asked for by itself: 12x201 ... 12x300. Then
-it does, and continues with 12x301. Pages that are asked for from then on have four records in
+12x209. It does not join, so the page after 12x200 is requested by itself: 12x201 ... 12x300. Then
+it does, and continues with 12x301. Pages that are requested from then on have four records in
 common.
 
 Windows of ids, cut before, would need a guess at how many records each holds, for ids are one
@@ -49,7 +49,7 @@ _GOOD_ROW = 10
 """Pages that join, after which one record less in common is tried."""
 
 _WAITING = 4
-"""Pages asked for beyond one for each session, so that none waits for us."""
+"""Pages requested beyond one for each session, so that none waits for us."""
 
 
 class _Overlap:
@@ -74,12 +74,12 @@ class _Overlap:
 
 @dataclass(frozen=True)
 class _Window:
-    """Which records to ask for.
+    """Which records to request.
 
     Attributes:
         start: The place of the first one, counted from the first page.
-        offset: How far that is behind the last id that is certain.
-        is_last: Whether it shows that there is nothing behind the records that were counted.
+        offset: How far that is after the last id that is certain.
+        is_last: Whether it shows that there is nothing after the records that were counted.
     """
 
     start: int
@@ -88,10 +88,10 @@ class _Window:
 
 
 class _Windows:
-    """Decides which records to ask for next. Places are counted from the first page.
+    """Decides which records to request next. Places are counted from the first page.
 
     Args:
-        expected: How many records were counted behind the first page.
+        expected: How many records were counted after the first page.
         page_size: How many records a page has.
 
     Attributes:
@@ -106,7 +106,7 @@ class _Windows:
         self._is_all_planned = False
 
     def next(self, in_common: int) -> _Window | None:
-        """Return the next window; None when the last one is asked for."""
+        """Return the next window; None when the last one is requested."""
         self._planned = max(self._planned, self.certain)
         if self._is_all_planned:
             return None
@@ -125,16 +125,16 @@ class _Windows:
 
 
 class ParallelReader:
-    """Reads on behind a first page. Iterate over it once to get the pages.
+    """Reads on after a first page. Iterate over it once to get the pages.
 
     Args:
         keyset: What read the first page.
         pages: What is asked.
         ask: What sends a query and returns what gives its records: `Client.query_deferred`. Pages
             wait undecoded.
-        expected: How many records were counted behind the first page.
+        expected: How many records were counted after the first page.
         page_size: How many records a page has.
-        sessions: How many pages to ask for at the same time.
+        sessions: How many pages to request at the same time.
     """
 
     def __init__(

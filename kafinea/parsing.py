@@ -33,7 +33,7 @@ def wrong(where: str, what: str) -> WrongAnswer:
         where: The operation, and the module or record it was for.
         what: What the server should have answered with.
     """
-    return WrongAnswer(f"{where}: the server answers with no {what}.")
+    return WrongAnswer(f"{where}: the server's answer contains no {what}.")
 
 
 def whole(value: object) -> int | None:
@@ -57,7 +57,7 @@ def is_id(value: object) -> bool:
 
 
 def are_ids(values: Sequence[Any]) -> bool:
-    """Whether all of these are ids. All at once, for it takes a third of the time."""
+    """Whether all of these are ids. All at once, because it takes a third of the time."""
     try:
         text = "\n".join([*values, ""])
     except TypeError:
@@ -66,12 +66,12 @@ def are_ids(values: Sequence[Any]) -> bool:
 
 
 def prefix_of(record_id: str) -> str:
-    """Return what stands before the x of an id."""
+    """Return the part before the x of an id."""
     return record_id.partition("x")[0]
 
 
 def number_in(record_id: str) -> int:
-    """Return the number behind the x of an id."""
+    """Return the number after the x of an id."""
     return int(record_id[record_id.index("x") + 1 :])
 
 

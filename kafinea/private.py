@@ -189,15 +189,15 @@ def refuse_planted(path: Path) -> None:
     if not _HAS_OWNERS:
         return
     whole = path.absolute()
-    for one in (whole, *whole.parents):
+    for place in (whole, *whole.parents):
         with suppress(FileNotFoundError):
-            folder, info = one.parent.stat(), one.lstat()
+            folder, info = place.parent.stat(), place.lstat()
             if not folder.st_mode & stat.S_IWOTH:
                 continue
             if info.st_uid not in {os.geteuid(), 0, folder.st_uid}:
-                raise InTheWay(one, "belongs to another user")
+                raise InTheWay(place, "belongs to another user")
             if stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
-                raise InTheWay(one, "is a hard link")
+                raise InTheWay(place, "is a hard link")
 
 
 @cache
@@ -225,8 +225,8 @@ def warn_if_read_by_others(path: Path, mode: int, setting: str) -> None:
 def _shared(folder: Path) -> Iterator[Path]:
     """Yield the folders in which others may rename and delete what is this user's."""
     real = Path(os.path.realpath(folder))
-    for one in (real, *real.parents) if _HAS_OWNERS else ():
+    for place in (real, *real.parents) if _HAS_OWNERS else ():
         with suppress(OSError):
-            mode = one.stat().st_mode
+            mode = place.stat().st_mode
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-                yield one
+                yield place

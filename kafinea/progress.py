@@ -31,7 +31,7 @@ class Progress:
         self._total = total
         self._logger = logger
         self._count = 0
-        self._began = self._said = time.monotonic()
+        self._began = self._logged_at = time.monotonic()
         self._stack = ExitStack()
         self._bar: Any = None
 
@@ -59,12 +59,12 @@ class Progress:
         self._count += records
         if self._bar is not None:
             self._bar.update(records)
-        elif time.monotonic() - self._said >= _INTERVAL:
+        elif time.monotonic() - self._logged_at >= _INTERVAL:
             self._say()
 
     def _say(self) -> None:
-        self._said = time.monotonic()
-        rate = self._count / max(self._said - self._began, 0.001)
+        self._logged_at = time.monotonic()
+        rate = self._count / max(self._logged_at - self._began, 0.001)
         self._logger.info(
             "%s %s of %s, %s/s", self._name, *map(_grouped, (self._count, self._total, rate))
         )

@@ -112,7 +112,7 @@ def literal(value: Value) -> str:
         text = str(value)
     if not text:
         raise QueryError(
-            "The query language has no empty text. One space (' ') finds empty fields."
+            "The query language has no empty string. Use one space (' ') to find empty fields."
         )
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 

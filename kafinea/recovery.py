@@ -35,7 +35,7 @@ class BadRecord:
     Attributes:
         id: Its id.
         fields: Those that could not be had and are null; None if nothing of the record could.
-        reason: What the server said.
+        reason: The answer of the server.
     """
 
     id: str
@@ -74,7 +74,7 @@ class Recovery:
         Args:
             record_id: The record.
             columns: The fields to get; `*` for what `retrieve` gives.
-            error: What the server said when the record was asked for.
+            error: The answer of the server to the request for the record.
 
         Raises:
             IncompleteRead: It is one too many.
@@ -115,9 +115,9 @@ class Recovery:
 
     def fail(self, bad: BadRecord) -> None:
         """Take note of a record that could not be had whole."""
-        is_said = any((one.id, one.fields) == (bad.id, bad.fields) for one in self.failed)
+        is_logged = any((bad.id, bad.fields) == (known.id, known.fields) for known in self.failed)
         self.failed.append(bad)
-        if not is_said:
+        if not is_logged:
             logger.warning("%s: %s", self._module, bad)
 
     def meet(self, record_id: str, error: KafineaError) -> None:
@@ -129,8 +129,9 @@ class Recovery:
         self._met += 1
         if self._met > MOST_BAD:
             raise IncompleteRead(
-                f"{self._module}: the server failed at {MOST_BAD} records, so the reading ends "
-                f"before {record_id}. Look into the server's log, or at such a record: {error}"
+                f"{self._module}: the server failed at {MOST_BAD} records, so extraction of the "
+                f"module stopped before {record_id}. Check the server's log, or one of these "
+                f"records: {error}"
             )
 
     def _in_parts(self, record_id: str, names: Sequence[str]) -> Record:

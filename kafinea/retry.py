@@ -19,7 +19,7 @@ from kafinea.errors import (
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = 60
-"""Seconds to wait before another try at most, also when the server asks for more."""
+"""Seconds to wait before another try at most, also when the server requires more."""
 
 TRIES = 7
 """How often a request is sent at most."""
@@ -60,7 +60,7 @@ def until_answered(
             if tries == TRIES or not may_pass:
                 raise
             seconds = _seconds_before_next(error, tries)
-            text = "%s Trying again in %.1f s (%d of %d)."
+            text = "%s Retrying in %.1f s (%d of %d)."
             logger.warning(text, error, seconds, tries, TRIES - 1)
         wait(seconds)
 
@@ -91,7 +91,7 @@ def seconds_before_next(tries: int) -> float:
 
 
 def _seconds_before_next(error: KafineaError, tries: int) -> float:
-    """Return the seconds to wait, which are at least those that the server asked for."""
+    """Return the seconds to wait, which are at least those that the server requires."""
     asked = getattr(error, "retry_after", None)
     jittered = seconds_before_next(tries)
     return min(asked, LONGEST_WAIT) + jittered / 10 if asked else jittered

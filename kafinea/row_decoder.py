@@ -20,7 +20,7 @@ class RowDecoder:
     A value that does not fit its type becomes null.
 
     Args:
-        kinds: The kind of each column to keep.
+        types: The type of each column to keep.
         zone: The server's time zone.
 
     Attributes:
@@ -30,11 +30,11 @@ class RowDecoder:
             its value: digits as 9 and letters as a, so that no content is shown.
     """
 
-    def __init__(self, kinds: Mapping[str, ValueType], zone: ServerZone) -> None:
+    def __init__(self, types: Mapping[str, ValueType], zone: ServerZone) -> None:
         self.misfits: Counter[str] = Counter()
         self.examples: dict[str, tuple[str, str]] = {}
-        self.columns = list(kinds)
-        self._codecs = {name: codec_of(kind, zone) for name, kind in kinds.items()}
+        self.columns = list(types)
+        self._codecs = {name: codec_of(value_type, zone) for name, value_type in types.items()}
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the typed record, without the columns that the wire record lacks.
@@ -72,7 +72,7 @@ class RowDecoder:
                     record[name] = None
         for name in [name for name in names if name not in self._codecs]:
             for record in records:
-                del record[name]  # last, for a misfit is reported with the id of its record
+                del record[name]  # last, because a misfit is reported with the id of its record
 
     def _decode_texts(
         self,

@@ -28,11 +28,12 @@ from kafinea.retry import LONGEST_WAIT
 logger = logging.getLogger(__name__)
 
 _NO_ROOM = (
-    "Kafinea has no room for %d requests at once. Sending %d at once, and more again as it lets us."
+    "Kafinea is too busy for %d concurrent requests. Sending %d at a time, and more again when "
+    "Kafinea allows it."
 )
 _NO_USE = (
-    "Kafinea is no faster with %d requests at once than with %d. Sending as few as do, and now and "
-    "then trying more. `max_sessions` may be lower."
+    "Kafinea is no faster with %d concurrent requests than with %d. Sending fewer, and trying "
+    "more from time to time. You can lower `max_sessions`."
 )
 
 
@@ -87,7 +88,7 @@ class Sessions:
         self._under_way = 0
         self._not_before = 0.0
         self._wanting_turn: deque[object] = deque()
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self._closed = threading.Event()
         self._changed = threading.Condition()  # guards all that changes
 
@@ -129,7 +130,7 @@ class Sessions:
             with self.request_slot(session, "login"):
                 pass  # a turn begins with the login
         except KafineaError:
-            pass  # whoever uses the session next logs in, and tells what is wrong
+            pass  # the next user of the session logs in, and reports what is wrong
         finally:
             self._give_back(session)
 
@@ -167,7 +168,7 @@ class Sessions:
 
         Args:
             session: The session to send it in.
-            kind: What is asked for; requests of one kind take about the same time.
+            kind: What is requested; requests of one kind take about the same time.
 
         Raises:
             Closed: The client was closed.
@@ -212,8 +213,8 @@ class Sessions:
 
     def _say_if_fewer(self, text: str, before: int, now: int) -> None:
         """Say why fewer requests are sent, once: the number may change often."""
-        if now < before and text not in self._said:
-            self._said.add(text)
+        if now < before and text not in self._logged:
+            self._logged.add(text)
             logger.warning(text, before, now)
 
     # Waiting

@@ -28,7 +28,7 @@ class LocalFolder:
 
     Args:
         root: Its path.
-        setting: The setting that says so, for warnings.
+        setting: The setting with this path, for warnings.
     """
 
     def __init__(self, root: str, setting: str) -> None:
@@ -140,7 +140,7 @@ def open_folder(url: str, setting: str) -> tuple[Folder, str]:
 
     Args:
         url: Where it is.
-        setting: The setting that says so, for messages.
+        setting: The setting with this path, for messages.
 
     Raises:
         SettingsError: Nothing here can open it.
@@ -175,7 +175,7 @@ def open_storage(url: str) -> tuple[Any, str]:
 
 
 def unusable(setting: str, error: Exception) -> StorageError:
-    """Return what to say of a place that cannot be read or written."""
+    """Return the error for a place that cannot be read or written."""
     # A text of the system's own; those of the clouds may show a URL with a password.
     reason = getattr(error, "strerror", None) or type(error).__name__
     return StorageError(f"`{setting}` cannot be used: {reason}.")

@@ -31,7 +31,7 @@ _MOST_COOKIES = 50
 _PIECE = 2**18  # bytes of an answer to read at a time
 
 
-for _name in [one for one in logging.Logger.manager.loggerDict if one.startswith("urllib3.")]:
+for _name in [name for name in logging.Logger.manager.loggerDict if name.startswith("urllib3.")]:
     logging.getLogger(_name).addFilter(Cleaning())  # those below a logger do not pass its filters
 
 
@@ -56,11 +56,11 @@ def endpoint(url: str, *, allow_http: bool = False) -> str:
             "https://apps.kafinea.com/YourKafinea."
         )
     if parts.username or parts.password:
-        raise SettingsError("`url` must not hold a user name or password.")
+        raise SettingsError("`url` must not contain a user name or password.")
     if parts.scheme == "http" and not (allow_http or is_loopback(parts.hostname)):
         raise SettingsError(
-            f"`url` uses http, which would send the access to {parts.hostname} unprotected. "
-            "Use https, or set `allow_http` if you must."
+            f"`url` uses http, so the credentials would be sent to {parts.hostname} unencrypted. "
+            "Use https. If the server has only http, set `allow_http` to true."
         )
     path = parts.path.rstrip("/")
     if not path.endswith("/" + _SCRIPT):

@@ -39,8 +39,8 @@ def certificates(address: str) -> str | bool:
         path = os.environ.get(variable)
         if path and address.startswith("https:") and not os.path.exists(path):  # noqa: PTH110 as requests does
             raise SettingsError(
-                f"{variable} is {path!r}, and there is no such file. Correct it, or unset it to "
-                "trust the usual certificates."
+                f"{variable} is {path!r}, but there is no such file. Correct the variable, or "
+                "unset it to use the default certificates."
             )
         if path:
             return path
@@ -53,10 +53,10 @@ def no_answer(
     address: str,
     timeout: tuple[float, float],
 ) -> NotReachable | Unavailable:
-    """Return what to tell of a request that got no answer.
+    """Return the error for a request that got no answer.
 
     Args:
-        error: What `requests` says.
+        error: The error of `requests`.
         http: The connection.
         address: Where it was sent.
         timeout: Seconds to connect, and seconds to wait for the answer.
@@ -64,7 +64,7 @@ def no_answer(
     parts = urlsplit(address)
     host = parts.netloc
     if _behind(error, Endless):
-        return TooLong(f"{host} does not end its answer.")
+        return TooLong(f"{host} did not finish its answer.")
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return _unusable(http, parts)
     if isinstance(error, requests.exceptions.ProxyError):
@@ -78,16 +78,18 @@ def no_answer(
     if isinstance(error, requests.exceptions.ReadTimeout):
         return Unavailable(f"{host} did not answer within {timeout[1]:g} s.", silent=True)
     if _behind(error, urllib3.exceptions.NameResolutionError):
-        return Unavailable(f"No host {host} is known.", nothing_done=True, advice="Check `url`.")
+        return Unavailable(
+            f"The host name {host} cannot be resolved.", nothing_done=True, advice="Check `url`."
+        )
     if _behind(error, urllib3.exceptions.NewConnectionError):
         return Unavailable(f"{host} refuses the connection.", nothing_done=True)
     if isinstance(error, requests.exceptions.ConnectionError):
-        return Unavailable(f"{host} broke the connection.", silent=True)
-    return Unavailable(f"The answer of {host} broke off ({type(error).__name__}).")
+        return Unavailable(f"{host} closed the connection.", silent=True)
+    return Unavailable(f"The answer of {host} was cut off ({type(error).__name__}).")
 
 
 def at_first(error: Unavailable, address: str) -> NotReachable | Unavailable:
-    """Return what to tell of a request when nothing has worked before.
+    """Return the error for a request when nothing has worked before.
 
     Then a setting may be wrong, and it makes no sense to wait. Once something has worked, the same
     failure passes.
@@ -96,7 +98,7 @@ def at_first(error: Unavailable, address: str) -> NotReachable | Unavailable:
         return NotReachable(f"{error} {error.advice}")
     parts = urlsplit(address)
     if parts.scheme == "http" and not error.busy and _speaks_tls(parts):
-        return NotReachable(f"{parts.netloc} wants https. Write `https://` in `url`.")
+        return NotReachable(f"{parts.netloc} requires https. Write `https://` in `url`.")
     return error
 
 
@@ -111,18 +113,25 @@ def _not_secure(error: requests.RequestException, host: str) -> NotReachable | U
         return NotReachable(f"The certificates in {_bundle()} cannot be read.")
     if failed.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
         return NotReachable(
-            f"{host} does not speak https at this port. Check `url`: the port may be wrong, or the "
-            "server may only have `http://`."
+            f"{host} does not use https at this port. Check `url`: the port may be wrong, or the "
+            "server may only support `http://`."
         )
     if isinstance(failed, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return Unavailable(f"{host} broke the connection.", nothing_done=True)
+        return Unavailable(f"{host} closed the connection.", nothing_done=True)
     if failed.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
         return NotReachable(f"There are no certificates in {_bundle()}.")
     return NotReachable(f"No secure connection to {host} is possible ({failed.reason}).")
 
 
 def _bundle() -> str:
-    return next((f"{one} ({os.environ[one]})" for one in _BUNDLES if os.environ.get(one)), "use")
+    return next(
+        (
+            f"{variable} ({os.environ[variable]})"
+            for variable in _BUNDLES
+            if os.environ.get(variable)
+        ),
+        "use",
+    )
 
 
 # Proxies
@@ -134,12 +143,15 @@ def _proxy_fails(
     name, setting = _proxy(http, parts)
     if _behind(error, urllib3.exceptions.NameResolutionError):
         return Unavailable(
-            f"No host {name} is known.", nothing_done=True, advice=_of_proxy(setting)
+            f"The host name {name} cannot be resolved.",
+            nothing_done=True,
+            advice=_of_proxy(setting),
         )
     # It answers, and does not let us through, such as with 407 when it wants a password.
     if refusal := re.search(r"Tunnel connection failed: (\d{3})", str(error)):
         return Unavailable(
-            f"The proxy {name} ({setting}) refuses the way to {parts.netloc}: HTTP {refusal[1]}.",
+            f"The proxy {name} ({setting}) refused the connection to {parts.netloc}: HTTP "
+            f"{refusal[1]}.",
             nothing_done=True,
             advice=_of_proxy(setting) if refusal[1] < "500" else "",
         )
@@ -154,10 +166,9 @@ def _unusable(http: requests.Session, parts: SplitResult) -> NotReachable:
     """Return that an address is none. That of the proxy is not checked before it is used."""
     name, setting = _proxy(http, parts)
     if not name:
-        return NotReachable("`url` is not an address that can be used.")
+        return NotReachable("`url` is not a valid address.")
     return NotReachable(
-        f"The proxy in {setting} is not an address that can be used. Write it as in "
-        "http://proxy.example:3128."
+        f"The proxy in {setting} is not a valid address. Write it like http://proxy.example:3128."
     )
 
 
@@ -166,7 +177,9 @@ def _proxy(http: requests.Session, parts: SplitResult) -> tuple[str, str]:
     for key in (parts.scheme, "all"):
         if proxy := http.proxies.get(key):
             variables = (f"{key}_proxy", f"{key.upper()}_PROXY")
-            setting = next((one for one in variables if os.environ.get(one)), "system settings")
+            setting = next(
+                (variable for variable in variables if os.environ.get(variable)), "system settings"
+            )
             return urlsplit(proxy).netloc.rpartition("@")[2] or "?", setting
     return "", ""
 

@@ -57,7 +57,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _PLAIN_DATETIME = re.compile(r"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
 
 
-def kind_of(type_name: str) -> ValueType:
+def value_type_of(type_name: str) -> ValueType:
     """Return how values of a describe type are typed.
 
     Unknown types are text. So is `time`: real servers keep durations such as "23" in such fields.
@@ -104,7 +104,7 @@ class ServerZone:
         """Return the wire date-time so many seconds earlier on the server's clock.
 
         In the hour that comes twice in autumn the clock may have been set back since: then that
-        hour is added, for what was written in its second run looks older than it is.
+        hour is added, because what was written in its second run looks older than it is.
         """
         local = self.aware(wire)
         first, second = local.utcoffset(), local.replace(fold=1).utcoffset()
@@ -149,30 +149,30 @@ def _fast_datetime(zone: ServerZone) -> Decode:
     return decode
 
 
-def encode(value: Any, kind: ValueType, zone: ServerZone) -> str | None:
+def encode(value: Any, value_type: ValueType, zone: ServerZone) -> str | None:
     """Return a Python value as the wire wants it; None stays None, which clears a field.
 
     Args:
         value: A typed value, as `RowDecoder` gives it, or as Python has it (`date`, `datetime`).
-        kind: The kind of the field.
+        value_type: The type of the field.
         zone: The server's time zone.
 
     Raises:
-        ValueError: The value does not fit the kind. The server would change it silently.
+        ValueError: The value does not fit the type. The server would change it silently.
     """
     if value is None:
         return None
-    if kind is ValueType.BOOLEAN:
+    if value_type is ValueType.BOOLEAN:
         return "1" if _boolean(value) else "0"
-    if kind is ValueType.INTEGER:
+    if value_type is ValueType.INTEGER:
         return str(_integer(value))
-    if kind is ValueType.NUMBER:
+    if value_type is ValueType.NUMBER:
         return format(_number(value), "f")
-    if kind is ValueType.DATE:
+    if value_type is ValueType.DATE:
         return _date(value.isoformat() if isinstance(value, date) else value)
-    if kind is ValueType.DATETIME:
+    if value_type is ValueType.DATETIME:
         return zone.wire(value if isinstance(value, datetime) else moment(str(value)))
-    if kind is ValueType.LIST:
+    if value_type is ValueType.LIST:
         return LIST_SEPARATOR.join(_list(value))
     return _text(value)
 
@@ -261,8 +261,8 @@ _CODECS = {
 }
 
 
-def codec_of(kind: ValueType, zone: ServerZone) -> Codec:
+def codec_of(value_type: ValueType, zone: ServerZone) -> Codec:
     """Return how the wire values of a type are read."""
-    if kind is ValueType.DATETIME:
+    if value_type is ValueType.DATETIME:
         return Codec(partial(_datetime, zone=zone), _fast_datetime(zone))
-    return _CODECS[kind]
+    return _CODECS[value_type]

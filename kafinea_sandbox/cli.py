@@ -32,7 +32,7 @@ def main() -> None:
     "--data",
     default=":memory:",
     show_default=True,
-    help="Directory that keeps the database; by default it is deleted at the end.",
+    help="Directory for the database. By default, it is in memory.",
 )
 @click.option(
     "--dialect",
@@ -45,11 +45,9 @@ def main() -> None:
     "--rows",
     default=5000,
     show_default=True,
-    help="Number of records of the demo company, roughly.",
+    help="Approximate number of records of the demo company.",
 )
-@click.option(
-    "--seed", default=1, show_default=True, help="Another seed gives another demo company."
-)
+@click.option("--seed", default=1, show_default=True, help="Random seed of the demo company.")
 @click.option(
     "--latency-ms", default=0.0, show_default=True, help="Milliseconds added to every request."
 )

@@ -36,7 +36,7 @@ def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:  # not all of it arrived
+    except OSError:  # not all of it was written
         code = code or 1
     os._exit(code)
 
@@ -64,7 +64,7 @@ def log_as_text() -> None:
     """Log lines that people read, also under Meltano.
 
     When the discovery of a catalog fails, Meltano shows all that was logged once more, as it came:
-    as JSON, where it asks for JSON.
+    as JSON, if it requires JSON.
     """
     if "SINGER_SDK_LOG_CONFIG" in os.environ:
         for handler in logging.getLogger().handlers:
@@ -72,7 +72,7 @@ def log_as_text() -> None:
 
 
 def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
-    """Run a command and return its exit code; what goes wrong is said in one line."""
+    """Run a command and return its exit code. An error is logged in one line."""
     try:
         command()
     except SystemExit as ended:  # click ends every command so
@@ -87,7 +87,7 @@ def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
         MappingError,
         RecordsWithoutSchemaException,
     ) as error:
-        if isinstance(error, KafineaError) and error.is_said:
+        if isinstance(error, KafineaError) and error.is_logged:
             return 1
         problem = str(error)
     except OSError as error:

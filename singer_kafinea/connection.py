@@ -108,7 +108,7 @@ def problems_of_connection(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def problem(setting: str, use: Callable[[], object]) -> dict[str, str]:
-    """Return what using a setting says that is wrong with it, if anything."""
+    """Return what is wrong with a setting, found by using it; nothing if it is right."""
     try:
         use()
     except SettingsError as error:

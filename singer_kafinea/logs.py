@@ -55,7 +55,7 @@ def say_unforeseen(logger: logging.Logger, error: BaseException) -> None:
 
 
 def unforeseen(error: BaseException, command: str) -> str:
-    """Return what to say of an error that nobody foresaw: its text may hold a value.
+    """Return the message for an unexpected error, without its text, which may hold a value.
 
     Args:
         error: What was raised.
@@ -68,7 +68,7 @@ def unforeseen(error: BaseException, command: str) -> str:
     place = place_of(error)
     if isinstance(error, MemoryError):
         return f"{place}: this machine has too little memory for the run. Lower `max_sessions`."
-    return f"{place}. Please report this as a mistake of {command}."
+    return f"{place}. Please report this as a bug in {command}."
 
 
 def with_traceback(error: BaseException, logger: logging.Logger) -> BaseException | None:

@@ -14,7 +14,7 @@ def is_deeper(value: Any, most: int) -> bool:
     """
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(most):
-        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        inner = (item.values() if isinstance(item, dict) else item for item in level)
         level = [each for values in inner for each in values if isinstance(each, (dict, list))]
         if not level:
             return False

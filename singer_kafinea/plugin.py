@@ -25,7 +25,7 @@ _DEEPEST = 99
 
 
 class Plugin(PluginBase):
-    """A plugin that says everything that is wrong with its settings at once, before all else.
+    """A plugin that reports all errors in its settings at once, before anything else.
 
     Attributes:
         cleanup: What to do when the command ends, however it does; the last callback comes first.
@@ -71,7 +71,7 @@ class Plugin(PluginBase):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK calls this before it does anything with the settings. Its own error would log
         # the JSON Schema as well. It fills in defaults without a look at what it fills.
-        self._config = {name: one for name, one in self._config.items() if one is not None}
+        self._config = {name: value for name, value in self._config.items() if value is not None}
         shapeless = no_objects(self._config, self.config_jsonschema)
         for name in shapeless:
             del self._config[name]
@@ -92,10 +92,10 @@ class Plugin(PluginBase):
         merged = super().cb_config(ctx, param, ())
         for path in value:  # one by one, to know which of them is wrong
             with naming("--config", path):
-                one = super().cb_config(ctx, param, (path,))
-                _refuse_deep(dict(one.config))
-            merged.config |= one.config
-            merged.parse_env |= one.parse_env
+                config = super().cb_config(ctx, param, (path,))
+                _refuse_deep(dict(config.config))
+            merged.config |= config.config
+            merged.parse_env |= config.parse_env
         return merged
 
 

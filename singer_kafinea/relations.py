@@ -8,21 +8,21 @@ from typing import Any
 from kafinea.related import RELATED, SOURCE, RelatedList
 
 
-def schema_of(one: RelatedList) -> dict[str, Any]:
-    """Return the JSON Schema of the stream of a list. Its titles tell which list it is."""
+def schema_of(related_list: RelatedList) -> dict[str, Any]:
+    """Return the JSON Schema of the stream of a list. Its titles name the list."""
     return {
         "type": "object",
-        "title": f"{one.module}: {one.label}",
+        "title": f"{related_list.module}: {related_list.label}",
         "properties": {
             SOURCE: {
                 "type": "string",
-                "title": one.module,
-                "description": f"id of the record of {one.module} that has the list",
+                "title": related_list.module,
+                "description": f"id of the record of {related_list.module} that has the list",
             },
             RELATED: {
                 "type": "string",
-                "title": one.related,
-                "description": f"id of a record of {one.related} that stands in it",
+                "title": related_list.related,
+                "description": f"id of a record of {related_list.related} that is in the list",
             },
         },
         "required": [SOURCE, RELATED],

@@ -81,9 +81,10 @@ def unknown_variables(
         if name.startswith("_") or name in known | _NO_SETTINGS:
             continue
         meant = nearest(name, known, cutoff=_SURELY_MEANT)
-        if meant and not any(name.startswith(f"{one}_") for one in known):
+        if meant and not any(name.startswith(f"{setting}_") for setting in known):
             found.append(
-                f"The variable {variable} is no setting. Did you mean {prefix}{meant[0].upper()}?"
+                f"The variable {variable} is not a setting. Did you mean "
+                f"{prefix}{meant[0].upper()}?"
             )
     return found
 
@@ -99,25 +100,25 @@ def unreadable_variables(
         schema: The plugin's own JSON Schema of its settings.
     """
     found = []
-    for name, said in schema["properties"].items():
+    for name, definition in schema["properties"].items():
         variable = f"{prefix}{name.upper()}"
-        kinds = set(said.get("type", ()))
-        if variable not in environment or "string" in said.get("items", {}).get("type", ()):
+        types = set(definition.get("type", ()))
+        if variable not in environment or "string" in definition.get("items", {}).get("type", ()):
             continue  # the SDK reads a list of texts also from a,b,c
-        if "integer" in kinds and not _is_made_by(int, environment[variable]):
+        if "integer" in types and not _is_made_by(int, environment[variable]):
             found.append(f"{variable} is not a whole number.")
-        elif "boolean" in kinds and environment[variable].lower() not in _YES_OR_NO:
+        elif "boolean" in types and environment[variable].lower() not in _YES_OR_NO:
             found.append(f"{variable} is neither true nor false.")
-        elif {"array", "object"} & kinds and not _is_made_by(loads, environment[variable]):
+        elif {"array", "object"} & types and not _is_made_by(loads, environment[variable]):
             found.append(f"{variable} is not JSON.")
     return found
 
 
 def with_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of the environment, of which the SDK leaves some numbers as text."""
-    kinds = {name: one.get("type", ()) for name, one in schema["properties"].items()}
-    of_number = {name for name, kind in kinds.items() if "number" in kind}
-    return {name: _number(one) if name in of_number else one for name, one in config.items()}
+    types = {name: definition.get("type", ()) for name, definition in schema["properties"].items()}
+    of_number = {name for name, type_names in types.items() if "number" in type_names}
+    return {name: _number(value) if name in of_number else value for name, value in config.items()}
 
 
 def _number(text: str) -> Decimal | str:
@@ -131,11 +132,16 @@ def _number(text: str) -> Decimal | str:
 
 def no_objects(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, str]:
     """Return which settings have parts and are something else than an object, and what to write."""
-    parts = {name: one.get("properties") for name, one in schema["properties"].items()}
+    parts = {
+        name: definition.get("properties") for name, definition in schema["properties"].items()
+    }
     return {
-        name: f"`{name}` is no object. Write {', '.join(parts[name])} in it, as the README shows."
-        for name, one in config.items()
-        if parts.get(name) and not isinstance(one, dict)
+        name: (
+            f"`{name}` is not an object. Write an object with {', '.join(parts[name])}, as the "
+            "README shows."
+        )
+        for name, value in config.items()
+        if parts.get(name) and not isinstance(value, dict)
     }
 
 

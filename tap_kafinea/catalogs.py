@@ -11,7 +11,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from singer_sdk.streams import Stream
 
 from kafinea.errors import KafineaError, SettingsError
-from kafinea.extract.discovery import listed
+from kafinea.suggestions import listed
 
 logger = logging.getLogger("tap-kafinea")
 
@@ -21,7 +21,7 @@ _METHODS = (REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL)
 
 
 class WrongEntry(KafineaError):
-    """The catalog asks for something that a stream cannot do. The others can be read."""
+    """The catalog specifies something that a stream cannot do. The others can be read."""
 
 
 def catalog_of(given: Any) -> Catalog | None:
@@ -47,13 +47,14 @@ def catalog_of(given: Any) -> Catalog | None:
     return catalog
 
 
-def _method(entry: CatalogEntry, said: Mapping[str, Any]) -> str | None:
+def _method(entry: CatalogEntry, metadata: Mapping[str, Any]) -> str | None:
     """Return the method that counts.
 
     Discovery writes its own at the entry, so what a user adds to the metadata comes first. Singer
     calls a method forced when the stream has no other.
     """
-    method, forced = said.get("replication-method"), entry.metadata.root.forced_replication_method
+    method = metadata.get("replication-method")
+    forced = entry.metadata.root.forced_replication_method
     if forced == REPLICATION_FULL_TABLE:
         if method == REPLICATION_INCREMENTAL:
             _warn_of_whole(entry)
@@ -63,8 +64,8 @@ def _method(entry: CatalogEntry, said: Mapping[str, Any]) -> str | None:
 
 def _at_the_stream(stream: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the metadata at the breadcrumb `[]`."""
-    entries = (one for one in stream["metadata"] if not one["breadcrumb"])
-    return next((one["metadata"] for one in entries), {})
+    entries = (entry for entry in stream["metadata"] if not entry["breadcrumb"])
+    return next((entry["metadata"] for entry in entries), {})
 
 
 def replication(entry: CatalogEntry, key: str, *, has_key: bool) -> tuple[str, str | None]:
@@ -76,20 +77,20 @@ def replication(entry: CatalogEntry, key: str, *, has_key: bool) -> tuple[str, s
         has_key: Whether it has that key.
 
     Raises:
-        WrongEntry: The catalog asks for another method or key.
+        WrongEntry: The catalog specifies another method or key.
     """
-    keys = {one for one in (entry.replication_key, entry.metadata.root.replication_key) if one}
+    keys = {name for name in (entry.replication_key, entry.metadata.root.replication_key) if name}
     method = entry.replication_method
     if method not in {*_METHODS, None}:
         raise WrongEntry(
-            f"The catalog asks for the replication method {method!r}. Use {' or '.join(_METHODS)}."
+            f"The catalog specifies the replication method {method!r}. Use {' or '.join(_METHODS)}."
         )
     if method == REPLICATION_FULL_TABLE or not (method or keys):
         return REPLICATION_FULL_TABLE, None
     if others := keys - {key}:
         raise WrongEntry(
-            f"The catalog asks for the replication key {min(others)!r}. Kafinea can only be read "
-            f"by {key!r}."
+            f"The catalog specifies the replication key {min(others)!r}. Only {key!r} can be a "
+            "replication key."
         )
     if has_key:
         return REPLICATION_INCREMENTAL, key
@@ -100,8 +101,8 @@ def replication(entry: CatalogEntry, key: str, *, has_key: bool) -> tuple[str, s
 def _warn_of_whole(entry: CatalogEntry) -> None:
     if entry.metadata.resolve_selection().get((), True):
         logger.warning(
-            "%s: the catalog asks for INCREMENTAL, which needs a `modifiedtime`, and there is "
-            "none. All of it is read in each run.",
+            "%s: the catalog specifies INCREMENTAL, but the stream has no `modifiedtime`. "
+            "It is read in full in each run.",
             entry.tap_stream_id,
         )
 
@@ -114,13 +115,13 @@ def check_selection(streams: Mapping[str, Stream]) -> None:
     """
     if not streams:
         raise SettingsError(
-            "Nothing to extract: the catalog has no stream, or none that `modules` takes. Create "
-            "one with `tap-kafinea --discover`."
+            "Nothing to extract: the catalog has no stream, or none that `modules` selects. "
+            "Create one with `tap-kafinea --discover`."
         )
     if not any(stream.selected for stream in streams.values()):
         raise SettingsError(
-            f"Nothing is selected. There is to select: {listed(streams)}. With Meltano, correct "
-            "`select`; without it, set `selected` in the catalog."
+            f"No stream is selected. Available: {listed(streams)}. With Meltano, correct "
+            "`select`. Without Meltano, set `selected` in the catalog."
         )
 
 
@@ -131,7 +132,10 @@ def _is_catalog(given: Any) -> bool:
         and isinstance(stream.get("tap_stream_id"), str)
         and isinstance(stream.get("schema"), Mapping)
         and isinstance(stream["schema"].get("properties"), Mapping)
-        and all(isinstance(one, Mapping) for one in stream["schema"]["properties"].values())
+        and all(
+            isinstance(definition, Mapping)
+            for definition in stream["schema"]["properties"].values()
+        )
         and all(map(_is_metadata, stream.get("metadata") or ()))
         for stream in streams
     )

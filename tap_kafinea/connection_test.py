@@ -13,7 +13,7 @@ from tap_kafinea.failing import as_shown
 from tap_kafinea.sdk import KafineaStream
 
 ONE_RECORD = {"page_size": 1, "max_sessions": 1, "deletions": "off"}
-"""Settings with which nothing is asked ahead, and no scan reads the ids of whole modules."""
+"""Settings with which nothing is requested ahead, and no scan reads the ids of whole modules."""
 
 
 def run(
@@ -33,7 +33,7 @@ def run(
     user, modules = context.client.user_id(), context.modules
     _say(f"login: ok, {username} is user {user}")
     _say(f"listtypes: ok, {len(modules.shown)} modules")
-    tried = [one for one in streams if isinstance(one, KafineaStream) and one.selected]
+    tried = [stream for stream in streams if isinstance(stream, KafineaStream) and stream.selected]
     if not tried:
         _say("No stream is selected.")
     failures = [stream for stream in tried if not _works(stream)]
@@ -49,7 +49,7 @@ def _say(text: str) -> None:
 
 
 def _works(stream: KafineaStream) -> bool:
-    """Try a stream, and say how it went."""
+    """Try a stream, and print the result."""
     try:
         record = stream.first()
         if record is not None:
@@ -58,7 +58,7 @@ def _works(stream: KafineaStream) -> bool:
         if why := stream.why(error):
             _say(f"{stream.name}: FAILED: {as_shown(why)}")
             return False
-        _say(f"{stream.name}: left out, for its records have no `id`")
+        _say(f"{stream.name}: left out, because its records have no `id`")
         return True
     _say(f"{stream.name}: ok" + (", there are no records" if record is None else ""))
     return True

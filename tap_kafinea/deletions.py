@@ -31,7 +31,7 @@ _SCHEMA = {
         "detected_at": {
             "type": ["string", "null"],
             "format": "date-time",
-            "description": "When it was found deleted; null when it is there again",
+            "description": "When the deletion was found; null if the record exists again",
         },
     },
     "required": ["module", "id"],
@@ -41,7 +41,7 @@ _FAILURES_OF_ALL = 2
 
 
 def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
-    """Return the streams that the settings ask for."""
+    """Return the streams that the settings require."""
     return [DeletedRecords(tap)] if modules and tap.config["deletions"] != "off" else []
 
 
@@ -60,7 +60,7 @@ class DeletedRecords(KafineaStream):
 
     @cached_property
     def detector(self) -> DeletionDetector | None:
-        """What finds deleted records by comparing ids, if settings and catalog ask for it."""
+        """What finds deleted records by comparing ids, if settings and catalog require it."""
         if self.config["deletions"] != "scan" or not self.selected:
             return None
         client = self.run_context.client
@@ -72,6 +72,7 @@ class DeletedRecords(KafineaStream):
             reported=_by_module(self.stream_state, "scanned"),
             page_size=self.run_context.options.page_size,
             limit=self.config["deletions_limit"],
+            limit_setting="`deletions_limit` (TAP_KAFINEA_DELETIONS_LIMIT)",
         )
 
     @override
@@ -111,8 +112,8 @@ class DeletedRecords(KafineaStream):
             self.fail(failure, f"{NAME} of {module}")
         if refused:
             names, last = ", ".join(refused), next(reversed(refused.values()))
-            text = f"The server refuses to tell the deletions of {names}: {last}. It tells all of "
-            text += f"them to administrators only. {INSTEAD}"
+            text = f"The server refuses to report the deletions of {names}: {last}. Only "
+            text += f"administrators may read all of them. {INSTEAD}"
             self.fail(NoSuchOperation(text))
 
     def _synced_of(
@@ -126,7 +127,7 @@ class DeletedRecords(KafineaStream):
                 bookmarks[module] = bookmark
 
     def _modules_with_a_list(self) -> list[str]:
-        """Return the modules to ask for. The server has no list of those that it does not date."""
+        """Return the modules to request. The server has no list of those that it does not date."""
         streams = [
             stream
             for stream in self._tap.streams.values()
@@ -134,7 +135,7 @@ class DeletedRecords(KafineaStream):
         ]
         if undated := [stream.name for stream in streams if not _is_dated(stream)]:
             self.logger.info(
-                "`sync` does not tell what was deleted of %s; `scan` does.", ", ".join(undated)
+                "`sync` cannot report deletions of %s. `scan` can.", ", ".join(undated)
             )
         return [stream.name for stream in streams if _is_dated(stream)]
 

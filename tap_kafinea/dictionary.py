@@ -1,4 +1,4 @@
-"""A data dictionary: what Kafinea says of its modules, fields and picklist values, as streams."""
+"""A data dictionary: the modules, fields and picklist values of Kafinea, as streams."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _KEY = {"type": "string"}
 _TEXT = {"type": ["string", "null"]}
 _YES_OR_NO = {"type": ["boolean", "null"]}
 _NUMBER = {"type": ["integer", "null"]}
-_POSITION = {**_NUMBER, "description": "Its place in Kafinea's order, from 1"}
-_LABEL = {**_TEXT, "description": "What people see, in the language of the API user"}
+_POSITION = {**_NUMBER, "description": "The position in Kafinea, from 1"}
+_LABEL = {**_TEXT, "description": "The label in the language of the API user"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Table:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the stream. Its title tells which table it is."""
+        """The JSON Schema of the stream. Its title names the table."""
         return {
             "type": "object",
             "title": _TITLE + self.name,
@@ -102,7 +102,7 @@ TABLES = (
         {
             "label": _LABEL,
             "singular_label": {**_TEXT, "description": "The label of one record"},
-            "id_prefix": {**_TEXT, "description": "What stands before the x of its ids"},
+            "id_prefix": {**_TEXT, "description": "The part of its ids before the x"},
             "is_entity": {**_YES_OR_NO, "description": "False for tables such as Currency"},
             "createable": _YES_OR_NO,
             "updateable": _YES_OR_NO,
@@ -140,7 +140,7 @@ TABLES = (
 
 
 class DictionaryStream(KafineaStream):
-    """One table of the dictionary, read whole; rows that vanished are dropped by their version."""
+    """One table of the dictionary: full-table replication; loaders delete rows of old versions."""
 
     def __init__(self, tap: KafineaTap, name: str, table: Table) -> None:
         super().__init__(tap, name, table.schema)
@@ -162,7 +162,7 @@ class DictionaryStream(KafineaStream):
 
 
 def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
-    """Return the streams, if the settings ask for them."""
+    """Return the streams, if the settings require them."""
     if not tap.config["dictionary"]:
         return []
     taken = {module.name.casefold() for module in modules}
@@ -177,5 +177,5 @@ def from_catalog(tap: KafineaTap, name: str, schema: Mapping[str, Any]) -> Strea
 
 
 def _name(table: Table, taken: set[str]) -> str:
-    """Return the name of a stream. Loaders do not tell upper from lower case."""
+    """Return the name of a stream. Loaders do not distinguish upper and lower case."""
     return f"Dictionary{table.name}" if table.name.casefold() in taken else table.name

@@ -31,7 +31,10 @@ _SCHEMA = {
         "mime_type": _TEXT,
         "size": {"type": ["integer", "null"], "description": "Bytes"},
         "sha256": _TEXT,
-        "path": {**_TEXT, "description": "Where the contents are; null when they were not fetched"},
+        "path": {
+            **_TEXT,
+            "description": "Where the contents are stored; null if they were not downloaded",
+        },
         MODIFIED: {**_TEXT, "format": "date-time", "description": "That of the document"},
     },
     "required": ["id"],
@@ -76,17 +79,19 @@ class FilesStream(PassStream):
         super().apply_catalog(catalog)
         if not (self.wrong_entry or self._settings.get("enabled")):
             self.wrong_entry = WrongEntry(  # a matter of this stream alone
-                f"The catalog selects the stream {self.name!r}, and `files.enabled` is off. "
-                "Set it, or take the stream out of the catalog."
+                f"The catalog selects the stream {self.name!r}, but `files.enabled` is off. Set "
+                "`files.enabled` to true, or deselect the stream."
             )
 
 
 def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
-    """Return the streams that the settings ask for."""
+    """Return the streams that the settings require."""
     if not (tap.config.get("files") or {}).get("enabled"):
         return []
     if not any(module.name == DOCUMENTS for module in modules):
-        tap.logger.warning("There are no files to extract without the module %s.", DOCUMENTS)
+        tap.logger.warning(
+            "`files.enabled` has no effect, because the module %s is not extracted.", DOCUMENTS
+        )
         return []
     return [FilesStream(tap, _SCHEMA)]
 

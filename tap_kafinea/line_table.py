@@ -23,7 +23,7 @@ from kafinea.extract.module_rows import Fields
 from kafinea.extract.rows import Row, emptied
 from kafinea.extract.run import Batch
 from kafinea.values import ValueType
-from tap_kafinea.schema import kinds_of, properties_of_lines, schema_of, with_lines
+from tap_kafinea.schema import properties_of_lines, schema_of, types_of, with_lines
 from tap_kafinea.sdk import KafineaTap
 from tap_kafinea.streams import FOLLOWED, ModuleStream, PassStream, Run
 
@@ -38,7 +38,7 @@ _OWN = {
     DELETED: {
         "type": ["string", "null"],
         "format": "date-time",
-        "description": "When the document was found to have no such line any more",
+        "description": "When the line was found to be deleted",
     },
 }
 
@@ -58,7 +58,7 @@ class LineTable(PassStream):
         extraction = Extraction(
             context.client,
             self.module,
-            Fields({"id": ValueType.TEXT, MODIFIED: ValueType.DATETIME}, self.kinds_of_lines),
+            Fields({"id": ValueType.TEXT, MODIFIED: ValueType.DATETIME}, self.types_of_lines),
             timezone=context.clock,
             options=context.options,
             is_incremental=self.is_incremental,
@@ -105,10 +105,10 @@ class LineTable(PassStream):
     # Fed by the stream of the documents
 
     @property
-    def kinds_of_lines(self) -> Mapping[str, ValueType]:
-        """The fields of a line to ask for, and how to type them."""
-        kinds = kinds_of(self.schema)
-        return {name: kind for name, kind in kinds.items() if name not in _OWN}
+    def types_of_lines(self) -> Mapping[str, ValueType]:
+        """The fields of a line to request, and how to type them."""
+        types = types_of(self.schema)
+        return {name: value_type for name, value_type in types.items() if name not in _OWN}
 
     @property
     def has_followed(self) -> bool:
@@ -159,7 +159,7 @@ class LineTable(PassStream):
 
     @override
     def _write_schema_message(self) -> None:
-        # The SDK writes it when it is this stream's turn, which may be behind its rows.
+        # The SDK writes it when it is this stream's turn, which may be after its rows.
         if not self._has_schema_written:
             super()._write_schema_message()
         self._has_schema_written = True

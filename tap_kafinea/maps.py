@@ -15,7 +15,7 @@ from singer_sdk.singerlib import Catalog
 from typing_extensions import override
 
 from kafinea.errors import KafineaError
-from kafinea.suggestions import did_you_mean
+from kafinea.suggestions import suggestion
 
 
 class StreamFailed(KafineaError):
@@ -38,8 +38,8 @@ class Mapper(PluginMapper):
         for name, entry in catalog.items():
             if entry.stream not in {name, None}:  # the map would be made for the other name
                 self.failures[name] = StreamFailed(
-                    f"the catalog calls it {entry.stream!r}. Its `stream` must be its "
-                    "`tap_stream_id`; to give it another name, use `__alias__` in `stream_maps`."
+                    f"the catalog calls it {entry.stream!r}. The `stream` of an entry must equal "
+                    "its `tap_stream_id`. To rename the stream, use `__alias__` in `stream_maps`."
                 )
                 continue
             try:
@@ -51,11 +51,13 @@ class Mapper(PluginMapper):
 def without_stream(maps: Mapping[str, Any], streams: Collection[str]) -> list[str]:
     """Return a sentence for each stream map that is for no stream: perhaps it should mask one."""
     found = []
-    for name, said in maps.items():
-        source = said.get(MAPPER_SOURCE_OPTION, name) if isinstance(said, dict) else name
-        if not name.startswith("__") and not any(fnmatch(one, source) for one in streams):
+    for name, stream_map in maps.items():
+        source = (
+            stream_map.get(MAPPER_SOURCE_OPTION, name) if isinstance(stream_map, dict) else name
+        )
+        if not name.startswith("__") and not any(fnmatch(stream, source) for stream in streams):
             found.append(f"`stream_maps`: there is no stream `{source}`.")
-            found[-1] += did_you_mean(source, streams)
+            found[-1] += suggestion(source, streams)
     return found
 
 

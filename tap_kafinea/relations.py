@@ -75,7 +75,7 @@ class RelationStream(PassStream):
 
 
 def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
-    """Return the streams that the settings ask for.
+    """Return the streams that the settings require.
 
     Raises:
         SettingsError: There is no such list.
@@ -83,13 +83,15 @@ def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
     wanted = tap.config.get("relations") or []
     context = tap.context
     described = {module.name: module for module in modules}
-    related = RelatedLists(context.client, context.modules, tap.config["username"])
+    related = RelatedLists(context.client, context.modules)
     lists = related.all(modules) if "all" in wanted else related.named(wanted, described)
     streams: dict[str, Stream] = {}
-    for one in lists:
-        name = _name(one, {*described, *streams})
-        parent = described.get(one.module) or context.client.describe(one.module)
-        streams[name] = RelationStream(tap, name, one, is_incremental=MODIFIED in parent.fields)
+    for related_list in lists:
+        name = _name(related_list, {*described, *streams})
+        parent = described.get(related_list.module) or context.client.describe(related_list.module)
+        streams[name] = RelationStream(
+            tap, name, related_list, is_incremental=MODIFIED in parent.fields
+        )
     return [*streams.values()]
 
 

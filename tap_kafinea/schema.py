@@ -10,7 +10,7 @@ from typing import Any
 
 from kafinea.describe import LINES, Field, Module
 from kafinea.extract.line_fields import line_fields
-from kafinea.values import ValueType, kind_of
+from kafinea.values import ValueType, value_type_of
 
 _TYPES: dict[ValueType, dict[str, Any]] = {
     ValueType.TEXT: {"type": ["string", "null"]},
@@ -52,15 +52,15 @@ def with_lines(schema: Mapping[str, Any], module: Module, line: Module | None) -
     return {**schema, "properties": {**schema["properties"], LINES: lines}}
 
 
-def kinds_of(schema: Mapping[str, Any]) -> dict[str, ValueType]:
+def types_of(schema: Mapping[str, Any]) -> dict[str, ValueType]:
     """Return how to type each property of a stream's schema, the lines left out."""
     properties = schema.get("properties", {})
-    return {name: _kind_of(said) for name, said in properties.items() if name != LINES}
+    return {name: _type_of(definition) for name, definition in properties.items() if name != LINES}
 
 
-def kinds_of_lines(schema: Mapping[str, Any]) -> dict[str, ValueType]:
+def types_of_lines(schema: Mapping[str, Any]) -> dict[str, ValueType]:
     """Return how to type each property of a line; none if the stream has no lines."""
-    return kinds_of(schema.get("properties", {}).get(LINES, {}).get("items", {}))
+    return types_of(schema.get("properties", {}).get(LINES, {}).get("items", {}))
 
 
 def _properties(module: Module, names: Iterable[str]) -> dict[str, Any]:
@@ -84,19 +84,21 @@ def _property_of(field: Field) -> dict[str, Any]:
     description = field.type
     if field.refers_to:
         description = f"{field.type}: id of {' or '.join(field.refers_to)}"
-    return {**_TYPES[kind_of(field.type)], "title": field.label, "description": description}
+    return {**_TYPES[value_type_of(field.type)], "title": field.label, "description": description}
 
 
-def _kind_of(said: Mapping[str, Any]) -> ValueType:
-    types = said.get("type") or []
+def _type_of(definition: Mapping[str, Any]) -> ValueType:
+    types = definition.get("type") or []
     named = {types} if isinstance(types, str) else set(types)
     if named & {"string"}:
         formats = {"date": ValueType.DATE, "date-time": ValueType.DATETIME}
-        return formats.get(said.get("format", ""), ValueType.TEXT)
-    kinds = {
+        return formats.get(definition.get("format", ""), ValueType.TEXT)
+    value_types = {
         "boolean": ValueType.BOOLEAN,
         "integer": ValueType.INTEGER,
         "number": ValueType.NUMBER,
         "array": ValueType.LIST,
     }
-    return next((kind for name, kind in kinds.items() if name in named), ValueType.TEXT)
+    return next(
+        (value_type for name, value_type in value_types.items() if name in named), ValueType.TEXT
+    )

@@ -107,10 +107,10 @@ class KafineaTap(Plugin, Tap):
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK writes a STATE from within the signal handler, where it may fall into the middle
-        # of a message, and exits with 0, which says that all is done. The last STATE of the
+        # of a message, and exits with 0, which means success. The last STATE of the
         # stream is at most 1,000 records old. Unnecessary when the SDK sets a flag instead.
         self.logger.warning(
-            "Stopped by signal %d. The next run goes on from the last state.", signum
+            "Stopped by signal %d. The next run resumes from the last state.", signum
         )
         sys.exit(128 + signum)
 
@@ -165,7 +165,7 @@ class KafineaTap(Plugin, Tap):
 
 
 class KafineaStream(Stream):
-    """A stream whose failure stops no other: one line says why, and the run fails at its end.
+    """A stream whose failure stops no other: the reason is logged, and the run fails at its end.
 
     Its rows are typed. They hold only what is selected (see `selected_fields`).
 
@@ -223,7 +223,7 @@ class KafineaStream(Stream):
         self.failures.append(failure)
 
     def why(self, error: Exception) -> Exception | None:
-        """Return what to say of an error, or None when it is no failure.
+        """Return the error to report, or None if it is not a failure.
 
         Raises:
             KafineaError: The server is away.
@@ -254,14 +254,14 @@ class KafineaStream(Stream):
         self, context: Mapping[str, Any] | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], None, None]:
         # Behind this the SDK writes the state: what was read before a failure is not read again.
-        # Unnecessary when the SDK goes on with the next stream after an error.
+        # Unnecessary when the SDK continues with the next stream after an error.
         if not self.failures:
             with self.failing_alone():
                 yield from super()._sync_records(context, write_messages=write_messages)
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        # The SDK says that there is an error before it stops the run, which then says which.
+        # The SDK logs that there is an error before it stops the run, which then logs the error.
         if level < logging.ERROR:
             super().log(message, *args, level=level, **kwargs)
 
@@ -276,11 +276,13 @@ class KafineaStream(Stream):
         tap, missing = self._kafinea_tap, self.run_context.modules.missing
         tap.flush()
         for failure in [*self.failures, *map(StreamFailed, missing.values())]:
-            streams = [one for one in tap.streams.values() if isinstance(one, KafineaStream)]
+            streams = [
+                stream for stream in tap.streams.values() if isinstance(stream, KafineaStream)
+            ]
             failed = [stream.name for stream in streams if stream.failures]
             names = ", ".join([*failed, *missing])
-            tap.logger.error("Not complete: %s. The lines above say why.", names)
-            failure.is_said = True
+            tap.logger.error("Not complete: %s. See the errors above.", names)
+            failure.is_logged = True
             raise failure
 
     # Records
@@ -328,17 +330,17 @@ class KafineaStream(Stream):
         self, latest_record: dict[str, Any], *, context: Mapping[str, Any] | None = None
     ) -> None:
         # The SDK would keep the greatest modifiedtime and call the stream not resumable. It calls
-        # this behind each record it has written, and only this.
+        # this after each record it has written, and only this.
         self.row_written(latest_record)
 
     @override
     def _write_state_message(self) -> None:
-        # The SDK writes the state as it is. Ours is completed now, and not behind each record.
+        # The SDK writes the state as it is. Ours is completed now, and not after each record.
         self.complete_state()
         super()._write_state_message()
 
     def row_written(self, row: Mapping[str, Any]) -> None:
-        """Called behind each row that was written."""
+        """Called after each row that was written."""
 
     def complete_state(self) -> None:
         """Called before the state is written."""

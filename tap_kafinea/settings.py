@@ -49,7 +49,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=1, maximum=1000),
         default=1000,
         description="Maximum number of records in a request. Servers return at most 100 or "
-        "1,000; the tap finds this out by itself",
+        "1,000; the tap detects the limit",
     ),
     th.Property(
         "line_items",
@@ -73,16 +73,16 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
             th.Property("max_bytes", th.IntegerType(minimum=1)),
             additional_properties=False,
         ),
-        description="`enabled`: download the files of documents. `path`: where to, a folder or "
-        "an fsspec URL. `max_bytes`: files larger than this are not downloaded",
+        description="`enabled`: download the files of documents. `path`: the folder or fsspec "
+        "URL where they are stored. `max_bytes`: files larger than this are not downloaded",
     ),
     th.Property(
         "deletions",
         th.StringType,
         allowed_values=["off", "scan", "sync"],
         default="off",
-        description="How to find deleted records. `scan`: compare the ids with those of the "
-        "last scan. `sync`: use an operation of the server that Kafinea does not document",
+        description="How to find deleted records. `scan`: compare the ids with those of the last "
+        "scan. `sync`: use an undocumented operation of the server",
     ),
     th.Property(
         "deletions_path",

@@ -18,7 +18,7 @@ from kafinea.shown import shown
 
 _HOW = (
     'A state is {"bookmarks": {...}}, or the last line that the tap wrote: '
-    '{"type": "STATE", "value": {"bookmarks": {...}}}. Without --state, all is read again.'
+    '{"type": "STATE", "value": {"bookmarks": {...}}}. Without --state, everything is read again.'
 )
 
 _YEARS = range(1000, 9999)  # with room for the offsets and look-backs of all zones
@@ -57,8 +57,8 @@ def _checked(stream: str, kept: Any) -> dict[str, Any]:
     for key, is_right in _KEYS.items():
         if key in found and not is_right(found[key]):
             raise StateError(
-                f"The state of {stream} holds a {key!r} that this tap did not write. Remove the "
-                f"entry of {stream} from the state: this stream is then read from the start."
+                f"The state of {stream} contains a {key!r} that this tap did not write. Remove "
+                f"the entry of {stream} from the state to read this stream from the beginning."
             )
     return found
 

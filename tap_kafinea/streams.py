@@ -19,7 +19,7 @@ from kafinea.extract.rows import Row, emptied
 from kafinea.extract.run import Batch, Prepare, PreparedPass
 from kafinea.values import ValueType
 from tap_kafinea.catalogs import NEW_CATALOG, WrongEntry, replication
-from tap_kafinea.schema import kinds_of, kinds_of_lines
+from tap_kafinea.schema import types_of, types_of_lines
 from tap_kafinea.sdk import KafineaStream, KafineaTap
 
 FOLLOWED = "followed"
@@ -61,7 +61,7 @@ class PassStream(KafineaStream):
         module: The module that it is read from.
     """
 
-    # The STATE is written behind a batch, when its checkpoint is valid.
+    # The STATE is written after a batch, when its checkpoint is valid.
     STATE_MSG_FREQUENCY = sys.maxsize
     ROWS_BETWEEN_STATES = 1000
     """The most rows between two STATEs, which a killed run writes again; more if a batch has more.
@@ -115,7 +115,7 @@ class PassStream(KafineaStream):
             self._stream_version = batch.version
             self._batch = batch
             self._rows_since_state += yield from self._rows(batch)
-            # The SDK has written all rows when it asks for the next.
+            # The SDK has written all rows when it requests the next.
             if batch.completes_version and batch.version:
                 self._activate(batch.version)
             self._batch = None
@@ -152,7 +152,7 @@ class PassStream(KafineaStream):
         if missing := [name for name in self.primary_keys if name not in properties]:
             text = f"Its schema in the catalog has no `{missing[0]}`. {NEW_CATALOG}"
             self.wrong_entry = WrongEntry(text)
-        # Whatever a catalog says: a record without its id is of no use to anyone.
+        # Whatever the catalog selects: a record without its id is of no use to anyone.
         for name in self.primary_keys:
             self.metadata[("properties", name)] = Metadata(
                 inclusion=Metadata.InclusionType.AUTOMATIC
@@ -178,7 +178,7 @@ class LineWriter(Protocol):
     """The table of the lines of documents, which their stream feeds (see `line_table`)."""
 
     name: str
-    kinds_of_lines: Mapping[str, ValueType]
+    types_of_lines: Mapping[str, ValueType]
     selected: bool
     has_followed: bool
 
@@ -201,8 +201,8 @@ class LineWriter(Protocol):
 class ModuleStream(PassStream):
     """The records of one module, in the order of their ids.
 
-    Incremental by `modifiedtime` where the module has it; else read whole each time. Its rows are
-    the records, so the state can stand behind each of them.
+    Incremental by `modifiedtime` where the module has it; else read in full each time. Its rows are
+    the records, so the state can stand after each of them.
     """
 
     # Of 10,000, the SDK's default, too much would be read again after a kill.
@@ -219,13 +219,13 @@ class ModuleStream(PassStream):
     def start(self, checkpoint: Checkpoint) -> Run:
         table, context = self._table, self.run_context
         if table and not table.has_followed and checkpoint.has_begun:
-            text = "%s is read from the beginning, for %s does not have all its lines."
+            text = "%s is read from the beginning, because %s does not have all its lines."
             self.logger.info(text, self.name, table.name)
             checkpoint = checkpoint.restarted()
         extraction = Extraction(
             context.client,
             self.name,
-            Fields(self._selected_kinds(), self._kinds_of_selected_lines()),
+            Fields(self._selected_types(), self._types_of_selected_lines()),
             timezone=context.clock,
             options=context.options,
             is_incremental=self.is_incremental,
@@ -281,18 +281,18 @@ class ModuleStream(PassStream):
         table = self._tap.streams.get(self.name + LINES)
         return cast("LineWriter", table) if table and table.selected else None
 
-    def _selected_kinds(self) -> dict[str, ValueType]:
-        """Return the fields to ask for and their kinds: `id`, and what the catalog selects."""
+    def _selected_types(self) -> dict[str, ValueType]:
+        """Return the fields to request and their types: `id`, and what the catalog selects."""
         return {
-            name: kind
-            for name, kind in kinds_of(self.effective_schema).items()
+            name: value_type
+            for name, value_type in types_of(self.effective_schema).items()
             if name not in SECRET_FIELDS and (name == "id" or self.mask["properties", name])
         }
 
-    def _kinds_of_selected_lines(self) -> Mapping[str, ValueType]:
+    def _types_of_selected_lines(self) -> Mapping[str, ValueType]:
         if self._table:
-            return self._table.kinds_of_lines
-        return kinds_of_lines(self.effective_schema) if self.mask["properties", LINES] else {}
+            return self._table.types_of_lines
+        return types_of_lines(self.effective_schema) if self.mask["properties", LINES] else {}
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:

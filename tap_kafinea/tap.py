@@ -90,7 +90,13 @@ class TapKafinea(KafineaTap):
         return RunContext(
             client=client,
             modules=Modules(client, config["username"], config.get("modules") or []),
-            clock=Clock(config.get("timezone"), client.server_time),
+            clock=Clock(
+                config.get("timezone"),
+                client.server_time,
+                setting="`timezone` (TAP_KAFINEA_TIMEZONE)",
+                full_refresh="run `meltano run --full-refresh`, or without Meltano the tap without "
+                "--state",
+            ),
             options=Options(
                 page_size=config["page_size"],
                 lookback=config["lookback_seconds"],
@@ -117,7 +123,7 @@ class TapKafinea(KafineaTap):
 
     @property
     def _detector(self) -> DeletionDetector | None:
-        """What finds deleted records, if it is asked for and `deleted_records` is selected."""
+        """What finds deleted records, if it is set and `deleted_records` is selected."""
         stream = self.streams.get(deletions.NAME)
         return stream.detector if isinstance(stream, deletions.DeletedRecords) else None
 
@@ -175,13 +181,15 @@ class TapKafinea(KafineaTap):
             modules.warn_of_missing()
             self._warn_of_settings_behind_the_catalog()
         modules.warn_of_lost(known_modules(self.state) - self.streams.keys())
-        dated = [one for one in self._pass_streams if one.selected and one.replication_key]
+        dated = [
+            stream for stream in self._pass_streams if stream.selected and stream.replication_key
+        ]
         self.context.clock.begin(
             {stream.name: Checkpoint.from_dict(stream.stream_state) for stream in dated}
         )
 
     def _warn_of_modules_behind_the_catalog(self) -> None:
-        """Name what `modules` asks for and the catalog does not have."""
+        """Name what `modules` contains and the catalog does not."""
         modules = [stream.module for stream in self._pass_streams]
         for pattern in self.context.modules.look_for({*(self.input_catalog or ()), *modules}):
             self.logger.warning(
@@ -189,7 +197,7 @@ class TapKafinea(KafineaTap):
             )
 
     def _warn_of_settings_behind_the_catalog(self) -> None:
-        """Name the settings that ask for streams which the catalog does not have."""
+        """Name the settings that require streams which the catalog does not have."""
         config, streams = self.config, list(self.streams.values())
         has_lines = any(LINES in stream.schema["properties"] for stream in streams)
         wanted = {
@@ -199,8 +207,8 @@ class TapKafinea(KafineaTap):
             "dictionary": (config["dictionary"], dictionary.DictionaryStream),
             "line_items": (config["line_items"] == "table" and has_lines, line_table.LineTable),
         }
-        for setting, (is_set, kind) in wanted.items():
-            if is_set and not any(isinstance(stream, kind) for stream in streams):
+        for setting, (is_set, stream_type) in wanted.items():
+            if is_set and not any(isinstance(stream, stream_type) for stream in streams):
                 self.logger.warning(
                     "`%s` has no effect: the catalog has no stream for it. %s", setting, NEW_CATALOG
                 )

@@ -1,4 +1,4 @@
-"""Writing messages: some records at a time, for a call to the system costs as much as a record."""
+"""Writing messages: several records in each call, because a call costs as much as a record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Writer(MsgSpecWriter):
     """Writes messages to stdout, in their order.
 
     Records wait for others, at most until the next message of another kind, or until `flush`. So
-    a STATE never comes before its records, and what is lost when the tap is killed is behind the
+    a STATE never comes before its records, and what is lost when the tap is killed is after the
     last STATE.
     """
 
@@ -57,7 +57,7 @@ class Writer(MsgSpecWriter):
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits. There is no STATE behind the last records when it has not changed.
+        """Write what waits. There is no STATE after the last records when it has not changed.
 
         Raises:
             OSError: Who reads the output has gone away, or the disk is full.

@@ -5,7 +5,7 @@ from functools import partial
 
 gc.disable()  # importing makes no garbage, and looking for some takes a third of the time
 
-from singer_kafinea import command  # noqa: E402 behind gc.disable, see above
+from singer_kafinea import command  # noqa: E402 after gc.disable, see above
 from target_kafinea.target import TargetKafinea  # noqa: E402 as above
 
 gc.freeze()

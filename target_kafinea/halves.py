@@ -32,7 +32,9 @@ def without_halves(line: str) -> tuple[str, str]:
 def problem(record: Mapping[str, Any], first: str) -> str:
     """Say in which properties of a record halves of characters were replaced."""
     names = ", ".join(name for name, value in record.items() if _REPLACED in "".join(_texts(value)))
-    return f"{names or 'the record'}: half a character ({first}) is no text"
+    return (
+        f"{names or 'the record'}: the text contains half a character (unpaired surrogate {first})"
+    )
 
 
 def _texts(value: Any) -> Iterator[str]:

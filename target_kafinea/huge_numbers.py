@@ -34,7 +34,7 @@ def as_texts(line: str) -> tuple[str, bool]:
 def problem(record: Mapping[str, Any]) -> str:
     """Say which properties of a record are huge numbers, or hold some."""
     names = [name for name, value in record.items() if _holds_one(value)]
-    return f"{', '.join(names) or 'the record'}: a number is out of any range"
+    return f"{', '.join(names) or 'the record'}: a number is out of range"
 
 
 def _is_huge(number: str) -> bool:

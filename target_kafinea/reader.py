@@ -92,7 +92,7 @@ class Reader(MsgSpecReader):
         """
         text = file_input or sys.stdin
         if text is None:
-            raise InputError("There is no input: the standard input is closed.")
+            raise InputError("No input: the standard input is closed.")
         # As bytes: text takes up to four bytes a character, and its encoding is the machine's.
         source: Any = getattr(text, "buffer", text)
         counts: Counter[str] = Counter()
@@ -123,7 +123,7 @@ class Reader(MsgSpecReader):
         self._line += 1
         if len(line) > LONGEST_LINE:
             raise self.wrong(
-                f"it is longer than {LONGEST_LINE:,} bytes. Load large files by `_file_path` and "
+                f"it is longer than {LONGEST_LINE:,} bytes. Load large files with `_file_path` and "
                 "the setting `files_path`"
             )
         return line
@@ -157,7 +157,7 @@ class Reader(MsgSpecReader):
         except RecursionError:
             raise self.wrong(_TOO_DEEP) from None
         except ArithmeticError:
-            raise self.wrong("a number in it is out of any range") from None
+            raise self.wrong("it contains a number that is out of range") from None
         except (UnicodeError, msgspec.DecodeError) as error:
             raise self.wrong(_why_not_json(line, error)) from None
 
@@ -175,11 +175,11 @@ class Reader(MsgSpecReader):
 
     def _checked(self, message: Any) -> dict[str, Any]:
         if not isinstance(message, dict):
-            raise self.wrong("it is no object")
+            raise self.wrong("it is not an object")
         kind = message.get("type")
         required = _REQUIRED.get(kind) if isinstance(kind, str) else None
         if required is None:
-            raise self.wrong("it is of no known type" if "type" in message else "it has no `type`")
+            raise self.wrong("its `type` is unknown" if "type" in message else "it has no `type`")
         for name, wanted in required.items():
             if name not in message:
                 raise self.wrong(f"it is a {kind} and has no `{name}`")
@@ -189,7 +189,7 @@ class Reader(MsgSpecReader):
             self._check_schema(message)
             self._streams.add(message["stream"])
         elif kind != "STATE" and message["stream"] not in self._streams:
-            why = f"no SCHEMA of its stream came before it{_of_stream(message)}"
+            why = f"there is no SCHEMA message of its stream before it{_of_stream(message)}"
             raise NoSchema(str(self.wrong(why)))
         return message
 
@@ -204,7 +204,7 @@ class Reader(MsgSpecReader):
             raise self.wrong(f"its `key_properties` is not a list of names{here}")
 
 
-_TOO_DEEP = f"its lists and objects nest more than {_DEEPEST} deep"
+_TOO_DEEP = f"its lists and objects are nested more than {_DEEPEST} deep"
 
 
 def _why_not_json(line: bytes, error: Exception) -> str:

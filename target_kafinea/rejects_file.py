@@ -30,15 +30,15 @@ class RejectsFile:
     """The rejects file. It takes its place when it is closed.
 
     So the rejects of an earlier run can be read as input while those of this run are written, and
-    what is read does not grow meanwhile. What stood in its place is put aside under the time it was
-    written; where the path is a link, the rejects are appended to the file behind it.
+    what is read does not grow meanwhile. An earlier file is renamed to the time when it was
+    written. Where the path is a link, the rejects are appended to the file that it leads to.
 
     Args:
         path: Where it is.
         run: The id of the run.
 
     Attributes:
-        put_aside: Where the rejects of an earlier run are now, if there were any.
+        renamed_to: Where the rejects of an earlier run are now, if there were any.
 
     Raises:
         StorageError: It cannot be written.
@@ -52,7 +52,7 @@ class RejectsFile:
         self._part: Path | None = None
         self._is_empty = True
         self._schemas: dict[str, Message] = {}
-        self.put_aside: Path | None = None
+        self.renamed_to: Path | None = None
         try:
             private.refuse_planted(self._path)
             is_regular = is_to_be_regular(path)
@@ -61,7 +61,7 @@ class RejectsFile:
             raise cannot_write(self._SETTING, path, error) from None
 
     def write(self, rejection: Rejection, schema: Message, record: Message) -> None:
-        """Append a rejected record, behind the schema of its stream.
+        """Append a rejected record, after the schema of its stream.
 
         Args:
             rejection: Why it was rejected.
@@ -119,7 +119,7 @@ class RejectsFile:
         return lines
 
     def _rescue(self, part: Path) -> None:
-        """Put aside what a run that was killed has left."""
+        """Rename what a killed run has left."""
         if not os.path.lexists(part):
             return
         private.refuse_planted(part)
@@ -127,11 +127,11 @@ class RejectsFile:
             is_left = private.lock(left)
         if is_left:
             end_whole(part)
-            self._put_aside(part)
+            self._rename(part)
 
     def _replace(self, part: Path) -> None:
         try:
-            self._put_aside(self._path)
+            self._rename(self._path)
             part.replace(self._path)
         except OSError as error:
             if error.errno not in _NOT_RENAMED:
@@ -146,9 +146,9 @@ class RejectsFile:
         lines.close()
         part.unlink()
 
-    def _put_aside(self, path: Path) -> None:
+    def _rename(self, path: Path) -> None:
         if path.exists() and path.stat().st_size:
             written = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
-            aside = self._real.with_name(f"{self._real.name}.{written:%Y%m%dT%H%M%S%f}")
-            path.replace(aside)
-            self.put_aside = aside
+            new = self._real.with_name(f"{self._real.name}.{written:%Y%m%dT%H%M%S%f}")
+            path.replace(new)
+            self.renamed_to = new

@@ -39,7 +39,9 @@ class Report:
         results, rejects = config.get("outcomes_path"), config.get("rejects_path")
         self._paths = {"outcomes_path": results, "rejects_path": rejects}
         if results and rejects and is_same_file(results, rejects):
-            raise SettingsError("`outcomes_path` and `rejects_path` are the same file.")
+            raise SettingsError(
+                "`outcomes_path` and `rejects_path` are the same file. Set two different paths."
+            )
         run = uuid4().hex
         with_values: bool = config["outcomes_values"]
         self._results = (
@@ -101,7 +103,7 @@ class Report:
             )
         if result.altered:
             self._logger.warning(
-                "%s %s: the server stored other values than it was sent in %s.",
+                "%s %s: the server stored other values than those sent in %s.",
                 stream,
                 result.id,
                 ", ".join(result.altered),
@@ -132,8 +134,10 @@ class Report:
             self._results.close()
         if self._rejects:
             self._rejects.close(is_complete=is_complete)
-            if aside := self._rejects.put_aside:
-                self._logger.info("The rejects of an earlier run are now in %s.", aside)
+            if renamed_to := self._rejects.renamed_to:
+                self._logger.info(
+                    "The rejects file of an earlier run was renamed to %s.", renamed_to
+                )
 
     def _log_counts(self, stream: str) -> None:
         self._logged_at = time.monotonic()

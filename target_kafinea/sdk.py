@@ -100,7 +100,7 @@ class SdkTarget(Plugin, Target):
 
     @override
     def get_sink(self, stream_name: str, *, record: Any = None, **schema: Any) -> Sink:
-        """Load what other streams brought before: the SDK asks for the sink before all else.
+        """Load the waiting records of other streams: the SDK requests the sink first.
 
         Unnecessary when the SDK drains a stream's sink before the records of the next stream.
         """
@@ -148,8 +148,7 @@ class SdkTarget(Plugin, Target):
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Delete nothing: the SDK would warn in another way, or ask the sink for it."""
         self.logger.info(
-            "%s: ACTIVATE_VERSION is not acted upon: no record is deleted because it did not "
-            "come again.",
+            "%s: ACTIVATE_VERSION is ignored: records that are not emitted again are not deleted.",
             message_dict["stream"],
         )
 
@@ -157,8 +156,8 @@ class SdkTarget(Plugin, Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         """Refuse batch files: the SDK would give their records to the sink unchecked."""
         raise SettingsError(
-            f"Stream {message_dict['stream']!r}: BATCH messages cannot be loaded. Take "
-            "`batch_config` out of the settings of the tap."
+            f"Stream {message_dict['stream']!r}: BATCH messages cannot be loaded. "
+            "Remove `batch_config` from the settings of the tap."
         )
 
     @override
@@ -210,13 +209,13 @@ class SdkSink(BatchSink):
     ) -> None:
         # Without the key properties: the SDK stops the run at a record that lacks one.
         super().__init__(target, stream_name, schema, None)
-        self._told_key_properties = key_properties
+        self._declared_key_properties = key_properties
 
     @property
     @override
     def key_properties(self) -> Sequence[str]:
         """The key properties of the input, by which the SDK finds out whether they changed."""
-        return self._told_key_properties or []
+        return self._declared_key_properties or []
 
     @property
     @override
@@ -236,7 +235,7 @@ class SdkSink(BatchSink):
 
     @property
     def warned_missing_fields(self) -> set[str]:
-        """The properties outside of the schema of which the log has said that they are missing."""
+        """The properties outside of the schema that the log has reported."""
         return self._warned_missing_fields
 
     @override
@@ -267,7 +266,7 @@ class _NotMapped(Exception):
 
     def __init__(self, error: Exception, stream: str) -> None:
         kind = str(error) if isinstance(error, MappingError) else type(error).__name__
-        super().__init__(f"the stream map cannot be applied to it: {kind.rstrip('.')}")
+        super().__init__(f"the stream map failed for the record: {kind.rstrip('.')}")
         self.stream = stream
 
 

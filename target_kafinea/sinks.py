@@ -92,7 +92,11 @@ class ModuleSink(SdkSink):
         plan = make_plan(self.stream_name, properties, mapping, context.modules)
         if plan.ignored:
             names = ", ".join(plan.ignored)
-            self.logger.info("Not loaded, for the server fills them in itself: %s.", names)
+            self.logger.info(
+                "Stream %r: not loaded, because the server sets these fields: %s.",
+                self.stream_name,
+                names,
+            )
         self._warn_of_unused_keys(plan, mapping)
         return Loader(plan, context, self._note)
 
@@ -106,8 +110,8 @@ class ModuleSink(SdkSink):
             found_by = [f"`match_on` ({', '.join(plan.match_on)})"] if plan.match_on else []
             found_by += [f"`{plan.id_property}`"] if plan.id_property else []
             self.logger.warning(
-                "Stream %r: the input names %s as key_properties, which are not used. Records are "
-                "found by %s. If these fields identify a record, set `streams.%s.match_on`.",
+                "Stream %r: the key_properties of the input (%s) are not used. Records are found "
+                "by %s. If these fields identify a record, set `streams.%s.match_on`.",
                 self.stream_name,
                 shown(", ".join(sorted(unused))),
                 " or ".join(found_by[::-1]) or "nothing",
@@ -146,14 +150,16 @@ class ModuleSink(SdkSink):
             warned |= unknown
             names = shown(", ".join(sorted(unknown)))
             self.logger.warning(
-                "Not loaded, for the stream's SCHEMA does not have them: %s.", names
+                "Stream %r: not loaded, because its SCHEMA message does not contain them: %s.",
+                self.stream_name,
+                names,
             )
 
     @override
     def process_batch(self, context: dict[str, Any]) -> None:
         """Load the records of the batch; when it is full, the older half.
 
-        The queue is never full then: so the SDK's last drain, of everything, is told from others.
+        The queue is never full then, so the last drain of the SDK takes everything.
         """
         queue = self._loader.queue
         batch = queue.take_older_half() if self.is_full else queue.take_all()

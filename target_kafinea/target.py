@@ -60,7 +60,7 @@ class TargetKafinea(SdkTarget):
 
     @override
     def before_record(self, stream: str) -> None:
-        """Load what other streams brought before this record, which may refer to it.
+        """Load the waiting records of other streams first: this record may refer to them.
 
         Raises:
             TooManyRejects: More records were rejected than `max_rejects` allows.
@@ -84,8 +84,8 @@ class TargetKafinea(SdkTarget):
         is_dry = self._context.options.dry_run
         if not is_dry and (setting := self._report.on_stdout):
             raise SettingsError(
-                f"`{setting}` is the standard output, where the states of this input go: who reads "
-                "them would take other lines for states. Use a file, or /dev/stderr."
+                f"`{setting}` (TARGET_KAFINEA_{setting.upper()}) is the standard output, to which "
+                "the state is written. Set it to a file, or to /dev/stderr."
             )
         self._states.add(message.content["value"], message.line, message.size)
         if self._states.is_heavy:
@@ -102,7 +102,7 @@ class TargetKafinea(SdkTarget):
         self._is_complete = True
         for name in self.config["streams"].keys() - self._streams:
             near = did_you_mean(name, self._streams)
-            self.logger.warning("The input has no stream %r, which `streams` names.%s", name, near)
+            self.logger.warning("`streams`: the input has no stream %r.%s", name, near)
         self._report.counts.check_all()
 
     @override

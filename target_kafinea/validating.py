@@ -76,7 +76,7 @@ class Validator(BaseJSONSchemaValidator):
         dialect, error = self._dialect_and_error(schema)
         if error:
             where = "/".join(map(str, error.absolute_path))
-            raise self._unusable(f"{where or 'it'} does not obey `{error.validator}`")
+            raise self._unusable(f"{where or 'it'} violates `{error.validator}`")
         self.problem: str | None = None
         self._validator = _bounded(dialect)(schema, registry=referencing.Registry())
         self._keywords = frozenset(dialect.VALIDATORS) - {"format"}  # which is not checked
@@ -87,11 +87,11 @@ class Validator(BaseJSONSchemaValidator):
         )
         properties = schema.get("properties", {}) if self._is_plain else {}
         self._required = frozenset(schema.get("required", ()) if self._is_plain else ())
-        self._types = {name: self._plain_types(said) for name, said in properties.items()}
+        self._types = {name: self._plain_types(inner) for name, inner in properties.items()}
         self._lengths = {
-            name: said["maxLength"]
-            for name, said in properties.items()
-            if self._types[name] and "maxLength" in said
+            name: inner["maxLength"]
+            for name, inner in properties.items()
+            if self._types[name] and "maxLength" in inner
         }
         self._warn_of_what_is_not_checked()
 
@@ -116,11 +116,11 @@ class Validator(BaseJSONSchemaValidator):
         try:
             error = self._first_error(self._validator, record)
         except _TooSlow:
-            return f"the record takes more than {_LONGEST} seconds to check by the stream's schema"
+            return f"validation against the stream's schema takes more than {_LONGEST} seconds"
         if error is None:
             return None
         where = shown("/".join(map(str, error.absolute_path))) or "the record"
-        return f"{where} does not obey `{error.validator}` of the stream's schema"
+        return f"{where} violates `{error.validator}` of the stream's schema"
 
     def _dialect_and_error(
         self, schema: dict[str, Any]
@@ -140,7 +140,7 @@ class Validator(BaseJSONSchemaValidator):
         try:
             return self._first_error(meta_schema, schema)
         except _TooSlow:
-            raise self._unusable(f"to check it takes more than {_LONGEST} seconds") from None
+            raise self._unusable(f"its validation takes more than {_LONGEST} seconds") from None
 
     def _first_error(self, validator: Any, instance: Any) -> jsonschema.ValidationError | None:
         """Return what is wrong with a record, or with the schema itself.
@@ -157,9 +157,9 @@ class Validator(BaseJSONSchemaValidator):
                 validator.iter_errors(instance)
             )
         except (RecursionError, _TooManyReferences):
-            raise self._unusable("its references have no end, or too many steps") from None
+            raise self._unusable("its references are circular, or too many") from None
         except referencing.exceptions.Unresolvable as error:
-            why = f"{error.ref!r} is not in it, and nothing is fetched from elsewhere"
+            why = f"it does not contain {error.ref!r}, and nothing is fetched"
             raise self._unusable(why) from None
         except _TooSlow:
             raise
@@ -170,11 +170,11 @@ class Validator(BaseJSONSchemaValidator):
     def _unusable(self, why: str) -> InputError:
         return InputError(f"Stream {self._stream!r}: its SCHEMA cannot be used: {shown(why)}.")
 
-    def _plain_types(self, said: Any) -> frozenset[type]:
+    def _plain_types(self, schema: Any) -> frozenset[type]:
         """Return the Python types that a property's schema surely accepts, if it says no more."""
-        if not self._says_only(said, "type", "maxLength"):
+        if not self._says_only(schema, "type", "maxLength"):
             return _NONE
-        names = _list(said["type"]) if "type" in said else _PYTHON_TYPES
+        names = _list(schema["type"]) if "type" in schema else _PYTHON_TYPES
         return _NONE.union(*(_PYTHON_TYPES.get(name, _NONE) for name in names))
 
     def _says_only(self, schema: Any, *keywords: str) -> bool:
@@ -184,17 +184,17 @@ class Validator(BaseJSONSchemaValidator):
     def _warn_of_what_is_not_checked(self) -> None:
         found = {
             name: keywords
-            for name, said in self.schema.get("properties", {}).items()
-            if (keywords := sorted(_not_checked(said)))
+            for name, inner in self.schema.get("properties", {}).items()
+            if (keywords := sorted(_not_checked(inner)))
         }
-        rest = {name: said for name, said in self.schema.items() if name != "properties"}
+        rest = {name: inner for name, inner in self.schema.items() if name != "properties"}
         if keywords := sorted(_not_checked(rest)):
             found["the record"] = keywords
         if found:
             logger.warning(
-                "Stream %r: not checked, because regular expressions may take for ever: %s.",
+                "Stream %r: not checked, because regular expressions may never end: %s.",
                 self._stream,
-                shown("; ".join(f"{', '.join(said)} of {name}" for name, said in found.items())),
+                shown("; ".join(f"{', '.join(words)} of {name}" for name, words in found.items())),
             )
 
 
@@ -212,15 +212,15 @@ def _dialect_of(schema: Mapping[str, Any]) -> Any:
         return jsonschema.Draft7Validator
 
 
-def _not_checked(said: Any) -> Iterator[str]:
+def _not_checked(schema: Any) -> Iterator[str]:
     """Yield the keywords within a schema, at any depth, that are not checked.
 
     A property of that name has a schema, and no text.
     """
-    for name, inner in said.items() if isinstance(said, dict) else ():
+    for name, inner in schema.items() if isinstance(schema, dict) else ():
         if name in _NOT_CHECKED and isinstance(inner, str) == (name == "pattern"):
             yield name
-    for inner in said.values() if isinstance(said, dict) else _list(said):
+    for inner in schema.values() if isinstance(schema, dict) else _list(schema):
         if isinstance(inner, (dict, list)):
             yield from _not_checked(inner)
 
@@ -295,14 +295,16 @@ def _counted(keyword: Keyword) -> Keyword:
 def _without_patterns(keyword: Keyword) -> Keyword:
     """Return what checks additional properties where no pattern says which these are."""
 
-    def check(validator: Any, said: Any, instance: Any, schema: Any) -> Any:
-        return None if "patternProperties" in schema else keyword(validator, said, instance, schema)
+    def check(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        return (
+            None if "patternProperties" in schema else keyword(validator, value, instance, schema)
+        )
 
     return check
 
 
-def _unique_items(validator: Any, said: Any, instance: Any, _: Any) -> Any:
-    if not (said and validator.is_type(instance, "array")):
+def _unique_items(validator: Any, value: Any, instance: Any, _: Any) -> Any:
+    if not (value and validator.is_type(instance, "array")):
         return
     if len({*map(_hashable, instance)}) < len(instance):
         yield jsonschema.ValidationError("items are not unique")
@@ -317,12 +319,12 @@ def _hashable(value: Any) -> Any:
     return (bool, value) if isinstance(value, bool) else value
 
 
-def _multiple_of(validator: Any, said: Any, instance: Any, _: Any) -> Any:
+def _multiple_of(validator: Any, value: Any, instance: Any, _: Any) -> Any:
     if validator.is_type(instance, "number"):
         try:
-            is_whole = isinstance(instance, int) and isinstance(said, int)
+            is_whole = isinstance(instance, int) and isinstance(value, int)
             rest = (
-                instance % said if is_whole else _EXACT.remainder(*map(Decimal, (instance, said)))
+                instance % value if is_whole else _EXACT.remainder(*map(Decimal, (instance, value)))
             )
         except ArithmeticError:  # a quotient of more digits than Decimal counts with
             rest = 1

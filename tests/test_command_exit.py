@@ -132,8 +132,12 @@ def test_output_that_nobody_reads_is_an_error(unbuffered):
     ("variables", "config", "said"),
     [
         ({}, None, ": Is a directory."),
-        ({}, {"url": "https://kafinea.invalid"}, "No host kafinea.invalid is known."),
-        ({"HTTPS_PROXY": "no address"}, {}, "The proxy in HTTPS_PROXY is not an address"),
+        (
+            {},
+            {"url": "https://kafinea.invalid"},
+            "The host name kafinea.invalid cannot be resolved.",
+        ),
+        ({"HTTPS_PROXY": "no address"}, {}, "The proxy in HTTPS_PROXY is not a valid address"),
         ({"REQUESTS_CA_BUNDLE": "/nowhere"}, {}, "REQUESTS_CA_BUNDLE is '/nowhere'"),
     ],
 )

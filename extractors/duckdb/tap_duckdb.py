@@ -34,9 +34,9 @@ def main() -> None:
     config = json.loads(parser.parse_args().config.read_text(encoding="utf-8"))
     files = sorted(Path(config["queries"]).glob("*.sql"))
     if not files:
-        sys.exit(f"There is no .sql file in {config['queries']!r}.")
+        sys.exit(f"No .sql file found in {config['queries']!r} (`queries`).")
     if not Path(config["path"]).exists():
-        sys.exit(f"There is no {config['path']!r}. Extract into it first.")
+        sys.exit(f"{config['path']!r} (`path`) not found. Extract into it first.")
     try:
         warehouse = duckdb.connect(config["path"], read_only=True)
     except duckdb.Error as error:

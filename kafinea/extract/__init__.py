@@ -1,4 +1,4 @@
-"""Extraction: the records of a module in batches, with a checkpoint behind each.
+"""Extraction: the records of a module in batches, with a checkpoint after each.
 
 Knows nothing of Singer, and can be used by itself:
 

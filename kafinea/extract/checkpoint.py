@@ -51,7 +51,7 @@ class Pass:
         reached: Where the bookmark goes when the pass is complete.
         last_id: The last record that was written.
         everything: Whether it is over all records, whatever their `modifiedtime`.
-        undated: Whether those without a `modifiedtime` come behind the others.
+        undated: Whether those without a `modifiedtime` come after the others.
     """
 
     since: str | None = None
@@ -161,7 +161,7 @@ class Checkpoint:
         return replace(self, version=max(int(now().timestamp()), (self.version or 0) + 1))
 
     def after(self, last_id: str) -> Checkpoint:
-        """Return it behind a record of the pass under way."""
+        """Return it after a record of the pass under way."""
         # Without a pass, it is a record that an earlier run could not read.
         return replace(self, current=self.current and replace(self.current, last_id=last_id))
 
@@ -174,9 +174,9 @@ def of_instance(known: str | None, url: str) -> str:
     """
     if known not in {None, url}:
         raise StateError(
-            f"The state is of another Kafinea, at {shown(known)}; its times and ids mean nothing "
-            f"at {url}. Begin a new state, as Meltano does in another environment or with "
-            f"`--state-id-suffix`; or, if this Kafinea has moved, correct each {URL!r} in it."
+            f"The state belongs to another Kafinea instance, {shown(known)}. Its times and ids "
+            f"are not valid at {url}. Start with a new state. If this is the same instance at a "
+            f"new address, correct each {URL!r} in the state."
         )
     return url
 

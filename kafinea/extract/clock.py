@@ -28,14 +28,24 @@ class Clock:
 
     Args:
         name: The setting; None if it is not set.
-        server_time: Gives the server's time, if it has been heard.
+        server_time: Returns the server's time, if it is known.
+        setting: How messages name the setting.
+        full_refresh: What messages recommend to extract streams again, from the beginning.
     """
 
-    def __init__(self, name: str | None, server_time: Callable[[], datetime | None]) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        server_time: Callable[[], datetime | None],
+        *,
+        setting: str = "`timezone`",
+        full_refresh: str = "extract them once more without their checkpoints",
+    ) -> None:
         self.name = name or "UTC"
         self.zone = ServerZone(self.name)
         self._is_set = bool(name)
         self._server_time = server_time
+        self._setting, self._full_refresh = setting, full_refresh
         self._lock = Lock()
         self._is_doubted = False
 
@@ -48,21 +58,23 @@ class Clock:
         if not self._is_set:
             logger.warning(
                 "`timezone` is not set, so the server's date-times are read as UTC. Save a record "
-                "in Kafinea and compare its `modifiedtime` in the warehouse with your clock. If "
-                "they differ, set `timezone` (TAP_KAFINEA_TIMEZONE) to the server's zone, such as "
-                "Europe/Paris; if not, to UTC."
+                "in Kafinea, extract it, and compare its `modifiedtime` with your clock. If they "
+                "differ, set %s to the zone of the server, such as Europe/Paris. If they are "
+                "equal, set it to UTC.",
+                self._setting,
             )
         self._warn_of_the_future(dated)
         zones = {name: checkpoint.timezone for name, checkpoint in dated.items()}
         shifted = {name: zone for name, zone in zones.items() if zone and zone != self.name}
         if shifted:
             logger.warning(
-                "`timezone` is %s, and was %s in the last run. Rows that were loaded until now "
-                "keep date-times with the old offset, unless they change again: %s. Read them "
-                "again: with Meltano by `meltano run --full-refresh`, else without --state.",
+                "`timezone` is %s, and was %s in the last run. Rows that were loaded before keep "
+                "date-times with the old offset until they change again: %s. To correct these "
+                "rows, %s.",
                 self.name,
                 " or ".join(sorted(set(shifted.values()))),
                 ", ".join(sorted(shifted)),
+                self._full_refresh,
             )
 
     def _warn_of_the_future(self, dated: Mapping[str, Checkpoint]) -> None:
@@ -71,15 +83,16 @@ class Clock:
             value = checkpoint.bookmark
             if value and self.zone.moment(moment(value)) > now() + _MOST:
                 logger.warning(
-                    "%s: the state says that all is read until %s. Nothing that is changed before "
-                    "then is extracted. Remove the entry of %s from the state to read it again.",
+                    "%s: the bookmark in the state is %s, which is in the future. No changes are "
+                    "extracted until then. To extract the stream again, remove the entry of %s "
+                    "from the state.",
                     name,
                     shown(value),
                     name,
                 )
 
     def check(self, module: str, newest: str) -> None:
-        """Warn once when a date-time lies behind the server's clock. Any thread may call it.
+        """Warn once when a date-time is ahead of the server's clock. Any thread may call it.
 
         Args:
             module: Where it was found.
@@ -92,11 +105,11 @@ class Clock:
             self._is_doubted = True
         logger.warning(
             "`timezone` looks wrong: read as %s, the newest `modifiedtime` of %s is %s (h:mm) "
-            "ahead of the server's clock. Set `timezone` (TAP_KAFINEA_TIMEZONE) to a zone whose "
-            "clock is at least as far ahead of %s.",
+            "ahead of the server's clock. Set %s to a zone that is at least that far ahead of %s.",
             self.name,
             module,
             str(ahead).rpartition(":")[0],
+            self._setting,
             self.name,
         )
 

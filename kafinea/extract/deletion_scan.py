@@ -42,7 +42,7 @@ class Scan:
 
     Attributes:
         at: When it was.
-        prefix: What stands before the x of the module's ids.
+        prefix: The part before the x of the module's ids.
         changes: What it and scans before it found, and was not reported yet.
     """
 
@@ -61,8 +61,9 @@ class DeletionDetector:
         user: The user, as the files name them.
         reported: For each module, the time of the last scan whose findings were reported, from the
             state.
-        page_size: Ids to ask for at a time.
-        limit: How much of a module may be reported at once, in per cent.
+        page_size: Ids to request at a time.
+        limit: Maximum percentage of a module's records that are reported at once.
+        limit_setting: How messages name the setting of this limit.
 
     Attributes:
         done: The scans of this run, by module.
@@ -79,6 +80,7 @@ class DeletionDetector:
         reported: Mapping[str, Any],
         page_size: int,
         limit: float,
+        limit_setting: str = "`deletions_limit`",
     ) -> None:
         self.done: dict[str, Scan] = {}
         self.failures: dict[str, KafineaError] = {}
@@ -87,7 +89,7 @@ class DeletionDetector:
         self._url, self._user = url, user
         self._reported = reported
         self._page_size = page_size
-        self._brake = Brake(kafinea, user, limit)
+        self._brake = Brake(kafinea, user, limit, limit_setting)
 
     def scan(self, module: str) -> IdTracker:
         """Scan a module, and return what tracks the records that are then written.
@@ -110,7 +112,7 @@ class DeletionDetector:
                 self._kafinea.listtypes()  # fails as well when the server is away
             # A matter of this module alone: the others are scanned, and the run fails at its end.
             self.failures[module] = error
-            logger.error("No deletions of %s are reported. %s", module, error)  # noqa: TRY400 one line is enough
+            logger.error("Deletion detection failed for %s: %s", module, error)  # noqa: TRY400 one line is enough
         return array("Q", known.ids if known else [])
 
     def _read(self, module: str) -> IdSnapshot | None:
@@ -140,8 +142,8 @@ class DeletionDetector:
         if not reading.unreadable:
             return there
         logger.warning(
-            "%s: no deletions are told, for %s of its records cannot be read and would look "
-            "deleted. A user who may see all records can scan.",
+            "Deletion detection skipped for %s: %s records cannot be read by this user and would "
+            "look deleted. Use a user who can read all records.",
             module,
             f"{reading.unreadable:,}",
         )
@@ -152,20 +154,24 @@ class DeletionDetector:
         module, reported = there.module, self._reported_at(there.module)
         changes = known.changes if known else []
         at = max(
-            [now(), *(one.at + _TICK for one in changes), *([reported + _TICK] if reported else [])]
+            [
+                now(),
+                *(change.at + _TICK for change in changes),
+                *([reported + _TICK] if reported else []),
+            ]
         )
         if known is None:
             if reported:
                 logger.warning(
-                    "%s: the ids of the last scan are not in `deletions_path` any more. What was "
-                    "deleted since is not found.",
+                    "%s: the ids of the last scan are no longer in `deletions_path`. Records that "
+                    "were deleted since then are not reported.",
                     module,
                 )
             known = there
             self._store.save(known)
         elif self._takes_in(known, there, at):
             self._store.save(known)
-        news = [one for one in known.changes if reported is None or one.at > reported]
+        news = [change for change in known.changes if reported is None or change.at > reported]
         self.done[module] = Scan(at, known.prefix, news)
         return known
 
@@ -175,7 +181,9 @@ class DeletionDetector:
             known.take_prefix(there.prefix)
         before, present = known.ids, set(there.ids)
         looked_for = sorted({*before, *known.hidden}) if self._brake.is_off else before
-        absent = [f"{known.prefix}x{one}" for one in looked_for if one not in present]
+        absent = [
+            f"{known.prefix}x{id_number}" for id_number in looked_for if id_number not in present
+        ]
         missing = [*deleted(self._kafinea.query, known.module, absent)]
         hidden = self._hidden_of(known, missing)
         gone = {*map(number, missing)} - hidden
@@ -189,18 +197,19 @@ class DeletionDetector:
         """Return those of some missing records that this user only may not see any more.
 
         Raises:
-            Withheld: It cannot be told, for there are many.
+            Withheld: There are too many to find out.
         """
         missing = sorted(missing, key=number)
         hidden = self._brake.hidden(known.module, missing, known=len(known.ids))
         if hidden:
             logger.warning(
-                "%s: user %r may not see %s records any more, such as %s. They are not reported as "
-                "deleted, and their rows stay as they are. `deletions_limit: 100` reports them.",
+                "%s: user %r may no longer see %s records, such as %s. They are not reported as "
+                "deleted, and their rows stay as they are. %s",
                 known.module,
                 self._user,
                 f"{len(hidden):,}",
                 hidden[0],
+                self._brake.how_to_let_through,
             )
         return {*map(number, hidden)}
 
@@ -251,7 +260,9 @@ class IdTracker:
     def track(self, page: Page) -> None:
         """Take note of the records of a page, before they are written."""
         written = (record["id"] for record in page)
-        self._unsaved += [one for one in written if not _is_in(self._known, number(one))]
+        self._unsaved += [
+            record_id for record_id in written if not _is_in(self._known, number(record_id))
+        ]
         if self._saves_each_page:
             self._save()
 
@@ -261,6 +272,6 @@ class IdTracker:
             self._unsaved = []
 
 
-def _is_in(ids: Sequence[int], one: int) -> bool:
-    place = bisect_left(ids, one)
-    return place < len(ids) and ids[place] == one
+def _is_in(ids: Sequence[int], id_number: int) -> bool:
+    place = bisect_left(ids, id_number)
+    return place < len(ids) and ids[place] == id_number

@@ -44,7 +44,7 @@ class DeletionList:
             bookmark: Seconds since 1970; None for all.
 
         Yields:
-            Ids, and the bookmark behind them; None where it stays.
+            Ids, and the bookmark after them; None where it stays.
 
         Raises:
             Refused: The user may not ask.

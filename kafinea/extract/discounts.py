@@ -50,7 +50,7 @@ def _is_proven_by(client: Client, queried: Record, names: Collection[str]) -> bo
         return False
     retrieved = client.retrieve(queried["id"])
     pairs = [(_amount(queried[name]), _amount(retrieved.get(name))) for name in names]
-    return any(one for one, _ in pairs) and all(one == other for one, other in pairs)
+    return any(first for first, _ in pairs) and all(first == other for first, other in pairs)
 
 
 def _amount(wire: Any) -> Decimal | None:

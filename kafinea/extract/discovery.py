@@ -14,16 +14,15 @@ from kafinea.describe import Module, ModuleInfo
 from kafinea.errors import KafineaError, Refused, SettingsError, Unavailable
 from kafinea.page_query import count
 from kafinea.query import is_name, select
-from kafinea.suggestions import nearest
+from kafinea.suggestions import listed, nearest
 
 logger = logging.getLogger(__name__)
 
 _NOT = "!"
-_SHOWN = 40
 
 
 class NotRead(KafineaError):
-    """A module cannot be read; the text says what can be done."""
+    """A module cannot be read. The text contains what can be done."""
 
 
 class Modules:
@@ -32,7 +31,7 @@ class Modules:
     Args:
         client: The connection to the instance.
         username: Its user, for messages.
-        patterns: Names and patterns; those behind a `!` are left out. All modules if there are none
+        patterns: Names and patterns; those after a `!` are left out. All modules if there are none
             without a `!`.
 
     Attributes:
@@ -45,9 +44,11 @@ class Modules:
         self._client = client
         self._username = username
         # A variable of the environment gives "Contacts, Leads", or nothing at all, with blanks.
-        given = [one.strip() for one in patterns]
-        self._taken = [one for one in given if one and not one.startswith(_NOT)]
-        self._left_out = [one.removeprefix(_NOT).strip() for one in given if one.startswith(_NOT)]
+        given = [pattern.strip() for pattern in patterns]
+        self._taken = [pattern for pattern in given if pattern and not pattern.startswith(_NOT)]
+        self._left_out = [
+            pattern.removeprefix(_NOT).strip() for pattern in given if pattern.startswith(_NOT)
+        ]
 
     @cached_property
     def shown(self) -> Mapping[str, ModuleInfo]:
@@ -56,8 +57,8 @@ class Modules:
 
     def takes(self, name: str) -> bool:
         """Whether `modules` takes a module of this name."""
-        is_taken = not self._taken or any(_matches(name, one) for one in self._taken)
-        return is_taken and not any(_matches(name, one) for one in self._left_out)
+        is_taken = not self._taken or any(_matches(name, pattern) for pattern in self._taken)
+        return is_taken and not any(_matches(name, pattern) for pattern in self._left_out)
 
     # Discovery
 
@@ -100,8 +101,8 @@ class Modules:
         taken = [name for name in known if self.takes(name)]
         if lost := sorted(name for name in taken if name not in self.shown):
             logger.warning(
-                "The state knows %s, and user %r no longer sees them in this instance. Their rows "
-                "stay as they were. Check the rights of the user.",
+                "The state contains %s, but user %r can no longer see them in this instance. "
+                "Their rows stay as they are. Check the rights of the user.",
                 ", ".join(lost),
                 self._username,
             )
@@ -112,10 +113,10 @@ class Modules:
             logger.warning("%s It is left out.", text)
 
     def not_found(self, name: str) -> str:
-        """Return the sentences that say that there is no such module, and which are near."""
+        """Return the sentences for a module that was not found, with the names that are near."""
         near = nearest(name, self._names_and_labels)
-        known = list(dict.fromkeys(self._names_and_labels[one] for one in near))
-        meant = " or ".join(f"`{one}`{self._label(one)}" for one in known)
+        known = list(dict.fromkeys(self._names_and_labels[text] for text in near))
+        meant = " or ".join(f"`{module}`{self._label(module)}" for module in known)
         question = f"Did you mean {meant}?" if meant else f"Available: {listed(self.shown)}."
         return f"Module {name!r} not found, or user {self._username!r} may not read it. {question}"
 
@@ -128,7 +129,7 @@ class Modules:
             threads.shutdown(wait=False, cancel_futures=True)
 
     def describe_one(self, name: str) -> Module | None:
-        """Describe a module; None, and a line that says why, if its records cannot be read."""
+        """Describe a module. If its records cannot be read: log why, and return None."""
         try:
             # By the name of `listtypes`, whatever capitals its description has.
             module = replace(self._client.describe(name), name=name)
@@ -136,7 +137,7 @@ class Modules:
             if _is_among(name, self._taken):
                 self.missing[name] = f"`modules`: {name} cannot be described: {error}"
             else:
-                logger.warning("%s is left out, for it cannot be described: %s", name, error)
+                logger.warning("%s is left out, because it cannot be described: %s", name, error)
             return None
         except Unavailable as error:
             self._client.listtypes()  # fails as well when the server is away
@@ -152,20 +153,22 @@ class Modules:
         return None
 
     def _check_what_is_left_out(self) -> None:
-        for one in self._left_out:
+        for pattern in self._left_out:
             # A pattern may be meant for another instance as well.
-            if is_name(one) and not any(_matches(name, one) for name in self.shown):
-                near = nearest(one, self.shown)
+            if is_name(pattern) and not any(_matches(name, pattern) for name in self.shown):
+                near = nearest(pattern, self.shown)
                 meant = f" Did you mean `!{near[0]}`?" if near else ""
-                logger.warning("`modules` leaves out %r, which is no module.%s", one, meant)
+                logger.warning("`modules` excludes %r, which is not a module.%s", pattern, meant)
 
     def _nothing_taken(self) -> str:
-        return f"`modules` takes none of the modules. Available: {listed(self.shown)}."
+        return f"`modules` selects no module. Available: {listed(self.shown)}."
 
     @cached_property
     def _names_and_labels(self) -> Mapping[str, str]:
         labels = {
-            label: one.name for one in self.shown.values() for label in (one.label, one.singular)
+            label: info.name
+            for info in self.shown.values()
+            for label in (info.label, info.singular)
         }
         return labels | {name: name for name in self.shown}
 
@@ -176,7 +179,7 @@ class Modules:
     # A module that fails
 
     def why(self, name: str, error: Exception) -> Exception | None:
-        """Return what to say of a module whose records cannot be read, or counted.
+        """Return the error to report for a module whose records cannot be read or counted.
 
         Args:
             name: The module.
@@ -193,16 +196,16 @@ class Modules:
         if name not in self._client.listtypes():
             return NotRead(self.not_found(name))
         if isinstance(error, Refused) and self._has_no_ids(name):
-            logger.info("%s is left out: its records cannot be asked for by `id`.", name)
+            logger.info("%s is left out: its records cannot be queried by `id`.", name)
             return None
         return NotRead(f"{str(error).rstrip('.')}. {self.how_to_leave_out(name)}")
 
     def how_to_leave_out(self, name: str) -> str:
-        """Return the sentence that says how to extract without a module."""
+        """Return the sentence that explains how to extract without a module."""
         if _is_among(name, self._taken):
-            return "To extract without it, take it out of `modules`."
-        left_out = (f"{_NOT}{one}" for one in (*self._left_out, name))
-        modules = ", ".join(f'"{one}"' for one in (*(self._taken or "*"), *left_out))
+            return "To extract without it, remove it from `modules`."
+        left_out = (f"{_NOT}{pattern}" for pattern in (*self._left_out, name))
+        modules = ", ".join(f'"{pattern}"' for pattern in (*(self._taken or "*"), *left_out))
         return f"To extract without it, set `modules` to [{modules}]."
 
     def _has_no_ids(self, name: str) -> bool:
@@ -226,16 +229,9 @@ def has_ids(module: Module) -> bool:
     return "id" in module.fields
 
 
-def listed(names: Iterable[str]) -> str:
-    """Return names for a message: the first ones, and how many more there are."""
-    known = sorted(names)
-    more = f" and {len(known) - _SHOWN:,} more" if len(known) > _SHOWN else ""
-    return ", ".join(known[:_SHOWN]) + more
-
-
 def _is_askable(name: str) -> bool:
     if not is_name(name):
-        logger.warning("%r is left out: no query can name this module.", name)
+        logger.warning("%r is left out: a query cannot contain this module name.", name)
     return is_name(name)
 
 

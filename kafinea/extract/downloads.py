@@ -32,14 +32,14 @@ _IN_MEMORY = 2**20  # bytes of a file on its way; what is larger goes through a 
 
 @dataclass
 class Fetched:
-    """What became of the files of one document.
+    """The result of the downloads of one document.
 
     Attributes:
-        rows: What there is to say of them.
+        rows: The rows of the files.
         kept: How many of them are where they should be.
         too_large: The ids of those that the settings leave in Kafinea.
         missing: The ids of those that the server does not give, and why.
-        pending: Whether it is worth while to ask for those again in the next run.
+        pending: Whether it is worth while to request those again in the next run.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Fetched:
     pending: bool = False
 
     def add(self, other: Fetched) -> None:
-        """Add what became of others; their rows are not kept."""
+        """Add the result of other documents; their rows are not kept."""
         self.kept += other.kept
         self.too_large += other.too_large
         self.missing += other.missing
@@ -77,7 +77,7 @@ class Downloads:
         self._source = FileSource(client)
 
     def of(self, documents: Iterable[Record]) -> Iterator[tuple[Record, Fetched]]:
-        """Yield documents in their order, and what became of their files.
+        """Yield documents in their order, with the result of their downloads.
 
         Raises:
             Refused: The server gives no files.
@@ -104,7 +104,7 @@ class Downloads:
             if is_id(file_id):
                 self._one(document, file_id, fetched, is_only=len(ids) == 1)
             else:
-                fetched.missing.append((document["id"], f"{ATTACHMENTS} holds no id"))
+                fetched.missing.append((document["id"], f"{ATTACHMENTS} contains no id"))
         return fetched
 
     def _one(self, document: Record, file_id: str, fetched: Fetched, *, is_only: bool) -> None:
@@ -131,7 +131,7 @@ class Downloads:
             fetched.missing.append((file_id, str(error)))
             if self._may_come_later(error, document["id"]):
                 fetched.pending = True
-                return  # and not said to be missing before it certainly is
+                return  # and not reported as missing before that is certain
         fetched.rows.append(row)
 
     def _refuse_if_too_large(self, reported: int | None) -> None:
@@ -140,23 +140,23 @@ class Downloads:
 
     def _kept(self, document: Record, file_id: str) -> Row:
         """Return what a file is and where it was put, now or by an earlier run."""
-        said = {
+        reported = {
             "url": self._url,
             "document_id": document["id"],
             **{name: document.get(name) for name in self._source.version(document, file_id)},
         }
-        if known := self._store.known(file_id, said):
+        if known := self._store.known(file_id, reported):
             return known
         try:
             with SpooledTemporaryFile(_IN_MEMORY) as spool:
-                return self._fetched(file_id, said, spool)
+                return self._fetched(file_id, reported, spool)
         except OSError as error:  # those of the store are reported as its own
             raise StorageError(
-                f"The temporary folder cannot take the file {file_id}: {error.strerror}. Set "
-                "TMPDIR to a folder with more room."
+                f"The file {file_id} cannot be written to the temporary folder: {error.strerror}. "
+                "Set TMPDIR to a folder with more space."
             ) from None
 
-    def _fetched(self, file_id: str, said: Row, content: Any) -> Row:
+    def _fetched(self, file_id: str, reported: Row, content: Any) -> Row:
         file = self._source.fetch(file_id, content, self._largest)
         row = {
             "id": file_id,
@@ -165,12 +165,12 @@ class Downloads:
             "size": file.size,
             "sha256": _sha256(content),
         }
-        return self._store.save(row, said, content)
+        return self._store.save(row, reported, content)
 
     def _may_come_later(
         self, error: Refused | Unavailable | IncompleteRead, document_id: str
     ) -> bool:
-        """Tell a file that the server may give yet from one that it does not have.
+        """Whether the server may return a file later, because it does not report it as lost.
 
         Raises:
             Refused: The server gives no files at all.

@@ -1,4 +1,4 @@
-"""The extraction of a module, as a library: rows in batches, with a checkpoint behind each."""
+"""The extraction of a module, as a library: rows in batches, with a checkpoint after each."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.line_fields import line_fields, line_module
 from kafinea.extract.module_rows import Fields, ModuleContent
 from kafinea.extract.run import Batch, ExtractionRun, Options, Source
-from kafinea.suggestions import did_you_mean
-from kafinea.values import kind_of
+from kafinea.suggestions import suggestion
+from kafinea.values import value_type_of
 
 
 class Extraction:
@@ -80,13 +80,13 @@ class Extraction:
         names = ["id", *(known if self._given is None else self._given)]
         for name in names:
             if name not in module.fields:
-                hint = did_you_mean(name, known)
-                raise SettingsError(f"There is no field {name!r} in {self._module}.{hint}")
-        record = {name: kind_of(module.fields[name].type) for name in names}
+                hint = suggestion(name, known)
+                raise SettingsError(f"{self._module} has no field {name!r}.{hint}")
+        record = {name: value_type_of(module.fields[name].type) for name in names}
         if not (self._line_items and module.is_inventory):
             return Fields(record)
         lines = line_fields(module, line_module(self._client))
-        return Fields(record, {one.name: kind_of(one.type) for one in lines})
+        return Fields(record, {field.name: value_type_of(field.type) for field in lines})
 
     def start(self, checkpoint: Checkpoint | None = None) -> ExtractionRun:
         """Return a run from a checkpoint; from the beginning if there is none.

@@ -116,7 +116,7 @@ class FileRows:
 
     has_times: ClassVar[bool] = True
     has_versions: ClassVar[bool] = True
-    columns = ("*",)  # the ids of the files cannot be asked for by name
+    columns = ("*",)  # the ids of the files cannot be requested by name
     complete = None
     complete_at_once = 1
 
@@ -188,7 +188,7 @@ class FileRows:
         met = self._met
         if met.too_large:
             logger.warning(
-                "%s: %s files are larger than `files.max_bytes` and were left in Kafinea. The "
+                "%s: %s files are larger than `files.max_bytes` and were not downloaded. The "
                 "first is %s.",
                 self._name,
                 f"{len(met.too_large):,}",
@@ -197,7 +197,7 @@ class FileRows:
         if met.missing:
             count = len(met.missing) + met.kept + len(met.too_large)
             raise IncompleteRead(
-                f"{len(met.missing):,} of {count:,} files could not be fetched. "
+                f"{len(met.missing):,} of {count:,} files could not be downloaded. "
                 f"{self._first_missing}"
             )
 
@@ -211,4 +211,4 @@ class FileRows:
 
     @property
     def _first_missing(self) -> str:
-        return "The first file that was not fetched is {}: {}".format(*self._met.missing[0])
+        return "The first missing file is {}: {}".format(*self._met.missing[0])

@@ -43,7 +43,7 @@ class FileSource:
             return [text for each in str(listed).split(",") if (text := each.strip())]
         if not document.get("filename") or document.get("filelocationtype") != "I":
             return []
-        # It says that it has a file. Where others have ids, its own was never uploaded, or is lost.
+        # The document has a file. If others have ids, its own was never uploaded, or is lost.
         if not self._has_ids:
             self.prove(document["id"])
         return [document["id"]] if self._is_by_document else []
@@ -57,12 +57,12 @@ class FileSource:
         return ("filename", "filesize", MODIFIED) if is_replaced else ("filename", "filesize")
 
     def fetch(self, file_id: str, into: BinaryIO, max_bytes: int | None) -> files.File:
-        """Write the contents of a file into an open one, and tell what it is.
+        """Write the contents of a file into an open file, and return its name, type and size.
 
         Raises:
             Refused: There is no such file.
             TooLarge: It is larger; what was written is of no use.
-            IncompleteRead: The contents are not as long as the server says they are.
+            IncompleteRead: The contents do not have the size that the server reports.
         """
         if self._is_by_document:
             return files.download_of_document(self._client, file_id, into, max_bytes=max_bytes)
@@ -79,13 +79,13 @@ class FileSource:
         if self._is_proven:
             return
         client = self._client.giving_up_after(FAILURES_AT_FIRST)
-        # A document is no file; a server that has the operation says so.
+        # A document is not a file. A server that has the operation answers that.
         if not _is_answered(files.download, client, document_id):
             self._is_by_document = _is_answered(files.download_of_document, client, document_id)
             if not self._is_by_document:
                 raise Refused(
-                    "This server does not give files: it has neither the operation files_retrieve "
-                    "nor retrievedocattachment. Set `files.enabled` to false.",
+                    "This server offers no file downloads: it has neither the operation "
+                    "files_retrieve nor retrievedocattachment. Set `files.enabled` to false.",
                     code=Code.UNKNOWN_OPERATION,
                 )
         self._is_proven = True

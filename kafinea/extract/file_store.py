@@ -6,8 +6,8 @@ Each file has a folder of its own, named after its id, with the file and a note 
     15x5397/.file.json
 
 A file is written under a temporary name and is then moved, so what has its name is whole. The note
-says what the file is, and what the server said of it when it was fetched: as long as the server
-says the same and the file is still as long, it is not fetched again.
+contains what the file is, and what the server reported of it when it was downloaded. While the
+server reports the same and the file has the same size, it is not downloaded again.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class _Note(msgspec.Struct):
 
     Attributes:
         row: What it is.
-        said: What the server said of it when it was fetched.
+        reported: What the server reported of it when it was downloaded.
     """
 
     row: _File
-    said: Row
+    reported: Row = msgspec.field(name="said")
 
 
 class FileStore:
@@ -63,12 +63,12 @@ class FileStore:
     def __init__(self, path: str) -> None:
         self._folder, self._shown = open_folder(path, _SETTING)
 
-    def known(self, file_id: str, said: Mapping[str, Any]) -> Row | None:
-        """Return what was noted of a file, if it is still there and the server still says this.
+    def known(self, file_id: str, reported: Mapping[str, Any]) -> Row | None:
+        """Return what was noted of a file, if it is still there and the server still reports this.
 
         Args:
             file_id: The id of the file.
-            said: What the server says of it.
+            reported: What the server reports of it.
 
         Raises:
             StorageError: The store cannot be read.
@@ -82,16 +82,16 @@ class FileStore:
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
             raise unusable(_SETTING, error) from None
         row = msgspec.structs.asdict(note.row)
-        if (row["id"], row["size"], note.said) != (file_id, size, said):
+        if (row["id"], row["size"], note.reported) != (file_id, size, reported):
             return None
         return {**row, "path": self._shown_path(file_id, row["name"])}
 
-    def save(self, row: Row, said: Mapping[str, Any], content: BinaryIO) -> Row:
+    def save(self, row: Row, reported: Mapping[str, Any], content: BinaryIO) -> Row:
         """Store a file, and return its row with its path.
 
         Args:
             row: What it is.
-            said: What the server says of it.
+            reported: What the server reports of it.
             content: Its contents.
 
         Raises:
@@ -102,7 +102,7 @@ class FileStore:
             content.seek(0)
             # What is cut off when the machine stops has another size, and is fetched again.
             self._folder.replace(f"{row['id']}/{name}", content)
-            note = msgspec.json.encode({"row": row, "said": said})
+            note = msgspec.json.encode({"row": row, "said": reported})
             self._folder.put(f"{row['id']}/{_NOTE}", note)
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
             raise unusable(_SETTING, error) from None

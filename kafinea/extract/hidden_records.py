@@ -1,7 +1,8 @@
-"""What became of the records that a scan does not find any more: deleted, or hidden.
+"""Whether the records that a scan does not find any more were deleted, or are hidden.
 
-Where the server leaves hidden records out of its counts, no query can tell. `retrieve` can: it
-refuses a deleted record in the same words as one that never was, and a hidden one in other words.
+Where the server leaves hidden records out of its counts, no query shows this. `retrieve` does: it
+refuses a deleted record with the same text as one that never existed, and a hidden one with
+another text.
 (`include/Webservices/Retrieve.php` of vtiger and coreBOS: a deleted record has no module, so the
 right to use the module is missing; the right to read the record is only checked later.)
 """
@@ -42,11 +43,13 @@ class Brake:
         user: The user's name, for messages.
         percent: How much of a module may be reported at once; 100 lets everything through, hidden
             records too.
+        setting: How messages name the setting of this percentage.
     """
 
     kafinea: Client
     user: str
     percent: float
+    setting: str
 
     @property
     def is_off(self) -> bool:
@@ -62,7 +65,7 @@ class Brake:
             known: How many records of the module there were.
 
         Raises:
-            Withheld: There are too many to report at once, or to tell which are hidden.
+            Withheld: There are too many to report at once, or to find out which are hidden.
         """
         # Whoever saves a document gives its lines new ids, and no sharing rule hides lines.
         if self.is_off or not gone or module == LINE_MODULE:
@@ -73,18 +76,18 @@ class Brake:
             return hidden
         if hidden:
             raise Withheld(
-                f"{module}: {len(gone):,} of {known:,} known records are missing, and some of them "
-                f"were not deleted: user {self.user!r} may not see them any more, such as "
-                f"{hidden[0]}. Give the user its rights back (role, profile, sharing rules). "
-                f"{self._let_through}"
+                f"{len(gone):,} of {known:,} known records of {module} are missing, but not all of "
+                f"them were deleted: user {self.user!r} may no longer see some of them, such as "
+                f"{hidden[0]}. Restore the rights of the user (role, profile, sharing rules). "
+                f"{self.how_to_let_through}"
             )
         if len(gone) > max(ALWAYS_REPORTED, known * self.percent / 100):
             raise Withheld(
-                f"{module}: {len(gone):,} of {known:,} known records are missing, more than "
-                f"`deletions_limit` ({self.percent:g} %) lets through at once. Look for some of "
-                f"them in Kafinea, such as {gone[0]} and {gone[-1]}: either many records were "
-                f"deleted, or user {self.user!r} may see less than before (rights, a filter). "
-                f"{self._let_through}"
+                f"{len(gone):,} of {known:,} known records of {module} are missing, more than "
+                f"`deletions_limit` ({self.percent:g} %) allows at once. Either many records were "
+                f"deleted, or user {self.user!r} may see fewer records than before (rights, a "
+                f"filter). Look for some of the missing records in Kafinea, such as {gone[0]} and "
+                f"{gone[-1]}. {self.how_to_let_through}"
             )
         # A few among many: each one would be a living record that the warehouse drops.
         return self._hidden_of(sorted({*gone} - {*sample}, key=number))
@@ -97,41 +100,42 @@ class Brake:
             return []  # this server does not answer: `percent` must do
         refusals = map_ahead(self._refusal, ids, self.kafinea.max_sessions)
         return [
-            one for one, said in zip(ids, refusals, strict=True) if said not in {"", never_there}
+            record_id
+            for record_id, refusal in zip(ids, refusals, strict=True)
+            if refusal not in {"", never_there}
         ]
 
-    def _refusal(self, one: str) -> str:
+    def _refusal(self, record_id: str) -> str:
         """Return in which words a record is refused, without its id.
 
-        They are compared with each other only, for they may be in any language. No words stand for
-        a record that is given (a converted lead), that is found nowhere (a user who was
-        deactivated), or that is now one of another module.
+        They are compared only with each other, because they may be in any language. The text is
+        empty for a record that is returned (a converted lead), that is found nowhere (a user who
+        was deactivated), or that now belongs to another module.
 
         Raises:
             Withheld: The server fails.
         """
         try:
-            self.kafinea.giving_up_after(2).retrieve(one)
+            self.kafinea.giving_up_after(2).retrieve(record_id)
         except Refused as error:
             return re.sub(r"\d+", "", str(error)) if error.code == Code.ACCESS_DENIED else ""
         except Unavailable as error:
             if error.busy or error.nothing_done:
                 raise
             raise Withheld(
-                f"Whether {one} was deleted or is hidden is not known: {error}"
+                f"It is unknown whether {record_id} was deleted or is hidden from this user: "
+                f"{error}"
             ) from None
         return ""
 
     @property
-    def _let_through(self) -> str:
-        return (
-            "To report them all the same, run once with `deletions_limit` set to 100 "
-            "(TAP_KAFINEA_DELETIONS_LIMIT=100)."
-        )
+    def how_to_let_through(self) -> str:
+        """The sentence that explains how to report hidden records as deleted."""
+        return f"To report them as deleted, set {self.setting} to 100 for one run."
 
 
 def deleted(query: Query, module: str, ids: Sequence[str]) -> Iterator[str]:
-    """Yield those of some ids that no record has any more, asked of the server once more.
+    """Yield those of some ids that no record has any more, after another query.
 
     On many servers it counts also what this user may not read.
 
@@ -152,4 +156,4 @@ def _uncounted(query: Query, module: str, ids: Sequence[str]) -> Sequence[str]:
     rest = sorted({*ids} - {*ids_of(module, given)}, key=number)
     middle = (len(rest) + 1) // 2
     halves = filter(None, (rest[:middle], rest[middle:]))
-    return [one for half in halves for one in _uncounted(query, module, half)]
+    return [record_id for half in halves for record_id in _uncounted(query, module, half)]

@@ -1,8 +1,8 @@
 """The ids of a module that the warehouse may have, kept in a file from one run to the next.
 
 The file of a module is JSON, compressed, each id as its distance from the one before: 1,000,000 ids
-take up to 1 MB. It also keeps what scans have found. So a run can tell everything that was found
-since the state it was given, whatever became of the runs between.
+take up to 1 MB. It also keeps what scans have found. So a run can report everything that was found
+since its state, whatever happened to the runs between.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST = 2**63  # ids are numbers of 64 bits
 
 
 class Change(msgspec.Struct):
-    """What one scan found. Ids are the numbers behind the x.
+    """What one scan found. Ids are the numbers after the x.
 
     Attributes:
         at: When.
@@ -52,8 +52,8 @@ class IdSnapshot(msgspec.Struct):
         url: The instance.
         user: The user.
         module: The module.
-        prefix: What stands before the x of its ids; empty while there was none.
-        ids: The numbers behind it, ascending.
+        prefix: The part before the x of its ids; empty while there was none.
+        ids: The numbers after it, ascending.
         changes: What scans have found, the oldest first. An id is in the last that concerns it.
         hidden: The numbers of records that exist and that the user may not see any more.
     """
@@ -72,14 +72,14 @@ class IdSnapshot(msgspec.Struct):
         return {number for change in self.changes for number in change.gone}
 
     def append(self, ids: Iterable[str]) -> None:
-        """Take in ids that ascend, behind those that are there.
+        """Take in ids that ascend, after those that are there.
 
         Raises:
             IncompleteRead: Their prefix is another than that of those before.
         """
-        for one in ids:
-            self.take_prefix(prefix_of(one))
-            self.ids.append(number(one))
+        for record_id in ids:
+            self.take_prefix(prefix_of(record_id))
+            self.ids.append(number(record_id))
 
     def add(self, ids: Iterable[str]) -> None:
         """Take in ids in any order.
@@ -148,9 +148,9 @@ class SnapshotStore:
         known = _decoded(content, name)
         if (known.url, known.user, known.module) != (url, user, module):
             raise StateError(
-                f"`deletions_path`: {name} holds the ids of {shown(known.module)} that user "
-                f"'{shown(known.user)}' sees at {shown(known.url)}. They cannot be compared with "
-                "these: set another `deletions_path`."
+                f"`deletions_path`: {name} contains the ids of {shown(known.module)} for user "
+                f"'{shown(known.user)}' at {shown(known.url)}. They cannot be compared with the "
+                "ids of this run. Set another `deletions_path`."
             )
         return known
 
@@ -171,7 +171,9 @@ def _name(module: str) -> str:
 
 
 def _encoded(known: IdSnapshot) -> bytes:
-    changes = [Change(one.at, _steps(one.gone), _steps(one.back)) for one in known.changes]
+    changes = [
+        Change(change.at, _steps(change.gone), _steps(change.back)) for change in known.changes
+    ]
     content = msgspec.structs.replace(known, ids=_steps(known.ids), changes=changes)
     return gzip.compress(msgspec.json.encode(content), compresslevel=6, mtime=0)
 
@@ -187,8 +189,8 @@ def _decoded(content: bytes, name: str) -> IdSnapshot:
         _numbers(_steps(sorted(known.hidden)))
     except (OSError, EOFError, ValueError, ArithmeticError, RecursionError, zlib.error):
         raise StateError(
-            f"`deletions_path`: {name} is damaged. Remove it to begin anew; what was deleted "
-            "since the last scan is then not found."
+            f"`deletions_path`: {name} is damaged. Remove the file to start again. Records that "
+            "were deleted since the last scan are then not reported."
         ) from None
     return known
 
@@ -207,4 +209,4 @@ def _numbers(steps: Sequence[int]) -> list[int]:
 
 def _steps(numbers: Sequence[int]) -> list[int]:
     """Return each number as its distance from the one before."""
-    return [one - before for before, one in zip(chain([0], numbers), numbers, strict=False)]
+    return [number - before for before, number in zip(chain([0], numbers), numbers, strict=False)]

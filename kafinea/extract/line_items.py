@@ -1,6 +1,6 @@
 """Documents - quotes, orders, invoices, credit notes - with what a query of them does not give.
 
-Their lines are asked for with a query of the module `LineItem`, for a hundred documents at a time.
+Their lines are requested with a query of the module `LineItem`, for a hundred documents at a time.
 Where there is no such module, `retrieve` gives them with the document: under `LineItems`, or, on
 coreBOS, under `pdoInformation`.
 
@@ -11,7 +11,7 @@ selected, each document is retrieved, and brings its lines along; but not where 
 queries give them as well (see `discounts`).
 
 A document or a line that an answer cannot hold costs no other: lines at which a query fails are
-asked for in halves, and what `retrieve` does not give of a document, queries give in part.
+requested in halves, and what `retrieve` does not give of a document, queries give in part.
 
 Lines come with another answer than their header. A document that changes in between has a new
 `modifiedtime`, and the next pass reads it again.
@@ -44,11 +44,11 @@ class Documents:
         fields: The fields of the header to give.
         costly: Those of them that only `retrieve` gives.
         lines: The fields of the lines to give; none for no lines.
-        page_size: Records to ask for at a time.
+        page_size: Records to request at a time.
         recovery: Takes note of the documents of which not all could be had.
 
     Attributes:
-        columns: What to ask for in the query of the documents.
+        columns: What to request in the query of the documents.
         at_once: How many documents to give `complete` at a time.
     """
 
@@ -106,7 +106,10 @@ class Documents:
                 lines = self._recovered(ids)
             else:
                 self._retrieves = True
-                text = "%s: the documents are retrieved one by one, for lines cannot be queried: %s"
+                text = (
+                    "%s: the documents are retrieved one at a time, because lines cannot be "
+                    "queried: %s"
+                )
                 logger.warning(text, self._module, error)
                 lines = None
         if lines is None:

@@ -23,7 +23,7 @@ class LineQuery:
     Args:
         client: The instance.
         fields: The fields of the lines to give.
-        page_size: Records to ask for at a time.
+        page_size: Records to request at a time.
     """
 
     def __init__(self, client: Client, fields: Sequence[str], page_size: int) -> None:
@@ -36,14 +36,14 @@ class LineQuery:
         # A hundred ids take 2,000 of the 7,000 bytes that a query may have.
         where = [Condition(_PARENT, "IN", ids)]
         columns = self._fields
-        # Lines at which the server fails are soon asked for in halves instead.
+        # Lines at which the server fails are soon requested in halves instead.
         client = self._client.giving_up_after(FAILURES_AT_FIRST)
         expected = count(client.query, LINE_MODULE, where)
         selection = PageQuery(client.query, LINE_MODULE, columns, where, self._page_size)
         size = min(self._page_size, PAGE_SIZE)
         rows: Page = []
         page: Page = []
-        # Lines that came in behind the count may have pushed those of other documents out.
+        # Lines that came in after the count may have pushed those of other documents out.
         # A page may be full where it has a round number of them.
         while len(rows) < expected or (page and len(page) % size == 0):
             if not (page := selection.page(rows[-1]["id"] if rows else None)):
@@ -81,11 +81,11 @@ class LineQuery:
         )
         lines = {line["id"]: line for page in reading for line in page}
         bad = []
-        for one in recovery.failed:
-            line = {**dict.fromkeys(columns), **lines.get(one.id, {}), "id": one.id}
-            line[_PARENT] = line[_PARENT] or self._parent_of(one.id, ids)
-            lines[one.id] = line
-            bad.append((line[_PARENT], one))
+        for record in recovery.failed:
+            line = {**dict.fromkeys(columns), **lines.get(record.id, {}), "id": record.id}
+            line[_PARENT] = line[_PARENT] or self._parent_of(record.id, ids)
+            lines[record.id] = line
+            bad.append((line[_PARENT], record))
         return None if reading.unreadable else _by_document(lines.values(), ids), bad
 
     def may_fail_at_one_line(self, error: KafineaError) -> bool:
@@ -98,7 +98,7 @@ class LineQuery:
             return False
 
     def _parent_of(self, line_id: str, ids: Sequence[str]) -> str:
-        """Return which of some documents a line belongs to that does not say so itself."""
+        """Return which of some documents a line belongs to, if its own field is missing."""
         while len(ids) > 1:
             half, rest = ids[: len(ids) // 2], ids[len(ids) // 2 :]
             where = [Condition(_PARENT, "IN", half), Condition("id", "=", line_id)]
@@ -116,7 +116,7 @@ def can_be_queried(lines: Sequence[str]) -> bool:
 
 def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page] | None:
     """Return the lines of each document; None if one belongs to another."""
-    found: dict[str, Page] = {one: [] for one in ids}
+    found: dict[str, Page] = {document_id: [] for document_id in ids}
     for line in lines:
         if (its := found.get(text(line.get(_PARENT)) or "")) is None:
             return None

@@ -68,7 +68,9 @@ class LineCounts:
         """Forget the shorter half of those that are known each."""
         most = sorted(self._longer.values())[_MOST_LONGER // 2]
         self._state[MOST] = most
-        for shorter in [one for one, lines in self._longer.items() if lines <= most]:
+        for shorter in [
+            document_id for document_id, lines in self._longer.items() if lines <= most
+        ]:
             del self._longer[shorter]
 
 
@@ -90,7 +92,7 @@ class LineRows:
 
         Returns:
             Whether the state has changed, and must be written before the rows: a run that is killed
-            behind some of them leaves no other trace.
+            after some of them leaves no other trace.
         """
         known = (document for document in documents if document[LINES] is not None)
         lines = {document["id"]: len(document[LINES]) for document in known}

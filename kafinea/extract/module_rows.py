@@ -50,7 +50,7 @@ class ModuleContent:
         name: The stream's name, for messages.
         fields: The fields to extract.
         zone: The server's time zone.
-        page_size: Records to ask for at a time.
+        page_size: Records to request at a time.
         recovery: What is known of records that cannot be read.
     """
 
@@ -103,9 +103,9 @@ class ModuleContent:
         """Log how many records have no `modifiedtime`."""
         if self._undated:
             logger.warning(
-                "%s: records without a modifiedtime, as an import into the database leaves them: "
-                "%s. They are extracted now; an incremental run extracts such a record when "
-                "somebody has saved it.",
+                "%s: %s records have no modifiedtime, for instance after an import into the "
+                "database. They are extracted in this run. Later incremental runs extract such a "
+                "record only after somebody has saved it.",
                 self._name,
                 f"{self._undated:,}",
             )
@@ -152,8 +152,8 @@ class ModuleContent:
         asked = set() if self._recovery.has_failed(page[0]["id"]) else {*columns}
         if unknown := {*absent} & asked - reading.refused - self._gone:
             logger.warning(
-                "%s: these fields are null, for the server does not give them: %s. Either they "
-                "were removed, or this user may not read them.",
+                "%s: these fields are null, because the server does not return them: %s. Either "
+                "they were removed from the module, or this user may not read them.",
                 self._name,
                 ", ".join(sorted(unknown)),
             )
@@ -171,7 +171,7 @@ class ModuleRows:
 
     Args:
         content: What is known of the records in the whole run.
-        columns: The columns to ask for.
+        columns: The columns to request.
         decode: Types the records.
         decode_line: Types their lines, if they have any.
         documents: Completes documents, if a query does not give all of them.

@@ -80,7 +80,7 @@ class PassPlanner:
         return unfinished if unfinished and unfinished.until is None else Pass()
 
     def complete(self, checkpoint: Checkpoint, current: Pass, began: datetime) -> Checkpoint:
-        """Return the checkpoint behind a pass that has read all it should.
+        """Return the checkpoint after a pass that has read all it should.
 
         | the pass | the bookmark |
         |---|---|

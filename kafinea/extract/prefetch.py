@@ -46,7 +46,7 @@ class Prefetch:
         """Return what a stream has to read first, now that it is its turn.
 
         Raises:
-            KafineaError: What went wrong in asking for it.
+            KafineaError: What went wrong in requesting it.
         """
         with self._lock:
             turn = self._turns.pop(name, None)
@@ -60,7 +60,7 @@ class Prefetch:
         return prepared
 
     def close(self) -> None:
-        """Ask for nothing more."""
+        """Request nothing more."""
         with self._lock:
             self._turns.clear()
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -23,12 +23,10 @@ class RelatedLists:
     Args:
         client: The instance.
         modules: Its modules.
-        username: Its user, for messages.
     """
 
     client: Client
     modules: Modules
-    username: str
 
     def named(
         self, wanted: Iterable[Mapping[str, str]], described: Iterable[str]
@@ -47,9 +45,7 @@ class RelatedLists:
             name = entry["module"]
             exact = _exactly(name, known) or _exactly(name, self.modules.shown)
             if exact is None:
-                raise SettingsError(
-                    f"`relations`: user {self.username!r} can use no module {name!r}."
-                )
+                raise SettingsError(f"`relations`: {self.modules.not_found(name)}")
             try:
                 found.append(find_list(self.client, exact, entry["related"]))
             except SettingsError as error:
@@ -70,7 +66,7 @@ class RelatedLists:
             threads.shutdown(wait=False, cancel_futures=True)
         if sources and all(lists is None for lists in reported):
             raise SettingsError(
-                "`relations`: the server does not tell which related lists there are. Name those "
+                "`relations`: the server does not report which related lists exist. List those "
                 'that you want, such as [{"module": "Campaigns", "related": "Contacts"}].'
             )
         usable = self.modules.shown
@@ -89,7 +85,7 @@ class RelatedLists:
             logger.warning(text, module, error)
             return []
         if lists is None:
-            logger.warning(text, module, "they are not told.")
+            logger.warning(text, module, "the server does not report them.")
         return lists
 
 

@@ -61,7 +61,7 @@ class Retrieval:
             IncompleteRead: Too many cannot be retrieved.
         """
         self._began = self._began or time.monotonic()
-        return [document for one in ids if (document := self._document(one))]
+        return [document for document_id in ids if (document := self._document(document_id))]
 
     def report(self, total: int) -> None:
         """Say once what it costs to retrieve so many documents, as soon as the pace is known."""
@@ -71,7 +71,7 @@ class Retrieval:
         self._is_reported = True
         seconds = (time.monotonic() - self._began) / came * max(came, total)
         logger.info(
-            "%s: documents to retrieve one by one: %s, which takes about %s. %s",
+            "%s: %s documents are retrieved one at a time, which takes about %s. %s",
             self._module,
             f"{max(came, total):,}",
             _duration(seconds),
@@ -79,8 +79,8 @@ class Retrieval:
         )
         if self._came and self._without_lines == self._came:
             logger.warning(
-                "%s: the server gives these documents without lines. If it never gives them, set "
-                "`line_items: off`.",
+                "%s: the server returns these documents without lines. If it never returns lines, "
+                "set `line_items` to `off`.",
                 self._module,
             )
 
@@ -116,7 +116,7 @@ class Retrieval:
         # A PHP array with gaps is an object.
         lines = list(lines.values()) if isinstance(lines, dict) else lines
         if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-            bad = BadRecord(document_id, (LINES,), "The server gives them in no list.")
+            bad = BadRecord(document_id, (LINES,), "The server did not return the lines as a list.")
             self._recovery.fail(bad)
             return {**document, LINES: None}
         # Servers write `7xArray` there.

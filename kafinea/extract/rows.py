@@ -38,7 +38,7 @@ class Rows(Protocol):
 
     @property
     def columns(self) -> Sequence[str]:
-        """The columns to ask for."""
+        """The columns to request."""
 
     @property
     def complete(self) -> Callable[[Page], Page] | None:
@@ -103,7 +103,7 @@ def gathered(pages: Iterable[Page], records: int = PAGE_SIZE) -> Iterator[list[P
 
 
 def emptied(rows: list[Row]) -> Iterator[Row]:
-    """Yield rows and let go of each behind it.
+    """Yield rows and release each after it was used.
 
     The next page then takes memory that is still in the processor's cache.
     """

@@ -1,4 +1,4 @@
-"""One extraction run of a stream: pass after pass, in batches with a checkpoint behind each."""
+"""One extraction run of a stream: pass after pass, in batches with a checkpoint after each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Options:
     """How to extract.
 
     Attributes:
-        page_size: The most records to ask for at a time; servers give 100 or 1,000 at most.
+        page_size: The most records to request at a time; servers give 100 or 1,000 at most.
         lookback: Seconds before the bookmark to read again, for records that were saved late.
         start: Without a checkpoint, only records modified since.
         end: Only records modified before.
@@ -106,7 +106,7 @@ class PreparedPass:
         reading: Its records.
         rows: What makes rows of them.
         began: When it began, on this machine's clock.
-        is_resumed: Whether an earlier run began it, so that what is newer comes behind it.
+        is_resumed: Whether an earlier run began it, so that what is newer comes after it.
     """
 
     current: Pass
@@ -287,13 +287,13 @@ class ExtractionRun:
             return False
         if prepared.current.last_id:
             logger.info(
-                "%s: an earlier run read its first part, so loaders keep the rows that vanished "
-                "until the next complete run.",
+                "%s: an earlier run read its first part, so deleted rows are not removed before "
+                "the next complete run.",
                 self._source.name,
             )
         elif prepared.reading.unreadable or self._recovery.has_lost:
             logger.warning(
-                "%s: not all records could be read, so loaders keep the rows that vanished.",
+                "%s: not all records could be read, so deleted rows are not removed.",
                 self._source.name,
             )
         else:

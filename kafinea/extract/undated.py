@@ -35,5 +35,8 @@ def undated_ids(client: Client, module: str, page_size: int, recovery: Recovery)
         recovery=recovery,
     )
     return [
-        one["id"] for page in reading for one in page if str(one.get(MODIFIED) or "") < EARLIEST
+        record["id"]
+        for page in reading
+        for record in page
+        if str(record.get(MODIFIED) or "") < EARLIEST
     ]

@@ -56,11 +56,11 @@ class Unreadable:
             return
         count = f"{len(ids):,} records" if len(ids) > 1 else "1 record"
         shown = ", ".join(ids[:_SHOWN]) + (", ..." if len(ids) > _SHOWN else "")
-        kept = "The next run asks for them again"
+        kept = "The next run requests them again"
         if len({*self._before, *ids}) > _MOST:
             kept += f", for {_MOST:,} of them: there are more than the state remembers"
         raise IncompleteRead(
-            f"{count} could not be read whole: {shown}. The warnings above say what the server "
-            f"answered for each. All others were read. {kept}; correct them in Kafinea, or have "
-            "whoever runs the server do it."
+            f"{count} could not be read completely: {shown}. All others were read. The warnings "
+            f"above contain the reason for each. {kept}. Correct these records in Kafinea, or ask "
+            "the administrator of the server."
         )

@@ -14,7 +14,7 @@ from kafinea.load.lookup.simulated_records import SimulatedRecords
 from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
 from kafinea.load.plan import Key, LoadPlan
-from kafinea.load.server.server import Server
+from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.source_files import SourceFiles
 from kafinea.load.writing.owners import Owners
 from kafinea.load.writing.referenced import ReferencedRecords
@@ -50,7 +50,7 @@ class LoadContext:
     lookups: ThreadPoolExecutor
     modules: Modules
     finder: Finder
-    server: Server
+    server: ServerBehavior
     owners: Owners
     existing: ExistingRecords
     references: References
@@ -67,7 +67,7 @@ class LoadContext:
             SettingsError: `files_path` cannot be used.
         """
         lookups = ThreadPoolExecutor(client.max_sessions)
-        modules, server, simulated = Modules(client), Server(client), SimulatedRecords()
+        modules, server, simulated = Modules(client), ServerBehavior(client), SimulatedRecords()
         finder = Finder(client, modules, lookups.map, simulated)
         owners, existing = Owners(client, modules), ExistingRecords(finder)
         gate = WriteGate(client, server)

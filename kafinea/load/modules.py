@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from kafinea.client import Client
 from kafinea.describe import Module
 from kafinea.errors import Refused, SettingsError
+from kafinea.suggestions import suggestion
 
 
 class Modules:
@@ -29,12 +29,12 @@ class Modules:
             self._names = list(self._client.listtypes())
         return self._names
 
-    def find(self, name: str, said_by: str) -> Module:
+    def find(self, name: str, where: str) -> Module:
         """Return a module by its name in any case.
 
         Args:
             name: The name.
-            said_by: Who names it, for the message.
+            where: The stream or setting that contains the name, for the message.
 
         Raises:
             SettingsError: There is none.
@@ -42,7 +42,10 @@ class Modules:
         for exact in self.names:
             if exact.casefold() == name.casefold():
                 return self.get(exact)
-        raise SettingsError(f"{said_by}: there is no module {name!r}.{near(name, self.names)}")
+        raise SettingsError(
+            f"{where}: module {name!r} not found, or this user may not use it."
+            f"{suggestion(name, self.names)}"
+        )
 
     def get(self, name: str) -> Module:
         """Return a module by its exact name."""
@@ -64,9 +67,3 @@ class Modules:
                 except Refused:
                     continue  # listed, and closed to this user
         return found
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """Return a sentence with the names that are like one that is not there, if there are some."""
-    found = get_close_matches(name, list(names), n=3)
-    return f" There is {', '.join(found)}." if found else ""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
-from kafinea.load.modules import Modules, near
+from kafinea.load.modules import Modules
 from kafinea.load.server.server_rules import SERVERS_OWN, TOTALS
 from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping
-from kafinea.values import ValueType, kind_of
+from kafinea.suggestions import suggestion
+from kafinea.values import ValueType, value_type_of
 
 FILE_PATH = "_file_path"
 FILE_BASE64 = "_file_base64"
@@ -28,21 +29,23 @@ _FILE_PROPERTIES = {
     },
     "Products": {FILE_PATH: FILE_PATH, FILE_BASE64: FILE_BASE64, "imagename": FILE_NAME},
 }
-"""What a record may tell of a file besides its fields, and what it means."""
+"""The properties of a file, by module, and what each means."""
 _FILE_TYPES = frozenset({"file", "image"})
 _NEVER_WRITTEN = {
     **dict.fromkeys(
-        SECRET_MODULES, "users are not written: their passwords and keys cannot be read"
+        SECRET_MODULES, "users cannot be written: the API does not return their passwords and keys"
     ),
-    LINE_MODULE: "lines are written with their document, as its LineItems",
+    LINE_MODULE: "lines are written with their document, in its LineItems",
 }
+
+HOW_TO_MAP = " Map the property to a field in `fields`; null leaves it out."
 
 Write = Literal["create", "update", "delete"]
 
 
 @dataclass(frozen=True)
 class Key:
-    """A natural key: the fields of a module that tell its records apart."""
+    """A natural key: the fields that identify a record of a module."""
 
     module: Module
     fields: tuple[str, ...]
@@ -68,14 +71,14 @@ class LoadPlan:
     Attributes:
         stream: The stream's name.
         module: The module they go into.
-        match_on: The fields that tell which record is meant when there is no id.
+        match_on: The fields that identify a record without an id (the upsert key).
         fields: For each property of the stream that is loaded, the field it goes to.
         references: For each field, and for `LineItems.productid`, how to resolve natural keys.
         id_property: The property that holds a Kafinea id, if any.
         lines_property: The property that holds the lines, if any.
         lines: The module of lines, for modules that have them, where the server offers them.
         ignored: Properties that are not loaded because the server fills these fields in itself.
-        files: The properties that tell of a file, by what they tell.
+        files: The properties of a file, by their meaning.
         allow_changes: The fields that may change besides those loaded; `*` stands for all.
         accept_side_effects: Update records although the server then changes what the API does
             not show.
@@ -100,7 +103,7 @@ class LoadPlan:
         return frozenset(
             name
             for name, known in self.fields.items()
-            if kind_of(known.type) is ValueType.TEXT and known.type != "time"
+            if value_type_of(known.type) is ValueType.TEXT and known.type != "time"
         )
 
     def allows_change(self, name: str) -> bool:
@@ -122,7 +125,7 @@ class LoadPlan:
 
 
 def make_plan(
-    stream: str, properties: Iterable[str], mapping: StreamMapping, modules: Modules
+    stream: str, properties: Collection[str], mapping: StreamMapping, modules: Modules
 ) -> LoadPlan:
     """Decide how a stream is loaded.
 
@@ -141,7 +144,7 @@ def make_plan(
         raise SettingsError(f"{where}: this user may neither create nor update {module.name}.")
     check_names(where, mapping.fields, properties)
     for name in mapping.match_on:
-        _existing_field(where, module, name)
+        _existing_field(f"{where}, `match_on`", module, name)
     id_property = lines_property = None
     fields: dict[str, Field] = {}
     ignored = []
@@ -157,7 +160,7 @@ def make_plan(
         elif name not in mapping.fields and _is_servers_own(module, goes_to):
             ignored.append(name)
         else:
-            fields[name] = _writable_field(where, module, goes_to)
+            fields[name] = _writable_field(where, module, goes_to, HOW_TO_MAP)
     _check_twice(where, fields)
     return LoadPlan(
         stream=stream,
@@ -197,14 +200,14 @@ def _allowed_changes(where: str, module: Module, names: Iterable[str]) -> frozen
 def _file_properties(
     where: str, module: Module, properties: Iterable[str], mapping: StreamMapping
 ) -> dict[str, str]:
-    """Return the properties that tell of a file, or of what a document is linked with."""
+    """Return the properties of a file, and of the records that a document is linked with."""
     meaning = _FILE_PROPERTIES.get(module.name, {})
     files: dict[str, str] = {}
     for name in properties:
         means = meaning.get(mapping.goes_to(name) or "")
         if means in files:
             raise SettingsError(
-                f"{where}: {name!r} and {files[means]!r} both tell {means!r}. Leave one out with "
+                f"{where}: {name!r} and {files[means]!r} both set {means!r}. Leave one out with "
                 "null in `fields`."
             )
         if means:
@@ -220,7 +223,7 @@ References = Mapping[str, tuple[ReferenceMapping, ...]]
 def _with_folders(
     module: Module, fields: Mapping[str, Field], mapping: StreamMapping, modules: Modules
 ) -> References:
-    """Return the references to resolve; a document may name its folder without being asked."""
+    """Return the references to resolve; a document may always name its folder."""
     has_folder = "folderid" in {known.name for known in fields.values()}
     if module.name != "Documents" or not has_folder or _FOLDERS not in modules.names:
         return mapping.references
@@ -266,12 +269,14 @@ def _reference_field(where: str, module: Module, name: str, modules: Modules) ->
         return modules.get(LINE_MODULE).fields["productid"]
     known = _writable_field(where, module, name)
     if known.type not in {"reference", "owner"}:
-        raise SettingsError(f"{where}: {module.name}.{name} is of type {known.type}.")
+        raise SettingsError(
+            f"{where}: {module.name}.{name} is of type {known.type}, not a reference or an owner."
+        )
     return known
 
 
 def _no_reference(where: str) -> SettingsError:
-    return SettingsError(f"{where}: tell its `module`, and in `match_on` one field of it.")
+    return SettingsError(f"{where}: set `module`, and one field of it in `match_on`.")
 
 
 def _reference_key(
@@ -284,7 +289,7 @@ def _reference_key(
         raise SettingsError(
             f"{where}: the field refers to {' or '.join(accepted)}, not to {module.name}."
         )
-    _existing_field(where, module, choice.match_on)
+    _existing_field(f"{where}, `match_on`", module, choice.match_on)
     return Key(module, (choice.match_on,))
 
 
@@ -298,25 +303,25 @@ def _is_servers_own(module: Module, name: str) -> bool:
     return not known.editable or known.type in _FILE_TYPES or name in module.line_columns
 
 
-def _writable_field(where: str, module: Module, name: str) -> Field:
-    known = _existing_field(where, module, name)
+def _writable_field(where: str, module: Module, name: str, advice: str = "") -> Field:
+    known = _existing_field(where, module, name, advice)
     if _is_servers_own(module, name):
         raise SettingsError(
-            f"{where}: the server fills in {module.name}.{name} itself; it cannot be written."
+            f"{where}: the server sets {module.name}.{name} itself, so it cannot be written."
         )
     return known
 
 
-def _existing_field(where: str, module: Module, name: str) -> Field:
+def _existing_field(where: str, module: Module, name: str, advice: str = "") -> Field:
     if name not in module.fields:
         raise SettingsError(
-            f"{where}: {module.name} has no field {name!r}.{near(name, module.fields)} Name "
-            "the field in `streams`, under `fields`; null leaves a property out."
+            f"{where}: {module.name} has no field {name!r}.{suggestion(name, module.fields)}"
+            f"{advice}"
         )
     return module.fields[name]
 
 
-def check_names(where: str, renamed: Iterable[str], properties: Iterable[str]) -> None:
+def check_names(where: str, renamed: Iterable[str], properties: Collection[str]) -> None:
     """Check that the properties that `fields` names are there.
 
     Raises:
@@ -325,7 +330,8 @@ def check_names(where: str, renamed: Iterable[str], properties: Iterable[str]) -
     for name in renamed:
         if name not in set(properties):
             raise SettingsError(
-                f"{where} has no property {name!r}, which `fields` names.{near(name, properties)}"
+                f"{where}, `fields`: the stream has no property {name!r}."
+                f"{suggestion(name, properties)}"
             )
 
 
@@ -334,6 +340,6 @@ def _check_twice(where: str, fields: Mapping[str, Field]) -> None:
     for name, known in fields.items():
         if goes_to[known.name] != name:
             raise SettingsError(
-                f"{where}: {name!r} and {goes_to[known.name]!r} both go to "
+                f"{where}: {name!r} and {goes_to[known.name]!r} both map to "
                 f"{known.name!r}. Leave one out with null in `fields`."
             )

@@ -1,4 +1,4 @@
-"""A record on its way, stage by stage: as it came, prepared, matched, or rejected.
+"""The stages of a record: input, prepared, matched, or rejected.
 
 Each stage is a frozen value that the next one holds, so what a function may rely on is in its
 signature. They are msgspec structs: several are made for each record, and these cost a tenth of a

@@ -1,6 +1,6 @@
-"""Errors that cost one record, and not the run: what no code expects, and what the server fails at.
+"""Errors that reject one record instead of stopping the run: unexpected errors, server failures.
 
-The errors that say how to go on pass through: `Rejected`, `KafineaError`, and `OSError`, which is
+Errors that are handled elsewhere pass through: `Rejected`, `KafineaError`, and `OSError`, which is
 of this machine.
 """
 
@@ -37,10 +37,12 @@ class _Guard:
     ) -> None:
         if not isinstance(error, Exception) or isinstance(error, (Rejected, KafineaError, OSError)):
             return
-        where = f"{place_of(error)}. Please report this as a mistake of target-kafinea"
+        place = f"{place_of(error)}. Please report this as a bug"
         if self._is_sent:
-            raise Rejected("UNKNOWN_OUTCOME", f"it was sent, and may be written: {where}") from None
-        raise Rejected("INTERNAL_ERROR", f"it was not sent: {where}") from None
+            text = f"internal error after the record was sent, so it may be written: {place}"
+            raise Rejected("UNKNOWN_OUTCOME", text) from None
+        text = f"internal error before the record was sent: {place}"
+        raise Rejected("INTERNAL_ERROR", text) from None
 
 
 _NOT_SENT = _Guard(is_sent=False)

@@ -9,7 +9,7 @@ from kafinea.client import Client
 from kafinea.describe import Module
 from kafinea.errors import SettingsError
 from kafinea.load.modules import Modules
-from kafinea.load.plan import Reference, check_names, reference_to
+from kafinea.load.plan import HOW_TO_MAP, Reference, check_names, reference_to
 from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping
 from kafinea.related import RELATED, SOURCE, RelatedList, find_list
 
@@ -75,11 +75,11 @@ def _list_of(where: str, known: RelatedList | None, mapping: StreamMapping) -> t
         read_from = None if mapping.module else known
         return (read_from.module, read_from.label) if read_from else ("", "")
     if mapping.module is None:
-        raise SettingsError(f"{where}: tell in `module` whose related list it is.")
+        raise SettingsError(f"{where}: set `module` to the module that has the related list.")
     if mapping.match_on:
         raise SettingsError(
-            f"{where}: `match_on` is for records. Name the keys of both sides in `references`, "
-            f"under {SOURCE} and {RELATED}."
+            f"{where}: `match_on` does not apply to a related list. Set the keys of both sides in "
+            f"`references`, under {SOURCE} and {RELATED}."
         )
     return mapping.module, mapping.related
 
@@ -88,7 +88,7 @@ def _reference(
     where: str, choices: Sequence[ReferenceMapping], module: Module | None, modules: Modules
 ) -> Reference:
     if module is None:
-        raise SettingsError(f"{where}: there is only {SOURCE} and {RELATED}.")
+        raise SettingsError(f"{where}: a related list has only {SOURCE} and {RELATED}.")
     named = [replace(choice, module=choice.module or module.name) for choice in choices]
     return reference_to(where, named, (module.name,), modules)
 
@@ -103,13 +103,13 @@ def _properties(where: str, properties: Collection[str], mapping: StreamMapping)
             continue
         if side not in {SOURCE, RELATED} or side in found:
             raise SettingsError(
-                f"{where}: a related list takes one {SOURCE} and one {RELATED}, and not {name!r}. "
-                "Name them in `streams`, under `fields`; null leaves a property out."
+                f"{where}: a related list has one {SOURCE} and one {RELATED}, so {name!r} cannot "
+                f"be loaded.{HOW_TO_MAP}"
             )
         found[side] = name
     for side in (SOURCE, RELATED):
         if side not in found:
             raise SettingsError(
-                f"{where} has no property {side!r}. Name it in `streams`, under `fields`."
+                f"{where}: the stream has no property {side!r}. Map one to it in `fields`."
             )
     return found

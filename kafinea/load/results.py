@@ -13,7 +13,7 @@ from kafinea.errors import Code, Refused, Unavailable
 
 OTHERS_CHANGED = "OTHER_FIELDS_CHANGED"
 """The server changed fields that were not loaded. It stops the updates of its stream and nothing
-else, so it does not count when `max_rejects` decides whether the run goes on; the run fails."""
+else, so it does not count when `max_rejects` decides whether the run continues; the run fails."""
 
 Error = Refused | Unavailable
 """What the server answers that may be the fault of one record."""
@@ -48,7 +48,7 @@ class Rejection:
 
 
 class Rejected(Exception):
-    """Reject the record at hand; the run goes on with the others.
+    """Reject the record at hand; the run continues with the others.
 
     Attributes:
         rejection: Why.

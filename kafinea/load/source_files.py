@@ -1,8 +1,8 @@
-"""Where the files of records are read: below one folder, which the setting `files_path` names.
+"""Where the files of records are read: in one folder, which the setting `files_path` names.
 
-A record comes from elsewhere, and the target may read more than its author may: `/etc/passwd`, its
-own environment with the access key, another host's metadata. So what is not below the folder is not
-opened, and neither is what is no regular file.
+The author of a record is not trusted, and the load may read more than the author may:
+`/etc/passwd`, its own environment with the access key, another host's metadata. So only regular
+files in this folder are opened.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from kafinea.errors import SettingsError
 from kafinea.load.results import Rejected
 from kafinea.storage import open_storage
 
-_SETTING = "`files_path` (TARGET_KAFINEA_FILES_PATH)"
 _TO_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 # None of the three is there on Windows, which has no such files and links below a folder either.
 _AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -40,7 +39,7 @@ class SourceFiles:
         if not path or "://" not in (self._folder or ""):
             return
         if "::" in path:
-            raise SettingsError("`files_path`: URLs that are chained by `::` are not taken.")
+            raise SettingsError("`files_path`: chained URLs (with `::`) are not supported.")
         try:
             self._system, root = open_storage(path)
         except SettingsError as error:
@@ -61,14 +60,14 @@ class SourceFiles:
             OSError: It cannot be opened.
         """
         if self._folder is None:
-            raise Rejected("FILE_NOT_ALLOWED", f"files are read below {_SETTING} only: set it")
+            raise Rejected("FILE_NOT_ALLOWED", "no file may be read: set `files_path`")
         name = location.rstrip("/").rpartition("/")[2]
         if self._system:
             return self._system.open(f"{self._root}/{self._below(location)}", "rb"), name
         return _open_local(self._folder, _without_protocol(location)), name
 
     def _below(self, location: str) -> str:
-        """Return what stands in a URL behind that of the folder.
+        """Return the part of a URL after that of the folder.
 
         Raises:
             Rejected: It is the URL of another place, or may become one.
@@ -134,8 +133,8 @@ def _regular(descriptor: int) -> IO[bytes]:
 
 
 def _outside() -> Rejected:
-    return Rejected("FILE_NOT_ALLOWED", f"the file is not below {_SETTING}")
+    return Rejected("FILE_NOT_ALLOWED", "the file is outside `files_path`")
 
 
 def _irregular() -> Rejected:
-    return Rejected("FILE_NOT_READABLE", "it is no regular file")
+    return Rejected("FILE_NOT_READABLE", "it is not a regular file")

@@ -1,4 +1,4 @@
-"""How the settings say that a stream goes into a module: parsed, and not yet compared with it.
+"""How the settings map a stream to a module: parsed, but not yet compared with the module.
 
 `plan` compares it with what `describe` says of the module.
 """
@@ -61,7 +61,7 @@ class StreamMapping:
                 has it; in `fields`, both leave a property out.
 
         Raises:
-            SettingsError: A reference has a setting that there is not.
+            SettingsError: A reference has an unknown setting.
         """
         fields = settings.get("fields") or {}
         return cls(
@@ -83,29 +83,32 @@ def _references(where: str, settings: Any) -> dict[str, tuple[ReferenceMapping, 
     return {
         name: tuple(
             _reference(f"{where}, reference {name!r}", choice)
-            for choice in (said if isinstance(said, list) else [said])
+            for choice in (choices if isinstance(choices, list) else [choices])
         )
-        for name, said in _flat(settings)
+        for name, choices in _flat(settings)
     }
 
 
-def _reference(where: str, said: Any) -> ReferenceMapping:
-    settings = said if isinstance(said, dict) else {}
+def _reference(where: str, choice: Any) -> ReferenceMapping:
+    settings = choice if isinstance(choice, dict) else {}
     names, module = _names(settings.get("match_on")), settings.get("module")
     is_clear = len(names) == 1 and isinstance(module, (str, type(None)))
     if unknown := settings.keys() - {"module", "match_on", "create"}:
-        raise SettingsError(f"{where}: there is no {', '.join(sorted(unknown))} to tell.")
+        raise SettingsError(
+            f"{where}: unknown setting {', '.join(sorted(unknown))}. Use `module`, `match_on` and "
+            "`create`."
+        )
     create = bool(settings.get("create"))
     return ReferenceMapping(module, names[0] if is_clear else None, create=create)
 
 
 def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the references; Meltano makes `{LineItems: {productid: ...}}` of the dotted name."""
-    for name, said in settings.items():
-        if name == LINES and isinstance(said, dict) and "module" not in said:
-            yield from ((f"{LINES}.{leaf}", inner) for leaf, inner in said.items())
+    for name, choices in settings.items():
+        if name == LINES and isinstance(choices, dict) and "module" not in choices:
+            yield from ((f"{LINES}.{leaf}", inner) for leaf, inner in choices.items())
         else:
-            yield name, said
+            yield name, choices
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def account_name(nth: int) -> _Name:
     """A name that no other account has.
 
     The counter is spread over all pairs of trade and surname by a stride without a common
-    divisor; when the pairs are used up, the town tells them apart.
+    divisor; when the pairs are used up, the town makes the names differ.
     """
     pairs = len(_TRADES) * len(_LAST)
     turn, rest = divmod(nth, pairs)

@@ -10,7 +10,7 @@ import sqlite3
 
 from kafinea_sandbox.database.prices import PRICED
 from kafinea_sandbox.database.store import Store
-from kafinea_sandbox.database.tables import kind_of, stored_fields
+from kafinea_sandbox.database.tables import stored_fields, value_type_of
 from kafinea_sandbox.modules import MODULES
 from kafinea_sandbox.modules.model import Field
 
@@ -45,7 +45,7 @@ def create(store: Store) -> None:
 
 
 def _affinity(field: Field) -> str:
-    return "INTEGER" if kind_of(field) in {"owner", "reference"} else "TEXT"
+    return "INTEGER" if value_type_of(field) in {"owner", "reference"} else "TEXT"
 
 
 def _create_prices(db: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kafinea_sandbox.database import prices
 from kafinea_sandbox.database.store import Store
-from kafinea_sandbox.database.tables import empty, kind_of, stored_fields
+from kafinea_sandbox.database.tables import empty, stored_fields, value_type_of
 from kafinea_sandbox.modules import MODULES
 from kafinea_sandbox.modules.model import Module
 from kafinea_sandbox.rows import File, Relation, Row
@@ -54,7 +54,7 @@ class _Loader:
         self.rows: list[list[Any]] = []
         fields = stored_fields(module)
         self._columns = [(field.name, empty(field)) for field in fields]
-        self._dates = [i for i, f in enumerate(fields, 1) if kind_of(f).startswith("date")]
+        self._dates = [i for i, f in enumerate(fields, 1) if value_type_of(f).startswith("date")]
         marks = ", ".join("?" * (len(fields) + 1))
         names = ", ".join(["_number", *(f'"{field.name}"' for field in fields)])
         self._insert = f'INSERT INTO "{module.name}" ({names}) VALUES ({marks})'

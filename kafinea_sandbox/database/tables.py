@@ -116,7 +116,7 @@ def _without_lines(module: Module) -> Module:
     return replace(module, fields=tuple(kept))
 
 
-def kind_of(field: Field) -> str:
+def value_type_of(field: Field) -> str:
     """How a field compares."""
     if field.type in _NUMBERS or field.scale is not None:
         return "number"
@@ -127,7 +127,7 @@ def kind_of(field: Field) -> str:
 
 def empty(field: Field) -> str | int | None:
     """What a write leaves in a column that was not given a value."""
-    kind = kind_of(field)
+    kind = value_type_of(field)
     if field.retrieve_only or field.name.startswith("hdnDiscount"):
         return None
     if kind == "number":
@@ -182,7 +182,7 @@ def _column(field: Field, prefixes: dict[str, str], module: Module) -> Column:
     return Column(
         field,
         _COLUMN_NAMES.get(field.name, field.name) if repeats_lines else field.name,
-        kind_of(field),
+        value_type_of(field),
         _part(field),
         sql,
         _wire(field, sql, prefixes),
@@ -198,7 +198,7 @@ def _part(field: Field) -> str:
 
 
 def _wire(field: Field, sql: str, prefixes: dict[str, str]) -> str:
-    kind = kind_of(field)
+    kind = value_type_of(field)
     if kind == "owner":
         return (
             f"CASE WHEN {sql} IN (SELECT _number FROM Users) THEN '{prefixes['Users']}x' || {sql} "

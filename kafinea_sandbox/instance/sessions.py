@@ -121,7 +121,7 @@ class Sessions:
         return self._open.get(session_id)
 
     def use(self, session_id: str) -> Session:
-        """The session of a request that arrives now."""
+        """The session of a request that is received now."""
         if session_id in {"", "null"}:
             raise expired("AUTHENTICATION_REQUIRED")
         refusal = self._dialect.one_refusal and "AUTHENTICATION_REQUIRED"

@@ -25,5 +25,5 @@ def altered(rule: str | None, text: str) -> str:
     if name == "cut" and size.isdigit():
         return text[: int(size)]
     if name not in _PLAIN:
-        raise ValueError(f"No such alteration: {rule}")
+        raise ValueError(f"Unknown alteration: {rule}")
     return _PLAIN[name](text)

@@ -53,7 +53,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise ValueError(f"No kind of fault: {self.kind}")
+            raise ValueError(f"Unknown kind of fault: {self.kind}")
 
     def matches(self, operation: str, params: dict[str, str]) -> bool:
         """Whether the fault can apply to a request."""

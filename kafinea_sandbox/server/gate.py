@@ -43,11 +43,13 @@ class Gate:
         # A page of another site can have its name lead here: DNS rebinding. The name stays.
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
-            return refusal(421, f"Ask for {_NAMES[0]}: the Host header has another name, or none")
+            return refusal(
+                421, f"Use {_NAMES[0]} as the host: the Host header is missing or has another name"
+            )
         origins = {origin.lower() for origin in headers.getlist("origin")}
         sites = set(headers.getlist("sec-fetch-site"))
         if origins - self._origins or sites - _OWN_SITE:
-            return refusal(403, "The sandbox does not answer to pages of other sites")
+            return refusal(403, "The sandbox refuses requests from pages of other sites")
         return None
 
     def refused_control(self, method: str, headers: Headers) -> Answer | None:

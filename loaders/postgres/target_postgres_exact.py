@@ -65,7 +65,9 @@ class Connector(PostgresConnector):
             return
         quote = connection.dialect.identifier_preparer.quote
         column, name = quote(column_name), wider.compile(connection.dialect)
-        self.logger.warning("%s.%s becomes %s", table_name, column_name, name)
+        self.logger.warning(
+            "Column %s.%s is changed to the type %s.", table_name, column_name, name
+        )
         connection.exec_driver_sql(
             f"ALTER TABLE {quote(schema_name)}.{quote(table_name)}"
             f" ALTER COLUMN {column} TYPE {name} USING {column}::{name}"

@@ -23,7 +23,9 @@ def kafinea() -> None:
     def modules(ti: RuntimeTaskInstanceProtocol) -> list[Settings]:
         """List the streams to extract."""
         if ti.get_dr_count("kafinea_backfill", states=["running"]):
-            raise AirflowSkipException("A backfill is under way. The run after it goes on from it.")
+            raise AirflowSkipException(
+                "A backfill is running. The first run after it continues from its end."
+            )
         return [only(stream) for stream in streams()]
 
     Meltano.partial(

@@ -63,8 +63,8 @@ def kafinea_backfill() -> None:
         found = [one["stream"] for one in streams() if is_module(one) and _is_dated(one)]
         if unknown := set(params["modules"]) - set(found):
             raise AirflowFailException(
-                f"{', '.join(sorted(unknown))}: no such module can be cut by months. "
-                f"There is {', '.join(found)}."
+                f"`modules`: {', '.join(sorted(unknown))} cannot be divided into months. "
+                f"Available: {', '.join(found)}."
             )
         return params["modules"] or found
 
@@ -141,10 +141,10 @@ def _cuts(params: dict[str, Any], now: datetime) -> list[str]:
     over = (now.date() - timedelta(days=1)).replace(day=1)
     end = _later(_begin(params["to"]), 1) if params["to"] else over
     if end > over:
-        raise AirflowFailException(f"`to`: {params['to']} was not over a day ago.")
+        raise AirflowFailException(f"`to`: {params['to']} did not end at least a day ago.")
     cuts = [_begin(params["from"])]
     if cuts[0] >= end:
-        raise AirflowFailException(f"`from`: {params['from']} is behind the last month.")
+        raise AirflowFailException(f"`from`: {params['from']} is after the last month.")
     while cuts[-1] < end:
         cuts.append(min(_later(cuts[-1], params["every"]), end))
     return [cut.isoformat() for cut in cuts]
@@ -154,7 +154,7 @@ def _begin(month: str) -> date:
     try:
         return date.fromisoformat(f"{month}-01")
     except ValueError:
-        raise AirflowFailException(f"{month!r} is no month. Write it as 2020-01.") from None
+        raise AirflowFailException(f"{month!r} is not a month. Write it as 2020-01.") from None
 
 
 def _later(month: date, months: int) -> date:

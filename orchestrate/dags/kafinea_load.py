@@ -59,7 +59,7 @@ def _keep(folder: Path, name: str) -> str:
     finally:
         os.umask(before)
     reasons = [f"{count:,} of {stream} ({code})" for (stream, code), count in sorted(found.items())]
-    return f"Kafinea did not take {', '.join(reasons)}. They are in {kept}."
+    return f"Rejected records: {', '.join(reasons)}. They are in {kept}."
 
 
 @dag(schedule=None, max_active_runs=1, default_args=DEFAULTS, doc_md=__doc__)

@@ -47,7 +47,8 @@ def alert(message: str) -> None:
     """
     url = Variable.get("kafinea_alert_url", default=None)
     if not url:
-        logging.getLogger(__name__).warning("Nobody was told: kafinea_alert_url is not set.")
+        text = "No alert was sent: the Airflow Variable kafinea_alert_url is not set."
+        logging.getLogger(__name__).warning(text)
         return
     body = json.dumps({"text": message}).encode()
     urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=30).close()  # noqa: S310 the operator's own setting
@@ -57,7 +58,7 @@ def _failure(context: Mapping[str, Any]) -> str:
     task = context["ti"]
     what = task.rendered_map_index or task.task_id
     # If the worker was killed, there is no exception.
-    why = context.get("exception") or "it was stopped."
+    why = context.get("exception") or "the task was stopped."
     return f"{task.dag_id}: {what} failed: {why} The log is at {task.log_url}"
 
 
@@ -95,7 +96,9 @@ def meltano(*command: str, settings: Settings | None = None, given: str = "") ->
         check=False,
     )
     if done.returncode:
-        raise AirflowException(f"`meltano {' '.join(command)}` ended with {done.returncode}.")
+        raise AirflowException(
+            f"`meltano {' '.join(command)}` failed with exit code {done.returncode}."
+        )
     return done.stdout
 
 
@@ -110,9 +113,9 @@ def streams() -> list[dict[str, Any]]:
     own = json.loads(meltano("config", "print", "meltano"))
     if own["state_backend"]["uri"] == "systemdb" and own["database_uri"].startswith("sqlite"):
         raise AirflowFailException(
-            "Meltano keeps its state in a file of this machine, which other workers do not see. "
-            "Set MELTANO_DATABASE_URI to a PostgreSQL, or MELTANO_STATE_BACKEND_URI to an object "
-            "store such as s3://bucket/state."
+            "Meltano stores its state in a file on this machine, which other workers cannot read. "
+            "Set MELTANO_DATABASE_URI to a PostgreSQL database, or MELTANO_STATE_BACKEND_URI to an "
+            "object store such as s3://bucket/state."
         )
     catalog = json.loads(meltano("invoke", "--dump=catalog", "tap-kafinea"))
     return [one for one in catalog["streams"] if one["selected"] and one["stream"] != _DELETED]

@@ -160,7 +160,7 @@ def test_rejects_are_kept_and_reported_without_values(migrated, kafinea, alerts,
     ]
     message = told(alerts)
     assert message.startswith(
-        "kafinea_load: load failed: Kafinea did not take 1 of visitors (MANDATORY_FIELD_MISSING)."
+        "kafinea_load: load failed: Rejected records: 1 of visitors (MANDATORY_FIELD_MISSING)."
     )
     assert str(kept) in message
     assert "x.fr" not in message + process.stdout

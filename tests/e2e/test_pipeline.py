@@ -110,7 +110,7 @@ def test_demo_loads_late_payers_by_their_id_and_rejects_one(demo):
         "stream": "late_payers",
         "record": {"id": first, "cf_907": "Prépayé"},
         "code": "UNKNOWN_PICKLIST_VALUE",
-        "message": "cf_907: the picklist has no such value",
+        "message": "cf_907: the value is not in the picklist",
     }
     assert reject["message"] in demo
 

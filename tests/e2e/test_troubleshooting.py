@@ -90,7 +90,7 @@ def failing_with(error: Exception, directory: Path) -> str:
         return contacts(directory, sandbox)
 
 
-@prints("... Please report this as a mistake of ...")
+@prints("... Please report this as a bug in ...")
 def _(directory):
     return failing_with(KeyError("lastname"), directory)
 
@@ -153,7 +153,7 @@ def _(directory):
         return tap(directory, {}, "--config", "ENV")
 
 
-@prints("`files` is no object")
+@prints("`files` is not an object")
 def _(directory):
     return tap(directory, {**_somewhere("https://kafinea.example"), "files": True})
 
@@ -163,7 +163,7 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, dryrun=True)
 
 
-@prints("The variable ... is no setting. Did you mean ...?")
+@prints("The variable ... is not a setting. Did you mean ...?")
 def _(directory):
     with mock.patch.dict(os.environ, {"TARGET_KAFINEA_DRYRUN": "true"}):
         return rejected("Contacts", {"lastname": "Roux"})
@@ -175,7 +175,7 @@ def _(directory):
         return tap(directory, {**settings(sandbox), "username": "nobody"})
 
 
-@prints("Kafinea does not accept the user '...' with this access key")
+@prints("Kafinea does not accept this access key for user '...'")
 def _(directory):
     with empty() as sandbox:
         return tap(directory, {**settings(sandbox), "access_key": "wrong"})
@@ -186,7 +186,7 @@ def _(directory):
     return tap(directory, _somewhere("apps.kafinea.com/YourKafinea"))
 
 
-@prints("`url` uses http, which would send the access to ... unprotected")
+@prints("`url` uses http, so the credentials would be sent to ... unencrypted")
 def _(directory):
     return tap(directory, _somewhere("http://kafinea.example"))
 
@@ -198,7 +198,7 @@ def _(directory):
         return tap(directory, settings(sandbox))
 
 
-@prints("No host ... is known")
+@prints("The host name ... cannot be resolved")
 def _(directory):
     return tap(directory, _somewhere("https://kafinea.invalid"))
 
@@ -209,19 +209,19 @@ def _(directory):
         return tap(directory, _somewhere(f"https://localhost:{port}"))
 
 
-@prints("... does not speak https at this port. Check `url`")
+@prints("... does not use https at this port. Check `url`")
 def _(directory):
     with website() as port:
         return tap(directory, _somewhere(f"https://localhost:{port}"))
 
 
-@prints("... wants https. Write `https://` in `url`")
+@prints("... requires https. Write `https://` in `url`")
 def _(directory):
     with website(tls=make_certificate(directory)[1]) as port:
         return tap(directory, _somewhere(f"http://localhost:{port}"))
 
 
-@prints("REQUESTS_CA_BUNDLE is '...', and there is no such file")
+@prints("REQUESTS_CA_BUNDLE is '...', but there is no such file")
 def _(directory):
     return _with_variable(directory, REQUESTS_CA_BUNDLE=str(directory / "nowhere"))
 
@@ -231,7 +231,7 @@ def _(directory):
     return _with_variable(directory, HTTPS_PROXY="http://127.0.0.1:9")
 
 
-@prints("The proxy in ... is not an address that can be used")
+@prints("The proxy in ... is not a valid address")
 def _(directory):
     return _with_variable(directory, HTTPS_PROXY="no address")
 
@@ -243,7 +243,7 @@ def _with_variable(directory: Path, **variable: str) -> str:
         return tap(directory, _somewhere("https://kafinea.example"))
 
 
-@prints("The server points to another address ...")
+@prints("The server redirects to another address ...")
 def _(directory):
     with empty() as sandbox:
         sandbox.faults.add("redirect", times=None)
@@ -262,14 +262,14 @@ def _(directory):
         return tap(directory, settings(sandbox, request_timeout=0.1))
 
 
-@prints("... does not end its answer")
+@prints("... did not finish its answer")
 def _(directory):
     endless = Endless(listtypes=ENDLESS["a body in drips"])
     with serving(endless) as url, mock.patch("kafinea.connection.PATIENCE", 2):
         return tap(directory, {**_somewhere(url), "request_timeout": 0.2})
 
 
-@prints("The server's answer is longer than any that is real")
+@prints("The server's answer is too long: more than 64 MiB")
 def _(directory):
     with serving(Endless(listtypes=TOO_LONG["a body of gzip"])) as url:
         return tap(directory, _somewhere(url))
@@ -286,19 +286,19 @@ def contacts_changed(directory: Path, operation: str, change: Callable[[Any], An
             return contacts(directory, sandbox, url=url)
 
 
-@prints("... the server answers with no ...")
+@prints("... the server's answer contains no ...")
 def _(directory):
     return contacts_changed(directory, "describe", lambda _: [])
 
 
-@prints("... the server gives ..., a record of another module: ...")
+@prints("... the server returned ..., a record of another module. ...")
 def _(directory):
     return contacts_changed(
         directory, "query", lambda rows: [*rows, *({**row, "id": "99x7"} for row in rows[-1:])]
     )
 
 
-@prints("Kafinea has no room for ... requests at once")
+@prints("Kafinea is too busy for ... concurrent requests")
 def _(directory):
     with Sandbox(rows=300) as sandbox:
         sandbox.faults.add("status", status=503, operation="query", times=3)
@@ -361,13 +361,13 @@ def _(directory):
         return tap(directory, settings(sandbox, modules=["Organisations"]))
 
 
-@prints("`modules` takes none of the modules")
+@prints("`modules` selects no module")
 def _(directory):
     with empty() as sandbox:
         return tap(directory, settings(sandbox, modules=["!*"]))
 
 
-@prints("`modules` leaves out '...', which is no module")
+@prints("`modules` excludes '...', which is not a module")
 def _(directory):
     with empty() as sandbox:
         return tap(directory, settings(sandbox, modules=["Tax", "!Campaign"]))
@@ -387,7 +387,7 @@ def _(directory):
         return tap(directory, settings(sandbox, modules=["Leads"], dictionary=True), *catalog)
 
 
-@prints("The state knows ..., and user '...' no longer sees them in this instance")
+@prints("The state contains ..., but user '...' can no longer see them in this instance")
 def _(directory):
     state = {"bookmarks": {"Campaigns": {"replication_key_value": "2026-01-01T00:00:00Z"}}}
     with Sandbox(rows=50, absent=["Campaigns"]) as sandbox:
@@ -404,12 +404,12 @@ def _with_catalog(directory: Path, change: Callable[[dict[str, Any]], None], **m
         return tap(directory, settings(sandbox, **more), *_file(directory, "catalog", catalog))
 
 
-@prints("Nothing is selected. There is to select: ...")
+@prints("No stream is selected. Available: ...")
 def _(directory):
     return _with_catalog(directory, lambda root: root.update(selected=False))
 
 
-@prints("Nothing to extract: the catalog has no stream, or none that ... takes")
+@prints("Nothing to extract: the catalog has no stream, or none that ... selects")
 def _(directory):
     return _with_catalog(directory, lambda _: None, modules=["Leads"])
 
@@ -420,18 +420,18 @@ def _(directory):
         return tap(directory, settings(sandbox), *_file(directory, "catalog", ["Contacts"]))
 
 
-@prints("The catalog asks for the replication key '...'")
+@prints("The catalog specifies the replication key '...'")
 def _(directory):
     return _with_catalog(directory, lambda root: root.update({"replication-key": "createdtime"}))
 
 
-@prints("... the catalog asks for INCREMENTAL, which needs a ...")
+@prints("... the catalog specifies INCREMENTAL, but the stream has no ...")
 def _(directory):
     change = {"replication-method": "INCREMENTAL"}
     return _with_catalog(directory, lambda root: root.update(change))
 
 
-@prints("... these fields are null, for the server refuses them in a query: ...")
+@prints("... these fields are null, because the server refuses them in a query: ...")
 def _(directory):
     with Sandbox(rows=50) as sandbox:
         catalog = _file(directory, "catalog", discover(sandbox, modules=["Contacts"]))
@@ -446,7 +446,7 @@ def _(directory):
 
 
 @prints("... is incomplete, ... null: ...")
-@prints("... could not be read whole: ...")
+@prints("... could not be read completely: ...")
 def _(directory):
     with empty(unencodable={"Contacts": [_first_contact()]}) as sandbox:
         sandbox.insert("Contacts", {"lastname": "Martin"})
@@ -458,7 +458,7 @@ def _first_contact() -> int:
         return int(sandbox.insert("Contacts", {"lastname": "Martin"}).partition("x")[2])
 
 
-@prints("the server failed at ... records, so the reading ends before ...")
+@prints("the server failed at ... records, so extraction of the module stopped before ...")
 def _(directory):
     first = _first_contact()
     few = mock.patch("kafinea.recovery.MOST_BAD", 5)
@@ -468,7 +468,7 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
-@prints("... records without a modifiedtime, as an import into the database leaves them: ...")
+@prints("... records have no modifiedtime, for instance after an import into the database")
 def _(directory):
     with empty() as sandbox:
         one = sandbox.insert("Contacts", {"lastname": "Martin"})
@@ -526,14 +526,14 @@ def _(directory):
         return tap(directory, settings(sandbox), *state)
 
 
-@prints("The state of ... holds a '...' that this tap did not write")
+@prints("The state of ... contains a '...' that this tap did not write")
 def _(directory):
     state = _file(directory, "state", {"bookmarks": {"Contacts": {"pass": {"until": 5}}}})
     with empty() as sandbox:
         return tap(directory, settings(sandbox), *state)
 
 
-@prints("the state says that all is read until ...")
+@prints("the bookmark in the state is ..., which is in the future")
 def _(directory):
     bookmark = {"replication_key_value": "2999-01-01T00:00:00+00:00"}
     state = _file(directory, "state", {"bookmarks": {"Contacts": bookmark}})
@@ -551,7 +551,7 @@ def _(directory):
         return done.stderr
 
 
-@prints("The state is of another Kafinea, at ...")
+@prints("The state belongs to another Kafinea instance, ...")
 def _(directory):
     bookmark = {"url": "https://old.example/webservice.php"}
     state = directory / "state.json"
@@ -560,7 +560,7 @@ def _(directory):
         return tap(directory, settings(sandbox, modules=["Contacts"]), "--state", str(state))
 
 
-@prints("The catalog selects the stream 'files', and `files.enabled` is off")
+@prints("The catalog selects the stream 'files', but `files.enabled` is off")
 def _(directory):
     catalog = directory / "catalog.json"
     with Sandbox(rows=300) as sandbox:
@@ -569,19 +569,19 @@ def _(directory):
         return tap(directory, settings(sandbox), "--catalog", str(catalog))
 
 
-@prints("the server gives these documents without lines")
+@prints("the server returns these documents without lines")
 def _(directory):
     with Sandbox(dialect="corebos", rows=300) as sandbox:
         sandbox.sql("DELETE FROM LineItem")
         return tap(directory, settings(sandbox, modules=["Invoice"]))
 
 
-@prints("... of ... files could not be fetched")
+@prints("... of ... files could not be downloaded")
 def _(directory):
     return _fetched_without(directory, lambda sandbox: stored_files(sandbox)[0]["id"])
 
 
-@prints("This server does not give files: it has neither the operation files_retrieve nor ...")
+@prints("This server offers no file downloads: it has neither the operation files_retrieve nor ...")
 def _(directory):
     return _fetched_without(directory, lambda _: None)
 
@@ -595,7 +595,10 @@ def _fetched_without(directory: Path, choose: Callable[[Sandbox], str | None]) -
         return tap(directory, settings(sandbox, modules=["Documents"], files=files))
 
 
-@prints("no deletions are told, for ... of its records cannot be read and would look deleted")
+@prints(
+    "Deletion detection skipped for ...: ... records cannot be read by this user and would look "
+    "deleted"
+)
 def _(directory):
     with _hiding_a_contact() as sandbox:
         path = str(directory / "ids")
@@ -603,22 +606,22 @@ def _(directory):
 
 
 @prints(
-    "No deletions of ... are reported. ... of ... known records are missing, and some of them "
-    "were not deleted: ..."
+    "Deletion detection failed for ...: ... of ... known records of ... are missing, but not all "
+    "of them were deleted: ..."
 )
 def _(directory):
     return _missing(directory, 30, _give_away)
 
 
 @prints(
-    "No deletions of ... are reported. ... of ... known records are missing, more than "
-    "`deletions_limit` (...) lets through at once. ..."
+    "Deletion detection failed for ...: ... of ... known records of ... are missing, more than "
+    "`deletions_limit` (...) allows at once. ..."
 )
 def _(directory):
     return _missing(directory, 30, lambda sandbox, one: sandbox.remove("Contacts", one))
 
 
-@prints("user ... may not see ... records any more, such as ...")
+@prints("user ... may no longer see ... records, such as ...")
 def _(directory):
     return _missing(directory, 3, _give_away)
 
@@ -650,7 +653,7 @@ def _hiding_a_contact() -> Sandbox:
 # The target
 
 
-@prints("Stream '...': there is no module '...'")
+@prints("Stream '...': module '...' not found, or this user may not use it")
 def _(directory):
     return rejected("visitors", {"lastname": "Roux"})
 
@@ -676,12 +679,12 @@ def _(directory):
     return rejected("Contacts", {"firstname": "Ada"}, max_rejects=-1)
 
 
-@prints("The input has no stream '...', which `streams` names")
+@prints("`streams`: the input has no stream '...'")
 def _(directory):
     return rejected("Contacts", {"firstname": "Ada"}, streams={"visitors": {}}, max_rejects=-1)
 
 
-@prints("the input names ... as key_properties, which are not used")
+@prints("the key_properties of the input (...) are not used")
 def _(directory):
     with empty() as sandbox:
         lines = messages("Contacts", {"lastname": "Roux", "email": "a@b.example"}, key=["email"])
@@ -713,7 +716,7 @@ def _(_directory):
     return with_schema({"$ref": "https://schemas.example/name.json"})
 
 
-@prints("Stream '...': not checked, because regular expressions may take for ever: ...")
+@prints("Stream '...': not checked, because regular expressions may never end: ...")
 def _(_directory):
     return with_schema({"pattern": "(a+)+$"})
 
@@ -756,12 +759,12 @@ def reported(directory: Path) -> str:
     )
 
 
-@prints("`...` cannot be written any more: ...")
+@prints("`...` can no longer be written: ...")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, outcomes_path="/dev/full")
 
 
-@prints("`...` is the standard output, where the states of this input go")
+@prints("`...` (...) is the standard output, to which the state is written")
 def _(directory):
     with empty() as sandbox:
         files = Files(directory)
@@ -792,7 +795,7 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux", "account_id": "Nobody"}, streams=streams)
 
 
-@prints("... no Accounts has this id (UNRESOLVED_REFERENCE)")
+@prints("... no record of Accounts has this id (UNRESOLVED_REFERENCE)")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux", "account_id": "3x99999"}, streams=LASTNAME)
 
@@ -806,7 +809,10 @@ def _(directory):
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 
-@prints("no record has exactly this key, and ... nearly: ... differs in ... (AMBIGUOUS_KEY)")
+@prints(
+    "no record has exactly this key. The database returns ... for it, but ... differs in ... "
+    "(AMBIGUOUS_KEY)"
+)
 def _(directory):
     with empty() as sandbox:
         sandbox.insert("Contacts", {"lastname": "Muller"})
@@ -814,12 +820,12 @@ def _(directory):
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 
-@prints("... there is nothing visible in it, only ... (INVALID_KEY)")
+@prints("... the key has no visible characters, only ... (INVALID_KEY)")
 def _(directory):
     return rejected("Contacts", {"lastname": "\u200b"}, streams=LASTNAME)
 
 
-@prints("... the server cannot read a query for a value with ... (INVALID_KEY)")
+@prints("... the server refuses a query for a value that contains ... (INVALID_KEY)")
 def _(directory):
     refusal = '{"success":false,"error":{"message":"no","code":"QUERY_SYNTAX_ERROR"}}'
     with empty() as sandbox:
@@ -829,7 +835,7 @@ def _(directory):
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 
-@prints("there is no id, and the stream has no `match_on` (NO_KEY)")
+@prints("the record has no `id`. Set `match_on` to the fields that identify a record (NO_KEY)")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux"})
 
@@ -844,7 +850,7 @@ def _(directory):
     return rejected("Contacts", {"email": "a@b.example"}, streams=matched("Contacts", "email"))
 
 
-@prints("... the picklist has no such value (UNKNOWN_PICKLIST_VALUE)")
+@prints("... the value is not in the picklist (UNKNOWN_PICKLIST_VALUE)")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux", "leadsource": "Fair"}, streams=LASTNAME)
 
@@ -854,20 +860,20 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux", "birthday": "31/01/1990"}, streams=LASTNAME)
 
 
-@prints("... does not obey ... of the stream's schema (INVALID_RECORD)")
+@prints("... violates ... of the stream's schema (INVALID_RECORD)")
 def _(directory):
     with empty() as sandbox:
         lines = messages("Contacts", {"lastname": 1}, properties={"lastname": {"type": "string"}})
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
-@prints("... no user and no group has this id (UNKNOWN_OWNER)")
+@prints("... no user or group has this id (UNKNOWN_OWNER)")
 def _(directory):
     record = {"lastname": "Roux", "assigned_user_id": "37x99"}
     return rejected("Contacts", record, streams=LASTNAME)
 
 
-@prints("... There is no key to look it up by. (UNKNOWN_OUTCOME)")
+@prints("... The record has no key to look it up by. (UNKNOWN_OUTCOME)")
 def _(directory):
     with empty() as sandbox:
         sandbox.faults.add("reset_after", operation="create")
@@ -915,7 +921,7 @@ def _(directory):
     return rounded_once()
 
 
-@prints("not sent: the update of ... also changed ... (OTHER_FIELDS_CHANGED)")
+@prints("not sent: the update of ... also changed other fields: ... (OTHER_FIELDS_CHANGED)")
 def _(directory):
     with empty(dialect="legacy") as sandbox:
         sandbox.change("Users", 1, TWO_DECIMALS)
@@ -926,7 +932,7 @@ def _(directory):
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
-@prints("the server stored other values than it was sent in ... (NOT_AS_SENT)")
+@prints("the server stored other values than those sent in ... (NOT_AS_SENT)")
 def _(directory):
     return updated("Contacts", {"lastname": "Roux"}, {"lastname": "Roux", "phone": "1" * 300})
 
@@ -941,14 +947,14 @@ def many_decimals(*names: str) -> str:
         return load(sandbox, lines, streams=LASTNAME, max_rejects=9, check=False).stderr
 
 
-@prints("not sent: the first creation, ..., was altered in ... (NOT_AS_SENT)")
+@prints("not sent: the server altered ... of the first new record, ... (NOT_AS_SENT)")
 def _(directory):
     with empty() as sandbox:
         records = [{"lastname": name, "title": "x" * 300} for name in "ab"]
         return load(sandbox, messages("Contacts", *records), streams=LASTNAME, check=False).stderr
 
 
-@prints("not sent: ... the server kept ... decimals of such a number. ... (NOT_AS_SENT)")
+@prints("not sent: ... the server keeps only ... decimals. ... (NOT_AS_SENT)")
 def _(directory):
     return many_decimals("a", "b")
 
@@ -958,7 +964,7 @@ def _(directory):
     return updated("Events", {"subject": "Fair"}, {"subject": "Fair", "location": "Nantes"})
 
 
-@prints("... subtotal and total do not follow from its lines, ... (TOTALS_WRONG)")
+@prints("... subtotal and total do not match the lines, ... (TOTALS_WRONG)")
 def _(directory):
     with empty(dialect="frevo") as sandbox:
         record = document(sandbox, "Quotes")
@@ -967,7 +973,7 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"LineItems": [line | {"quantity": 2}]})
 
 
-@prints("... its owner is no user any more, ... (OWNER_GONE)")
+@prints("... the owner no longer exists, ... (OWNER_GONE)")
 def _(directory):
     return updated(
         "Contacts",
@@ -976,12 +982,15 @@ def _(directory):
     )
 
 
-@prints("it was created, but the server altered its key in ...; it was deleted again (KEY_ALTERED)")
+@prints(
+    "the record was created, but the server altered its key (...); it was deleted again "
+    "(KEY_ALTERED)"
+)
 def _(directory):
     return rejected("Contacts", {"lastname": "x" * 300}, streams=LASTNAME)
 
 
-@prints("another load created the same record at the same moment: ... (CREATED_TWICE)")
+@prints("another load created the same record at the same time: ... (CREATED_TWICE)")
 def _(directory):
     with empty() as sandbox:
         record = document(sandbox, "Invoice")
@@ -990,13 +999,13 @@ def _(directory):
             return loaded(sandbox, "Invoice", record)
 
 
-@prints("... this server offers no lines (it has no module LineItem); ... (NOT_SUPPORTED)")
+@prints("... this server does not support lines (it has no module LineItem). ... (NOT_SUPPORTED)")
 def _(directory):
     with empty(dialect="corebos") as sandbox:
         return loaded(sandbox, "Quotes", document(sandbox, "Quotes"))
 
 
-@prints("there is such a record that this user may not read (NOT_READABLE)")
+@prints("the record exists, but this user may not read it (NOT_READABLE)")
 def _(directory):
     with empty(hidden={"Contacts": [1]}) as sandbox:
         sandbox.insert("Contacts", {"lastname": "Roux"})
@@ -1011,23 +1020,23 @@ def failing(contains: str, times: int | None) -> str:
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
-@prints("... and it does not exist (UNKNOWN_OUTCOME)")
+@prints("the server failed ... times to create the record; it does not exist (UNKNOWN_OUTCOME)")
 def _(directory):
     return failing('"lastname": "a"', None)
 
 
-@prints("Kafinea fails at one record after the other")
+@prints("writes to Kafinea failed repeatedly, so the run stopped")
 def _(directory):
     return failing("lastname", None)
 
 
-@prints("The API user writes decimals with ...")
+@prints("The decimal separator of the API user is ...")
 def _(directory):
     user = {"currency_decimal_separator": ","}
     return updated("Contacts", {"lastname": "a"}, {"lastname": "a", "phone": "1"}, user=user)
 
 
-@prints("The API user's currency is not the base currency")
+@prints("The currency of the API user is not the base currency")
 def _(directory):
     user = {"currency_id": 2, "conv_rate": "1.25"}
     return updated("Contacts", {"lastname": "a"}, {"lastname": "a", "phone": "1"}, user=user)
@@ -1042,10 +1051,7 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"subject": "0"})
 
 
-@prints(
-    "... is not in '...' of ... What stands in a list because of a field is written with that"
-    " field. (NOT_RELATED)"
-)
+@prints("the server reported success, but ... is not in '...' of ... (NOT_RELATED)")
 def _(directory):
     with empty() as sandbox:
         account = sandbox.insert("Accounts", {"accountname": "Roux & Co"})
@@ -1095,7 +1101,7 @@ def _(directory):
         return load(sandbox, lines, **more).stderr
 
 
-@prints("... They are mandatory and empty in Kafinea: ... (MANDATORY_FIELDS_MISSING)")
+@prints("... These mandatory fields are empty in Kafinea: ... (MANDATORY_FIELDS_MISSING)")
 def _(directory):
     record, stored = {"subject": "D", "description": "new"}, {"subject": "D", "quotestage": ""}
     return updated("Quotes", stored, record, more={}, dialect="legacy")
@@ -1106,12 +1112,12 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, streams=LASTNAME, create_missing=False)
 
 
-@prints("... half a character (...) is no text (INVALID_VALUE)")
+@prints("... the text contains half a character (unpaired surrogate ...) (INVALID_VALUE)")
 def _(directory):
     return rejected("Contacts", {"lastname": "\ud83d"}, streams=LASTNAME)
 
 
-@prints("... a number is out of any range (INVALID_VALUE)")
+@prints("... a number is out of range (INVALID_VALUE)")
 def _(directory):
     schema, record, other = messages("Contacts", {"lastname": 7}, {"lastname": "Petit"})
     with empty() as sandbox:
@@ -1119,13 +1125,13 @@ def _(directory):
         return load(sandbox, lines, check=False, streams=LASTNAME).stderr
 
 
-@prints("the stream map cannot be applied to it: ... (NOT_MAPPED)")
+@prints("the stream map failed for the record: ... (NOT_MAPPED)")
 def _(directory):
     maps = {"Contacts": {"lastname": "lastname.upper()"}}
     return rejected("Contacts", {"lastname": None}, streams=LASTNAME, stream_maps=maps)
 
 
-@prints("the record takes more than ... seconds to check by the stream's schema (INVALID_RECORD)")
+@prints("validation against the stream's schema takes more than ... seconds (INVALID_RECORD)")
 def _(directory):
     record, schema = {"lastname": [1] * 3_000}, {"items": {"allOf": [{"minimum": 0}] * 3_000}}
     lines = messages("Contacts", record, properties={"lastname": schema})
@@ -1138,7 +1144,7 @@ def _(directory):
     return rounded_once()
 
 
-@prints("... the server holds what the API user's formats leave of it. ... (NOT_AS_SENT)")
+@prints("... the stored number is this one in the API user's formats. ... (NOT_AS_SENT)")
 def _(directory):
     record = PRECISE | {"cf_855": "0.125"}
     stored = record | {"cf_855": "0.130"}
@@ -1153,7 +1159,7 @@ class LosesLines:
         yield True
 
 
-@prints("LineItems: it lacks lines, or they are not as they were sent, ... (NOT_AS_SENT)")
+@prints("LineItems: lines are missing or differ from those sent, ... (NOT_AS_SENT)")
 def _(directory):
     with empty() as sandbox:
         record = document(sandbox, "Quotes")
@@ -1163,7 +1169,7 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"LineItems": [line, line]})
 
 
-@prints("LineItems: it was created and lacks lines... (NOT_AS_SENT)")
+@prints("LineItems: the record was created, but lines are missing... (NOT_AS_SENT)")
 def _(directory):
     with empty() as sandbox:
         record = document(sandbox, "Invoice")
@@ -1171,7 +1177,7 @@ def _(directory):
         return loaded(sandbox, "Invoice", record | {"LineItems": record["LineItems"] * 2})
 
 
-@prints("not created: ... is the same record, with a key (...) that was altered (KEY_ALTERED)")
+@prints("not created: ... is the same record, but the server altered its key (...) (KEY_ALTERED)")
 def _(directory):
     with empty(alters={"Invoice.subject": "cut:20"}) as sandbox:
         record = document(sandbox, "Invoice", subject="A subject of more than twenty")
@@ -1179,13 +1185,13 @@ def _(directory):
         return loaded(sandbox, "Invoice", record)
 
 
-@prints("not sent: the server alters keys. ... (KEY_ALTERED)")
+@prints("not sent: the server altered the keys of several records in a row. ... (KEY_ALTERED)")
 def _(directory):
     records = [{"lastname": f"{n}" * 300} for n in range(5)]
     return rejected("Contacts", *records, streams=LASTNAME, max_rejects=-1)
 
 
-@prints("the server failed ... times to update it (UNKNOWN_OUTCOME)")
+@prints("the server failed ... times to update the record (UNKNOWN_OUTCOME)")
 def _(directory):
     with empty() as sandbox:
         bad = sandbox.insert("Contacts", {"lastname": "Roux"})
@@ -1194,13 +1200,13 @@ def _(directory):
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
-@prints("this server has no operation FileUpload, and takes no files (NOT_SUPPORTED)")
+@prints("this server has no operation FileUpload, so it accepts no files (NOT_SUPPORTED)")
 def _(directory):
     with empty(dialect="stock") as sandbox:
         return contract(directory, sandbox)
 
 
-@prints("this server offers no lines, so it cannot add up new amounts (NOT_SUPPORTED)")
+@prints("this server does not support lines, so it cannot recalculate the totals (NOT_SUPPORTED)")
 def _(directory):
     with empty(dialect="corebos") as sandbox:
         record = document(sandbox, "Quotes")
@@ -1215,14 +1221,16 @@ def mistaken(place: str) -> str:
         return load(sandbox, messages("Contacts", {"lastname": "Roux"}), streams=LASTNAME).stderr
 
 
-@prints("it was not sent: ... Please report this as a mistake of target-kafinea (INTERNAL_ERROR)")
+@prints(
+    "internal error before the record was sent: ... Please report this as a bug (INTERNAL_ERROR)"
+)
 def _(_directory):
     return mistaken("writing.checks.wire_values")
 
 
 @prints(
-    "it was sent, and may be written: ... Please report this as a mistake of target-kafinea"
-    " (UNKNOWN_OUTCOME)"
+    "internal error after the record was sent, so it may be written: ... Please report this as a "
+    "bug (UNKNOWN_OUTCOME)"
 )
 def _(_directory):
     return mistaken("writing.record_writer.altered_fields")
@@ -1245,17 +1253,17 @@ def file_refused(path: str, files_path: Path | None) -> str:
     return rejected("Documents", record, streams=matched("Documents", "notes_title"), **more)
 
 
-@prints("_file_path: files are read below ... only: set it (FILE_NOT_ALLOWED)")
+@prints("_file_path: no file may be read: set `files_path` (FILE_NOT_ALLOWED)")
 def _(_directory):
     return file_refused("contract.pdf", None)
 
 
-@prints("_file_path: the file is not below ... (FILE_NOT_ALLOWED)")
+@prints("_file_path: the file is outside `files_path` (FILE_NOT_ALLOWED)")
 def _(directory):
     return file_refused("../contract.pdf", directory)
 
 
-@prints("_file_path: it is no regular file (FILE_NOT_READABLE)")
+@prints("_file_path: it is not a regular file (FILE_NOT_READABLE)")
 def _(directory):
     return file_refused(".", directory)
 
@@ -1266,20 +1274,20 @@ def _(directory):
     return file_refused("x", directory / "contract.pdf")
 
 
-@prints("... the temporary folder cannot take the file: ... (FILE_NOT_READABLE)")
+@prints("... the temporary folder cannot hold the file: ... (FILE_NOT_READABLE)")
 def _(directory):
     full = OSError(errno.ENOSPC, "No space left on device")
     with mock.patch("tempfile.SpooledTemporaryFile.write", side_effect=full), empty() as sandbox:
         return contract(directory, sandbox)
 
 
-@prints("... the file has more than ... bytes, the most that Kafinea takes (FILE_TOO_LARGE)")
+@prints("... the file has more than ... bytes, the maximum that Kafinea accepts (FILE_TOO_LARGE)")
 def _(directory):
     with mock.patch("kafinea_sandbox.operations.describe._MAX_UPLOAD", 1000), empty() as sandbox:
         return contract(directory, sandbox)
 
 
-@prints("... has no such file. (FILE_NOT_STORED)")
+@prints("... The file is not in ... (FILE_NOT_STORED)")
 def _(directory):
     with empty() as sandbox:
         fault = {"operation": "fileupload", "contains": "contract.pdf", "status": 500}
@@ -1287,7 +1295,7 @@ def _(directory):
         return contract(directory, sandbox)
 
 
-@prints("_file_path: there is no such file (FILE_NOT_FOUND)")
+@prints("_file_path: file not found (FILE_NOT_FOUND)")
 def _(directory):
     return file_refused("contract.pdf", directory)
 
@@ -1313,7 +1321,7 @@ def _(directory):
     return meltano(directory, "tap-kafinea", "target-duckdb", TAP_KAFINEA_MODULES="Accounts")
 
 
-@prints("There is no 'warehouse.duckdb'. Extract into it first.")
+@prints("'warehouse.duckdb' (`path`) not found. Extract into it first.")
 def _(directory):
     return tap_duckdb(directory)
 

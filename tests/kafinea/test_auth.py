@@ -434,7 +434,7 @@ def test_a_redirect_to_no_address_is_a_redirect(operation, place):
     with (
         serving(Endless(**{operation: lambda: [head]})) as url,
         Client(url, "ada", "key") as client,
-        pytest.raises(NotReachable, match="points to another address"),
+        pytest.raises(NotReachable, match="redirects to another address"),
     ):
         client.listtypes()
 
@@ -449,7 +449,7 @@ def test_a_token_or_session_of_megabytes_is_none(operation, name):
     with (
         serving(server) as url,
         Client(url, "ada", "key") as client,
-        pytest.raises(NotReachable, match=f"answers the login without {name}"),
+        pytest.raises(NotReachable, match=f"answered the login without {name}"),
     ):
         client.listtypes()
     assert server.longest < 10_000

@@ -231,7 +231,7 @@ def test_each_retry_is_said_in_the_log(sandbox, client, caplog):
     sandbox.faults.add("status", operation="query", status=503, retry_after=0)
     client.query(READS)
     assert "query of Contacts: HTTP 503" in caplog.text
-    assert "Trying again in" in caplog.text
+    assert "Retrying in" in caplog.text
 
 
 ODD = {

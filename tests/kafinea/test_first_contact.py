@@ -32,7 +32,7 @@ def at_once(request, monkeypatch, caplog):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     yield
-    tries = [one for one in caplog.get_records("call") if "Trying again" in one.message]
+    tries = [one for one in caplog.get_records("call") if "Retrying" in one.message]
     assert bool(tries) == ("quick" in request.fixturenames)
 
 
@@ -166,14 +166,14 @@ def test_a_fatal_error_of_php_is_waited_for():
 
 def test_an_unknown_host_is_told_at_once():
     assert failing("https://kafinea.invalid/x") == (
-        "No host kafinea.invalid is known. Check `url`."
+        "The host name kafinea.invalid cannot be resolved. Check `url`."
     )
 
 
 def test_https_to_a_port_of_http_is_told_from_a_certificate():
     with website() as port:
         said = failing(f"https://127.0.0.1:{port}")
-    assert "does not speak https" in said
+    assert "does not use https" in said
     assert "`http://`" in said
     assert "certificate" not in said
 
@@ -182,7 +182,7 @@ def test_https_to_a_port_of_http_is_told_from_a_certificate():
 def test_http_to_a_port_of_https_is_told_at_once(certificate, path):
     with website(tls=certificate[1]) as port:
         said = failing(f"http://localhost:{port}{path}")
-    assert said == f"localhost:{port} wants https. Write `https://` in `url`."
+    assert said == f"localhost:{port} requires https. Write `https://` in `url`."
 
 
 def test_a_certificate_that_does_not_fit_is_told_with_the_reason(certificate, monkeypatch):
@@ -199,7 +199,7 @@ def test_a_certificate_that_does_not_fit_is_told_with_the_reason(certificate, mo
 def test_a_file_of_certificates_that_is_none_is_named(variable, monkeypatch, tmp_path):
     monkeypatch.setenv(variable, str(tmp_path / "nowhere"))
     said = failing("https://127.0.0.1:9")
-    assert said.startswith(f"{variable} is '{tmp_path / 'nowhere'}', and there is no such file.")
+    assert said.startswith(f"{variable} is '{tmp_path / 'nowhere'}', but there is no such file.")
     with Sandbox(rows=50) as sandbox, connect(sandbox) as client:
         assert client.listtypes()  # http needs none
         empty = tmp_path / "empty"
@@ -230,18 +230,23 @@ def test_a_proxy_that_does_not_answer_is_named_and_tried_again(variable, monkeyp
     monkeypatch.setenv(variable, f"http://ada:passw0rd@127.0.0.1:{port}")
     said = failing("https://kafinea.invalid", Unavailable)
     assert said == f"The proxy 127.0.0.1:{port} ({variable}) does not answer."
-    assert caplog.text.count("Trying again") == 6
+    assert caplog.text.count("Retrying") == 6
     assert "passw0rd" not in caplog.text
     monkeypatch.setenv("NO_PROXY", "kafinea.invalid")
-    assert failing("https://kafinea.invalid") == "No host kafinea.invalid is known. Check `url`."
+    assert failing("https://kafinea.invalid") == (
+        "The host name kafinea.invalid cannot be resolved. Check `url`."
+    )
 
 
 @pytest.mark.parametrize(
     ("proxy", "said"),
     [
-        ("http://proxy.invalid:3128", "No host proxy.invalid:3128 is known. Check the proxy in "),
-        ("no address", "is not an address that can be used"),
-        ("ftp://127.0.0.1:9", "is not an address that can be used"),
+        (
+            "http://proxy.invalid:3128",
+            "The host name proxy.invalid:3128 cannot be resolved. Check the proxy in ",
+        ),
+        ("no address", "is not a valid address"),
+        ("ftp://127.0.0.1:9", "is not a valid address"),
     ],
 )
 def test_a_proxy_that_is_none_is_told_at_once(proxy, said, monkeypatch):
@@ -255,7 +260,7 @@ def test_a_proxy_that_wants_a_password_is_told_at_once(monkeypatch):
     with website() as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         said = failing("https://kafinea.example")
-    assert f"The proxy 127.0.0.1:{port} (HTTPS_PROXY) refuses" in said
+    assert f"The proxy 127.0.0.1:{port} (HTTPS_PROXY) refused" in said
     assert "HTTP 407" in said
 
 
@@ -263,8 +268,8 @@ def test_a_proxy_that_wants_a_password_is_told_at_once(monkeypatch):
 def test_a_refused_connection_is_said_at_once_and_tried_as_long_as_ever(caplog):
     port = unused_port()
     assert "refuses the connection" in failing(f"http://127.0.0.1:{port}", Unavailable)
-    first, *_ = lines = [one.message for one in caplog.records if "Trying again" in one.message]
-    assert first.startswith(f"127.0.0.1:{port} refuses the connection. Trying again in ")
+    first, *_ = lines = [one.message for one in caplog.records if "Retrying" in one.message]
+    assert first.startswith(f"127.0.0.1:{port} refuses the connection. Retrying in ")
     assert len(lines) == 6
 
 

@@ -92,7 +92,7 @@ def test_a_server_without_room_is_sent_fewer_requests_and_none_is_lost(refusal, 
         last = max(n for n, request in enumerate(sent) if request.fault)
         assert max(at_once(sent[:last])) == 8
         assert max(at_once(sent[last + 10 : last + 40])) <= 4
-        said = [line for line in caplog.messages if "no room for 8 requests at once" in line]
+        said = [line for line in caplog.messages if "too busy for 8 concurrent requests" in line]
         assert len(said) == 1
 
 
@@ -123,7 +123,7 @@ def test_a_server_that_queues_is_sent_fewer_requests_and_more_when_it_no_longer_
         assert max(at_once(sent[:50])) == 4
         assert sum(at_once(sent[-30:])) / 30 <= 2
         assert len(caplog.messages) == 1
-        assert "no faster with 4 requests at once than with 2" in caplog.messages[0]
+        assert "no faster with 4 concurrent requests than with 2" in caplog.messages[0]
         sandbox._app.cores = nullcontext()
         while sum(at_once(sandbox.requests.of("query")[-30:])) / 30 < 3:
             assert all(ask(client, 30, 4))

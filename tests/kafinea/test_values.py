@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kafinea.errors import SettingsError
 from kafinea.row_decoder import RowDecoder
-from kafinea.values import ServerZone, ValueType, encode, kind_of
+from kafinea.values import ServerZone, ValueType, encode, value_type_of
 
 UTC = ServerZone()
 PARIS = ServerZone("Europe/Paris")
@@ -63,7 +63,7 @@ def decode(wire, kind, zone=UTC):
     ],
 )
 def test_wire_text_becomes_typed_value(wire, type_name, value):
-    assert decode(wire, kind_of(type_name)) == (value, 0)
+    assert decode(wire, value_type_of(type_name)) == (value, 0)
 
 
 @pytest.mark.parametrize(

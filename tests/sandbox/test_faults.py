@@ -185,5 +185,5 @@ def test_sandbox_stops_without_waiting_for_hanging_requests():
 
 
 def test_fault_of_an_unknown_kind_is_an_error(fresh: Sandbox):
-    with pytest.raises(ValueError, match="No kind of fault"):
+    with pytest.raises(ValueError, match="Unknown kind of fault"):
         fresh.faults.add("nope")

@@ -72,7 +72,7 @@ def test_bad_records_are_named_once_and_all_others_extracted(company, caplog, se
         assert "title" in line
         assert "query of Contacts" in line
     assert isinstance(error, IncompleteRead)
-    assert "3 records could not be read whole" in str(error)
+    assert "3 records could not be read completely" in str(error)
     bookmark = output.bookmark("Contacts")
     assert bookmark["replication_key_value"]
     assert [number(one) for one in bookmark["unreadable"]] == list(bad)
@@ -84,7 +84,7 @@ def test_bad_records_alone_are_requested_again_in_the_next_run(company):
     last = max(map(number, first.ids("Contacts")))  # that of the bookmark comes again
     second, error = run(sandbox, first.state, lookback_seconds=0)
     assert [number(one) for one in second.ids("Contacts")] == [last, *bad]
-    assert "3 records could not be read whole" in str(error)
+    assert "3 records could not be read completely" in str(error)
     sandbox.instance.options.unencodable["Contacts"].clear()  # mended, without a new modifiedtime
     third, error = run(sandbox, second.state, lookback_seconds=0)
     assert error is None
@@ -193,7 +193,7 @@ def test_bad_records_above_the_limit_of_the_state_are_logged():
         ]
         second, error = run(sandbox, state)  # those that are not there any more are forgotten
         assert len(second.bookmark("Contacts")["unreadable"]) == 1
-        assert "1 record could not be read whole" in str(error)
+        assert "1 record could not be read completely" in str(error)
 
 
 def test_state_with_invalid_bad_records_is_refused(sandbox):

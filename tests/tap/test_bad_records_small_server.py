@@ -86,7 +86,7 @@ def test_first_records_bad_cost_no_field_of_the_others(sessions, code):
         nameless = [one["id"] for one in output.records("Contacts") if one["lastname"] is None]
         assert nameless == ["12x101", "12x102", "12x103"]
         assert len(output.ids("Contacts")) == 150
-        assert "3 records could not be read whole" in str(error)
+        assert "3 records could not be read completely" in str(error)
 
 
 @pytest.mark.parametrize("bad", [[101, 102], [101, 102, 103, 105], range(101, 126)])
@@ -95,7 +95,7 @@ def test_first_records_unreadable_cost_no_other_record(bad):
     with running(server) as (output, error):
         assert output.ids("Contacts") == [f"12x{n}" for n in range(101, 251) if n not in bad]
         assert output.bookmark("Contacts")["unreadable"] == [f"12x{n}" for n in bad]
-        assert f"{len(bad)} records could not be read whole" in str(error)
+        assert f"{len(bad)} records could not be read completely" in str(error)
 
 
 def test_page_size_shrinks_when_the_server_runs_out_of_memory():
@@ -143,7 +143,7 @@ def test_connection_lost_at_bad_record_costs_no_other_field(at):
         assert len(output.ids("Contacts")) == 150
         record = next(one for one in output.records("Contacts") if one["id"] == "12x150")
         assert (record["lastname"], record["createdtime"]) == (None, "2026-01-01T00:00:50+00:00")
-        assert "1 record could not be read whole: 12x150" in str(error)
+        assert "1 record could not be read completely: 12x150" in str(error)
 
 
 def test_unreadable_record_without_modifiedtime_fails_the_run(caplog):
@@ -151,6 +151,6 @@ def test_unreadable_record_without_modifiedtime_fails_the_run(caplog):
     server.row("12x130")["modifiedtime"] = "0000-00-00 00:00:00"
     with running(server, start_date="2025-01-01") as (output, error):
         assert len(output.ids("Contacts")) == 149
-        assert "1 record could not be read whole: 12x130" in str(error)
+        assert "1 record could not be read completely: 12x130" in str(error)
         assert output.bookmark("Contacts")["unreadable"] == ["12x130"]
         assert caplog.text.count("12x130 could not be read: ") == 1

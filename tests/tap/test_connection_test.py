@@ -79,7 +79,7 @@ def test_connection_test_fails_for_modules_a_run_would_miss(sandbox, tmp_path):
     said = dict(line.split(": ", 1) for line in lines[2:])
     assert said["Leads"] == "ok"
     assert "Did you mean `Contacts`?" in said["Kontacts"]
-    assert said["ProductTaxes"] == "left out, for its records have no `id`"
+    assert said["ProductTaxes"] == "left out, because its records have no `id`"
     assert "'Kontakte' not found" in said["Kontakte"]
 
 
@@ -109,7 +109,7 @@ def test_connection_test_follows_the_catalog(sandbox, tmp_path, is_last):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"access_key": "wrong"}, "does not accept the user 'admin' with this access key"),
+        ({"access_key": "wrong"}, "does not accept this access key for user 'admin'"),
         ({"username": None}, "'username' is a required property"),
     ],
 )

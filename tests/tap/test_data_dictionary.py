@@ -150,7 +150,7 @@ def test_dictionary_leaves_out_modules_that_cannot_be_described(sandbox, caplog)
     )
     output = extract(sandbox, catalog=catalog, modules=["Accounts", "L*"])
     assert {row["module"] for row in output.records("Modules")} == {"Accounts", "LineItem"}
-    assert "Leads is left out, for it cannot be described" in caplog.text
+    assert "Leads is left out, because it cannot be described" in caplog.text
 
 
 def test_dictionary_gives_way_to_a_module_of_the_same_name():

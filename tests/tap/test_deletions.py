@@ -348,7 +348,7 @@ def test_scan_reports_no_unreadable_record_as_deleted(tmp_path, caplog):
         hide(sandbox, hidden)
         remove(sandbox, gone)
         assert runs() == []
-        assert "Contacts: no deletions are told, for 3 of its records cannot be read" in caplog.text
+        assert "Deletion detection skipped for Contacts: 3 records cannot be read" in caplog.text
         assert (tmp_path / "Contacts.json.gz").read_bytes() == before
         hide(sandbox, [])
         assert told(runs()) == gone
@@ -463,9 +463,9 @@ def test_scan_with_reduced_rights_reports_nothing(tmp_path, dialect):
         rows, said = runs.failing(Withheld)
         assert told(rows) == lead
         total = sandbox.count("Contacts")
-        assert f"Contacts: {len(others)} of {total} known records are missing" in said
-        assert f"user 'joe' may not see them any more, such as {others[0]}" in said
-        assert "TAP_KAFINEA_DELETIONS_LIMIT=100" in said
+        assert f"{len(others)} of {total} known records of Contacts are missing" in said
+        assert f"user 'joe' may no longer see some of them, such as {others[0]}" in said
+        assert "set `deletions_limit` (TAP_KAFINEA_DELETIONS_LIMIT) to 100 for one run" in said
         assert (tmp_path / "Contacts.json.gz").read_bytes() == before
         assert len(retrieved(sandbox)) <= 22 + 2  # of Contacts and of Leads
 
@@ -499,7 +499,7 @@ def test_scan_distinguishes_hidden_from_deleted_records(tmp_path, caplog, dialec
         remove(sandbox, gone)
         assert told(runs()) == gone
         assert sorted(retrieved(sandbox)[1:]) == sorted([*given_away, *gone])
-        warning = f"Contacts: user 'joe' may not see 3 records any more, such as {given_away[0]}."
+        warning = f"Contacts: user 'joe' may no longer see 3 records, such as {given_away[0]}."
         assert warning in caplog.text
 
         caplog.clear()
@@ -527,7 +527,7 @@ def test_scan_omits_one_hidden_record_among_many_deleted(tmp_path, caplog):
         sandbox.change("Contacts", given_away, {"assigned_user_id": 1}, modifiedtime=OLD)
         remove(sandbox, gone)
         assert told(runs()) == gone
-        assert f"user 'joe' may not see 1 records any more, such as {given_away}" in caplog.text
+        assert f"user 'joe' may no longer see 1 records, such as {given_away}" in caplog.text
         assert runs() == []
 
 
@@ -547,7 +547,7 @@ def test_deletions_limit_applies_above_the_limit_and_above_20(tmp_path, count, l
         if not passes:
             rows, said = runs.failing(Withheld)
             assert rows == []
-            assert f"Contacts: {count} of {present} known records are missing" in said
+            assert f"{count} of {present} known records of Contacts are missing" in said
             assert f"`deletions_limit` ({limit} %)" in said
             assert f"such as {gone[0]} and {gone[-1]}" in said
             assert (tmp_path / "Contacts.json.gz").read_bytes() == before
@@ -591,7 +591,7 @@ def test_scan_confirms_in_the_next_run_what_could_not_be_confirmed(tmp_path):
         sandbox.faults.add("status", contains=gone[2], **fails)
         rows, said = runs.failing(Withheld)
         assert rows == []
-        assert f"Whether {gone[2]} was deleted or is hidden is not known" in said
+        assert f"It is unknown whether {gone[2]} was deleted or is hidden" in said
         # Where `retrieve` fails at each record there is only the limit.
         sandbox.faults.add("status", **fails)
         assert told(runs()) == gone
@@ -613,7 +613,7 @@ def test_ids_file_that_is_missing_starts_a_new_snapshot_with_a_warning(
     (tmp_path / "Contacts.json.gz").unlink()
     remove(sandbox, there(sandbox)[:1])
     assert runs() == []
-    assert "not in `deletions_path` any more" in caplog.text
+    assert "no longer in `deletions_path`" in caplog.text
     gone = there(sandbox)[:1]
     remove(sandbox, gone)
     assert told(runs()) == gone
@@ -777,7 +777,7 @@ def test_command_exits_with_1_when_a_module_cannot_be_scanned(sandbox, tmp_path)
     (tmp_path / "config").write_text(json.dumps(settings(sandbox, **runs.settings)))
     done = command("--config", str(tmp_path / "config"))
     assert done.returncode == 1
-    assert "No deletions of Contacts are reported. " in done.stderr
+    assert "Deletion detection failed for Contacts: " in done.stderr
     assert "Traceback" not in done.stderr
     assert len(parse(done.stdout.splitlines()).ids("Contacts")) == sandbox.count("Contacts")
 

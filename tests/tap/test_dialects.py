@@ -88,7 +88,7 @@ def test_documents_without_lines_are_extracted_and_the_setting_is_named(setting,
         ] * 3
         said = [line for line in caplog.messages if "without lines" in line]
         assert len(said) == (setting == "embed")
-        assert all("`line_items: off`" in line for line in said)
+        assert all("set `line_items` to `off`" in line for line in said)
 
 
 # What it costs
@@ -100,8 +100,10 @@ def test_documents_retrieved_for_lines_are_logged_once_with_the_setting(dialect,
     with Sandbox(dialect=dialect, company=company([1] * 30)) as sandbox:
         invoices(sandbox)
         assert len(sent(sandbox, "retrieve")) == 30
-        (line,) = [line for line in caplog.messages if "one by one" in line]
-        assert line.startswith("Invoice: documents to retrieve one by one: 30, which takes about ")
+        (line,) = [line for line in caplog.messages if "one at a time" in line]
+        assert line.startswith(
+            "Invoice: 30 documents are retrieved one at a time, which takes about "
+        )
         (stream,) = discover(sandbox, modules=["Invoice"])["streams"]
         avoidable = line.partition("deselect ")[2].rstrip(".").split(", ")
         for entry in stream["metadata"]:
@@ -111,7 +113,7 @@ def test_documents_retrieved_for_lines_are_logged_once_with_the_setting(dialect,
         sandbox.requests.clear()
         invoices(sandbox, catalog={"streams": [stream]})
         assert not sent(sandbox, "retrieve")
-        assert not [line for line in caplog.messages if "one by one" in line]
+        assert not [line for line in caplog.messages if "one at a time" in line]
 
 
 @pytest.mark.parametrize("has_discounts", [True, False])

@@ -147,7 +147,7 @@ def test_files_without_an_operation_are_one_message(path, caplog):
         said = [one for one in caplog.records if one.levelname == "ERROR"]
         assert [one.message for one in said] == [
             f"files is not complete: {error}",
-            "Not complete: files. The lines above say why.",
+            "Not complete: files. See the errors above.",
         ]
         assert len(sandbox.requests.of("files_retrieve")) == 2
 
@@ -376,7 +376,7 @@ def test_file_ids_that_are_invalid_lead_nowhere(path, monkeypatch, tmp_path):
         monkeypatch.setitem(OPERATIONS, "query", query._replace(run=with_odd_ids))
         output, failure = files_and_failure(sandbox, path)
         assert [read(row) for row in output.records("files")] == [b"good"]
-        assert "holds no id" in str(failure)
+        assert "contains no id" in str(failure)
         assert len(fetched(sandbox)) == 1
 
 
@@ -431,7 +431,7 @@ def test_missing_file_stops_no_other(sandbox, path, monkeypatch):
         failing(patch, missing["id"], ApiError("RECORD_NOT_FOUND", "not found"))
         output, failure = files_and_failure(sandbox, path)
     assert isinstance(failure, IncompleteRead)
-    assert "1 of 15 files could not be fetched" in str(failure)
+    assert "1 of 15 files could not be downloaded" in str(failure)
     assert missing["id"] in str(failure)
     rows = {row["id"]: row for row in output.records("files")}
     assert len(rows) == 15
@@ -453,7 +453,7 @@ def test_missing_file_in_the_storage(sandbox, path, monkeypatch):
 
     monkeypatch.setitem(OPERATIONS, "files_retrieve", whole._replace(run=run))
     output, failure = files_and_failure(sandbox, path)
-    assert "came with 0 bytes, not 1,000" in str(failure)
+    assert "0 bytes of the file were received, not 1,000." in str(failure)
     assert not (Path(path) / lost["id"]).exists()
     assert output.records("files")[0]["path"] is None
 
@@ -465,7 +465,7 @@ def test_failed_file_is_tried_again_in_the_next_run(sandbox, path):
         "status", operation="files_retrieve", contains=owed["id"], status=500, times=None
     )
     output, failure = files_and_failure(sandbox, path)
-    assert "1 of 15 files could not be fetched" in str(failure)
+    assert "1 of 15 files could not be downloaded" in str(failure)
     assert len(output.records("files")) == 14
     assert output.bookmark("files")["owed"] == [owed["parent"]]
     assert "replication_key_value" in output.bookmark("files")
@@ -541,7 +541,7 @@ def test_files_path_that_cannot_be_written_stops_the_run(sandbox, tmp_path):
 def test_temporary_folder_that_is_full_stops_the_run(sandbox, path, tmp_path, monkeypatch):
     monkeypatch.setattr("kafinea.extract.downloads._IN_MEMORY", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
-    with pytest.raises(StorageError, match=r"temporary folder cannot take the file .* TMPDIR"):
+    with pytest.raises(StorageError, match=r"cannot be written to the temporary folder: .* TMPDIR"):
         files(sandbox, path)
 
 

@@ -96,7 +96,7 @@ def test_describe_with_invalid_answer_fails_its_module_only(company, change):
     with attacked(company, wrong) as run:
         for modules in (["Contacts", "Leads"], ["!Invoice*", "Contact*", "Leads"]):
             output, error = run(modules=modules)
-            assert "describe of Contacts: the server answers with no " in str(error)
+            assert "describe of Contacts: the server's answer contains no " in str(error)
             assert "may not" not in str(error)
             assert output.ids("Leads")
             assert not output.records("Contacts")
@@ -121,7 +121,7 @@ def test_listtypes_with_invalid_answer_fails_the_run(company, said):
     with attacked(company, only("listtypes", lambda _: said)) as run:
         output, error = run(modules=["Contacts"])
         assert isinstance(error, WrongAnswer)
-        assert str(error) == "listtypes: the server answers with no list of modules."
+        assert str(error) == "listtypes: the server's answer contains no list of modules."
         assert not output.messages
 
 
@@ -130,7 +130,7 @@ def test_count_with_invalid_answer_fails_its_module_only(company, said):
     wrong = only("query", lambda _: [{"count": said}], query="SELECT count(*) FROM Contacts")
     with attacked(company, wrong) as run:
         output, error = run(modules=["Contacts", "Leads"])
-        assert "Contacts: the server does not count its records" in str(error)
+        assert "Contacts: the server returned no record count" in str(error)
         assert output.ids("Leads")
 
 
@@ -153,7 +153,7 @@ def test_record_with_invalid_id_costs_no_other_record(company, tmp_path, value, 
     with attacked(company, spoilt) as run:
         output, error = run(**settings)
         assert {*output.ids("Contacts")} == {*there} - {victim}
-        assert f"could not be read whole: {victim}" in str(error)
+        assert f"could not be read completely: {victim}" in str(error)
         again, error = run(output.state, honest, **settings)
         assert error is None
         assert victim in again.ids("Contacts")
@@ -169,7 +169,7 @@ def test_records_of_another_module_fail_the_module_only(company, modules, caplog
     with attacked(company, lambda *asked: wrong[0](*asked[:2], wrong[1](*asked))) as run:
         output, error = run(modules=modules, relations=related)
         assert error
-        assert "the server gives 99x7, a record of another module" in caplog.text
+        assert "the server returned 99x7, a record of another module" in caplog.text
         assert output.ids("Leads")
         assert not output.records("Contacts")
 
@@ -241,7 +241,7 @@ def test_retrieve_of_another_record_is_not_accepted(company, said):
     with attacked(company, another) as run:
         output, error = run(modules=["Invoice"])
         assert len(output.ids("Invoice")) == company.count("Invoice")
-        assert "could not be read whole" in str(error)
+        assert "could not be read completely" in str(error)
 
 
 def test_picklist_value_that_is_null_is_null_in_the_dictionary(company):
@@ -266,7 +266,8 @@ def test_picklist_value_that_is_null_is_null_in_the_dictionary(company):
 def test_related_lists_that_are_invalid_fail_the_run_and_no_module(company, said):
     with attacked(company, only("relatedtypes", lambda _: said, elementType="Campaigns")) as run:
         output, error = run(modules=["Campaigns", "Leads"], relations="all")
-        assert "relatedtypes of Campaigns: the server answers with no related lists" in str(error)
+        text = "relatedtypes of Campaigns: the server's answer contains no related lists"
+        assert text in str(error)
         assert output.ids("Leads")
         assert output.ids("Campaigns")
 
@@ -307,6 +308,6 @@ def test_random_answers_end_in_a_kafinea_error(company, tmp_path, seed, caplog):
 
     with attacked(company, attack) as run:
         output, _ = run(**settings)
-        assert "a mistake of tap-kafinea" not in caplog.text
+        assert "a bug in tap-kafinea" not in caplog.text
         _, error = run(output.state if output.states else None, honest, **settings)
         assert error is None

@@ -184,7 +184,7 @@ def test_wrong_setting_is_named_with_its_variable(kafinea, run, name, wrong):
         ("TAP_KAFINEA_DICTIONARY", "ture", "TAP_KAFINEA_DICTIONARY is neither true nor false"),
         ("TAP_KAFINEA_DELETIONS_LIMIT", "5%", "(TAP_KAFINEA_DELETIONS_LIMIT)"),
         ("TAP_KAFINEA_DELETIONS_LIMIT", "NaN", "(TAP_KAFINEA_DELETIONS_LIMIT)"),
-        ("TAP_KAFINEA_FILES", "true", "`files` is no object"),
+        ("TAP_KAFINEA_FILES", "true", "`files` is not an object"),
     ],
 )
 def test_variable_that_cannot_be_read_is_named(kafinea, variable, value, text):
@@ -226,7 +226,7 @@ def test_flattening_without_depth_is_reported_with_the_other_settings(kafinea, r
 @pytest.mark.parametrize("value", [True, "files", ["files"]])
 def test_setting_that_should_be_an_object_is_named(kafinea, run, value):
     (error,) = said(run(settings(kafinea, files=value, access_key="")), "ERROR")
-    assert "`files` is no object" in error
+    assert "`files` is not an object" in error
     assert "(TAP_KAFINEA_FILES)" in error
     assert "`access_key` is empty" in error
 
@@ -332,7 +332,7 @@ def test_modules_takes_exclusions(server, modules, expected):
 
 def test_modules_exclusion_without_match_is_named_with_the_nearest(kafinea, caplog):
     discover(kafinea, modules=["!SMSNotifer", "!Nothing*", "Tax"])
-    (warning,) = [text for text in caplog.messages if "leaves out" in text]
+    (warning,) = [text for text in caplog.messages if "`modules` excludes" in text]
     assert "Did you mean `!SMSNotifier`?" in warning
 
 
@@ -340,7 +340,7 @@ def test_modules_exclusions_that_leave_nothing_stop_the_run(kafinea, run):
     done = run(settings(kafinea, modules=["!*"]))
     (error,) = said(done, "ERROR")
     assert done.returncode == 1
-    assert "none of the modules" in error
+    assert "`modules` selects no module" in error
     assert "Contacts" in error
 
 
@@ -386,13 +386,13 @@ def test_module_in_the_state_that_is_no_longer_visible_is_named(with_catalog, ca
         catalog = discover(sandbox, modules=["!Currency"]) if with_catalog else None
         caplog.clear()
         output = extract(sandbox, catalog=catalog, state=state, modules=["!Currency"])
-        (warning,) = [text for text in caplog.messages if "no longer sees" in text]
-        assert "The state knows Campaigns, and user 'admin'" in warning
+        (warning,) = [text for text in caplog.messages if "can no longer see" in text]
+        assert "The state contains Campaigns, but user 'admin'" in warning
         assert output.bookmark("Campaigns") == state["bookmarks"]["Campaigns"]
         # Who leaves a module out does not miss it.
         caplog.clear()
         extract(sandbox, state=state, modules=["Leads"])
-        assert "no longer sees" not in caplog.text
+        assert "can no longer see" not in caplog.text
 
 
 def test_module_that_cannot_be_counted_is_named_with_its_exclusion(run):

@@ -89,8 +89,8 @@ def test_state_with_unknown_key_is_refused_with_stream_and_key(key):
         with pytest.raises(StateError) as raised:
             state_of({"bookmarks": {"Cont\x1bacts": {**GOOD, key: value}}})
         assert str(raised.value) == (
-            f"The state of Cont\\x1bacts holds a {key!r} that this tap did not write. Remove the "
-            "entry of Cont\\x1bacts from the state: this stream is then read from the start."
+            f"The state of Cont\\x1bacts contains a {key!r} that this tap did not write. Remove "
+            "the entry of Cont\\x1bacts from the state to read this stream from the beginning."
         )
 
 
@@ -115,11 +115,11 @@ def test_state_file_without_a_state_reads_nothing(sandbox, tmp_path):
 def test_bookmark_in_the_future_is_logged(sandbox, caplog):
     state = extract(sandbox, modules=["Contacts"], timezone="UTC").state
     bookmark = state["bookmarks"]["Contacts"]
-    assert "says that all is read until" not in caplog.text
+    assert "the bookmark in the state is" not in caplog.text
     bookmark["replication_key_value"] = "2999-01-01T00:00:00+00:00"
     output = extract(sandbox, modules=["Contacts"], timezone="UTC", state=state)
     assert output.ids("Contacts") == []
-    assert "Contacts: the state says that all is read until 2999-01-01T00:00:00" in caplog.text
+    assert "Contacts: the bookmark in the state is 2999-01-01T00:00:00" in caplog.text
 
 
 def test_lookback_of_a_million_years_is_refused(sandbox):

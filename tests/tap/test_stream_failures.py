@@ -229,7 +229,7 @@ def test_folder_in_place_of_a_file_is_no_traceback(sandbox, files, tmp_path, opt
     ("variable", "value", "said"),
     [
         ("REQUESTS_CA_BUNDLE", "/nowhere", "REQUESTS_CA_BUNDLE is '/nowhere'"),
-        ("HTTPS_PROXY", "no address", "The proxy in HTTPS_PROXY is not an address"),
+        ("HTTPS_PROXY", "no address", "The proxy in HTTPS_PROXY is not a valid address"),
     ],
 )
 def test_variable_that_is_wrong_is_one_line(files, variable, value, said):
@@ -256,7 +256,7 @@ def test_discovery_that_fails_under_meltano_logs_no_json(files):
     log |= {"handlers": {"it": handler}, "root": {"level": "INFO", "handlers": ["it"]}}
     asked = {"SINGER_SDK_LOG_CONFIG": files("logging.yml", log)}
     config = {"url": "https://kafinea.invalid", "username": "ada", "access_key": "secret"}
-    said = "No host kafinea.invalid is known. Check `url`."
+    said = "The host name kafinea.invalid cannot be resolved. Check `url`."
     done, _ = run(files, config, "--discover", start=program, env=asked)
     assert done.stderr.splitlines()[-1] == f"ERROR {said}"
     assert "{" not in done.stderr

@@ -75,8 +75,8 @@ BAD_LINES = {
     "two messages in a line": (of() + of(), "not JSON"),
     "half a message": (of()[:-5], "not JSON"),
     "half a character in half a message": (of(record={"x": "\ud83d"})[:-1], "not JSON"),
-    "a list": (b"[]", "no object"),
-    "a number": (b"1", "no object"),
+    "a list": (b"[]", "not an object"),
+    "a number": (b"1", "not an object"),
     "no type": (b'{"stream": "Contacts"}', "`type`"),
     "a list for a type": (of(type=["RECORD"]), "type"),
     "null for a type": (of(type=None), "type"),
@@ -133,7 +133,7 @@ def test_number_out_of_range_rejects_its_record(server, tmp_path, number):
     run = load_bytes(server, tmp_path, SCHEMA, before, record, BOB, max_rejects=-1, dry_run=True)
     assert [one["key"]["cf_853"] for one in run.outcomes] == ["first", 'a"', "b"]
     assert run.codes == ["INVALID_VALUE"]
-    assert run.outcomes[1]["message"] == "lastname: a number is out of any range"
+    assert run.outcomes[1]["message"] == "lastname: a number is out of range"
     kept = re.sub(r"[][{}\"x:-]", "", json.dumps(run.rejected_records[0]["lastname"])).strip()
     assert kept in HUGE  # for who corrects it
     assert "9" * 30 not in run.stderr
@@ -355,7 +355,7 @@ def test_schema_keywords_are_bounded(server, tmp_path, properties, more, problem
         [True] if problem else []
     )
     keywords = [one for one in ("pattern", "patternProperties") if f'"{one}"' in said]
-    (warning,) = [line for line in run.stderr.splitlines() if "for ever" in line] or [""]
+    (warning,) = [line for line in run.stderr.splitlines() if "may never end" in line] or [""]
     assert all(keyword in warning for keyword in keywords)
     assert bool(warning) == bool(keywords)
 

@@ -123,6 +123,12 @@ def test_wrong_setting_is_one_line_before_the_first_record(server, change, said)
         assert text in line
 
 
+def test_wrong_key_is_not_answered_with_the_advice_to_map_a_property(server):
+    line = refused(server, LINES, streams=streams(match_on="lastnme"))
+    where, hint = "Stream 'Contacts', `match_on`", "Did you mean `lastname` or `firstname`?"
+    assert line.endswith(f"{where}: Contacts has no field 'lastnme'. {hint}")
+
+
 WRONG_STREAMS = {
     "an unknown stream": (
         messages("Contcts", {"cf_853": "a", "lastname": "x"}),
@@ -211,7 +217,7 @@ def test_misspelt_variable_is_an_error(server, monkeypatch):
     assert load(server, streams=STREAMS).code == 0
     monkeypatch.setenv("TARGET_KAFINEA_DRYRUN", "true")
     error = refused(server, LINES, streams=STREAMS)
-    assert "TARGET_KAFINEA_DRYRUN is no setting. Did you mean TARGET_KAFINEA_DRY_RUN?" in error
+    assert "TARGET_KAFINEA_DRYRUN is not a setting. Did you mean TARGET_KAFINEA_DRY_RUN?" in error
 
 
 def warnings(run):
@@ -222,8 +228,8 @@ def test_stream_in_settings_that_is_missing_is_logged_at_the_end(sandbox):
     run = load(sandbox, LINES, streams={**STREAMS, "Contact": {}, "visitors": {}})
     assert run.code == 0
     assert sorted(one for one in warnings(run) if "stream" in one) == [
-        "The input has no stream 'Contact', which `streams` names. Did you mean `Contacts`?",
-        "The input has no stream 'visitors', which `streams` names.",
+        "`streams`: the input has no stream 'Contact'. Did you mean `Contacts`?",
+        "`streams`: the input has no stream 'visitors'.",
     ]
 
 
@@ -363,7 +369,7 @@ def test_stream_map_that_fails_rejects_its_record_only(sandbox, expression, why)
     assert run.states == [{"done": 3}]
     assert run.summary["Contacts"] == {"created": 2, "rejected": 1} if why else {"created": 3}
     assert [one["message"] for one in run.rejects[1:]] == (
-        [f"the stream map cannot be applied to it: {why}"] if why else []
+        [f"the stream map failed for the record: {why}"] if why else []
     )
     assert run.rejected_records == ([bad] if why else [])
     assert "Lovelace" not in run.stderr

@@ -446,7 +446,7 @@ def test_server_without_lines_takes_headers():
         )
         assert run.tally == {"created": 4, "rejected": 1}
         assert run.codes == ["NOT_SUPPORTED"]
-        assert "offers no lines" in run.of("L")[0]["message"]
+        assert "does not support lines" in run.of("L")[0]["message"]
         assert [row["subject"] for row in one.heads("Quotes")] == ["S0", "S1", "S2"]
 
 

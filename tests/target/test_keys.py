@@ -347,8 +347,8 @@ def test_half_a_character_rejects_its_record_only(sandbox):
     assert run.codes == ["INVALID_VALUE"] * 2
     messages_ = [line["message"] for line in run.outcomes if "code" in line]
     assert messages_ == [
-        "cf_853: half a character (U+D83D) is no text",
-        "lastname: half a character (U+DC00) is no text",
+        "cf_853: the text contains half a character (unpaired surrogate U+D83D)",
+        "lastname: the text contains half a character (unpaired surrogate U+DC00)",
     ]
     assert stored(sandbox) == ["\\ud83d"]
 
@@ -382,6 +382,6 @@ def test_key_that_the_server_cannot_read_is_named_by_its_characters(sandbox, cod
     assert run.codes == ["INVALID_KEY"]
     (line,) = run.of(key)
     assert line["message"].startswith(
-        f"cf_853: the server cannot read a query for a value with {named}"
+        f"cf_853: the server refuses a query for a value that contains {named}"
     )
     assert run.tally == {"created": 49, "updated": 1, "rejected": 1}

@@ -16,7 +16,7 @@ from kafinea.load.writing.comparing import (
     same_lines,
     same_value,
 )
-from kafinea.values import ServerZone, ValueType, encode, kind_of
+from kafinea.values import ServerZone, ValueType, encode, value_type_of
 
 UTC = ServerZone()
 TYPES = {
@@ -53,7 +53,7 @@ def module(*fields, **more):
 def typed_values(draw):
     type_name = draw(st.sampled_from(sorted(TYPES)))
     values = [draw(TYPES[type_name]) for _ in range(2)]
-    wires = [encode(value, kind_of(type_name), UTC) or None for value in values]
+    wires = [encode(value, value_type_of(type_name), UTC) or None for value in values]
     return type_name, values, wires
 
 
@@ -68,7 +68,7 @@ def test_values_that_differ_are_different(drawn):
     type_name, (left, right), (stored, wanted) = drawn
     if type_name == "multipicklist":
         left, right = set(left), set(right)
-    if type_name == "boolean" or kind_of(type_name) in {ValueType.INTEGER, ValueType.NUMBER}:
+    if type_name == "boolean" or value_type_of(type_name) in {ValueType.INTEGER, ValueType.NUMBER}:
         left, right = left or 0, right or 0
     assert same_value(stored, wanted, field(type_name)) == (left == right)
 

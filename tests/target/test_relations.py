@@ -237,10 +237,10 @@ def test_pair_deleted_in_the_source_is_kept(sandbox):
     ("to", "record", "said"),
     [
         ({**TO, "related": "Invoice"}, pair("1x1", "1x2"), "no related list 'Invoice'"),
-        ({**TO, "module": "Nope"}, pair("1x1", "1x2"), "no module 'Nope'"),
+        ({**TO, "module": "Nope"}, pair("1x1", "1x2"), "module 'Nope' not found"),
         ({"related": "Contacts"}, pair("1x1", "1x2"), "`module`"),
         (TO, {"source_id": "1x1"}, "no property 'related_id'"),
-        (TO, pair("1x1", "1x2", day="Monday"), "not 'day'"),
+        (TO, pair("1x1", "1x2", day="Monday"), "so 'day' cannot be loaded"),
         ({**TO, "match_on": "email"}, pair("1x1", "1x2"), "`references`"),
         ({**TO, "fields": {"day": None}}, pair("1x1", "1x2"), "no property 'day'"),
         ({**TO, "references": {"email": {}}}, pair("1x1", "1x2"), "source_id and related_id"),

@@ -186,7 +186,7 @@ def test_full_disk_ends_the_run_in_one_line_after_the_last_valid_state(sandbox, 
     lines = [*first, state({"done": "ab"}), *messages("Contacts", bad("c"), state={"done": "abc"})]
     run = load(sandbox, lines, streams=STREAMS, max_rejects=-1, check=False, **{setting: FULL})
     error = one_error(run)
-    assert f"`{setting}` cannot be written any more: No space left on device" in error
+    assert f"`{setting}` can no longer be written: No space left on device" in error
     assert run.states == [{"done": "ab"}]
     assert stat.S_ISCHR(Path(FULL).stat().st_mode)
 
@@ -216,7 +216,7 @@ def test_full_disk_leaves_complete_lines(sandbox, tmp_path, name):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (error,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
-    assert f"`{name}_path` cannot be written any more: File too large" in error
+    assert f"`{name}_path` can no longer be written: File too large" in error
     assert done.stdout == ""
     text = files.path(name).read_text()
     assert text.endswith("}\n")
@@ -255,7 +255,10 @@ def test_report_path_that_cannot_be_written_is_an_error_before_any_write(
 def test_report_and_rejects_in_one_file_are_an_error(sandbox, tmp_path):
     path = str(tmp_path / "file")
     run = load(sandbox, LINES, check=False, outcomes_path=path, rejects_path=path)
-    assert "`outcomes_path` and `rejects_path` are the same file" in one_error(run)
+    assert (
+        "`outcomes_path` and `rejects_path` are the same file. Set two different paths."
+        in one_error(run)
+    )
 
 
 # The load report
@@ -396,7 +399,7 @@ def test_rejects_of_a_killed_run_are_not_lost(sandbox, tmp_path):
     assert done.returncode == 0, done.stderr
     (aside,) = asides(tmp_path)
     assert len(lines_of(aside.read_text())) == 101
-    assert "The rejects of an earlier run are now in" in done.stderr
+    assert "The rejects file of an earlier run was renamed to" in done.stderr
     run = load(sandbox, aside.read_text().splitlines(), streams=streams, max_rejects=-1)
     assert run.tally == {"rejected": 100}
 

@@ -193,7 +193,7 @@ def test_update_rounds_one_record_at_most(module, dialect, options, more, user):
         touched = differing(before, after, MODULES[module][2])
         assert sorted(touched, key=len) == [*[set()] * 7, DAMAGED[module]]
         assert len(elements(sandbox)) == 2  # the update, and the try to put back
-        check_first(run, before, touched, DAMAGED[module], "could not be put back")
+        check_first(run, before, touched, DAMAGED[module], "could not be restored")
 
 
 def check_first(
@@ -273,7 +273,7 @@ def test_changed_fields_are_restored_where_possible():
         before_the_second_write(sandbox, workflows.clear)
         run = load(sandbox, change("Contacts"), streams=streams("Contacts"))
         assert run.codes == [OTHERS] * 3
-        assert sum("They were put back" in line["message"] for line in run.outcomes) == 1
+        assert sum("The old values were restored" in line["message"] for line in run.outcomes) == 1
         touched = differing(before, stored(sandbox, "Contacts"))
         assert sorted(touched, key=len) == [set(), set(), {"title"}]
 
@@ -361,7 +361,7 @@ def test_concurrent_change_of_a_user_is_not_reverted():
         run = load(sandbox, change("Contacts"), streams=streams("Contacts"), check=False)
         assert {row["fax"] for row in stored(sandbox, "Contacts")} == {"by hand"}
         assert run.codes == [OTHERS] * 3
-        assert sum("nothing was put back" in line["message"] for line in run.outcomes) == 1
+        assert sum("nothing was restored" in line["message"] for line in run.outcomes) == 1
         assert len(elements(sandbox)) == 1
 
 
@@ -484,7 +484,7 @@ def test_prices_of_one_product_at_most_change_for_a_foreign_user(dialect):
         assert "currency" in first["message"]
         assert "77.5" not in run.stderr
         assert "its currency is not" not in run.stderr
-        assert "currency is not the base currency" in run.stderr
+        assert "currency of the API user is not the base currency" in run.stderr
 
 
 @pytest.mark.parametrize("accepted", [False, True])
@@ -740,7 +740,7 @@ def test_number_that_cannot_be_kept_is_stored_once(dialect, formats, field, bad,
 def test_formats_that_may_matter_are_logged_before_the_first_write(dialect, formats, said):
     with server(dialect, FAITHFUL | formats) as sandbox:
         run = load(sandbox, contacts(2), streams=streams("Contacts"))
-        warned = [line for line in run.stderr.splitlines() if "The API user" in line]
+        warned = [line for line in run.stderr.splitlines() if " of the API user is " in line]
         assert len(warned) == len(said)
         assert all(text in line for text, line in zip(said, warned, strict=True))
         assert all("My preferences" in line for line in warned)
@@ -759,7 +759,7 @@ def test_formats_may_be_unreadable_for_the_user():
     with server("stock") as sandbox:
         run = load(sandbox, contacts(2), streams=streams("Contacts"), **as_joe(sandbox))
         assert run.tally == {"created": 2}
-        assert "The API user" not in run.stderr
+        assert " of the API user is " not in run.stderr
 
 
 # A dry run

@@ -444,4 +444,4 @@ def test_property_missing_from_the_schema_is_not_loaded_and_logged(sandbox):
     lines = messages("Contacts", {"cf_853": "k", "lastname": "x"})
     more = messages("Contacts", {"cf_853": "l", "lastname": "x", "phone": "1"})[1:]
     run = load(sandbox, lines, more, more, streams=STREAMS)
-    assert run.stderr.count("SCHEMA does not have them: phone") == 1
+    assert run.stderr.count("SCHEMA message does not contain them: phone.") == 1

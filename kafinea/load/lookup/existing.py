@@ -21,9 +21,13 @@ class ExistingRecords:
 
     def learn(self, module: str, ids: Iterable[str]) -> None:
         """Find out which records of a module exist, for `exists`."""
-        unknown = {one for one in ids if not isinstance(self._known.get(one), bool)}
+        unknown = {
+            record_id for record_id in ids if not isinstance(self._known.get(record_id), bool)
+        }
         found = self._finder.by_id(module, unknown)
-        self._known |= {one: each.failure or bool(each.record) for one, each in found.items()}
+        self._known |= {
+            record_id: each.failure or bool(each.record) for record_id, each in found.items()
+        }
 
     def exists(self, module: str, record_id: str) -> bool:
         """Whether a record of a module exists.

@@ -40,7 +40,7 @@ class Found:
     Attributes:
         record: The record that it means; None if there is none, or if it is not certain which.
         equal: The records whose key is equal.
-        near: Others that the database gives for the key: it does not tell them apart.
+        near: Others that the database gives for the key: it treats them as equal.
         is_unreadable: Whether there are such records, of which this user may read none.
         ambiguity: Why none of the records may be taken.
         failure: Why it is not known which records there are.
@@ -126,7 +126,7 @@ class Finder:
         return self._by_key(key, values, columns)
 
     def by_single_key(self, key: Key, values: KeyValues) -> Record | None:
-        """Return the record with a natural key, asking as often as any request is sent.
+        """Return the record with a natural key, with as many retries as any request.
 
         Raises:
             Rejected: It is not certain which one it is, or this user may not read it.
@@ -232,12 +232,12 @@ class Finder:
             if all(keys.folded_part(row.get(field.name), field) == part for field, part in others)
         ]
         equal, near = keys.part(fields, values, rows)
-        return equal or self._told_apart_from_none(module, fields, values, near)
+        return equal or self._equal_in_the_database(module, fields, values, near)
 
-    def _told_apart_from_none(
+    def _equal_in_the_database(
         self, module: str, fields: Sequence[Field], values: KeyValues, near: list[Record]
     ) -> list[Record]:
-        """Return those of some records that the database does not tell apart from a key."""
+        """Return those of some records that the database finds for a key."""
         if not near:
             return []
         where = [Condition(one.name, "=", value) for one, value in zip(fields, values, strict=True)]
@@ -263,7 +263,7 @@ class Finder:
 
 
 class _Spellings:
-    """The forms in which keys have been told. Threads may share it.
+    """The forms in which keys have been looked up. Threads may share it.
 
     A key with a tab at its end, once it is stored so, is found by none of its other forms.
     """
@@ -273,28 +273,28 @@ class _Spellings:
         self._lock = Lock()
 
     def asked(self, module: str, field: Field, values: Iterable[str]) -> dict[str, SoughtValue]:
-        """Return what to ask for each of the values: equal ones are asked for together."""
+        """Return what to look up for each of the values: equal ones are looked up together."""
         form_of: dict[str, str] = {}
-        told: dict[str, set[str]] = defaultdict(set)
+        forms: dict[str, set[str]] = defaultdict(set)
         for value in values:
             form = form_of[value] = keys.equal_part(value, field)
-            told[form] |= keys.spellings(value, field)
+            forms[form] |= keys.spellings(value, field)
         asked = {}
         with self._lock:
-            for form, spellings in told.items():
+            for form, spellings in forms.items():
                 slot = (module, field.name, form)
                 if slot in self._odd or len(spellings) > 1:
                     known = self._odd.setdefault(slot, set())
                     known |= spellings
-                    told[form] = set(known)
+                    forms[form] = set(known)
                 folded = keys.folded_part(form, field)
-                asked[form] = SoughtValue(folded, tuple(sorted(told[form])))
+                asked[form] = SoughtValue(folded, tuple(sorted(forms[form])))
         return {value: asked[form] for value, form in form_of.items()}
 
 
 def not_readable() -> Rejection:
     """Return the rejection of a record that is there and cannot be compared."""
-    return Rejection("NOT_READABLE", "there is such a record that this user may not read")
+    return Rejection("NOT_READABLE", "the record exists, but this user may not read it")
 
 
 def _failure(name: str, value: str, error: Error | None) -> Rejection | None:
@@ -303,6 +303,6 @@ def _failure(name: str, value: str, error: Error | None) -> Rejection | None:
         return None
     odd = keys.odd_characters(value)
     if odd and isinstance(error, Refused) and error.code in _MISREAD:
-        text = f"{name}: the server cannot read a query for a value with {odd} ({error})"
+        text = f"{name}: the server refuses a query for a value that contains {odd} ({error})"
         return Rejection("INVALID_KEY", text)
     return rejection_of(error)

@@ -1,6 +1,6 @@
-"""Forgetting, of a text, all that some database of the family does not tell apart.
+"""Removing from a text all differences that some database of the family ignores.
 
-No two keys are equal because they fold alike: see `keys`. It only tells which may be.
+Two keys that fold alike are not equal for that reason: see `keys`. They only may be.
 """
 
 # ruff: noqa: RUF001 - look-alikes are what this is about
@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-# `unicodedata` tells these apart, and some collation does not: utf8mb4_general_ci of MariaDB
+# `unicodedata` distinguishes these, and some collation does not: utf8mb4_general_ci of MariaDB
 # (ß = s), _unicode_ci (œ = oe, hiragana = katakana), _unicode_520_ci and _0900_ai_ci of MySQL
 # (ø = o, ł = l, þ = th).
 _LETTERS = {
@@ -37,7 +37,7 @@ _IGNORED = frozenset({"Mn", "Me", "Cc", "Cf", "Cs", "Co", "Cn"})
 
 @lru_cache(maxsize=4096)
 def fold(text: str) -> str:
-    """Return a text without anything that some database does not tell apart."""
+    """Return a text without the differences that some database ignores."""
     if text.isascii() and text.isprintable():
         plain = text.lower().replace("`", "'")
     else:

@@ -1,6 +1,6 @@
 """Natural keys: the only place that decides whether two of them are equal.
 
-Databases do not agree on it. Most do not tell case and accents apart, some take `ß` for `s`, `œ`
+Databases do not agree on it. Most ignore case and accents, some take `ß` for `s`, `œ`
 for `oe`, or any two emoji for the same, and all find records by their own rule. So what the
 database gives for a key is compared once more here, by one rule:
 
@@ -22,7 +22,7 @@ from kafinea.describe import Field
 from kafinea.load.lookup.folding import fold
 from kafinea.load.results import Rejected
 from kafinea.query import encoded_size
-from kafinea.values import ServerZone, ValueType, encode, kind_of
+from kafinea.values import ServerZone, ValueType, encode, value_type_of
 
 KeyValues = tuple[str, ...]
 """The wire values of a natural key."""
@@ -57,7 +57,7 @@ def equal_part(value: Any, field: Field) -> str:
 
 
 def spellings(value: str, field: Field) -> set[str]:
-    """Return the forms in which equal values may be stored, as far as one can ask for them.
+    """Return the forms in which equal values may be stored, as far as a query can contain them.
 
     Not all databases take an `é` in one character and in two for the same.
     """
@@ -96,8 +96,8 @@ def choose(fields: Sequence[Field], wanted: KeyValues, rows: Sequence[Record]) -
     names = ", ".join(field.name for field in fields)
     raise Rejected(
         "AMBIGUOUS_KEY",
-        f"no record has exactly this key, and {_ids(near)} nearly: the database does not tell it "
-        f"apart, and {names} differs in {' and '.join(sorted(seen))}",
+        f"no record has exactly this key. The database returns {_ids(near)} for it, but {names} "
+        f"differs in {' and '.join(sorted(seen))}",
     )
 
 
@@ -163,27 +163,28 @@ def folded_part(value: Any, field: Field) -> str:
     return fold(_text(value)) if _is_text(field) else _typed(value, field)
 
 
-# Keys that cannot be asked for
+# Keys that cannot be looked up
 
 
 def check(name: str, value: str) -> None:
-    """Check that a value of a key can be asked for.
+    """Check that a value of a key can be looked up.
 
     Raises:
         Rejected: No query can hold it, or it would find every record without a value.
     """
     if half := next((each for each in value if "\ud800" <= each <= "\udfff"), None):
-        raise Rejected("INVALID_KEY", f"{name}: half a character ({_named(half)}) is no text")
+        text = f"{name}: the text contains half a character (unpaired surrogate {_named(half)})"
+        raise Rejected("INVALID_KEY", text)
     if not fold(value):
         what = odd_characters(value) or "spaces"
-        raise Rejected("INVALID_KEY", f"{name}: there is nothing visible in it, only {what}")
+        raise Rejected("INVALID_KEY", f"{name}: the key has no visible characters, only {what}")
     is_short = len(value) * _LONGEST_CHARACTER <= _LONGEST_KEY
     if not is_short and encoded_size(value) > _LONGEST_KEY:
         raise Rejected("INVALID_KEY", f"{name}: the value is too long for a key")
 
 
 def odd_characters(value: str) -> str:
-    """Name the characters of a value that servers may not bear, never the others."""
+    """Name the characters of a value that servers may not accept, never the others."""
     odd = dict.fromkeys(each for each in value if not _is_plain(each))
     names = list(dict.fromkeys(map(_named, odd)))
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
@@ -203,7 +204,7 @@ def _named(character: str) -> str:
 
 
 def _is_text(field: Field) -> bool:
-    return kind_of(field.type) is ValueType.TEXT
+    return value_type_of(field.type) is ValueType.TEXT
 
 
 def _text(value: Any) -> str:
@@ -212,7 +213,7 @@ def _text(value: Any) -> str:
 
 def _typed(value: Any, field: Field) -> str:
     """Return a value that is no text, whatever its digits or its form."""
-    kind = kind_of(field.type)
+    kind = value_type_of(field.type)
     try:
         if kind in {ValueType.NUMBER, ValueType.INTEGER}:
             number = encode(value, ValueType.NUMBER, _UTC) or ""

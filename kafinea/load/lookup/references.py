@@ -11,7 +11,7 @@ from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.plan import Key, Reference
 from kafinea.load.results import Rejected, Rejection
 from kafinea.parsing import is_id
-from kafinea.values import ServerZone, encode, kind_of
+from kafinea.values import ServerZone, encode, value_type_of
 
 _Slot = tuple[str, tuple[str, ...], KeyValues]
 
@@ -45,7 +45,7 @@ class References:
                 if not isinstance(self._known(key, value), str) and self._may_be_asked(key, value)
             }
             found = self._finder.by_key(key, unknown)
-            # What this user may not read, or another writer is at work on, is asked for again.
+            # What this user may not read, or another writer is at work on, is looked up again.
             if again := {one for one in unknown if found[one].is_only_unreadable}:
                 found |= self._finder.by_key(key, again)
             for (value,) in unknown:
@@ -80,7 +80,7 @@ class References:
     def _may_be_asked(self, key: Key, value: str) -> bool:
         """Whether a value may be one of the key's field, and a query can hold it."""
         try:
-            encode(value, kind_of(key.module.fields[key.fields[0]].type), ServerZone())
+            encode(value, value_type_of(key.module.fields[key.fields[0]].type), ServerZone())
             keys.check(f"{key.module.name}.{key.fields[0]}", value)
         except (ValueError, ArithmeticError):
             return False

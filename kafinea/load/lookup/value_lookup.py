@@ -1,4 +1,4 @@
-"""ValueLookup for the records that have one of many values, and proving what the answer is.
+"""Looking up the records that have one of many values, and the proof that none is missing.
 
 An empty answer proves nothing: a query that fails in SQL gives one, and records that the user may
 not read are taken out of a page. So what is missing is counted. A page that fails is divided until
@@ -31,11 +31,11 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True)
 class SoughtValue:
-    """One value that is asked for.
+    """One value that is looked up.
 
     Attributes:
-        folded: The form that tells which records of an answer were given for it.
-        spellings: The forms in which it is asked for.
+        folded: The form that shows which records of an answer belong to it.
+        spellings: The forms in which it is looked up.
     """
 
     folded: str
@@ -65,7 +65,7 @@ class ValueQuery:
 
     def where(self, asked: Iterable[SoughtValue]) -> list[Condition]:
         """Return the condition for the records that have one of the values."""
-        return [Condition(self.field, "IN", [text for one in asked for text in one.spellings])]
+        return [Condition(self.field, "IN", [text for value in asked for text in value.spellings])]
 
     def query(self, asked: Iterable[SoughtValue]) -> str:
         """Return the query for a page of these records."""
@@ -94,8 +94,8 @@ class ValueQuery:
 
 def _layers(asked: Iterable[SoughtValue]) -> Iterator[list[SoughtValue]]:
     alike: dict[str, list[SoughtValue]] = defaultdict(list)
-    for one in sorted(asked, key=lambda each: each.spellings):
-        alike[one.folded].append(one)
+    for value in sorted(asked, key=lambda each: each.spellings):
+        alike[value.folded].append(value)
     for depth in range(max(map(len, alike.values()), default=0)):
         yield [group[depth] for group in alike.values() if len(group) > depth]
 
@@ -122,7 +122,7 @@ class LookupAnswers:
 
 
 class ValueLookup:
-    """Asks one question for one chunk of values.
+    """Runs one query for one chunk of values.
 
     Args:
         client: The instance.
@@ -160,21 +160,21 @@ class ValueLookup:
         self._take(list(self._parts(answered, self._reading)))
         if self._received() >= counted:
             return
-        for one in self._missing():
-            if self._count([one]):
-                self._answers.unreadable.add(one)
+        for value in self._missing():
+            if self._count([value]):
+                self._answers.unreadable.add(value)
 
     # What was given for which value
 
     def _take(self, parts: Iterable[tuple[Sequence[SoughtValue], list[Record]]]) -> None:
         for part, rows in parts:
-            given: dict[str, list[Record]] = {one.folded: [] for one in part}
-            self._answers.rows |= {one: given[one.folded] for one in part}
+            given: dict[str, list[Record]] = {value.folded: [] for value in part}
+            self._answers.rows |= {value: given[value.folded] for value in part}
             for row in rows:
                 folded = self._question.folded(row.get(self._question.field))
                 if folded in given:
                     given[folded].append(row)
-                elif not self._question.is_by_id:  # the only one that was asked for
+                elif not self._question.is_by_id:  # the only one in the query
                     given[part[0].folded].append(row)
 
     def _parts(
@@ -182,7 +182,7 @@ class ValueLookup:
         asked: Sequence[SoughtValue],
         ask: Callable[[Sequence[SoughtValue], int], list[Record]],
     ) -> Iterator[tuple[Sequence[SoughtValue], list[Record]]]:
-        """Ask for values in parts so small that for each record it is known which one it is for."""
+        """Look values up in parts so small that for each record it is known which one it is for."""
         for part, rows in self._divided(asked, ask):
             if len(part) > 1 and self._has_strangers(part, rows):
                 middle = len(part) // 2
@@ -194,7 +194,7 @@ class ValueLookup:
     def _has_strangers(self, part: Sequence[SoughtValue], rows: Iterable[Record]) -> bool:
         """Whether the database gave records by a rule of its own."""
         question = self._question
-        known = {one.folded for one in part}
+        known = {value.folded for value in part}
         return not question.is_by_id and any(
             question.folded(row.get(question.field)) not in known for row in rows
         )
@@ -203,7 +203,7 @@ class ValueLookup:
         return list(self._answers.rows)
 
     def _missing(self) -> list[SoughtValue]:
-        return [one for one, rows in self._answers.rows.items() if not rows]
+        return [value for value, rows in self._answers.rows.items() if not rows]
 
     def _received(self) -> int:
         return len({row["id"] for rows in self._answers.rows.values() for row in rows})
@@ -242,6 +242,6 @@ class ValueLookup:
             return [(asked, ask(asked, TRIES))]
         answers, failures = divided(asked, ask, self._client.listtypes)
         self._answers.failures |= failures
-        for one in failures:
-            self._answers.rows.pop(one, None)
+        for value in failures:
+            self._answers.rows.pop(value, None)
         return answers

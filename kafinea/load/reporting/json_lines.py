@@ -71,14 +71,14 @@ class JsonLinesFile:
             raise self._failure
         written = 0
         try:
-            # Without a buffer: a run that is killed must not lose what it has said.
+            # Without a buffer: a run that is killed must not lose lines.
             while written < len(line):
                 written += self._file.write(line[written:]) or 0
         except OSError as error:
             self._cut(written)
             self._failure = StorageError(
-                f"`{self._setting}` cannot be written any more: {error.strerror}. What was written "
-                "until then is complete."
+                f"`{self._setting}` can no longer be written: {error.strerror}. The lines "
+                "that were written before are complete."
             )
             raise self._failure from None
 

@@ -1,8 +1,8 @@
-"""The formats of the user that the target works as: servers read what they are sent in them.
+"""The formats of the API user: servers read what they are sent in them.
 
 Stock servers round every number of an update to the user's number of decimals, and convert amounts
 from the user's currency; coreBOS reads numbers with the user's separators and date-times in the
-user's zone (API-FACTS, "What an update does to the fields it was not meant for"). So a target works
+user's zone (API-FACTS, "What an update does to the fields it was not meant for"). So a load works
 best as a user with many decimals, a point, the base currency, dates as yyyy-mm-dd and the server's
 time zone.
 """
@@ -19,9 +19,9 @@ from kafinea.client import Client
 from kafinea.describe import Field
 from kafinea.errors import Refused, Unavailable
 from kafinea.parsing import decimal, text, whole
-from kafinea.values import ValueType, kind_of
+from kafinea.values import ValueType, value_type_of
 
-WHERE = 'Kafinea, "My preferences" of the user that the API works as'
+WHERE = 'in Kafinea, under "My preferences" of that user'
 """Where a person changes these formats."""
 
 _MOST_DECIMALS = 8
@@ -29,7 +29,7 @@ _MOST_DECIMALS = 8
 
 @dataclass(frozen=True)
 class Formats:
-    """What is known of the user's formats; None where the server does not tell.
+    """What is known of the user's formats; None where the server does not return it.
 
     Attributes:
         decimals: How many decimals of a number are kept.
@@ -63,19 +63,19 @@ class Formats:
         found = []
         if self.decimal_separator not in {None, "", "."}:
             found.append(
-                f"The API user writes decimals with {self.decimal_separator!r}. Some servers then "
-                f"read 1234.56 as 123456. Set the decimal separator to '.' ({WHERE})."
+                f"The decimal separator of the API user is {self.decimal_separator!r}. Some "
+                f"servers then read 1234.56 as 123456. Set it to '.' ({WHERE})."
             )
         if self.is_base_currency is False:
             found.append(
-                "The API user's currency is not the base currency, and amounts may be converted "
-                f"when they are saved. Set it to the base currency ({WHERE})."
+                "The currency of the API user is not the base currency, so amounts may be "
+                f"converted when they are saved. Set it to the base currency ({WHERE})."
             )
         return found
 
 
 def read_formats(client: Client) -> Formats:
-    """Return the formats of the user, as far as the server tells them to this user."""
+    """Return the formats of the user, as far as the server returns them to this user."""
     reported: Mapping[str, Any] = client.profile()
     # Not every user may read Users, and not every server shows the user.
     with suppress(Refused, Unavailable):
@@ -113,7 +113,7 @@ def decimals_shown(stored: Any) -> int:
 
 def cause_of(field: Field | None, before: Any, after: Any) -> str:
     """Return which preference of the API user explains that a server changed a value."""
-    kind = kind_of(field.type) if field else None
+    kind = value_type_of(field.type) if field else None
     left, right = _number(before), _number(after)
     if kind is ValueType.DATETIME:
         return "time zone"
@@ -132,7 +132,7 @@ def advice(causes: set[str]) -> str:
     """Return what a person can do about values that the server changed."""
     if named := sorted(cause for cause in causes if cause):
         return f"Check these preferences of the API user: {', '.join(named)} ({WHERE})."
-    return "A workflow of this Kafinea may set them."
+    return "A workflow in Kafinea may set them."
 
 
 def _cut(number: Decimal, decimals: int) -> set[Decimal]:
@@ -165,7 +165,7 @@ class NumberLimits:
     def note(self, module: str, field: Field, sent: Any, stored: Any) -> None:
         """Note that a number was not stored as it was sent."""
         number = _number(sent)
-        if kind_of(field.type) is not ValueType.NUMBER or number is None:
+        if value_type_of(field.type) is not ValueType.NUMBER or number is None:
             return
         kept = decimals_kept(sent, stored)
         if kept is None:
@@ -176,11 +176,11 @@ class NumberLimits:
 
     def refuse(self, module: str, field: Field, wire: str | None) -> str | None:
         """Return why a number would not be stored as it is sent; None if it may be."""
-        if kind_of(field.type) is not ValueType.NUMBER or not wire:
+        if value_type_of(field.type) is not ValueType.NUMBER or not wire:
             return None
         kept = self._decimals.get((module, field.name))
         if kept is not None and decimals_of(wire) > kept:
-            return f"{field.name}: the server kept {kept} decimals of such a number"
+            return f"{field.name}: the server keeps only {kept} decimals"
         if (module, field.name, _number(wire)) in self._values:
-            return f"{field.name}: the server stored another number instead of this one"
+            return f"{field.name}: the server stores another number instead of this one"
         return None

@@ -43,7 +43,7 @@ _RATES = frozenset({"currency_id", "conversion_rate"})
 _PAYMENTS = frozenset({"received", "paid", "refunded"})
 
 _DOCUMENTED = {"Documents": frozenset({"filename", "filetype", "filesize"})}
-"""What `describe` calls not editable, and the maker's documentation asks for."""
+"""What `describe` calls not editable, and the maker's documentation requires."""
 
 _ON_EVERY_WRITE = frozenset({"modifiedtime", "modifiedby", "label", "LineItems_FinalDetails"})
 
@@ -59,14 +59,14 @@ _DERIVED: dict[str, tuple[tuple[frozenset[str], frozenset[str]], ...]] = {
 _LOST_BY_AN_UPDATE = {
     "Events": "its further contacts, its invitees and its recurrence are removed, and its "
     "reminder is reset",
-    "Faq": "the user of the API becomes its owner",
-    "PriceBooks": "the user of the API becomes its owner",
+    "Faq": "the API user becomes its owner",
+    "PriceBooks": "the API user becomes its owner",
 }
 """By module: what an update of any form changes and the API does not show."""
 
 _LOST_BY_LINES = {
-    "Invoice": "the quantities of the old lines are given back to the products' stock, and those "
-    "of the new lines are not taken from it",
+    "Invoice": "the products' stock is increased by the quantities of the old lines, but not "
+    "decreased by those of the new lines",
 }
 """By module: the same, of an update that carries lines."""
 
@@ -75,8 +75,8 @@ _KEPT_IF = {("SalesOrder", "invoicestatus"): "enable_recurring"}
 
 PRICES_MULTIPLIED = (
     "the prices in other currencies that Kafinea has converted are multiplied by 100,000,000, "
-    "since the API user groups digits with '.'; another grouping separator in the user's "
-    "preferences prevents it"
+    "because the grouping separator of the API user is '.'; another one in the user's "
+    "preferences prevents this"
 )
 """What an update of a product with prices in other currencies does for such a user."""
 

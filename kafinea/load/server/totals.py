@@ -25,7 +25,7 @@ def follow(record: Record, taxes_of: TaxesOf) -> bool:
 
     Args:
         record: The record with its lines, as `retrieve` gives it or put together from queries.
-        taxes_of: Tells the taxes of a product; asked only when all taxes do not give the subtotal.
+        taxes_of: Returns the taxes of a product; called only when all taxes together do not match.
     """
     lines: Sequence[Record] = record.get(LINES) or []
     if not lines or "hdnSubTotal" not in record:
@@ -57,7 +57,7 @@ def follow(record: Record, taxes_of: TaxesOf) -> bool:
 
 
 def _has_discounts(record: Record) -> bool:
-    """Whether a record tells the discounts of its header. Queries of stock servers do not."""
+    """Whether a record contains the discounts of its header. Queries of stock servers do not."""
     return "hdnDiscountPercent" in record and "hdnDiscountAmount" in record
 
 

@@ -1,6 +1,6 @@
 """When a write failed: try again, give the record up, or stop the run.
 
-A record that cannot be written is told apart from a server that cannot write by one cheap request:
+One cheap request distinguishes a record that cannot be written from a server that cannot write:
 a write of nothing, which a sound server refuses. A server that fails at it is waited for, as long
 as for a read, and then the run stops: the state covers what is done, and the next run looks the
 rest up. So does one that fails at a few records in a row.
@@ -83,6 +83,6 @@ class WriteRetries:
 
     def _server_fails(self, operation: str) -> WritesFail:
         return WritesFail(
-            f"{operation}: Kafinea fails at one record after the other. The run stops here; load "
-            "the same input again when Kafinea works, and what was done is found."
+            f"{operation}: writes to Kafinea failed repeatedly, so the run stopped. When Kafinea "
+            "works again, load the same input again: records that were written are found."
         )

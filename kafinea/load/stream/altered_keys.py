@@ -17,7 +17,7 @@ from kafinea.client import Client, Record
 from kafinea.load.plan import LoadPlan
 from kafinea.load.writing.comparing import changed_fields
 from kafinea.query import Condition, select
-from kafinea.values import ValueType, kind_of
+from kafinea.values import ValueType, value_type_of
 
 _PLAIN = re.compile(r"[A-Za-z0-9 .\-]+")
 _ALL = 100
@@ -46,7 +46,9 @@ class AlteredKeys:
         fields = self._plan.module.fields
         for name in self._plan.match_on:
             text = values.get(name) or ""
-            if kind_of(fields[name].type) is ValueType.TEXT and self._may_be_altered(name, text):
+            if value_type_of(fields[name].type) is ValueType.TEXT and self._may_be_altered(
+                name, text
+            ):
                 for row in self._candidates(name, text, values):
                     if self._is_twin(row, name, values):
                         record_id: str = row["id"]

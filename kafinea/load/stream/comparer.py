@@ -87,7 +87,7 @@ class Comparer:
         stored_lines = lines.of(stored["id"])
         if stored_lines and not record.lines:
             # The server cannot take away the last line.
-            why = Rejection("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
+            why = Rejection("MANDATORY_FIELD_MISSING", f"{LINES}: the list is empty")
             return RejectedRecord(record.input, why, stored["id"], record)
         changed_lines = self._changed_lines(record.lines, stored_lines)
         if not changed_lines and record.lines and not changes:

@@ -18,8 +18,8 @@ from kafinea.load.records import MatchedRecord
 from kafinea.load.rejecting import reject_unforeseen
 from kafinea.load.results import Rejected, Rejection, Result, Status, rejected
 from kafinea.load.stream.altered_keys import AlteredKeys
-from kafinea.load.stream.canary import Canary
 from kafinea.load.stream.matcher import Matcher
+from kafinea.load.stream.trial_writes import TrialWrites
 from kafinea.load.writing.record_updater import not_as_sent
 from kafinea.load.writing.record_writer import RecordWriter
 from kafinea.page_query import number
@@ -40,7 +40,7 @@ class Creations:
         self._plan = plan
         self._context = context
         self._matcher = matcher
-        self._canary = Canary()
+        self._trials = TrialWrites()
         self._twins = AlteredKeys(context.client, plan)
         self._unconfirmed: list[tuple[MatchedRecord, Result]] = []
 
@@ -54,7 +54,7 @@ class Creations:
         Raises:
             Rejected: It was not created, or not as it was meant to be.
         """
-        with self._canary.trying({_CREATE}) as trial:
+        with self._trials.trying({_CREATE}) as trial:
             self._refuse_twin(values)
             self._context.server.check_numbers(self._plan.module, values, {})
             with self._context.gate.session() as session:
@@ -69,8 +69,10 @@ class Creations:
                 rejection = not_as_sent(self._plan, created.record, values, altered)
                 if trial.is_first:
                     names = ", ".join(altered)
-                    text = f"not sent: the first creation, {record_id}, was altered in {names}"
-                    self._canary.stop(rejection.code, text)
+                    text = (
+                        f"not sent: the server altered {names} of the first new record, {record_id}"
+                    )
+                    self._trials.stop(rejection.code, text)
                 raise Rejected.of(rejection)
             trial.is_sound = True
         self._twins.note_kept(values)
@@ -125,7 +127,9 @@ class Creations:
             return
         if twin := self._twins.find(values):
             names = ", ".join(self._plan.match_on)
-            text = f"not created: {twin} is the same record, with a key ({names}) that was altered"
+            text = (
+                f"not created: {twin} is the same record, but the server altered its key ({names})"
+            )
             raise Rejected("KEY_ALTERED", text, id=twin)
 
     def _confirmed(self, result: Result, ids: list[str]) -> Result | None:
@@ -137,19 +141,20 @@ class Creations:
             return result
         if self._context.roll_back(self._plan, record_id):
             return None
-        text = f"another load created the same record at the same moment: {older[0]}, {record_id}"
+        text = f"another load created the same record at the same time: {older[0]}, {record_id}"
         return rejected(Rejection("CREATED_TWICE", text, id=record_id))
 
     def _key_altered(self, record_id: str, names: list[str]) -> Rejection:
-        text = f"it was created, but the server altered its key in {', '.join(names)}"
+        text = f"the record was created, but the server altered its key ({', '.join(names)})"
         return self._undone(record_id, text)
 
     def _not_found_again(self, record_id: str) -> Rejection:
-        return self._undone(record_id, "it was created, but cannot be found by its key again")
+        return self._undone(record_id, "the record was created, but is not found by its key")
 
     def _undone(self, record_id: str, text: str) -> Rejection:
         """Delete what cannot be found again, so that no later run creates it once more."""
         is_gone = self._context.roll_back(self._plan, record_id)
-        text += "; it was deleted again" if is_gone else f"; it is {record_id} and was kept"
-        self._canary.note_bad("KEY_ALTERED", f"not sent: the server alters keys. The last: {text}")
+        text += "; it was deleted again" if is_gone else f"; it was kept as {record_id}"
+        stopped = f"not sent: the server altered the keys of several records in a row. Last: {text}"
+        self._trials.note_bad("KEY_ALTERED", stopped)
         return Rejection("KEY_ALTERED", text, id=None if is_gone else record_id)

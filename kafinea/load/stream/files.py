@@ -1,6 +1,6 @@
 """Files of documents and images of products: each sent once, whole, and linked.
 
-A record tells its file in `_file_path` or `_file_base64`. The record is written first, then its
+A record contains its file in `_file_path` or `_file_base64`. The record is written first, then its
 file, then what it is linked with; and each only if it is not there yet. So a run that was stopped
 in between is finished by the next one.
 """
@@ -20,7 +20,7 @@ from kafinea.load.plan import FILE_NAME, RELATED_TO, LoadPlan
 from kafinea.load.records import InputRecord, MatchedRecord, WireValues
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import Rejected, Result, Status
-from kafinea.load.stream.record_files import RecordFile, RecordFiles, told
+from kafinea.load.stream.record_files import RecordFile, RecordFiles, value_of
 from kafinea.load.stream.simulation import SimulatedUploads
 from kafinea.load.stream.stored_files import DOCUMENTS, attachments, has_document, has_file
 from kafinea.load.stream.uploads import ServerUploads, Uploads
@@ -81,13 +81,13 @@ class Files:
                 known_id = error.rejection.id or record_id
                 raise Rejected.of(replace(error.rejection, id=known_id)) from None
 
-    # What the record says
+    # What the record contains
 
     def _values_of(self, record: InputRecord, file: RecordFile) -> WireValues:
         """Return the values that a new document has because of its file."""
         if self._module.name != DOCUMENTS:
             return {}
-        filetype = told(record, self._properties.get("filetype"))
+        filetype = value_of(record, self._properties.get("filetype"))
         mime_type = filetype or mimetypes.guess_type(file.name)[0]
         values: WireValues = {
             FILE_NAME: file.name,
@@ -100,10 +100,10 @@ class Files:
 
     def _sources_of(self, record: InputRecord) -> list[str]:
         """Return the records among whose documents this one is to be."""
-        value = told(record, self._properties.get(RELATED_TO))
+        value = value_of(record, self._properties.get(RELATED_TO))
         listed = value.split(",") if isinstance(value, str) else value or []
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-            raise Rejected("INVALID_VALUE", f"{RELATED_TO}: the value is no list of ids")
+            raise Rejected("INVALID_VALUE", f"{RELATED_TO}: the value is not a list of ids")
         ids = [text for each in listed if (text := each.strip())]
         for source in ids:
             self._check_source(source)
@@ -113,11 +113,11 @@ class Files:
         if source in self._with_documents:
             return
         if not is_id(source):
-            raise Rejected("UNRESOLVED_REFERENCE", f"{RELATED_TO}: the value is no id")
+            raise Rejected("UNRESOLVED_REFERENCE", f"{RELATED_TO}: the value is not an id")
         try:
             has_document(self._context.client, source, f"{self._module.id_prefix}x0")
         except Refused as error:
-            text = f"{RELATED_TO}: {source} has no documents: {error}"
+            text = f"{RELATED_TO}: {source} has no list of documents: {error}"
             raise Rejected("UNRESOLVED_REFERENCE", text) from None
         self._with_documents.add(source)
 
@@ -135,7 +135,7 @@ class Files:
             stored = {} if is_new else session.retrieve(record_id)
             if file and not self._is_provided(session, stored, file):
                 self._uploads.upload(session, record_id, file)
-                changed.append(file.told_in)
+                changed.append(file.source)
             for source in sources:
                 if is_new or not has_document(session, source, record_id):
                     self._uploads.relate(session, source, record_id)

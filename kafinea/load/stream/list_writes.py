@@ -43,10 +43,18 @@ class ServerListWrites:
         # The look-up in the same session is answered when all that was sent has ended.
         with self._gate.session() as session:
             for _ in range(_TRIES):
-                failed |= {one: self._add_one(session, source, one) for one in adding}
+                failed |= {
+                    related_id: self._add_one(session, source, related_id) for related_id in adding
+                }
                 there = set(related_ids(session, self._list, source, missing))
-                failed = {one: why for one, why in failed.items() if one not in there}
-                adding = [one for one, why in failed.items() if why.code == "UNKNOWN_OUTCOME"]
+                failed = {
+                    related_id: why for related_id, why in failed.items() if related_id not in there
+                }
+                adding = [
+                    related_id
+                    for related_id, why in failed.items()
+                    if why.code == "UNKNOWN_OUTCOME"
+                ]
                 if not adding:
                     break
         return failed
@@ -63,9 +71,10 @@ class ServerListWrites:
         except Refused as error:
             return Rejection(error.code, str(error))
         except OutcomeUnknown as error:
-            return Rejection("UNKNOWN_OUTCOME", f"{error} It is not in {label!r} of {source}.")
+            text = f"{error} {related} is not in {label!r} of {source}."
+            return Rejection("UNKNOWN_OUTCOME", text)
         return Rejection(
             "NOT_RELATED",
-            f"the server says that it was done, and {related} is not in {label!r} of {source}. "
-            "What stands in a list because of a field is written with that field.",
+            f"the server reported success, but {related} is not in {label!r} of {source}. If the "
+            "list depends on a field of the related records, load that field instead.",
         )

@@ -39,7 +39,7 @@ from kafinea.load.stream.record_checks import RecordChecks
 from kafinea.load.stream.simulation import SimulatedWrites
 from kafinea.load.stream.writes import ServerWrites, Writes
 
-logger = logging.getLogger("target-kafinea")
+logger = logging.getLogger(__name__)
 
 _UNRESOLVED = "UNRESOLVED_REFERENCE"
 _PERHAPS_OTHER_KEY = frozenset({"KEY_ALTERED", "NOT_AS_SENT", "UNKNOWN_OUTCOME"})
@@ -267,7 +267,7 @@ class Loader:
 
     def _note(self, record: SettledRecord, result: Result) -> None:
         values = record.input.record
-        key = {name: values.get(told_as) for name, told_as in self._shown}
+        key = {name: values.get(source) for name, source in self._shown}
         shown = {name: value for name, value in key.items() if value is not None}
         self._done(record.input, shown, result)
 

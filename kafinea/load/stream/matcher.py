@@ -92,7 +92,7 @@ class Matcher:
             try:
                 return finder.by_single_key(self._key, record.key)
             except Rejected as error:
-                text = f"its answer was lost, and it is not known what was created: {error}"
+                text = f"the response was lost, and it is unknown what was created: {error}"
                 raise Rejected("UNKNOWN_OUTCOME", text) from None
 
         return find if record.key else None
@@ -155,7 +155,7 @@ class Matcher:
     def _match(self, found: Findings, records: Sequence[QueuedRecord]) -> list[SettledRecord]:
         alive = [record for record in records if isinstance(record, PreparedRecord)]
         found = {**found, **self._look_up_all([one for one in alive if one not in found])}
-        # What seems to be there and is not given is asked for once more: it looks the same when
+        # What is counted and not returned is looked up once more: it looks the same when
         # another writer creates and deletes such a record meanwhile.
         found |= self._look_up_all([one for one in alive if found[one].is_only_unreadable])
         stored: dict[PreparedRecord, Record] = {}
@@ -202,8 +202,11 @@ class Matcher:
             return Rejection("NOT_FOUND", "no record has this id", id=record.id)
         if self._plan.match_on:
             names = ", ".join(self._plan.match_on)
-            return Rejection("NO_KEY", f"there is no id, and no value in {names}")
-        return Rejection("NO_KEY", "there is no id, and the stream has no `match_on`")
+            return Rejection(
+                "NO_KEY", f"the record has no `id`, and no value in {names} (`match_on`)"
+            )
+        text = "the record has no `id`. Set `match_on` to the fields that identify a record"
+        return Rejection("NO_KEY", text)
 
     def _retrieve_what_no_query_gives(
         self, stored: dict[PreparedRecord, Record], rejected: dict[PreparedRecord, Rejection]

@@ -53,8 +53,8 @@ class Preparer:
     def _lines_of(self, record: InputRecord) -> list[WireValues] | None:
         lines, module = _value(record, self._plan.lines_property), self._plan.lines
         if lines and not module:
-            text = f"{LINES}: this server offers no lines (it has no module LineItem)"
-            raise Rejected("NOT_SUPPORTED", f"{text}; load the record without them")
+            text = f"{LINES}: this server does not support lines (it has no module LineItem)"
+            raise Rejected("NOT_SUPPORTED", f"{text}. Load the record without them")
         if lines is None or not module or record.is_deleted:
             return None
         wires = checks.wire_lines(lines, module, self._zone)

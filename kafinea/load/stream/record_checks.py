@@ -62,7 +62,7 @@ class RecordChecks:
         """Refuse an update that changes what the API does not show."""
         adds_up = self._module.is_inventory and not AMOUNTS.isdisjoint(changes)
         if adds_up and self._plan.lines is None:
-            text = "this server offers no lines, so it cannot add up new amounts"
+            text = "this server does not support lines, so it cannot recalculate the totals"
             raise Rejected("NOT_SUPPORTED", text, id=record_id)
         if lost := side_effects(self._module.name, has_lines=bool(lines) or adds_up):
             refuse_side_effect(self._plan, record_id, lost)
@@ -87,7 +87,9 @@ class RecordChecks:
         checks.check_reference(known, wire, modules.prefixes(known.refers_to))
         module = modules.of(wire, known.refers_to)
         if module and not self._context.existing.exists(module, wire):
-            raise Rejected("UNRESOLVED_REFERENCE", f"{known.name}: no {module} has this id")
+            raise Rejected(
+                "UNRESOLVED_REFERENCE", f"{known.name}: no record of {module} has this id"
+            )
 
 
 def refuse_side_effect(plan: LoadPlan, record_id: str, lost: str) -> None:
@@ -99,7 +101,7 @@ def refuse_side_effect(plan: LoadPlan, record_id: str, lost: str) -> None:
     if plan.accept_side_effects:
         return
     text = (
-        f"it would have a side effect that the API does not show: {lost}. "
-        "If that is no harm, set `accept_side_effects` of the stream"
+        f"writing the record has a side effect that the API does not show: {lost}. "
+        "To accept it, set `accept_side_effects`"
     )
     raise Rejected("SIDE_EFFECTS", text, id=record_id)

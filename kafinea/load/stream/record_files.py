@@ -1,4 +1,4 @@
-"""The file that a record comes with: read, decoded and checked before anything is sent."""
+"""The file of a record: read, decoded and checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class RecordFile:
     """The file of a record.
 
     Attributes:
-        told_in: The property that told it.
+        source: The property that contains it.
         name: Its name.
         content: The file itself.
         size: How many bytes it has.
         sha256: Their digest.
     """
 
-    told_in: str
+    source: str
     name: str
     content: Any
     size: int
@@ -50,12 +50,12 @@ class _Spool(SpooledTemporaryFile[bytes]):
         try:
             return super().write(piece)
         except OSError as error:
-            text = f"the temporary folder cannot take the file: {error.strerror}. Set TMPDIR"
-            raise Rejected("FILE_NOT_READABLE", f"{text} to a folder with more room") from None
+            text = f"the temporary folder cannot hold the file: {error.strerror}. Set TMPDIR"
+            raise Rejected("FILE_NOT_READABLE", f"{text} to a folder with more space") from None
 
 
 class RecordFiles:
-    """Reads the files that the records of a stream come with.
+    """Reads the files of the records of a stream.
 
     Args:
         plan: How its records go into their module.
@@ -75,31 +75,31 @@ class RecordFiles:
         Raises:
             Rejected: It cannot be read, or not be taken.
         """
-        values = {name: self._told(record, name) for name in (FILE_PATH, FILE_BASE64)}
-        told_in = [name for name, value in values.items() if value]
-        if not told_in:
+        values = {name: self._value(record, name) for name in (FILE_PATH, FILE_BASE64)}
+        sources = [name for name, value in values.items() if value]
+        if not sources:
             yield None
             return
-        if len(told_in) > 1:
-            raise Rejected("INVALID_VALUE", f"tell one of {FILE_PATH} and {FILE_BASE64}, not both")
-        (source,) = told_in
+        if len(sources) > 1:
+            raise Rejected("INVALID_VALUE", f"set {FILE_PATH} or {FILE_BASE64}, not both")
+        (source,) = sources
         if not isinstance(values[source], str):
-            raise Rejected("INVALID_VALUE", f"{source}: the value is no text")
+            raise Rejected("INVALID_VALUE", f"{source}: the value is not a string")
         with _Spool(_IN_MEMORY) as content:
             read = self._read_path if source == FILE_PATH else self._read_base64
             name = read(values[source], content)
-            if told_name := self._told(record, FILE_NAME):
-                name = str(told_name)
+            if given_name := self._value(record, FILE_NAME):
+                name = str(given_name)
             if not name:
-                text = f"{self._properties.get(FILE_NAME, FILE_NAME)}: a file needs a name"
+                text = f"{self._properties.get(FILE_NAME, FILE_NAME)}: the file has no name"
                 raise Rejected("MANDATORY_FIELD_MISSING", text)
             size = content.seek(0, SEEK_END)
             if not size:
-                raise Rejected("INVALID_VALUE", f"{source}: the file is empty, and is not taken")
+                raise Rejected("INVALID_VALUE", f"{source}: the file is empty")
             yield RecordFile(self._properties[source], name, content, size, _sha256(content))
 
-    def _told(self, record: InputRecord, name: str) -> Any:
-        return told(record, self._properties.get(name))
+    def _value(self, record: InputRecord, name: str) -> Any:
+        return value_of(record, self._properties.get(name))
 
     def _read_path(self, path: str, content: Any) -> str:
         """Read a file, and return its name."""
@@ -110,7 +110,7 @@ class RecordFiles:
                     content.write(piece)
                     self._check_size(content.tell())
         except FileNotFoundError:
-            raise Rejected("FILE_NOT_FOUND", f"{FILE_PATH}: there is no such file") from None
+            raise Rejected("FILE_NOT_FOUND", f"{FILE_PATH}: file not found") from None
         except Rejected as error:
             raise Rejected(error.rejection.code, f"{FILE_PATH}: {error}") from None
         except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
@@ -130,7 +130,7 @@ class RecordFiles:
             decoder.finish()
         except ValueError:
             raise Rejected(
-                "INVALID_VALUE", f"{FILE_BASE64}: the value is not base64, or not all of it"
+                "INVALID_VALUE", f"{FILE_BASE64}: the value is not valid base64"
             ) from None
         except TooLarge as error:
             self._check_size(error.size)
@@ -138,11 +138,11 @@ class RecordFiles:
 
     def _check_size(self, size: int) -> None:
         if self._most is not None and size > self._most:
-            text = f"the file has more than {self._most:,} bytes, the most that Kafinea takes"
+            text = f"the file has more than {self._most:,} bytes, the maximum that Kafinea accepts"
             raise Rejected("FILE_TOO_LARGE", text)
 
 
-def told(record: InputRecord, name: str | None) -> Any:
+def value_of(record: InputRecord, name: str | None) -> Any:
     """Return the value of a property, if there is one: the index of a table may be named ""."""
     return None if name is None else record.record.get(name)
 

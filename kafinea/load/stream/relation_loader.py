@@ -1,8 +1,8 @@
 """Loading pairs of records into a related list, instead of records into a module.
 
-The server says "successful" to nearly everything, so each pair is looked for in the list of its
-source before it is added, and again behind that. Adding twice does no harm: what was lost on the
-way is simply added again.
+The server reports success for nearly everything, so each pair is looked up in the list of its
+source before it is added, and again after that. Adding twice does no harm, so after a lost
+response the pair is added again.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ class RelationLoader:
             if rejection:
                 break
             if isinstance(value, (bool, float, list, dict)):
-                rejection = Rejection("INVALID_VALUE", f"{side}: the value is no id or key")
+                rejection = Rejection("INVALID_VALUE", f"{side}: the value is not an id or a key")
             elif value in {None, ""}:
-                rejection = Rejection("NO_KEY", f"there is no {side}")
+                rejection = Rejection("NO_KEY", f"{side}: there is no value")
             else:
                 values[side] = str(value)
         return (
@@ -106,7 +106,9 @@ class RelationLoader:
         def check(one: PreparedRecord) -> PreparedRecord:
             record_id = _value(one, side)
             if record_id not in own or not self._context.existing.exists(module.name, record_id):
-                raise Rejected("UNRESOLVED_REFERENCE", f"{side}: no {module.name} has this id")
+                raise Rejected(
+                    "UNRESOLVED_REFERENCE", f"{side}: no record of {module.name} has this id"
+                )
             return one
 
         return [_unless_rejected(check, one) for one in resolved]
@@ -166,7 +168,7 @@ class RelationLoader:
         if failed:
             return rejected(failed)
         if record.is_deleted and is_there and self._context.options.hard_delete:
-            text = "the API cannot take a record out of a related list"
+            text = "the API cannot remove a record from a related list"
             return rejected(Rejection("NOT_WRITABLE", text))
         return Result(Status.UNCHANGED if is_there or record.is_deleted else Status.CREATED)
 

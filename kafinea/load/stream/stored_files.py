@@ -46,14 +46,16 @@ def _is_same(session: Client, file_id: str, file: RecordFile) -> bool:
     except (TooLarge, IncompleteRead):
         return False
     except Refused as error:
-        if error.code != Code.RECORD_NOT_FOUND:  # it may be the same: sending it may double it
+        if (
+            error.code != Code.RECORD_NOT_FOUND
+        ):  # it may be the same: a second upload may duplicate it
             raise
         return False
     return bool(digest.hexdigest() == file.sha256)
 
 
 class _Digest:
-    """What is written here is digested and forgotten. It does what `download` asks for."""
+    """What is written here is digested and forgotten. It does what `download` needs."""
 
     def __init__(self) -> None:
         self.truncate()

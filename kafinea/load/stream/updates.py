@@ -14,8 +14,8 @@ from kafinea.load.records import MatchedRecord
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import OTHERS_CHANGED, Rejected, Rejection, Result, Status, rejected
 from kafinea.load.server.server_rules import AMOUNTS, PRICES_MULTIPLIED
-from kafinea.load.stream.canary import Canary
 from kafinea.load.stream.record_checks import refuse_side_effect
+from kafinea.load.stream.trial_writes import TrialWrites
 from kafinea.load.writing.comparing import has_foreign_prices
 from kafinea.load.writing.record_updater import RecordUpdater, UnprovenUpdate
 from kafinea.load.writing.unintended_changes import exposed
@@ -33,7 +33,7 @@ class Updates:
         self._plan = plan
         self._context = context
         self._method = context.options.update_method
-        self._canary = Canary()
+        self._trials = TrialWrites()
         self._unproven: list[tuple[MatchedRecord, UnprovenUpdate]] = []
 
     def update(self, record: MatchedRecord, record_id: str) -> Result:
@@ -44,16 +44,16 @@ class Updates:
         """
         changes, lines, module = record.changes, record.changed_lines, self._plan.module
         features = {*changes, *([LINES] if lines else [])}
-        # Only a full update exposes more than it changes, and it is told by what is stored.
+        # Only a full update exposes more than it changes, and what is stored shows what.
         before = None
         if lines or not AMOUNTS.isdisjoint(changes) or not self._updater().revises:
-            self._canary.check()
+            self._trials.check()
             before = self._updater().retrieve(record_id)
             groups_with_point = self._context.server.formats.grouping_separator == "."
             if module.has_prices and groups_with_point and has_foreign_prices(before):
                 refuse_side_effect(self._plan, record_id, PRICES_MULTIPLIED)
             features |= exposed(before, module)
-        with self._canary.trying(features) as trial, self._context.gate.session() as session:
+        with self._trials.trying(features) as trial, self._context.gate.session() as session:
             self._context.server.check_numbers(module, changes, record.stored or {})
             updater = self._updater(session)
             try:
@@ -125,5 +125,5 @@ class Updates:
     def _stop_others(self, record_id: str, rejection: Rejection) -> None:
         if rejection.code == OTHERS_CHANGED and rejection.before:
             names = ", ".join(sorted(rejection.before))
-            text = f"not sent: the update of {record_id} also changed {names}"
-            self._canary.stop(OTHERS_CHANGED, text)
+            text = f"not sent: the update of {record_id} also changed other fields: {names}"
+            self._trials.stop(OTHERS_CHANGED, text)

@@ -69,7 +69,7 @@ class ServerUploads:
                 self._takes_files = self._ask_whether_it_takes_files()
         if not self._takes_files:
             raise Rejected(
-                "NOT_SUPPORTED", "this server has no operation FileUpload, and takes no files"
+                "NOT_SUPPORTED", "this server has no operation FileUpload, so it accepts no files"
             )
 
     def session(self) -> AbstractContextManager[Client]:
@@ -90,8 +90,8 @@ class ServerUploads:
                     return
                 if not failure:
                     break
-            said = failure or "The server says that it has stored the file."
-            raise Rejected("FILE_NOT_STORED", f"{said} {record_id} has no such file.")
+            reason = failure or "The server reported that it stored the file."
+            raise Rejected("FILE_NOT_STORED", f"{reason} The file is not in {record_id}.")
 
     def relate(self, session: Client, source: str, document_id: str) -> None:
         """Add a document until it is there. Servers say that it was done in any case."""
@@ -100,7 +100,7 @@ class ServerUploads:
                 session.add_related(source, DOCUMENTS, document_id)
             if has_document(session, source, document_id):
                 return
-        text = f"{document_id} could not be put among the documents of {source}"
+        text = f"{document_id} could not be added to the documents of {source}"
         raise Rejected("NOT_RELATED", text)
 
     def _ask_whether_it_takes_files(self) -> bool:

@@ -13,7 +13,7 @@ from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected
 from kafinea.load.server.server_rules import LINE_SERVERS_OWN
 from kafinea.parsing import is_id
-from kafinea.values import LIST_SEPARATOR, ServerZone, ValueType, encode, kind_of
+from kafinea.values import LIST_SEPARATOR, ServerZone, ValueType, encode, value_type_of
 
 _LARGEST_INTEGER = 2**31 - 1  # the column's; the server clips what is larger
 _TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?|\d+", re.ASCII)
@@ -27,7 +27,7 @@ def record_id(value: Any) -> str | None:
         Rejected: It is neither a text nor a number.
     """
     if isinstance(value, (bool, float, list, dict)):
-        raise Rejected("INVALID_VALUE", "id: the value is no id")
+        raise Rejected("INVALID_VALUE", "id: the value is not an id")
     return str(value) if value not in {None, ""} else None
 
 
@@ -36,7 +36,7 @@ def wire_values(
 ) -> dict[str, str | None]:
     """Return a record's values by field name as the wire wants them; None clears.
 
-    A field that no record is without is left out when it is told nothing: the server, or the
+    A field that no record is without is left out when it has no value: the server, or the
     user of the API, fills it in when the record is new, and what it has stays otherwise.
 
     Args:
@@ -68,7 +68,7 @@ def wire_value(field: Field, value: Any, zone: ServerZone) -> str | None:
     """
     if value in (None, "", []):
         return None
-    kind = kind_of(field.type)
+    kind = value_type_of(field.type)
     if kind is ValueType.DATE and isinstance(value, str):
         value = _MIDNIGHT.sub("", value)  # as warehouses give their dates
     try:
@@ -117,10 +117,11 @@ def check_lines(lines: Sequence[Mapping[str, Any]]) -> None:
         Rejected: There is no line, or one names no product or no quantity.
     """
     if not lines:
-        raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES} has no line")
+        raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES}: the list is empty")
     for position, line in enumerate(lines, start=1):
         if all(Decimal(line.get(name) or 0) for name in ("discount_percent", "discount_amount")):
-            raise Rejected("INVALID_VALUE", f"{LINES}: line {position} has two discounts; tell one")
+            text = f"{LINES}: line {position} has two discounts; set only one"
+            raise Rejected("INVALID_VALUE", text)
         for name in ("productid", "quantity"):
             if not line.get(name):
                 raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES}: line {position} has no {name}")
@@ -132,7 +133,7 @@ def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool
     Args:
         module: The module.
         values: Wire values by field name.
-        complete: Whether the record is new, so that a field that is not told is missing.
+        complete: Whether the record is new, so that a field that is not loaded is missing.
 
     Raises:
         Rejected: Some have none; all are named.
@@ -145,8 +146,8 @@ def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool
         and (complete or field.name in values)
         and not (module.is_inventory and field.name not in module.queryable)
     ]
-    is_tax_type_told = complete or "hdnTaxType" in values
-    if module.is_inventory and is_tax_type_told and not values.get("hdnTaxType"):
+    has_tax_type = complete or "hdnTaxType" in values
+    if module.is_inventory and has_tax_type and not values.get("hdnTaxType"):
         missing.append("hdnTaxType")
     if missing:
         raise Rejected("MANDATORY_FIELD_MISSING", f"no value in {', '.join(missing)}")
@@ -160,9 +161,9 @@ def check_picklist(field: Field, wire: str | None) -> None:
     """
     if wire is None or not field.picklist or not field.type.endswith("picklist"):
         return
-    values = wire.split(LIST_SEPARATOR) if kind_of(field.type) is ValueType.LIST else [wire]
+    values = wire.split(LIST_SEPARATOR) if value_type_of(field.type) is ValueType.LIST else [wire]
     if not set(values) <= set(field.picklist):
-        raise Rejected("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the picklist has no such value")
+        raise Rejected("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the value is not in the picklist")
 
 
 def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str]) -> None:
@@ -180,7 +181,11 @@ def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str])
         return
     if not is_id(wire) or (prefixes and wire.partition("x")[0] not in prefixes):
         accepted = " or ".join(field.refers_to) or "another module"
-        raise Rejected("UNRESOLVED_REFERENCE", f"{field.name}: this is no id of {accepted}")
+        example = f" (expected something like {next(iter(prefixes))}x18)" if prefixes else ""
+        text = (
+            f"{field.name}: not an id of {accepted}{example}. To match by a key, set `references`"
+        )
+        raise Rejected("UNRESOLVED_REFERENCE", text)
 
 
 def _text(field: Field, value: Any) -> str:
@@ -222,11 +227,11 @@ def _is_never_empty(field: Field, module: Module) -> bool:
 
 
 def _is_left_to_the_server(name: str) -> bool:
-    """Whether the server fills in what a line does not tell: the product's price and taxes."""
+    """Whether the server fills in what a line does not contain: the product's price and taxes."""
     return name == "listprice" or name.startswith("tax")
 
 
 def _field_of_line(module: Module, name: str) -> Field:
     if name not in module.fields:
-        raise Rejected("INVALID_VALUE", f"there is no field {name!r}")
+        raise Rejected("INVALID_VALUE", f"unknown field {name!r}")
     return module.fields[name]

@@ -12,7 +12,7 @@ from kafinea.describe import LINES, Field, Module
 from kafinea.load.server.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_kept, is_sent
 from kafinea.parsing import decimal
 from kafinea.row_decoder import RowDecoder
-from kafinea.values import ServerZone, ValueType, kind_of
+from kafinea.values import ServerZone, ValueType, value_type_of
 
 Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""
@@ -54,13 +54,13 @@ def altered_fields(stored: Wire, sent: Wire, module: Module) -> list[str]:
 def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     """Whether two wire values of a field mean the same.
 
-    The server cannot tell an empty number from 0, nor an empty box from "no". It keeps as many
-    digits as the stored value shows.
+    The server does not distinguish an empty number from 0, nor an empty box from "no". It keeps as
+    many digits as the stored value shows.
     """
-    kind = kind_of(field.type)
+    kind = value_type_of(field.type)
     left, right = (_typed(value, field, kind) for value in (stored, wanted))
     if kind in {ValueType.NUMBER, ValueType.INTEGER}:
-        # A number that is no text has lost its last zeros, and tells no number of digits.
+        # A number that is no text has lost its last zeros, and does not show its number of digits.
         like = left if isinstance(stored, str) else None
         return _rounded(right or Decimal(0), like=like) == (left or 0)
     if kind is ValueType.BOOLEAN:
@@ -143,7 +143,7 @@ def lines_to_add_up(stored: Sequence[Wire], changes: Wire) -> Sequence[Wire] | N
 
 
 def same_lines(stored: Sequence[Wire], wanted: Sequence[Wire], line: Module) -> bool:
-    """Whether the lines wanted are those stored, in their order, as far as they are told."""
+    """Whether the lines wanted are those stored, in their order, as far as they are loaded."""
     return len(stored) == len(wanted) and all(
         not changed_fields(old, new, line.fields) for old, new in zip(stored, wanted, strict=True)
     )
@@ -152,7 +152,7 @@ def same_lines(stored: Sequence[Wire], wanted: Sequence[Wire], line: Module) -> 
 def merged_lines(
     stored: Sequence[Wire], wanted: Sequence[Wire], fields: Mapping[str, Field]
 ) -> list[dict[str, Any]]:
-    """Return the lines to send. All are replaced, so a line keeps here what it is not told.
+    """Return the lines to send. All are replaced, so a line keeps here what is not loaded.
 
     A line keeps what an equal line had, so that none inherits the discount of another. When some
     have no equal, and the products stand in the same order, each is known by its place.
@@ -172,8 +172,8 @@ def _kept(old: Wire, new: Wire) -> dict[str, Any]:
     """Return what a line keeps. No tax goes as 0: a line without any gets those of its product."""
     gone = LINE_SERVERS_OWN | {other_discount(new)}
     taxes = {name: "0" for name in old if name.startswith("tax")}
-    told = {name: value for name, value in old.items() if value not in ("", None)}
-    return {name: value for name, value in {**taxes, **told}.items() if name not in gone}
+    filled = {name: value for name, value in old.items() if value not in ("", None)}
+    return {name: value for name, value in {**taxes, **filled}.items() if name not in gone}
 
 
 def _equal_lines(
@@ -190,11 +190,11 @@ def _equal_lines(
     return found
 
 
-def other_discount(told: Wire) -> str | None:
+def other_discount(values: Wire) -> str | None:
     """Return the discount that another one replaces: a percentage or an amount, never both."""
     for percent, amount in _DISCOUNTS:
         for name, other in ((percent, amount), (amount, percent)):
-            if Decimal(told.get(name) or 0) and other not in told:
+            if Decimal(values.get(name) or 0) and other not in values:
                 return other
     return None
 
@@ -233,6 +233,6 @@ def _cleared(field: Field) -> str | None:
         return None
     return (
         "0"
-        if kind_of(field.type) in {ValueType.NUMBER, ValueType.INTEGER, ValueType.BOOLEAN}
+        if value_type_of(field.type) in {ValueType.NUMBER, ValueType.INTEGER, ValueType.BOOLEAN}
         else ""
     )

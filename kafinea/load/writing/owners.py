@@ -48,7 +48,7 @@ class Owners:
             ids = self._ids
         is_one = wire.partition("x")[0] in self._prefixes if ids is None else wire in ids
         if not is_one or not is_id(wire):
-            raise Rejected("UNKNOWN_OWNER", f"{field.name}: no user and no group has this id")
+            raise Rejected("UNKNOWN_OWNER", f"{field.name}: no user or group has this id")
 
     @cached_property
     def _user_id(self) -> str:

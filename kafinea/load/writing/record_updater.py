@@ -2,7 +2,7 @@
 
 What servers do to the fields that an update was not meant for depends on the server, the module and
 the user (API-FACTS). So as little is sent as the server takes, the whole record is compared before
-and after, and what was damaged is named and put back where that is possible.
+and after, and what was damaged is reported and restored where possible.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from kafinea.load.results import (
     Status,
     rejection_of,
 )
+from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.formats import advice, cause_of
-from kafinea.load.server.server import Server
 from kafinea.load.writing.comparing import altered_fields, own_currency, same_lines
 from kafinea.load.writing.unintended_changes import NOT_ANSWERED, holds_the_record, other_changes
 from kafinea.load.writing.update_sender import Lines, UpdateSender, Wires
@@ -56,7 +56,9 @@ class RecordUpdater:
         update_method: `auto` or `full`.
     """
 
-    def __init__(self, session: Client, plan: LoadPlan, server: Server, update_method: str) -> None:
+    def __init__(
+        self, session: Client, plan: LoadPlan, server: ServerBehavior, update_method: str
+    ) -> None:
         self._session = session
         self._plan = plan
         self._module = plan.module
@@ -90,7 +92,7 @@ class RecordUpdater:
                 record is read again whatever the answer shows.
 
         Raises:
-            Rejected: The server refused it, did more or less than it was asked for, or it is not
+            Rejected: The server refused it, changed more or less than it should, or it is not
                 known whether it was done.
             WritesFail: The server fails at every write.
         """
@@ -105,7 +107,7 @@ class RecordUpdater:
             return UnprovenUpdate(
                 Status.UPDATED, id=record_id, changed=changed, whole_before=before
             )
-        return self._judged(before, after, changes, sent_lines, is_told=lines is not None)
+        return self._judged(before, after, changes, sent_lines, has_lines=lines is not None)
 
     def prove(self, before: Record, changes: Wires, loaded: Wires) -> Result:
         """Prove an update that was sent some time ago and whose answer did not show the record.
@@ -119,12 +121,12 @@ class RecordUpdater:
             loaded: All values that the record came with, for what is mandatory and empty.
 
         Raises:
-            Rejected: It did more or less than it was asked for.
+            Rejected: It changed more or less than it should.
         """
         after = self.retrieve(before["id"])
         if altered_fields(after, changes, self._module):
             after = self._write(after, changes, None, loaded, is_first=True) or after
-        return self._judged(before, after, changes, None, is_told=False)
+        return self._judged(before, after, changes, None, has_lines=False)
 
     def write_lines(self, stored: Record, loaded: Wires, lines: Lines) -> Record:
         """Write the lines of a record that was just created without some, and return it.
@@ -135,9 +137,9 @@ class RecordUpdater:
         try:
             after = self._write(stored, {}, lines, loaded, is_first=False) or stored
         except Rejected as error:
-            text = f"{LINES}: it was created and lacks lines: {error}"
+            text = f"{LINES}: the record was created, but lines are missing: {error}"
             raise Rejected("NOT_AS_SENT", text, id=stored["id"]) from None
-        self._judged(stored, after, {}, lines, is_told=True)
+        self._judged(stored, after, {}, lines, has_lines=True)
         return after
 
     # Writing
@@ -172,7 +174,7 @@ class RecordUpdater:
                     continue
                 if lines is not None and stored.get(LINES) != before.get(LINES):
                     break  # they were written, and some are missing
-                text = f"the server failed {tries} times to update it"
+                text = f"the server failed {tries} times to update the record"
                 raise Rejected("UNKNOWN_OUTCOME", text, id=before["id"])
             decoded = self._decoded(stored, sent)
             if repeated or not (decoded or lines is not None):
@@ -245,7 +247,7 @@ class RecordUpdater:
         return other_changes(before, after, changed, self._module)
 
     def _judged(
-        self, before: Record, after: Record, changes: Wires, lines: Lines | None, *, is_told: bool
+        self, before: Record, after: Record, changes: Wires, lines: Lines | None, *, has_lines: bool
     ) -> Result:
         """Return what became of a record.
 
@@ -260,15 +262,15 @@ class RecordUpdater:
         if missing := [name for name in altered if not self._plan.allows_change(name)]:
             raise self._not_as_sent(after, changes, missing)
         if not self._has_lines(after, lines):
-            text = "it lacks lines, or they are not as they were sent, after two tries"
+            text = "lines are missing or differ from those sent, after two tries"
             raise Rejected("NOT_AS_SENT", f"{LINES}: {text}", id=before["id"])
         if lines is not None and not self._server.totals.are_right(self._module.name, after):
-            text = "subtotal and total do not follow from its lines, after two tries"
+            text = "subtotal and total do not match the lines, after two tries"
             raise Rejected("TOTALS_WRONG", text, id=before["id"])
         return Result(
             Status.UPDATED,
             id=before["id"],
-            changed=(*changes, *([LINES] if is_told else [])),
+            changed=(*changes, *([LINES] if has_lines else [])),
             also_changed=(*others, *altered),
             before={name: before.get(name) for name in (*changes, *others)},
         )
@@ -285,18 +287,20 @@ class RecordUpdater:
         fields = self._module.fields
         causes = {cause_of(fields.get(name), old, after.get(name)) for name, old in others.items()}
         if self._is_someone_elses(after):  # who must not lose what they did
-            back = "Another user, or a workflow as one, wrote it since; nothing was put back."
-        elif self._is_put_back(before, others, changes):
-            back = "They were put back."
+            restored = (
+                "Another user or a workflow has changed the record since, so nothing was restored."
+            )
+        elif self._is_restored(before, others, changes):
+            restored = "The old values were restored."
         else:
-            back = "They could not be put back."
+            restored = "The old values could not be restored."
         text = (
-            f"the server also changed fields that were not loaded: {names}. {back} "
-            f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."
+            f"the server also changed fields that were not loaded: {names}. {restored} "
+            f"{advice(causes)} If this is intended, add the fields to `allow_changes`."
         )
         return Rejected(OTHERS_CHANGED, text, id=before["id"], before=dict(others))
 
-    def _is_put_back(self, before: Record, others: Wires, changes: Wires) -> bool:
+    def _is_restored(self, before: Record, others: Wires, changes: Wires) -> bool:
         """Try once to give fields the values that they had; return whether that held."""
         known = {name: others[name] for name in others if name in self._module.fields}
         try:
@@ -318,8 +322,8 @@ class RecordUpdater:
         """Refuse a record whose owner is gone: an update would make it the API user's."""
         if names := [name for name in self._owners_gone(before) if name not in changes]:
             text = (
-                f"{names[0]}: its owner is no user any more, and an update would give it to the "
-                f"API user. Load {names[0]} to say who owns it"
+                f"{names[0]}: the owner no longer exists, so the record would be assigned to the "
+                f"API user. Load {names[0]} to set the owner"
             )
             raise Rejected("OWNER_GONE", text, id=before["id"])
 
@@ -336,8 +340,8 @@ def not_as_sent(plan: LoadPlan, stored: Wires, sent: Wires, names: Sequence[str]
     """Return the rejection of a record of which the server stored other values than were sent."""
     causes = {cause_of(plan.module.fields[name], sent[name], stored.get(name)) for name in names}
     text = (
-        f"the server stored other values than it was sent in {', '.join(sorted(names))}. "
-        f"{advice(causes)} If it may change them, name them in `allow_changes` of the stream."
+        f"the server stored other values than those sent in {', '.join(sorted(names))}. "
+        f"{advice(causes)} If this is intended, add the fields to `allow_changes`."
     )
     return Rejection("NOT_AS_SENT", text, id=stored.get("id"))
 

@@ -15,7 +15,7 @@ from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected, Result, Status, rejection_of
-from kafinea.load.server.server import Server
+from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.server_rules import side_effects
 from kafinea.load.writing.comparing import altered_fields, merged_lines, same_lines, with_lines
 from kafinea.load.writing.record_updater import RecordUpdater
@@ -48,7 +48,7 @@ class RecordWriter:
         server: What is known of the server.
     """
 
-    def __init__(self, session: Client, plan: LoadPlan, server: Server) -> None:
+    def __init__(self, session: Client, plan: LoadPlan, server: ServerBehavior) -> None:
         self._session = session
         self._plan = plan
         self._module = plan.module
@@ -104,7 +104,7 @@ class RecordWriter:
                 if self._exists(record_id):
                     if self._tries_again("delete", tries, error):
                         continue
-                    text = f"the server failed {tries} times to delete it"
+                    text = f"the server failed {tries} times to delete the record"
                     raise Rejected("UNKNOWN_OUTCOME", text, id=record_id) from None
             self._server.retries.succeeded()
             return Result(Status.DELETED, id=record_id)
@@ -121,13 +121,13 @@ class RecordWriter:
             except OutcomeUnknown as error:
                 if find is None:
                     self._server.retries.await_server(self._session, "create")
-                    text = f"{error} There is no key to look it up by."
+                    text = f"{error} The record has no key to look it up by."
                     raise Rejected("UNKNOWN_OUTCOME", text) from None
                 if found := find():
                     return found
                 if self._tries_again("create", tries, error):
                     continue
-                text = f"the server failed {tries} times to create it, and it does not exist"
+                text = f"the server failed {tries} times to create the record; it does not exist"
                 raise Rejected("UNKNOWN_OUTCOME", text) from None
 
     def _created(self, answer: Record) -> Record:
@@ -139,7 +139,7 @@ class RecordWriter:
         record_id = answer.get("id")
         if not (is_id(record_id) and prefix_of(str(record_id)) == self._module.id_prefix):
             name = self._module.name
-            raise OutcomeUnknown(f"create: the server answers with no id of {name}.")
+            raise OutcomeUnknown(f"create: the response contains no id of {name}.")
         self._server.retries.succeeded()
         return answer
 
@@ -151,7 +151,7 @@ class RecordWriter:
         try:
             return self._session.retrieve(record_id)
         except Refused as error:
-            text = f"it was created, and what was stored cannot be read: {error}"
+            text = f"the record was created, but cannot be read back: {error}"
             raise Rejected("NOT_READABLE", text, id=record_id) from None
 
     def _repaired(self, stored: Record, values: Mapping[str, Any], lines: Lines) -> Record:
@@ -163,8 +163,8 @@ class RecordWriter:
         lost = side_effects(self._module.name, has_lines=True)
         if lost and not self._plan.accept_side_effects:
             text = (
-                f"{LINES}: it was created and lacks lines. Writing them again has a side effect: "
-                f"{lost}. Set `accept_side_effects` of the stream, or correct it in Kafinea"
+                f"{LINES}: the record was created, but lines are missing. Writing them again has a "
+                f"side effect: {lost}. Set `accept_side_effects`, or correct the record in Kafinea"
             )
             raise Rejected("NOT_AS_SENT", text, id=stored["id"])
         updater = RecordUpdater(self._session, self._plan, self._server, "auto")

@@ -12,7 +12,7 @@ from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.modules import Modules
 from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.results import Rejected
-from kafinea.load.server.server import Server
+from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.writing import checks
 from kafinea.load.writing.owners import Owners
 from kafinea.load.writing.record_writer import Created, RecordWriter
@@ -41,7 +41,7 @@ class ReferencedRecords:
         owners: Owners,
         existing: ExistingRecords,
         gate: WriteGate,
-        server: Server,
+        server: ServerBehavior,
         rollback: Rollback,
     ) -> None:
         self._modules = modules
@@ -66,8 +66,8 @@ class ReferencedRecords:
         made: str = created.record["id"]
         if not {*created.altered}.isdisjoint(key.fields):
             is_gone = self._rollback.delete(plan, made)
-            end = "; it was deleted again" if is_gone else f" as {made}"
-            text = f"{key.fields[0]}: {key.module.name} was created with another key{end}"
+            end = "it was deleted again" if is_gone else f"it was kept as {made}"
+            text = f"{key.fields[0]}: the server altered the key of a new {key.module.name}; {end}"
             raise Rejected("KEY_ALTERED", text)
         made = self._first_created(plan, key, values, made)
         self._existing.note(made, exists=True)
@@ -106,4 +106,4 @@ class ReferencedRecords:
         if first == made or self._rollback.delete(plan, made):
             return first
         text = f"{key.fields[0]}: another load created the same {key.module.name} at the same "
-        raise Rejected("CREATED_TWICE", f"{text}moment: {first}, {made}")
+        raise Rejected("CREATED_TWICE", f"{text}time: {first}, {made}")

@@ -7,7 +7,7 @@ from kafinea.errors import Unavailable
 from kafinea.load.options import LoadOptions
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected
-from kafinea.load.server.server import Server
+from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.writing.record_writer import RecordWriter
 from kafinea.load.writing.write_gate import WriteGate
 
@@ -21,7 +21,7 @@ class Rollback:
         options: Where nothing may be deleted.
     """
 
-    def __init__(self, gate: WriteGate, server: Server, options: LoadOptions) -> None:
+    def __init__(self, gate: WriteGate, server: ServerBehavior, options: LoadOptions) -> None:
         self._gate = gate
         self._server = server
         self._gapless = options.serial_modules

@@ -12,7 +12,7 @@ from kafinea.load.server.formats import decimals_of
 from kafinea.load.server.server_rules import LINE_SERVERS_OWN, is_sent, may_follow
 from kafinea.load.writing.comparing import whole_time
 from kafinea.parsing import decimal
-from kafinea.values import ValueType, kind_of
+from kafinea.values import ValueType, value_type_of
 
 Record = Mapping[str, Any]
 
@@ -51,7 +51,7 @@ def _at_risk(name: str, value: Any, module: Module) -> str:
     field = module.fields.get(name)
     if value in _EMPTY or not is_sent(name, module):
         return ""
-    kind = kind_of(field.type) if field else ValueType.NUMBER
+    kind = value_type_of(field.type) if field else ValueType.NUMBER
     if kind is ValueType.NUMBER and (number := _number(value)):
         return f"{decimals_of(value)} decimals" + (" of many" if abs(number) >= _GROUPED else "")
     if kind is ValueType.DATETIME:
@@ -87,11 +87,11 @@ def _is_same(name: str, before: Any, after: Any, module: Module) -> bool:
     if name == LINES:
         return _plain(before) == _plain(after)
     field = module.fields.get(name)
-    if field and kind_of(field.type) is ValueType.BOOLEAN:
+    if field and value_type_of(field.type) is ValueType.BOOLEAN:
         return _is_on(before) == _is_on(after)
     if field and field.type == "time":
         return whole_time(str(before)) == whole_time(str(after))
-    if field and kind_of(field.type) not in {ValueType.NUMBER, ValueType.INTEGER}:
+    if field and value_type_of(field.type) not in {ValueType.NUMBER, ValueType.INTEGER}:
         return False
     # A number is text in one answer and a number in the other; nothing and 0 are one to the server.
     left, right = _number(before), _number(after)
@@ -100,14 +100,14 @@ def _is_same(name: str, before: Any, after: Any, module: Module) -> bool:
 
 def _plain(lines: Any) -> list[dict[str, Any]]:
     """Return lines without what a server gives them anew with each write."""
-    told: Sequence[Record] = lines if isinstance(lines, list) else []
+    records: Sequence[Record] = lines if isinstance(lines, list) else []
     return [
         {
             name: str(number) if (number := _number(value)) is not None else value
             for name, value in line.items()
             if name not in LINE_SERVERS_OWN
         }
-        for line in told
+        for line in records
     ]
 
 

@@ -14,7 +14,7 @@ from kafinea.describe import LINES
 from kafinea.errors import Code, OutcomeUnknown, Refused
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected, rejection_of
-from kafinea.load.server.server import Server
+from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.writing.comparing import (
     full_element,
     lines_to_add_up,
@@ -40,7 +40,9 @@ class UpdateSender:
         was_busy: Whether the last answer was lost because the server had no room.
     """
 
-    def __init__(self, session: Client, plan: LoadPlan, server: Server, update_method: str) -> None:
+    def __init__(
+        self, session: Client, plan: LoadPlan, server: ServerBehavior, update_method: str
+    ) -> None:
         self._session = session
         self._module = plan.module
         self._server = server
@@ -76,7 +78,7 @@ class UpdateSender:
         try:
             answer = send(self._module.name, element)
         except Refused as error:
-            users = [] if is_revision else self._users_told(element, changes)
+            users = [] if is_revision else self._users_sent_back(element, changes)
             if error.code == Code.ACCESS_DENIED and users and self._server.can_revise:
                 # It may be one whom this user may not name. Servers that check that keep what an
                 # update leaves out (API-FACTS).
@@ -94,15 +96,15 @@ class UpdateSender:
     ) -> list[dict[str, Any]] | None:
         """Return all lines, if some change or the server is to add up."""
         stored: Lines = before.get(LINES) or []
-        told = lines_to_add_up(stored, changes) if lines is None else lines
-        if told is None:
+        wanted = lines_to_add_up(stored, changes) if lines is None else lines
+        if wanted is None:
             return None
-        if not all(line["productid"] for line in told):
-            text = f"{LINES}: the product of a stored line was deleted; load all lines"
+        if not all(line["productid"] for line in wanted):
+            text = f"{LINES}: the product of a stored line was deleted. Load all lines"
             raise Rejected("UNRESOLVED_REFERENCE", text, id=before["id"])
-        return merged_lines(stored, told, self._line_fields)
+        return merged_lines(stored, wanted, self._line_fields)
 
-    def _users_told(self, element: Wires, changes: Wires) -> list[str]:
+    def _users_sent_back(self, element: Wires, changes: Wires) -> list[str]:
         """Return the references to users that an update only sends back."""
         return [
             name
@@ -130,6 +132,6 @@ class UpdateSender:
         if error.code != Code.MANDATORY_FIELDS_MISSING:
             return Rejected.of(rejection)
         names = ", ".join(self._empty_mandatory(element))
-        empty = f"They are mandatory and empty in Kafinea: {names}. Load values for them"
+        empty = f"These mandatory fields are empty in Kafinea: {names}. Load values for them"
         text = f"{rejection.message} {empty}"
         return Rejected(error.code, text, id=record_id)

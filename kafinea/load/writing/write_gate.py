@@ -1,4 +1,4 @@
-"""The sessions in which records are written, until the run is to stop."""
+"""The sessions in which records are written, until the run has to stop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Condition
 
 from kafinea.client import Client
 from kafinea.errors import KafineaError
-from kafinea.load.server.server import Server
+from kafinea.load.server.behavior import ServerBehavior
 
 
 class Stopped(KafineaError):
@@ -23,7 +23,7 @@ class WriteGate:
         server: What is known of the server.
     """
 
-    def __init__(self, client: Client, server: Server) -> None:
+    def __init__(self, client: Client, server: ServerBehavior) -> None:
         self._client = client
         self._server = server
         self._is_stopping = False

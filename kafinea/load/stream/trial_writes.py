@@ -1,4 +1,4 @@
-"""Who goes first: one record of a kind is written alone and looked at before others follow.
+"""Trial writes: the first record of a kind is written alone and checked before the others.
 
 What a server does to the records it is sent depends on the user's preferences and on the fields.
 So the first creation of a stream, and the first update that changes a field which none has changed
@@ -33,7 +33,7 @@ class Trial:
     is_sound: bool = False
 
 
-class Canary:
+class TrialWrites:
     """Lets writes of one kind through: alone until they are known to be sound, then freely.
 
     Threads share it.

@@ -1,4 +1,4 @@
-"""What a run learns of how the server writes: operations, arithmetic, the user's formats."""
+"""What a run learns about how the server writes: operations, totals, the user's formats."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from kafinea.load.server import totals
 from kafinea.load.server.formats import Formats, NumberLimits, advice, read_formats
 from kafinea.load.server.write_retries import WriteRetries, WritesFail
 from kafinea.query import Condition, select
-from kafinea.values import ValueType, kind_of
+from kafinea.values import ValueType, value_type_of
 
-logger = logging.getLogger("target-kafinea")
+logger = logging.getLogger(__name__)
 
 _SAMPLE = 5
 
 
-class Server:
-    """The server as the writes of a run have come to know it. Threads share it.
+class ServerBehavior:
+    """What the writes of a run have learned about the server. Threads share it.
 
     Args:
         client: The instance.
@@ -55,7 +55,7 @@ class Server:
         try:
             return self._client.can_revise()
         except Unavailable as error:
-            raise WritesFail(f"{error} It is not known how records are to be updated.") from None
+            raise WritesFail(f"{error} It is unknown whether the server has `revise`.") from None
 
     @property
     def formats(self) -> Formats:
@@ -85,12 +85,12 @@ class Server:
         """
         for name, wire in values.items():
             field = module.fields[name]
-            if kind_of(field.type) is not ValueType.NUMBER or not wire:
+            if value_type_of(field.type) is not ValueType.NUMBER or not wire:
                 continue
             reason = self.limits.refuse(module.name, field, wire)
             kept = stored.get(name)
             if reason is None and kept and self.formats.would_cut(field, kept, wire):
-                reason = f"{name}: the server holds what the API user's formats leave of it"
+                reason = f"{name}: the stored number is this one in the API user's formats"
             if reason:
                 text = f"not sent: {reason}. {advice({'number of decimals'})}"
                 raise Rejected("NOT_AS_SENT", text, id=stored.get("id"))
@@ -110,7 +110,7 @@ class Totals:
         self._taxes_of = cache(self._ask_for_taxes)
 
     def are_right(self, module: str, record: Mapping[str, Any]) -> bool:
-        """Whether the totals of a record follow from its lines, as far as that can be told.
+        """Whether the totals of a record follow from its lines, as far as that is known.
 
         A Kafinea may add charges or taxes of its own. So before totals are called wrong, those of
         other records are looked at: where they do not follow either, none are judged.
@@ -128,8 +128,8 @@ class Totals:
         if 2 * len(wrong) <= len(others):
             return True
         logger.warning(
-            "%s: totals are not checked. Those of records that were not loaded do not follow from "
-            "their lines either, so this Kafinea adds up in a way of its own.",
+            "%s: totals are not checked. The totals of records that were not loaded do not match "
+            "their lines either, so this server calculates totals differently.",
             module,
         )
         return False
