@@ -59,8 +59,9 @@ missing or duplicated. All tools write to files, which are checked afterwards.
 
 {goals}
 
-What limits the rates: a tap is one Python process, which uses at most one processor core. If the server answers faster
-than a core can read, the core is the limit, with any number of sessions: see "CPU us/record".
+What limits the rates: a tap is one Python process, which uses at most one processor core. If the
+server answers faster than a core can read, the core is the limit, with any number of sessions: see
+"CPU us/record".
 Loading 2,000 records again takes nine round trips, one after the other: challenge, login,
 listtypes, describe, further logins, three rounds of look-ups, logout.
 
