@@ -59,8 +59,9 @@ missing or duplicated. All tools write to files, which are checked afterwards.
 
 {goals}
 
-A tap is one Python process, which uses at most one processor core. If the server answers faster
-than a core can read, the core is the limit, with any number of sessions: see "CPU us/record".
+What limits the rates: a tap is one Python process, which uses at most one processor core. If the
+server answers faster than a core can read, the core is the limit, with any number of sessions: see
+"CPU us/record".
 Loading 2,000 records again takes nine round trips, one after the other: challenge, login,
 listtypes, describe, further logins, three rounds of look-ups, logout.
 
@@ -70,7 +71,7 @@ listtypes, describe, further logins, three rounds of look-ups, logout.
 
 {speed}
 
-With {rows:,} records. At 200 ms, with {slow_rows:,} records for each session, if that is fewer.
+Each case reads {rows:,} records; at 200 ms, at most {slow_rows:,} for each session.
 
 ## Cost of a run
 
@@ -84,7 +85,8 @@ At 50 ms:
 
 {cost_50}
 
-- "With start" is the rate including the start of Python, and "CPU us/record" includes it too.
+- "With start" is the rate including the start of Python. "CPU us/record" is the processor time for
+  a record in microseconds, also including the start.
 - "Concurrent" is the maximum number of concurrent requests that the server saw. More than the
   number of sessions is an error. At 0 ms, the server answers each request before it reads the
   next one.

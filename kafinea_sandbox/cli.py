@@ -32,24 +32,25 @@ def main() -> None:
     "--data",
     default=":memory:",
     show_default=True,
-    help="Directory for the database. By default, it is in memory.",
+    help="Directory for the database, kept for the next start. :memory: keeps nothing.",
 )
 @click.option(
     "--dialect",
     type=click.Choice(list(DIALECTS)),
     default="kafinea",
     show_default=True,
-    help="The kind of server to imitate.",
+    help="Server to imitate: kafinea, stock (vtiger 8.0), frevo (F-RevoCRM 8.0), corebos (coreBOS) "
+    "or legacy (vtiger 6.5).",
 )
 @click.option(
     "--rows",
     default=5000,
     show_default=True,
-    help="Approximate number of records of the demo company.",
+    help="Approximate number of records of the demo company, if the database is new.",
 )
 @click.option("--seed", default=1, show_default=True, help="Random seed of the demo company.")
 @click.option(
-    "--latency-ms", default=0.0, show_default=True, help="Milliseconds added to every request."
+    "--latency-ms", default=0.0, show_default=True, help="Milliseconds added to each response."
 )
 def sandbox(port: int, data: str, **options: Any) -> None:
     """Run the sandbox: a local server with the API of Kafinea and a demo company.

@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "start_date",
         th.DateTimeType,
         description="On the first run of a module, extract only records modified at or after "
-        "this time. Without an offset, it is in `timezone`",
+        "this time. A time without a UTC offset is in `timezone`",
     ),
     th.Property(
         "end_date",
@@ -68,13 +68,28 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "files",
         th.ObjectType(
-            th.Property("enabled", th.BooleanType, default=False),
-            th.Property("path", th.StringType, default="files"),
-            th.Property("max_bytes", th.IntegerType(minimum=1)),
+            th.Property(
+                "enabled",
+                th.BooleanType,
+                default=False,
+                description="Download the files of documents",
+            ),
+            th.Property(
+                "path",
+                th.StringType,
+                default="files",
+                description="Folder or URL where the files are stored",
+            ),
+            th.Property(
+                "max_bytes",
+                th.IntegerType(minimum=1),
+                description="Maximum number of bytes of a file. If not set: 2 GiB",
+            ),
             additional_properties=False,
         ),
-        description="`enabled`: download the files of documents. `path`: the folder or fsspec "
-        "URL where they are stored. `max_bytes`: files larger than this are not downloaded",
+        description="`enabled`: download the files of documents. `path`: the folder or URL "
+        "(s3://..., gs://..., az://...) where they are stored. `max_bytes`: files larger than "
+        "this are not downloaded",
     ),
     th.Property(
         "deletions",
@@ -88,7 +103,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "deletions_path",
         th.StringType,
         default="deletions",
-        description="Folder or fsspec URL where `scan` stores the ids",
+        description="Folder or URL (s3://..., gs://..., az://...) where `scan` stores the ids",
     ),
     th.Property(
         "deletions_limit",

@@ -58,8 +58,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "hard_delete",
         th.BooleanType,
         default=False,
-        description="Delete the records that have a value in `_sdc_deleted_at`. `false`: leave "
-        "them in Kafinea",
+        description="Delete the records that the input marks as deleted by a value in "
+        "`_sdc_deleted_at`. `false`: leave them in Kafinea",
     ),
     th.Property(
         "unknown_picklist",
@@ -74,7 +74,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         th.ArrayType(th.StringType),
         default=["Invoice", "CreditNotes"],
         description="Modules whose records are written one at a time, to avoid duplicate "
-        "document numbers. Duplicates that a run creates there are reported, not deleted",
+        "document numbers. If a run creates duplicate records in them, they are reported, not "
+        "deleted",
     ),
     th.Property(
         "files_path",
