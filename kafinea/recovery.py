@@ -1,7 +1,7 @@
 """Records that no answer of the server can hold, and what can be had of them all the same.
 
 One text that is not UTF-8, or one owner that was removed, makes the server fail at each answer that
-would show it (API-FACTS, "coreBOS"). Other fields of the record can be had.
+would show it (measured). Other fields of the record can be had.
 """
 
 from __future__ import annotations

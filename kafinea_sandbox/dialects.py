@@ -37,7 +37,7 @@ _COREBOS_ONLY = frozenset({"retrievedocattachment"})
 class Writes:
     """What writes do besides writing the fields that they are sent.
 
-    Sources: API-FACTS, "What an update does to the fields it was not meant for" and "coreBOS".
+    Source: measured on real servers of the family.
     """
 
     revise: bool = True

@@ -1,7 +1,7 @@
 """Whether queries give the discounts of headers rightly.
 
 On most servers they share a column name with the discount of a line, and come under that name; only
-`retrieve` has them. coreBOS gives them in queries too (API-FACTS, "coreBOS"). A record that has a
+`retrieve` has them. coreBOS gives them in queries too (measured). A record that has a
 discount proves it: what a query and `retrieve` give of it must be the same.
 """
 

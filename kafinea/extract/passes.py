@@ -6,7 +6,7 @@ so it is never in the server's future, and needs no time zone. A record that cha
 leaves the pass, and the next pass finds it.
 
 The first pass, where no `start_date` or `end_date` bounds it, is over all records, without a
-condition: no comparison selects those whose `modifiedtime` is NULL (API-FACTS, "6.x").
+condition: no comparison selects those whose `modifiedtime` is NULL (measured on vtiger 6).
 """
 
 from __future__ import annotations

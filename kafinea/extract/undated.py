@@ -1,6 +1,6 @@
 """Records without a `modifiedtime`: NULL, or a zero date, as an import by SQL leaves them.
 
-No comparison with a date selects them all, and the query language has no `IS NULL` (API-FACTS f).
+No comparison with a date selects them all, and the query language has no `IS NULL` (measured).
 A first pass without bounds reads all records and has them; where `start_date` or `end_date` bounds
 it, they are looked for here.
 """

@@ -2,7 +2,7 @@
 
 Stock servers turn a number into the user's format and back before they store it, which rounds it
 and, in another currency, converts it there and back. coreBOS reads what is sent in the user's
-format. (API-FACTS, "What an update does to the fields it was not meant for".)
+format (measured).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The challenge login over a real socket (API-FACTS section a)."""
+"""The challenge login over a real socket."""
 
 from __future__ import annotations
 

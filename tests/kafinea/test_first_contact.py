@@ -74,7 +74,7 @@ class Proxy(Website):
 
 
 class Starting(Website):
-    """A server that shows PHP's errors, while its database starts (API-FACTS n1)."""
+    """A server that shows PHP's errors, while its database starts."""
 
     page = b"<br />\n<b>Fatal error</b>: Uncaught mysqli_sql_exception"
 

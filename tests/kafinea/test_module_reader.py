@@ -1,4 +1,4 @@
-"""Whole readings: nothing missing, nothing twice, whatever a page looks like (API-FACTS f)."""
+"""Whole readings: nothing missing, nothing twice, whatever a page looks like."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _BROKEN_INSIDE = '{"success":true,"result":[{"id":"12x1","lastname":}]}'
 class Table:
     """What a server does with ids: rights are looked at after the LIMIT, others delete meanwhile.
 
-    A second, plain reading of API-FACTS f and h, quick enough for many examples.
+    A second, plain reading of how servers answer, quick enough for many examples.
     """
 
     def __init__(self, rows, hidden, most, leaving, random):

@@ -1,4 +1,4 @@
-"""Values: every wire text of API-FACTS section e, and round trips for the rest."""
+"""Values: every wire text of real servers, and round trips for the rest."""
 
 import re
 from collections import Counter

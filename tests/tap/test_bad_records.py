@@ -1,4 +1,4 @@
-"""One record at which the server fails costs one record, and is named (API-FACTS, "coreBOS")."""
+"""One record at which the server fails costs one record, and is named."""
 
 from __future__ import annotations
 

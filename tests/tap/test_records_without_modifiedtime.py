@@ -1,4 +1,4 @@
-"""Records whose `modifiedtime` is NULL or a zero date (API-FACTS, "6.x")."""
+"""Records whose `modifiedtime` is NULL or a zero date."""
 
 from __future__ import annotations
 

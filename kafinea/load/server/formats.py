@@ -2,7 +2,7 @@
 
 Stock servers round every number of an update to the user's number of decimals, and convert amounts
 from the user's currency; coreBOS reads numbers with the user's separators and date-times in the
-user's zone (API-FACTS, "What an update does to the fields it was not meant for"). So a load works
+user's zone (measured). So a load works
 best as a user with many decimals, a point, the base currency, dates as yyyy-mm-dd and the server's
 time zone.
 """

@@ -1,7 +1,7 @@
 """What servers of the family do to a record besides what they are sent: the only list of it.
 
 Measured on vtiger 8.1, F-RevoCRM and coreBOS, column by column, before and after an update
-(API-FACTS, "What an update does to the fields it was not meant for"), unless a line says otherwise.
+(measured), unless a line says otherwise.
 """
 
 from __future__ import annotations

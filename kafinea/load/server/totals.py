@@ -1,6 +1,6 @@
 """Whether the totals of a record follow from its lines: the server's arithmetic, done again.
 
-API-FACTS, h: with `individual` taxes the subtotal holds the taxes of each line, and of those only
+Measured: with `individual` taxes the subtotal holds the taxes of each line, and of those only
 the ones that the line's product is subject to; with `group` the rate of all is read from a line.
 """
 

@@ -1,7 +1,7 @@
 """Finding a record that an earlier run created and whose key the server altered.
 
 Servers cut keys that are too long, drop characters and reformat telephone numbers silently
-(API-FACTS). A look-up by the key then finds nothing, and each run would create the record again. As
+(measured). A look-up by the key then finds nothing, and each run would create the record again. As
 a rule such a record is deleted as soon as it is created; where numbers must have no gaps, it has to
 be found.
 """

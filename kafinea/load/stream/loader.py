@@ -156,7 +156,7 @@ class Loader:
         """Whether records are written one at a time.
 
         Servers number documents with a race, and give lines their ids with one: of two records
-        with lines that are written at the same time, one may lack lines (API-FACTS).
+        with lines that are written at the same time, one may lack lines (measured).
         """
         writes_lines = self._plan.lines_property or not AMOUNTS.isdisjoint(
             known.name for known in self._plan.fields.values()

@@ -1,7 +1,7 @@
 """Updating one record, and the proof that nothing else of it changed.
 
 What servers do to the fields that an update was not meant for depends on the server, the module and
-the user (API-FACTS). So as little is sent as the server takes, the whole record is compared before
+the user (measured). So as little is sent as the server takes, the whole record is compared before
 and after, and what was damaged is reported and restored where possible.
 """
 

@@ -1,7 +1,7 @@
 """Sending one update: by which operation, and with which fields of the record.
 
 `revise` takes the changed fields only, so it harms least. Not every server has it, and it damages
-the prices of products; lines go with the whole record, by `update` (API-FACTS).
+the prices of products; lines go with the whole record, by `update` (measured).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class UpdateSender:
             users = [] if is_revision else self._users_sent_back(element, changes)
             if error.code == Code.ACCESS_DENIED and users and self._server.can_revise:
                 # It may be one whom this user may not name. Servers that check that keep what an
-                # update leaves out (API-FACTS).
+                # update leaves out (measured).
                 kept = {name: value for name, value in stored.items() if name not in users}
                 return self.send(kept, changes, lines, loaded, may_revise=may_revise)
             raise self._refused(error, stored["id"], element) from None
