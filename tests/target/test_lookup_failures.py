@@ -132,12 +132,12 @@ def test_transient_fault_rejects_no_record(sandbox):
 
 def test_lookup_ahead_that_fails_rejects_one_record(sandbox):
     """While the older half of a batch is settled, the younger one is looked up."""
-    people(sandbox, 800)
-    sandbox.faults.add("status", operation="query", contains="'K-700'", status=500, times=None)
-    records = [{**person(n), "phone": "1"} for n in range(800)]
-    run = upsert(sandbox, records, batch_size_rows=400)
-    assert run.tally == {"updated": 799, "rejected": 1}
-    assert run.of("K-700")[0]["code"] == "UNAVAILABLE"
+    people(sandbox, 400)
+    sandbox.faults.add("status", operation="query", contains="'K-350'", status=500, times=None)
+    records = [{**person(n), "phone": "1"} for n in range(400)]
+    run = upsert(sandbox, records, batch_size_rows=200)
+    assert run.tally == {"updated": 399, "rejected": 1}
+    assert run.of("K-350")[0]["code"] == "UNAVAILABLE"
 
 
 @pytest.mark.parametrize("by", ["id", "key"])
