@@ -164,6 +164,9 @@ def test_line_table_with_deselected_lines_or_fields(sandbox):
     catalog = discover(sandbox, modules=["Invoice"], line_items="table")
     (table,) = (one for one in catalog["streams"] if one["tap_stream_id"] == "InvoiceLineItems")
     assert table["key_properties"] == ["document_id", "line_number"]
+    properties = table["schema"]["properties"]
+    assert [*properties][4] == "id"
+    assert properties["id"] == {"type": "string", "description": "LineItem id, such as 12x34"}
     for entry in table["metadata"]:
         entry["metadata"]["selected"] = entry["breadcrumb"][1:] != ["comment"]
     rows = read(sandbox, catalog=catalog).records("InvoiceLineItems")
