@@ -245,6 +245,7 @@ class ModuleStream(PassStream):
         if table is None:
             yield from emptied(batch.rows)
             return count
+        self._keep(batch.before)  # the table writes the state before the first row
         table.begin(batch.version)
         table.expect(batch.rows)
         for record in emptied(batch.rows):

@@ -114,6 +114,15 @@ def test_line_table_reports_removed_lines(shop):
     assert none in third.ids("Invoice")
 
 
+def test_line_table_state_before_the_first_row_has_the_pass_of_the_documents(shop):
+    messages = read(shop).messages
+    first_row = [message["type"] for message in messages].index("RECORD")
+    states = [one["value"]["bookmarks"] for one in messages[:first_row] if one["type"] == "STATE"]
+    assert "most" in states[-1]["InvoiceLineItems"]
+    assert states[-1]["Invoice"]["pass"]["everything"]
+    assert states[-1]["Invoice"]["pass"]["last_id"] is None
+
+
 def test_line_table_that_is_new_gets_the_lines_of_all_documents(shop, caplog):
     caplog.set_level("INFO")
     first = extract(shop, modules=["Invoice"])
