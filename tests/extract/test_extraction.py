@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date, datetime, timezone
 from decimal import Decimal
 
 import pytest
@@ -127,6 +128,12 @@ def _no_such(key):
     )
 
 
+def _no_lookback(value):
+    return (
+        f"`lookback` is {value!r}. Set it to a number of seconds, from 0 to 315,360,000 (10 years)."
+    )
+
+
 @pytest.mark.parametrize(
     ("state", "text"),
     [
@@ -174,6 +181,46 @@ def test_a_checkpoint_as_a_dict_is_refused(client):
 def test_arguments_of_another_type_are_refused(client, arguments, text):
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
         Extraction(client, "Contacts", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"page_size": 0}, "`page_size` is 0. Set it to a whole number, 1 or more."),
+        ({"page_size": -5}, "`page_size` is -5. Set it to a whole number, 1 or more."),
+        ({"page_size": 9.5}, "`page_size` is 9.5. Set it to a whole number, 1 or more."),
+        ({"page_size": "9"}, "`page_size` is '9'. Set it to a whole number, 1 or more."),
+        *(
+            (
+                {"lookback": value},
+                _no_lookback(value),
+            )
+            for value in (-60, float("nan"), float("inf"), "60")
+        ),
+        *(
+            (
+                {name: value},
+                f"`{name}` is {value!r}. Set it to a datetime, such as datetime(2026, 1, 31).",
+            )
+            for name in ("start", "end")
+            for value in ("2020-01-01", date(2020, 1, 1))
+        ),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(options, text):
+    with pytest.raises(SettingsError, match=f"^{re.escape(text)}$"):
+        Options(**options)
+
+
+def test_a_start_without_an_offset_is_in_the_timezone_of_the_extraction(client):
+    def read(start):
+        zone, options = "Asia/Tokyo", Options(start=start)
+        return ids(Extraction(client, "Contacts", timezone=zone, options=options).batches())
+
+    old = datetime(2020, 1, 1)
+    after = datetime(2020, 1, 1, 0, 0, 1)
+    assert len(read(old)) - len(read(after)) == 500
+    assert read(old) == read(datetime(2019, 12, 31, 15, tzinfo=timezone.utc))
 
 
 @pytest.mark.parametrize(
