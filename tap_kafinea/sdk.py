@@ -1,7 +1,7 @@
 """All that the tap changes of the Singer SDK, and why.
 
 The SDK offers no public place for what stands here: each method below replaces one of the SDK's, or
-is called by it. A test (`tests/tap/test_sdk_overrides.py`) fails when a newer SDK renames, moves or
+is called by it. A test (`tests/test_sdk_overrides.py`) fails when a newer SDK renames, moves or
 changes one of them. Everything else in this package uses the SDK as its documentation says.
 """
 

@@ -19,8 +19,6 @@ class Options:
     """The zone of createdtime and modifiedtime: the server's, not that of its users."""
     latency_ms: float = 0
     """Added to every request, while its session is held."""
-    cores: int | None = None
-    """The maximum number of concurrent requests; the others wait. None: no limit."""
     idle_seconds: int = IDLE_SECONDS
     """A session that is idle for longer has ended."""
     update_blanks: bool | None = None

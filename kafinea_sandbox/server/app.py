@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
@@ -46,10 +45,7 @@ class Server:
         self.instance = control.instance
         # Readers of different sessions run at the same time, as PHP's processes do.
         self.workers = ThreadPoolExecutor(16, thread_name_prefix="kafinea-sandbox")
-        cores = self.instance.options.cores
         self.under_way = 0
-        self.cores: AbstractAsyncContextManager[object]
-        self.cores = asyncio.Semaphore(cores) if cores else nullcontext()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -94,7 +90,7 @@ class Server:
         self.under_way += 1
         log.at_once = self.under_way
         try:
-            async with lock, self.cores:
+            async with lock:
                 await asyncio.sleep(self.instance.options.latency_ms / 1000)
                 answer = await apply_before(faults, self.instance, given, send)
                 if answer is None:

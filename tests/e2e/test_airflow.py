@@ -134,8 +134,10 @@ def test_state_invisible_to_other_workers_is_an_error(migrated, alerts):
     process = migrated.sh("airflow dags test kafinea", MELTANO_DATABASE_URI=there)
     assert process.returncode == 1
     message = told(alerts)
-    assert message.startswith("kafinea: modules failed: Meltano keeps its state in a file of this")
-    assert "Set MELTANO_DATABASE_URI to a PostgreSQL" in message
+    assert message.startswith(
+        "kafinea: modules failed: Meltano stores its state in a file on this machine, which other "
+        "workers cannot read. Set MELTANO_DATABASE_URI to a PostgreSQL"
+    )
 
 
 def test_rejects_are_kept_and_reported_without_values(migrated, kafinea, alerts, tmp_path):

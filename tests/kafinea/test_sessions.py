@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from threading import Barrier
 
 import pytest
@@ -115,29 +114,39 @@ def test_a_login_without_room_makes_all_wait_too():
         assert fault.hits == 1
 
 
-def test_a_server_that_queues_is_sent_fewer_requests_and_more_when_it_no_longer_does(caplog):
-    options = {"rows": 50, "latency_ms": 25, "cores": 2}
-    with Sandbox(**options) as sandbox, connect(sandbox, max_sessions=4) as client:
-        assert all(ask(client, 320, 4))
-        sent = sandbox.requests.of("query")
-        assert max(at_once(sent[:50])) == 4
-        assert sum(at_once(sent[-30:])) / 30 <= 2
-        assert len(caplog.messages) == 1
-        assert "no faster with 4 concurrent requests than with 2" in caplog.messages[0]
-        sandbox._app.cores = nullcontext()
-        while sum(at_once(sandbox.requests.of("query")[-30:])) / 30 < 3:
-            assert all(ask(client, 30, 4))
-        assert len(caplog.messages) == 1
-
-
-def test_a_server_that_is_only_far_away_is_sent_as_many_as_may_be(caplog, monkeypatch):
-    """By a clock by which each answer takes 25 ms, for on a busy machine some take longer."""
+def by_a_clock(monkeypatch, seconds):
+    """Answers take the `seconds` of a limit: on a busy machine, some take longer."""
     answered = ConcurrencyLimit.answered
     monkeypatch.setattr(
         ConcurrencyLimit,
         "answered",
-        lambda self, kind, _, epoch: answered(self, kind, 0.025, epoch),
+        lambda self, kind, _, epoch: answered(self, kind, seconds(self.limit), epoch),
     )
+
+
+def test_a_server_that_queues_is_sent_fewer_requests_and_more_when_it_no_longer_does(
+    caplog, monkeypatch
+):
+    cores = 2
+    by_a_clock(monkeypatch, lambda limit: 0.025 * max(1, limit / cores))
+    with Sandbox(rows=50, latency_ms=5) as sandbox, connect(sandbox, max_sessions=4) as client:
+        assert all(ask(client, 320, 4))
+        sent = sandbox.requests.of("query")
+        assert max(at_once(sent[:50])) == 4
+        assert client._sessions._limit.baseline == 2
+        assert max(at_once(sent[-30:])) <= 2
+        assert len(caplog.messages) == 1
+        assert "no faster with 4 concurrent requests than with 2" in caplog.messages[0]
+        cores = 4
+        while client._sessions._limit.baseline < 4:
+            assert all(ask(client, 30, 4))
+        assert all(ask(client, 30, 4))
+        assert max(at_once(sandbox.requests.of("query")[-30:])) == 4
+        assert len(caplog.messages) == 1
+
+
+def test_a_server_that_is_only_far_away_is_sent_as_many_as_may_be(caplog, monkeypatch):
+    by_a_clock(monkeypatch, lambda _: 0.025)
     with Sandbox(rows=50, latency_ms=5) as sandbox, connect(sandbox, max_sessions=4) as client:
         assert all(ask(client, 600, 4))
         assert client._sessions._limit.limit == 4

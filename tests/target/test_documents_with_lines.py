@@ -557,6 +557,15 @@ def test_dry_run_writes_no_lines(dialect):
         assert (one.heads("Quotes"), one.sandbox.sql("SELECT * FROM LineItem")) == (before, lines)
 
 
+def test_one_session_is_enough_for_totals_that_need_the_taxes_of_a_product():
+    """The thread that writes holds the only session: it must not wait for another one."""
+    with shop("stock") as one:
+        untaxed = one.sandbox.insert("Products", {"productname": "Free", "unit_price": "10.0"})
+        quote = one.record("Quotes", "Q1", 1) | {"hdnTaxType": "individual"}
+        quote["LineItems"][0]["productid"] = untaxed
+        assert one.load("Quotes", quote, max_sessions=1).tally == {"created": 1}
+
+
 # Other numbers of a document
 
 

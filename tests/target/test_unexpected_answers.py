@@ -200,6 +200,100 @@ def test_failed_lookup_ahead_is_repeated_for_each_record(monkeypatch):
     assert run.tally == {"created": 120}
 
 
+# Answers that say less than they seem to
+
+
+@pytest.mark.parametrize("revises", [True, False])
+def test_update_that_cannot_be_proven_does_not_undo_a_concurrent_change(revises):
+    """It is not sent again with the record as it was before."""
+    server = SmallServer(revises=revises)
+    server.answer = lambda _operation, _stored, sent: sent  # it does not show the record
+    done = []
+
+    def meanwhile(operation, _):
+        if operation == "query" and server.count("update", "revise") == 6 and not done:
+            done.append(operation)
+            server.row("12x104").update(phone="theirs", modifiedby="19x5")
+
+    server.before = meanwhile
+    for n in range(6):
+        server.insert(lastname=f"n{n}", code=f"c{n}", phone=f"{n}")
+    run = load_small(
+        server, messages("Contacts", *({"code": f"c{n}", "lastname": f"new{n}"} for n in range(6)))
+    )
+    assert server.row("12x104")["phone"] == "theirs"
+    assert run.codes == ["OTHER_FIELDS_CHANGED"]
+    assert server.count("update", "revise") == 6
+
+
+def test_error_of_an_unknown_operation_may_name_it():
+    """The message differs from operation to operation then; still, there is no `revise`."""
+    server = SmallServer(revises=False)
+    server.unknown = "Unknown operation {} requested"
+    server.insert(lastname="old", code="c1")
+    run = load_small(server, messages("Contacts", {"code": "c1", "lastname": "new"}))
+    assert run.tally == {"updated": 1}
+
+
+def test_answer_of_a_creation_that_repeats_what_was_sent_proves_nothing():
+    server = SmallServer()
+    server.store = lambda _, old, sent: old | sent | {"lastname": sent["lastname"].upper()}
+    server.answer = lambda _operation, _stored, sent: sent
+    run = load_small(
+        server, messages("Contacts", *({"code": code, "lastname": "new"} for code in ("c1", "c2")))
+    )
+    assert run.codes == ["NOT_AS_SENT", "NOT_AS_SENT"]
+    assert len(server.rows) == 1
+
+
+@pytest.mark.parametrize("value", [["."], 1, {}, None])
+def test_formats_of_the_user_that_are_not_strings_are_accepted(value):
+    server = SmallServer()
+    names = ("currency_decimal_separator", "currency_grouping_separator", "conv_rate")
+    server.user = {"id": "19x1", "no_of_currency_decimals": value, **dict.fromkeys(names, value)}
+    run = load_small(server, messages("Contacts", {"code": "c1", "lastname": "new", "amount": 1.5}))
+    assert run.tally == {"created": 1}
+
+
+def test_server_that_is_busy_for_most_writes_rejects_no_record():
+    """Each write is refused four times, and then done."""
+    server = SmallServer()
+    sent = Counter()
+
+    def before(operation, said):
+        element = said.get("element", "{}")
+        sent[element] += 1
+        if operation in {"create", "revise"} and element != "{}" and sent[element] < 5:
+            raise Raw(503, b"no room", Retry_After="0")
+
+    server.before = before
+    server.insert(lastname="old", code="c0")
+    run = load_small(
+        server, messages("Contacts", *({"code": f"c{n}", "lastname": "new"} for n in range(3)))
+    )
+    assert run.tally == {"updated": 1, "created": 2}
+    assert len(server.rows) == 3
+
+
+def test_records_that_the_run_had_no_time_to_check_are_reported(monkeypatch):
+    monkeypatch.setattr("kafinea.retry._FIRST_WAIT", 0.01)
+    server = SmallServer()
+    server.answer = lambda _operation, _stored, sent: sent
+
+    def before(operation, _):
+        if operation in {"query", "retrieve", "listtypes"} and server.count("revise") == 4:
+            raise Raw(500)
+
+    server.before = before
+    for n in range(4):
+        server.insert(lastname="old", code=f"c{n}")
+    run = load_small(
+        server, messages("Contacts", *({"code": f"c{n}", "lastname": "new"} for n in range(4)))
+    )
+    assert run.code == 1
+    assert "the run ended before 0 created and 3 updated records were checked: 12x" in run.stderr
+
+
 def load_small(server, lines, **more):
     with serving(server):
         where = {"url": server.url, "username": "admin", "access_key": "k" * 16}
