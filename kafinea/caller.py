@@ -36,6 +36,10 @@ class Caller:
         request_timeout: Seconds to wait for an answer to begin or to go on.
         allow_http: Accept plain http for a host that is not this machine.
 
+    Attributes:
+        username: The user's name.
+        max_sessions: The maximum number of concurrent sessions.
+
     Raises:
         SettingsError: The address cannot be used.
     """
@@ -50,6 +54,7 @@ class Caller:
         request_timeout: float = 120,
         allow_http: bool = False,
     ) -> None:
+        self.username = username
         self.max_sessions = max_sessions
         self._address = transport.endpoint(url, allow_http=allow_http)
         self._timeout = (min(_CONNECT_TIMEOUT, request_timeout), request_timeout)

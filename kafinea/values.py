@@ -178,7 +178,7 @@ def encode(value: Any, value_type: ValueType, zone: ServerZone) -> str | None:
 
 
 def _text(wire: Any) -> str:
-    if isinstance(wire, (bool, dict, list)):
+    if isinstance(wire, bool) or not isinstance(wire, (str, int, float, Decimal)):
         raise TypeError(type(wire).__name__)
     return str(wire)
 

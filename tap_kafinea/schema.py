@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kafinea.describe import LINES, Field, Module
+from kafinea.describe import LINE_MODULE, LINES, Field, Module
 from kafinea.extract.line_fields import line_fields
 from kafinea.values import ValueType, value_type_of
 
@@ -65,7 +65,7 @@ def types_of_lines(schema: Mapping[str, Any]) -> dict[str, ValueType]:
 
 def _properties(module: Module, names: Iterable[str]) -> dict[str, Any]:
     return {
-        "id": {"type": "string", "description": f"{module.name} id, such as 12x34"},
+        "id": _id_of(module.name),
         **{name: _property_of(module.fields[name]) for name in names if name != "id"},
     }
 
@@ -77,7 +77,14 @@ def properties_of_lines(module: Module, line: Module | None) -> dict[str, Any]:
         module: The module of its document.
         line: The module of lines; None if there is none for this user.
     """
-    return {field.name: _property_of(field) for field in line_fields(module, line)}
+    return {
+        field.name: _id_of(LINE_MODULE) if field.name == "id" else _property_of(field)
+        for field in line_fields(module, line)
+    }
+
+
+def _id_of(module: str) -> dict[str, Any]:
+    return {"type": "string", "description": f"{module} id, such as 12x34"}
 
 
 def _property_of(field: Field) -> dict[str, Any]:

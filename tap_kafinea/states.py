@@ -6,14 +6,14 @@ What is wrong is found here, before the first request. So the streams can believ
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Mapping
 from typing import Any
 
 from kafinea.errors import StateError
-from kafinea.extract.checkpoint import ZONE, Pass
+from kafinea.extract.checkpoint import CHECKS, ZONE
 from kafinea.extract.line_rows import MOST
-from kafinea.parsing import is_id, local_time, moment, whole
+from kafinea.extract.state_values import Check, below, is_flag, is_moment, is_text, wrong_key
+from kafinea.parsing import is_id, whole
 from kafinea.shown import shown
 
 _HOW = (
@@ -21,10 +21,8 @@ _HOW = (
     '{"type": "STATE", "value": {"bookmarks": {...}}}. Without --state, everything is read again.'
 )
 
-_YEARS = range(1000, 9999)  # with room for the offsets and look-backs of all zones
 _LAST_SECOND = 253_370_764_800  # 9999-01-01
 _MOST_LINES = 10**8
-_LATEST_VERSION = 10**15
 
 
 def state_of(given: Any) -> dict[str, Any]:
@@ -54,12 +52,11 @@ def _checked(stream: str, kept: Any) -> dict[str, Any]:
     if not isinstance(kept, Mapping):
         raise StateError(f"The state of {stream} is not a Singer state. {_HOW}")
     found = {key: value for key, value in kept.items() if value is not None}
-    for key, is_right in _KEYS.items():
-        if key in found and not is_right(found[key]):
-            raise StateError(
-                f"The state of {stream} contains a {key!r} that this tap did not write. Remove "
-                f"the entry of {stream} from the state to read this stream from the beginning."
-            )
+    if key := wrong_key(found, _KEYS):
+        raise StateError(
+            f"The state of {stream} contains a {key!r} that this tap did not write. Remove "
+            f"the entry of {stream} from the state to read this stream from the beginning."
+        )
     return found
 
 
@@ -90,38 +87,7 @@ def _can_be_written(state: Any) -> bool:
 # What the keys of a stream may hold
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_moment(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and moment(value).year in _YEARS
-    except ValueError:
-        return False
-
-
-def _is_wire(value: Any) -> bool:
-    """Whether this is a date-time as the server writes it."""
-    try:
-        return local_time(value).year in _YEARS
-    except ValueError:
-        return False
-
-
-def _are_ids(value: Any) -> bool:
-    return isinstance(value, list) and all(map(is_id, value))
-
-
-def _below(limit: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and 0 <= value < limit
-
-
-def _each(of_key: Callable[[Any], bool], of_value: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def _each(of_key: Check, of_value: Check) -> Check:
     return lambda value: (
         isinstance(value, Mapping)
         and all(map(of_key, value))
@@ -129,49 +95,17 @@ def _each(of_key: Callable[[Any], bool], of_value: Callable[[Any], bool]) -> Cal
     )
 
 
-def _is_pair(value: Any) -> bool:
-    """Whether this is a bookmark, and the same as the server writes it."""
-    return (
-        isinstance(value, Mapping) and _is_text(value.get("value")) and _is_wire(value.get("text"))
-    )
-
-
-def _is_pass(value: Any) -> bool:
-    if not isinstance(value, Mapping) or not value.keys() <= {one.name for one in fields(Pass)}:
-        return False
-    moments = [value.get(name) for name in ("since", "until", "reached")]
-    flags = [value.get(name, False) for name in ("everything", "undated")]
-    last_id = value.get("last_id")
-    return (
-        all(one is None or one == "" or _is_wire(one) for one in moments)
-        and all(map(_is_flag, flags))
-        and (last_id is None or is_id(last_id))
-    )
-
-
-_KEYS: Mapping[str, Callable[[Any], bool]] = {
-    "replication_key": _is_text,
-    "replication_key_value": _is_moment,
-    "wire": _is_pair,
-    "seen_at": _is_moment,
-    "settled": _is_flag,
-    "undated": _is_flag,
-    "version": _below(_LATEST_VERSION),
-    "pass": _is_pass,
-    "unreadable": _are_ids,
-    "url": _is_text,
-    ZONE: _is_text,
+_KEYS: Mapping[str, Check] = {
+    **CHECKS,
     # of the SDK, which keeps nothing there for the streams of this tap
     "progress_markers": lambda value: value == {},
     "partitions": lambda value: value == [],
     # of a table of lines
-    MOST: _below(_MOST_LINES),
+    MOST: below(_MOST_LINES),
     "newest": lambda value: whole(value) is not None,
-    "longer": _each(is_id, _below(_MOST_LINES)),
-    "followed": _is_flag,
-    # of files
-    "owed": _are_ids,
+    "longer": _each(is_id, below(_MOST_LINES)),
+    "followed": is_flag,
     # of deleted records
-    "scanned": _each(_is_text, _is_moment),
-    "synced": _each(_is_text, _below(_LAST_SECOND)),
+    "scanned": _each(is_text, is_moment),
+    "synced": _each(is_text, below(_LAST_SECOND)),
 }

@@ -12,7 +12,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metad
 from typing_extensions import override
 
 from kafinea.describe import LINES, MODIFIED, SECRET_FIELDS
-from kafinea.extract.checkpoint import KEYS, Checkpoint
+from kafinea.extract.checkpoint import CHECKS, Checkpoint
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.module_rows import Fields
 from kafinea.extract.rows import Row, emptied
@@ -134,7 +134,7 @@ class PassStream(KafineaStream):
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Put a checkpoint into the state, beside what others keep there."""
         state = self.stream_state
-        for key in KEYS:
+        for key in CHECKS:
             state.pop(key, None)
         state.update(checkpoint.to_dict())
 
@@ -245,6 +245,7 @@ class ModuleStream(PassStream):
         if table is None:
             yield from emptied(batch.rows)
             return count
+        self._keep(batch.before)  # the table writes the state before the first row
         table.begin(batch.version)
         table.expect(batch.rows)
         for record in emptied(batch.rows):

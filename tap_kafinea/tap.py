@@ -98,7 +98,7 @@ class TapKafinea(KafineaTap):
                 "--state",
             ),
             options=Options(
-                page_size=config["page_size"],
+                page_size=int(config["page_size"]),  # to JSON Schema, 1000.0 is an integer too
                 lookback=config["lookback_seconds"],
                 start=self._moment("start_date"),
                 end=self._moment("end_date"),

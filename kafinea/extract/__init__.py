@@ -9,12 +9,26 @@ Knows nothing of Singer, and can be used by itself:
             checkpoint = batch.checkpoint
 
 The last checkpoint, handed to the next run, brings only what changed since. `Checkpoint.to_dict`
-and `Checkpoint.from_dict` keep it as JSON meanwhile.
+and `Checkpoint.from_dict` keep it as JSON meanwhile. Keep one checkpoint for each module.
+
+An adapter, such as the tap, shares a `Clock` among its extractions, may find deleted records with a
+`DeletionDetector`, and reads an `ExtractionRun`.
 """
 
 from kafinea.extract.checkpoint import Checkpoint
+from kafinea.extract.clock import Clock
+from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.module_rows import Fields
-from kafinea.extract.run import Batch, Options
+from kafinea.extract.run import Batch, ExtractionRun, Options
 
-__all__ = ["Batch", "Checkpoint", "Extraction", "Fields", "Options"]
+__all__ = [
+    "Batch",
+    "Checkpoint",
+    "Clock",
+    "DeletionDetector",
+    "Extraction",
+    "ExtractionRun",
+    "Fields",
+    "Options",
+]

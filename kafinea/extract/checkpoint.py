@@ -13,32 +13,38 @@ batch are written. Its dict form is what the state of a stream keeps:
 - `unreadable`: the records that could not be read (see `unreadable`);
 - `owed`: the documents whose files are pending (see `file_rows`);
 - `url`: the instance. Times and ids of another one would leave out records silently;
+- `module`: the module, for the same reason. Streams of a Singer state have none: they have names;
 - `timezone`: the zone in which the rows were read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from kafinea.describe import MODIFIED
 from kafinea.errors import StateError
+from kafinea.extract.state_values import (
+    Check,
+    are_ids,
+    below,
+    is_flag,
+    is_moment,
+    is_text,
+    is_wire,
+    wrong_key,
+)
 from kafinea.module_reader import EARLIEST
+from kafinea.parsing import is_id
 from kafinea.query import Condition
 from kafinea.shown import shown
 
 _KEY, _VALUE, _WIRE = "replication_key", "replication_key_value", "wire"
 _SEEN_AT, _UP_TO_DATE, _UNDATED, _VERSION = "seen_at", "settled", "undated", "version"
 _PASS, _UNREADABLE, _PENDING = "pass", "unreadable", "owed"
-URL, ZONE = "url", "timezone"
-
-KEYS = (
-    *(_KEY, _VALUE, _WIRE, _SEEN_AT, _UP_TO_DATE, _UNDATED, _VERSION),
-    *(_PASS, _UNREADABLE, _PENDING, URL, ZONE),
-)
-"""The keys of the dict form. A state may hold others beside them."""
+URL, MODULE, ZONE = "url", "module", "timezone"
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Checkpoint:
         unreadable: The ids of records that could not be read.
         pending: The ids of documents whose files could not be fetched yet.
         url: The instance.
+        module: The module; None in a state that keeps each stream under its name.
         timezone: The zone in which the rows were read.
     """
 
@@ -100,11 +107,26 @@ class Checkpoint:
     unreadable: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
     url: str | None = None
+    module: str | None = None
     timezone: str | None = None
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Checkpoint:
-        """Return the checkpoint that a state keeps. Other keys are passed over."""
+        """Return the checkpoint that a state keeps. Other keys are passed over.
+
+        Raises:
+            StateError: `to_dict` did not write it.
+        """
+        if not isinstance(state, Mapping):
+            raise StateError(
+                f"The checkpoint is a {type(state).__name__}, not a dict. Use what "
+                "`Checkpoint.to_dict` returned."
+            )
+        if key := wrong_key(state, CHECKS):
+            raise StateError(
+                f"The checkpoint contains a {key!r} that `Checkpoint.to_dict` did not write. "
+                "Without a checkpoint, the module is read from the beginning."
+            )
         value, pair = state.get(_VALUE), state.get(_WIRE) or {}
         return cls(
             bookmark=value,
@@ -118,6 +140,7 @@ class Checkpoint:
             unreadable=tuple(state.get(_UNREADABLE) or ()),
             pending=tuple(state.get(_PENDING) or ()),
             url=state.get(URL),
+            module=state.get(MODULE),
             timezone=state.get(ZONE),
         )
 
@@ -125,6 +148,7 @@ class Checkpoint:
         """Return the dict form, without keys that are empty. JSON can hold it."""
         kept = {
             URL: self.url,
+            MODULE: self.module,
             ZONE: self.timezone,
             _PASS: asdict(self.current) if self.current else None,
             _KEY: MODIFIED if self.bookmark else None,
@@ -146,6 +170,19 @@ class Checkpoint:
             StateError: It is that of another one.
         """
         return replace(self, url=of_instance(self.url, url))
+
+    def of_module(self, module: str) -> Checkpoint:
+        """Return this checkpoint, from now on marked as that of a module.
+
+        Raises:
+            StateError: It is that of another one.
+        """
+        if self.module not in {None, module}:
+            raise StateError(
+                f"The checkpoint belongs to module {shown(self.module)!r}, not to {module!r}. "
+                "Keep one checkpoint for each module."
+            )
+        return replace(self, module=module)
 
     @property
     def has_begun(self) -> bool:
@@ -179,6 +216,42 @@ def of_instance(known: str | None, url: str) -> str:
             f"new address, correct each {URL!r} in the state."
         )
     return url
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether this is a bookmark, and the same as the server writes it."""
+    return isinstance(value, Mapping) and is_text(value.get("value")) and is_wire(value.get("text"))
+
+
+def _is_pass(value: Any) -> bool:
+    if not isinstance(value, Mapping) or not value.keys() <= {one.name for one in fields(Pass)}:
+        return False
+    moments = [value.get(name) for name in ("since", "until", "reached")]
+    flags = [value.get(name, False) for name in ("everything", "undated")]
+    last_id = value.get("last_id")
+    return (
+        all(one is None or one == "" or is_wire(one) for one in moments)
+        and all(map(is_flag, flags))
+        and (last_id is None or is_id(last_id))
+    )
+
+
+CHECKS: Mapping[str, Check] = {
+    _KEY: is_text,
+    _VALUE: is_moment,
+    _WIRE: _is_pair,
+    _SEEN_AT: is_moment,
+    _UP_TO_DATE: is_flag,
+    _UNDATED: is_flag,
+    _VERSION: below(10**15),
+    _PASS: _is_pass,
+    _UNREADABLE: are_ids,
+    _PENDING: are_ids,
+    URL: is_text,
+    MODULE: is_text,
+    ZONE: is_text,
+}
+"""The keys of the dict form, and what each may hold. A state may hold others beside them."""
 
 
 def now() -> datetime:

@@ -7,10 +7,11 @@ from functools import cached_property, partial
 
 from kafinea.client import Client
 from kafinea.describe import MODIFIED, Module
-from kafinea.errors import SettingsError
+from kafinea.errors import Refused, SettingsError
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
 from kafinea.extract.deletion_scan import DeletionDetector
+from kafinea.extract.discovery import Modules
 from kafinea.extract.line_fields import line_fields, line_module
 from kafinea.extract.module_rows import Fields, ModuleContent
 from kafinea.extract.run import Batch, ExtractionRun, Options, Source
@@ -31,13 +32,17 @@ class Extraction:
             `id` is always among them.
         line_items: Whether documents bring their lines in `LineItems`; only where `fields` has no
             types.
-        timezone: The zone of the server's date-times, such as Europe/Paris, or the clock that
-            several extractions share. UTC if None.
+        timezone: The zone of the server's date-times, such as Europe/Paris, or the `Clock` that
+            several extractions share. UTC if None, with a warning.
         options: How to extract.
         is_incremental: Whether to read only what changed since the checkpoint. If None, wherever
             the module has a `modifiedtime`.
         name: The name for messages; that of the module if None.
         detector: Finds the deleted records of the module, if that is wanted.
+
+    Raises:
+        SettingsError: There is no such time zone.
+        TypeError: `fields` is a string, or `options` is not `Options`.
     """
 
     def __init__(
@@ -53,6 +58,11 @@ class Extraction:
         name: str | None = None,
         detector: DeletionDetector | None = None,
     ) -> None:
+        if isinstance(fields, str):
+            raise TypeError(f"`fields` is the string {fields!r}. Pass a list: [{fields!r}].")
+        if not isinstance(options, Options):
+            kind = type(options).__name__
+            raise TypeError(f"`options` is a {kind}. Pass Options(page_size=100), for instance.")
         self._client = client
         self._module = module
         self._given = fields
@@ -88,23 +98,42 @@ class Extraction:
         lines = line_fields(module, line_module(self._client))
         return Fields(record, {field.name: value_type_of(field.type) for field in lines})
 
+    def batches(self, checkpoint: Checkpoint | None = None) -> Iterator[Batch]:
+        """Yield the rows in batches, in the order of their ids.
+
+        Hand the checkpoint of the last batch to the next run to get only what changed.
+
+        Raises:
+            StateError: The checkpoint is that of another module or instance.
+            TypeError: It is not a `Checkpoint`.
+            KafineaError: Not all could be read. What was yielded before is right.
+        """
+        if not isinstance(checkpoint, Checkpoint | None):
+            kind = type(checkpoint).__name__
+            raise TypeError(f"`checkpoint` is a {kind}. Pass Checkpoint.from_dict(checkpoint).")
+        checkpoint = (checkpoint or Checkpoint()).of_module(self._module)
+        run = self.start(checkpoint)
+        self._clock.begin({self._name: checkpoint} if self._reads_changes else {})
+        return run.batches()
+
     def start(self, checkpoint: Checkpoint | None = None) -> ExtractionRun:
-        """Return a run from a checkpoint; from the beginning if there is none.
+        """Return a run from a checkpoint, for an adapter such as the tap.
+
+        Unlike `batches`, it does not mark the checkpoint with its module, and does not check the
+        clock: an adapter keeps each checkpoint under the name of its stream, and calls
+        `Clock.begin` once for all streams.
 
         Raises:
             StateError: The checkpoint is that of another instance.
         """
         fields, clock, options = self.fields, self._clock, self._options
-        is_incremental = self._is_incremental
-        if is_incremental is None:
-            is_incremental = MODIFIED in self._described.fields
         source = Source(
             client=self._client,
             module=self._module,
             name=self._name,
             clock=clock,
             options=options,
-            is_incremental=is_incremental,
+            is_incremental=self._reads_changes,
             detector=self._detector,
         )
         make = partial(
@@ -113,16 +142,18 @@ class Extraction:
         )
         return ExtractionRun(source, make, checkpoint or Checkpoint())
 
-    def batches(self, checkpoint: Checkpoint | None = None) -> Iterator[Batch]:
-        """Yield the rows in batches, in the order of their ids.
-
-        Hand the checkpoint of the last batch to the next run to get only what changed.
-
-        Raises:
-            KafineaError: Not all could be read. What was yielded before is right.
-        """
-        return self.start(checkpoint).batches()
+    @property
+    def _reads_changes(self) -> bool:
+        if self._is_incremental is None:
+            return MODIFIED in self._described.fields
+        return self._is_incremental
 
     @cached_property
     def _described(self) -> Module:
-        return self._client.describe(self._module)
+        try:
+            return self._client.describe(self._module)
+        except Refused as error:
+            modules = Modules(self._client, self._client.username, [])
+            if self._module in modules.shown:
+                raise
+            raise Refused(modules.not_found(self._module), code=error.code) from None

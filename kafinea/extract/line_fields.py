@@ -8,6 +8,9 @@ from kafinea.client import Client
 from kafinea.describe import LINE_MODULE, Field, Module
 from kafinea.errors import Refused
 
+# `retrieve` gives it even where no module describes it. coreBOS has none.
+_ID = Field("id", "lineitem id", "string")
+
 # What coreBOS gives of a line, and describes nowhere (include/Webservices/Retrieve.php). The place
 # of a line is that in its list.
 _PDO_LINE = (
@@ -41,7 +44,7 @@ def line_module(client: Client) -> Module | None:
 
 
 def line_fields(document: Module, line: Module | None) -> list[Field]:
-    """Return the fields of a line.
+    """Return the fields of a line, `id` first where lines have one.
 
     Args:
         document: The module of the document.
@@ -50,7 +53,7 @@ def line_fields(document: Module, line: Module | None) -> list[Field]:
     if line is None and not document.line_columns:
         return [*_PDO_LINE]
     line = line or _line_as_described_by(document)
-    return [line.fields[name] for name in line.queryable]
+    return [_ID, *(line.fields[name] for name in line.queryable if name != _ID.name)]
 
 
 def _line_as_described_by(document: Module) -> Module:

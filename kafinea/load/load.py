@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time
 from types import TracebackType
 from typing import Any
 
 from typing_extensions import Self
 
 from kafinea.client import Client
+from kafinea.errors import Closed
 from kafinea.load.context import LoadContext
 from kafinea.load.lookup.value_lookup import KEYS_AT_A_TIME
 from kafinea.load.options import LoadOptions
+from kafinea.load.plain import plain_record
 from kafinea.load.plan import make_plan
 from kafinea.load.records import InputRecord
 from kafinea.load.results import Result
@@ -47,7 +48,7 @@ class Load:
         allow_changes: Fields that the server may change besides those loaded; `*` for all.
         accept_side_effects: Update records although the server then changes what the API does
             not show.
-        timezone: The time zone of the server's date-times, such as `Europe/Paris`.
+        timezone: The time zone of the server's date-times, such as `Europe/Paris`. UTC if None.
         options: What may be written, and whether it is a dry run.
 
     Raises:
@@ -64,7 +65,7 @@ class Load:
         references: Mapping[str, Any] | None = None,
         allow_changes: str | Sequence[str] = (),
         accept_side_effects: bool = False,
-        timezone: str = "UTC",
+        timezone: str | None = None,
         options: LoadOptions | None = None,
     ) -> None:
         self._module = module
@@ -76,7 +77,9 @@ class Load:
             "accept_side_effects": accept_side_effects,
         }
         self._mapping = StreamMapping.parse(module, settings)
-        self._context = LoadContext.of(client, ServerZone(timezone), options or LoadOptions())
+        zone = ServerZone(timezone or "UTC")
+        self._is_closed = False
+        self._context = LoadContext.of(client, zone, options or LoadOptions())
 
     def __enter__(self) -> Self:
         return self
@@ -90,23 +93,33 @@ class Load:
         self.close()
 
     def close(self) -> None:
-        """End the load."""
+        """End the load. It cannot be used afterwards."""
+        self._is_closed = True
         self._context.close()
 
     def __call__(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Result]:
         """Load records, and yield the result of each, in their order.
 
-        When the load breaks off, load the same records again: what was written is found.
+        Nothing is written before the results are iterated. When the load breaks off, load the same
+        records again: what was written is found.
 
         Args:
-            records: Values by field name: text, numbers, booleans, dates, lists, or None, which
-                clears a field; a field that a record does not have stays as it is. A record with
-                a value in `_sdc_deleted_at` is deleted, if the option `hard_delete` allows it.
+            records: Dicts of values by field name: strings, numbers, booleans, dates, lists, also
+                those of numpy and pandas. None (or NaN, NaT, NA) clears a field; a field that a
+                record does not have stays as it is. A record with a value in `_sdc_deleted_at` is
+                deleted, if the option `hard_delete` allows it.
 
         Raises:
+            Closed: The load was closed.
+            TypeError: These are not records.
             SettingsError: The module or a field is missing or cannot be written.
             KafineaError: The load cannot go on.
         """
+        if isinstance(records, (str, Mapping)) or hasattr(records, "columns"):
+            raise TypeError(
+                "Load takes an iterable of records, each a dict by field name. Of a pandas data "
+                'frame, these are `frame.to_dict("records")`.'
+            )
         results: dict[int, Result] = {}
         following = 0
 
@@ -131,6 +144,7 @@ class Load:
         known: dict[str, None] = {}  # a set that keeps its order
         loader: Loader | None = None
         for number, some in enumerate(_chunks(records)):
+            self._check_open()
             names = dict.fromkeys(name for record in some for name in record)
             if loader is None or not names.keys() <= known.keys():
                 if loader:
@@ -138,13 +152,16 @@ class Load:
                 known |= names
                 loader = self._loader(known, done)
             for position, record in enumerate(some, start=number * KEYS_AT_A_TIME):
-                values = {name: _plain(value) for name, value in record.items()}
                 is_deleted = bool(record.get(_DELETED_AT))
-                loader.add(InputRecord(values, position, is_deleted=is_deleted))
+                loader.add(InputRecord(record, position, is_deleted=is_deleted))
             if len(loader.queue) >= BATCH_SIZE:
                 yield loader, loader.queue.take_older_half()
         if loader:
             yield loader, loader.queue.take_all()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Closed("The load is closed. Use it within its `with` block.")
 
     def _loader(self, properties: Collection[str], done: Any) -> Loader:
         fields = self._mapping.fields.items()
@@ -154,19 +171,12 @@ class Load:
         return Loader(plan, self._context, done)
 
 
-def _chunks(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    chunk: list[Mapping[str, Any]] = []
+def _chunks(records: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
     for record in records:
-        chunk.append(record)
+        chunk.append(plain_record(record))  # a copy: the source may change its own meanwhile
         if len(chunk) == KEYS_AT_A_TIME:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON would have it: a date as text; a number that is none is no value."""
-    if isinstance(value, (date, datetime, time)):
-        return value.isoformat()
-    return None if value != value else value  # noqa: PLR0124 NaN and NaT are not themselves

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
+
+from kafinea.errors import SettingsError
 
 UpdateMethod = Literal["auto", "full"]
+UnknownPicklist = Literal["reject", "allow"]
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "update_method": get_args(UpdateMethod),
+    "unknown_picklist": get_args(UnknownPicklist),
+}
 
 
 @dataclass(frozen=True)
@@ -23,13 +30,26 @@ class LoadOptions:
             numbers must have neither duplicates nor gaps. No new record is deleted again there.
         files_path: The folder or URL below which the files of records are read; None for none.
         dry_run: Validate, compare and report, but write nothing to Kafinea.
+
+    Raises:
+        SettingsError: A value is not one of those above.
     """
 
     append_only: bool = False
     update_method: UpdateMethod = "auto"
     create_missing: bool = True
     hard_delete: bool = False
-    unknown_picklist: Literal["reject", "allow"] = "reject"
+    unknown_picklist: UnknownPicklist = "reject"
     serial_modules: frozenset[str] = frozenset({"Invoice", "CreditNotes"})
     files_path: str | None = None
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("append_only", "create_missing", "hard_delete", "dry_run"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingsError(f"`{name}` must be True or False.")
+        for name, values in _CHOICES.items():
+            if getattr(self, name) not in values:
+                raise SettingsError(f"`{name}` must be {' or '.join(map(repr, values))}.")
+        if isinstance(self.serial_modules, str):
+            raise SettingsError("`serial_modules` must be a set of names of modules.")

@@ -211,6 +211,8 @@ def test_schema_has_each_field_of_a_line_with_its_type(sandbox):
     assert fields["quantity"]["type"] == ["number", "null"]
     assert fields["sequence_no"]["type"] == ["integer", "null"]
     assert "Products" in fields["productid"]["description"]
+    assert next(iter(fields)) == "id"
+    assert fields["id"] == {"type": "string", "description": "LineItem id, such as 12x34"}
     assert {"productid", "quantity"}.isdisjoint(stream["schema"]["properties"])
 
 
@@ -389,6 +391,8 @@ def test_documents_are_retrieved_without_the_line_module(dialect):
         assert fields["tax1"]["type"] == fields["discount_percent"]["type"] == ["number", "null"]
         found = invoices(sandbox, catalog=catalog)
         assert not sent(sandbox, "FROM LineItem")
+        assert next(iter(fields)) == "id"
+        assert all(line["id"] for record in found for line in record["LineItems"])
         wanted = truth(sandbox, "Invoice")
         for record in found:
             lines = [(str(line["quantity"]), line["tax1"]) for line in record["LineItems"]]

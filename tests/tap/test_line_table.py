@@ -114,6 +114,15 @@ def test_line_table_reports_removed_lines(shop):
     assert none in third.ids("Invoice")
 
 
+def test_line_table_state_before_the_first_row_has_the_pass_of_the_documents(shop):
+    messages = read(shop).messages
+    first_row = [message["type"] for message in messages].index("RECORD")
+    states = [one["value"]["bookmarks"] for one in messages[:first_row] if one["type"] == "STATE"]
+    assert "most" in states[-1]["InvoiceLineItems"]
+    assert states[-1]["Invoice"]["pass"]["everything"]
+    assert states[-1]["Invoice"]["pass"]["last_id"] is None
+
+
 def test_line_table_that_is_new_gets_the_lines_of_all_documents(shop, caplog):
     caplog.set_level("INFO")
     first = extract(shop, modules=["Invoice"])
@@ -164,6 +173,9 @@ def test_line_table_with_deselected_lines_or_fields(sandbox):
     catalog = discover(sandbox, modules=["Invoice"], line_items="table")
     (table,) = (one for one in catalog["streams"] if one["tap_stream_id"] == "InvoiceLineItems")
     assert table["key_properties"] == ["document_id", "line_number"]
+    properties = table["schema"]["properties"]
+    assert [*properties][4] == "id"
+    assert properties["id"] == {"type": "string", "description": "LineItem id, such as 12x34"}
     for entry in table["metadata"]:
         entry["metadata"]["selected"] = entry["breadcrumb"][1:] != ["comment"]
     rows = read(sandbox, catalog=catalog).records("InvoiceLineItems")

@@ -217,6 +217,11 @@ def test_setting_that_is_null_has_its_default(kafinea, run):
     assert len(parse(done.stdout.splitlines()).ids("Contacts")) == kafinea.count("Contacts")
 
 
+def test_page_size_may_be_written_with_a_point(kafinea, caplog):
+    assert extract(kafinea, modules=["Contacts"], page_size=100.0).ids("Contacts")
+    assert "Retrying" not in caplog.text
+
+
 def test_flattening_without_depth_is_reported_with_the_other_settings(kafinea, run):
     (error,) = said(run(settings(kafinea, flattening_enabled=True, access_key="")), "ERROR")
     assert "(TAP_KAFINEA_FLATTENING_MAX_DEPTH)" in error

@@ -94,6 +94,12 @@ def test_state_with_unknown_key_is_refused_with_stream_and_key(key):
         )
 
 
+def test_state_of_a_stream_contains_no_module(sandbox):
+    state = extract(sandbox, modules=["Contacts"]).state
+    assert {"url", "timezone", "wire"} < state["bookmarks"]["Contacts"].keys()
+    assert "module" not in state["bookmarks"]["Contacts"]
+
+
 @pytest.mark.parametrize(
     "state", [[], 0, "", False, {"bookmarks": {}, "x": "\ud800"}, {"bookmarks": {"Contacts": []}}]
 )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date, datetime, timezone
 from decimal import Decimal
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea import Client, SettingsError
+from kafinea.errors import Closed
 from kafinea.load import Load, LoadOptions, Status
 from kafinea.load.stream.grouping import grouped
 from tests.target.running import write_requests
@@ -51,6 +55,102 @@ def test_load_takes_values_as_python_has_them(sandbox):
     (row,) = sandbox.rows("Contacts")
     assert (row["birthday"], row["support_end_date"]) == ("1980-02-01", "2026-01-01")
     assert (row["donotcall"], row["cf_857"], row["phone"]) == ("1", "12", "")
+
+
+def test_load_takes_values_as_data_frames_have_them(sandbox):
+    record = {
+        "cf_853": np.str_("a"),
+        "lastname": uuid.UUID(int=1),
+        "cf_855": 1.5,
+        "cf_857": np.int64(12),
+        "cf_861": np.float64(0.1),
+        "donotcall": np.bool_(True),
+        "birthday": np.datetime64("1980-02-01"),
+        "support_end_date": pd.Timestamp("2026-01-01"),
+        "phone": pd.NA,
+        "mobile": pd.NaT,
+        "cf_889": np.array(["Alpha"]),
+        "_sdc_deleted_at": pd.NaT,
+    }
+    options = LoadOptions(hard_delete=True)
+    with (
+        client_of(sandbox) as client,
+        Load(client, "Contacts", match_on="cf_853", options=options) as load,
+    ):
+        (result,) = load([record])
+    assert result.status is Status.CREATED, result.rejection
+    (row,) = sandbox.rows("Contacts")
+    assert row["lastname"] == str(uuid.UUID(int=1))
+    assert [Decimal(row[name]) for name in ("cf_855", "cf_857", "cf_861")] == [
+        Decimal("1.5"),
+        Decimal(12),
+        Decimal("0.1"),
+    ]
+    assert (row["donotcall"], row["birthday"], row["cf_889"]) == ("1", "1980-02-01", "Alpha")
+    assert (row["support_end_date"], row["phone"], row["mobile"]) == ("2026-01-01", "", "")
+
+
+@pytest.mark.parametrize("missing", [float("nan"), np.nan, pd.NaT, pd.NA, None])
+def test_missing_value_deletes_no_record(sandbox, missing):
+    stored = sandbox.insert("Contacts", {"lastname": "Roux"})
+    options = LoadOptions(hard_delete=True)
+    with client_of(sandbox) as client, Load(client, "Contacts", options=options) as load:
+        (result,) = load([{"id": stored, "lastname": "Roux", "_sdc_deleted_at": missing}])
+    assert (result.status, len(sandbox.rows("Contacts"))) == (Status.UNCHANGED, 1)
+
+
+def test_source_may_reuse_its_dict(sandbox):
+    def rows():
+        row = {}
+        for n in range(300):
+            row.update(cf_853=f"{n}", lastname=f"Name {n}")
+            yield row
+
+    with client_of(sandbox) as client, Load(client, "Contacts", match_on="cf_853") as load:
+        assert {result.status for result in load(rows())} == {Status.CREATED}
+    assert {row["cf_853"] for row in sandbox.rows("Contacts")} == {f"{n}" for n in range(300)}
+
+
+@pytest.mark.parametrize("value", [b"by", {"s"}, object(), ("a", 1), float("inf")])
+def test_value_that_has_no_text_is_rejected(sandbox, value):
+    with client_of(sandbox) as client, Load(client, "Contacts", match_on="cf_853") as load:
+        (result,) = load([{"cf_853": "a", "lastname": "Roux", "cf_889": value, "cf_855": value}])
+    assert result.rejection.code == "INVALID_VALUE"
+    assert sandbox.rows("Contacts") == []
+
+
+@pytest.mark.parametrize(
+    "records", [{"lastname": "x"}, pd.DataFrame({"lastname": ["x"]}), "x", [None]]
+)
+def test_what_is_no_records_is_a_type_error(sandbox, records):
+    with client_of(sandbox) as client, Load(client, "Contacts") as load:
+        with pytest.raises(TypeError, match="Load takes"):
+            list(load(records))
+        assert write_requests(sandbox) == []
+
+
+def test_closed_load_is_an_error(sandbox):
+    with client_of(sandbox) as client:
+        with Load(client, "Contacts", match_on="cf_853") as load:
+            results = load(contacts(1))
+        with pytest.raises(Closed, match="`with`"):
+            list(results)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"hard_delete": "no"},
+        {"dry_run": "false"},
+        {"update_method": "always"},
+        {"unknown_picklist": "x"},
+        {"serial_modules": "Contacts"},
+    ],
+)
+def test_wrong_option_is_an_error(wrong):
+    (name,) = wrong
+    with pytest.raises(SettingsError, match=f"`{name}` must be"):
+        LoadOptions(**wrong)
 
 
 def test_load_takes_records_with_other_fields_later(sandbox):

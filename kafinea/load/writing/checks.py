@@ -189,7 +189,7 @@ def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str])
 
 
 def _text(field: Field, value: Any) -> str:
-    if isinstance(value, (bool, list, dict)):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         raise TypeError(type(value).__name__)
     text = str(value)
     if field.type == "time":
