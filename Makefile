@@ -47,7 +47,8 @@ clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
 # the uv of Meltano. Run `make test` afterwards.
 constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
-	$(PIN) --extra dev pyproject.toml loaders/postgres/pyproject.toml --output-file constraints/dev.txt
+	$(PIN) --extra dev --extra duckdb --extra postgres \
+		pyproject.toml loaders/pyproject.toml --output-file constraints/dev.txt
 	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
 	$(PIN) pyproject.toml benchmarks/requirements.txt --output-file constraints/bench.txt
@@ -55,11 +56,11 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
 
-.venv/stamp: pyproject.toml constraints/dev.txt
+.venv/stamp: pyproject.toml loaders/pyproject.toml constraints/dev.txt
 	@echo 'Making .venv (the first time takes a minute)'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.13")'
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python $(PIP) install -c constraints/dev.txt -e '.[dev]'
+	@.venv/bin/python $(PIP) install -c constraints/dev.txt -e '.[dev]' -e './loaders[duckdb,postgres]'
 	@touch $@
 
 .venv-meltano/stamp: constraints/meltano.txt
@@ -68,7 +69,7 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	@.venv-meltano/bin/python $(PIP) install -c constraints/meltano.txt 'meltano[postgres]'
 	@touch $@
 
-.meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt $(wildcard extractors/*/* loaders/*/*)
+.meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt loaders/pyproject.toml $(wildcard extractors/*/*)
 	@echo 'Making the plugins of meltano.yml'
 	@$(MELTANO) --log-level warning install
 	@touch $@

@@ -44,7 +44,7 @@ def test_meltano_run_loads_every_invoice_exactly(sandbox, tmp_path):
         invoices = warehouse.execute("SELECT * FROM kafinea.invoice")
         names = [column[0] for column in invoices.description]
         rows = [dict(zip(names, row, strict=True)) for row in invoices.fetchall()]
-    assert sorted(tables) == [("accounts",), ("invoice",)]
+    assert sorted(tables) == [("Accounts",), ("Invoice",)]
     here = {row["id"]: row for row in rows}
     there = {row["id"]: row for row in sandbox.rows("Invoice")}
     assert here.keys() == there.keys()

@@ -265,7 +265,7 @@ def second(first):
     return SimpleNamespace(
         new=new,
         folder=folder,
-        folders=table(first.warehouse, "DocumentFolders"),
+        folders={*table(first.warehouse, "DocumentFolders")},
         columns=columns(first.warehouse),
         here=table(first.warehouse, "Contacts"),
         there=sandbox.rows("Contacts"),
@@ -299,10 +299,9 @@ def test_rows_are_not_lost_or_duplicated_when_fields_change(first, second):
     assert len(second.here) == len(first.here["Contacts"]) + 1
 
 
-def test_deleted_row_of_a_full_table_module_is_marked(second):
-    marked = {key for key, row in second.folders.items() if row["_sdc_deleted_at"]}
-    assert marked == {second.folder}
-    assert len(second.folders) > 1
+def test_deleted_row_of_a_full_table_module_is_deleted(first, second):
+    assert second.folders == {row["id"] for row in first.sandbox.rows("DocumentFolders")}
+    assert second.folder not in second.folders
 
 
 @pytest.fixture(scope="module")

@@ -1332,6 +1332,40 @@ def _(directory):
         return tap_duckdb(directory)
 
 
+@prints("... is open in another process (PID ...). DuckDB lets one process write at a time: ...")
+def _(directory):
+    with duckdb.connect(directory / "warehouse.duckdb"):
+        return loader(directory, "duckdb", path="warehouse.duckdb")
+
+
+@prints("... was created by another loader, with a type that cannot be converted exactly. ...")
+def _(directory):
+    with duckdb.connect(directory / "warehouse.duckdb") as warehouse:
+        warehouse.execute("CREATE SCHEMA kafinea; CREATE TABLE kafinea.Faq (id TIMESTAMP)")
+    return loader(directory, "duckdb", path="warehouse.duckdb")
+
+
+@prints("No connection to PostgreSQL: ...")
+def _(directory):
+    server = {"host": "127.0.0.1", "port": 9, "user": "ada", "database": "warehouse"}
+    return loader(directory, "postgres", **server)
+
+
+def loader(directory: Path, name: str, **told: Any) -> str:
+    """Run a loader of meltano.yml by itself."""
+    config = directory / "config.json"
+    config.write_text(json.dumps({"default_target_schema": "kafinea", **told}))
+    schema = {"properties": {"id": {"type": "string"}}}
+    message = {"type": "SCHEMA", "stream": "Faq", "schema": schema, "key_properties": ["id"]}
+    folder = pages.ROOT / f".meltano/loaders/target-{name}/venv/bin"
+    done = subprocess.run(
+        [folder / f"target-{name}-exact", "--config", config], cwd=directory,
+        input=json.dumps(message), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    return done.stderr
+
+
 def meltano(directory: Path, extractor: str, loader: str, **told: str) -> str:
     """Run a pipeline with addresses at which there is no Kafinea."""
     project = pages.Project(directory)

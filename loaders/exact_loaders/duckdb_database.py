@@ -1,0 +1,258 @@
+"""DuckDB: reads a file of JSON lines by itself, with the types of the columns."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from exact_loaders.columns import DIGITS, Column, Kind
+from exact_loaders.database import (
+    DELETED_AT,
+    VERSION,
+    Batch,
+    Existing,
+    Found,
+    NotRead,
+    constant,
+    literal,
+    quoted,
+)
+from exact_loaders.errors import LoaderError
+from exact_loaders.values import Reading
+
+_MARK = "Written by target-duckdb-exact"
+_MEMORY = "200MB"
+"""What DuckDB may keep in memory; it writes the rest to its temporary folder."""
+_LINE = 2**24
+"""Bytes of the longest line, DuckDB's default. With less it reads in smaller pieces, and slower."""
+_TYPES: Mapping[Kind, str] = {
+    Kind.TEXT: "VARCHAR",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.INTEGER: "BIGINT",
+    Kind.DATE: "DATE",
+    Kind.INSTANT: "TIMESTAMP WITH TIME ZONE",
+    Kind.STRINGS: "VARCHAR[]",
+    Kind.JSON: "JSON",
+}
+_READ_AS_TEXT = {Kind.DECIMAL, Kind.JSON}
+"""Kinds that are read as strings and then cast: a decimal that is read as such goes through a
+double and is multiplied by the scale, which changes its last digits."""
+_KINDS = {type_: kind for kind, type_ in _TYPES.items()}
+_TAKEN_OVER: Mapping[str, tuple[Kind, str]] = {
+    **dict.fromkeys(("INTEGER", "SMALLINT", "TINYINT", "UINTEGER", "USMALLINT", "UTINYINT"),
+                    (Kind.INTEGER, "{}")),
+    **dict.fromkeys(("HUGEINT", "UBIGINT"), (Kind.DECIMAL, "{}")),
+    # The shortest decimal that is the same double: what was loaded, up to 15 digits.
+    **dict.fromkeys(("DOUBLE", "FLOAT"), (Kind.DECIMAL, "CAST({} AS VARCHAR)")),
+    # Without its zone, a time cannot be known.
+    "TIMESTAMP": (Kind.INSTANT, ""),
+}  # fmt: skip
+
+
+class DuckDB:
+    """A DuckDB file.
+
+    Args:
+        path: The file.
+        schema: The schema of the tables; it is created if it does not exist.
+
+    Raises:
+        LoaderError: The file cannot be opened.
+    """
+
+    reading = Reading(has_decimal_limit=True, nested_as_text=True, refuses_nul=False)
+    folds_names = True
+    conversions: Mapping[tuple[Kind, Kind], str] = {
+        (Kind.TEXT, Kind.DATE): "CAST({} AS DATE)",
+        (Kind.TEXT, Kind.INSTANT): "CAST({} AS TIMESTAMP WITH TIME ZONE)",
+        (Kind.JSON, Kind.STRINGS): "CAST({} AS VARCHAR[])",
+    }
+
+    def __init__(self, path: str, schema: str) -> None:
+        self._schema = schema
+        try:
+            self._connection = duckdb.connect(path)
+        except duckdb.Error as error:
+            raise LoaderError(_why_not_open(path, str(error))) from None
+        self._run(
+            f"SET enable_progress_bar = false; SET TimeZone = 'UTC'; SET memory_limit = '{_MEMORY}'"
+        )
+        self._run(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+
+    def existing(self, table: str) -> Existing | None:
+        """Return a table as it is; None if there is none."""
+        where = "database_name = current_database() AND schema_name = ? AND lower(table_name) = ?"
+        names = [self._schema, table.lower()]
+        tables = self._run(f"SELECT comment FROM duckdb_tables() WHERE {where}", names).fetchall()
+        if not tables:
+            return None
+        columns = self._run(
+            "SELECT column_name, data_type, comment FROM duckdb_columns()"
+            f" WHERE {where} ORDER BY column_index",
+            names,
+        ).fetchall()
+        return Existing([_found(*column) for column in columns], is_ours=tables[0][0] == _MARK)
+
+    def create(self, table: str, columns: Iterable[Column], keys: Sequence[str]) -> None:
+        """Create a table. Its key has no index: one is slower and takes more memory than a scan."""
+        defined = ", ".join(f"{quoted(column.name)} {_type(column)}" for column in columns)
+        self._run(f"CREATE TABLE {self._name(table)} ({defined})")
+        self.take_over(table, keys)
+
+    def take_over(self, table: str, keys: Sequence[str]) -> None:  # noqa: ARG002 it has no index
+        """Mark a table as written by this loader."""
+        self._run(f"COMMENT ON TABLE {self._name(table)} IS {literal(_MARK)}")
+
+    def add(self, table: str, columns: Iterable[Column]) -> None:
+        """Add columns."""
+        for column in columns:
+            self._run(
+                f"ALTER TABLE {self._name(table)} ADD COLUMN {quoted(column.name)} {_type(column)}"
+            )
+
+    def convert(self, table: str, column: Column, expression: str = "") -> bool:
+        """Change the type of a column; return whether all its values could be converted."""
+        name = quoted(column.name)
+        using = expression.format(name) if expression else self._cast(table, column)
+        try:
+            self._run(
+                f"ALTER TABLE {self._name(table)} ALTER {name} TYPE {_type(column)} USING {using}"
+            )
+        except (duckdb.ConversionException, duckdb.InvalidInputException):
+            return False
+        return True
+
+    def comment(self, table: str, columns: Iterable[Column]) -> None:
+        """Set the comments of columns."""
+        for column in columns:
+            place = f"{self._name(table)}.{quoted(column.name)}"
+            self._run(f"COMMENT ON COLUMN {place} IS {literal(column.comment)}")
+
+    def write(self, table: str, batch: Batch) -> None:
+        """Write rows, in one transaction."""
+        with self._transaction(), tempfile.TemporaryFile() as file:
+            file.write(b"\n".join(batch.lines))
+            file.flush()
+            self._write(table, batch, f"/dev/fd/{file.fileno()}")
+
+    def _write(self, table: str, batch: Batch, path: str) -> None:
+        types = ", ".join(f"{literal(col.name)}: '{_read_type(col)}'" for col in batch.columns)
+        values = [
+            f"{quoted(col.name)}::{_type(col)} AS {quoted(col.name)}" for col in batch.columns
+        ]
+        constants = [f"{constant(x)} AS {quoted(name)}" for name, x in batch.constants.items()]
+        self._run(
+            f"CREATE OR REPLACE TEMP TABLE _rows AS SELECT {', '.join([*values, *constants])}"
+            f" FROM read_json({literal(path)}, format = 'newline_delimited',"
+            f" maximum_object_size = {max(_LINE, *map(len, batch.lines))}, columns = {{{types}}})"
+        )
+        target = self._name(table)
+        if batch.keys:
+            same = " AND ".join(f"{target}.{quoted(k)} = _rows.{quoted(k)}" for k in batch.keys)
+            self._run(f"DELETE FROM {target} USING _rows WHERE {same}")
+        names = ", ".join(map(quoted, [*(col.name for col in batch.columns), *batch.constants]))
+        self._run(f"INSERT INTO {target} ({names}) SELECT * FROM _rows")
+        if batch.delete_marked:
+            self._run(f"DELETE FROM {target} WHERE {quoted(DELETED_AT)} IS NOT NULL")
+
+    def activate(self, table: str, version: int, at: datetime, *, delete: bool) -> None:
+        """Delete the rows of other versions, or mark them in `_sdc_deleted_at`."""
+        others = f"{quoted(VERSION)} IS DISTINCT FROM {version}"
+        if delete:
+            self._run(f"DELETE FROM {self._name(table)} WHERE {others}")
+        else:
+            self._run(
+                f"UPDATE {self._name(table)} SET {quoted(DELETED_AT)} = {constant(at)}"
+                f" WHERE {others} AND {quoted(DELETED_AT)} IS NULL"
+            )
+
+    def close(self) -> None:
+        """Close the file; what is committed is in it."""
+        self._connection.close()
+
+    def _name(self, table: str) -> str:
+        return f"{quoted(self._schema)}.{quoted(table)}"
+
+    def _cast(self, table: str, column: Column) -> str:
+        """Return the expression that widens a column from the type it has."""
+        existing = self.existing(table)
+        found = existing.columns if existing else []
+        (kind, scale) = next(
+            (each.column.kind, each.column.scale)
+            for each in found
+            if each.column.name.lower() == column.name.lower()
+        )
+        name = quoted(column.name)
+        if column.kind is Kind.JSON:
+            return f"to_json({name})"
+        if column.kind is Kind.TEXT and kind in _AS_TEXT and (kind is not Kind.DECIMAL or scale):
+            return _AS_TEXT[kind].format(name)
+        return f"CAST({name} AS {_type(column)})"
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._run("BEGIN")
+        try:
+            yield
+            self._run("COMMIT")
+        except BaseException:
+            self._connection.rollback()
+            raise
+
+    def _run(self, sql: str, values: Any = None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql, values)
+        except (duckdb.ConversionException, duckdb.InvalidInputException):
+            if "read_json" in sql:
+                raise NotRead from None
+            raise
+        except duckdb.IOException as error:
+            raise LoaderError(f"DuckDB cannot write its file: {_first_line(error)}") from None
+
+
+_AS_TEXT: Mapping[Kind, str] = {
+    Kind.STRINGS: "CAST(to_json({}) AS VARCHAR)",
+    Kind.DECIMAL: "rtrim(rtrim(CAST({} AS VARCHAR), '0'), '.')",
+    Kind.INSTANT: "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%f+00:00')",
+}
+
+
+def _type(column: Column) -> str:
+    return (
+        f"DECIMAL({DIGITS},{column.scale})" if column.kind is Kind.DECIMAL else _TYPES[column.kind]
+    )
+
+
+def _read_type(column: Column) -> str:
+    return "VARCHAR" if column.kind in _READ_AS_TEXT else _TYPES[column.kind]
+
+
+def _found(name: str, type_: str, comment: str | None) -> Found:
+    column = Column(name, Kind.TEXT, comment=comment or "")
+    if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", type_):
+        column = replace(column, kind=Kind.DECIMAL, scale=int(decimal[2]))
+        return Found(column, None if int(decimal[1]) == DIGITS else "{}")
+    if type_ in _KINDS:
+        return Found(replace(column, kind=_KINDS[type_]))
+    kind, expression = _TAKEN_OVER.get(type_, (Kind.TEXT, ""))
+    return Found(replace(column, kind=kind), expression)
+
+
+def _why_not_open(path: str, error: str) -> str:
+    if held := re.search(r"Conflicting lock is held in .*?\(PID (\d+)\)", error):
+        return (
+            f"{path} is open in another process (PID {held[1]}). DuckDB lets one process write at "
+            "a time: close the other one, then run again."
+        )
+    return f"{path} cannot be opened by DuckDB: {error.splitlines()[0]}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

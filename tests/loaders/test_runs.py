@@ -1,0 +1,110 @@
+"""Runs: the state behind each batch, kills, lost connections, and input that is none."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import duckdb
+import pytest
+
+from tests.loaders.conftest import record, schema
+
+TEXT = {"type": ["string", "null"]}
+
+
+def state(value):
+    return {"type": "STATE", "value": value}
+
+
+def test_state_is_emitted_behind_each_batch_as_it_came(warehouse):
+    messages = [schema()]
+    for number in range(7):
+        messages += [record({"id": str(number)}), f'{{"type":"STATE","value":{{"n":{number}.10}}}}']
+    done = warehouse.run(*messages, batch_size_rows=3)
+    assert done.stdout.splitlines() == ['{"n":1.10}', '{"n":4.10}', '{"n":6.10}']
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+def test_killed_run_has_written_what_its_state_covers(warehouse, number, code):
+    with subprocess.Popen(
+        warehouse.command(batch_size_rows=2), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as loader:  # fmt: skip
+        assert loader.stdin
+        assert loader.stdout
+        for place in range(5):
+            messages = [schema()] * (place == 0) + [record({"id": str(place)}), state({"n": place})]
+            loader.stdin.write("".join(json.dumps(each) + "\n" for each in messages))
+        loader.stdin.flush()
+        read = [json.loads(loader.stdout.readline())["n"] for _ in range(2)]
+        loader.send_signal(number)
+        loader.stdin.close()
+        assert loader.wait() == code
+        assert loader.stdout.read() == ""
+    assert warehouse.rows('SELECT id FROM kafinea."Contacts" ORDER BY 1') == [
+        (str(place),) for place in range(4)
+    ]
+    assert read == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("no json", "Line 2 of the input is not a Singer message"),
+        ("[]", "Line 2 of the input is not a Singer message"),
+        ('{"type": "RECORD", "stream": "Contacts"}', "a RECORD without `record`"),
+        ('{"type": "OTHER"}', "unknown `type`"),
+        ('{"type": "RECORD", "stream": "Nowhere", "record": {}}', "before its schema"),
+        ('{"type": "SCHEMA", "stream": "X", "schema": {}}', "no `properties`"),
+        ('{"type": "RECORD", "stream": "Contacts", "record": {"a": "private"}}', "its key (`id`)"),
+        ('{"type": "RECORD", "stream": "Contacts", "record": [1]}', "not an object"),
+        ('{"type": "BATCH", "stream": "Contacts", "encoding": {}, "manifest": []}', "batch_config"),
+    ],
+)
+def test_bad_input_is_one_line(warehouse, line, text):
+    done = warehouse.run(schema(a=TEXT), line)
+    assert done.returncode == 1
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "private" not in done.stderr
+
+
+def test_second_writer_of_a_duckdb_file_gets_one_message(warehouse):
+    if warehouse.name == "postgres":
+        return  # it takes any number of writers
+    with duckdb.connect(warehouse.path):
+        done = warehouse.run(schema())
+    assert done.returncode == 1
+    assert "is open in another process (PID" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_lost_connection_is_made_again(warehouse):
+    if warehouse.name == "duckdb":
+        return  # it is a file
+    with subprocess.Popen(
+        warehouse.command(batch_size_rows=1), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as loader:  # fmt: skip
+        assert loader.stdin
+        assert loader.stdout
+        assert loader.stderr
+        for place in range(2):
+            for each in [
+                schema(),
+                record({"id": str(place)}),
+                state({"n": place}),
+                record({"id": f"x{place}"}),
+            ]:
+                loader.stdin.write(json.dumps(each) + "\n")
+            loader.stdin.flush()
+            assert json.loads(loader.stdout.readline()) == {"n": place}
+            warehouse.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'target-postgres-exact'"
+            )
+        loader.stdin.close()
+        assert loader.wait() == 0, loader.stderr.read()
+    assert len(warehouse.rows('SELECT id FROM kafinea."Contacts"')) == 4
