@@ -213,8 +213,10 @@ class DuckDB:
             if "read_json" in sql:
                 raise NotRead from None
             raise
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             raise LoaderError(f"DuckDB cannot write its file: {_first_line(error)}") from None
+        except duckdb.Error as error:  # its text may show values
+            raise LoaderError(f"DuckDB refuses a statement ({type(error).__name__}).") from None
 
 
 _AS_TEXT: Mapping[Kind, str] = {

@@ -12,8 +12,14 @@ from decimal import Decimal
 from types import FrameType
 from typing import Any, ClassVar
 
+import click
 import msgspec
 from singer_sdk import Target
+from singer_sdk.helpers.capabilities import (
+    CapabilitiesEnum,
+    PluginCapabilities,
+    TargetCapabilities,
+)
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.sinks import BatchSink
 from typing_extensions import override
@@ -28,7 +34,6 @@ from exact_loaders.tables import Table
 
 _MOST_BYTES = 2**25
 """Bytes of the records that wait; a batch is written before it has `batch_size_rows` if larger."""
-_ROWS = 10_000
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode_record = msgspec.json.Decoder(float_hook=Decimal).decode
 _MARKED = re.compile(rb'"_sdc_deleted_at" ?: ?"').search
@@ -53,12 +58,14 @@ class ExactSink(BatchSink):
         missing = [key for key in key_properties or [] if key not in names]
         if missing:
             raise LoaderError(f"Stream {stream_name}: its schema has no key {missing[0]!r}.")
-        self._keys = [names[key] for key in key_properties or []]
+        is_append = self.config["load_method"] == "append-only"
+        self._keys = [] if is_append else [names[key] for key in key_properties or []]
         for name, column in names.items():
             if name != column:
                 target.logger.warning("%s: the column of %r is %r.", stream_name, name, column)
         self._wanted = columns_of(schema, key_properties or [], names)
-        if self.include_sdc_metadata_properties:
+        self._has_metadata = self.include_sdc_metadata_properties
+        if self._has_metadata:
             self._wanted = {**self._wanted, **_METADATA, **self._wanted}
         table = target.table_of(stream_name)
         self._table = Table(self._database, table, self._keys, target.logger)
@@ -88,7 +95,7 @@ class ExactSink(BatchSink):
 
     def _with_metadata(self, record: bytes | msgspec.Raw, line: Line) -> bytes | msgspec.Raw:
         values: dict[str, Any] = {}
-        if self.include_sdc_metadata_properties and line.time_extracted:
+        if self._has_metadata and line.time_extracted:
             values["_sdc_extracted_at"] = line.time_extracted
         if line.version is not None:
             values[VERSION] = line.version
@@ -113,7 +120,16 @@ class ExactSink(BatchSink):
             self._write(self._rows(records, is_refused=False))
         except NotRead:
             # A value that the check in C does not know: the check in Python does.
+            self._write_rewritten(records)
+
+    def _write_rewritten(self, records: list[bytes | msgspec.Raw]) -> None:
+        try:
             self._write(self._rows(records, is_refused=True))
+        except NotRead:
+            raise LoaderError(
+                f"Stream {self.stream_name}: the database refuses a value. Please report this as a "
+                "bug, with the types of the table's columns."
+            ) from None
 
     def _rows(self, records: list[bytes | msgspec.Raw], *, is_refused: bool) -> Rows:
         """Return the rows of records, once the columns are wide enough."""
@@ -137,7 +153,7 @@ class ExactSink(BatchSink):
     def _write(self, rows: Rows) -> None:
         columns = self._table.columns
         constants: dict[str, datetime | int] = {}
-        if self.include_sdc_metadata_properties:
+        if self._has_metadata:
             now = datetime.now(timezone.utc)
             constants = dict.fromkeys(("_sdc_received_at", "_sdc_batched_at"), now)
             constants["_sdc_sequence"] = int(now.timestamp() * 1000)
@@ -168,13 +184,23 @@ class ExactTarget(Target):
     default_sink_class = ExactSink
     message_reader_class = Reader
     config_jsonschema: ClassVar[dict[str, Any]]
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.ACTIVATE_VERSION,
+        PluginCapabilities.STRUCTURED_LOGGING,
+        TargetCapabilities.HARD_DELETE,
+    ]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.max_parallelism = 1  # one connection
         self._waiting_rows = self._waiting_bytes = 0
+        self._most_rows = int(self.config["batch_size_rows"])
         self._tables: dict[str, str] = {}
         self.database = self.open_database()
+        click.get_current_context().call_on_close(self.database.close)
 
     @abstractmethod
     def open_database(self) -> Database:
@@ -212,7 +238,8 @@ class ExactTarget(Target):
                 self._add(stream, record, line)
             elif (mapped := stream_map.transform(_decode_record(record))) is not None:
                 self._add(stream_map.stream_alias, _encode(mapped), line)
-        if self._waiting_rows >= self._batch_rows or self._waiting_bytes >= _MOST_BYTES:
+        is_full = self._waiting_rows >= self._most_rows or self._waiting_bytes >= _MOST_BYTES
+        if is_full or self._max_record_age_in_minutes > self._MAX_RECORD_AGE_IN_MINUTES:
             self._drain()
 
     def _add(self, stream: str, record: bytes | msgspec.Raw, line: Line) -> None:
@@ -257,24 +284,38 @@ class ExactTarget(Target):
         self.logger.warning("Stopped by signal %d. Run again to resume.", signum)
         sys.exit(128 + signum)
 
-    @property
-    def _batch_rows(self) -> int:
-        return int(self.config.get("batch_size_rows") or _ROWS)
 
-
-def settings(own: Mapping[str, Any], *, required: Sequence[str]) -> dict[str, Any]:
+def settings(
+    own: Mapping[str, Any], *, required: Sequence[str], default_schema: str
+) -> dict[str, Any]:
     """Return the settings of a target: its own, then those that all have."""
-    return {"type": "object", "properties": {**own, **_SETTINGS}, "required": list(required)}
+    schema = {**_SETTINGS[SCHEMA], "default": default_schema}
+    properties = {**own, **_SETTINGS, SCHEMA: schema}
+    return {"type": "object", "properties": properties, "required": list(required)}
 
 
-SHARED = "default_target_schema"
+SCHEMA = "default_target_schema"
 """The setting that names the schema of the tables."""
 _SETTINGS: Mapping[str, Any] = {
-    SHARED: {
+    SCHEMA: {
         "type": "string",
         "title": "Schema",
-        "default": "public",
         "description": "The schema of the tables. It is created if it does not exist",
+    },
+    "load_method": {
+        "type": "string",
+        "title": "Load method",
+        "enum": ["upsert", "append-only"],
+        "default": "upsert",
+        "description": "`upsert`: a row replaces the row with the same key. `append-only`: each "
+        "record is a row of its own",
+    },
+    "batch_size_rows": {
+        "type": "integer",
+        "title": "Rows of a batch",
+        "default": 10_000,
+        "description": "Rows of all tables that are written at once, before the state behind them "
+        "is emitted. More than 32 MB are written earlier",
     },
     "hard_delete": {
         "type": "boolean",

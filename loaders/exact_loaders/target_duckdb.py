@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from exact_loaders.duckdb_database import DuckDB
-from exact_loaders.target import SHARED, ExactTarget, main, settings
+from exact_loaders.target import SCHEMA, ExactTarget, main, settings
 
 
 class TargetDuckDB(ExactTarget):
@@ -23,11 +23,12 @@ class TargetDuckDB(ExactTarget):
             }
         },
         required=["path"],
+        default_schema="main",
     )
 
     @override
     def open_database(self) -> DuckDB:
-        return DuckDB(self.config["path"], self.config[SHARED])
+        return DuckDB(self.config["path"], self.config[SCHEMA])
 
 
 def run() -> None:

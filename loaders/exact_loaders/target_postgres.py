@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from exact_loaders.postgres_database import Postgres
-from exact_loaders.target import SHARED, ExactTarget, main, settings
+from exact_loaders.target import SCHEMA, ExactTarget, main, settings
 
 _TEXT = {"type": "string"}
 
@@ -53,6 +53,7 @@ class TargetPostgres(ExactTarget):
             },
         },
         required=["host", "user", "database"],
+        default_schema="public",
     )
 
     @override
@@ -69,7 +70,7 @@ class TargetPostgres(ExactTarget):
         if config["ssl_enable"]:
             connection["sslmode"] = config["ssl_mode"]
             connection["sslrootcert"] = config.get("ssl_certificate_authority") or "system"
-        return Postgres(connection, config[SHARED])
+        return Postgres(connection, config[SCHEMA])
 
 
 def run() -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+)
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 import duckdb
 import pytest
@@ -17,6 +26,19 @@ from tests.e2e.postgres import Postgres
 from tests.e2e.postgres import postgres as running_postgres
 
 RUN = "from exact_loaders.target_{} import run; run()"
+
+
+class Done(NamedTuple):
+    """A run that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def lines(messages: Iterable[Any]) -> bytes:
+    texts = (each if isinstance(each, str) else json.dumps(each) for each in messages)
+    return "".join(text + "\n" for text in texts).encode()
 
 
 class Warehouse:
@@ -32,16 +54,34 @@ class Warehouse:
         self._config.write_text(json.dumps(self.settings | settings))
         return [sys.executable, "-c", RUN.format(self.name), "--config", str(self._config)]
 
-    def run(self, *messages: Any, **settings: Any) -> subprocess.CompletedProcess[str]:
-        """Load messages: dicts, or lines as they are."""
-        lines = (each if isinstance(each, str) else json.dumps(each) for each in messages)
-        return subprocess.run(
-            self.command(**settings),
-            input="".join(line + "\n" for line in lines),
-            capture_output=True,
-            text=True,
-            check=False,
+    def run(self, *messages: Any, **settings: Any) -> Done:
+        """Load messages, in this process: dicts, or lines as they are."""
+        *_, option, path = self.command(**settings)
+        module = import_module(f"exact_loaders.target_{self.name}")
+        stdout, stderr = io.StringIO(), io.StringIO()
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with (
+                mock.patch.object(sys, "argv", [self.name, option, path]),
+                mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines(messages)))),
+                redirect_stdout(stdout),
+                redirect_stderr(stderr),
+            ):
+                module.run()
+                code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return Done(code, stdout.getvalue(), stderr.getvalue())
+
+    def run_command(self, *messages: Any, **settings: Any) -> Done:
+        """Load messages, in a process of its own."""
+        done = subprocess.run(
+            self.command(**settings), input=lines(messages), capture_output=True, check=False
         )
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def load(self, *messages: Any, **settings: Any) -> str:
         """Load messages, and return the log; the run must succeed."""

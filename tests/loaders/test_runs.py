@@ -75,7 +75,7 @@ def test_second_writer_of_a_duckdb_file_gets_one_message(warehouse):
     if warehouse.name == "postgres":
         return  # it takes any number of writers
     with duckdb.connect(warehouse.path):
-        done = warehouse.run(schema())
+        done = warehouse.run_command(schema())
     assert done.returncode == 1
     assert "is open in another process (PID" in done.stderr
     assert "Traceback" not in done.stderr

@@ -40,9 +40,9 @@ def test_key_of_several_properties_replaces_its_row(warehouse):
 
 
 def test_stream_without_a_key_is_appended(warehouse):
-    head = schema("Log", keys=(), text=TEXT)
-    for _ in range(2):
-        warehouse.load(head, record({"id": "1", "text": "x"}, "Log"))
+    for method, keys in (("upsert", ()), ("append-only", ("id",))):
+        head = schema("Log", keys=keys, text=TEXT)
+        warehouse.load(head, record({"id": "1", "text": "x"}, "Log"), load_method=method)
     assert rows(warehouse, "id, text", "Log") == [("1", "x"), ("1", "x")]
 
 
