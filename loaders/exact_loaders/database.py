@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -73,6 +74,9 @@ class Database(Protocol):
     """Whether names that differ in case only are the same."""
     conversions: Mapping[tuple[Kind, Kind], str]
     """What other loaders store in a wider type, and the expression that narrows it exactly."""
+
+    def exclusive(self, table: str) -> AbstractContextManager[None]:
+        """Keep other runs from changing the columns of a table meanwhile."""
 
     def existing(self, table: str) -> Existing | None:
         """Return a table as it is; None if there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -85,6 +85,10 @@ class DuckDB:
             f"SET enable_progress_bar = false; SET TimeZone = 'UTC'; SET memory_limit = '{_MEMORY}'"
         )
         self._run(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+
+    def exclusive(self, table: str) -> AbstractContextManager[None]:  # noqa: ARG002 as others
+        """Do nothing: one process at a time has the file."""
+        return nullcontext()
 
     def existing(self, table: str) -> Existing | None:
         """Return a table as it is; None if there is none."""

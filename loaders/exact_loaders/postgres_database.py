@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -51,7 +52,7 @@ _TAKEN_OVER: Mapping[str, tuple[Kind, str]] = {
 _COPY = "COPY _lines FROM STDIN (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02')"
 """As one column: JSON has neither of these characters."""
 
-_HANDLED = (errors.DataError, errors.FeatureNotSupported)
+_HANDLED = (errors.DataError, errors.DatatypeMismatch, errors.FeatureNotSupported)
 T = TypeVar("T")
 
 
@@ -79,8 +80,24 @@ class Postgres:
             self._connection = self._connect()
         except psycopg.OperationalError as error:
             raise LoaderError(f"No connection to PostgreSQL: {error}") from None
-        if not self._rows("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]):
-            self._run(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+        with self.exclusive(""):
+            if not self._rows("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]):
+                self._run(f"CREATE SCHEMA {quoted(schema)}")
+
+    @contextmanager
+    def exclusive(self, table: str) -> Iterator[None]:
+        """Keep other runs from changing the columns of a table meanwhile.
+
+        Parallel runs share tables, such as `deleted_records`, and `IF NOT EXISTS` of two of them at
+        the same time fails.
+        """
+        lock = [f"{self._schema}.{table}"]
+        self._rows("SELECT pg_advisory_lock(hashtext(%s))", lock)
+        try:
+            yield
+        finally:
+            if not self._connection.closed:  # which has released it
+                self._rows("SELECT pg_advisory_unlock(hashtext(%s))", lock)
 
     def existing(self, table: str) -> Existing | None:
         """Return a table as it is; None if there is none."""
@@ -147,7 +164,7 @@ class Postgres:
         """Write rows, in one transaction; again on a new connection if it is lost."""
         try:
             self._again(lambda: self._write(table, batch))
-        except errors.DataError:
+        except (errors.DataError, errors.DatatypeMismatch):
             raise NotRead from None
 
     def _write(self, table: str, batch: Batch) -> None:

@@ -34,26 +34,42 @@ class Table:
         Raises:
             LoaderError: It has a column that cannot be taken over.
         """
-        existing = self._database.existing(self.name)
-        if existing is None:
-            self._database.create(self.name, wanted.values(), self.keys)
-            self._database.comment(self.name, [col for col in wanted.values() if col.comment])
-            self.columns = dict(wanted)
-            return
-        known = {self._folded(found.column.name): found for found in existing.columns}
-        if not existing.is_ours:
-            self._take_over(known, wanted)
-        self._add([col for name, col in wanted.items() if self._folded(name) not in known])
-        self.columns = {}
-        for name, column in wanted.items():
-            found = known.get(self._folded(name))
-            has = found.column if found else column
-            self.columns[name] = replace(column, kind=has.kind, scale=has.scale)
-        self.widen(wanted)
-        self._comment(known, wanted)
+        with self._database.exclusive(self.name):
+            existing = self._database.existing(self.name)
+            if existing is None:
+                self._database.create(self.name, wanted.values(), self.keys)
+                self._database.comment(self.name, [col for col in wanted.values() if col.comment])
+                self.columns = dict(wanted)
+                return
+            known = {self._folded(found.column.name): found for found in existing.columns}
+            if not existing.is_ours:
+                self._take_over(known, wanted)
+            self._add([col for name, col in wanted.items() if self._folded(name) not in known])
+            self.columns = self._as_stored(wanted, known)
+            self._widen(wanted)
+            self._comment(known, wanted)
 
     def widen(self, wanted: Mapping[str, Column]) -> None:
         """Widen columns, so that they hold the values of others of the same name."""
+        with self._database.exclusive(self.name):
+            existing = self._database.existing(self.name)  # another run may have widened it
+            stored = existing.columns if existing else []
+            known = {self._folded(found.column.name): found for found in stored}
+            self.columns = self._as_stored(self.columns, known)
+            self._widen(wanted)
+
+    def _as_stored(
+        self, columns: Mapping[str, Column], known: Mapping[str, Found]
+    ) -> dict[str, Column]:
+        """Return columns with the types that they have in the table."""
+        stored = {}
+        for name, column in columns.items():
+            found = known.get(self._folded(name))
+            has = found.column if found else column
+            stored[name] = replace(column, kind=has.kind, scale=has.scale)
+        return stored
+
+    def _widen(self, wanted: Mapping[str, Column]) -> None:
         for name, column in wanted.items():
             has = self.columns[name]
             wider = has.widened(column)

@@ -119,7 +119,9 @@ class ExactSink(BatchSink):
         try:
             self._write(self._rows(records, is_refused=False))
         except NotRead:
-            # A value that the check in C does not know: the check in Python does.
+            # A value that the check in C does not know, but the one in Python; or another run has
+            # widened a column meanwhile.
+            self._table.widen({})
             self._write_rewritten(records)
 
     def _write_rewritten(self, records: list[bytes | msgspec.Raw]) -> None:

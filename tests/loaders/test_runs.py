@@ -9,7 +9,7 @@ import subprocess
 import duckdb
 import pytest
 
-from tests.loaders.conftest import record, schema
+from tests.loaders.conftest import lines, record, schema
 
 TEXT = {"type": ["string", "null"]}
 
@@ -108,3 +108,50 @@ def test_lost_connection_is_made_again(warehouse):
         loader.stdin.close()
         assert loader.wait() == 0, loader.stderr.read()
     assert len(warehouse.rows('SELECT id FROM kafinea."Contacts"')) == 4
+
+
+def test_parallel_runs_share_a_table(warehouse):
+    if warehouse.name == "duckdb":
+        return  # one process at a time has the file
+    command = warehouse.command()
+    runs = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(4)]  # fmt: skip
+    number = {"type": ["integer", "null"]}
+    for place, run in enumerate(runs):
+        messages = [
+            schema("deleted_records", a=number, **{f"own_{place}": TEXT}),
+            record({"id": f"{place}", "a": "text" if place == 2 else 1}, "deleted_records"),
+            record({"id": "same", "a": place}, "deleted_records"),
+        ]
+        assert run.stdin
+        run.stdin.write(lines(messages))
+        run.stdin.close()
+    for run in runs:
+        with run:
+            assert run.stderr
+            printed = run.stderr.read().decode()
+            assert run.wait() == 0, printed
+    rows = warehouse.rows("SELECT id, a FROM kafinea.deleted_records ORDER BY id")
+    assert [row[0] for row in rows] == ["0", "1", "2", "3", "same"]
+    assert [row[1] for row in rows[:4]] == ["1", "1", "text", "1"]
+
+
+def test_run_notices_that_another_has_widened_a_column(warehouse):
+    if warehouse.name == "duckdb":
+        return  # one process at a time has the file
+    number = {"type": ["integer", "null"]}
+    with subprocess.Popen(
+        warehouse.command(batch_size_rows=1), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as first:  # fmt: skip
+        assert first.stdin
+        assert first.stdout
+        first.stdin.write(lines([schema(a=number), state({}), record({"id": "1", "a": 1})]))
+        first.stdin.flush()
+        assert first.stdout.readline()
+        warehouse.load(schema(a=number), record({"id": "2", "a": "text"}))
+        first.stdin.write(lines([record({"id": "3", "a": 3})]))
+        first.stdin.close()
+        assert first.wait() == 0
+    found = warehouse.rows('SELECT id, a FROM kafinea."Contacts" ORDER BY id')
+    assert found == [("1", "1"), ("2", "text"), ("3", "3")]
