@@ -226,7 +226,9 @@ class KeysetReader:
     def _step_over_the_unreadable(self, expected: int) -> Page:
         """Return the next records after a page of records that this user may not read."""
         self._check_that_queries_work()
-        size = self._pages.longest_page or min(self._pages.page_size, PAGE_SIZE)
+        # Before any record came, how many a page has is not known; half of the usual is on the safe
+        # side. A step over more than a page would leave out records that may be read.
+        size = self._pages.longest_page or max(1, min(self._pages.page_size, PAGE_SIZE) // 2)
         # Pages share a few places: records may leave between two requests, and others move up.
         step = max(1, size - size // 10 - 1)
         for taken, offset in enumerate(range(step, expected, step), start=1):

@@ -69,6 +69,7 @@ def at_once():
 @pytest.mark.usefixtures("at_once")
 @settings(max_examples=200, deadline=None)
 @example(seed=0, rows=1000, density=1, hidden=0.9, leaving=0, most=50, page_size=7, sessions=1)
+@example(seed=376, rows=199, density=50, hidden=0.9, leaving=0, most=50, page_size=100, sessions=1)
 @given(
     seed=st.integers(0, 2**32),
     rows=st.sampled_from([0, 3, 100, 150, 199, 350, 1000, 2500]),
