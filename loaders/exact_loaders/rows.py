@@ -85,15 +85,16 @@ class RowReader:
             LoaderError: A record has no key, or cannot be parsed.
         """
         rows = Rows()
+        as_it_came: dict[Key, Record] = {}  # never rewritten twice: JSON would be quoted twice
         for record in records:
             try:
                 key = self._check(record)
             except (msgspec.DecodeError, UnicodeError):
-                self._put(rows, *self._rewritten(rows, record))
+                as_it_came.pop(self._put(rows, *self._rewritten(rows, record)), None)
             else:
-                self._put(rows, key, record)
-        if self._is_inexact(b"\n".join(rows.lines.values())):
-            for key, line in rows.lines.items():
+                as_it_came[self._put(rows, key, record)] = record
+        if self._is_inexact(b"\n".join(as_it_came.values())):
+            for key, line in as_it_came.items():
                 if self._is_inexact(line):
                     rows.lines[key] = self._rewritten(rows, line)[1]
         return rows
@@ -105,11 +106,14 @@ class RowReader:
             self._put(rows, *self._rewritten(rows, record))
         return rows
 
-    def _put(self, rows: Rows, key: Key, line: Record) -> None:
+    def _put(self, rows: Rows, key: Key, line: Record) -> Key:
+        """Put a row in its place, and return which that is."""
         if None in key:
             missing = ", ".join(f"`{name}`" for name in self.keys)
             raise LoaderError(f"A record has no value for its key ({missing}).")
-        rows.lines[key or (len(rows.lines),)] = line
+        place = key or (len(rows.lines),)
+        rows.lines[place] = line
+        return place
 
     # Checked in C
 

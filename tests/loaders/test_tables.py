@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from decimal import Decimal
 
@@ -136,6 +137,19 @@ def test_record_of_other_properties_is_loaded_without_them(warehouse):
     assert rows(warehouse, "*") == [("1", "x")]
     assert "secret" in log
     assert "not in the log" not in log
+
+
+@pytest.mark.parametrize("other", [{"unknown": 1}, {"Name": "A"}, {"name": 1}])
+def test_record_that_needs_two_corrections_is_corrected_once(warehouse, other):
+    columns = {"lines": {"type": "array", "items": {"type": "object"}}, "name": TEXT}
+    if "Name" in other:
+        columns["Name"] = TEXT
+    line = json.dumps({"id": "1", **other})[:-1] + ', "lines": [{"a": 12345678901234567890.12}]}'
+    warehouse.load(
+        schema(**columns), f'{{"type": "RECORD", "stream": "Contacts", "record": {line}}}'
+    )
+    ((found,),) = rows(warehouse, "lines::text")
+    assert json.loads(found, parse_float=Decimal) == [{"a": Decimal("12345678901234567890.12")}]
 
 
 def test_stream_maps_and_flattening_are_applied(warehouse):
