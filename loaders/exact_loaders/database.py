@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from exact_loaders.columns import Column, Kind
 from exact_loaders.values import Reading
@@ -66,8 +67,12 @@ class NotRead(Exception):
     """The database refuses a value of the batch. Nothing of the batch is written."""
 
 
-class Database(Protocol):
-    """A database, and one schema in it. Names of tables and columns are quoted here."""
+class Database(ABC):
+    """A database, and one schema in it. Names of tables and columns are quoted here.
+
+    Args:
+        schema: The schema of the tables.
+    """
 
     reading: Reading
     folds_names: bool
@@ -75,21 +80,30 @@ class Database(Protocol):
     conversions: Mapping[tuple[Kind, Kind], str]
     """What other loaders store in a wider type, and the expression that narrows it exactly."""
 
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+
+    @abstractmethod
     def exclusive(self, table: str) -> AbstractContextManager[None]:
         """Keep other runs from changing the columns of a table meanwhile."""
 
+    @abstractmethod
     def existing(self, table: str) -> Existing | None:
         """Return a table as it is; None if there is none."""
 
+    @abstractmethod
     def create(self, table: str, columns: Iterable[Column], keys: Sequence[str]) -> None:
         """Create a table."""
 
+    @abstractmethod
     def take_over(self, table: str, keys: Sequence[str]) -> None:
         """Mark a table as written by this loader, and make its keys unique."""
 
+    @abstractmethod
     def add(self, table: str, columns: Iterable[Column]) -> None:
         """Add columns."""
 
+    @abstractmethod
     def convert(self, table: str, column: Column, expression: str = "") -> bool:
         """Change the type of a column; return whether all its values could be converted.
 
@@ -101,7 +115,11 @@ class Database(Protocol):
 
     def comment(self, table: str, columns: Iterable[Column]) -> None:
         """Set the comments of columns."""
+        for column in columns:
+            place = f"{self._name(table)}.{quoted(column.name)}"
+            self._run(f"COMMENT ON COLUMN {place} IS {literal(column.comment)}")
 
+    @abstractmethod
     def write(self, table: str, batch: Batch) -> None:
         """Write rows, in one transaction.
 
@@ -112,9 +130,25 @@ class Database(Protocol):
 
     def activate(self, table: str, version: int, at: datetime, *, delete: bool) -> None:
         """Delete the rows of other versions, or mark them in `_sdc_deleted_at`."""
+        others = f"{quoted(VERSION)} IS DISTINCT FROM {version}"
+        name, mark = self._name(table), quoted(DELETED_AT)
+        if delete:
+            self._run(f"DELETE FROM {name} WHERE {others}")
+        else:
+            self._run(
+                f"UPDATE {name} SET {mark} = {constant(at)} WHERE {others} AND {mark} IS NULL"
+            )
 
+    @abstractmethod
     def close(self) -> None:
         """Close the connection."""
+
+    @abstractmethod
+    def _run(self, sql: str) -> Any:
+        """Run a statement."""
+
+    def _name(self, table: str) -> str:
+        return f"{quoted(self._schema)}.{quoted(table)}"
 
 
 def quoted(name: str) -> str:

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -15,8 +14,8 @@ import duckdb
 from exact_loaders.columns import DIGITS, Column, Kind
 from exact_loaders.database import (
     DELETED_AT,
-    VERSION,
     Batch,
+    Database,
     Existing,
     Found,
     NotRead,
@@ -56,7 +55,7 @@ _TAKEN_OVER: Mapping[str, tuple[Kind, str]] = {
 }  # fmt: skip
 
 
-class DuckDB:
+class DuckDB(Database):
     """A DuckDB file.
 
     Args:
@@ -76,7 +75,7 @@ class DuckDB:
     }
 
     def __init__(self, path: str, schema: str) -> None:
-        self._schema = schema
+        super().__init__(schema)
         try:
             self._connection = duckdb.connect(path)
         except duckdb.Error as error:
@@ -133,12 +132,6 @@ class DuckDB:
             return False
         return True
 
-    def comment(self, table: str, columns: Iterable[Column]) -> None:
-        """Set the comments of columns."""
-        for column in columns:
-            place = f"{self._name(table)}.{quoted(column.name)}"
-            self._run(f"COMMENT ON COLUMN {place} IS {literal(column.comment)}")
-
     def write(self, table: str, batch: Batch) -> None:
         """Write rows, in one transaction."""
         with self._transaction(), tempfile.TemporaryFile() as file:
@@ -166,23 +159,9 @@ class DuckDB:
         if batch.delete_marked:
             self._run(f"DELETE FROM {target} WHERE {quoted(DELETED_AT)} IS NOT NULL")
 
-    def activate(self, table: str, version: int, at: datetime, *, delete: bool) -> None:
-        """Delete the rows of other versions, or mark them in `_sdc_deleted_at`."""
-        others = f"{quoted(VERSION)} IS DISTINCT FROM {version}"
-        if delete:
-            self._run(f"DELETE FROM {self._name(table)} WHERE {others}")
-        else:
-            self._run(
-                f"UPDATE {self._name(table)} SET {quoted(DELETED_AT)} = {constant(at)}"
-                f" WHERE {others} AND {quoted(DELETED_AT)} IS NULL"
-            )
-
     def close(self) -> None:
         """Close the file; what is committed is in it."""
         self._connection.close()
-
-    def _name(self, table: str) -> str:
-        return f"{quoted(self._schema)}.{quoted(table)}"
 
     def _cast(self, table: str, column: Column) -> str:
         """Return the expression that widens a column from the type it has."""

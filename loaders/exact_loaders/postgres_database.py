@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, TypeVar
 
 import backoff
@@ -15,8 +14,8 @@ from psycopg import errors
 from exact_loaders.columns import Column, Kind
 from exact_loaders.database import (
     DELETED_AT,
-    VERSION,
     Batch,
+    Database,
     Existing,
     Found,
     NotRead,
@@ -56,7 +55,7 @@ _HANDLED = (errors.DataError, errors.DatatypeMismatch, errors.FeatureNotSupporte
 T = TypeVar("T")
 
 
-class Postgres:
+class Postgres(Database):
     """A schema in a PostgreSQL database.
 
     Args:
@@ -75,7 +74,8 @@ class Postgres:
     }
 
     def __init__(self, settings: Mapping[str, Any], schema: str) -> None:
-        self._settings, self._schema = settings, schema
+        super().__init__(schema)
+        self._settings = settings
         try:
             self._connection = self._connect()
         except psycopg.OperationalError as error:
@@ -154,12 +154,6 @@ class Postgres:
             ) from None
         return True
 
-    def comment(self, table: str, columns: Iterable[Column]) -> None:
-        """Set the comments of columns."""
-        for column in columns:
-            place = f"{self._name(table)}.{quoted(column.name)}"
-            self._run(f"COMMENT ON COLUMN {place} IS {literal(column.comment)}")
-
     def write(self, table: str, batch: Batch) -> None:
         """Write rows, in one transaction; again on a new connection if it is lost."""
         try:
@@ -194,17 +188,6 @@ class Postgres:
                     f"DELETE FROM {self._name(table)} WHERE {quoted(DELETED_AT)} IS NOT NULL"
                 )
 
-    def activate(self, table: str, version: int, at: datetime, *, delete: bool) -> None:
-        """Delete the rows of other versions, or mark them in `_sdc_deleted_at`."""
-        others = f"{quoted(VERSION)} IS DISTINCT FROM {version}"
-        name, mark = self._name(table), quoted(DELETED_AT)
-        if delete:
-            self._run(f"DELETE FROM {name} WHERE {others}")
-        else:
-            self._run(
-                f"UPDATE {name} SET {mark} = {constant(at)} WHERE {others} AND {mark} IS NULL"
-            )
-
     def close(self) -> None:
         """Close the connection; what is committed is stored."""
         self._connection.close()
@@ -231,9 +214,6 @@ class Postgres:
         except psycopg.Error as error:
             text = error.diag.message_primary or type(error).__name__
             raise LoaderError(f"PostgreSQL refuses a statement: {text}") from None
-
-    def _name(self, table: str) -> str:
-        return f"{quoted(self._schema)}.{quoted(table)}"
 
     def _run(self, sql: str, values: Sequence[Any] = ()) -> None:
         self._again(lambda: self._connection.execute(sql, values or None))  # without values, % is %

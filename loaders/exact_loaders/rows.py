@@ -24,7 +24,7 @@ import msgspec
 
 from exact_loaders.columns import Column, Kind
 from exact_loaders.errors import LoaderError
-from exact_loaders.values import Misfit, Reading, storable, value_of
+from exact_loaders.values import Misfit, Reading, encode, storable, value_of
 
 Key = tuple[Any, ...]
 Record = bytes | msgspec.Raw
@@ -44,7 +44,6 @@ _SIMPLE_KEYS = {Kind.TEXT, Kind.INTEGER, Kind.BOOLEAN}
 """Kinds whose values are equal as Python objects, however they were read."""
 _EXACT_DIGITS = 15  # of a double
 _DIGITS_ONLY = bytes(ord("9") if 48 <= byte < 58 else byte for byte in range(256))
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass
@@ -200,7 +199,7 @@ class RowReader:
                 rows.wider[name] = rows.wider.get(name, column).widened(needed)
                 row[name] = None if name not in self.keys else str(value)
         rows.unknown.update(values)
-        return tuple(row[key] for key in self.keys), _encode(row)
+        return tuple(row[key] for key in self.keys), encode(row)
 
 
 def _nothing_fits(_: Record) -> Key:

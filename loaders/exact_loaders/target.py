@@ -31,10 +31,10 @@ from exact_loaders.messages import Line, Reader
 from exact_loaders.names import marked, names_of, short
 from exact_loaders.rows import RowReader, Rows
 from exact_loaders.tables import Table
+from exact_loaders.values import encode
 
 _MOST_BYTES = 2**25
 """Bytes of the records that wait; a batch is written before it has `batch_size_rows` if larger."""
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode_record = msgspec.json.Decoder(float_hook=Decimal).decode
 _MARKED = re.compile(rb'"_sdc_deleted_at" ?: ?"').search
 
@@ -102,7 +102,7 @@ class ExactSink(BatchSink):
         if not values:
             return record
         rest = bytes(record)[1:]
-        return _encode(values)[:-1] + (b"," if rest.strip() != b"}" else b"") + rest
+        return encode(values)[:-1] + (b"," if rest.strip() != b"}" else b"") + rest
 
     def _begin_version(self, version: int) -> None:
         self._version = version
@@ -239,7 +239,7 @@ class ExactTarget(Target):
             if type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled:
                 self._add(stream, record, line)
             elif (mapped := stream_map.transform(_decode_record(record))) is not None:
-                self._add(stream_map.stream_alias, _encode(mapped), line)
+                self._add(stream_map.stream_alias, encode(mapped), line)
         is_full = self._waiting_rows >= self._most_rows or self._waiting_bytes >= _MOST_BYTES
         if is_full or self._max_record_age_in_minutes > self._MAX_RECORD_AGE_IN_MINUTES:
             self._drain()

@@ -14,7 +14,8 @@ from exact_loaders.columns import DIGITS, SCALE, Column, Kind
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _MOST_PLACES = 100  # of a number that is written without an exponent
 _EXACT = Context(prec=DIGITS)  # the default rounds to 28 digits
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+encode = msgspec.json.Encoder(decimal_format="number").encode
+"""Writes JSON, its decimals as numbers with all their digits."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _text(_column: Column, value: Any, _reading: Reading) -> str:
         return value
     if isinstance(value, Decimal):
         return _digits(value)
-    return _encode(value).decode()
+    return encode(value).decode()
 
 
 def _boolean(_column: Column, value: Any, _reading: Reading) -> bool | None:
@@ -133,7 +134,7 @@ def _strings(_column: Column, value: Any, _reading: Reading) -> list[str | None]
 
 
 def _json(_column: Column, value: Any, reading: Reading) -> Any:
-    return _encode(value).decode() if reading.nested_as_text else value
+    return encode(value).decode() if reading.nested_as_text else value
 
 
 _FITTED = {
