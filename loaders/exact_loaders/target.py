@@ -163,7 +163,7 @@ class ExactSink(BatchSink):
         batch = Batch(
             columns=[column for name, column in columns.items() if name not in constants],
             keys=self._keys,
-            lines=rows.lines.values(),
+            lines=rows.lines,
             constants=constants,
             delete_marked=self.config["hard_delete"]
             and DELETED_AT in columns
