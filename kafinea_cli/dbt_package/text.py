@@ -1,0 +1,35 @@
+"""Foreign text in the files of a package: dbt renders SQL and YAML as Jinja templates."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+_OPENING = re.compile(r"\{(?=[{%#])")
+
+
+def literal(text: str) -> str:
+    """Return the template that renders as a text."""
+    return _OPENING.sub("{{ '{' }}", text)
+
+
+def quoted(name: str) -> str:
+    """Return the name of a column or table in SQL."""
+    return literal('"' + name.replace('"', '""') + '"')
+
+
+def value(text: str) -> str:
+    """Return a string within quotes in SQL, without them."""
+    return literal(text.replace("'", "''"))
+
+
+def one_line(text: str) -> str:
+    """Return a text as a description."""
+    return literal(" ".join(text.split()))
+
+
+def to_yaml(content: Any) -> str:
+    """Return a YAML document."""
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=100)
