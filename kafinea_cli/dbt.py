@@ -20,7 +20,7 @@ from kafinea_cli.connection import connection_options
 )
 @connection_options
 def dbt(directory: Path, catalog: Path | None, **options: Any) -> None:
-    """Write a dbt package for the tables of your warehouse into DIRECTORY.
+    r"""Write a dbt package for the tables of your warehouse into DIRECTORY.
 
     It has sources, a staging model for each module, with the labels of the fields as names of the
     columns, and a few marts. Run it again when modules or fields change: it overwrites its own
@@ -33,9 +33,8 @@ def dbt(directory: Path, catalog: Path | None, **options: Any) -> None:
     """
     from kafinea_cli.dbt_package import marts, package, tables  # noqa: PLC0415 they need the SDK
 
-    found = tables.of_catalog(catalog) if catalog else tables.of_instance(options)
-    files = package.files_of(found)
-    for line in package.write(directory, files):
+    warehouse = tables.of_catalog(catalog) if catalog else tables.of_instance(options)
+    for line in package.write(directory, package.files_of(warehouse)):
         click.echo(line)
-    for mart, reason in marts.left_out(found).items():
-        click.echo(f"Not written: {mart}. {reason}")
+    for mart, missing in marts.left_out(warehouse.tables).items():
+        click.echo(f"Not written: {mart}, which needs {missing}.")

@@ -11,7 +11,17 @@ from typing import NamedTuple
 _LONGEST = 45
 """Characters of a name without its ends, `_id` and what makes it unique. PostgreSQL keeps 63."""
 _LETTERS = str.maketrans(
-    {"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"}
+    {
+        "œ": "oe",
+        "æ": "ae",
+        "ß": "ss",
+        "ø": "o",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "þ": "th",
+        "\u0131": "i",
+    }
     | {"Œ": "oe", "Æ": "ae", "Ø": "o", "Ł": "l", "Đ": "d", "Ð": "d", "Þ": "th"}
     | {"€": " euro ", "%": " percent ", "°": " ", "№": " no "}
 )
@@ -20,7 +30,9 @@ _NAME_OF = re.compile(r"^nom_(?:du|des|de_la|de_l|de|d)_|_name$")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # Those of PostgreSQL 18 and DuckDB 1.5 that cannot be the name of a column without quotes.
 _RESERVED = frozenset(
-    """
+    re.findall(
+        r"\w+",
+        """
     all analyse analyze and anti any array as asc asof asymmetric at authorization between binary
     both by case cast check collate collation column columns concurrently constraint create cross
     current_catalog current_date current_role current_schema current_time current_timestamp
@@ -31,7 +43,8 @@ _RESERVED = frozenset(
     positional primary qualify references returning right select semi session_user show similar
     some struct summarize symmetric system_user table tablesample then to trailing true try_cast
     union unique unpack unpivot user using variadic verbose when where window with
-    """.split()
+    """,
+    )
 )
 
 
@@ -116,4 +129,3 @@ def _cut(words: str, longest: int = _LONGEST) -> str:
 
 def _digits(name: str) -> str:
     return sha256(name.encode()).hexdigest()[:6]
-

@@ -6,58 +6,46 @@ from typing import Any
 
 from kafinea.describe import LINES
 from kafinea_cli.dbt_package.sources import described
-from kafinea_cli.dbt_package.tables import Column, Table, Tables
+from kafinea_cli.dbt_package.tables import Column, Table, Tables, Warehouse
 from kafinea_cli.dbt_package.text import one_line, quoted, to_yaml, value
 
 _DELETED = "deleted_records"
 """The stream of the deletions that the tap has found."""
 _DOCUMENT = "document_id"
 
-MACROS = """\
-{% macro kafinea_exists(relation) -%}
-    {#- The rows that the loader has not marked as deleted. With `hard_delete`, there are none. -#}
-    {%- set names = [] -%}
-    {%- if execute -%}
-        {%- for column in adapter.get_columns_in_relation(relation) -%}
-            {%- do names.append(column.name) -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {{ '"_sdc_deleted_at" is null' if '_sdc_deleted_at' in names else 'true' }}
-{%- endmacro %}
-"""
 
-
-def model(table: Table, tables: Tables) -> str:
+def model(table: Table, warehouse: Warehouse) -> str:
     """Return the SQL of a staging model."""
     columns = ",\n".join(
         f"    {quoted(column.stored)} as {column.name}" for column in table.columns.values()
     )
-    source = f"source('kafinea', '{table.name}')"
+    source = _source(table)
     return (
         "{{ config(materialized='view') }}\n\n"
         f"select\n{columns}\n"
         f"from {{{{ {source} }}}} as stored\n"
         f"where {{{{ kafinea_exists({source}) }}}}\n"
-        f"{_is_not_deleted(table, tables)}"
+        f"{_is_not_deleted(table, warehouse)}"
     )
 
 
-def _is_not_deleted(table: Table, tables: Tables) -> str:
+def _is_not_deleted(table: Table, warehouse: Warehouse) -> str:
     """Return the condition that leaves out what the tap has found to be deleted."""
     module, key = table.stream, "id"
     if _DOCUMENT in table.keys:
         module, key = table.stream.removesuffix(LINES), _DOCUMENT
-    if _DELETED not in tables or key not in table.keys or table.stream == _DELETED:
+    deletions = warehouse.tables.get(_DELETED)
+    if deletions is None or deletions is table or key not in table.keys:
         return ""
-    return (
-        "  and not exists (\n"
-        "    select 1\n"
-        f"    from {{{{ source('kafinea', '{tables[_DELETED].name}') }}}} as deleted\n"
-        f"    where deleted.module = '{value(module)}'\n"
-        f"      and deleted.id = stored.{key}\n"
-        "      and deleted.detected_at is not null\n"
-        "  )\n"
-    )
+    arguments = [_source(deletions), f"'{module}'", f"'stored.{key}'"]
+    if warehouse.deletions == "sync" and table.modified:
+        # It does not report that a record was restored, which sets a new `modifiedtime`.
+        arguments.append(f"'stored.{table.modified.stored}'")
+    return f"  and not {{{{ kafinea_is_deleted({', '.join(arguments)}) }}}}\n"
+
+
+def _source(table: Table) -> str:
+    return f"source('kafinea', '{table.name}')"
 
 
 def properties(tables: Tables) -> str:

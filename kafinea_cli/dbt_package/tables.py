@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from singer_sdk.helpers._util import load_json
 from singer_sdk.singerlib import Catalog, CatalogEntry
@@ -83,7 +83,19 @@ Tables = Mapping[str, Table]
 """The tables by stream."""
 
 
-def of_instance(options: dict[str, Any]) -> Tables:
+class Warehouse(NamedTuple):
+    """The tables, and how they were filled.
+
+    Attributes:
+        tables: The tables.
+        deletions: The setting of the tap of this name.
+    """
+
+    tables: Tables
+    deletions: str
+
+
+def of_instance(options: dict[str, Any]) -> Warehouse:
     """Return the tables that the tap fills, by its settings, with the values of picklists.
 
     Args:
@@ -101,10 +113,10 @@ def of_instance(options: dict[str, Any]) -> Tables:
         for field in module.fields.values()
         if field.type == "picklist"
     }
-    return _tables(catalog, picklists)
+    return Warehouse(_tables(catalog, picklists), tap.config["deletions"])
 
 
-def of_catalog(path: Path) -> Tables:
+def of_catalog(path: Path) -> Warehouse:
     """Return the tables of what a catalog selects. It does not contain the values of picklists.
 
     Raises:
@@ -112,7 +124,8 @@ def of_catalog(path: Path) -> Tables:
     """
     with naming("--catalog", str(path)):
         content = load_json(path.read_text(encoding="utf-8"))
-    return _tables(catalog_of(content), {})
+    deletions = settings_of_tap({}, SETTINGS).get("deletions", "")
+    return Warehouse(_tables(catalog_of(content), {}), deletions)
 
 
 def _tables(catalog: Catalog | None, picklists: Picklists) -> Tables:

@@ -32,4 +32,4 @@ def one_line(text: str) -> str:
 
 def to_yaml(content: Any) -> str:
     """Return a YAML document."""
-    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=100)
+    return str(yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=100))

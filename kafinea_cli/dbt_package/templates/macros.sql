@@ -1,0 +1,32 @@
+{% macro kafinea_exists(relation) -%}
+    {#- The rows that the loader has not marked as deleted. With `hard_delete`, it deletes them. -#}
+    {%- set names = [] -%}
+    {%- if execute -%}
+        {%- for column in adapter.get_columns_in_relation(relation) -%}
+            {%- do names.append(column.name) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ '"_sdc_deleted_at" is null' if '_sdc_deleted_at' in names else 'true' }}
+{%- endmacro %}
+
+{% macro kafinea_is_deleted(deletions, module, id, modified=none) -%}
+    {#- Whether the tap has found a record to be deleted, and not restored since. -#}
+    exists (
+        select 1
+        from {{ deletions }} as deletions
+        where deletions.module = {{ dbt.string_literal(module) }}
+          and deletions.id = {{ id }}
+          and deletions.detected_at is not null
+          {%- if modified %}
+          and (deletions.detected_at > {{ modified }} or {{ modified }} is null)
+          {%- endif %}
+    )
+{%- endmacro %}
+
+{% macro kafinea_list(values) -%}
+    (
+    {%- for value in values -%}
+        '{{ value | replace("'", "''") }}'{{ ', ' if not loop.last }}
+    {%- endfor -%}
+    )
+{%- endmacro %}
