@@ -65,12 +65,17 @@ def types_of_lines(schema: Mapping[str, Any]) -> dict[str, ValueType]:
     return types_of(schema.get("properties", {}).get(LINES, {}).get("items", {}))
 
 
+def type_of(definition: Mapping[str, Any]) -> str:
+    """Return the name of the type of the field that a property of a stream's schema describes."""
+    return (definition.get("description") or "").partition(_ID_OF)[0]
+
+
 def refers_to(definition: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the modules whose ids a property of a stream's schema holds."""
+    """Return the modules whose ids it holds."""
     type_name, _, modules = (definition.get("description") or "").partition(_ID_OF)
     if type_name == "owner":
         return ("Users", "Groups")
-    return tuple(modules.split(_OR)) if modules and type_name == "reference" else ()
+    return tuple(modules.split(_OR)) if modules else ()
 
 
 def _properties(module: Module, names: Iterable[str]) -> dict[str, Any]:

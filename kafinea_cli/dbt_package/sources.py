@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kafinea_cli.dbt_package.tables import Column, Table, Tables
-from kafinea_cli.dbt_package.text import literal, one_line, to_yaml
+from kafinea_cli.dbt_package.text import identifier, literal, one_line, to_yaml
 
 _DAYS = 7
 """After how many days without any change dbt warns of a table."""
@@ -25,7 +25,7 @@ def sources(tables: Tables) -> str:
 def _table(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
-        "identifier": literal(table.stored),
+        "identifier": identifier(table.stored),
         "description": one_line(table.label),
         **_freshness(table),
         "columns": [_column(table, column) for column in table.columns.values()],
@@ -52,5 +52,5 @@ def _column(table: Table, column: Column) -> dict[str, Any]:
 
 def described(column: Column) -> str:
     """Return the description of a column."""
-    kind = f" ({column.field}, {column.type})" if column.label != column.field else ""
-    return one_line(f"{column.label}{kind}")
+    facts = ", ".join(fact for fact in (column.field, column.type) if fact != column.label)
+    return one_line(f"{column.label} ({facts})" if facts else column.label)

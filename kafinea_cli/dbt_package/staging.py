@@ -7,11 +7,13 @@ from typing import Any
 from kafinea.describe import LINES
 from kafinea_cli.dbt_package.sources import described
 from kafinea_cli.dbt_package.tables import Column, Table, Tables, Warehouse
-from kafinea_cli.dbt_package.text import one_line, quoted, to_yaml, value
+from kafinea_cli.dbt_package.text import one_line, quoted, string, to_yaml, value
 
 _DELETED = "deleted_records"
 """The stream of the deletions that the tap has found."""
 _DOCUMENT = "document_id"
+_UNLISTED = {("Calendar", "activitytype"): ("Task",)}
+"""Values that servers of this family store and do not list."""
 
 
 def model(table: Table, warehouse: Warehouse) -> str:
@@ -21,7 +23,6 @@ def model(table: Table, warehouse: Warehouse) -> str:
     )
     source = _source(table)
     return (
-        "{{ config(materialized='view') }}\n\n"
         f"select\n{columns}\n"
         f"from {{{{ {source} }}}} as stored\n"
         f"where {{{{ kafinea_exists({source}) }}}}\n"
@@ -37,10 +38,10 @@ def _is_not_deleted(table: Table, warehouse: Warehouse) -> str:
     deletions = warehouse.tables.get(_DELETED)
     if deletions is None or deletions is table or key not in table.keys:
         return ""
-    arguments = [_source(deletions), f"'{module}'", f"'stored.{key}'"]
+    arguments = [_source(deletions), string(module), string(f"stored.{key}")]
     if warehouse.deletions == "sync" and table.modified:
         # It does not report that a record was restored, which sets a new `modifiedtime`.
-        arguments.append(f"'stored.{table.modified.stored}'")
+        arguments.append(string(f"stored.{table.modified.stored}"))
     return f"  and not {{{{ kafinea_is_deleted({', '.join(arguments)}) }}}}\n"
 
 
@@ -54,15 +55,15 @@ def properties(tables: Tables) -> str:
         {
             "name": table.model,
             "description": one_line(f"{table.label} ({table.stream})"),
-            "columns": [_column(column, tables) for column in table.columns.values()],
+            "columns": [_column(table, column, tables) for column in table.columns.values()],
         }
         for table in tables.values()
     ]
     return to_yaml({"version": 2, "models": models})
 
 
-def _column(column: Column, tables: Tables) -> dict[str, Any]:
-    tests = [*_relationships(column, tables), *_accepted_values(column)]
+def _column(table: Table, column: Column, tables: Tables) -> dict[str, Any]:
+    tests = [*_relationships(column, tables), *_accepted_values(table, column)]
     return {
         "name": column.name,
         "description": described(column),
@@ -78,10 +79,11 @@ def _relationships(column: Column, tables: Tables) -> list[dict[str, Any]]:
     return [_warning("relationships", to=f"ref('{target.model}')", field="id")]
 
 
-def _accepted_values(column: Column) -> list[dict[str, Any]]:
+def _accepted_values(table: Table, column: Column) -> list[dict[str, Any]]:
     if not column.picklist:
         return []
-    return [_warning("accepted_values", values=[value(each) for each in column.picklist])]
+    values = [*column.picklist, *_UNLISTED.get((table.stream, column.field), ())]
+    return [_warning("accepted_values", values=[value(each) for each in values])]
 
 
 def _warning(test: str, **arguments: Any) -> dict[str, Any]:

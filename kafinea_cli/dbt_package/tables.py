@@ -17,7 +17,7 @@ from kafinea_cli.dbt_package.readable_names import Named, model_names, readable_
 from kafinea_cli.dbt_package.stored_names import stored, stored_columns
 from singer_kafinea.plugin import naming
 from tap_kafinea.catalogs import catalog_of
-from tap_kafinea.schema import refers_to
+from tap_kafinea.schema import refers_to, type_of
 from tap_kafinea.settings import SETTINGS
 from tap_kafinea.tap import TapKafinea
 
@@ -113,7 +113,7 @@ def of_instance(options: dict[str, Any]) -> Warehouse:
         for field in module.fields.values()
         if field.type == "picklist"
     }
-    return Warehouse(_tables(catalog, picklists), tap.config["deletions"])
+    return Warehouse(tables_of(catalog, picklists), tap.config["deletions"])
 
 
 def of_catalog(path: Path) -> Warehouse:
@@ -125,10 +125,15 @@ def of_catalog(path: Path) -> Warehouse:
     with naming("--catalog", str(path)):
         content = load_json(path.read_text(encoding="utf-8"))
     deletions = settings_of_tap({}, SETTINGS).get("deletions", "")
-    return Warehouse(_tables(catalog_of(content), {}), deletions)
+    return Warehouse(tables_of(catalog_of(content), {}), deletions)
 
 
-def _tables(catalog: Catalog | None, picklists: Picklists) -> Tables:
+def tables_of(catalog: Catalog | None, picklists: Picklists) -> Tables:
+    """Return the tables of what a catalog selects.
+
+    Raises:
+        SettingsError: It selects nothing.
+    """
     selected = [entry for entry in (catalog or {}).values() if _mask(entry).get((), True)]
     if not selected:
         raise SettingsError("The catalog selects no stream, so there is nothing to write.")
@@ -141,7 +146,7 @@ def _table(entry: CatalogEntry, name: str, picklists: Picklists) -> Table:
     stream, schema = entry.tap_stream_id, entry.schema.to_dict()
     selected = dict(_selected(entry, schema["properties"]))
     # The loader names the columns of what the tap emits.
-    columns = stored_columns(selected)
+    names = stored_columns(selected)
     readable = readable_names(
         Named(field, _label(field, definition), bool(refers_to(definition)))
         for field, definition in selected.items()
@@ -150,15 +155,15 @@ def _table(entry: CatalogEntry, name: str, picklists: Picklists) -> Table:
         stream=stream,
         stored=stored(stream),
         name=name,
-        label=schema.get("title") or stream,
+        label=_label(stream, schema),
         keys=tuple(entry.key_properties or entry.metadata.root.table_key_properties or ()),
         columns={
             field: Column(
                 field=field,
-                stored=columns[field],
+                stored=names[field],
                 name=readable[field],
                 label=_label(field, definition),
-                type=(definition.get("description") or "").partition(":")[0],
+                type=type_of(definition),
                 refers_to=refers_to(definition),
                 picklist=tuple(picklists.get((stream, field), ())),
             )
@@ -180,5 +185,5 @@ def _mask(entry: CatalogEntry) -> Mapping[tuple[str, ...], bool]:
     return entry.metadata.resolve_selection()
 
 
-def _label(field: str, definition: Mapping[str, Any]) -> str:
-    return definition.get("title") or field
+def _label(name: str, schema: Mapping[str, Any]) -> str:
+    return " ".join((schema.get("title") or "").split()) or name

@@ -11,18 +11,29 @@ _OPENING = re.compile(r"\{(?=[{%#])")
 
 
 def literal(text: str) -> str:
-    """Return the template that renders as a text."""
-    return _OPENING.sub("{{ '{' }}", text)
+    r"""Return the template that renders as a text. Jinja would read `\r\n` as `\n`."""
+    return _OPENING.sub("{{ '{' }}", text).replace("\r", "{{ '\\r' }}")
 
 
 def quoted(name: str) -> str:
-    """Return the name of a column or table in SQL."""
-    return literal('"' + name.replace('"', '""') + '"')
+    """Return the name of a column in SQL."""
+    return f'"{identifier(name)}"'
+
+
+def identifier(name: str) -> str:
+    """Return the name of a column or table within quotes in SQL, without them."""
+    return literal(name.replace('"', '""'))
 
 
 def value(text: str) -> str:
     """Return a string within quotes in SQL, without them."""
     return literal(text.replace("'", "''"))
+
+
+def string(text: str) -> str:
+    """Return a string within an expression of Jinja."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def one_line(text: str) -> str:

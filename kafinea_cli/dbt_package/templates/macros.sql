@@ -1,12 +1,7 @@
 {% macro kafinea_exists(relation) -%}
     {#- The rows that the loader has not marked as deleted. With `hard_delete`, it deletes them. -#}
-    {%- set names = [] -%}
-    {%- if execute -%}
-        {%- for column in adapter.get_columns_in_relation(relation) -%}
-            {%- do names.append(column.name) -%}
-        {%- endfor -%}
-    {%- endif -%}
-    {{ '"_sdc_deleted_at" is null' if '_sdc_deleted_at' in names else 'true' }}
+    {%- set names = get_columns_in_query("select * from " ~ relation) if execute else [] -%}
+    {{ '"_sdc_deleted_at" is null' if "_sdc_deleted_at" in names else "true" }}
 {%- endmacro %}
 
 {% macro kafinea_is_deleted(deletions, module, id, modified=none) -%}
@@ -14,7 +9,7 @@
     exists (
         select 1
         from {{ deletions }} as deletions
-        where deletions.module = {{ dbt.string_literal(module) }}
+        where deletions.module = '{{ module | replace("'", "''") }}'
           and deletions.id = {{ id }}
           and deletions.detected_at is not null
           {%- if modified %}

@@ -1,5 +1,3 @@
-{{ config(materialized='table') }}
-
 select
     <Potentials.sales_stage> as stage,
     count(*) as opportunities,

@@ -1,5 +1,3 @@
-{{ config(materialized='table') }}
-
 select
     <Products.id> as product_id,
     <Products.productname> as product,

@@ -1,5 +1,3 @@
-{{ config(materialized='table') }}
-
 with documents as (
     select
         'invoice' as kind,

@@ -1,5 +1,3 @@
-{{ config(materialized='table') }}
-
 with invoices as (
     select
         <Invoice.currency_id> as currency_id,
