@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from importlib import import_module
 
 import click
@@ -40,7 +41,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command."""
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
-    command.run(cli, logging.getLogger("kafinea"))
+    command.run(partial(cli, prog_name="kafinea"), logging.getLogger("kafinea"))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from kafinea_cli.connection import connection_options
 )
 @connection_options
 def dbt(directory: Path, catalog: Path | None, **options: Any) -> None:
-    r"""Write a dbt package for the tables of your warehouse into DIRECTORY.
+    """Write a dbt package for the tables of your warehouse into DIRECTORY.
 
     It has sources, a staging model for each module, with the labels of the fields as names of the
     columns, and a few marts. Run it again when modules or fields change: it overwrites its own
@@ -30,7 +30,7 @@ def dbt(directory: Path, catalog: Path | None, **options: Any) -> None:
     Examples:
       kafinea dbt transform
       kafinea dbt transform --catalog catalog.json
-    """
+    """  # noqa: D301 click keeps the lines behind the character \b
     from kafinea_cli.dbt_package import marts, package, tables  # noqa: PLC0415 they need the SDK
 
     warehouse = tables.of_catalog(catalog) if catalog else tables.of_instance(options)

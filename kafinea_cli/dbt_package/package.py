@@ -109,4 +109,4 @@ def _digest(content: str) -> str:
 
 
 def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+    return path.read_text(encoding="utf-8", errors="replace")  # a user may have written anything
