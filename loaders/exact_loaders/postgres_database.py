@@ -66,7 +66,7 @@ class Postgres(Database):
         LoaderError: There is no connection.
     """
 
-    reading = Reading(has_decimal_limit=False, nested_as_text=False, refuses_nul=True)
+    reading = Reading(has_decimal_limit=False, reads_doubles=False, refuses_nul=True)
     folds_names = False
     conversions: Mapping[tuple[Kind, Kind], str] = {
         (Kind.TEXT, Kind.DATE): "{}::date",
