@@ -270,7 +270,7 @@ def show_dbt() -> None:
     print(
         f"\nModels that dbt has built, and its tests. Their package is {PACKAGE.relative_to(ROOT)}"
     )
-    show(("Kind", "Result", "Number"), [(*kind, number) for kind, number in counts.items()])
+    show(("Kind", "Result", "Number"), [(*kind, number) for kind, number in sorted(counts.items())])
 
 
 def show_file() -> None:

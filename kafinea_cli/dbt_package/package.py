@@ -63,6 +63,11 @@ def write(directory: Path, contents: Mapping[str, str]) -> Iterator[str]:
     changed = [path for path in there if _read(directory / path) != stamped[path]]
     new = [path for path in contents if path not in there]
     seeds = [path for path in _SEEDS if not (directory / path).exists()]
+    renamed = [
+        f"{Path(path).stem}.{column}"
+        for path in changed
+        for column in staging.renamed(_read(directory / path), stamped[path])
+    ]
     for path in [*seeds, *new, *changed]:
         text = stamped[path] if path in stamped else _template(_SEEDS[path])
         target = directory / path
@@ -72,9 +77,9 @@ def write(directory: Path, contents: Mapping[str, str]) -> Iterator[str]:
         (directory / path).unlink()
     unchanged = len(there) - len(changed)
     yield f"{directory}: {len(new) + len(seeds)} files are new, {unchanged} are unchanged."
-    for done, paths in {"Overwritten": changed, "Removed": gone}.items():
-        if paths:
-            yield f"{done}: {', '.join(sorted(paths))}"
+    for done, names in {"Overwritten": changed, "Removed": gone, "Renamed": renamed}.items():
+        if names:
+            yield f"{done}: {', '.join(sorted(names))}"
 
 
 def _template(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from kafinea.describe import LINES
@@ -12,6 +13,8 @@ from kafinea_cli.dbt_package.text import one_line, quoted, string, to_yaml, valu
 _DELETED = "deleted_records"
 """The stream of the deletions that the tap has found."""
 _DOCUMENT = "document_id"
+_COLUMN = re.compile(r'^    (".*") as (\w+),?$', re.MULTILINE)
+"""A column of a staging model: its name in the warehouse, and the one in the model."""
 _UNLISTED = {("Calendar", "activitytype"): ("Task",)}
 """Values that servers of this family store and do not list."""
 
@@ -28,6 +31,14 @@ def model(table: Table, warehouse: Warehouse) -> str:
         f"where {{{{ kafinea_exists({source}) }}}}\n"
         f"{_is_not_deleted(table, warehouse)}"
     )
+
+
+def renamed(before: str, after: str) -> list[str]:
+    """Return which columns have other names in a model than they had before."""
+    old, new = dict(_COLUMN.findall(before)), dict(_COLUMN.findall(after))
+    return [
+        f"{old[name]} is now {new[name]}" for name in old if new.get(name, old[name]) != old[name]
+    ]
 
 
 def _is_not_deleted(table: Table, warehouse: Warehouse) -> str:

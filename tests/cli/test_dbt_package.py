@@ -63,6 +63,7 @@ def test_run_again_overwrites_what_changed_and_removes_what_is_gone(tmp_path: Pa
     assert lines[1:] == [
         "Overwritten: " + ", ".join(f"{STAGING}/{name}" for name in overwritten),
         f"Removed: {STAGING}/stg_kafinea__leads.sql",
+        "Renamed: stg_kafinea__accounts.one is now two",
     ]
 
 
