@@ -13,7 +13,7 @@ from kafinea_cli.dbt_package import marts, sources, staging
 from kafinea_cli.dbt_package.tables import Warehouse
 
 _STAGING, _MARTS = "models/staging/kafinea", "models/marts/kafinea"
-_MARK = re.compile(r"(?:--|#|\{#) Written by `kafinea dbt` \(([0-9a-f]{12})\)\..*\n")
+_MARK = re.compile(r"(?:--|#) Written by `kafinea dbt` \(([0-9a-f]{12})\)\..*\n")
 _HEADER = "Written by `kafinea dbt` ({}). Its next run overwrites this file: write into others."
 _SEEDS = {"dbt_project.yml": "dbt_project.yml", "profiles.yml": "profiles.yml"}
 _SEEDS |= {".gitignore": "gitignore"}
@@ -77,9 +77,12 @@ def write(directory: Path, contents: Mapping[str, str]) -> Iterator[str]:
         (directory / path).unlink()
     unchanged = len(there) - len(changed)
     yield f"{directory}: {len(new) + len(seeds)} files are new, {unchanged} are unchanged."
-    for done, names in {"Overwritten": changed, "Removed": gone, "Renamed": renamed}.items():
-        if names:
-            yield f"{done}: {', '.join(sorted(names))}"
+    done = {
+        "Overwritten": [Path(path).name for path in changed],
+        "Removed": [Path(path).name for path in gone],
+        "Renamed": renamed,
+    }
+    yield from (f"{what}: {', '.join(sorted(names))}" for what, names in done.items() if names)
 
 
 def _template(name: str) -> str:

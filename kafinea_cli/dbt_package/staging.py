@@ -83,11 +83,14 @@ def _column(table: Table, column: Column, tables: Tables) -> dict[str, Any]:
 
 
 def _relationships(column: Column, tables: Tables) -> list[dict[str, Any]]:
-    if len(column.refers_to) != 1 or not (target := tables.get(column.refers_to[0])):
+    targets = [tables[module] for module in column.refers_to if module in tables]
+    # The owner of a record may be an inactive user, whom servers do not list.
+    if column.type == "owner" or not targets or len(targets) < len(column.refers_to):
         return []
-    if "id" not in target.columns:
-        return []
-    return [_warning("relationships", to=f"ref('{target.model}')", field="id")]
+    models = [f"ref('{target.model}')" for target in targets]
+    if len(models) == 1:
+        return [_warning("relationships", to=models[0], field="id")]
+    return [_warning("kafinea_relationships", to=models)]
 
 
 def _accepted_values(table: Table, column: Column) -> list[dict[str, Any]]:

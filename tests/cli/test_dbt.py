@@ -28,7 +28,7 @@ from tests.loaders.conftest import DuckDB, PostgreSQL, record, schema
 from tests.tap import running
 
 MODULES = ["Accounts", "Contacts", "Invoice", "CreditNotes", "Potentials", "Products", "Currency",
-           "DocumentFolders", "Documents"]  # fmt: skip
+           "DocumentFolders", "Documents", "Project"]  # fmt: skip
 FIXED = {"Cancel"}, {"Closed Won", "Closed Lost"}
 HOSTILE = [
     "l'été \"quoted\" 'twice'' %s $1 \\ \\n",
@@ -150,7 +150,8 @@ def test_models_and_tests_pass_on_both_warehouses(demo):
         assert "Deprecat" not in built.log
     duckdb, postgres = (built.statuses() for built in demo.built)
     assert duckdb == postgres
-    for test in ("source_not_null", "source_unique", "relationships", "accepted_values"):
+    kinds = ("source_not_null", "source_unique", "relationships", "accepted_values")
+    for test in (*kinds, "kafinea_relationships"):
         assert any(name.startswith(f"test.kafinea.{test}_") for name in duckdb)
 
 

@@ -56,13 +56,9 @@ def test_run_again_overwrites_what_changed_and_removes_what_is_gone(tmp_path: Pa
     assert "as two" in (folder / "stg_kafinea__accounts.sql").read_text("utf-8")
     assert own.read_text("utf-8") == "select 1"
     assert (tmp_path / "dbt_project.yml").read_text("utf-8") == "name: mine"
-    overwritten = (
-        *("_kafinea__models.yml", "_kafinea__sources.yml"),
-        "stg_kafinea__accounts.sql",
-    )
     assert lines[1:] == [
-        "Overwritten: " + ", ".join(f"{STAGING}/{name}" for name in overwritten),
-        f"Removed: {STAGING}/stg_kafinea__leads.sql",
+        "Overwritten: _kafinea__models.yml, _kafinea__sources.yml, stg_kafinea__accounts.sql",
+        "Removed: stg_kafinea__leads.sql",
         "Renamed: stg_kafinea__accounts.one is now two",
     ]
 
@@ -157,3 +153,17 @@ def test_marts_need_their_modules_and_fields():
     names = [column["name"] for column in model["columns"]]
     assert names == ["month", "currency_id", "invoices", "credit_notes", "invoiced", "credited",
                      "turnover"]  # fmt: skip
+
+
+def test_reference_to_several_modules_is_tested_if_all_are_there():
+    calendar = stream("Calendar", parent_id="Related To", assigned_user_id="Assigned To")
+    properties = calendar["schema"]["properties"]
+    properties["parent_id"]["description"] = "reference: id of Accounts or Leads"
+    properties["assigned_user_id"]["description"] = "owner"  # may be an inactive user
+    others = [stream(name) for name in ("Accounts", "Users", "Groups")]
+    tests = []
+    for streams in ([calendar, *others], [calendar, *others, stream("Leads")]):
+        models = yaml.safe_load(files_of(*streams)[f"{STAGING}/_kafinea__models.yml"])["models"]
+        columns = next(model for model in models if "calendar" in model["name"])["columns"]
+        tests.append([column["name"] for column in columns if "data_tests" in column])
+    assert tests == [[], ["related_to_id"]]

@@ -25,3 +25,13 @@
     {%- endfor -%}
     )
 {%- endmacro %}
+
+{% test kafinea_relationships(model, column_name, to) %}
+    {#- The ids that none of several models has. -#}
+    select {{ column_name }} as id
+    from {{ model }}
+    where {{ column_name }} is not null
+    {%- for target in to %}
+      and {{ column_name }} not in (select id from {{ target }})
+    {%- endfor %}
+{% endtest %}
