@@ -31,7 +31,7 @@ _MARK = "Written by target-duckdb-exact"
 _MEMORY = "200MB"
 """What DuckDB may keep in memory; it writes the rest to its temporary folder."""
 _THREADS = 1
-"""More take twice the processor time for batches of this size, and the tap needs a processor too."""
+"""More take twice the processor time for such batches, and the tap needs a processor too."""
 _LINE = 2**24
 """Bytes of the longest line, DuckDB's default. With less it reads in smaller pieces, and slower."""
 _TYPES: Mapping[Kind, str] = {

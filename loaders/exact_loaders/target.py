@@ -202,7 +202,8 @@ class ExactTarget(Target):
         self._most_rows = int(self.config["batch_size_rows"])
         self._tables: dict[str, str] = {}
         self.database = self.open_database()
-        click.get_current_context().call_on_close(self.database.close)
+        if command := click.get_current_context(silent=True):
+            command.call_on_close(self.database.close)
 
     @abstractmethod
     def open_database(self) -> Database:
@@ -315,7 +316,7 @@ _SETTINGS: Mapping[str, Any] = {
     "batch_size_rows": {
         "type": "integer",
         "title": "Rows of a batch",
-        "default": 10_000,
+        "default": 2_500,
         "description": "Rows of all tables that are written at once, before the state behind them "
         "is emitted. More than 32 MB are written earlier",
     },
