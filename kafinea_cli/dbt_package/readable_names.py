@@ -11,24 +11,15 @@ from typing import NamedTuple
 _LONGEST = 45
 """Characters of a name without its ends, `_id` and what makes it unique. PostgreSQL keeps 63."""
 _LETTERS = str.maketrans(
-    {
-        "œ": "oe",
-        "æ": "ae",
-        "ß": "ss",
-        "ø": "o",
-        "ł": "l",
-        "đ": "d",
-        "ð": "d",
-        "þ": "th",
-        "\u0131": "i",
-    }
-    | {"Œ": "oe", "Æ": "ae", "Ø": "o", "Ł": "l", "Đ": "d", "Ð": "d", "Þ": "th"}
+    dict(zip("œæßøłđðþ\u0131", ("oe", "ae", "ss", "o", "l", "d", "d", "th", "i"), strict=True))
+    | dict(zip("ŒÆØŁĐÐÞ", ("oe", "ae", "o", "l", "d", "d", "th"), strict=True))
     | {"€": " euro ", "%": " percent ", "°": " ", "№": " no "}
 )
 _CUSTOM = re.compile(r"cf_(?:\w+_)?(\d+)")
 _NAME_OF = re.compile(r"^nom_(?:du|des|de_la|de_l|de|d)_|_name$")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-# Those of PostgreSQL 18 and DuckDB 1.5 that cannot be the name of a column without quotes.
+# Those of PostgreSQL 18 and DuckDB 1.5 that cannot be the name of a column without quotes, and the
+# columns that PostgreSQL itself adds to each table.
 _RESERVED = frozenset(
     re.findall(
         r"\w+",
@@ -43,6 +34,7 @@ _RESERVED = frozenset(
     positional primary qualify references returning right select semi session_user show similar
     some struct summarize symmetric system_user table tablesample then to trailing true try_cast
     union unique unpack unpivot user using variadic verbose when where window with
+    cmax cmin ctid tableoid xmax xmin
     """,
     )
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import duckdb
+import psycopg
 import pytest
 from exact_loaders import names as loader
 from hypothesis import given
@@ -103,12 +104,17 @@ def test_new_field_changes_no_name(fields, label):
     assert before.items() <= readable_names([*fields, new]).items()
 
 
-def test_reserved_words_are_those_of_duckdb():
-    words = duckdb.sql(
-        "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
-    ).fetchall()
-    names = readable_names([Named(f"cf_{n}", word, False) for n, (word,) in enumerate(words)])
-    assert sorted(names.values()) == sorted(f"{word}_" for (word,) in words)
+def test_names_of_all_keywords_need_no_quotes(postgres):
+    keywords = {row["word"] for row in postgres.rows("SELECT word FROM pg_get_keywords()")}
+    found = duckdb.sql("SELECT keyword_name FROM duckdb_keywords()").fetchall()
+    keywords |= {"ctid", "tableoid", "xmin", *(word for (word,) in found)}
+    names = readable_names([Named(f"cf_{n}", word, False) for n, word in enumerate(keywords)])
+    with duckdb.connect() as own, psycopg.connect(postgres.uri()) as other:
+        for database in (own, other):
+            columns = ", ".join(f"{n} AS {name}" for n, name in enumerate(names.values()))
+            database.execute(f"CREATE TEMP TABLE named AS SELECT {columns}")
+            found = database.execute(f"SELECT {', '.join(names.values())} FROM named").fetchall()
+            assert found == [tuple(range(len(names)))]
 
 
 @given(st.lists(st.text(min_size=1, max_size=80) | st.sampled_from(["A", "a"]), unique=True))

@@ -24,11 +24,13 @@ select
 -- if
     currencies.<Currency.currency_code> as currency,
 -- end
-    count(*) filter (where kind = 'invoice') as invoices,
-    count(*) filter (where kind = 'credit note') as credit_notes,
-    coalesce(sum(amount) filter (where kind = 'invoice'), 0) as invoiced,
-    coalesce(sum(amount) filter (where kind = 'credit note'), 0) as credited,
-    coalesce(sum(case when kind = 'invoice' then amount else -amount end), 0) as turnover
+    count(*) filter (where documents.kind = 'invoice') as invoices,
+    count(*) filter (where documents.kind = 'credit note') as credit_notes,
+    coalesce(sum(documents.amount) filter (where documents.kind = 'invoice'), 0) as invoiced,
+    coalesce(sum(documents.amount) filter (where documents.kind = 'credit note'), 0) as credited,
+    coalesce(
+        sum(case when documents.kind = 'invoice' then documents.amount else -documents.amount end), 0
+    ) as turnover
 from documents
 -- if
 left join <Currency> as currencies on currencies.<Currency.id> = documents.currency_id

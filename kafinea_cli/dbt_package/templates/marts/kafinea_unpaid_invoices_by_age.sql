@@ -24,7 +24,7 @@ aged as (
 )
 
 select
-    case from_days
+    case aged.from_days
         when 0 then 'not due'
         when 1 then '1 to 30 days'
         when 31 then '31 to 60 days'
@@ -32,13 +32,13 @@ select
         when 91 then 'more than 90 days'
         else 'no due date'
     end as age,
-    from_days,
+    aged.from_days,
     aged.currency_id,
 -- if
     currencies.<Currency.currency_code> as currency,
 -- end
     count(*) as invoices,
-    sum(balance) as balance
+    sum(aged.balance) as balance
 from aged
 -- if
 left join <Currency> as currencies on currencies.<Currency.id> = aged.currency_id
