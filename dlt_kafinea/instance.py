@@ -1,0 +1,204 @@
+"""What the resources of a source share: the settings, and in one extraction the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import dlt
+from dlt.common.configuration.container import Container
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
+from dlt.common.storages.load_package import LoadPackageStateInjectableContext
+
+from kafinea import Client
+from kafinea.errors import KafineaError, SettingsError
+from kafinea.extract.checkpoint import Checkpoint
+from kafinea.extract.clock import Clock
+from kafinea.extract.deletion_scan import DeletionDetector
+from kafinea.extract.id_snapshots import SnapshotStore
+from kafinea.extract.prefetch import Prefetch
+from kafinea.extract.run import ExtractionRun, Options
+from kafinea.parsing import moment
+from kafinea.values import ServerZone
+
+CHECKPOINT, SCANNED = "checkpoint", "scanned"
+"""Keys of a resource's state: where its reading stands; the last scan whose findings are in."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of the source; see `kafinea_source`."""
+
+    url: str
+    username: str
+    access_key: str
+    timezone: str | None
+    start_date: str | None
+    lookback_seconds: float
+    page_size: int
+    deletions_path: str | None
+    deletions_limit: float
+    max_sessions: int
+    request_timeout: float
+    allow_http: bool
+
+    @property
+    def options(self) -> Options:
+        """How to extract.
+
+        Raises:
+            SettingsError: A setting cannot be used.
+        """
+        return Options(
+            page_size=self.page_size, lookback=self.lookback_seconds, start=self._start()
+        )
+
+    def _start(self) -> datetime | None:
+        text = self.start_date
+        try:
+            return ServerZone(self.timezone or "UTC").moment(moment(text)) if text else None
+        except (TypeError, ValueError, OverflowError):
+            raise SettingsError(
+                f"`start_date` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."
+            ) from None
+
+
+class Member(Protocol):
+    """A resource, as the others of its source see it."""
+
+    name: str
+    is_incremental: bool
+
+    def start(self, shared: Shared, state: Mapping[str, Any]) -> ExtractionRun:
+        """Return a run from what the state of the resource keeps."""
+
+
+class Instance:
+    """A Kafinea instance with its settings.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.options = settings.options
+        self.members: dict[str, Member] = {}
+        self._shared: Shared | None = None
+
+    def connect(self) -> Client:
+        """Return a client, which logs out when it is closed."""
+        settings = self.settings
+        return Client(
+            settings.url,
+            settings.username,
+            settings.access_key,
+            max_sessions=settings.max_sessions,
+            request_timeout=settings.request_timeout,
+            allow_http=settings.allow_http,
+        )
+
+    def join(self, name: str) -> Shared:
+        """Return what a resource shares with those that are extracted together with it."""
+        load_id = _load_id()
+        if self._shared is None or self._shared.load_id != load_id or not self._shared.awaits(name):
+            if self._shared:
+                self._shared.close()
+            self._shared = Shared(self, self._together_with(name), load_id)
+        return self._shared
+
+    def _together_with(self, name: str) -> dict[str, Member]:
+        """Return the resources of the current extraction; only this one if there is no pipeline."""
+        with suppress(Exception):
+            selected = dlt.current.source().selected_resources
+            return {name: self.members[name] for name in selected if name in self.members}
+        return {name: self.members[name]}
+
+
+class Shared:
+    """The connection of one extraction. It logs out when the last resource has left.
+
+    Args:
+        instance: The instance.
+        members: The resources that are extracted.
+        load_id: dlt's name for the extraction.
+
+    Attributes:
+        client: The connection.
+        clock: The server's time zone.
+        detector: Finds deleted records, if the settings require that.
+        has_lists: Whether the destination stores lists.
+    """
+
+    def __init__(
+        self, instance: Instance, members: Mapping[str, Member], load_id: str | None
+    ) -> None:
+        self.load_id = load_id
+        self.options = instance.options
+        self._members = members
+        self._waiting = set(members)
+        self._cleanup = ExitStack()
+        self.client = self._cleanup.enter_context(instance.connect())
+        self.clock = Clock(
+            instance.settings.timezone,
+            self.client.server_time,
+            full_refresh='run the pipeline once with refresh="drop_sources"',
+        )
+        self.has_lists = Container()[DestinationCapabilitiesContext].supports_nested_types
+        states = {name: dlt.current.resource_state(name) for name in members}
+        self.detector = self._detector(instance.settings, states)
+        self.runs: dict[str, ExtractionRun] = {}
+        self.clock.begin(
+            {
+                name: Checkpoint.from_dict(states[name].get(CHECKPOINT) or {})
+                for name, member in members.items()
+                if member.is_incremental
+            }
+        )
+        for name, member in members.items():
+            # What fails here alone fails again when it is the resource's turn.
+            with suppress(KafineaError):
+                self.runs[name] = member.start(self, states[name])
+        prepare = {name: run.prepare for name, run in self.runs.items()}
+        self.prefetch = Prefetch(prepare, self.client.max_sessions)
+        self._cleanup.callback(self.prefetch.close)
+
+    def awaits(self, name: str) -> bool:
+        """Whether a resource has not begun yet."""
+        return name in self._waiting
+
+    def leave(self, name: str) -> None:
+        """Take note that a resource has ended."""
+        self._waiting.discard(name)
+        if not self._waiting:
+            self.close()
+
+    def close(self) -> None:
+        """Log out."""
+        self._cleanup.close()
+
+    def _detector(
+        self, settings: Settings, states: Mapping[str, Mapping[str, Any]]
+    ) -> DeletionDetector | None:
+        if settings.deletions_path is None:
+            return None
+        return DeletionDetector(
+            self.client,
+            SnapshotStore(settings.deletions_path),
+            url=self.client.url,
+            user=settings.username.casefold(),
+            reported={name: state.get(SCANNED) for name, state in states.items()},
+            page_size=settings.page_size,
+            limit=settings.deletions_limit,
+        )
+
+
+def _load_id() -> str | None:
+    container = Container()
+    if LoadPackageStateInjectableContext not in container:
+        return None
+    load_id: str = container[LoadPackageStateInjectableContext].load_id
+    return load_id
