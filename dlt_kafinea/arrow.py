@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -52,13 +53,14 @@ class ArrowTable:
         self._converters = {
             name: _converter(value_type, has_lists=has_lists) for name, value_type in types.items()
         }
+        self._values_of = itemgetter(*types, *[*types][:1])  # of a single name it would give no tuple
         self._variants: set[str] = set()
 
     def of(self, rows: Sequence[Row]) -> pa.Table:
         """Return the table of rows, which have a value for each column."""
         arrays, fields, variants = [], [], {}
-        for name, convert in self._converters.items():
-            values = [*map(itemgetter(name), rows)]
+        columns = zip(*map(self._values_of, rows), strict=True) if rows else repeat(())
+        for (name, convert), values in zip(self._converters.items(), columns, strict=False):
             try:
                 array = convert(values)
             except _OUTSIDE:
@@ -71,7 +73,7 @@ class ArrowTable:
         return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
     def _split(
-        self, name: str, convert: Callable[[list[Any]], pa.Array], rows: Sequence[Row]
+        self, name: str, convert: Callable[[Sequence[Any]], pa.Array], rows: Sequence[Row]
     ) -> tuple[pa.Array, pa.Array]:
         """Return the values of a column that fit its type, and the others as text."""
         inside, outside = [], []
@@ -103,21 +105,21 @@ class ArrowTable:
         )
 
 
-def _converter(value_type: ValueType, *, has_lists: bool) -> Callable[[list[Any]], pa.Array]:
+def _converter(value_type: ValueType, *, has_lists: bool) -> Callable[[Sequence[Any]], pa.Array]:
     if value_type is ValueType.LIST and not has_lists:
         return _as_json
     return _CONVERTERS[value_type]
 
 
-def _as(arrow_type: pa.DataType) -> Callable[[list[Any]], pa.Array]:
+def _as(arrow_type: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
     return lambda values: pa.array(values, arrow_type)
 
 
-def _dates(texts: list[str | None]) -> pa.Array:
+def _dates(texts: Sequence[str | None]) -> pa.Array:
     return pa.array(texts, pa.string()).cast(pa.date32())
 
 
-def _instants(texts: list[str | None]) -> pa.Array:
+def _instants(texts: Sequence[str | None]) -> pa.Array:
     """Return moments in UTC, where some are not in the years that databases have.
 
     Raises:
@@ -133,12 +135,12 @@ def _instants(texts: list[str | None]) -> pa.Array:
     return array
 
 
-def _as_json(lists: list[list[str] | None]) -> pa.Array:
-    texts = [its if its is None else json.dumps(its, ensure_ascii=False) for its in lists]
+def _as_json(lists: Sequence[list[str] | None]) -> pa.Array:
+    texts = [its if its is None else msgspec.json.encode(its).decode() for its in lists]
     return pa.array(texts, pa.string())
 
 
-_CONVERTERS: Mapping[ValueType, Callable[[list[Any]], pa.Array]] = {
+_CONVERTERS: Mapping[ValueType, Callable[[Sequence[Any]], pa.Array]] = {
     ValueType.TEXT: _as(pa.string()),
     ValueType.BOOLEAN: _as(pa.bool_()),
     ValueType.INTEGER: _as(pa.int64()),

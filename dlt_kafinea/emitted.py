@@ -19,6 +19,11 @@ class Emitted:
         self._ascending = array("Q")  # as passes read them: 8 bytes for each
         self._others: set[int] = set()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether none was added."""
+        return not self._ascending
+
     def has(self, record_id: str) -> bool:
         """Whether a record was added."""
         return self._has(number_in(record_id))

@@ -161,7 +161,7 @@ class Tables:
         yield from self._gathered()
         if is_complete:
             yield self._marked([], "replace")
-        elif is_first:
+        elif is_first and self._emitted.is_empty:
             yield self._marked([], "merge")  # so that there is a table, also without rows
 
     @property
