@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -43,6 +44,8 @@ _CHECKED: Mapping[Kind, Any] = {
 _SIMPLE_KEYS = {Kind.TEXT, Kind.INTEGER, Kind.BOOLEAN}
 """Kinds whose values are equal as Python objects, however they were read."""
 _EXACT_DIGITS = 15  # of a double
+_LINES_AT_ONCE = 1000
+"""How many lines are searched together. Fewer take longer, more take memory."""
 _DIGITS_ONLY = bytes(ord("9") if 48 <= byte < 58 else byte for byte in range(256))
 
 
@@ -92,10 +95,12 @@ class RowReader:
                 as_it_came.pop(self._put(rows, *self._rewritten(rows, record)), None)
             else:
                 as_it_came[self._put(rows, key, record)] = record
-        if self._is_inexact(b"\n".join(as_it_came.values())):
-            for key, line in as_it_came.items():
-                if self._is_inexact(line):
-                    rows.lines[key] = self._rewritten(rows, line)[1]
+        unchanged = iter(as_it_came.items())
+        while some := list(islice(unchanged, _LINES_AT_ONCE)):
+            if self._is_inexact(b"\n".join(line for _, line in some)):
+                for key, line in some:
+                    if self._is_inexact(line):
+                        rows.lines[key] = self._rewritten(rows, line)[1]
         return rows
 
     def rewrite(self, records: Iterable[Record]) -> Rows:

@@ -133,8 +133,7 @@ def test_scan_reports_each_deletion_once_for_each_module(any_sandbox, tmp_path):
 
 def test_scan_of_all_modules(any_sandbox, tmp_path):
     runs = Runs(any_sandbox, tmp_path, ["*"])
-    assert runs() == []
-    assert runs() == []
+    assert runs() == runs() == []
 
 
 def test_deleted_records_have_key_and_schema(sandbox, tmp_path):

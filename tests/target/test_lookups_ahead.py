@@ -94,13 +94,12 @@ def test_key_that_the_server_cut_meanwhile_is_not_created_twice(sandbox):
     assert [name for _, name in names(sandbox)].count("Cut") == 1
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_batches_leave_the_same_records_as_one_at_a_time(seed):
+def test_batches_leave_the_same_records_as_one_at_a_time():
     """Ids, keys that move, and deletions."""
     left = []
     for batch in (1, BATCH):
         with empty() as sandbox:
-            records = list(adventures(sandbox, random.Random(seed)))
+            records = list(adventures(sandbox, random.Random(0)))
             run = upsert(sandbox, records, batch_size_rows=batch, hard_delete=True)
             left.append((names(sandbox), run.tally))
     assert left[0] == left[1]
