@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import repeat
 from operator import itemgetter
@@ -32,6 +33,19 @@ _YEARS = (
 )
 
 
+@dataclass(frozen=True)
+class Storage:
+    """What a destination can store.
+
+    Attributes:
+        has_lists: Lists; else they are stored as JSON.
+        has_nul: The character NUL; else it is replaced.
+    """
+
+    has_lists: bool = True
+    has_nul: bool = True
+
+
 class ArrowTable:
     """Makes Arrow tables of the rows of a stream, all with the same columns.
 
@@ -42,16 +56,16 @@ class ArrowTable:
         name: The stream, for messages.
         types: The columns and what they hold, in order.
         key: Those that are never null.
-        has_lists: Whether the destination stores lists; else they are JSON.
+        storage: What the destination can store.
     """
 
     def __init__(
-        self, name: str, types: Mapping[str, ValueType], key: Sequence[str], *, has_lists: bool
+        self, name: str, types: Mapping[str, ValueType], key: Sequence[str], storage: Storage
     ) -> None:
         self._name = name
         self._key = key
         self._converters = {
-            name: _converter(value_type, has_lists=has_lists) for name, value_type in types.items()
+            name: _converter(value_type, storage) for name, value_type in types.items()
         }
         self._values_of = itemgetter(*types, *[*types][:1])  # of a single name it would give no tuple
         self._variants: set[str] = set()
@@ -105,14 +119,24 @@ class ArrowTable:
         )
 
 
-def _converter(value_type: ValueType, *, has_lists: bool) -> Callable[[Sequence[Any]], pa.Array]:
-    if value_type is ValueType.LIST and not has_lists:
+def _converter(value_type: ValueType, storage: Storage) -> Callable[[Sequence[Any]], pa.Array]:
+    if value_type is ValueType.LIST and not storage.has_lists:
         return _as_json
+    if value_type is ValueType.TEXT and not storage.has_nul:
+        return _texts_without_nul
     return _CONVERTERS[value_type]
 
 
 def _as(arrow_type: pa.DataType) -> Callable[[Sequence[Any]], pa.Array]:
     return lambda values: pa.array(values, arrow_type)
+
+
+def _texts_without_nul(texts: Sequence[str | None]) -> pa.Array:
+    array = pa.array(texts, pa.string())
+    if not pc.any(pc.match_substring(array, "\0")).as_py():
+        return array
+    logger.warning("The destination cannot store NUL characters, so they are replaced by U+FFFD.")
+    return pc.replace_substring(array, "\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _dates(texts: Sequence[str | None]) -> pa.Array:

@@ -12,7 +12,9 @@ import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.destination.capabilities import DestinationCapabilitiesContext
 from dlt.common.storages.load_package import LoadPackageStateInjectableContext
+from dlt.extract.exceptions import CurrentSourceNotAvailable
 
+from dlt_kafinea.arrow import Storage
 from kafinea import Client
 from kafinea.errors import KafineaError, SettingsError
 from kafinea.extract.checkpoint import Checkpoint
@@ -26,6 +28,9 @@ from kafinea.values import ServerZone
 
 CHECKPOINT, SCANNED = "checkpoint", "scanned"
 """Keys of a resource's state: where its reading stands; the last scan whose findings are in."""
+
+
+_WITHOUT_NUL = {"postgres", "redshift"}
 
 
 @dataclass(frozen=True)
@@ -112,10 +117,9 @@ class Instance:
 
     def _together_with(self, name: str) -> dict[str, Member]:
         """Return the resources of the current extraction; only this one if there is no pipeline."""
-        with suppress(Exception):
-            selected = dlt.current.source().selected_resources
-            return {name: self.members[name] for name in selected if name in self.members}
-        return {name: self.members[name]}
+        source = current_source()
+        selected = source.selected_resources if source else [name]
+        return {name: self.members[name] for name in selected if name in self.members}
 
 
 class Shared:
@@ -130,7 +134,7 @@ class Shared:
         client: The connection.
         clock: The server's time zone.
         detector: Finds deleted records, if the settings require that.
-        has_lists: Whether the destination stores lists.
+        storage: What the destination can store.
     """
 
     def __init__(
@@ -147,7 +151,7 @@ class Shared:
             self.client.server_time,
             full_refresh='run the pipeline once with refresh="drop_sources"',
         )
-        self.has_lists = Container()[DestinationCapabilitiesContext].supports_nested_types
+        self.storage = _storage()
         states = {name: dlt.current.resource_state(name) for name in members}
         self.detector = self._detector(instance.settings, states)
         self.runs: dict[str, ExtractionRun] = {}
@@ -194,6 +198,21 @@ class Shared:
             page_size=settings.page_size,
             limit=settings.deletions_limit,
         )
+
+
+def current_source() -> Any | None:
+    """Return the source that dlt extracts; None where a resource is read without a pipeline."""
+    try:
+        return dlt.current.source()
+    except CurrentSourceNotAvailable:
+        return None
+
+
+def _storage() -> Storage:
+    capabilities = Container()[DestinationCapabilitiesContext]
+    destination = dlt.current.pipeline().destination
+    name = destination.destination_name if destination else None
+    return Storage(has_lists=capabilities.supports_nested_types, has_nul=name not in _WITHOUT_NUL)
 
 
 def _load_id() -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import dlt
 
-from dlt_kafinea.arrow import ArrowTable
+from dlt_kafinea.arrow import ArrowTable, Storage
 from dlt_kafinea.columns import DELETED, deleted_hint, hints_of, types_of
 from kafinea.describe import LINES, MODIFIED, Field
 from kafinea.extract import line_rows
@@ -28,7 +28,10 @@ _HINTS = {
 
 
 def add_line_table(resource: Any, fields: Sequence[Field]) -> None:
-    """Give a dlt resource a second table, that of the lines of its documents."""
+    """Give a dlt resource a second table, that of the lines of its documents.
+
+    Its format and disposition are those of the resource, as they are when this is called.
+    """
     table = {"table_name": resource.name + LINES, "create_table_variant": True}
     resource.apply_hints(**table, columns={})  # not those of the documents
     resource.apply_hints(**table, columns=hints_of(fields) | _HINTS, primary_key=_KEY)
@@ -41,15 +44,15 @@ class LineTable:
         module: The module of the documents.
         fields: The fields of a line.
         state: The state of the resource; changed in place.
-        has_lists: Whether the destination stores lists.
+        storage: What the destination can store.
     """
 
     def __init__(
-        self, module: str, fields: Sequence[Field], state: dict[str, Any], *, has_lists: bool
+        self, module: str, fields: Sequence[Field], state: dict[str, Any], storage: Storage
     ) -> None:
         self._name = module + LINES
         types = _OWN | types_of(fields) | _OWN | {DELETED: ValueType.BOOLEAN}
-        self._table = ArrowTable(self._name, types, _KEY, has_lists=has_lists)
+        self._table = ArrowTable(self._name, types, _KEY, storage)
         self._rows = LineRows(LineCounts(state.setdefault(_COUNTS, {})), [*types])
 
     def of(self, documents: Sequence[Row]) -> Any:

@@ -15,10 +15,10 @@ from typing import Any
 
 import dlt
 
-from dlt_kafinea.arrow import ArrowTable
+from dlt_kafinea.arrow import ArrowTable, Storage
 from dlt_kafinea.columns import DELETED, deleted_hint, fields_of, hints_of, types_of
 from dlt_kafinea.emitted import Emitted
-from dlt_kafinea.instance import CHECKPOINT, SCANNED, Instance, Shared
+from dlt_kafinea.instance import CHECKPOINT, SCANNED, Instance, Shared, current_source
 from dlt_kafinea.lines import LineTable, add_line_table
 from kafinea.describe import LINES, MODIFIED, Module
 from kafinea.errors import IncompleteRead
@@ -69,12 +69,9 @@ class ModuleResource:
         def tables() -> Iterator[Any]:  # dlt takes no method
             yield from self._tables()
 
-        resource = dlt.resource(
+        return dlt.resource(
             tables, name=self.name, primary_key="id", write_disposition="merge", columns=hints
         )()
-        if self._line_fields:
-            add_line_table(resource, self._line_fields)
-        return resource
 
     def start(self, shared: Shared, state: Mapping[str, Any]) -> ExtractionRun:
         """Return a run from what the state of the resource keeps.
@@ -106,12 +103,14 @@ class ModuleResource:
         deleted = {DELETED: ValueType.BOOLEAN} if self.finds_deleted else {}
         return types_of(self._fields) | deleted
 
-    def lines(self, state: dict[str, Any], *, has_lists: bool) -> LineTable | None:
+    def lines(self, state: dict[str, Any], storage: Storage) -> LineTable | None:
         """Return what makes the tables of the lines, if documents bring them."""
         state[_WITH_LINES] = bool(self._line_fields)
         if not self._line_fields:
             return None
-        return LineTable(self.name, self._line_fields, state, has_lists=has_lists)
+        if source := current_source():  # `run(table_format=...)` has given it its hints
+            add_line_table(source.resources[self.name], self._line_fields)
+        return LineTable(self.name, self._line_fields, state, storage)
 
     def _tables(self) -> Iterator[Any]:
         state = dlt.current.resource_state(self.name)
@@ -137,8 +136,8 @@ class Tables:
         self._state = state
         self._run = shared.runs.get(resource.name) or resource.start(shared, state)
         self._types = resource.types
-        self._table = ArrowTable(resource.name, self._types, ["id"], has_lists=shared.has_lists)
-        self._lines = resource.lines(state, has_lists=shared.has_lists)
+        self._table = ArrowTable(resource.name, self._types, ["id"], shared.storage)
+        self._lines = resource.lines(state, shared.storage)
         self._emitted = Emitted()
         # What is read and not yielded yet, and what the state contains once it is.
         self._rows: list[Row] = []
