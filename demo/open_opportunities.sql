@@ -2,8 +2,8 @@
 SELECT p.potentialname AS opportunity,
        p.sales_stage AS stage,
        p.closingdate AS closing,
-       p.probability::decimal(4, 0) AS percent,
-       p.amount::decimal(18, 2) AS amount
+       round(p.probability) AS percent,
+       round(p.amount, 2) AS amount
 FROM kafinea.potentials p
 WHERE p.sales_stage NOT IN ('Closed Won', 'Closed Lost')
 ORDER BY p.closingdate, p.potential_no

@@ -2,8 +2,8 @@
 SELECT i.invoice_no AS invoice,
        a.accountname AS customer,
        i.duedate AS due,
-       greatest(current_date - i.duedate::date, 0) AS days_late,
-       i.balance::decimal(18, 2) AS balance
+       greatest(current_date - i.duedate, 0) AS days_late,
+       round(i.balance, 2) AS balance
 FROM kafinea.invoice i
 LEFT JOIN kafinea.accounts a ON a.id = i.account_id
 WHERE i.balance > 0 AND i.invoicestatus <> 'Cancel'

@@ -5,7 +5,7 @@ SELECT account_id AS id,
            WHEN 1 THEN 'Prépayé' ELSE 'Comptant'
        END AS cf_907
 FROM kafinea.invoice
-WHERE balance > 0 AND invoicestatus <> 'Cancel' AND duedate::date < current_date
+WHERE balance > 0 AND invoicestatus <> 'Cancel' AND duedate < current_date
 GROUP BY account_id
 ORDER BY min(duedate), account_id
 LIMIT 10;

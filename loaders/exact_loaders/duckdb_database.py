@@ -31,8 +31,7 @@ _MARK = "Written by target-duckdb-exact"
 _MEMORY = "200MB"
 """What DuckDB may keep in memory; it writes the rest to its temporary folder."""
 _THREADS = 1
-"""With more, DuckDB takes twice the processor time for batches of this size, of which the tap at the
-other end of the pipe has less."""
+"""More take twice the processor time for such batches, and the tap needs a processor too."""
 _LINE = 2**24
 """Bytes of the longest line, DuckDB's default. With less it reads in smaller pieces, and slower."""
 _TYPES: Mapping[Kind, str] = {
@@ -73,7 +72,7 @@ class DuckDB(Database):
         LoaderError: The file cannot be opened.
     """
 
-    reading = Reading(has_decimal_limit=True, nested_as_text=True, refuses_nul=False)
+    reading = Reading(has_decimal_limit=True, reads_doubles=True, refuses_nul=False)
     folds_names = True
     conversions: Mapping[tuple[Kind, Kind], str] = {
         (Kind.TEXT, Kind.DATE): "CAST({} AS DATE)",

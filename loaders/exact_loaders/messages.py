@@ -12,6 +12,7 @@ from singer_sdk.contrib.msgspec import MsgSpecReader
 from typing_extensions import override
 
 from exact_loaders.errors import LoaderError
+from exact_loaders.reading import lines
 
 _REQUIRED = {"SCHEMA": ("stream", "schema"), "RECORD": ("stream", "record"), "STATE": ("value",),
              "ACTIVATE_VERSION": ("stream", "version"), "BATCH": ("stream",)}  # fmt: skip
@@ -51,10 +52,8 @@ class Reader(MsgSpecReader):
         Raises:
             LoaderError: A line is not a Singer message.
         """
-        text = file_input or sys.stdin
-        source: Any = getattr(text, "buffer", text)
         counts: Counter[str] = Counter()
-        for number, raw in enumerate(source, start=1):
+        for number, raw in enumerate(lines(file_input or sys.stdin), start=1):
             line = _read(raw, number)
             counts[line.type] += 1
             is_kept = line.type in {"RECORD", "STATE"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeVar
 
 import backoff
@@ -51,6 +52,7 @@ _TAKEN_OVER: Mapping[str, tuple[Kind, str]] = {
 _COPY = "COPY _lines FROM STDIN (FORMAT csv, QUOTE e'\\x01', DELIMITER e'\\x02')"
 """As one column: JSON has neither of these characters."""
 
+_LINES_AT_ONCE = 100
 _HANDLED = (errors.DataError, errors.DatatypeMismatch, errors.FeatureNotSupported)
 T = TypeVar("T")
 
@@ -66,7 +68,7 @@ class Postgres(Database):
         LoaderError: There is no connection.
     """
 
-    reading = Reading(has_decimal_limit=False, nested_as_text=False, refuses_nul=True)
+    reading = Reading(has_decimal_limit=False, reads_doubles=False, refuses_nul=True)
     folds_names = False
     conversions: Mapping[tuple[Kind, Kind], str] = {
         (Kind.TEXT, Kind.DATE): "{}::date",
@@ -180,8 +182,9 @@ class Postgres(Database):
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute("CREATE TEMP TABLE _lines (line json) ON COMMIT DROP")
             with cursor.copy(_COPY) as copy:
-                for line in batch.lines:
-                    copy.write(bytes(line) + b"\n")
+                lines = iter(batch.lines)
+                while some := list(islice(lines, _LINES_AT_ONCE)):
+                    copy.write(b"\n".join([*some, b""]))
             cursor.execute(insert)
             if batch.delete_marked:
                 cursor.execute(

@@ -4,7 +4,7 @@ A database reads JSON faster than Python, but not always exactly. Measured with 
 of more than 15 digits goes through a double, a decimal is rounded to the scale of its column, a
 date-time is cut to a date, and 1.5 becomes 2 in an integer column. PostgreSQL reads numbers
 exactly, but refuses NUL. So each record is checked as a whole, in C: `msgspec` decodes it into the
-types of the columns, and one search finds long numbers in all bytes of a batch. A record that does
+types of the columns, and the bytes of its numbers are compared with a pattern. A record that does
 not pass is parsed and rewritten here, value by value. A value outside the type of its column needs
 a wider column.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from itertools import islice
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -43,10 +43,13 @@ _CHECKED: Mapping[Kind, Any] = {
 """What the value of a column is decoded into. Its digits are looked at elsewhere."""
 _SIMPLE_KEYS = {Kind.TEXT, Kind.INTEGER, Kind.BOOLEAN}
 """Kinds whose values are equal as Python objects, however they were read."""
+_INEXACT = {Kind.DECIMAL, Kind.JSON}
+"""Kinds whose bytes are looked at, where numbers go through a double."""
+_NULL = msgspec.Raw(b"null")
 _EXACT_DIGITS = 15  # of a double
-_LINES_AT_ONCE = 1000
-"""How many lines are searched together. Fewer take longer, more take memory."""
 _DIGITS_ONLY = bytes(ord("9") if 48 <= byte < 58 else byte for byte in range(256))
+_LONG = b"9" * (_EXACT_DIGITS + 1)
+_LONG_NUMBER = re.compile(rb"[:,\[ ]-?(?:[0-9.]{%d,}|[0-9.]+[eE])" % (_EXACT_DIGITS + 1))
 
 
 @dataclass
@@ -87,20 +90,11 @@ class RowReader:
             LoaderError: A record has no key, or cannot be parsed.
         """
         rows = Rows()
-        as_it_came: dict[Key, Record] = {}  # never rewritten twice: JSON would be quoted twice
         for record in records:
             try:
-                key = self._check(record)
+                self._put(rows, self._checked(record), record)
             except (msgspec.DecodeError, UnicodeError):
-                as_it_came.pop(self._put(rows, *self._rewritten(rows, record)), None)
-            else:
-                as_it_came[self._put(rows, key, record)] = record
-        unchanged = iter(as_it_came.items())
-        while some := list(islice(unchanged, _LINES_AT_ONCE)):
-            if self._is_inexact(b"\n".join(line for _, line in some)):
-                for key, line in some:
-                    if self._is_inexact(line):
-                        rows.lines[key] = self._rewritten(rows, line)[1]
+                self._put(rows, *self._rewritten(rows, record))
         return rows
 
     def rewrite(self, records: Iterable[Record]) -> Rows:
@@ -110,74 +104,65 @@ class RowReader:
             self._put(rows, *self._rewritten(rows, record))
         return rows
 
-    def _put(self, rows: Rows, key: Key, line: Record) -> Key:
-        """Put a row in its place, and return which that is."""
+    def _put(self, rows: Rows, key: Key, line: Record) -> None:
         if None in key:
             missing = ", ".join(f"`{name}`" for name in self.keys)
             raise LoaderError(f"A record has no value for its key ({missing}).")
-        place = key or (len(rows.lines),)
-        rows.lines[place] = line
-        return place
+        rows.lines[key or (len(rows.lines),)] = line
 
-    # Checked in C
+    # Checked
 
     @cached_property
-    def _check(self) -> Callable[[Record], Key]:
-        """Return the key of a record; raise `DecodeError` if a value does not fit its column."""
+    def _checked(self) -> Callable[[Record], Key]:
+        """Return the key of a record; raise `DecodeError` if it must be rewritten."""
         columns = self.columns.values()
         has_own_names = all(column.name == column.source for column in columns)
         if not has_own_names or any(
             self.columns[key].kind not in _SIMPLE_KEYS for key in self.keys
         ):
-            return _nothing_fits
-        fields = [(f"f{n}", _CHECKED[column.kind] | None, None) for n, column in enumerate(columns)]
-        struct = msgspec.defstruct(
+            return _always_rewritten
+        attributes = {name: f"f{n}" for n, name in enumerate(self.columns)}
+        as_bytes = _INEXACT if self.reading.reads_doubles else set()
+        fields = [
+            (attributes[column.name], msgspec.Raw, _NULL)
+            if column.kind in as_bytes
+            else (attributes[column.name], _CHECKED[column.kind] | None, None)
+            for column in columns
+        ]
+        row_type = msgspec.defstruct(
             "Row",
             fields,
-            rename={f"f{n}": column.name for n, column in enumerate(columns)},
+            rename={attribute: name for name, attribute in attributes.items()},
             forbid_unknown_fields=True,
             gc=False,
         )
-        decode = msgspec.json.Decoder(struct).decode
-        places = {name: f"f{n}" for n, name in enumerate(self.columns)}
-        if len(self.keys) == 1:
-            (place,) = (places[key] for key in self.keys)
-            return lambda record: (getattr(decode(record), place),)
-        attributes = [places[key] for key in self.keys]
+        decode = msgspec.json.Decoder(row_type).decode
+        key_of = _values_of([attributes[key] for key in self.keys])
+        is_exact = self._is_exact(attributes)
 
-        def check(record: Record) -> Key:
+        def checked(record: Record) -> Key:
             row = decode(record)
-            return tuple(getattr(row, name) for name in attributes)
+            if not is_exact(row, record):
+                raise msgspec.ValidationError
+            return key_of(row)
 
-        return check
+        return checked
 
-    @cached_property
-    def _is_inexact(self) -> Callable[[Record], bool]:
-        """Return whether some value may be read inexactly; the types of the columns fit."""
+    def _is_exact(self, attributes: Mapping[str, str]) -> Callable[[Any, Record], bool]:
+        """Return the test whether the database reads a record exactly, once its types fit."""
         if self.reading.refuses_nul:
-            return lambda lines: b"\\u0000" in bytes(lines)
-        if not any(column.kind in {Kind.DECIMAL, Kind.JSON} for column in self.columns.values()):
-            return lambda _: False
-        scales = [col.scale for col in self.columns.values() if col.kind is Kind.DECIMAL]
-        scale = min([*scales, _EXACT_DIGITS])
-        # Without its point, a number of 16 digits. With it, one more digit than the scale.
-        long, fine = b"9" * (_EXACT_DIGITS + 1), b"." + b"9" * (scale + 1)
-        number = re.compile(
-            rb"[:,\[ ]-?(?:[0-9.]{%d,}|[0-9]+\.[0-9]{%d,}|[0-9.]+[eE])"
-            % (_EXACT_DIGITS + 1, scale + 1)
-        )
+            return lambda _, record: b"\\u0000" not in bytes(record)
+        columns = self.columns.values()
+        decimals = [column for column in columns if column.kind is Kind.DECIMAL]
+        decimals_of = _values_of([attributes[column.name] for column in decimals])
+        json_of = _values_of([attributes[col.name] for col in columns if col.kind is Kind.JSON])
+        are_exact = re.compile(b",".join(_exact_number(col.scale) for col in decimals)).fullmatch
 
-        def is_inexact(lines: Record) -> bool:
-            digits = bytes(lines).translate(_DIGITS_ONLY)
-            may_be = (
-                fine in digits
-                or b"9e" in digits
-                or b"9E" in digits
-                or long in digits.translate(None, b".")
-            )
-            return may_be and number.search(lines) is not None
+        def is_exact(row: Any, _: Record) -> bool:
+            numbers = are_exact(b",".join(decimals_of(row)))
+            return numbers is not None and all(map(_is_exact_json, json_of(row)))
 
-        return is_inexact
+        return is_exact
 
     # Rewritten
 
@@ -207,5 +192,32 @@ class RowReader:
         return tuple(row[key] for key in self.keys), encode(row)
 
 
-def _nothing_fits(_: Record) -> Key:
+def _always_rewritten(_: Record) -> Key:
     raise msgspec.ValidationError
+
+
+def _values_of(attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what returns these attributes."""
+    if len(attributes) == 1:
+        (attribute,) = attributes
+        return lambda row: (getattr(row, attribute),)
+    return attrgetter(*attributes) if attributes else lambda _: ()
+
+
+def _exact_number(scale: int) -> bytes:
+    """Return the pattern of a number that is the same as a double, and fits into its column."""
+    digits = b"[0-9]{1,%d}" % _EXACT_DIGITS
+    if scale:
+        some = b"(?=[0-9.]{3,%d}(?:,|\\Z))" % (_EXACT_DIGITS + 1)
+        digits += b"|%b[0-9]+[.][0-9]{1,%d}" % (some, min(scale, _EXACT_DIGITS))
+    return b"(?:null|-?(?:%b))" % digits
+
+
+def _is_exact_json(value: msgspec.Raw) -> bool:
+    """Return whether all numbers in a list or an object are the same as doubles."""
+    text = bytes(value)
+    if text[:1] not in {b"[", b"{"}:
+        return text == b"null"
+    digits = text.translate(_DIGITS_ONLY)
+    may_be = b"9e" in digits or b"9E" in digits or _LONG in digits.translate(None, b".")
+    return not may_be or _LONG_NUMBER.search(text) is None

@@ -315,7 +315,7 @@ _SETTINGS: Mapping[str, Any] = {
     "batch_size_rows": {
         "type": "integer",
         "title": "Rows of a batch",
-        "default": 10_000,
+        "default": 2_500,
         "description": "Rows of all tables that are written at once, before the state behind them "
         "is emitted. More than 32 MB are written earlier",
     },

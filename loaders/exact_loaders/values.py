@@ -24,13 +24,12 @@ class Reading:
 
     Attributes:
         has_decimal_limit: Whether a decimal has at most 38 digits, and the scale of its column.
-        nested_as_text: Whether JSON is handed over as a string, since the numbers in it would be
-            read as doubles.
+        reads_doubles: Whether numbers go through a double. JSON is then handed over as a string.
         refuses_nul: Whether NUL cannot be stored.
     """
 
     has_decimal_limit: bool
-    nested_as_text: bool
+    reads_doubles: bool
     refuses_nul: bool
 
 
@@ -134,7 +133,7 @@ def _strings(_column: Column, value: Any, _reading: Reading) -> list[str | None]
 
 
 def _json(_column: Column, value: Any, reading: Reading) -> Any:
-    return encode(value).decode() if reading.nested_as_text else value
+    return encode(value).decode() if reading.reads_doubles else value
 
 
 _FITTED = {
