@@ -67,7 +67,7 @@ class ArrowTable:
         self._converters = {
             name: _converter(value_type, storage) for name, value_type in types.items()
         }
-        self._values_of = itemgetter(*types, *[*types][:1])  # of a single name it would give no tuple
+        self._values_of = itemgetter(*types, key[0])  # of a single name it would give no tuple
         self._variants: set[str] = set()
 
     def of(self, rows: Sequence[Row]) -> pa.Table:
@@ -90,7 +90,8 @@ class ArrowTable:
         self, name: str, convert: Callable[[Sequence[Any]], pa.Array], rows: Sequence[Row]
     ) -> tuple[pa.Array, pa.Array]:
         """Return the values of a column that fit its type, and the others as text."""
-        inside, outside = [], []
+        inside: list[Any] = []
+        outside: list[str | None] = []
         for row in rows:
             value = row[name]
             try:

@@ -62,9 +62,9 @@ class Settings:
         )
 
     def _start(self) -> datetime | None:
-        text = self.start_date
+        text, zone = self.start_date, ServerZone(self.timezone or "UTC")
         try:
-            return ServerZone(self.timezone or "UTC").moment(moment(text)) if text else None
+            return zone.moment(moment(text)) if text else None
         except (TypeError, ValueError, OverflowError):
             raise SettingsError(
                 f"`start_date` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."

@@ -1,4 +1,4 @@
-"""dlt's destinations, each on this machine. The tests run in `.venv-dlt`; elsewhere there is no dlt."""
+"""dlt's destinations, each on this machine. These tests run in `.venv-dlt`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from kafinea_sandbox import Sandbox
 from tests.e2e.postgres import postgres as running_postgres
 
-if importlib.util.find_spec("dlt") is None:
+if importlib.util.find_spec("dlt") is None:  # in .venv
     collect_ignore_glob = ["test_*.py"]
 
 ZONE = "Europe/Paris"
@@ -31,7 +31,7 @@ class Warehouse:
     """Whether a table gets a new column together with changed rows."""
     has_lists = False
     nul = "\0"
-    run_options: dict[str, Any] = {}
+    run_options: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, directory):
         self.directory = directory
@@ -101,7 +101,7 @@ class PostgreSQL(Warehouse):
 
 class Parquet(Warehouse):
     has_lists = only_appends = keeps_deleted = True
-    run_options = {"loader_file_format": "parquet"}
+    run_options: ClassVar = {"loader_file_format": "parquet"}
 
     def destination(self):
         import dlt
@@ -117,7 +117,7 @@ class Parquet(Warehouse):
 
 class Delta(Parquet):
     only_appends = keeps_deleted = False
-    run_options = {"table_format": "delta"}
+    run_options: ClassVar = {"table_format": "delta"}
 
     def table(self, name):
         import pyarrow as pa
@@ -131,7 +131,7 @@ class Delta(Parquet):
 class Iceberg(Parquet):
     only_appends = False
     adds_columns = False  # pyiceberg 0.12 compares them with rows of the schema before
-    run_options = {"table_format": "iceberg"}
+    run_options: ClassVar = {"table_format": "iceberg"}
 
     def table(self, name):
         from dlt.common.libs.pyiceberg import get_iceberg_tables

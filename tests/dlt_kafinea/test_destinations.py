@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from kafinea import Client
@@ -130,7 +130,7 @@ def typed(wire, value_type, warehouse):
         return Decimal(text)
     if value_type is ValueType.LIST:
         members = text.split(" |##| ")
-        return members if warehouse.has_lists else json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+        return members if warehouse.has_lists else msgspec.json.encode(members).decode()
     if value_type is ValueType.DATE:
         return date.fromisoformat(text)
     if value_type is ValueType.DATETIME:

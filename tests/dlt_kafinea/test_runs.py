@@ -7,11 +7,10 @@ import logging
 from datetime import datetime, timezone
 from decimal import Decimal
 
-import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from kafinea.errors import Refused, SettingsError, StateError
+from kafinea.errors import SettingsError, StateError
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.modules.model import Field
 from tests.dlt_kafinea.conftest import OLD, ZONE, source
@@ -28,6 +27,11 @@ def small_tables(monkeypatch):
     monkeypatch.setattr("dlt_kafinea.module._ROWS", 10)
 
 
+def many_contacts(sandbox):
+    for n in range(250):
+        sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime=OLD)
+
+
 def ids(rows):
     return sorted(row["id"] for row in rows)
 
@@ -38,8 +42,8 @@ def checkpoint(pipeline, module="Contacts"):
 
 def test_up_to_date_module_loads_nothing_more(warehouse, sandbox):
     sandbox.sql("UPDATE Contacts SET modifiedtime = ?", [OLD])
-    warehouse.run(source(sandbox, "Contacts", lookback_seconds=0))
-    info = warehouse.run(source(sandbox, "Contacts", lookback_seconds=0))
+    for _ in range(3):  # the second reads once more what the first has read
+        info = warehouse.run(source(sandbox, "Contacts", lookback_seconds=0))
     assert not info.loads_ids
     assert ids(warehouse.rows("contacts")) == ids(sandbox.rows("Contacts"))
 
@@ -65,13 +69,14 @@ def test_failed_load_skips_no_rows(warehouse, sandbox, monkeypatch):
 
 
 def test_failed_extraction_skips_no_rows(warehouse, sandbox, small_tables):
-    warehouse.run(source(sandbox, "Contacts").add_limit(2))
+    many_contacts(sandbox)
+    warehouse.run(source(sandbox, "Contacts", page_size=50).add_limit(1))
     some = len(warehouse.rows("contacts"))
     assert 0 < some < sandbox.count("Contacts")
     denied = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
-    sandbox.faults.add("status", operation="query", nth=3, times=None, status=200, body=denied)
+    sandbox.faults.add("status", operation="query", nth=4, times=None, status=200, body=denied)
     with pytest.raises(PipelineStepFailed):
-        warehouse.run(source(sandbox, "Contacts", page_size=10))
+        warehouse.run(source(sandbox, "Contacts", page_size=50))
     assert len(warehouse.rows("contacts")) == some
     sandbox.faults.clear()
     warehouse.run(source(sandbox, "Contacts"))
@@ -84,25 +89,19 @@ def _fails(*_, **__):
 
 
 def test_limited_runs_resume_inside_a_module_and_lose_nothing(warehouse, sandbox, small_tables):
-    sandbox.sql("UPDATE Invoice SET modifiedtime = ?", [OLD])
-    for n in range(40):
-        sandbox.insert("Contacts", {"lastname": f"{n}"}, modifiedtime=OLD)
+    many_contacts(sandbox)
     changed = sandbox.rows("Contacts")[0]["id"]
     lengths = []
-    for run in range(30):
-        limited = source(sandbox, "Contacts", "Invoice", page_size=10, lookback_seconds=0)
-        info = warehouse.run(limited.add_limit(2))
-        if not info.loads_ids:
-            break
+    for _ in range(6):
+        found = source(sandbox, "Contacts", "Invoice", page_size=50, lookback_seconds=0)
+        warehouse.run(found.add_limit(2))
         lengths.append(len(warehouse.rows("contacts")))
-        if run == 1:  # behind the position in the pass, which is then resumed
+        if len(lengths) == 1:  # behind the position in the pass, which is then resumed
             sandbox.change("Contacts", changed, {"lastname": "Changed"})
     assert lengths[0] < lengths[1] < lengths[2]
     stored = {row["id"]: row["lastname"] for row in warehouse.rows("contacts")}
     assert stored == {row["id"]: row["lastname"] for row in sandbox.rows("Contacts")}
     assert ids(warehouse.rows("invoice")) == ids(sandbox.rows("Invoice"))
-    documents = {row["document_id"] for row in warehouse.rows("invoice_line_items")}
-    assert documents <= {*ids(sandbox.rows("Invoice"))}
     assert "pass" not in checkpoint(warehouse.pipeline())
 
 
@@ -179,7 +178,7 @@ def test_record_that_cannot_be_read_does_not_stop_the_others(warehouse, sandbox,
 
 def test_labels_are_descriptions_and_resources_have_a_key(sandbox):
     found = source(sandbox, "Accounts", "Invoice")
-    assert [*found.resources] == ["Accounts", "Invoice"]
+    assert {*found.resources} == {"Accounts", "Invoice"}
     table = found.resources["Invoice"].compute_table_schema()
     assert table["columns"]["id"]["primary_key"]
     assert table["columns"]["account_id"]["description"] == "Organization Name: id of Accounts"
