@@ -3,7 +3,7 @@
     import dlt
     from dlt_kafinea import kafinea_source
 
-    pipeline = dlt.pipeline("kafinea", destination="duckdb", dataset_name="kafinea")
+    pipeline = dlt.pipeline("crm", destination="duckdb", dataset_name="kafinea")
     pipeline.run(kafinea_source(modules=["Accounts", "Invoice"], timezone="Europe/Paris"))
 
 The connection comes from dlt's configuration, `[sources.kafinea]`, or from the arguments.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from kafinea.errors import KafineaError, SettingsError
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
 from kafinea.extract.deletion_scan import DeletionDetector
+from kafinea.extract.discovery import Modules
 from kafinea.extract.id_snapshots import SnapshotStore
 from kafinea.extract.prefetch import Prefetch
 from kafinea.extract.run import ExtractionRun, Options
@@ -40,6 +41,7 @@ class Settings:
     url: str
     username: str
     access_key: str
+    modules: Sequence[str]
     timezone: str | None
     start_date: str | None
     lookback_seconds: float
@@ -106,6 +108,10 @@ class Instance:
             allow_http=settings.allow_http,
         )
 
+    def modules(self, client: Client) -> Modules:
+        """Return the modules, as far as the settings take them."""
+        return Modules(client, self.settings.username, self.settings.modules)
+
     def join(self, name: str) -> Shared:
         """Return what a resource shares with those that are extracted together with it."""
         load_id = _load_id()
@@ -132,6 +138,7 @@ class Shared:
 
     Attributes:
         client: The connection.
+        modules: The modules of the instance.
         clock: The server's time zone.
         detector: Finds deleted records, if the settings require that.
         storage: What the destination can store.
@@ -146,6 +153,7 @@ class Shared:
         self._waiting = set(members)
         self._cleanup = ExitStack()
         self.client = self._cleanup.enter_context(instance.connect())
+        self.modules = instance.modules(self.client)
         self.clock = Clock(
             instance.settings.timezone,
             self.client.server_time,

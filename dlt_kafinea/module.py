@@ -21,7 +21,7 @@ from dlt_kafinea.emitted import Emitted
 from dlt_kafinea.instance import CHECKPOINT, SCANNED, Instance, Shared, current_source
 from dlt_kafinea.lines import LineTable, add_line_table
 from kafinea.describe import LINES, MODIFIED, Module
-from kafinea.errors import IncompleteRead
+from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.deletion_scan import Scan
 from kafinea.extract.extraction import Extraction
@@ -117,6 +117,9 @@ class ModuleResource:
         shared = self._instance.join(self.name)
         try:
             yield from Tables(self, shared, state)
+        except (Refused, Unavailable) as error:
+            if why := shared.modules.why(self.name, error):
+                raise why from None
         finally:
             shared.leave(self.name)
 

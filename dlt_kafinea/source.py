@@ -11,7 +11,6 @@ from dlt_kafinea.instance import Instance, Settings
 from dlt_kafinea.module import ModuleResource
 from kafinea.describe import LINE_MODULE, Module
 from kafinea.errors import SettingsError
-from kafinea.extract.discovery import Modules
 from kafinea.extract.line_fields import line_module
 
 
@@ -71,6 +70,7 @@ def kafinea_source(
             url=url,
             username=username,
             access_key=access_key,
+            modules=modules or [],
             timezone=timezone,
             start_date=start_date,
             lookback_seconds=lookback_seconds,
@@ -82,9 +82,8 @@ def kafinea_source(
             allow_http=allow_http,
         )
     )
-    named = modules or []
     with instance.connect() as client:
-        found = Modules(client, username, named)
+        found = instance.modules(client)
         described = found.described
         if found.missing:
             raise SettingsError(" ".join(found.missing.values()))
@@ -93,7 +92,7 @@ def kafinea_source(
     for module in described:
         resource = ModuleResource(instance, module, line, has_lines=line_items).as_dlt()
         # It has no `modifiedtime`: each run would read all lines, and documents bring theirs.
-        resource.selected = not _is_brought(module, named, has_documents=has_documents)
+        resource.selected = not _is_brought(module, modules or [], has_documents=has_documents)
         yield resource
 
 

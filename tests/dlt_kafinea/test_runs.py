@@ -75,7 +75,7 @@ def test_failed_extraction_skips_no_rows(warehouse, sandbox, small_tables):
     assert 0 < some < sandbox.count("Contacts")
     denied = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
     sandbox.faults.add("status", operation="query", nth=4, times=None, status=200, body=denied)
-    with pytest.raises(PipelineStepFailed):
+    with pytest.raises(PipelineStepFailed, match="To extract without it, remove it from `modules`"):
         warehouse.run(source(sandbox, "Contacts", page_size=50))
     assert len(warehouse.rows("contacts")) == some
     sandbox.faults.clear()
@@ -174,6 +174,7 @@ def test_record_that_cannot_be_read_does_not_stop_the_others(warehouse, sandbox,
     )
     warehouse.run(source(sandbox, "Contacts"))
     assert ids(warehouse.rows("contacts")) == ids(sandbox.rows("Contacts"))
+    assert f"Contacts: 1 record could not be read completely: {broken}." in caplog.text
 
 
 def test_labels_are_descriptions_and_resources_have_a_key(sandbox):
