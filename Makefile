@@ -4,6 +4,7 @@
 #   .meltano       the plugins of meltano.yml, each in its own environment
 #   .venv-loaders  other loaders that docs/loaders.md recommends, for the tests
 #   .venv-dlt      the project with dlt and what its destinations need, for the tests of dlt_kafinea
+#   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-bench    the project and the tools that it is compared with
 # Each has a file `stamp`. It is made again only if the files that it depends on are newer.
@@ -24,7 +25,7 @@ demo: install  ## Extract the sandbox into DuckDB with Meltano, change records, 
 
 # The files run in the order of their names, so the longest, those of tests/e2e, run first. Airflow and
 # the tests of timeouts mostly wait, so a third process keeps two processors busy.
-test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp .venv-dlt/stamp  ## Run all tests, including the end-to-end tests
+test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-airbyte/stamp  ## Run all tests, including the end-to-end tests
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
@@ -43,7 +44,7 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-meltano .venv-loaders .venv-dlt .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-meltano .venv-loaders .venv-dlt .venv-airbyte .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -53,6 +54,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 		pyproject.toml loaders/pyproject.toml --output-file constraints/dev.txt
 	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
+	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
 	$(PIN) pyproject.toml benchmarks/requirements.txt --output-file constraints/bench.txt
@@ -93,6 +95,12 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 
 # The destinations that are tested.
 DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
+
+.venv-airbyte/stamp: constraints/airbyte.txt
+	@echo 'Making .venv-airbyte (the first time takes a minute)'
+	@$(PYTHON) -m venv .venv-airbyte
+	@.venv-airbyte/bin/python $(PIP) install -c constraints/airbyte.txt airbyte
+	@touch $@
 
 .venv-airflow/stamp: constraints/airflow.txt
 	@echo 'Making .venv-airflow (the first time takes a minute)'

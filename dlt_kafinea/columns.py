@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kafinea.describe import Field, Module
+from kafinea.describe import Field
 from kafinea.values import ValueType, value_type_of
 
 DELETED = "_deleted"
 """The column by which dlt deletes a row. It is null in all rows that stay."""
-
-
-def fields_of(module: Module) -> list[Field]:
-    """Return the fields of a record, in the order of the module's form, `id` first."""
-    given = {*module.queryable, *module.only_retrieved, "id"}
-    names = [name for name in module.fields if name in given and name != "id"]
-    return [module.fields[name] for name in ("id", *names)]
 
 
 def types_of(fields: Sequence[Field]) -> dict[str, ValueType]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
 import dlt
@@ -16,7 +15,7 @@ from dlt.extract.exceptions import CurrentSourceNotAvailable
 
 from dlt_kafinea.arrow import Storage
 from kafinea import Client
-from kafinea.errors import KafineaError, SettingsError
+from kafinea.errors import KafineaError
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
 from kafinea.extract.deletion_scan import DeletionDetector
@@ -24,7 +23,6 @@ from kafinea.extract.discovery import Modules
 from kafinea.extract.id_snapshots import SnapshotStore
 from kafinea.extract.prefetch import Prefetch
 from kafinea.extract.run import ExtractionRun, Options
-from kafinea.parsing import moment
 from kafinea.values import ServerZone
 
 CHECKPOINT, SCANNED = "checkpoint", "scanned"
@@ -59,18 +57,8 @@ class Settings:
         Raises:
             SettingsError: A setting cannot be used.
         """
-        return Options(
-            page_size=self.page_size, lookback=self.lookback_seconds, start=self._start()
-        )
-
-    def _start(self) -> datetime | None:
-        text, zone = self.start_date, ServerZone(self.timezone or "UTC")
-        try:
-            return zone.moment(moment(text)) if text else None
-        except (TypeError, ValueError, OverflowError):
-            raise SettingsError(
-                f"`start_date` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."
-            ) from None
+        start = ServerZone(self.timezone or "UTC").setting("start_date", self.start_date)
+        return Options(page_size=self.page_size, lookback=self.lookback_seconds, start=start)
 
 
 class Member(Protocol):

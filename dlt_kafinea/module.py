@@ -16,7 +16,7 @@ from typing import Any
 import dlt
 
 from dlt_kafinea.arrow import ArrowTable, Storage
-from dlt_kafinea.columns import DELETED, deleted_hint, fields_of, hints_of, types_of
+from dlt_kafinea.columns import DELETED, deleted_hint, hints_of, types_of
 from dlt_kafinea.emitted import Emitted
 from dlt_kafinea.instance import CHECKPOINT, SCANNED, Instance, Shared, current_source
 from dlt_kafinea.lines import LineTable, add_line_table
@@ -56,7 +56,7 @@ class ModuleResource:
         self.is_incremental = MODIFIED in module.fields
         self.finds_deleted = self.is_incremental and instance.settings.deletions_path is not None
         self._instance = instance
-        self._fields = fields_of(module)
+        self._fields = [module.fields[name] for name in module.readable]
         self._line_fields = line_fields(module, line) if has_lines and module.is_inventory else []
         instance.members[self.name] = self
 

@@ -5,7 +5,7 @@ A catalog holds all that a run needs, so that nothing has to be described again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kafinea.describe import LINE_MODULE, LINES, Field, Module
@@ -25,12 +25,13 @@ _TYPES: dict[ValueType, dict[str, Any]] = {
 
 def schema_of(module: Module) -> dict[str, Any]:
     """Return the JSON Schema of a module's stream: `id` first, then each field it can be given."""
-    given = {*module.queryable, *module.only_retrieved}
-    names = [name for name in module.fields if name in given]
     return {
         "type": "object",
         "title": module.label,
-        "properties": _properties(module, names),
+        "properties": {
+            name: _id_of(module.name) if name == "id" else _property_of(module.fields[name])
+            for name in module.readable
+        },
         "required": ["id"],
     }
 
@@ -61,13 +62,6 @@ def types_of(schema: Mapping[str, Any]) -> dict[str, ValueType]:
 def types_of_lines(schema: Mapping[str, Any]) -> dict[str, ValueType]:
     """Return how to type each property of a line; none if the stream has no lines."""
     return types_of(schema.get("properties", {}).get(LINES, {}).get("items", {}))
-
-
-def _properties(module: Module, names: Iterable[str]) -> dict[str, Any]:
-    return {
-        "id": _id_of(module.name),
-        **{name: _property_of(module.fields[name]) for name in names if name != "id"},
-    }
 
 
 def properties_of_lines(module: Module, line: Module | None) -> dict[str, Any]:

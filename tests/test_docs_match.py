@@ -54,7 +54,7 @@ def test_readme_has_the_table_of_settings(plugin, about):
     "package",
     [
         *("kafinea", "kafinea.extract", "kafinea.load", "tap_kafinea", "target_kafinea"),
-        *("dlt_kafinea", "loaders.exact_loaders"),
+        *("dlt_kafinea", "airbyte_kafinea", "loaders.exact_loaders"),
         *(
             f"kafinea.load.{name}"
             for name in ("lookup", "reporting", "server", "stream", "writing")
