@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import dlt
 from dlt.common.configuration.container import Container
 from dlt.common.destination.capabilities import DestinationCapabilitiesContext
+from dlt.common.pipeline import PipelineContext
 from dlt.common.storages.load_package import LoadPackageStateInjectableContext
 from dlt.extract.exceptions import CurrentSourceNotAvailable
 
@@ -130,6 +131,8 @@ class Shared:
         clock: The server's time zone.
         detector: Finds deleted records, if the settings require that.
         storage: What the destination can store.
+        runs: The run of each resource.
+        prefetch: Sends the first requests of all of them.
     """
 
     def __init__(
@@ -137,7 +140,6 @@ class Shared:
     ) -> None:
         self.load_id = load_id
         self.options = instance.options
-        self._members = members
         self._waiting = set(members)
         self._cleanup = ExitStack()
         self.client = self._cleanup.enter_context(instance.connect())
@@ -150,14 +152,10 @@ class Shared:
         self.storage = _storage()
         states = {name: dlt.current.resource_state(name) for name in members}
         self.detector = self._detector(instance.settings, states)
-        self.runs: dict[str, ExtractionRun] = {}
         self.clock.begin(
-            {
-                name: Checkpoint.from_dict(states[name].get(CHECKPOINT) or {})
-                for name, member in members.items()
-                if member.is_incremental
-            }
+            {name: checkpoint_in(states[name]) for name, it in members.items() if it.is_incremental}
         )
+        self.runs: dict[str, ExtractionRun] = {}
         for name, member in members.items():
             # What fails here alone fails again when it is the resource's turn.
             with suppress(KafineaError):
@@ -196,6 +194,15 @@ class Shared:
         )
 
 
+def checkpoint_in(state: Mapping[str, Any]) -> Checkpoint:
+    """Return where the reading of a resource stands.
+
+    Raises:
+        StateError: Its state was changed by hand.
+    """
+    return Checkpoint.from_dict(state.get(CHECKPOINT) or {})
+
+
 def current_source() -> Any | None:
     """Return the source that dlt extracts; None where a resource is read without a pipeline."""
     try:
@@ -205,10 +212,12 @@ def current_source() -> Any | None:
 
 
 def _storage() -> Storage:
-    capabilities = Container()[DestinationCapabilitiesContext]
-    destination = dlt.current.pipeline().destination
-    name = destination.destination_name if destination else None
-    return Storage(has_lists=capabilities.supports_nested_types, has_nul=name not in _WITHOUT_NUL)
+    container = Container()
+    if DestinationCapabilitiesContext not in container:  # read without a pipeline
+        return Storage()
+    capabilities = container[DestinationCapabilitiesContext]
+    kind = container[PipelineContext].pipeline().destination.destination_type.rpartition(".")[2]
+    return Storage(has_lists=capabilities.supports_nested_types, has_nul=kind not in _WITHOUT_NUL)
 
 
 def _load_id() -> str | None:

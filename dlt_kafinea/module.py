@@ -18,11 +18,17 @@ import dlt
 from dlt_kafinea.arrow import ArrowTable, Storage
 from dlt_kafinea.columns import DELETED, deleted_hint, hints_of, types_of
 from dlt_kafinea.emitted import Emitted
-from dlt_kafinea.instance import CHECKPOINT, SCANNED, Instance, Shared, current_source
+from dlt_kafinea.instance import (
+    CHECKPOINT,
+    SCANNED,
+    Instance,
+    Shared,
+    checkpoint_in,
+    current_source,
+)
 from dlt_kafinea.lines import LineTable, add_line_table
 from kafinea.describe import LINES, MODIFIED, Module
 from kafinea.errors import IncompleteRead, Refused, Unavailable
-from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.deletion_scan import Scan
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.line_fields import line_fields
@@ -79,7 +85,7 @@ class ModuleResource:
         Raises:
             StateError: The state is that of another instance.
         """
-        checkpoint = Checkpoint.from_dict(state.get(CHECKPOINT) or {})
+        checkpoint = checkpoint_in(state)
         if self._line_fields and checkpoint.has_begun and not state.get(_WITH_LINES):
             logger.info("%s is read from the beginning, to extract the lines.", self.name)
             checkpoint = checkpoint.restarted()
@@ -105,7 +111,6 @@ class ModuleResource:
 
     def lines(self, state: dict[str, Any], storage: Storage) -> LineTable | None:
         """Return what makes the tables of the lines, if documents bring them."""
-        state[_WITH_LINES] = bool(self._line_fields)
         if not self._line_fields:
             return None
         if source := current_source():  # `run(table_format=...)` has given it its hints
@@ -137,6 +142,7 @@ class Tables:
         self._resource = resource
         self._shared = shared
         self._state = state
+        self._is_first = not state
         self._run = shared.runs.get(resource.name) or resource.start(shared, state)
         self._types = resource.types
         self._table = ArrowTable(resource.name, self._types, ["id"], shared.storage)
@@ -144,11 +150,11 @@ class Tables:
         self._emitted = Emitted()
         # What is read and not yielded yet, and what the state contains once it is.
         self._rows: list[Row] = []
-        self._news: dict[str, Any] = {}
+        self._news: dict[str, Any] = {_WITH_LINES: self._lines is not None}
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the tables."""
-        is_first, is_complete = CHECKPOINT not in self._state, False
+        is_complete = False
         for batch in self._batches(self._run, partial(self._shared.prefetch.take, self._name)):
             if not self._emitted.add(row["id"] for row in batch.rows):
                 # Of two rows with the same key dlt keeps any. So the next run goes on here.
@@ -163,7 +169,7 @@ class Tables:
         yield from self._gathered()
         if is_complete:
             yield self._marked([], "replace")
-        elif is_first and self._emitted.is_empty:
+        elif self._is_first and self._emitted.is_empty:
             yield self._marked([], "merge")  # so that there is a table, also without rows
 
     @property

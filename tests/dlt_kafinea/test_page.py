@@ -18,7 +18,7 @@ PAGE = ROOT / "docs/warehouses.md"
 def test_program_of_the_page_loads_the_modules(tmp_path, monkeypatch):
     page = PAGE.read_text(encoding="utf-8")
     (secrets,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    (program,) = re.findall(r"```python\n(import .*?)```", page, re.DOTALL)
+    (program,) = re.findall(r"```python\n(import dlt\n.*?)```", page, re.DOTALL)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "data"))
     (tmp_path / ".dlt").mkdir()
