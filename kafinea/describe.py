@@ -160,6 +160,12 @@ class Module:
             hidden |= {name for name in self.fields if _PRICE_OR_TAX.fullmatch(name)}
         return tuple(n for n in self.fields if n not in hidden and is_name(n))
 
+    @cached_property
+    def readable(self) -> tuple[str, ...]:
+        """The names of the fields that a record can be read with: `id`, then as described."""
+        given = {*self.queryable, *self.only_retrieved}
+        return ("id", *(name for name in self.fields if name in given and name != "id"))
+
 
 def modules(listtypes: Any) -> dict[str, ModuleInfo]:
     """Read the answer of `listtypes`.

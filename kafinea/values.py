@@ -95,6 +95,19 @@ class ServerZone:
         """Return a moment on the server's clock. One without a zone is the server's own."""
         return moment.replace(tzinfo=moment.tzinfo or self._zone).astimezone(self._zone)
 
+    def setting(self, name: str, text: str | None) -> datetime | None:
+        """Return the moment that a setting names, on the server's clock.
+
+        Raises:
+            SettingsError: It names none.
+        """
+        try:
+            return self.moment(moment(text)) if text else None
+        except (TypeError, ValueError, OverflowError):
+            raise SettingsError(
+                f"`{name}` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."
+            ) from None
+
     def wire(self, moment: datetime) -> str:
         """Return a moment as the server writes it. A moment without a zone is the server's own."""
         local = moment if moment.tzinfo is None else moment.astimezone(self._zone)

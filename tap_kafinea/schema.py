@@ -5,7 +5,7 @@ A catalog holds all that a run needs, so that nothing has to be described again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kafinea.describe import LINE_MODULE, LINES, Field, Module
@@ -27,12 +27,13 @@ _ID_OF, _OR = ": id of ", " or "
 
 def schema_of(module: Module) -> dict[str, Any]:
     """Return the JSON Schema of a module's stream: `id` first, then each field it can be given."""
-    given = {*module.queryable, *module.only_retrieved}
-    names = [name for name in module.fields if name in given]
     return {
         "type": "object",
         "title": module.label,
-        "properties": _properties(module, names),
+        "properties": {
+            name: _id_of(module.name) if name == "id" else _property_of(module.fields[name])
+            for name in module.readable
+        },
         "required": ["id"],
     }
 
@@ -76,13 +77,6 @@ def refers_to(definition: Mapping[str, Any]) -> tuple[str, ...]:
     if type_name == "owner":
         return ("Users", "Groups")
     return tuple(modules.split(_OR)) if modules else ()
-
-
-def _properties(module: Module, names: Iterable[str]) -> dict[str, Any]:
-    return {
-        "id": _id_of(module.name),
-        **{name: _property_of(module.fields[name]) for name in names if name != "id"},
-    }
 
 
 def properties_of_lines(module: Module, line: Module | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from singer_sdk import Stream
 from typing_extensions import override
 
-from kafinea import Client, Module, SettingsError
+from kafinea import Client, Module
 from kafinea.describe import LINES
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
@@ -19,7 +19,6 @@ from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.discovery import Modules
 from kafinea.extract.prefetch import Prefetch
 from kafinea.extract.run import Options
-from kafinea.parsing import moment
 from singer_kafinea.connection import connect, problem, zone_of
 from singer_kafinea.settings import unknown_settings, unknown_variables
 from tap_kafinea import connection_test, deletions, dictionary, files, line_table, relations
@@ -64,13 +63,7 @@ class TapKafinea(KafineaTap):
         Raises:
             SettingsError: It does not.
         """
-        text = self.config.get(setting)
-        try:
-            return zone_of(self.config).moment(moment(text)) if text else None
-        except (TypeError, ValueError, OverflowError):
-            raise SettingsError(
-                f"`{setting}` {text!r} is not a date. Write 2026-01-31 or 2026-01-31T08:00:00Z."
-            ) from None
+        return zone_of(self.config).setting(setting, self.config.get(setting))
 
     # What the streams share
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import dlt
+
 from dlt_kafinea import kafinea_source
 
 if __name__ == "__main__":

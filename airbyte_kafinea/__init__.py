@@ -1,0 +1,1 @@
+"""Airbyte source for Kafinea: every module as a stream, extracted incrementally."""
