@@ -67,16 +67,17 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
 
 .venv/stamp: pyproject.toml loaders/pyproject.toml constraints/dev.txt | .venv-meltano/stamp
-	@echo 'Making .venv (the first time takes a minute)'
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.13")'
+	@echo 'Making .venv'
 	@$(PYTHON) -m venv .venv
 	@$(UV) --python .venv -c constraints/dev.txt -e '.[dev]' -e './loaders[duckdb,postgres]'
 	@touch $@
 
 .venv-meltano/stamp: constraints/meltano.txt
 	@echo 'Making .venv-meltano'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.13")'
 	@$(PYTHON) -m venv .venv-meltano
-	@.venv-meltano/bin/python -m pip --disable-pip-version-check --quiet install -c constraints/meltano.txt 'meltano[postgres]'
+	@.venv-meltano/bin/python -m pip --disable-pip-version-check --quiet install \
+		-c constraints/meltano.txt 'meltano[postgres]'
 	@touch $@
 
 .meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt loaders/pyproject.toml $(wildcard extractors/*/*)
@@ -102,7 +103,7 @@ DBT = 'dbt-core~=1.11.0' dbt-duckdb dbt-postgres 'duckdb~=1.5'
 
 # Not in .venv: dlt holds packages back, and with pyarrow, pandas stores strings in another way.
 .venv-dlt/stamp: pyproject.toml constraints/dlt.txt | .venv-meltano/stamp
-	@echo 'Making .venv-dlt (the first time takes a minute)'
+	@echo 'Making .venv-dlt'
 	@$(PYTHON) -m venv .venv-dlt
 	@$(UV) --python .venv-dlt -c constraints/dlt.txt -e '.[dev,dlt]' $(DLT)
 	@touch $@
@@ -111,13 +112,13 @@ DBT = 'dbt-core~=1.11.0' dbt-duckdb dbt-postgres 'duckdb~=1.5'
 DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
 
 .venv-airbyte/stamp: constraints/airbyte.txt | .venv-meltano/stamp
-	@echo 'Making .venv-airbyte (the first time takes a minute)'
+	@echo 'Making .venv-airbyte'
 	@$(PYTHON) -m venv .venv-airbyte
 	@$(UV) --python .venv-airbyte -c constraints/airbyte.txt airbyte
 	@touch $@
 
 .venv-airflow/stamp: constraints/airflow.txt | .venv-meltano/stamp
-	@echo 'Making .venv-airflow (the first time takes a minute)'
+	@echo 'Making .venv-airflow'
 	@$(PYTHON) -m venv .venv-airflow
 	@$(UV) --python .venv-airflow -c constraints/airflow.txt $(AIRFLOW)
 	@touch $@
@@ -126,7 +127,8 @@ DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
 AIRFLOW = apache-airflow psycopg2-binary asyncpg
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt | .venv-meltano/stamp
-	@echo 'Making .venv-bench (the first time takes a minute)'
+	@echo 'Making .venv-bench'
 	@$(PYTHON) -m venv .venv-bench
-	@$(UV) --python .venv-bench -c constraints/bench.txt -e '.[dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt
+	@$(UV) --python .venv-bench -c constraints/bench.txt \
+		-e '.[dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt
 	@touch $@

@@ -52,8 +52,8 @@ class Way:
 
 
 def _tap(who: str, directory: Path, work: Path) -> list[str | Path]:
-    files = ["--config", directory / "config.json", "--catalog", work / f"{who}.json"]
-    return [*READERS[who].command, *files]
+    catalog = work / f"{who}.json"
+    return [*READERS[who].command, "--config", directory / "config.json", "--catalog", catalog]
 
 
 def _piped(who: str, loader: str, settings: Settings) -> Command:
@@ -61,10 +61,7 @@ def _piped(who: str, loader: str, settings: Settings) -> Command:
         config = directory / "loader.json"
         given = {"default_target_schema": _SCHEMA, **settings(directory, postgres)}
         config.write_text(json.dumps(given))
-        ends: tuple[list[str | Path], ...] = (
-            _tap(who, directory, work),
-            [_BIN / loader, "--config", config],
-        )
+        ends = (_tap(who, directory, work), [_BIN / loader, "--config", config])
         return ["/bin/sh", "-c", " | ".join(shlex.join(map(str, end)) for end in ends)]
 
     return command

@@ -25,7 +25,7 @@ from exact_loaders.database import (
     quoted,
 )
 from exact_loaders.errors import LoaderError
-from exact_loaders.values import Reading
+from exact_loaders.values import Reading, encode
 
 _MARK = "Written by target-duckdb-exact"
 _THREADS = 1
@@ -165,9 +165,13 @@ class DuckDB(Database):
     def _delete(self, target: str, batch: Batch) -> None:
         """Delete the rows that the batch replaces."""
         types = {column.name: _type(column) for column in batch.columns}
-        keys = ", ".join(f"unnest(?::{types[key]}[]) AS {quoted(key)}" for key in batch.keys)
+        keys = ", ".join(
+            f"unnest(from_json(?, '[\"VARCHAR\"]')::{types[key]}[]) AS {quoted(key)}"
+            for key in batch.keys
+        )
         same = " AND ".join(f"{target}.{quoted(k)} = _keys.{quoted(k)}" for k in batch.keys)
-        values = [list(column) for column in zip(*batch.lines, strict=True)]
+        # As JSON: for each value of a list, DuckDB looks for packages that may not be installed.
+        values = [encode([*map(str, column)]).decode() for column in zip(*batch.lines, strict=True)]
         self._run(f"DELETE FROM {target} USING (SELECT {keys}) AS _keys WHERE {same}", values)
 
     def close(self) -> None:
