@@ -5,6 +5,7 @@
 #   .venv-loaders  other loaders that docs/loaders.md recommends, for the tests
 #   .venv-dlt      the project with dlt and what its destinations need, for the tests of dlt_kafinea
 #   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
+#   .venv-dbt      dbt, for `make demo` and the tests of the packages that `kafinea dbt` writes
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-bench    the project and the tools that it is compared with
 # Each has a file `stamp`. It is made again only if the files that it depends on are newer.
@@ -20,12 +21,12 @@ help:  ## Show this list
 
 install: .venv/stamp .meltano/stamp  ## Install the project, Meltano and its plugins into this folder
 
-demo: install  ## Extract the sandbox into DuckDB with Meltano, change records, extract again, load back
+demo: install .venv-dbt/stamp  ## Extract the sandbox into DuckDB with Meltano, change records, extract again, load back
 	@.venv/bin/python demo/demo.py
 
 # The files run in the order of their names, so the longest, those of tests/e2e, run first. Airflow and
 # the tests of timeouts mostly wait, so a third process keeps two processors busy.
-test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-airbyte/stamp  ## Run all tests, including the end-to-end tests
+test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp .venv-dbt/stamp .venv-dlt/stamp .venv-airbyte/stamp  ## Run all tests, including the end-to-end tests
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
@@ -44,7 +45,7 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-meltano .venv-loaders .venv-dlt .venv-airbyte .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -53,6 +54,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	$(PIN) --extra dev --extra duckdb --extra postgres \
 		pyproject.toml loaders/pyproject.toml --output-file constraints/dev.txt
 	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
+	printf '%s\n' $(DBT) | $(PIN) - --output-file constraints/dbt.txt
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
@@ -101,6 +103,16 @@ DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
 	@$(PYTHON) -m venv .venv-airbyte
 	@.venv-airbyte/bin/python $(PIP) install -c constraints/airbyte.txt airbyte
 	@touch $@
+
+.venv-dbt/stamp: constraints/dbt.txt
+	@echo 'Making .venv-dbt'
+	@$(PYTHON) -m venv .venv-dbt
+	@.venv-dbt/bin/python $(PIP) install -c constraints/dbt.txt $(DBT)
+	@touch $@
+
+# dbt 1.12 fetches a program from GitHub when it is installed. DuckDB is the one of the loader:
+# an older one may not read a file that a newer one has written.
+DBT = 'dbt-core~=1.11.0' dbt-duckdb dbt-postgres 'duckdb~=1.5'
 
 .venv-airflow/stamp: constraints/airflow.txt
 	@echo 'Making .venv-airflow (the first time takes a minute)'

@@ -20,6 +20,7 @@ from benchmarks import results
 from benchmarks.cases import ROWS, Bench, Case, all_cases
 from benchmarks.measure import CommandFailed, Server, Took, WrongResult
 from benchmarks.reading import READERS
+from tests.e2e.postgres import postgres
 
 
 def bench(options: argparse.Namespace) -> None:
@@ -29,10 +30,11 @@ def bench(options: argparse.Namespace) -> None:
     with (
         Server() as server,
         tempfile.TemporaryDirectory() as work,
+        postgres() as database,
         Path(os.devnull if options.only else results.PATH).open("w") as lines,
     ):
         lines.write(results.first_line(options.rounds))
-        runner = Bench(server, Path(work))
+        runner = Bench(server, Path(work), database)
         for number in range(options.rounds):
             for case in cases:
                 if number < case.rounds:
@@ -58,8 +60,8 @@ def _outcome(runner: Bench, case: Case) -> Took | Exception:
 
 def quick(options: argparse.Namespace) -> None:
     """Read once for each combination."""
-    with Server() as server, tempfile.TemporaryDirectory() as work:
-        runner = Bench(server, Path(work))
+    with Server() as server, tempfile.TemporaryDirectory() as work, postgres() as database:
+        runner = Bench(server, Path(work), database)
         for latency in options.latency:
             for sessions in options.sessions:
                 for who in options.who:
@@ -71,7 +73,7 @@ def quick(options: argparse.Namespace) -> None:
 def _show(case: Case, took: Took) -> None:
     rows = case.rows or 1
     print(
-        f"{case.kind:7} {case.who:23} {case.latency_ms:4} ms {case.sessions:3} sessions"
+        f"{case.kind:9} {case.who:36} {case.latency_ms:4} ms {case.sessions:3} sessions"
         f" {case.rows:9,} rows {took.active:7.2f} s {case.rows / took.active:8,.0f}/s"
         f" {took.seconds:7.2f} s with start {took.cpu / rows * 1e6:7,.0f} us CPU/row"
         f" {took.peak_mb:4.0f} MB {sum(took.requests.values()):5} requests, {took.sessions} at"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks import reading, writing
+from benchmarks import reading, warehouses, writing
 from benchmarks.measure import Server, Took, emptied, run
 from benchmarks.reading import COOKIECUTTER, READERS, TAP, Night
 from benchmarks.writing import TARGET
+from tests.e2e.postgres import Postgres
 
 LATENCIES = (0, 20, 50, 200)
 SESSIONS = (1, 4, 8, 16)
@@ -66,6 +67,7 @@ def all_cases() -> list[Case]:
         Case("load", writing.COOKIECUTTER, LOADED, latency_ms=50, rounds=1),
         Case("reload", TARGET, LOADED, latency_ms=50, sessions=8),
         Case("change", TARGET, LOADED, latency_ms=50, sessions=8),
+        *_warehouses(),
         *(Case("start", what) for what in (*_STARTS, *_STARTS, *_STARTS)),
     ]
 
@@ -79,16 +81,27 @@ def _speed() -> Iterator[Case]:
                     yield Case("read", who, rows, latency, sessions)
 
 
+def _warehouses() -> Iterator[Case]:
+    for latency in (0, 50):
+        yield Case("warehouse", TAP, warehouses.ROWS, latency, sessions=8)
+        for who, way in warehouses.WAYS.items():
+            if way.is_parallel:
+                yield Case("warehouse", who, warehouses.ROWS, latency, sessions=8)
+            else:
+                yield Case("warehouse", who, warehouses.ROWS, latency, rounds=1)
+
+
 class Bench:
     """Runs cases.
 
     Args:
         server: The server.
         work: A directory for files.
+        postgres: A database.
     """
 
-    def __init__(self, server: Server, work: Path) -> None:
-        self._server, self._work = server, work
+    def __init__(self, server: Server, work: Path, postgres: Postgres) -> None:
+        self._server, self._work, self._postgres = server, work, postgres
         reading.warm_up(server, work)
 
     def run(self, case: Case) -> Took:
@@ -129,6 +142,17 @@ class Bench:
         )
 
     _reload = _change = _load
+
+    def _warehouse(self, case: Case) -> Took:
+        return warehouses.load(
+            self._server,
+            case.who,
+            self._work,
+            self._postgres,
+            rows=case.rows,
+            latency_ms=case.latency_ms,
+            sessions=case.sessions,
+        )
 
     def _start(self, case: Case) -> Took:
         return run(_STARTS[case.who], emptied(self._work / "run"))

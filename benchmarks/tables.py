@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from functools import lru_cache
 from operator import ge, gt, le, lt, ne
 from typing import Any
@@ -235,6 +236,12 @@ def ids_of(module: str, rows: int) -> array[int]:
             last += chance.randrange(1, 2 * spread)
             ids.append(last)
     return ids
+
+
+def total(field: str, rows: int) -> Decimal:
+    """Return the sum of a number in so many records."""
+    values = [Decimal(record[field]) for record in _variants()]
+    return sum((values[place % _VARIANTS] for place in range(rows)), Decimal())
 
 
 def _bounds(ordered: Sequence[Any], limits: Sequence[tuple[str, Sequence[Any]]]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Extract the sandbox into DuckDB with Meltano, extract its changes, and load records back.
+"""Extract the sandbox into DuckDB with Meltano, load records back, and build models with dbt.
 
 The demo writes to `output/` only, which it deletes first. It does not touch your `.env`, your
 warehouse and the state of your pipelines. Exit code 1: Kafinea and the warehouse differ.
@@ -30,8 +30,10 @@ from kafinea_sandbox import Sandbox
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "output"
 WAREHOUSE = OUTPUT / "warehouse.duckdb"
-LOG = OUTPUT / "meltano.log"
+LOG = OUTPUT / "demo.log"
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
+DBT = ROOT / ".venv-dbt" / "bin" / "dbt"
+PACKAGE = OUTPUT / "dbt"
 OUTCOMES = OUTPUT / "outcomes.jsonl"
 REJECTS = OUTPUT / "rejects.jsonl"
 REPORTS = ("turnover.sql", "best_sellers.sql", "unpaid_invoices.sql", "open_opportunities.sql")
@@ -76,6 +78,14 @@ def main() -> None:
         with phase("Third run: late payers and visitors of a fair, tap-duckdb to target-kafinea"):
             run(sandbox, "tap-duckdb", "target-kafinea")
         problems = differences(sandbox)
+        with phase("Writing a dbt package for the warehouse"):
+            kafinea = Path(sys.executable).with_name("kafinea")
+            execute([kafinea, "dbt", PACKAGE], environment(sandbox))
+    with phase("Building its models and running its tests with dbt"):
+        execute(
+            [DBT, "build", "--project-dir", PACKAGE, "--profiles-dir", PACKAGE],
+            {"TARGET_DUCKDB_PATH": str(WAREHOUSE)},
+        )
     here = {module: count(module) for module in modules}
     lines = sum(count_lines(module) for module in documents)
 
@@ -91,6 +101,8 @@ def main() -> None:
         report(ROOT / "demo" / name)
     show_file()
     show_load()
+    show_dbt()
+    report(ROOT / "demo" / "turnover_by_month.sql")
     print(f"\nThe warehouse is {WAREHOUSE.relative_to(ROOT)}, the log {LOG.relative_to(ROOT)}.")
 
     problems += [
@@ -134,20 +146,38 @@ def run(sandbox: Sandbox, *plugins: str) -> None:
     Raises:
         SystemExit: It failed.
     """
+    options = ("--environment", "sandbox", "--env-file", os.devnull)
     # A state of its own, beside its warehouse.
     own = {"MELTANO_DATABASE_URI": f"sqlite:///{OUTPUT / 'meltano.db'}"}
-    for plugin in ("TAP_KAFINEA", "TARGET_KAFINEA"):
-        own[f"{plugin}_URL"] = sandbox.url
-        own[f"{plugin}_USERNAME"] = sandbox.username
-        own[f"{plugin}_ACCESS_KEY"] = sandbox.access_key
-    yours = ("MELTANO_", "TAP_", "TARGET_")
-    environment = {n: v for n, v in os.environ.items() if not n.startswith(yours)} | own
-    options = ("--environment", "sandbox", "--env-file", os.devnull)
+    execute([MELTANO, *options, "run", "--no-install", *plugins], environment(sandbox) | own)
+
+
+def environment(sandbox: Sandbox) -> dict[str, str]:
+    """Return the variables that connect the plugins with the sandbox."""
+    connection = {
+        "URL": sandbox.url,
+        "USERNAME": sandbox.username,
+        "ACCESS_KEY": sandbox.access_key,
+    }
+    return {
+        f"{plugin}_{name}": value
+        for plugin in ("TAP_KAFINEA", "TARGET_KAFINEA")
+        for name, value in connection.items()
+    }
+
+
+def execute(command: Sequence[str | Path], own: dict[str, str]) -> None:
+    """Run a command with variables of its own, and none of yours.
+
+    Raises:
+        SystemExit: It failed.
+    """
+    yours = ("MELTANO_", "TAP_", "TARGET_", "KAFINEA_", "DBT_")
     with LOG.open("a", encoding="utf-8") as log:
         done = subprocess.run(  # noqa: S603 - our own command
-            [MELTANO, *options, "run", "--no-install", *plugins],
+            command,
             cwd=ROOT,
-            env=environment,
+            env={n: v for n, v in os.environ.items() if not n.startswith(yours)} | own,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -229,6 +259,18 @@ def show_load() -> None:
             if line["outcome"] == "rejected"
         ],
     )
+
+
+def show_dbt() -> None:
+    """Print the results of the models and tests of dbt."""
+    results = json.loads((PACKAGE / "target" / "run_results.json").read_text(encoding="utf-8"))
+    counts = Counter(
+        (result["unique_id"].partition(".")[0], result["status"]) for result in results["results"]
+    )
+    print(
+        f"\nModels that dbt has built, and its tests. Their package is {PACKAGE.relative_to(ROOT)}"
+    )
+    show(("Kind", "Result", "Number"), [(*kind, number) for kind, number in sorted(counts.items())])
 
 
 def show_file() -> None:

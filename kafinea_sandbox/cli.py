@@ -15,12 +15,7 @@ from kafinea_sandbox.dialects import DIALECTS
 _EXTRA = ("uvicorn", "starlette", "lark", "tomli")
 
 
-@click.group()
-def main() -> None:
-    """Tools for Kafinea."""
-
-
-@main.command()
+@click.command()
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -21,6 +21,8 @@ _TYPES: dict[ValueType, dict[str, Any]] = {
     ValueType.DATETIME: {"type": ["string", "null"], "format": "date-time"},
     ValueType.LIST: {"type": ["array", "null"], "items": {"type": "string"}},
 }
+_ID_OF, _OR = ": id of ", " or "
+"""How the description of a reference names the modules that it refers to."""
 
 
 def schema_of(module: Module) -> dict[str, Any]:
@@ -64,6 +66,19 @@ def types_of_lines(schema: Mapping[str, Any]) -> dict[str, ValueType]:
     return types_of(schema.get("properties", {}).get(LINES, {}).get("items", {}))
 
 
+def type_of(definition: Mapping[str, Any]) -> str:
+    """Return the name of the type of the field that a property of a stream's schema describes."""
+    return (definition.get("description") or "").partition(_ID_OF)[0]
+
+
+def refers_to(definition: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the modules whose ids it holds."""
+    type_name, _, modules = (definition.get("description") or "").partition(_ID_OF)
+    if type_name == "owner":
+        return ("Users", "Groups")
+    return tuple(modules.split(_OR)) if modules else ()
+
+
 def properties_of_lines(module: Module, line: Module | None) -> dict[str, Any]:
     """Return the properties of a line.
 
@@ -84,7 +99,7 @@ def _id_of(module: str) -> dict[str, Any]:
 def _property_of(field: Field) -> dict[str, Any]:
     description = field.type
     if field.refers_to:
-        description = f"{field.type}: id of {' or '.join(field.refers_to)}"
+        description = f"{field.type}{_ID_OF}{_OR.join(field.refers_to)}"
     return {**_TYPES[value_type_of(field.type)], "title": field.label, "description": description}
 
 

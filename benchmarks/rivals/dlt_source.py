@@ -1,6 +1,6 @@
-"""dlt's rest_api source, to JSON lines in a directory.
+"""dlt's rest_api source, to JSON lines in a directory, or into DuckDB.
 
-python -m benchmarks.rivals.dlt_source CONFIG
+python -m benchmarks.rivals.dlt_source CONFIG [duckdb]
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ if __name__ == "__main__":
                 {
                     "name": config["module"],
                     "primary_key": "id",
+                    "write_disposition": "merge",
                     "endpoint": {
                         "path": "webservice.php",
                         "params": {"operation": "query", "sessionName": session},
@@ -64,10 +65,13 @@ if __name__ == "__main__":
             ],
         }
     )
+    into_duckdb = sys.argv[2:] == ["duckdb"]
     pipeline = dlt.pipeline(
         pipeline_name="bench",
         pipelines_dir=f"{directory}/pipelines",
-        destination=dlt.destinations.filesystem(f"{directory}/records"),
+        destination=dlt.destinations.duckdb(f"{directory}/warehouse.duckdb")
+        if into_duckdb
+        else dlt.destinations.filesystem(f"{directory}/records"),
         dataset_name="kafinea",
     )
-    pipeline.run(source, loader_file_format="jsonl")
+    pipeline.run(source, loader_file_format=None if into_duckdb else "jsonl")

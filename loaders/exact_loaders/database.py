@@ -51,14 +51,14 @@ class Batch:
     Attributes:
         columns: The columns that the rows have.
         keys: The names of the key columns; the rows are appended if there are none.
-        lines: The JSON object of each row; no key twice.
+        lines: The JSON object of each row, by its key.
         constants: Values that all rows have in other columns.
         delete_marked: Whether rows with a value in `_sdc_deleted_at` are deleted.
     """
 
     columns: Collection[Column]
     keys: Sequence[str]
-    lines: Collection[Any]
+    lines: Mapping[tuple[Any, ...], Any]
     constants: Mapping[str, datetime | int]
     delete_marked: bool
 

@@ -28,8 +28,6 @@ from exact_loaders.errors import LoaderError
 from exact_loaders.values import Reading
 
 _MARK = "Written by target-duckdb-exact"
-_MEMORY = "200MB"
-"""What DuckDB may keep in memory; it writes the rest to its temporary folder."""
 _THREADS = 1
 """More take twice the processor time for such batches, and the tap needs a processor too."""
 _LINE = 2**24
@@ -82,13 +80,13 @@ class DuckDB(Database):
 
     def __init__(self, path: str, schema: str) -> None:
         super().__init__(schema)
+        self._megabytes = 0
         try:
             self._connection = duckdb.connect(path)
         except duckdb.Error as error:
             raise LoaderError(_why_not_open(path, str(error))) from None
         self._run(
-            "SET enable_progress_bar = false; SET TimeZone = 'UTC';"
-            f" SET memory_limit = '{_MEMORY}'; SET threads = {_THREADS}"
+            f"SET enable_progress_bar = false; SET TimeZone = 'UTC'; SET threads = {_THREADS}"
         )
         self._run(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
 
@@ -141,28 +139,36 @@ class DuckDB(Database):
 
     def write(self, table: str, batch: Batch) -> None:
         """Write rows, in one transaction."""
-        with self._transaction(), tempfile.TemporaryFile() as file:
-            file.writelines(chain.from_iterable(zip(batch.lines, repeat(b"\n"), strict=False)))
+        with tempfile.TemporaryFile() as file:
+            file.writelines(chain.from_iterable(zip(batch.lines.values(), repeat(b"\n"))))
             file.flush()
+            self._allow(_memory_for(batch))
             self._write(table, batch, f"/dev/fd/{file.fileno()}")
 
     def _write(self, table: str, batch: Batch, path: str) -> None:
-        types = ", ".join(f"{literal(col.name)}: '{_read_type(col)}'" for col in batch.columns)
-        values = [f"{_value(col)} AS {quoted(col.name)}" for col in batch.columns]
-        constants = [f"{constant(x)} AS {quoted(name)}" for name, x in batch.constants.items()]
-        self._run(
-            f"CREATE OR REPLACE TEMP TABLE _rows AS SELECT {', '.join([*values, *constants])}"
-            f" FROM read_json({literal(path)}, format = 'newline_delimited',"
-            f" maximum_object_size = {max(_LINE, *map(len, batch.lines))}, columns = {{{types}}})"
-        )
         target = self._name(table)
-        if batch.keys:
-            same = " AND ".join(f"{target}.{quoted(k)} = _rows.{quoted(k)}" for k in batch.keys)
-            self._run(f"DELETE FROM {target} USING _rows WHERE {same}")
+        longest = max(_LINE, *map(len, batch.lines.values()))
+        types = ", ".join(f"{literal(col.name)}: '{_read_type(col)}'" for col in batch.columns)
         names = ", ".join(map(quoted, [*(col.name for col in batch.columns), *batch.constants]))
-        self._run(f"INSERT INTO {target} ({names}) SELECT * FROM _rows")
-        if batch.delete_marked:
-            self._run(f"DELETE FROM {target} WHERE {quoted(DELETED_AT)} IS NOT NULL")
+        values = ", ".join([*map(_value, batch.columns), *map(constant, batch.constants.values())])
+        with self._transaction():
+            if batch.keys:
+                self._delete(target, batch)
+            self._run(
+                f"INSERT INTO {target} ({names}) SELECT {values}"
+                f" FROM read_json({literal(path)}, format = 'newline_delimited',"
+                f" maximum_object_size = {longest}, columns = {{{types}}})"
+            )
+            if batch.delete_marked:
+                self._run(f"DELETE FROM {target} WHERE {quoted(DELETED_AT)} IS NOT NULL")
+
+    def _delete(self, target: str, batch: Batch) -> None:
+        """Delete the rows that the batch replaces."""
+        types = {column.name: _type(column) for column in batch.columns}
+        keys = ", ".join(f"unnest(?::{types[key]}[]) AS {quoted(key)}" for key in batch.keys)
+        same = " AND ".join(f"{target}.{quoted(k)} = _keys.{quoted(k)}" for k in batch.keys)
+        values = [list(column) for column in zip(*batch.lines, strict=True)]
+        self._run(f"DELETE FROM {target} USING (SELECT {keys}) AS _keys WHERE {same}", values)
 
     def close(self) -> None:
         """Close the file; what is committed is in it."""
@@ -183,6 +189,15 @@ class DuckDB(Database):
         if column.kind is Kind.TEXT and kind in _AS_TEXT and (kind is not Kind.DECIMAL or scale):
             return _AS_TEXT[kind].format(name)
         return f"CAST({name} AS {_type(column)})"
+
+    def _allow(self, megabytes: int) -> None:
+        """Let DuckDB keep that much in memory at least; by default, it takes 80% of the machine's.
+
+        The rest is in its file, or in a temporary folder beside it.
+        """
+        if megabytes > self._megabytes:
+            self._megabytes = megabytes
+            self._run(f"SET memory_limit = '{megabytes}MB'")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -218,6 +233,15 @@ def _type(column: Column) -> str:
     return (
         f"DECIMAL({DIGITS},{column.scale})" if column.kind is Kind.DECIMAL else _TYPES[column.kind]
     )
+
+
+def _memory_for(batch: Batch) -> int:
+    """Return how many MB a batch takes, measured with up to 1,500 columns and lines of 60 MB.
+
+    DuckDB has buffers for each column, and parses a line as a whole.
+    """
+    longest = max(map(len, batch.lines.values())) >> 20
+    return max(110, 2 * len(batch.columns)) + 20 * longest
 
 
 def _read_type(column: Column) -> str:

@@ -182,7 +182,7 @@ class Postgres(Database):
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute("CREATE TEMP TABLE _lines (line json) ON COMMIT DROP")
             with cursor.copy(_COPY) as copy:
-                lines = iter(batch.lines)
+                lines = iter(batch.lines.values())
                 while some := list(islice(lines, _LINES_AT_ONCE)):
                     copy.write(b"\n".join([*some, b""]))
             cursor.execute(insert)

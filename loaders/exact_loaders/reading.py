@@ -10,7 +10,7 @@ from contextlib import suppress
 from threading import Condition, Thread
 from typing import IO
 
-_MOST_AHEAD = 2**24
+_MOST_AHEAD = 2**22
 """Bytes that are read ahead: as many records as a tap writes while a batch is written."""
 _AT_ONCE = 2**20
 """Bytes of a read, and of the pipe. Linux gives a pipe 64 KB, which would wake both ends often."""

@@ -116,10 +116,8 @@ class RowReader:
     def _checked(self) -> Callable[[Record], Key]:
         """Return the key of a record; raise `DecodeError` if it must be rewritten."""
         columns = self.columns.values()
-        has_own_names = all(column.name == column.source for column in columns)
-        if not has_own_names or any(
-            self.columns[key].kind not in _SIMPLE_KEYS for key in self.keys
-        ):
+        has_simple_keys = all(self.columns[key].kind in _SIMPLE_KEYS for key in self.keys)
+        if not has_simple_keys or not all(map(_has_simple_name, columns)):
             return _always_rewritten
         attributes = {name: f"f{n}" for n, name in enumerate(self.columns)}
         as_bytes = _INEXACT if self.reading.reads_doubles else set()
@@ -194,6 +192,12 @@ class RowReader:
 
 def _always_rewritten(_: Record) -> Key:
     raise msgspec.ValidationError
+
+
+def _has_simple_name(column: Column) -> bool:
+    """Return whether the property is called as the column, in characters that msgspec takes."""
+    name = column.name
+    return name == column.source and name.isprintable() and not {*name} & {'"', "\\"}
 
 
 def _values_of(attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:

@@ -163,7 +163,7 @@ class ExactSink(BatchSink):
         batch = Batch(
             columns=[column for name, column in columns.items() if name not in constants],
             keys=self._keys,
-            lines=rows.lines.values(),
+            lines=rows.lines,
             constants=constants,
             delete_marked=self.config["hard_delete"]
             and DELETED_AT in columns
@@ -202,7 +202,8 @@ class ExactTarget(Target):
         self._most_rows = int(self.config["batch_size_rows"])
         self._tables: dict[str, str] = {}
         self.database = self.open_database()
-        click.get_current_context().call_on_close(self.database.close)
+        if command := click.get_current_context(silent=True):
+            command.call_on_close(self.database.close)
 
     @abstractmethod
     def open_database(self) -> Database:

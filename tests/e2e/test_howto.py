@@ -170,6 +170,7 @@ ELSEWHERE = {
     "docs/postgresql.md": "test_postgres.py",
     "docs/scheduling.md": "test_airflow.py",
     "docs/backfill.md": "test_airflow.py",
+    "docs/dbt.md": "tests/cli/test_dbt.py, and the demo",
 }
 """Commands, and whole pages, that are not followed here, and why."""
 

@@ -81,6 +81,21 @@ def test_demo_succeeds(demo):
     assert "What sold best" in demo
 
 
+def test_demo_builds_the_models_of_dbt(demo):
+    built = demo.split("Models that dbt has built")[1].split("\n\n")[1]
+    kinds = [line.split() for line in built.splitlines()[2:]]
+    assert [kind[:2] for kind in kinds] == [["model", "success"], ["test", "pass"]]
+    with duckdb.connect(ROOT / "output/warehouse.duckdb", read_only=True) as warehouse:
+        ((turnover,), (expected,)) = warehouse.execute(
+            "SELECT sum(turnover) FROM analytics.kafinea_turnover_by_month UNION ALL"
+            " SELECT (SELECT sum(pre_tax_total) FROM kafinea.invoice"
+            "         WHERE invoicestatus <> 'Cancel')"
+            "      - (SELECT sum(pre_tax_total) FROM kafinea.creditnotes"
+            "         WHERE creditnotestatus <> 'Cancel')"
+        ).fetchall()
+    assert turnover == expected > 0
+
+
 def test_demo_shows_a_downloaded_file(demo):
     assert "output/files/" in demo.split("files that were downloaded")[1]
 

@@ -109,6 +109,15 @@ def test_names_that_a_database_confuses_are_kept_apart(warehouse):
         assert name in log
 
 
+@pytest.mark.parametrize(
+    "name", ['"', "back\\slash", "tab\t", "é", "{a}", "%s", "$1?:a", "a'b", " "]
+)
+def test_name_of_a_field_may_have_any_characters(warehouse, name):
+    warehouse.load(schema(**{name: TEXT}), record({"id": "1", name: "x"}))
+    assert [*warehouse.types("Contacts")] == ["id", name]
+    assert rows(warehouse, "*") == [("1", "x")]
+
+
 def test_metadata_columns_are_added_on_request(warehouse):
     line = record({"id": "1"}, time_extracted="2026-07-01T10:00:00+00:00")
     warehouse.load(schema(), line, add_record_metadata=True)

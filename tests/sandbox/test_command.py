@@ -10,9 +10,9 @@ import pytest
 import requests
 from click.testing import CliRunner
 
-from kafinea_sandbox.cli import main
+from kafinea_sandbox.cli import sandbox
 
-RUN = [sys.executable, "-c", "from kafinea_sandbox.cli import main; main()", "sandbox"]
+RUN = [sys.executable, "-m", "kafinea_cli", "sandbox"]
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
@@ -40,7 +40,7 @@ def test_command_prints_its_address_and_stops_cleanly(tmp_path: Path, end: signa
 def test_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(sys.modules, "kafinea_sandbox.sandbox", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    result = CliRunner().invoke(main, ["sandbox"])
+    result = CliRunner().invoke(sandbox)
     assert result.exit_code == 1
     assert "pip install 'singer-kafinea[sandbox]'" in result.output
     assert len(result.output.strip().splitlines()) == 1
@@ -48,7 +48,10 @@ def test_command_names_the_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch
 
 def test_command_help_needs_no_extra():
     extra = ["uvicorn", "starlette", "lark", "tomli", "tomllib"]
-    script = f"import sys; sys.modules |= dict.fromkeys({extra}); {RUN[2]}"
+    script = (
+        f"import sys; sys.modules |= dict.fromkeys({extra});"
+        " from kafinea_cli.__main__ import main; main()"
+    )
     command = [sys.executable, "-c", script, "sandbox", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -173,7 +173,7 @@ def test_unreachable_server_ends_the_run_with_one_line(tmp_path):
     lines, data = steps(), tmp_path / "data"
     with empty(data=data):
         pass
-    serve = [sys.executable, "-c", "from kafinea_sandbox.cli import main; main()", "sandbox"]
+    serve = [sys.executable, "-m", "kafinea_cli", "sandbox"]
     with subprocess.Popen(
         [*serve, "--data", str(data), "--latency-ms", "20"],
         stdout=subprocess.PIPE,

@@ -1,0 +1,1 @@
+"""The dbt package that `kafinea dbt` writes."""
