@@ -3,16 +3,17 @@
 #   .venv-meltano  Meltano, separate because of its dependencies
 #   .meltano       the plugins of meltano.yml, each in its own environment
 #   .venv-loaders  other loaders that docs/loaders.md recommends, for the tests
+#   .venv-dbt      dbt, for `make demo` and the tests of the packages that `kafinea dbt` writes
 #   .venv-dlt      the project with dlt and what its destinations need, for the tests of dlt_kafinea
 #   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
-#   .venv-dbt      dbt, for `make demo` and the tests of the packages that `kafinea dbt` writes
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-bench    the project and the tools that it is compared with
 # Each has a file `stamp`. It is made again only if the files that it depends on are newer.
 
 PYTHON ?= python3
-PIP = -m pip --disable-pip-version-check --quiet
 MELTANO = .venv-meltano/bin/meltano
+# Meltano brings uv, which is faster than pip.
+UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 
 .PHONY: help install demo test lint bench backfill clean constraints
 
@@ -26,7 +27,7 @@ demo: install .venv-dbt/stamp  ## Extract the sandbox into DuckDB with Meltano, 
 
 # The files run in the order of their names, so the longest, those of tests/e2e, run first. Airflow and
 # the tests of timeouts mostly wait, so a third process keeps two processors busy.
-test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-airflow/stamp .venv-dbt/stamp .venv-dlt/stamp .venv-airbyte/stamp  ## Run all tests, including the end-to-end tests
+test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-airbyte/stamp  ## Run all tests, including the end-to-end tests
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
@@ -59,22 +60,23 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
-	$(PIN) pyproject.toml benchmarks/requirements.txt --output-file constraints/bench.txt
+	$(PIN) --extra dlt --extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml \
+		benchmarks/requirements.txt --output-file constraints/bench.txt
 
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
 
-.venv/stamp: pyproject.toml loaders/pyproject.toml constraints/dev.txt
+.venv/stamp: pyproject.toml loaders/pyproject.toml constraints/dev.txt | .venv-meltano/stamp
 	@echo 'Making .venv (the first time takes a minute)'
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.13")'
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python $(PIP) install -c constraints/dev.txt -e '.[dev]' -e './loaders[duckdb,postgres]'
+	@$(UV) --python .venv -c constraints/dev.txt -e '.[dev]' -e './loaders[duckdb,postgres]'
 	@touch $@
 
 .venv-meltano/stamp: constraints/meltano.txt
 	@echo 'Making .venv-meltano'
 	@$(PYTHON) -m venv .venv-meltano
-	@.venv-meltano/bin/python $(PIP) install -c constraints/meltano.txt 'meltano[postgres]'
+	@.venv-meltano/bin/python -m pip --disable-pip-version-check --quiet install -c constraints/meltano.txt 'meltano[postgres]'
 	@touch $@
 
 .meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt loaders/pyproject.toml $(wildcard extractors/*/*)
@@ -82,49 +84,49 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	@$(MELTANO) --log-level warning install
 	@touch $@
 
-.venv-loaders/stamp: constraints/dev.txt
+.venv-loaders/stamp: constraints/dev.txt | .venv-meltano/stamp
 	@echo 'Making .venv-loaders'
 	@$(PYTHON) -m venv .venv-loaders
-	@.venv-loaders/bin/python $(PIP) install -c constraints/dev.txt meltanolabs-target-csv==0.5.0
+	@$(UV) --python .venv-loaders -c constraints/dev.txt meltanolabs-target-csv==0.5.0
 	@touch $@
 
-# Not in .venv: dlt holds packages back, and with pyarrow, pandas stores strings in another way.
-.venv-dlt/stamp: pyproject.toml constraints/dlt.txt
-	@echo 'Making .venv-dlt (the first time takes a minute)'
-	@$(PYTHON) -m venv .venv-dlt
-	@.venv-dlt/bin/python $(PIP) install -c constraints/dlt.txt -e '.[dev,dlt]' $(DLT)
-	@touch $@
-
-# The destinations that are tested.
-DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
-
-.venv-airbyte/stamp: constraints/airbyte.txt
-	@echo 'Making .venv-airbyte (the first time takes a minute)'
-	@$(PYTHON) -m venv .venv-airbyte
-	@.venv-airbyte/bin/python $(PIP) install -c constraints/airbyte.txt airbyte
-	@touch $@
-
-.venv-dbt/stamp: constraints/dbt.txt
+.venv-dbt/stamp: constraints/dbt.txt | .venv-meltano/stamp
 	@echo 'Making .venv-dbt'
 	@$(PYTHON) -m venv .venv-dbt
-	@.venv-dbt/bin/python $(PIP) install -c constraints/dbt.txt $(DBT)
+	@$(UV) --python .venv-dbt -c constraints/dbt.txt $(DBT)
 	@touch $@
 
 # dbt 1.12 fetches a program from GitHub when it is installed. DuckDB is the one of the loader:
 # an older one may not read a file that a newer one has written.
 DBT = 'dbt-core~=1.11.0' dbt-duckdb dbt-postgres 'duckdb~=1.5'
 
-.venv-airflow/stamp: constraints/airflow.txt
+# Not in .venv: dlt holds packages back, and with pyarrow, pandas stores strings in another way.
+.venv-dlt/stamp: pyproject.toml constraints/dlt.txt | .venv-meltano/stamp
+	@echo 'Making .venv-dlt (the first time takes a minute)'
+	@$(PYTHON) -m venv .venv-dlt
+	@$(UV) --python .venv-dlt -c constraints/dlt.txt -e '.[dev,dlt]' $(DLT)
+	@touch $@
+
+# The destinations that are tested.
+DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
+
+.venv-airbyte/stamp: constraints/airbyte.txt | .venv-meltano/stamp
+	@echo 'Making .venv-airbyte (the first time takes a minute)'
+	@$(PYTHON) -m venv .venv-airbyte
+	@$(UV) --python .venv-airbyte -c constraints/airbyte.txt airbyte
+	@touch $@
+
+.venv-airflow/stamp: constraints/airflow.txt | .venv-meltano/stamp
 	@echo 'Making .venv-airflow (the first time takes a minute)'
 	@$(PYTHON) -m venv .venv-airflow
-	@.venv-airflow/bin/python $(PIP) install -c constraints/airflow.txt $(AIRFLOW)
+	@$(UV) --python .venv-airflow -c constraints/airflow.txt $(AIRFLOW)
 	@touch $@
 
 # With the drivers of its database, which is PostgreSQL.
 AIRFLOW = apache-airflow psycopg2-binary asyncpg
 
-.venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
+.venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt | .venv-meltano/stamp
 	@echo 'Making .venv-bench (the first time takes a minute)'
 	@$(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/python $(PIP) install -c constraints/bench.txt -e . -r benchmarks/requirements.txt
+	@$(UV) --python .venv-bench -c constraints/bench.txt -e '.[dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt
 	@touch $@

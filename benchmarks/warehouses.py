@@ -61,7 +61,10 @@ def _piped(who: str, loader: str, settings: Settings) -> Command:
         config = directory / "loader.json"
         given = {"default_target_schema": _SCHEMA, **settings(directory, postgres)}
         config.write_text(json.dumps(given))
-        ends = (_tap(who, directory, work), [str(_BIN / loader), "--config", config])
+        ends: tuple[list[str | Path], ...] = (
+            _tap(who, directory, work),
+            [_BIN / loader, "--config", config],
+        )
         return ["/bin/sh", "-c", " | ".join(shlex.join(map(str, end)) for end in ends)]
 
     return command
