@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -44,31 +45,31 @@ def checkpoint(pipeline, module="Contacts"):
 def test_up_to_date_module_loads_nothing_more(warehouse, sandbox):
     sandbox.sql("UPDATE Contacts SET modifiedtime = ?", [OLD])
     sandbox.sql("DELETE FROM Faq")
-    for _ in range(3):  # the second reads once more what the first has read
-        info = warehouse.run(source(sandbox, "Contacts", "Faq", lookback_seconds=0))
-    assert not info.loads_ids
+    for _ in range(10):  # what was changed in the second of the bookmark is read once more
+        if not warehouse.run(source(sandbox, "Contacts", "Faq", lookback_seconds=0)).loads_ids:
+            break
+        time.sleep(1)
+    else:
+        pytest.fail("Each run loads something.")
     assert warehouse.rows("faq") == []  # there is a table
     assert ids(warehouse.rows("contacts")) == ids(sandbox.rows("Contacts"))
 
 
-def test_failed_load_skips_no_rows(warehouse, sandbox, monkeypatch):
-    """The state is loaded with the rows: what was extracted waits, or is extracted again."""
+@pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated")  # dlt calls it
+@pytest.mark.parametrize("directory", ["pipelines", "elsewhere"])
+def test_failed_load_skips_no_rows(warehouse, sandbox, monkeypatch, directory):
+    """What was extracted waits, or elsewhere, where it is missing, is extracted again."""
     pipeline = warehouse.pipeline()
     pipeline.extract(source(sandbox, "Contacts"))
     with monkeypatch.context() as broken:
-        broken.setattr(
-            "dlt.destinations.impl.duckdb.sql_client.DuckDbSqlClient.execute_many", _fails
-        )
         broken.setattr("dlt.destinations.impl.duckdb.duck.DuckDbCopyJob.run", _fails)
         pipeline.normalize()
         with pytest.raises(PipelineStepFailed):
             pipeline.load()
-    added = sandbox.insert("Contacts", {"lastname": "Later"})
-    # On another machine, without what was extracted: all comes from Kafinea once more.
-    elsewhere = warehouse.pipeline(directory="elsewhere")
-    elsewhere.run(source(sandbox, "Contacts"))
+    sandbox.insert("Contacts", {"lastname": "Later"})
+    for _ in range(2):  # the first only loads what waits
+        warehouse.pipeline(directory=directory).run(source(sandbox, "Contacts"))
     assert ids(warehouse.rows("contacts")) == ids(sandbox.rows("Contacts"))
-    assert added in ids(warehouse.rows("contacts"))
 
 
 def test_failed_extraction_skips_no_rows(warehouse, sandbox, small_tables):
@@ -145,8 +146,8 @@ def test_times_are_utc_and_the_zone_of_the_server_counts(warehouse):
         one = sandbox.rows("Contacts")[0]["id"]
         sandbox.change("Contacts", one, {}, modifiedtime="2025-07-01 08:00:00")
         warehouse.run(source(sandbox, "Contacts", timezone="Pacific/Auckland"))
-    time = datetime(2025, 6, 30, 20, tzinfo=timezone.utc)
-    assert {row["id"]: row["modifiedtime"] for row in warehouse.rows("contacts")}[one] == time
+    moment = datetime(2025, 6, 30, 20, tzinfo=timezone.utc)
+    assert {row["id"]: row["modifiedtime"] for row in warehouse.rows("contacts")}[one] == moment
 
 
 def test_first_run_begins_at_start_date_and_refresh_begins_anew(warehouse, sandbox):
