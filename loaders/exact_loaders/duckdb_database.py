@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from itertools import chain, repeat
 from typing import Any
 
 import duckdb
@@ -140,7 +139,7 @@ class DuckDB(Database):
     def write(self, table: str, batch: Batch) -> None:
         """Write rows, in one transaction."""
         with tempfile.TemporaryFile() as file:
-            file.writelines(chain.from_iterable(zip(batch.lines.values(), repeat(b"\n"))))
+            file.write(b"\n".join(batch.lines.values()))
             file.flush()
             self._allow(_memory_for(batch))
             self._write(table, batch, f"/dev/fd/{file.fileno()}")

@@ -33,7 +33,7 @@ from exact_loaders.rows import RowReader, Rows
 from exact_loaders.tables import Table
 from exact_loaders.values import encode
 
-_MOST_BYTES = 2**25
+_MOST_BYTES = 2**24
 """Bytes of the records that wait; a batch is written before it has `batch_size_rows` if larger."""
 _decode_record = msgspec.json.Decoder(float_hook=Decimal).decode
 _MARKED = re.compile(rb'"_sdc_deleted_at" ?: ?"').search
@@ -318,7 +318,7 @@ _SETTINGS: Mapping[str, Any] = {
         "title": "Rows of a batch",
         "default": 2_500,
         "description": "Rows of all tables that are written at once, before the state behind them "
-        "is emitted. More than 32 MB are written earlier",
+        "is emitted. More than 16 MB are written earlier",
     },
     "hard_delete": {
         "type": "boolean",
