@@ -9,6 +9,7 @@ from benchmarks import reading, results, writing
 from benchmarks.cases import IMPORT, LOADED, ROWS, VERSION
 from benchmarks.reading import COOKIECUTTER, TAP, Night
 from benchmarks.results import Measure, Results
+from benchmarks.warehouses import DLT, REST_API, TO_DUCKDB, TO_POSTGRES
 from benchmarks.writing import TARGET
 
 Figure = Callable[[Results], float]
@@ -68,6 +69,14 @@ def _loading(other: str) -> Figure:
 
 def _most(measure: Measure, **where: int) -> Figure:
     return lambda bench: max(measure(*run) for run in bench.runs("read", TAP, rows=ROWS, **where))
+
+
+def _into(who: str, latency_ms: int, other: str) -> Figure:
+    where = {"latency_ms": latency_ms}
+    return _of(
+        _median(results.rate, "warehouse", who, **where),
+        _median(results.rate, "warehouse", other, **where),
+    )
 
 
 def _queries_of_a_settled_module(bench: Results) -> float:
@@ -157,6 +166,35 @@ GOALS = (
         _median(results.writes, "reload", TARGET),
         _NUMBER,
         at_most=True,
+    ),
+    Goal(
+        "0 ms: rate into DuckDB, compared with the tap alone",
+        0.9,
+        _into(TO_DUCKDB, 0, TAP),
+        _PERCENT,
+    ),
+    Goal(
+        "50 ms: rate into DuckDB, compared with the tap alone",
+        0.9,
+        _into(TO_DUCKDB, 50, TAP),
+        _PERCENT,
+    ),
+    Goal(
+        "0 ms: rate into PostgreSQL, compared with the tap alone",
+        0.75,
+        _into(TO_POSTGRES, 0, TAP),
+        _PERCENT,
+    ),
+    Goal(
+        "50 ms: rate into PostgreSQL, compared with the tap alone",
+        0.9,
+        _into(TO_POSTGRES, 50, TAP),
+        _PERCENT,
+    ),
+    Goal(
+        "50 ms: rate of our dlt source into DuckDB, compared with dlt's rest_api",
+        10,
+        _into(DLT, 50, REST_API),
     ),
     Goal(
         "Peak memory at 1,000,000 records, compared with 100,000",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks import reading, results, writing
+from benchmarks import reading, results, warehouses, writing
 from benchmarks.cases import IMPORT, LATENCIES, LOADED, MEMORY_ROWS, ROWS, SESSIONS, VERSION
 from benchmarks.goals import GOALS
 from benchmarks.measure import ROOT
@@ -20,119 +22,7 @@ _DOCUMENT = ROOT / "docs" / "performance.md"
 _PICTURES = ROOT / "docs" / "performance"
 _COLORS = dict(zip(READERS, ("#087f5b", "#c92a2a", "#7048e8", "#e8590c", "#868e96"), strict=True))
 
-_TEXT = """\
-# Performance
-
-After reading this page, you know how fast `tap-kafinea` and `target-kafinea` are compared with
-other tools, and what a run costs in requests, CPU and memory.
-
-`make bench ROUNDS={rounds}` wrote this page. In each round, each case runs once. The figures are
-medians over the rounds. They were measured on {processor}, {system}, Python {python}, with
-{packages}.
-
-On this page: [How it is measured](#how-it-is-measured) ·
-[Goals](#goals) ·
-[Records a second](#records-a-second) ·
-[Cost of a run](#cost-of-a-run) ·
-[Nightly run](#nightly-run) ·
-[Loading](#loading) ·
-[Start](#start)
-
-## How it is measured
-
-The server is a stand-in that answers from memory after a fixed time. It has contacts with 60
-fields, returns at most 100 records in a request, and its ids have gaps, as those of real modules.
-As on a real server, a session processes one request at a time. A run counts only if no record is
-missing or duplicated. All tools write to files, which are checked afterwards.
-
-- `tap-kafinea` and `target-kafinea` run as commands, with a catalog.
-- `cookiecutter tap` and `cookiecutter target` are made from the template of the Singer SDK:
-  paging by offset, one session, one request for each record that is written.
-- `dlt` is its `rest_api` source, which writes JSON lines. `script` is a script of twenty lines
-  with `requests`.
-- `raw HTTP` and `raw creations` are the ceiling: the same number of threads, sessions and
-  kept-alive connections. They send known requests with `http.client` and count bytes, without
-  parsing. Their time begins after their logins. The time of all other tools begins with their
-  first request and includes the logins.
-
-## Goals
-
-{goals}
-
-What limits the rates: a tap is one Python process, which uses at most one processor core. If the
-server answers faster than a core can read, the core is the limit, with any number of sessions: see
-"CPU us/record".
-Loading 2,000 records again takes nine round trips, one after the other: challenge, login,
-listtypes, describe, further logins, three rounds of look-ups, logout.
-
-## Records a second
-
-![Records a second by latency and by sessions](performance/speed.png)
-
-{speed}
-
-Each case reads {rows:,} records; at 200 ms, at most {slow_rows:,} for each session.
-
-## Cost of a run
-
-![Requests, CPU, memory, nightly run](performance/cost.png)
-
-At 0 ms:
-
-{cost_0}
-
-At 50 ms:
-
-{cost_50}
-
-- "With start" is the rate including the start of Python. "CPU us/record" is the processor time for
-  a record in microseconds, also including the start.
-- "Concurrent" is the maximum number of concurrent requests that the server saw. More than the
-  number of sessions is an error. At 0 ms, the server answers each request before it reads the
-  next one.
-- "Server" is the share of a processor that the server used. The server is not the bottleneck: at
-  0 ms, it returned {limit:,.0f} records a second to `raw HTTP`, {times:.0f} times the rate of the
-  fastest reader.
-
-Peak memory, in MB:
-
-{memory}
-
-## Nightly run
-
-{modules} modules, {changed} of which have {changes} changes each, at 50 ms, with the state of an
-earlier run:
-
-{night}
-
-## Loading
-
-{loaded:,} contacts at 50 ms: new ones, and the same ones again without changes. A record with a
-changed field takes two requests: it is read completely before it is written, and the response to
-the write is compared with that.
-
-{load}
-
-The checks cost few requests. This table compares the requests for 10,000 contacts with 8
-sessions, including logins and logouts. "Before" is version 0.1.0 at commit 095ea5a, which
-compared only the loaded fields. Both were measured on 2026-11-28 with `benchmarks.writing`:
-
-|  | Before | Now | Difference |
-| --- | ---: | ---: | ---: |
-| new records | 10,223 | 10,326 | 1.0% |
-| each with a changed field | 20,121 | 20,125 | 0.02% |
-| nothing changed | 121 | 121 | 0% |
-
-New records are looked up once more, a hundred in a request. A changed record took two requests
-before, too: it is read before it is written. The response to the write contains the whole record,
-which proves the result. If a server's responses do not contain the record, a query reads a
-hundred written records again: 1% more. The remaining requests are the check of the first update,
-the formats of the user, and two requests that show whether the server has `revise`.
-
-## Start
-
-{start}
-"""
+_TEMPLATE = Path(__file__).with_name("page.md")
 
 
 def write() -> str:
@@ -141,7 +31,7 @@ def write() -> str:
     _PICTURES.mkdir(exist_ok=True)
     _draw_speed(bench)
     _draw_cost(bench)
-    text = _TEXT.format(
+    text = _TEMPLATE.read_text().format(
         **bench.machine,
         goals=_table(
             ["", "Goal", "Measured", "Reached"], [goal.row(bench) for goal in GOALS], right=()
@@ -159,6 +49,10 @@ def write() -> str:
         changed=len(Night.CHANGED),
         changes=Night.CHANGES,
         night=_night(bench),
+        into_rows=warehouses.ROWS,
+        into_0=_into(bench, 0),
+        into_50=_into(bench, 50),
+        processors=os.cpu_count(),
         loaded=LOADED,
         load=_load(bench),
         start=_table(
@@ -249,6 +143,27 @@ def _night(bench: Results) -> str:
     return _table(["", "Seconds", "Without start", "Requests", "Concurrent"], rows)
 
 
+def _into(bench: Results, latency_ms: int) -> str:
+    where = {"latency_ms": latency_ms}
+    alone = bench.median(results.rate, "warehouse", TAP, **where)
+    rows = []
+    for who in (TAP, *warehouses.WAYS):
+        with suppress(LookupError):
+            share = bench.median(results.rate, "warehouse", who, **where) / alone
+            figures = [
+                _figure(bench, shown, measure, "warehouse", who, **where)
+                for _, shown, measure in _INTO
+            ]
+            rows.append([who, *figures, f"{share:.0%}"])
+    return _table(["", *(name for name, _, _ in _INTO), "Of the tap alone"], rows)
+
+
+_INTO: tuple[tuple[str, str, Measure], ...] = (
+    ("Seconds", "{:.1f}", results.active),
+    ("Records/s", "{:,.0f}", results.rate),
+    ("CPU us/record", "{:.0f}", results.cpu),
+    ("Peak MB", "{:.0f}", results.peak),
+)
 _HOW_LOADED = {"reload": ", again", "change": ", changed"}
 
 

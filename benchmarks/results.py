@@ -18,7 +18,7 @@ from benchmarks.reading import READERS
 PATH = Path(__file__).with_name("results.jsonl")
 """Where the last whole bench left them: a line on the machine, then a line for each run."""
 
-_PACKAGES = ("singer-sdk", "msgspec", "requests", "dlt", "uvloop")
+_PACKAGES = ("singer-sdk", "msgspec", "requests", "duckdb", "dlt", "target-duckdb", "uvloop")
 
 Measure = Callable[[Case, Took], float]
 
