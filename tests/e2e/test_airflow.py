@@ -30,10 +30,9 @@ ROWS = 660_000 if LARGE else 3000
 WORKERS = 2 if LARGE else 4
 SINCE = "2023-01" if LARGE else "2024-10"
 CUT = ["Contacts", "HelpDesk"]
-WHOLE = ["Accounts", "Campaigns", "Products", "Currency"]
+WHOLE = ["Campaigns", "Products", "Currency"]
 if LARGE:
     CUT += ["Accounts", "Potentials", "Leads"]
-    WHOLE.remove("Accounts")
 LISTS = [{"module": "Campaigns", "related": "Contacts"}]
 
 
@@ -281,7 +280,7 @@ def test_failing_module_stops_no_other(first, kafinea, warehouse):
     assert {name for name, task in tasks.items() if task["state"] != "success"} == {"Products"}
     tries = {name: task["try_number"] for name, task in tasks.items()}
     assert tries == dict.fromkeys(tasks, 1) | {"HelpDesk": 2, "Products": 5}
-    for module in ("Accounts", "Campaigns", "Currency"):
+    for module in ("Campaigns", "Currency"):
         compare(kafinea, warehouse, module)
 
 
@@ -308,7 +307,7 @@ def test_related_lists_have_a_task_of_their_own(first, kafinea, warehouse):
 @pytest.fixture(scope="module")
 def second(running, first, kafinea) -> str:
     """The next regular run, with nothing in its way."""
-    kafinea.change("Accounts", kafinea.rows("Accounts")[0]["id"], {"phone": "+33 2 00 00 00 00"})
+    kafinea.change("Campaigns", kafinea.rows("Campaigns")[0]["id"], {"campaignstatus": "Completed"})
     kafinea.insert("Products", {"productname": "Chair"})
     done(running.sh("airflow dags trigger kafinea"))
     return running.finish("kafinea")

@@ -171,6 +171,7 @@ ELSEWHERE = {
     "docs/scheduling.md": "test_airflow.py",
     "docs/backfill.md": "test_airflow.py",
     "docs/dbt.md": "tests/cli/test_dbt.py, and the demo",
+    "docs/warehouses.md": "tests/dlt_kafinea/test_page.py",
 }
 """Commands, and whole pages, that are not followed here, and why."""
 
