@@ -64,7 +64,7 @@ class _ReadAhead:
         self._waiting: list[bytes] = []
         self._size = 0
         self._is_over = False
-        self._error: OSError | None = None
+        self._error: Exception | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         Thread(target=self._fill, daemon=True).start()
@@ -88,7 +88,7 @@ class _ReadAhead:
                     self._waiting.append(data)
                     self._size += len(data)
                     self._changed.notify()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 raised again by who reads: no end of the input
             self._error = error
         finally:
             with self._changed:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
 
 import duckdb
 import pytest
+from exact_loaders import reading
 
 from tests.loaders.conftest import lines, record, schema
 
@@ -155,3 +157,12 @@ def test_run_notices_that_another_has_widened_a_column(warehouse):
         assert first.wait() == 0
     found = warehouse.rows('SELECT id, a FROM kafinea."Contacts" ORDER BY id')
     assert found == [("1", "1"), ("2", "text"), ("3", "3")]
+
+
+def test_failure_to_read_is_no_end_of_the_input():
+    class Broken(io.BytesIO):
+        def read(self, *_):
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(reading.lines(io.TextIOWrapper(Broken())))
