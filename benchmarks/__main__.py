@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import reading, results
 from benchmarks.cases import ROWS, Bench, Case, all_cases
 from benchmarks.measure import CommandFailed, Server, Took, WrongResult
 from benchmarks.reading import READERS
@@ -60,14 +60,14 @@ def _outcome(runner: Bench, case: Case) -> Took | Exception:
 
 def quick(options: argparse.Namespace) -> None:
     """Read once for each combination."""
-    with Server() as server, tempfile.TemporaryDirectory() as work, postgres() as database:
-        runner = Bench(server, Path(work), database)
+    with Server() as server, tempfile.TemporaryDirectory() as work:
+        reading.warm_up(server, Path(work))
         for latency in options.latency:
             for sessions in options.sessions:
                 for who in options.who:
                     if READERS[who].is_parallel or sessions == options.sessions[0]:
                         case = Case("read", who, options.rows, latency, sessions)
-                        _show(case, runner.run(case))
+                        _show(case, reading.read(server, who, Path(work), **case.conditions))
 
 
 def _show(case: Case, took: Took) -> None:

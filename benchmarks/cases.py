@@ -48,6 +48,11 @@ class Case:
     sessions: int = 1
     rounds: int = 1_000
 
+    @property
+    def conditions(self) -> dict[str, int]:
+        """What it is run with."""
+        return {"rows": self.rows, "latency_ms": self.latency_ms, "sessions": self.sessions}
+
 
 def all_cases() -> list[Case]:
     """Return the table."""
@@ -118,9 +123,7 @@ class Bench:
             self._server,
             case.who,
             self._work,
-            rows=case.rows,
-            latency_ms=case.latency_ms,
-            sessions=case.sessions,
+            **case.conditions,
         )
 
     _memory = _read
@@ -136,9 +139,7 @@ class Bench:
             self._server,
             case.who,
             self._work,
-            rows=case.rows,
-            latency_ms=case.latency_ms,
-            sessions=case.sessions,
+            **case.conditions,
         )
 
     _reload = _change = _load
@@ -149,9 +150,7 @@ class Bench:
             case.who,
             self._work,
             self._postgres,
-            rows=case.rows,
-            latency_ms=case.latency_ms,
-            sessions=case.sessions,
+            **case.conditions,
         )
 
     def _start(self, case: Case) -> Took:

@@ -1,4 +1,4 @@
-"""The columns of a table: which there are, what they hold, and what dlt is told of them."""
+"""The columns of a table: which there are, what they hold, and the hints that dlt gets for them."""
 
 from __future__ import annotations
 
