@@ -66,11 +66,16 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
 
-.venv/stamp: pyproject.toml loaders/pyproject.toml constraints/dev.txt | .venv-meltano/stamp
-	@echo 'Making .venv'
-	@$(PYTHON) -m venv .venv
-	@$(UV) --python .venv -c constraints/dev.txt -e '.[dev]' -e './loaders[duckdb,postgres]'
+ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-bench
+
+$(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
+	@echo 'Making $(@D)'
+	@$(PYTHON) -m venv $(@D)
+	@$(UV) --python $(@D) $(PACKAGES)
 	@touch $@
+
+.venv/stamp: pyproject.toml loaders/pyproject.toml constraints/dev.txt
+.venv/stamp: PACKAGES = -c constraints/dev.txt -e '.[dev]' -e './loaders[duckdb,postgres]'
 
 .venv-meltano/stamp: constraints/meltano.txt
 	@echo 'Making .venv-meltano'
@@ -85,50 +90,32 @@ PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-ve
 	@$(MELTANO) --log-level warning install
 	@touch $@
 
-.venv-loaders/stamp: constraints/dev.txt | .venv-meltano/stamp
-	@echo 'Making .venv-loaders'
-	@$(PYTHON) -m venv .venv-loaders
-	@$(UV) --python .venv-loaders -c constraints/dev.txt meltanolabs-target-csv==0.5.0
-	@touch $@
+.venv-loaders/stamp: constraints/dev.txt
+.venv-loaders/stamp: PACKAGES = -c constraints/dev.txt meltanolabs-target-csv==0.5.0
 
-.venv-dbt/stamp: constraints/dbt.txt | .venv-meltano/stamp
-	@echo 'Making .venv-dbt'
-	@$(PYTHON) -m venv .venv-dbt
-	@$(UV) --python .venv-dbt -c constraints/dbt.txt $(DBT)
-	@touch $@
+.venv-dbt/stamp: constraints/dbt.txt
+.venv-dbt/stamp: PACKAGES = -c constraints/dbt.txt $(DBT)
 
 # dbt 1.12 fetches a program from GitHub when it is installed. DuckDB is the one of the loader:
 # an older one may not read a file that a newer one has written.
 DBT = 'dbt-core~=1.11.0' dbt-duckdb dbt-postgres 'duckdb~=1.5'
 
 # Not in .venv: dlt holds packages back, and with pyarrow, pandas stores strings in another way.
-.venv-dlt/stamp: pyproject.toml constraints/dlt.txt | .venv-meltano/stamp
-	@echo 'Making .venv-dlt'
-	@$(PYTHON) -m venv .venv-dlt
-	@$(UV) --python .venv-dlt -c constraints/dlt.txt -e '.[dev,dlt]' $(DLT)
-	@touch $@
+.venv-dlt/stamp: pyproject.toml constraints/dlt.txt
+.venv-dlt/stamp: PACKAGES = -c constraints/dlt.txt -e '.[dev,dlt]' $(DLT)
 
 # The destinations that are tested.
 DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
 
-.venv-airbyte/stamp: constraints/airbyte.txt | .venv-meltano/stamp
-	@echo 'Making .venv-airbyte'
-	@$(PYTHON) -m venv .venv-airbyte
-	@$(UV) --python .venv-airbyte -c constraints/airbyte.txt airbyte
-	@touch $@
+.venv-airbyte/stamp: constraints/airbyte.txt
+.venv-airbyte/stamp: PACKAGES = -c constraints/airbyte.txt airbyte
 
-.venv-airflow/stamp: constraints/airflow.txt | .venv-meltano/stamp
-	@echo 'Making .venv-airflow'
-	@$(PYTHON) -m venv .venv-airflow
-	@$(UV) --python .venv-airflow -c constraints/airflow.txt $(AIRFLOW)
-	@touch $@
+.venv-airflow/stamp: constraints/airflow.txt
+.venv-airflow/stamp: PACKAGES = -c constraints/airflow.txt $(AIRFLOW)
 
 # With the drivers of its database, which is PostgreSQL.
 AIRFLOW = apache-airflow psycopg2-binary asyncpg
 
-.venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt | .venv-meltano/stamp
-	@echo 'Making .venv-bench'
-	@$(PYTHON) -m venv .venv-bench
-	@$(UV) --python .venv-bench -c constraints/bench.txt \
-		-e '.[dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt
-	@touch $@
+.venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
+.venv-bench/stamp: PACKAGES = -c constraints/bench.txt \
+	-e '.[dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt
