@@ -27,6 +27,9 @@ _Answer = TypeVar("_Answer")
 PAGE_SIZE = 100
 """The most records that servers give in one answer, whatever the LIMIT says, as a rule."""
 
+SHORT_PAGE = 20
+"""The fewest records that servers look at for one answer. Those it does not show are among them."""
+
 _COUNT_TRIES = 4
 _LARGEST_GAP = 2**40
 
