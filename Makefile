@@ -15,7 +15,7 @@ MELTANO = .venv-meltano/bin/meltano
 # Meltano brings uv, which is faster than pip.
 UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 
-.PHONY: help install demo test lint bench backfill clean constraints
+.PHONY: help install demo test operate lint bench backfill clean constraints
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,9 +27,12 @@ demo: install .venv-dbt/stamp  ## Extract the sandbox into DuckDB with Meltano, 
 
 # The files run in the order of their names, so the longest, those of tests/e2e, run first. Airflow and
 # the tests of timeouts mostly wait, so a third process keeps two processors busy.
-test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-airbyte/stamp  ## Run all tests, including the end-to-end tests
+test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/stamp .venv-airbyte/stamp  ## Run all tests, except those of `make operate`
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
+
+operate: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the tests of the DAGs, with a real Airflow
+	.venv/bin/pytest -m operate tests/e2e/test_airflow.py
 
 lint: .venv/stamp  ## Check style, format, types, and which package may import which
 	.venv/bin/ruff check
@@ -43,7 +46,7 @@ bench: .venv-bench/stamp  ## Compare the speed with other tools, write docs/perf
 	.venv-bench/bin/python -m benchmarks --rounds $(ROUNDS)
 
 backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of docs/backfill.md with 200,000 records
-	BACKFILL_LARGE=1 .venv/bin/pytest tests/e2e/test_airflow.py -k backfill --durations 3
+	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
 	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
