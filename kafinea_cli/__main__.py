@@ -14,6 +14,11 @@ from singer_kafinea import command
 
 _COMMANDS = {
     "modules": "kafinea_cli.modules",
+    "describe": "kafinea_cli.describe",
+    "count": "kafinea_cli.count",
+    "records": "kafinea_cli.records",
+    "get": "kafinea_cli.get",
+    "query": "kafinea_cli.query",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",
 }
