@@ -13,6 +13,8 @@ from typing_extensions import override
 from singer_kafinea import command
 
 _COMMANDS = {
+    "init": "kafinea_cli.init.command",
+    "check": "kafinea_cli.check.command",
     "modules": "kafinea_cli.modules",
     "describe": "kafinea_cli.describe",
     "count": "kafinea_cli.count",

@@ -48,11 +48,11 @@ def check(path: Path) -> None:
     """Check, before anything is read, that a file can be written.
 
     Raises:
-        SettingsError: Its format is not known, what writes it is not installed, or it is a folder.
+        ValueError: Its name does not end with that of a format.
+        SettingsError: What writes it is not installed, it is a folder, or it would be in none.
     """
     if path.suffix.lower() not in _WRITERS:
-        known = ", ".join(_WRITERS)
-        raise SettingsError(f"{path}: the name must end with one of {known}.")
+        raise ValueError(f"the name must end with one of {', '.join(_WRITERS)}.")
     if path.is_dir():
         raise SettingsError(f"{path} is a folder. Name a file.")
     if not path.absolute().parent.is_dir():
@@ -174,21 +174,21 @@ def _write_excel(file: BinaryIO, rows: Iterable[Row], columns: Columns) -> None:
     xlsxwriter = _imported("xlsxwriter")
     if len(columns) > _EXCEL_COLUMNS:
         raise DoesNotFit(f"Excel has {_EXCEL_COLUMNS:,} columns at most. {_OTHER_FORMATS}")
-    book = xlsxwriter.Workbook(file, {"constant_memory": True})
-    sheet = book.add_worksheet()
-    bold, day = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd"})
-    sheet.freeze_panes(1, 0)
-    for place, name in enumerate(columns):
-        sheet.write_string(0, place, name, bold)
-    for number, row in enumerate(rows, start=1):
-        if number == _EXCEL_ROWS:
-            raise DoesNotFit(f"Excel has {_EXCEL_ROWS:,} rows at most. {_OTHER_FORMATS}")
-        for place, (name, kind) in enumerate(columns.items()):
-            try:
-                _write_cell(sheet, number, place, row.get(name), kind, day)
-            except OverflowError:
-                raise _does_not_fit(row["id"], name, "Excel") from None
-    book.close()
+    # It is closed after an error too, because it has a temporary file.
+    with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
+        sheet = book.add_worksheet()
+        sheet.freeze_panes(1, 0)
+        bold, day = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd"})
+        for place, name in enumerate(columns):
+            sheet.write_string(0, place, name, bold)
+        for number, row in enumerate(rows, start=1):
+            if number == _EXCEL_ROWS:
+                raise DoesNotFit(f"Excel has {_EXCEL_ROWS:,} rows at most. {_OTHER_FORMATS}")
+            for place, (name, kind) in enumerate(columns.items()):
+                try:
+                    _write_cell(sheet, number, place, row.get(name), kind, day)
+                except OverflowError:
+                    raise _does_not_fit(row["id"], name, "Excel") from None
 
 
 def _write_cell(

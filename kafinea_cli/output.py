@@ -75,6 +75,18 @@ def output_options(function: Function) -> Function:
     return command  # type: ignore[return-value]  # click looks at its options only
 
 
+def json_option(function: Function) -> Function:
+    """Add `--json` to a command without rows, which gets `output`, an `Output`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @wraps(function)
+    def command(*arguments: Any, as_json: bool, **options: Any) -> Any:
+        chosen = Format.JSON if as_json else Format.TABLE
+        return function(*arguments, output=Output(chosen), **options)
+
+    return command  # type: ignore[return-value]  # as above
+
+
 class Output:
     """What a command writes to stdout.
 
@@ -117,6 +129,24 @@ class Output:
             style: How it looks, in rich's words, such as `bold` or `green`.
         """
         self._put(shown(text, LONGEST_LINE), style)
+
+    def marked(self, mark: str, style: str, name: str, text: str) -> None:
+        """Write a line that begins with a mark and a name, broken where the terminal ends.
+
+        Args:
+            mark: One character.
+            style: How the mark looks, such as `green`.
+            name: The name, filled up with spaces.
+            text: The text.
+        """
+        from rich.text import Text  # noqa: PLC0415
+
+        head = f"  {name} "
+        room = self.console.width - len(mark) - len(head) if sys.stdout.isatty() else LONGEST_LINE
+        lines = Text(shown(text, LONGEST_LINE)).wrap(self.console, max(room, 20))
+        for line in lines:
+            self.console.print(Text.assemble((mark, style), head, line), soft_wrap=True)
+            mark, style, head = " " * len(mark), "", " " * len(head)
 
     def values(self, values: Iterable[tuple[str, str, Any]]) -> None:
         """Write the values of one record, each whole.

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from kafinea.describe import LINES, MODIFIED, Module
-from kafinea.errors import QueryError
+from kafinea.errors import QueryError, SettingsError
 from kafinea.extract import Extraction, Fields
 from kafinea.progress import Progress
 from kafinea.query import Condition
@@ -62,7 +62,7 @@ def records(
     if path:
         if output.format is not Format.TABLE:
             raise click.UsageError("Use either -o or --json or --csv.")
-        files.check(path)
+        _check(path)
     conditions = _parsed(where) if where else []
     with opened(options) as instance:
         found = module_of(instance, module)
@@ -73,6 +73,15 @@ def records(
         else:
             rows = rows_of(instance, found.name, fields, conditions, limit=limit)
             output.rows(rows, _columns(fields))
+
+
+def _check(path: Path) -> None:
+    try:
+        files.check(path)
+    except ValueError as error:
+        if isinstance(error, SettingsError):
+            raise
+        raise click.BadParameter(f"{path}: {error}", param_hint="-o") from None
 
 
 def _parsed(where: str) -> Where:
@@ -94,7 +103,10 @@ def _since(since: str | None, module: Module, instance: Instance) -> Where:
         return []
     if MODIFIED not in module.fields:
         raise click.BadParameter(f"{module.name} has no {MODIFIED}.", param_hint="--since")
-    moment = instance.zone.setting("--since", since)
+    try:
+        moment = instance.zone.setting("--since", since)
+    except SettingsError as error:
+        raise click.BadParameter(str(error), param_hint="--since") from None
     return [Condition(MODIFIED, ">=", instance.zone.wire(moment))] if moment else []
 
 

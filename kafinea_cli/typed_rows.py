@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kafinea.describe import Module
@@ -12,6 +11,7 @@ from kafinea.extract import Fields
 from kafinea.extract.checkpoint import Pass
 from kafinea.extract.module_rows import ModuleContent
 from kafinea.module_reader import ModuleReader
+from kafinea.page_query import Page
 from kafinea.query import AnyOf, Condition
 from kafinea.recovery import Recovery
 from kafinea.values import ValueType
@@ -78,11 +78,23 @@ def rows_of(
     )
     reading.begin()
     on_count(reading.total)
-    parts = rows.parts(reading, reading)
-    yield from islice((row for part in parts for row in part.rows), limit)
+    for part in rows.parts(reading, _up_to(limit, reading)):
+        yield from part.rows
     rows.report()
     if recovery.failed:
         raise _incomplete(module, list(dict.fromkeys(bad.id for bad in recovery.failed)))
+
+
+def _up_to(limit: int | None, pages: Iterable[Page]) -> Iterator[Page]:
+    """Yield pages up to a number of records. No page after them is requested."""
+    if limit is None:
+        yield from pages
+        return
+    for page in pages:
+        yield page[:limit]
+        limit -= len(page)
+        if limit <= 0:
+            return
 
 
 def columns_of(types: Mapping[str, ValueType]) -> list[Column]:
