@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -49,7 +50,8 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted.", err=True)
+            after_mark = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
+            click.echo(f"{after_mark}Interrupted.", err=True)
             ctx.exit(_INTERRUPTED)
 
 

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from kafinea_cli.__main__ import cli
 from kafinea_sandbox import Sandbox
 from singer_kafinea.command import exit_code
 
+INTERRUPT = b"\x03"
+_PATIENCE = 60  # seconds
 COMMAND = (sys.executable, "-m", "kafinea_cli")
 
 
@@ -73,7 +76,7 @@ def on_terminal(
         environment: Its variables.
         folder: Where it runs.
         columns: The width of the terminal.
-        typed: What is typed, each once the text before it has been shown.
+        typed: What is typed, each once the text before it has been shown, after the last answer.
 
     Returns:
         The exit code, and all that the terminal has shown.
@@ -87,8 +90,18 @@ def on_terminal(
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 ^C is a signal
     )  # fmt: skip
     os.close(theirs)
-    shown, waiting = b"", list(typed)
+    shown, waiting, answered, last = b"", list(typed), 0, b""
+    silent = 0
     while True:
+        if not select.select([ours], [], [], 1)[0]:
+            silent += 1
+            if last == INTERRUPT:  # Python misses one that comes just before it reads a line
+                os.write(ours, last)
+            if silent == _PATIENCE:
+                process.kill()
+                raise AssertionError(f"Nothing more is shown:\n{shown.decode()}")
+            continue
+        silent = 0
         try:
             piece = os.read(ours, 65536)
         except OSError:  # Linux: the other end is closed
@@ -96,7 +109,9 @@ def on_terminal(
         if not piece:
             break
         shown += piece
-        if waiting and waiting[0][0].encode() in shown:
-            os.write(ours, waiting.pop(0)[1].encode())
+        if waiting and waiting[0][0].encode() in shown[answered:]:
+            answered = len(shown)
+            last = waiting.pop(0)[1].encode()
+            os.write(ours, last)
     os.close(ours)
     return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
