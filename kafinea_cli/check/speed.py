@@ -19,6 +19,8 @@ from kafinea.query import select
 _LARGEST = 1000
 """The most records that any known server returns at a time."""
 _PAGES = 3
+_FEWEST = 4
+"""The fewest pages by which a rate is measured."""
 _GAIN = 1.2
 """How many times as many pages twice the sessions must bring."""
 
@@ -114,7 +116,7 @@ def _rate(client: Client, of: Sample, sessions: int) -> float:
     with ThreadPoolExecutor(sessions) as threads:
         list(threads.map(log_in, range(sessions)))
         began = time.monotonic()
-        pages = list(threads.map(page, range(2 * sessions)))
+        pages = list(threads.map(page, range(max(_FEWEST, 2 * sessions))))
         return len(pages) / (time.monotonic() - began)
 
 
