@@ -33,6 +33,8 @@ _MEASURED = 100
 _NARROWEST = 10
 """Characters to which a column may be cut. Where that takes too much, the last are left out."""
 _GAP = 2
+_LABEL = 24
+"""Characters of labels and names beside a value on a terminal, and the fewest of the value."""
 _CELL = 60
 """Characters of a value that a terminal shows, if there are other columns."""
 
@@ -142,9 +144,8 @@ class Output:
         from rich.text import Text  # noqa: PLC0415
 
         head = f"  {name} "
-        room = self.console.width - len(mark) - len(head) if sys.stdout.isatty() else LONGEST_LINE
-        lines = Text(shown(text, LONGEST_LINE)).wrap(self.console, max(room, 20))
-        for line in lines:
+        room = max(self.console.width - len(mark) - len(head), _LABEL)
+        for line in self._lines(shown(text, LONGEST_LINE), room if sys.stdout.isatty() else None):
             self.console.print(Text.assemble((mark, style), head, line), soft_wrap=True)
             mark, style, head = " " * len(mark), "", " " * len(head)
 
@@ -158,14 +159,27 @@ class Output:
         columns = [Column("label"), Column("name")]
         rows = [{"label": label, "name": name} for label, name, _ in known]
         widths = _widths(columns, rows, None)
+        room = None
+        if sys.stdout.isatty():
+            widths = [min(width, _LABEL) for width in widths]
+            room = max(self.console.width - _total(widths) - _GAP, _LABEL)
         for row, (_, _, value) in zip(rows, known, strict=True):
-            head = _joined(
-                (row[c.name], c, width) for c, width in zip(columns, widths, strict=True)
-            )
-            head += " " * (sum(widths) + 2 * _GAP - _cells(head))
-            for line in _text(value).splitlines() or [""]:
-                self._put(f"{head}{shown(line, len(line))}")
-                head = " " * (sum(widths) + 2 * _GAP)
+            heads = ((row[c.name], c, width) for c, width in zip(columns, widths, strict=True))
+            head = _fitted(_joined(heads), _total(widths) + _GAP, right=False)
+            for line in self._lines(_text(value), room):
+                self._put(f"{head}{line}".rstrip())
+                head = " " * (_total(widths) + _GAP)
+
+    def _lines(self, text: str, room: int | None) -> Iterator[str]:
+        """Yield the lines of a text, broken where they are longer than there is room."""
+        from rich.text import Text  # noqa: PLC0415
+
+        for line in text.splitlines() or [""]:
+            whole = shown(line, len(line))
+            if room is None:
+                yield whole
+            else:
+                yield from (part.plain for part in Text(whole).wrap(self.console, room))
 
     @cached_property
     def console(self) -> Console:
