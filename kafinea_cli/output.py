@@ -35,6 +35,7 @@ _NARROWEST = 10
 _GAP = 2
 _LABEL = 24
 """Characters of labels and names beside a value on a terminal, and the fewest of the value."""
+_ID = 12
 _CELL = 60
 """Characters of a value that a terminal shows, if there are other columns."""
 
@@ -210,21 +211,19 @@ class Output:
     def _table(self, rows: Iterable[Row], columns: Sequence[Column]) -> None:
         remaining = iter(rows)
         first = list(islice(remaining, _MEASURED))
-        widths = _widths(columns, first, self.console.width if sys.stdout.isatty() else None)
-        shown_columns = list(zip(columns, widths, strict=False))
-        self._put(
-            _joined(
-                (column.title or column.name, column, width) for column, width in shown_columns
-            ),
-            "bold",
-        )
-        for row in chain(first, remaining):
-            self._put(
-                _joined(
-                    (_cell(row.get(column.name)), column, width) for column, width in shown_columns
-                )
+        room = self.console.width if sys.stdout.isatty() else None
+        placed = list(zip(columns, _widths(columns, first, room), strict=False))
+
+        def line(texts: Iterable[str]) -> str:
+            return _joined(
+                (text, column, width if room else max(width, _cells(text)))
+                for text, (column, width) in zip(texts, placed, strict=True)
             )
-        if left_out := len(columns) - len(widths):
+
+        self._put(line(column.title or column.name for column, _ in placed), "bold")
+        for row in chain(first, remaining):
+            self._put(line(_cell(row.get(column.name)) for column, _ in placed))
+        if left_out := len(columns) - len(placed):
             self.note(
                 f"{left_out} of {len(columns)} columns are not shown: the terminal is too narrow. "
                 "--json and --csv have all of them."
@@ -287,6 +286,8 @@ def _text(value: Any) -> str:
 
 def _cells(text: str) -> int:
     """Return how many characters of a terminal a text takes; a Chinese one takes two."""
+    if text.isascii():
+        return len(text)
     from rich.cells import cell_len  # noqa: PLC0415
 
     return cell_len(text)
@@ -299,10 +300,10 @@ def _joined(cells: Iterable[tuple[str, Column, int]]) -> str:
 
 
 def _fitted(text: str, width: int, *, right: bool) -> str:
-    from rich.cells import set_cell_size  # noqa: PLC0415
-
     size = _cells(text)
     if size > width:
+        from rich.cells import set_cell_size  # noqa: PLC0415
+
         return set_cell_size(text, width - 1) + "…"
     space = " " * (width - size)
     return space + text if right else text + space
@@ -322,6 +323,8 @@ def _widths(columns: Sequence[Column], rows: Sequence[Row], room: int | None) ->
         return natural
     if len(natural) > 1:
         natural = [min(width, _CELL) for width in natural]
+    # Later ids are longer, and half an id is of no use.
+    natural = [max(n, _ID) if c.name == "id" else n for c, n in zip(columns, natural, strict=True)]
     count = len(natural)
     while count > 1 and _total(min(width, _NARROWEST) for width in natural[:count]) > room:
         count -= 1

@@ -213,3 +213,13 @@ def test_table_on_a_terminal_shows_no_control_characters(company, environment, t
     assert r"\x1b]0;title\x07田中" in line
     assert "\x1b]0" not in shown
     assert line.endswith("…")
+
+
+def test_table_in_a_pipe_cuts_no_value(tmp_path):
+    with Sandbox(rows=100) as sandbox:
+        for number in range(120):
+            sandbox.insert("Leads", {"lastname": "x" * number or "-", "city": "Lyon"})
+        done = run(["records", "Leads", "--fields", "lastname,city"], variables(sandbox), tmp_path)
+        rows = [(row["id"], row["lastname"], row["city"]) for row in sandbox.rows("Leads")]
+    shown = [tuple(line.split(None, 2)) for line in done.stdout.splitlines()[1:]]
+    assert [line for line in shown if line[2:] == ("Lyon",)] == [r for r in rows if r[2] == "Lyon"]
