@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from kafinea.shown import LONGEST_LINE, shown
+from kafinea.shown import LONGEST_LINE, UNFIT, shown
 
 if TYPE_CHECKING:  # imported when used
     from rich.console import Console
@@ -112,6 +113,8 @@ class Output:
             rows = iter(rows)
             first = list(islice(rows, 1))
             columns, rows = [*first[0]] if first else [], chain(first, rows)
+            if not first and self.format is not Format.JSON:
+                return
         shown_columns = [Column(c) if isinstance(c, str) else c for c in columns]
         if self.format is Format.JSON:
             self._binary(json_lines(rows))
@@ -203,9 +206,9 @@ class Output:
             self.console.file.write(f"{text}\n")
 
     def _binary(self, pieces: Iterable[bytes]) -> None:
-        stream = sys.stdout.buffer
+        stream, is_terminal = sys.stdout.buffer, sys.stdout.isatty()
         for piece in pieces:
-            stream.write(piece)
+            stream.write(_harmless(piece) if is_terminal else piece)
             stream.flush()
 
     def _table(self, rows: Iterable[Row], columns: Sequence[Column]) -> None:
@@ -228,6 +231,13 @@ class Output:
                 f"{left_out} of {len(columns)} columns are not shown: the terminal is too narrow. "
                 "--json and --csv have all of them."
             )
+
+
+def _harmless(piece: bytes) -> bytes:
+    """Return lines without what would act on a terminal. JSON stays the same JSON."""
+    lines = piece.decode("utf-8", "replace").split("\n")
+    escaped = (UNFIT.sub(lambda match: json.dumps(match[0])[1:-1], line) for line in lines)
+    return "\n".join(escaped).encode("utf-8", "replace")
 
 
 def json_lines(rows: Iterable[Row]) -> Iterator[bytes]:

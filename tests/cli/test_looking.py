@@ -178,7 +178,7 @@ def test_query_that_failed_in_the_database_is_not_an_empty_result(company, envir
     counted = f"{company.count('Contacts'):,}"
     assert f"returned no records, but counts {counted}: the query failed" in done.stderr
     none = run(["query", "SELECT id FROM Contacts WHERE id < '1x1'"], environment, tmp_path)
-    assert (none.returncode, none.stdout.strip(), none.stderr) == (0, "", "")
+    assert (none.returncode, none.stdout, none.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -221,6 +221,21 @@ def test_table_on_a_terminal_shows_no_control_characters(company, environment, t
     assert r"\x1b]0;title\x07田中" in line
     assert "\x1b]0" not in shown
     assert line.endswith("…")
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_exact_values_on_a_terminal_do_not_act_on_it(form, company, environment, tmp_path):
+    name = 'a\x1b]0;x\x07\x9b1m\u202e"b'
+    lead = company.insert("Leads", {"lastname": name})
+    asked = ["records", "Leads", "--fields", "lastname", "--where", f"id = {lead}", form]
+    _, shown = on_terminal(asked, environment, tmp_path, columns=60)
+    assert not set("\x1b\x07\x9b\u202e") & set(shown)
+    if form == "--json":
+        assert json.loads(shown)[0]["lastname"] == name
+    assert name.replace('"', '""' if form == "--csv" else '"') in (
+        json.loads(run(asked, environment, tmp_path).stdout)[0]["lastname"]
+        if form == "--json" else run(asked, environment, tmp_path).stdout
+    )  # fmt: skip
 
 
 def test_table_in_a_pipe_cuts_no_value(tmp_path):

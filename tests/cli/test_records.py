@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -321,3 +322,20 @@ def test_signal_leaves_no_half_file(number, code, tmp_path):
     assert process.returncode == code
     assert errors == ("Interrupted.\n" if number == signal.SIGINT else "")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to another user")
+@pytest.mark.parametrize("command", [["records", "Leads", "-o", "planted"], ["init"]])
+def test_link_of_another_user_is_not_followed(command, environment, tmp_path):
+    shared, mine = tmp_path / "shared", tmp_path / "mine.csv"
+    shared.mkdir(mode=0o700)
+    shared.chmod(0o1777)
+    mine.write_text("OTHER=1\n")
+    name = ".env" if command == ["init"] else "leads.csv"
+    (shared / name).symlink_to(mine)
+    os.chown(shared / name, 12_345, 12_345, follow_symlinks=False)
+    command = ["leads.csv" if word == "planted" else word for word in command]
+    done = run(command, environment, shared)
+    assert done.returncode == 1
+    assert "belongs to another user" in done.stderr
+    assert mine.read_text() == "OTHER=1\n"
