@@ -30,7 +30,7 @@ Columns = Mapping[str, ValueType | None]
 
 _BATCH = 1000
 _DIGITS, _DECIMALS = 38, 10
-"""Of numbers in Parquet: the most digits that DuckDB, Snowflake and BigQuery take."""
+"""Of numbers in Parquet: the most digits that DuckDB and Snowflake take."""
 
 _EXCEL_ROWS = 1_048_576
 _EXCEL_COLUMNS = 16_384

@@ -46,6 +46,7 @@ def run(
     """Run a command within this process: a program takes a second more."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     log = logging.StreamHandler(err)
+    log.setLevel(logging.WARNING)  # tests of the tap lower that of the root
     log.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
     before = Path.cwd()
     os.chdir(folder)

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import zipfile
 from datetime import date, datetime
@@ -301,6 +302,20 @@ def test_record_that_cannot_be_read_whole_is_named_and_writes_no_file(tmp_path, 
     assert f"1 of the records could not be read whole: {prefix}x{number}" in done.stderr
     assert others.returncode == 0, others.stderr
     assert len(of_csv(tmp_path / "c.csv")) == count - 1
+
+
+@pytest.mark.parametrize(("end", "package"), [("parquet", "pyarrow"), ("xlsx", "xlsxwriter")])
+def test_extra_that_is_missing_is_named_before_anything_is_sent(
+    end, package, company, environment, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    company.requests.clear()
+    done = run(["records", "Leads", "-o", f"l.{end}"], environment, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"ERROR {package} is not installed. Run: pip install 'singer-kafinea[export]'\n"
+    )
+    assert not list(company.requests)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
