@@ -88,8 +88,11 @@ def init(**options: Any) -> None:
         if not zone:
             found = zone_found(client)
             click.echo(found.explanation)
-            zone = stored.get(f"{PREFIX}TIMEZONE") or found.name or ""
-            zone = _ask_zone(zone) if is_asking and missing else found.name or zone
+            present = stored.get(f"{PREFIX}TIMEZONE") or ""
+            if is_asking and missing:
+                zone = _ask_zone(found.name or present)
+            else:
+                zone = present or found.name or ""
         if zone:
             ServerZone(zone)
     env_file.write(_FILE, _variables(connection, zone, stored))
@@ -98,14 +101,18 @@ def init(**options: Any) -> None:
 
 
 def _ask_zone(proposed: str) -> str:
-    """Ask for the time zone, until it is one."""
+    """Ask for the time zone, until it is one, or nothing where none is proposed."""
     from kafinea.errors import SettingsError  # noqa: PLC0415
     from kafinea.values import ServerZone  # noqa: PLC0415
 
+    later = "" if proposed else ", such as Europe/Paris (Enter: set it later)"
     while True:
-        name = click.prompt("Time zone of the server", default=proposed or "UTC").strip()
+        name = click.prompt(
+            f"Time zone of the server{later}", default=proposed, show_default=bool(proposed)
+        ).strip()
         try:
-            ServerZone(name)
+            if name:
+                ServerZone(name)
         except SettingsError as error:
             click.echo(str(error))
         else:

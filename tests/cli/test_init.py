@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from dotenv import dotenv_values
 
+from kafinea_cli.check.time_zone import OFTEN_SAVED
 from kafinea_cli.init import env_file
 from kafinea_sandbox import Sandbox
 from tests.cli.running import on_terminal, run, variables
@@ -26,6 +27,16 @@ def answers(company):
         ("User", f"{company.username}\n"),
         ("Access key", f"{company.access_key}\n"),
     ]
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    """A company that has saved nothing for a long time."""
+    with Sandbox(rows=100) as sandbox:
+        for module in OFTEN_SAVED:
+            for row in sandbox.rows(module):
+                sandbox.change(module, row["id"], {}, "2020-01-31 12:00:00")
+        yield sandbox
 
 
 def test_answers_are_checked_and_written(company, nothing, answers, tmp_path):
@@ -70,20 +81,40 @@ def test_wrong_answers_are_asked_for_again(company, nothing, answers, tmp_path):
     assert dotenv_values(tmp_path / ".env")["TAP_KAFINEA_ACCESS_KEY"] == company.access_key
 
 
-def test_present_values_are_proposed_and_the_key_is_not_shown(company, nothing, tmp_path):
+def test_present_values_are_proposed_and_the_key_is_not_shown(nothing, quiet, tmp_path):
     before = (
-        f"KAFINEA_URL={company.url}\nKAFINEA_USERNAME=admin\n"
-        f"KAFINEA_ACCESS_KEY={company.access_key}\nTAP_KAFINEA_TIMEZONE=Asia/Tokyo\n"
+        f"KAFINEA_URL={quiet.url}\nKAFINEA_USERNAME=admin\n"
+        f"KAFINEA_ACCESS_KEY={quiet.access_key}\nTAP_KAFINEA_TIMEZONE=Asia/Tokyo\n"
     )
     (tmp_path / ".env").write_text(before)
     typed = [(text, "\n") for text in ("Address", "User", "Enter keeps", "Time zone of the server")]
     code, shown = on_terminal(["init"], nothing, tmp_path, typed=typed)
     assert code == 0, shown
     assert "[Asia/Tokyo]" in shown
-    assert company.access_key not in shown
+    assert quiet.access_key not in shown
     values = dotenv_values(tmp_path / ".env")
-    assert values["KAFINEA_URL"] == values["TAP_KAFINEA_URL"] == company.url
+    assert values["KAFINEA_URL"] == values["TAP_KAFINEA_URL"] == quiet.url
     assert values["TAP_KAFINEA_TIMEZONE"] == "Asia/Tokyo"
+
+
+def test_time_zone_that_nobody_knows_is_not_written(nothing, quiet, tmp_path):
+    typed = [
+        ("Address", f"{quiet.url}\n"),
+        ("User", "admin\n"),
+        ("Access key", f"{quiet.access_key}\n"),
+        ("Enter: set it later", "\n"),
+    ]
+    code, shown = on_terminal(["init"], nothing, tmp_path, typed=typed)
+    assert code == 0, shown
+    assert "no record was saved recently enough to show it" in " ".join(shown.split())
+    assert "TAP_KAFINEA_TIMEZONE" not in dotenv_values(tmp_path / ".env")
+
+
+def test_present_time_zone_comes_before_a_guess_that_nobody_confirms(environment, tmp_path):
+    (tmp_path / ".env").write_text("TAP_KAFINEA_TIMEZONE=Asia/Tokyo\n")
+    environment["TAP_KAFINEA_TIMEZONE"] = ""
+    assert run(["init"], environment, tmp_path).returncode == 0
+    assert dotenv_values(tmp_path / ".env")["TAP_KAFINEA_TIMEZONE"] == "Asia/Tokyo"
 
 
 def test_nothing_is_asked_where_the_environment_has_all(environment, tmp_path):
