@@ -1,0 +1,214 @@
+"""Comparing a module with its table: what differs, once it was looked at twice.
+
+The first look reads `id` and `modifiedtime` of all records, and those of all rows, in the same
+order. The instance is in use meanwhile. So what differs is requested once more, and is wrong only
+if the instance then returns the same as before.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kafinea.describe import MODIFIED
+from kafinea.page_query import PAGE_SIZE
+from kafinea.parsing import is_id, prefix_of
+from kafinea_cli.verify.comparing import FoundId, Pair, pairs
+from kafinea_cli.verify.due import Due
+from kafinea_cli.verify.subject import Subject
+from kafinea_cli.verify.values import Times, is_same
+from kafinea_cli.verify.warehouse import StoredId, Table, Warehouse
+
+
+@dataclass
+class Result:
+    """What was found for a module.
+
+    Attributes:
+        module: The module.
+        until: The moment before which the warehouse must have all changes; None if that is unknown.
+        records: How many records the instance has.
+        rows: How many of them the warehouse has.
+        missing: The ids of records that have no row.
+        superfluous: The ids of rows that have no record.
+        stale: The ids of records whose row has another `modifiedtime`.
+        duplicate: The ids of records that have several rows.
+        sampled: How many records were compared value by value.
+        different: For records whose row has other values: the fields.
+        later: How many records were created or changed after the last run, or meanwhile.
+        hidden: How many rows have a record that this user may not read.
+        unreadable: How many records the server cannot return.
+        error: Why the module could not be compared.
+    """
+
+    module: str
+    until: datetime | None = None
+    records: int = 0
+    rows: int = 0
+    missing: list[str] = field(default_factory=list)
+    superfluous: list[str] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+    duplicate: list[str] = field(default_factory=list)
+    sampled: int = 0
+    different: dict[str, list[str]] = field(default_factory=dict)
+    later: int = 0
+    hidden: int = 0
+    unreadable: int = 0
+    error: str | None = None
+
+    @property
+    def wrong(self) -> list[str]:
+        """The ids of the records that the warehouse does not have as the instance has them."""
+        kinds = (self.missing, self.stale, self.duplicate, self.different)
+        return list(dict.fromkeys(record_id for kind in kinds for record_id in kind))
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the module was compared, and nothing is wrong."""
+        return not (self.wrong or self.superfluous or self.error)
+
+
+class Check:
+    """Compares one module.
+
+    Args:
+        subject: The module.
+        warehouse: The warehouse.
+        due: Which records it must have.
+        deep: How many records to compare value by value.
+    """
+
+    def __init__(self, subject: Subject, warehouse: Warehouse, due: Due, *, deep: int = 0) -> None:
+        self._subject = subject
+        self._warehouse = warehouse
+        self._due = due
+        self._deep = deep
+        modified = subject.table.modified
+        self._times = Times(subject.clock.zone, modified.kind if modified else None)
+        self._unreadable: set[str] = set()
+        self._unmatched: list[FoundId] = []  # records that have no row, or another one
+        self._stale: dict[str, StoredId] = {}  # the rows of those that have another one
+        self._unknown: dict[str, StoredId] = {}  # rows that have no record
+        self._sample: list[str] = []
+        self._seen = 0
+        self._prefix = ""  # of the ids of the module
+        self.result = Result(subject.module, due.until)
+
+    def run(self) -> Result:
+        """Return what is wrong.
+
+        Raises:
+            KafineaError: The instance or the warehouse cannot be read.
+        """
+        for pair in pairs(self._subject.ids(self._unreadable), self._warehouse.ids(self._table)):
+            self._look_at(pair)
+        self._check_unmatched()
+        self._check_unknown()
+        self._check_values()
+        self.result.unreadable = len(self._unreadable)
+        return self.result
+
+    @property
+    def _table(self) -> Table:
+        return self._subject.table
+
+    # The first look
+
+    def _look_at(self, pair: Pair) -> None:
+        found, stored, result = pair.found, pair.stored, self.result
+        result.rows += bool(stored)
+        if pair.copies > 1 and stored:
+            result.duplicate.append(stored.id)
+        if found is None:
+            if stored:
+                self._unknown[stored.id] = stored
+            return
+        self._prefix = self._prefix or prefix_of(found.id)
+        if stored is None and not self._due.ever_has(found, self._times):
+            return
+        result.records += 1
+        if found.id in self._unreadable:
+            return
+        if stored and self._times.is_same(found.modified, stored.modified):
+            self._draw(found.id)
+        elif not self._due.has(found, self._times):
+            result.later += 1
+        else:
+            self._unmatched.append(found)
+            if stored:
+                self._stale[found.id] = stored
+
+    def _draw(self, record_id: str) -> None:
+        """Keep a random sample of all records that are drawn, each with the same probability."""
+        self._seen += 1
+        if len(self._sample) < self._deep:
+            self._sample.append(record_id)
+        elif self._deep and (place := random.randrange(self._seen)) < self._deep:
+            self._sample[place] = record_id
+
+    # The second look
+
+    def _check_unmatched(self) -> None:
+        now = self._subject.look_again([found.id for found in self._unmatched])
+        for found in self._unmatched:
+            if (again := now.get(found.id)) is None:
+                continue  # deleted meanwhile
+            if again.modified != found.modified:
+                self.result.later += 1
+            elif found.id in self._stale:
+                self.result.stale.append(found.id)
+            else:
+                self.result.missing.append(found.id)
+
+    def _check_unknown(self) -> None:
+        ids = [row_id for row_id in self._unknown if is_id(row_id)]
+        prefix = self._prefix or (prefix_of(ids[0]) if ids else "")
+        ids = [row_id for row_id in ids if prefix_of(row_id) == prefix]
+        gone, hidden = self._subject.missing_of(ids)
+        there = self._subject.look_again([i for i in ids if i not in gone and i not in hidden])
+        possible = {*ids}
+        for row_id, row in self._unknown.items():
+            if row_id not in possible or row_id in gone:
+                self.result.superfluous.append(row_id)
+            elif row_id not in there:
+                self.result.hidden += 1
+            else:
+                self._look_at_restored(there[row_id], row)
+
+    def _look_at_restored(self, found: FoundId, row: StoredId) -> None:
+        """Compare a record that the first look did not find."""
+        self.result.records += 1
+        if self._times.is_same(found.modified, row.modified):
+            return
+        if self._due.has(found, self._times):
+            self.result.stale.append(found.id)
+        else:
+            self.result.later += 1
+
+    # Values
+
+    def _check_values(self) -> None:
+        sample = [self._sample[n : n + PAGE_SIZE] for n in range(0, len(self._sample), PAGE_SIZE)]
+        for ids in sample:
+            if differing := self._differences(ids):
+                self.result.different |= self._differences([*differing])
+        self.result.sampled = len(self._sample)
+
+    def _differences(self, ids: Sequence[str]) -> Mapping[str, list[str]]:
+        """Return the fields in which records differ that have not changed since the first look."""
+        fields = self._subject.fields
+        stored = dict(self._warehouse.rows(self._table, fields, ids))
+        types, columns = self._subject.types, self._table.columns
+        found = {}
+        for row in self._subject.rows(ids):
+            values = dict(zip(fields, stored[row["id"]], strict=True))
+            differing = [
+                name
+                for name, value in values.items()
+                if not is_same(row[name], value, types.get(name), columns[name].kind)
+            ]
+            if differing and MODIFIED not in differing:
+                found[row["id"]] = differing
+        return found

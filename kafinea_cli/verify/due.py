@@ -1,0 +1,116 @@
+"""Which records the warehouse must have, and which it cannot have yet.
+
+A record that was changed after the last run is not wrong in the warehouse. What shows that:
+
+- The state of the tap, if it is given: the bookmark of the module. All records up to it were
+  extracted, except that the next run reads the last `lookback_seconds` before it again, as long as
+  the module is not up to date.
+- Else the newest `modifiedtime` in the table, or in all tables if that one has no rows. A pass of
+  the tap reads all records up to the newest one, so what is older must be there. What is as old, or
+  newer, may have been saved after the pass. This cannot show whether the newest rows of a table are
+  lost: a table restored from a backup looks like one that was loaded last at that time.
+- For records without a `modifiedtime`, the greatest id in the table: later records have greater
+  ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from kafinea.extract.checkpoint import Checkpoint
+from kafinea.extract.run import Options
+from kafinea.parsing import moment
+from kafinea.values import ServerZone
+from kafinea_cli.verify.comparing import FoundId
+from kafinea_cli.verify.values import Times, microseconds
+from kafinea_cli.verify.warehouse import Kind, Table, Warehouse
+
+
+@dataclass(frozen=True)
+class Due:
+    """Which records of a module the warehouse must have.
+
+    Attributes:
+        before: Those that were last changed before this, in microseconds since 1970; None if none.
+        up_to: Of those without a `modifiedtime`, the ones up to this number.
+        since: Only those changed at or after this, in microseconds since 1970.
+    """
+
+    before: int | None
+    up_to: int
+    since: int | None = None
+
+    def has(self, record: FoundId, times: Times) -> bool:
+        """Whether the warehouse must have this version of a record."""
+        at = times.of(record.modified)
+        if at is None:
+            return record.number <= self.up_to
+        return self.before is not None and at < self.before
+
+    def ever_has(self, record: FoundId, times: Times) -> bool:
+        """Whether the settings let the tap extract a record at all."""
+        at = times.of(record.modified)
+        return self.since is None or at is None or at >= self.since
+
+    @property
+    def until(self) -> datetime | None:
+        """The moment before which the warehouse must have all changes."""
+        if self.before is None:
+            return None
+        return datetime.fromtimestamp(self.before // 1_000_000, timezone.utc)
+
+
+def due_of_tables(
+    warehouse: Warehouse, tables: Mapping[str, Table], zone: ServerZone, options: Options
+) -> dict[str, Due]:
+    """Return what each table must have, by the newest rows."""
+    tomorrow = microseconds(datetime.now(timezone.utc) + timedelta(days=1))
+    since = microseconds(zone.moment(options.start)) if options.start else None
+    found = {}
+    for module, table in tables.items():
+        newest, number = warehouse.newest(table, tomorrow)
+        if newest is not None and table.modified and table.modified.kind is Kind.LOCAL:
+            newest = min(newest, _as_local(newest, zone))
+        found[module] = Due(newest, number, since)
+    newest_of_all = max((due.before for due in found.values() if due.before), default=None)
+    return {
+        module: replace(due, before=newest_of_all) if due.before is None else due
+        for module, due in found.items()
+    }
+
+
+def with_state(
+    due: Mapping[str, Due], state: Mapping[str, Any], zone: ServerZone, options: Options
+) -> dict[str, Due]:
+    """Return what each table must have, by the state of the tap where it has a bookmark.
+
+    Args:
+        due: What they must have by their newest rows.
+        state: The state.
+        zone: The server's time zone.
+        options: How the tap extracts.
+    """
+    bookmarks = state.get("bookmarks", {})
+    return {
+        module: replace(one, before=_before(bookmarks.get(module, {}), zone, options))
+        for module, one in due.items()
+    }
+
+
+def _before(bookmark: Mapping[str, Any], zone: ServerZone, options: Options) -> int | None:
+    checkpoint = Checkpoint.from_dict(bookmark)
+    if checkpoint.bookmark is None:
+        return None
+    wire = checkpoint.wire or zone.wire(moment(checkpoint.bookmark))
+    if checkpoint.is_up_to_date:
+        return microseconds(zone.aware(wire)) + 1
+    return microseconds(zone.aware(zone.earlier(wire, options.lookback)))
+
+
+def _as_local(at: int, zone: ServerZone) -> int:
+    """Return a time that was read as UTC as one of the server's clock."""
+    naive = datetime.fromtimestamp(at // 1_000_000, timezone.utc).replace(tzinfo=None)
+    return microseconds(zone.moment(naive))

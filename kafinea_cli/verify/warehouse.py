@@ -1,0 +1,263 @@
+"""A warehouse as the comparison reads it. `duckdb_warehouse` and `postgres_warehouse` open one.
+
+It is read only, in one transaction, so that all tables are as they were at one moment. Their types
+may be those of any loader: each value is read as a string that says exactly what is stored.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+from kafinea.describe import MODIFIED
+from kafinea.errors import KafineaError
+from kafinea_cli.dbt_package.stored_names import stored, stored_columns
+
+DELETED_AT = "_sdc_deleted_at"
+DELETED_RECORDS = "deleted_records"
+"""The stream of the deletions that the tap has found."""
+
+
+class WarehouseError(KafineaError):
+    """The warehouse cannot be opened or read. The text says what to do."""
+
+
+class Kind(Enum):
+    """How a column is read."""
+
+    TEXT = "text"  # also numbers, booleans and dates, which all databases write alike
+    DOUBLE = "double"  # rounded to 15 digits or so when it was stored
+    INSTANT = "instant"  # microseconds since 1970
+    LOCAL = "local"  # the same of a date-time without its zone, read as if it were UTC
+    JSON = "json"  # also lists
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, and how it is read."""
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        stream: The stream that it holds, as the tap names it.
+        name: Its name in the warehouse.
+        columns: Its columns by the fields of the stream. Those that it does not have are missing.
+        has_marks: Whether rows of deleted records are marked in `_sdc_deleted_at`.
+    """
+
+    stream: str
+    name: str
+    columns: Mapping[str, Column]
+    has_marks: bool
+
+    @property
+    def modified(self) -> Column | None:
+        """When a row was last changed in Kafinea."""
+        return self.columns.get(MODIFIED)
+
+
+class StoredId(NamedTuple):
+    """What a row is compared by first.
+
+    Attributes:
+        number: The number in its id, by which rows are ordered; -1 if it has no valid id.
+        id: Its id.
+        modified: Its `modifiedtime`, as the kind of the column reads it.
+    """
+
+    number: int
+    id: str
+    modified: int | str | None
+
+
+class Warehouse(ABC):
+    """A warehouse, and one schema in it.
+
+    Args:
+        schema: The schema of the tables.
+        sync: Whether the deletions were found by the server's own list. It does not report that a
+            record was restored, which sets a new `modifiedtime`.
+    """
+
+    def __init__(self, schema: str, *, sync: bool = False) -> None:
+        self.schema = schema
+        self._sync = sync
+        self._columns: Mapping[str, Sequence[Column]] | None = None
+
+    def table(self, stream: str, fields: Iterable[str]) -> Table | None:
+        """Return the table of a stream; None if there is none.
+
+        The exact loaders keep names as they are, as far as PostgreSQL can. Others write them in
+        lower case or in snake case.
+
+        Args:
+            stream: The stream.
+            fields: Its fields.
+        """
+        tables = self._tables()
+        name = _matching(stored(stream), tables)
+        if name is None:
+            return None
+        columns = {column.name: column for column in tables[name]}
+        names = {
+            field: _matching(column, columns) for field, column in stored_columns(fields).items()
+        }
+        return Table(
+            stream,
+            name,
+            {field: columns[found] for field, found in names.items() if found},
+            has_marks=DELETED_AT in columns,
+        )
+
+    def _tables(self) -> Mapping[str, Sequence[Column]]:
+        if self._columns is None:
+            self._columns = self._read_columns()
+        return self._columns
+
+    def ids(self, table: Table) -> Iterator[StoredId]:
+        """Yield the ids of the rows, without those of deleted records, by their numbers."""
+        key = quoted(table.columns["id"].name)
+        row_id, number = self._text(key), self._number(key)
+        modified = self._value(table.modified) if table.modified else "NULL"
+        sql = (
+            f"SELECT COALESCE({number}, -1) AS n, COALESCE({row_id}, '') AS i, {modified}"
+            f" FROM {self._existing(table)} ORDER BY n, {self._binary('i')}"
+        )
+        return map(StoredId._make, self._rows(sql))
+
+    def newest(self, table: Table, before: int) -> tuple[int | None, int]:
+        """Return the greatest `modifiedtime` of the rows, and the greatest number of an id.
+
+        Args:
+            table: The table.
+            before: Only a time before this one counts, in microseconds since 1970.
+
+        Returns:
+            None where there is no such row, or no such column; 0 where there is no id.
+        """
+        is_time = table.modified and table.modified.kind in _TIMES
+        modified = self._value(table.modified) if table.modified and is_time else "NULL"
+        number = self._number(quoted(table.columns["id"].name))
+        sql = (
+            f"SELECT max(CASE WHEN m < {before} THEN m END), max(n) FROM (SELECT CAST({modified} AS"
+            f" bigint) AS m, {number} AS n FROM {self._existing(table)}) AS times"
+        )
+        ((newest, greatest),) = self._rows(sql)
+        return newest, greatest or 0
+
+    def rows(
+        self, table: Table, fields: Sequence[str], ids: Sequence[str]
+    ) -> Iterator[tuple[str, Sequence[str | None]]]:
+        """Yield rows by their ids: the id, and the values of some fields as strings."""
+        key = quoted(table.columns["id"].name)
+        values = [self._text(self._value(table.columns[field])) for field in fields]
+        listed = ", ".join(map(literal, ids))
+        sql = f"SELECT {', '.join([self._text(key), *values])} FROM {self._existing(table)}"
+        for row_id, *found in self._rows(f"{sql} WHERE {key} IN ({listed})"):
+            yield row_id, found
+
+    def longest(self, table: Table, key: str, place: str, ids: Sequence[str]) -> Mapping[str, int]:
+        """Return the greatest number in a column for each of some values of another."""
+        by, number = quoted(table.columns[key].name), quoted(table.columns[place].name)
+        listed = ", ".join(map(literal, ids))
+        sql = (
+            f"SELECT {by}, max({number}) FROM {self._name(table.name)} AS stored"
+            f" WHERE {by} IN ({listed}) GROUP BY {by}"
+        )
+        return {row[0]: int(row[1]) for row in self._rows(sql) if row[1] is not None}
+
+    def _existing(self, table: Table) -> str:
+        """Return the rows of records that were not found to be deleted, as SQL."""
+        conditions = [f"{quoted(DELETED_AT)} IS NULL"] if table.has_marks else []
+        deletions = self.table(DELETED_RECORDS, ("module", "id", "detected_at"))
+        if deletions and len(deletions.columns) == 3:
+            module, row_id, at = (quoted(column.name) for column in deletions.columns.values())
+            key = quoted(table.columns["id"].name)
+            later = ""
+            if self._sync and table.modified and table.modified.kind is Kind.INSTANT:
+                modified = f"stored.{quoted(table.modified.name)}"
+                later = f" AND ({at} > {modified} OR {modified} IS NULL)"
+            conditions.append(
+                f"NOT EXISTS (SELECT 1 FROM {self._name(deletions.name)} AS gone WHERE"
+                f" gone.{module} = {literal(table.stream)} AND gone.{row_id} = stored.{key}"
+                f" AND gone.{at} IS NOT NULL{later})"
+            )
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        return f"(SELECT * FROM {self._name(table.name)} AS stored{where}) AS stored"
+
+    def _value(self, column: Column) -> str:
+        name = quoted(column.name)
+        if column.kind in _TIMES:
+            return self._microseconds(name)
+        return self._json(name) if column.kind is Kind.JSON else self._text(name)
+
+    def _name(self, table: str) -> str:
+        return f"{quoted(self.schema)}.{quoted(table)}"
+
+    @abstractmethod
+    def _read_columns(self) -> Mapping[str, Sequence[Column]]:
+        """Return the columns of the tables of the schema."""
+
+    @abstractmethod
+    def _rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query, without keeping all of them in memory."""
+
+    @abstractmethod
+    def _text(self, expression: str) -> str:
+        """Return the SQL of a value as a string."""
+
+    @abstractmethod
+    def _number(self, expression: str) -> str:
+        """Return the SQL of the number in an id; NULL if it is no id."""
+
+    @abstractmethod
+    def _microseconds(self, expression: str) -> str:
+        """Return the SQL of a date-time as microseconds since 1970."""
+
+    @abstractmethod
+    def _json(self, expression: str) -> str:
+        """Return the SQL of a list or JSON as JSON in a string."""
+
+    @abstractmethod
+    def _binary(self, expression: str) -> str:
+        """Return the SQL that orders strings by their bytes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection."""
+
+
+_TIMES = {Kind.INSTANT, Kind.LOCAL}
+
+
+def _matching(name: str, available: Iterable[str]) -> str | None:
+    """Return the name that is the same, or the same but for case, or but for underscores."""
+    folds: tuple[Callable[[str], str], ...] = (str, str.lower, _squeezed)
+    for fold in folds:
+        for other in available:
+            if fold(other) == fold(name):
+                return other
+    return None
+
+
+def _squeezed(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a string as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
