@@ -40,6 +40,7 @@ class Result:
         later: How many records were created or changed after the last run, or meanwhile.
         hidden: How many rows have a record that this user may not read.
         unreadable: How many records the server cannot return.
+        repaired: How many of the wrong records and rows were written for the loader.
         error: Why the module could not be compared.
     """
 
@@ -56,6 +57,7 @@ class Result:
     later: int = 0
     hidden: int = 0
     unreadable: int = 0
+    repaired: int = 0
     error: str | None = None
 
     @property
@@ -126,19 +128,22 @@ class Check:
                 self._unknown[stored.id] = stored
             return
         self._prefix = self._prefix or prefix_of(found.id)
-        if stored is None and not self._due.ever_has(found, self._times):
+        if stored is None and not self._due.ever_has(self._times.of(found.modified)):
             return
         result.records += 1
         if found.id in self._unreadable:
             return
         if stored and self._times.is_same(found.modified, stored.modified):
             self._draw(found.id)
-        elif not self._due.has(found, self._times):
+        elif not self._is_due(found):
             result.later += 1
         else:
             self._unmatched.append(found)
             if stored:
                 self._stale[found.id] = stored
+
+    def _is_due(self, found: FoundId) -> bool:
+        return self._due.has(found.number, self._times.of(found.modified))
 
     def _draw(self, record_id: str) -> None:
         """Keep a random sample of all records that are drawn, each with the same probability."""
@@ -182,7 +187,7 @@ class Check:
         self.result.records += 1
         if self._times.is_same(found.modified, row.modified):
             return
-        if self._due.has(found, self._times):
+        if self._is_due(found):
             self.result.stale.append(found.id)
         else:
             self.result.later += 1

@@ -24,8 +24,7 @@ from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.run import Options
 from kafinea.parsing import moment
 from kafinea.values import ServerZone
-from kafinea_cli.verify.comparing import FoundId
-from kafinea_cli.verify.values import Times, microseconds
+from kafinea_cli.verify.values import microseconds
 from kafinea_cli.verify.warehouse import Kind, Table, Warehouse
 
 
@@ -43,17 +42,20 @@ class Due:
     up_to: int
     since: int | None = None
 
-    def has(self, record: FoundId, times: Times) -> bool:
-        """Whether the warehouse must have this version of a record."""
-        at = times.of(record.modified)
-        if at is None:
-            return record.number <= self.up_to
-        return self.before is not None and at < self.before
+    def has(self, number: int, modified: int | None) -> bool:
+        """Whether the warehouse must have this version of a record.
 
-    def ever_has(self, record: FoundId, times: Times) -> bool:
+        Args:
+            number: The number in its id.
+            modified: Its `modifiedtime`, in microseconds since 1970; None if it has none.
+        """
+        if modified is None:
+            return number <= self.up_to
+        return self.before is not None and modified < self.before
+
+    def ever_has(self, modified: int | None) -> bool:
         """Whether the settings let the tap extract a record at all."""
-        at = times.of(record.modified)
-        return self.since is None or at is None or at >= self.since
+        return self.since is None or modified is None or modified >= self.since
 
     @property
     def until(self) -> datetime | None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafinea.client import Client
-from kafinea.describe import LINES, MODIFIED
+from kafinea.describe import LINES, MODIFIED, Module
 from kafinea.errors import IncompleteRead
 from kafinea.extract.clock import Clock
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.hidden_records import deleted, hidden_of
+from kafinea.extract.line_fields import line_fields, line_module
 from kafinea.extract.module_rows import Fields
 from kafinea.extract.rows import Row
 from kafinea.extract.run import Options
@@ -23,7 +24,7 @@ from kafinea.parsing import number_in
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.recovery import Recovery
-from kafinea.values import ValueType
+from kafinea.values import ValueType, value_type_of
 from kafinea_cli.verify.comparing import FoundId
 from kafinea_cli.verify.warehouse import Table
 
@@ -41,8 +42,9 @@ class Subject:
         client: The instance.
         clock: The server's time zone.
         options: How the tap extracts.
-        module: The module.
+        described: The module.
         table: Its table.
+        lines: The table of the lines of its documents, if there is one. It is not compared.
         types: The fields that the table has, and their types.
         line_types: Those of the lines of its documents; none if the table does not have them.
     """
@@ -50,10 +52,16 @@ class Subject:
     client: Client
     clock: Clock
     options: Options
-    module: str
+    described: Module
     table: Table
+    lines: Table | None
     types: Mapping[str, ValueType]
     line_types: Mapping[str, ValueType]
+
+    @property
+    def module(self) -> str:
+        """The name of the module."""
+        return self.described.name
 
     @property
     def fields(self) -> list[str]:
@@ -123,6 +131,14 @@ class Subject:
             sessions=1 if ids else self.client.max_sessions,
             recovery=recovery,
         )
+
+
+def types_of_lines(client: Client, module: Module) -> Mapping[str, ValueType]:
+    """Return the fields of the lines of a module's documents; none if they have no lines."""
+    if not module.is_inventory:
+        return {}
+    fields = line_fields(module, line_module(client))
+    return {field.name: value_type_of(field.type) for field in fields}
 
 
 def _found(record: Mapping[str, Any]) -> FoundId:

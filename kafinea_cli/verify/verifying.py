@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,13 +12,16 @@ from kafinea.describe import LINES, SECRET_FIELDS, Module
 from kafinea.errors import KafineaError, Unavailable
 from kafinea.extract.clock import Clock
 from kafinea.extract.discovery import Modules
-from kafinea.extract.line_fields import line_fields, line_module
+from kafinea.extract.line_fields import line_module
+from kafinea.extract.line_rows import DOCUMENT, NUMBER
 from kafinea.extract.run import Options
 from kafinea.values import ValueType, value_type_of
 from kafinea_cli.verify.check import Check, Result
 from kafinea_cli.verify.due import due_of_tables, with_state
-from kafinea_cli.verify.subject import Subject
-from kafinea_cli.verify.warehouse import Warehouse, WarehouseError
+from kafinea_cli.verify.repair import Repair, lines_of
+from kafinea_cli.verify.subject import Subject, types_of_lines
+from kafinea_cli.verify.warehouse import Table, Warehouse, WarehouseError
+from tap_kafinea.line_table import schema_of_table
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,10 @@ class Plan:
     Attributes:
         subjects: The modules that have a table.
         absent: The modules that have none.
-        beside: The tables of the lines of documents, which are not compared.
     """
 
     subjects: Sequence[Subject]
     absent: Sequence[str]
-    beside: Sequence[str]
 
 
 def planned(
@@ -49,7 +50,7 @@ def planned(
         KafineaError: The instance or the warehouse cannot be read.
     """
     make = partial(Subject, client, clock, options)
-    subjects, absent, beside = [], [], []
+    subjects, absent = [], []
     for module in modules:
         fields = _types_of(module)
         table = warehouse.table(module.name, [*fields, LINES])
@@ -58,12 +59,10 @@ def planned(
             continue
         if "id" not in table.columns:
             raise WarehouseError(f"The table {table.name} has no column `id`.")
-        lines = _types_of_lines(client, module) if LINES in table.columns else {}
+        lines = types_of_lines(client, module) if LINES in table.columns else {}
         types = {name: fields[name] for name in fields if name in table.columns}
-        subjects.append(make(module.name, table, types, lines))
-        if lines_table := warehouse.table(module.name + LINES, ()):
-            beside.append(lines_table.name)
-    return Plan(subjects, absent, beside)
+        subjects.append(make(module, table, _table_of_lines(client, module, warehouse), types, lines))
+    return Plan(subjects, absent)
 
 
 def results(
@@ -73,6 +72,7 @@ def results(
     *,
     state: Mapping[str, Any] | None = None,
     deep: int = 0,
+    repair: Callable[[bytes], object] | None = None,
 ) -> Iterator[Result]:
     """Yield what is wrong with each module. What cannot be compared stops no other.
 
@@ -82,6 +82,7 @@ def results(
         warehouse: The warehouse.
         state: The state of the tap, if it is known.
         deep: How many records of each module to compare value by value.
+        repair: Takes the lines of the Singer messages that repair the warehouse.
 
     Raises:
         KafineaError: The instance or the warehouse is away.
@@ -94,9 +95,12 @@ def results(
     if state is not None:
         due = with_state(due, state, some.clock.zone, some.options)
     for subject in plan.subjects:
-        check = Check(subject, warehouse, due[subject.module], deep=deep)
+        one = due[subject.module]
         try:
-            yield check.run()
+            result = Check(subject, warehouse, one, deep=deep).run()
+            if repair:
+                _repair(Repair(subject, warehouse, one, result), repair)
+            yield result
         except WarehouseError:
             raise
         except KafineaError as error:
@@ -107,6 +111,11 @@ def results(
                 yield Result(subject.module, error=str(why))
 
 
+def _repair(made: Repair, write: Callable[[bytes], object]) -> None:
+    for line in lines_of(made.messages()):
+        write(line)
+
+
 def _types_of(module: Module) -> Mapping[str, ValueType]:
     return {
         name: value_type_of(module.fields[name].type)
@@ -115,8 +124,11 @@ def _types_of(module: Module) -> Mapping[str, ValueType]:
     }
 
 
-def _types_of_lines(client: Client, module: Module) -> Mapping[str, ValueType]:
+
+def _table_of_lines(client: Client, module: Module, warehouse: Warehouse) -> Table | None:
+    """Return the table of the lines of a module's documents, if there is one."""
     if not module.is_inventory:
-        return {}
-    fields = line_fields(module, line_module(client))
-    return {field.name: value_type_of(field.type) for field in fields}
+        return None
+    fields = schema_of_table(module, line_module(client))["properties"]
+    table = warehouse.table(module.name + LINES, fields)
+    return table if table and {DOCUMENT, NUMBER} <= table.columns.keys() else None

@@ -175,11 +175,27 @@ class Warehouse(ABC):
         )
         return {row[0]: int(row[1]) for row in self._rows(sql) if row[1] is not None}
 
+    def marked(self, module: str) -> set[str]:
+        """Return the ids of a module that `deleted_records` contains."""
+        if not (deletions := self._deletions()):
+            return set()
+        of, row_id, at = (quoted(column.name) for column in deletions.columns.values())
+        sql = (
+            f"SELECT {row_id} FROM {self._name(deletions.name)} WHERE {of} = {literal(module)}"
+            f" AND {at} IS NOT NULL"
+        )
+        return {row[0] for row in self._rows(sql)}
+
+    def _deletions(self) -> Table | None:
+        """Return the table of the deletions that the tap has found, if there is one."""
+        fields = ("module", "id", "detected_at")
+        table = self.table(DELETED_RECORDS, fields)
+        return table if table and len(table.columns) == len(fields) else None
+
     def _existing(self, table: Table) -> str:
         """Return the rows of records that were not found to be deleted, as SQL."""
         conditions = [f"{quoted(DELETED_AT)} IS NULL"] if table.has_marks else []
-        deletions = self.table(DELETED_RECORDS, ("module", "id", "detected_at"))
-        if deletions and len(deletions.columns) == 3:
+        if deletions := self._deletions():
             module, row_id, at = (quoted(column.name) for column in deletions.columns.values())
             key = quoted(table.columns["id"].name)
             later = ""
