@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from kafinea_cli.verify.warehouse import Column, Kind, Warehouse, WarehouseError
+from kafinea_cli.verify.warehouse import Column, Kind, NotThere, Warehouse, WarehouseError
 
 _ROWS = 10_000
 _KINDS = {
@@ -36,7 +36,7 @@ class DuckDBWarehouse(Warehouse):
     def __init__(self, path: str, schema: str, *, sync: bool = False) -> None:
         super().__init__(schema, sync=sync)
         if not Path(path).is_file():
-            raise WarehouseError(f"--warehouse: there is no file {path}.")
+            raise NotThere(f"--warehouse: there is no file {path}.")
         try:
             self._connection = duckdb.connect(path, read_only=True)
         except duckdb.Error as error:

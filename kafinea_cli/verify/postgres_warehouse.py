@@ -49,10 +49,11 @@ class PostgresWarehouse(Warehouse):
     def _read_columns(self) -> Mapping[str, Sequence[Column]]:
         tables = defaultdict(list)
         for table, name, type_ in self._connection.execute(
-            "SELECT relname, attname, format_type(atttypid, NULL) FROM pg_attribute JOIN pg_class"
-            " ON pg_class.oid = attrelid WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND relnamespace"
-            " = to_regnamespace(quote_ident(%s)) AND attnum > 0 AND NOT attisdropped"
-            " ORDER BY relname, attnum",
+            "SELECT relname, attname, format_type(atttypid, NULL) FROM pg_attribute"
+            " JOIN pg_class ON pg_class.oid = attrelid"
+            " WHERE relkind IN ('r', 'p', 'v', 'm', 'f')"
+            " AND relnamespace = to_regnamespace(quote_ident(%s))"
+            " AND attnum > 0 AND NOT attisdropped ORDER BY relname, attnum",
             [self.schema],
         ):
             kind = Kind.JSON if type_.endswith("[]") else _KINDS.get(type_, Kind.TEXT)

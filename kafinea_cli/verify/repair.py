@@ -57,9 +57,7 @@ class Repair:
         result: What is wrong. It counts what the messages repair, as they are made.
     """
 
-    def __init__(
-        self, subject: Subject, warehouse: Warehouse, due: Due, result: Result
-    ) -> None:
+    def __init__(self, subject: Subject, warehouse: Warehouse, due: Due, result: Result) -> None:
         self._subject = subject
         self._warehouse = warehouse
         self._due = due

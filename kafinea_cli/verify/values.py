@@ -37,7 +37,7 @@ def is_same(value: Any, stored: str | None, value_type: ValueType | None, kind: 
         if value_type is ValueType.BOOLEAN:
             return stored.lower() in (_YES if value else _NO)
         if value_type is ValueType.DATE:
-            return _day(stored, kind) == value
+            return _day(stored, kind) == str(value)
         if value_type is ValueType.DATETIME:
             return _is_same_time(value, stored, kind)
         return _is_same_json(value, json.loads(stored, parse_float=Decimal, parse_int=Decimal))

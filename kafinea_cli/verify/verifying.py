@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from kafinea.client import Client
@@ -15,12 +14,14 @@ from kafinea.extract.discovery import Modules
 from kafinea.extract.line_fields import line_module
 from kafinea.extract.line_rows import DOCUMENT, NUMBER
 from kafinea.extract.run import Options
+from kafinea.suggestions import listed
 from kafinea.values import ValueType, value_type_of
+from kafinea_cli.connection import Instance
 from kafinea_cli.verify.check import Check, Result
 from kafinea_cli.verify.due import due_of_tables, with_state
 from kafinea_cli.verify.repair import Repair, lines_of
 from kafinea_cli.verify.subject import Subject, types_of_lines
-from kafinea_cli.verify.warehouse import Table, Warehouse, WarehouseError
+from kafinea_cli.verify.warehouse import NotThere, Table, Warehouse, WarehouseError
 from tap_kafinea.line_table import schema_of_table
 
 
@@ -29,45 +30,78 @@ class Plan:
     """What is verified.
 
     Attributes:
+        modules: Knows why a module fails.
         subjects: The modules that have a table.
         absent: The modules that have none.
     """
 
+    modules: Modules
     subjects: Sequence[Subject]
     absent: Sequence[str]
 
 
-def planned(
+def planned(instance: Instance, names: Sequence[str], warehouse: Warehouse) -> Plan:
+    """Return which modules have a table, and how they are compared with it.
+
+    Args:
+        instance: The instance.
+        names: The modules, or patterns of them; none for those that the settings select.
+        warehouse: The warehouse.
+
+    Raises:
+        NotThere: There is no such module, or a module that is named has no table, or none has.
+        KafineaError: The instance or the warehouse cannot be read.
+    """
+    client, config = instance.client, instance.config
+    modules = Modules(client, config["username"], names) if names else instance.modules
+    if names:
+        modules.look_for(modules.shown)
+        for name in modules.missing:
+            raise NotThere(modules.not_found(name))
+    clock = Clock(config.get("timezone"), client.server_time)
+    options = Options(
+        page_size=int(config["page_size"]),
+        lookback=config["lookback_seconds"],
+        start=instance.zone.setting("start_date", config.get("start_date")),
+    )
+    subjects, absent = [], []
+    for module in modules.described:
+        if table := warehouse.table(module.name, [*_types_of(module), LINES]):
+            subjects.append(_subject(client, clock, options, module, table, warehouse))
+        else:
+            absent.append(module.name)
+    if not subjects or (names and absent):
+        raise NotThere(_no_table(absent, warehouse))
+    return Plan(modules, subjects, absent)
+
+
+def _subject(
     client: Client,
     clock: Clock,
     options: Options,
-    modules: Sequence[Module],
+    module: Module,
+    table: Table,
     warehouse: Warehouse,
-) -> Plan:
-    """Return which modules have a table, and how they are compared with it.
+) -> Subject:
+    if "id" not in table.columns:
+        raise WarehouseError(f"The table {table.name} has no column `id`.")
+    types = {name: type_ for name, type_ in _types_of(module).items() if name in table.columns}
+    of_lines = types_of_lines(client, module) if LINES in table.columns else {}
+    lines = _table_of_lines(client, module, warehouse)
+    return Subject(client, clock, options, module, table, lines, types, of_lines)
 
-    Raises:
-        KafineaError: The instance or the warehouse cannot be read.
-    """
-    make = partial(Subject, client, clock, options)
-    subjects, absent = [], []
-    for module in modules:
-        fields = _types_of(module)
-        table = warehouse.table(module.name, [*fields, LINES])
-        if table is None:
-            absent.append(module.name)
-            continue
-        if "id" not in table.columns:
-            raise WarehouseError(f"The table {table.name} has no column `id`.")
-        lines = types_of_lines(client, module) if LINES in table.columns else {}
-        types = {name: fields[name] for name in fields if name in table.columns}
-        subjects.append(make(module, table, _table_of_lines(client, module, warehouse), types, lines))
-    return Plan(subjects, absent)
+
+def _no_table(modules: Sequence[str], warehouse: Warehouse) -> str:
+    """Return the sentences for modules without a table, with the schemas that have one."""
+    others = [name for name in warehouse.schemas(modules) if name != warehouse.schema]
+    text = f"The schema {warehouse.schema} of the warehouse has no table of {listed(modules)}."
+    if others:
+        return f"{text} Set --schema to {' or '.join(others)}."
+    return f"{text} Extract and load first."
 
 
 def results(
     plan: Plan,
-    modules: Modules,
     warehouse: Warehouse,
     *,
     state: Mapping[str, Any] | None = None,
@@ -78,7 +112,6 @@ def results(
 
     Args:
         plan: The modules.
-        modules: Knows why a module fails.
         warehouse: The warehouse.
         state: The state of the tap, if it is known.
         deep: How many records of each module to compare value by value.
@@ -87,8 +120,6 @@ def results(
     Raises:
         KafineaError: The instance or the warehouse is away.
     """
-    if not plan.subjects:
-        return
     some = plan.subjects[0]
     tables = {subject.module: subject.table for subject in plan.subjects}
     due = due_of_tables(warehouse, tables, some.clock.zone, some.options)
@@ -104,7 +135,7 @@ def results(
         except WarehouseError:
             raise
         except KafineaError as error:
-            why = modules.why(subject.module, error)
+            why = plan.modules.why(subject.module, error)
             if isinstance(why, Unavailable):
                 subject.client.listtypes()  # fails as well when the server is away
             if why is not None:
@@ -122,7 +153,6 @@ def _types_of(module: Module) -> Mapping[str, ValueType]:
         for name in module.readable
         if name not in SECRET_FIELDS
     }
-
 
 
 def _table_of_lines(client: Client, module: Module, warehouse: Warehouse) -> Table | None:

@@ -25,6 +25,10 @@ class WarehouseError(KafineaError):
     """The warehouse cannot be opened or read. The text says what to do."""
 
 
+class NotThere(WarehouseError):
+    """An option or argument names something that there is not."""
+
+
 class Kind(Enum):
     """How a column is read."""
 
@@ -123,14 +127,24 @@ class Warehouse(ABC):
             self._columns = self._read_columns()
         return self._columns
 
+    def schemas(self, tables: Sequence[str]) -> list[str]:
+        """Return the schemas that have one of some tables."""
+        listed = ", ".join(literal(_squeezed(stored(table))) for table in tables)
+        sql = (
+            "SELECT DISTINCT table_schema FROM information_schema.tables"
+            f" WHERE lower(replace(table_name, '_', '')) IN ({listed}) ORDER BY 1"
+        )
+        return [row[0] for row in self._rows(sql)]
+
     def ids(self, table: Table) -> Iterator[StoredId]:
         """Yield the ids of the rows, without those of deleted records, by their numbers."""
         key = quoted(table.columns["id"].name)
         row_id, number = self._text(key), self._number(key)
         modified = self._value(table.modified) if table.modified else "NULL"
         sql = (
-            f"SELECT COALESCE({number}, -1) AS n, COALESCE({row_id}, '') AS i, {modified}"
-            f" FROM {self._existing(table)} ORDER BY n, {self._binary('i')}"
+            f"SELECT n, i, m FROM (SELECT COALESCE({number}, -1) AS n, COALESCE({row_id}, '') AS i,"
+            f" {modified} AS m FROM {self._existing(table)}) AS ids"
+            f" ORDER BY n, {self._binary('i')}"
         )
         return map(StoredId._make, self._rows(sql))
 
