@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -140,16 +141,20 @@ def _state(path: Path) -> Mapping[str, Any]:
     """Return the Singer state in a file, also as `meltano state get` writes it.
 
     Raises:
-        SettingsError, StateError: The file does not contain one.
+        BadParameter: The file does not contain one.
     """
-    from singer_sdk.helpers._util import load_json  # noqa: PLC0415
-
-    from singer_kafinea.plugin import naming  # noqa: PLC0415
+    from kafinea.errors import StateError  # noqa: PLC0415
     from tap_kafinea.states import state_of  # noqa: PLC0415
 
-    with naming("--state", str(path)):
-        content = load_json(path.read_text(encoding="utf-8"))
-    return state_of(content.get("singer_state", content))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return state_of(content.get("singer_state", content))
+    except (StateError, ValueError, AttributeError, RecursionError):
+        raise click.BadParameter(
+            f"{path} is not a state of tap-kafinea. Store the last line that the loader writes to "
+            "stdout, or the output of `meltano state get`.",
+            param_hint="--state",
+        ) from None
 
 
 @contextmanager
@@ -196,9 +201,9 @@ def _show(
     source = str(state) if state else None
     for line in (*report.findings(results), *report.remarks(results, plan.absent, lines, source)):
         say(line)
-    if repair:
+    if repair and any(result.repaired for result in results):
         say(report.repaired(results, str(repair)))
-    text = report.verdict(results, deep=bool(deep))
+    text = report.verdict(results, source, deep=bool(deep))
     if is_piped:
         output.note(text)
     else:

@@ -13,6 +13,7 @@ import duckdb
 from kafinea_cli.verify.warehouse import Column, Kind, NotThere, Warehouse, WarehouseError
 
 _ROWS = 10_000
+_MARK = slice(8, 12)
 _KINDS = {
     "TIMESTAMP WITH TIME ZONE": Kind.INSTANT,
     "JSON": Kind.JSON,
@@ -35,8 +36,7 @@ class DuckDBWarehouse(Warehouse):
 
     def __init__(self, path: str, schema: str, *, sync: bool = False) -> None:
         super().__init__(schema, sync=sync)
-        if not Path(path).is_file():
-            raise NotThere(f"--warehouse: there is no file {path}.")
+        _check(Path(path))
         try:
             self._connection = duckdb.connect(path, read_only=True)
         except duckdb.Error as error:
@@ -85,6 +85,23 @@ class DuckDBWarehouse(Warehouse):
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _check(path: Path) -> None:
+    """Check that a path is that of a DuckDB file. DuckDB's own errors differ from file to file.
+
+    Raises:
+        NotThere: It is not.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(_MARK.stop)
+    except FileNotFoundError:
+        raise NotThere(f"--warehouse: there is no file {path}.") from None
+    except OSError as error:
+        raise NotThere(f"--warehouse: {path} cannot be read: {error.strerror}.") from None
+    if start[_MARK] != b"DUCK":
+        raise NotThere(f"--warehouse: {path} is not a DuckDB file.")
 
 
 def _kind(type_: str) -> Kind:

@@ -85,25 +85,31 @@ def due_of_tables(
 
 
 def with_state(
-    due: Mapping[str, Due], state: Mapping[str, Any], zone: ServerZone, options: Options
+    due: Mapping[str, Due], state: Mapping[str, Any], url: str, zone: ServerZone, options: Options
 ) -> dict[str, Due]:
     """Return what each table must have, by the state of the tap where it has a bookmark.
 
     Args:
         due: What they must have by their newest rows.
         state: The state.
+        url: The instance.
         zone: The server's time zone.
         options: How the tap extracts.
+
+    Raises:
+        StateError: The state is that of another instance.
     """
     bookmarks = state.get("bookmarks", {})
+    checkpoints = {
+        module: Checkpoint.from_dict(bookmarks.get(module, {})).of_instance(url) for module in due
+    }
     return {
-        module: replace(one, before=_before(bookmarks.get(module, {}), zone, options))
+        module: replace(one, before=_before(checkpoints[module], zone, options))
         for module, one in due.items()
     }
 
 
-def _before(bookmark: Mapping[str, Any], zone: ServerZone, options: Options) -> int | None:
-    checkpoint = Checkpoint.from_dict(bookmark)
+def _before(checkpoint: Checkpoint, zone: ServerZone, options: Options) -> int | None:
     if checkpoint.bookmark is None:
         return None
     wire = checkpoint.wire or zone.wire(moment(checkpoint.bookmark))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from kafinea.suggestions import listed
@@ -114,28 +113,22 @@ def repaired(results: Sequence[Result], path: str) -> str:
     return text + (f" Load it: `target-... < {path}`, then verify again." if path != "-" else "")
 
 
-def verdict(results: Sequence[Result], *, deep: bool) -> str:
+def verdict(results: Sequence[Result], state: str | None, *, deep: bool) -> str:
     """Return the result in one sentence."""
     if wrong := [result for result in results if not result.is_right]:
         count = sum(len(result.wrong) + len(result.superfluous) for result in wrong)
         failed = sum(result.error is not None for result in wrong)
         text = f"Not equal: {count:,} wrong in {len(wrong):,} of {_modules(results)}."
         return text + (f" {failed:,} could not be compared." if failed else "")
-    compared = "ids and modifiedtime"
+    until = f"up to the bookmarks in {state}" if state else "up to the newest row of each table"
+    compared = f"`id` and `modifiedtime` of {_modules(results)}"
     if deep:
-        sampled = sum(result.sampled for result in results)
-        compared += f", and all values of {sampled:,} records"
-    moments = [result.until for result in results if result.until]
-    until = f", as of {_moment(min(moments))} to {_moment(max(moments))}" if moments else ""
-    return f"Equal: {compared} of {_modules(results)}{until}."
+        compared += f", and all values of {sum(r.sampled for r in results):,} records"
+    return f"Equal {until}: {compared}."
 
 
 def _modules(results: Sequence[Result]) -> str:
     return f"{len(results):,} modules" if len(results) != 1 else "1 module"
-
-
-def _moment(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _first(ids: Sequence[str], result: Result) -> str:

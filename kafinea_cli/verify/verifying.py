@@ -124,7 +124,7 @@ def results(
     tables = {subject.module: subject.table for subject in plan.subjects}
     due = due_of_tables(warehouse, tables, some.clock.zone, some.options)
     if state is not None:
-        due = with_state(due, state, some.clock.zone, some.options)
+        due = with_state(due, state, some.client.url, some.clock.zone, some.options)
     for subject in plan.subjects:
         one = due[subject.module]
         try:
