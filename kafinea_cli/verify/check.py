@@ -195,11 +195,11 @@ class Check:
     # Values
 
     def _check_values(self) -> None:
+        self.result.sampled = len(self._sample)
         sample = [self._sample[n : n + PAGE_SIZE] for n in range(0, len(self._sample), PAGE_SIZE)]
         for ids in sample:
             if differing := self._differences(ids):
                 self.result.different |= self._differences([*differing])
-        self.result.sampled = len(self._sample)
 
     def _differences(self, ids: Sequence[str]) -> Mapping[str, list[str]]:
         """Return the fields in which records differ that have not changed since the first look."""

@@ -104,18 +104,19 @@ def with_state(
         module: Checkpoint.from_dict(bookmarks.get(module, {})).of_instance(url) for module in due
     }
     return {
-        module: replace(one, before=_before(checkpoints[module], zone, options))
+        module: _with_checkpoint(one, checkpoints[module], zone, options)
         for module, one in due.items()
     }
 
 
-def _before(checkpoint: Checkpoint, zone: ServerZone, options: Options) -> int | None:
+def _with_checkpoint(due: Due, checkpoint: Checkpoint, zone: ServerZone, options: Options) -> Due:
     if checkpoint.bookmark is None:
-        return None
+        # The first pass is under way; or the module is read in full, or not in this state.
+        return replace(due, before=None) if checkpoint.current else due
     wire = checkpoint.wire or zone.wire(moment(checkpoint.bookmark))
     if checkpoint.is_up_to_date:
-        return microseconds(zone.aware(wire)) + 1
-    return microseconds(zone.aware(zone.earlier(wire, options.lookback)))
+        return replace(due, before=microseconds(zone.aware(wire)) + 1)
+    return replace(due, before=microseconds(zone.aware(zone.earlier(wire, options.lookback))))
 
 
 def _as_local(at: int, zone: ServerZone) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -52,8 +53,6 @@ def kafinea(*arguments: str, env: Mapping[str, str]) -> Verified:
     """Run the command within this process."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     variables = mock.patch.dict(os.environ, env)
-    import logging
-
     logger = logging.getLogger("kafinea")
     handler = logging.StreamHandler(err)
     with variables, redirect_stdout(out), redirect_stderr(err):
@@ -116,7 +115,9 @@ class Company:
     def count(self, module: str) -> int:
         """How many records the user can read."""
         rows = self.sandbox.rows(module)
-        return sum(row.get("status") != "Inactive" for row in rows) if module == "Users" else len(rows)
+        return (
+            sum(row.get("status") != "Inactive" for row in rows) if module == "Users" else len(rows)
+        )
 
     def old(self, module: str, by: str = "modifiedtime") -> list[str]:
         """The ids in the warehouse, those that were changed last at the end."""
