@@ -69,7 +69,7 @@ class Result:
     @property
     def is_right(self) -> bool:
         """Whether the module was compared, and nothing is wrong."""
-        return not (self.wrong or self.superfluous or self.error)
+        return not (self.wrong or self.superfluous or self.unreadable or self.error)
 
 
 class Check:
@@ -93,7 +93,7 @@ class Check:
         self._unmatched: list[FoundId] = []  # records that have no row, or another one
         self._stale: dict[str, StoredId] = {}  # the rows of those that have another one
         self._unknown: dict[str, StoredId] = {}  # rows that have no record
-        self._sample: list[str] = []
+        self._sample: list[FoundId] = []
         self._seen = 0
         self._prefix = ""  # of the ids of the module
         self.result = Result(subject.module, due.until)
@@ -134,7 +134,7 @@ class Check:
         if found.id in self._unreadable:
             return
         if stored and self._times.is_same(found.modified, stored.modified):
-            self._draw(found.id)
+            self._draw(found)
         elif not self._is_due(found):
             result.later += 1
         else:
@@ -145,27 +145,34 @@ class Check:
     def _is_due(self, found: FoundId) -> bool:
         return self._due.has(found.number, self._times.of(found.modified))
 
-    def _draw(self, record_id: str) -> None:
+    def _draw(self, found: FoundId) -> None:
         """Keep a random sample of all records that are drawn, each with the same probability."""
         self._seen += 1
         if len(self._sample) < self._deep:
-            self._sample.append(record_id)
+            self._sample.append(found)
         elif self._deep and (place := random.randrange(self._seen)) < self._deep:
-            self._sample[place] = record_id
+            self._sample[place] = found
 
     # The second look
 
     def _check_unmatched(self) -> None:
         now = self._subject.look_again([found.id for found in self._unmatched])
+        self._check_vanished([found.id for found in self._unmatched if found.id not in now])
         for found in self._unmatched:
             if (again := now.get(found.id)) is None:
-                continue  # deleted meanwhile
+                continue
             if again.modified != found.modified:
                 self.result.later += 1
             elif found.id in self._stale:
                 self.result.stale.append(found.id)
             else:
                 self.result.missing.append(found.id)
+
+    def _check_vanished(self, ids: Sequence[str]) -> None:
+        """Find out what became of records that the second look did not return."""
+        gone, hidden = self._subject.missing_of(ids)
+        self.result.hidden += len(hidden)
+        self._unreadable |= {*ids} - gone - hidden
 
     def _check_unknown(self) -> None:
         ids = [row_id for row_id in self._unknown if is_id(row_id)]
@@ -195,14 +202,23 @@ class Check:
     # Values
 
     def _check_values(self) -> None:
-        self.result.sampled = len(self._sample)
-        sample = [self._sample[n : n + PAGE_SIZE] for n in range(0, len(self._sample), PAGE_SIZE)]
-        for ids in sample:
-            if differing := self._differences(ids):
-                self.result.different |= self._differences([*differing])
+        # What changed twice in a second has the same `modifiedtime`. The next run reads it again.
+        due = {found.id: self._is_due(found) for found in self._sample}
+        ids = [*due]
+        for some in (ids[start : start + PAGE_SIZE] for start in range(0, len(ids), PAGE_SIZE)):
+            first = self._differences(some)
+            self.result.sampled += len(first)
+            if differing := [record_id for record_id, fields in first.items() if fields]:
+                second = self._differences(differing)
+                wrong = {record_id: fields for record_id, fields in second.items() if fields}
+                self.result.different |= {i: wrong[i] for i in wrong if due[i]}
+                self.result.later += sum(not due[i] for i in wrong)
 
     def _differences(self, ids: Sequence[str]) -> Mapping[str, list[str]]:
-        """Return the fields in which records differ that have not changed since the first look."""
+        """Return the fields in which records differ.
+
+        Records that were changed since the first look, or cannot be read whole, are left out.
+        """
         fields = self._subject.fields
         stored = dict(self._warehouse.rows(self._table, fields, ids))
         types, columns = self._subject.types, self._table.columns
@@ -214,6 +230,6 @@ class Check:
                 for name, value in values.items()
                 if not is_same(row[name], value, types.get(name), columns[name].kind)
             ]
-            if differing and MODIFIED not in differing:
+            if MODIFIED not in differing:
                 found[row["id"]] = differing
         return found

@@ -91,12 +91,9 @@ def remarks(
                 "If the next run does not extract them, they are lost: verify with --state."
             )
     if hidden := sum(result.hidden for result in results):
-        yield (
-            f"Hidden: {hidden:,} rows have a record that this user may not read. They were not "
-            "compared."
-        )
+        yield f"Hidden: {hidden:,}. This user may not read the records of these rows."
     if unreadable := sum(result.unreadable for result in results):
-        yield f"Unreadable: {unreadable:,} records that the server cannot return."
+        yield f"Unreadable: {unreadable:,}. The server counts these records, but returns none."
     if absent:
         yield f"Modules without a table in the warehouse: {listed(absent)}."
     if lines:
@@ -117,9 +114,9 @@ def verdict(results: Sequence[Result], state: str | None, *, deep: bool) -> str:
     """Return the result in one sentence."""
     if wrong := [result for result in results if not result.is_right]:
         count = sum(len(result.wrong) + len(result.superfluous) for result in wrong)
-        failed = sum(result.error is not None for result in wrong)
-        text = f"Not equal: {count:,} wrong in {len(wrong):,} of {_modules(results)}."
-        return text + (f" {failed:,} could not be compared." if failed else "")
+        if not count:
+            return f"Not proven: {len(wrong):,} of {_modules(results)} could not be compared."
+        return f"Not equal: {count:,} wrong in {len(wrong):,} of {_modules(results)}."
     until = f"up to the bookmarks in {state}" if state else "up to the newest row of each table"
     compared = f"`id` and `modifiedtime` of {_modules(results)}"
     if deep:

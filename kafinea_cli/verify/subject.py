@@ -84,13 +84,19 @@ class Subject:
                 progress.advance(len(page))
 
     def look_again(self, ids: Sequence[str]) -> dict[str, FoundId]:
-        """Return those of some records that the instance returns now."""
+        """Return those of some records that the instance returns now.
+
+        That one is not among them does not prove that it was deleted; see `missing_of`.
+        """
         chunks = (ids[start : start + PAGE_SIZE] for start in range(0, len(ids), PAGE_SIZE))
         pages = map_ahead(self._some, chunks, self.client.max_sessions)
         return {record.id: record for page in pages for record in page}
 
     def missing_of(self, ids: Sequence[str]) -> tuple[set[str], set[str]]:
-        """Return which of some ids no record has any more, and which the user may not read."""
+        """Return which of some ids no record has any more, and which the user may not read.
+
+        What is in neither is counted by the server.
+        """
         gone = list(deleted(self.client.query, self.module, ids))
         hidden = hidden_of(self.client, gone[:: -(-len(gone) // _SAMPLE)]) if gone else []
         if hidden and len(gone) > _SAMPLE:
