@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -13,7 +14,14 @@ from typing_extensions import override
 from singer_kafinea import command
 
 _COMMANDS = {
+    "init": "kafinea_cli.init.command",
+    "check": "kafinea_cli.check.command",
     "modules": "kafinea_cli.modules",
+    "describe": "kafinea_cli.describe",
+    "count": "kafinea_cli.count",
+    "records": "kafinea_cli.records",
+    "get": "kafinea_cli.get",
+    "query": "kafinea_cli.query",
     "verify": "kafinea_cli.verify.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",
@@ -43,7 +51,8 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted.", err=True)
+            after_mark = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
+            click.echo(f"{after_mark}Interrupted.", err=True)
             ctx.exit(_INTERRUPTED)
 
 

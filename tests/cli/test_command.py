@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from unittest import mock
 
 import pytest
 
 from kafinea.errors import SettingsError
+from kafinea_cli.__main__ import _COMMANDS
 from kafinea_cli.connection import settings_of_tap
 from tap_kafinea.settings import SETTINGS
+from tests.cli.running import run
 
 
 def settings(options=None, **variables):
@@ -77,12 +80,20 @@ def test_mistake_is_one_line(folder, arguments, message):
 def test_help_lists_the_commands():
     done = kafinea("--help")
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.split("Commands:\n")[1].splitlines()] == [
-        "modules",
-        "verify",
-        "dbt",
-        "sandbox",
-    ]
+    listed = [line.split()[0] for line in done.stdout.split("Commands:\n")[1].splitlines()]
+    assert listed == [*_COMMANDS]
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_help_of_a_command_has_examples(command, tmp_path):
+    done = run([command, "--help"], {}, tmp_path)
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout or command == "sandbox"
+
+
+def test_version_is_that_of_the_distribution(tmp_path):
+    done = run(["--version"], {}, tmp_path)
+    assert done.stdout == f"kafinea, version {version('singer-kafinea')}\n"
 
 
 def test_help_does_not_import_the_sdk():

@@ -90,7 +90,7 @@ def test_every_module_is_equal_then_damaged_found_and_repaired(any_company):
 
     # The next run of the tap, which knows nothing of this, extracts what it would have anyway.
     new = company.sandbox.insert("Contacts", {"lastname": "new"})
-    assert new in company.run().ids("Contacts")
+    assert new in company.run(modules=["Contacts"]).ids("Contacts")
     found = company.verify("--deep", "10000", "Contacts", "Invoice")
     assert (found.code, found.wrong) == (0, {})
 
@@ -350,7 +350,7 @@ def test_server_that_is_away_is_one_line(company, quick):
     company.sandbox.faults.add("status", status=503, operation="listtypes", nth=2, times=None)
     done = company.verify_as("table")
     assert (done.code, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1] == "listtypes: HTTP 503, an empty body."
+    assert done.stderr.splitlines()[-1] == "ERROR listtypes: HTTP 503, an empty body."
 
 
 def test_record_that_the_server_cannot_return_is_unreadable(tmp_path, quick):
@@ -461,8 +461,7 @@ def loaded(tmp_path_factory):
         (1, "the database cannot be opened", ["--warehouse", "postgresql://u:secretsecret@127.0.0.1:1/d"]),
     ],
 )  # fmt: skip
-def test_wrong_usage_is_named(loaded, monkeypatch, code, message, arguments):
-    monkeypatch.chdir(loaded.path)
+def test_wrong_usage_is_named(loaded, code, message, arguments):
     done = loaded.verify_as("table", *arguments)
     assert (done.code, done.stdout) == (code, "")
     assert message in done.stderr

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest import mock
 
-from kafinea_cli.__main__ import cli
 from kafinea_sandbox import Sandbox
-from singer_kafinea.command import exit_code
+from tests.cli.running import run, variables
 from tests.loaders.conftest import DuckDB, Warehouse
 from tests.tap.running import Output, command, parse
 
@@ -47,21 +41,6 @@ class Verified(NamedTuple):
             one["module"]: {kind: one[kind] for kind in kinds if one[kind]} for one in self.modules
         }
         return {module: one for module, one in found.items() if one}
-
-
-def kafinea(*arguments: str, env: Mapping[str, str]) -> Verified:
-    """Run the command within this process."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    variables = mock.patch.dict(os.environ, env)
-    logger = logging.getLogger("kafinea")
-    handler = logging.StreamHandler(err)
-    with variables, redirect_stdout(out), redirect_stderr(err):
-        logger.addHandler(handler)
-        try:
-            code = exit_code(partial(cli, args=arguments, prog_name="kafinea"), logger)
-        finally:
-            logger.removeHandler(handler)
-    return Verified(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
 
 class Company:
@@ -136,20 +115,20 @@ class Company:
         self, form: str, *arguments: str, schema: str = "kafinea", url: str = "", **settings: Any
     ) -> Verified:
         options = self.settings | settings
-        env = {
-            "KAFINEA_URL": url or self.sandbox.url,
-            "KAFINEA_USERNAME": self.user,
-            "KAFINEA_ACCESS_KEY": self.sandbox.access_key_of(self.user),
-            "KAFINEA_WAREHOUSE": self.address,
-            "TAP_KAFINEA_TIMEZONE": self.sandbox.instance.options.timezone,
-            "TAP_KAFINEA_DELETIONS": options.get("deletions", "off"),
-        }
-        if modules := self.settings.get("modules"):
-            env["TAP_KAFINEA_MODULES"] = json.dumps(modules)
-        for name, value in settings.items():
-            env[f"TAP_KAFINEA_{name.upper()}"] = value
+        environment = variables(
+            self.sandbox,
+            KAFINEA_URL=url or self.sandbox.url,
+            KAFINEA_USERNAME=self.user,
+            KAFINEA_ACCESS_KEY=self.sandbox.access_key_of(self.user),
+            KAFINEA_WAREHOUSE=self.address,
+            TAP_KAFINEA_TIMEZONE=self.sandbox.instance.options.timezone,
+            TAP_KAFINEA_DELETIONS=options.get("deletions", "off"),
+            TAP_KAFINEA_MODULES=json.dumps(options.get("modules", [])),
+            **{f"TAP_KAFINEA_{name.upper()}": value for name, value in settings.items()},
+        )
         shape = [] if form == "table" else [f"--{form}"]
-        return kafinea("verify", *shape, "--schema", schema, *arguments, env=env)
+        done = run(["verify", *shape, "--schema", schema, *arguments], environment, self.path)
+        return Verified(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
     def held(self, script: str) -> Iterator[None]:

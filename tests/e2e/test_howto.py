@@ -8,9 +8,11 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from kafinea.module_reader import count
@@ -129,6 +131,15 @@ def the_files_have_the_same_bytes(project: Project) -> None:
     assert told
 
 
+def the_invoices_are_in_the_file(project: Project) -> None:
+    path = project.directory / "invoices.parquet"
+    totals = duckdb.sql(f"SELECT id, hdnGrandTotal FROM '{path}'").fetchall()
+    assert totals == [
+        (row["id"], Decimal(row["hdnGrandTotal"]))
+        for row in project.kafinea("rows", module="Invoice")
+    ]
+
+
 def the_contract_came_back(project: Project) -> None:
     the_files_have_the_same_bytes(project)
     content = project.ask("SELECT path FROM kafinea.files WHERE name = '12.txt'")[0][0]
@@ -167,6 +178,7 @@ PAGES = {
         "Add to related lists": the_visitors_are_in_the_campaign,
     },
     "docs/two-instances.md": {"Load": the_new_instance_has_what_the_old_one_has},
+    "docs/cli.md": {"Files of records": the_invoices_are_in_the_file},
     "docs/verify.md": {"Repair": the_warehouse_is_repaired},
     "docs/files.md": {
         "Download": the_files_have_the_same_bytes,
