@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -42,8 +43,6 @@ _IF_ANY = (
 @click.option(
     "--warehouse",
     "address",
-    required=True,
-    envvar="KAFINEA_WAREHOUSE",
     metavar="URL",
     help="The warehouse: duckdb:///FILE or postgresql://USER@HOST/DATABASE. Set a password in "
     "PGPASSWORD or .pgpass, not here. [env: KAFINEA_WAREHOUSE]",
@@ -74,7 +73,7 @@ _IF_ANY = (
 def verify(
     output: Output,
     modules: Sequence[str],
-    address: str,
+    address: str | None,
     schema: str | None,
     state: Path | None,
     deep: int,
@@ -107,7 +106,7 @@ def verify(
             sync = instance.config["deletions"] == "sync"
             known = _state(state) if state else None
             with (
-                closing(open_warehouse(address, schema, sync=sync)) as warehouse,
+                closing(open_warehouse(_address(address), schema, sync=sync)) as warehouse,
                 _writing(repair) as write,
             ):
                 plan = verifying.planned(instance, modules, warehouse)
@@ -119,6 +118,13 @@ def verify(
     _show(output, found, plan, state=state, deep=deep, repair=repair)
     if not all(result.is_right for result in found):
         click.get_current_context().exit(1)
+
+
+def _address(option: str | None) -> str:
+    """Return the address of the warehouse: the option, or the variable, which `.env` may have."""
+    if address := option or os.environ.get("KAFINEA_WAREHOUSE"):
+        return address
+    raise click.UsageError("No warehouse. Set --warehouse, or KAFINEA_WAREHOUSE, also in `.env`.")
 
 
 def _refuse_maps(config: Mapping[str, Any]) -> None:

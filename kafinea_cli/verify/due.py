@@ -9,6 +9,7 @@ A record that was changed after the last run is not wrong in the warehouse. What
   the tap reads all records up to the newest one, so what is older must be there. What is as old, or
   newer, may have been saved after the pass. This cannot show whether the newest rows of a table are
   lost: a table restored from a backup looks like one that was loaded last at that time.
+  If no table has rows, all records are missing.
 - For records without a `modifiedtime`, the greatest id in the table: later records have greater
   ids.
 """
@@ -24,8 +25,10 @@ from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.run import Options
 from kafinea.parsing import moment
 from kafinea.values import ServerZone
-from kafinea_cli.verify.values import microseconds
-from kafinea_cli.verify.warehouse import Kind, Table, Warehouse
+from kafinea_cli.verify.warehouse import Kind, Table, Warehouse, microseconds
+
+_ALL = 2**63 - 1
+"""Later than each time, and greater than each number of an id: what has no rows lacks all."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Due:
     @property
     def until(self) -> datetime | None:
         """The moment before which the warehouse must have all changes."""
-        if self.before is None:
+        if self.before in {None, _ALL}:
             return None
         return datetime.fromtimestamp(self.before // 1_000_000, timezone.utc)
 
@@ -69,19 +72,38 @@ def due_of_tables(
     warehouse: Warehouse, tables: Mapping[str, Table], zone: ServerZone, options: Options
 ) -> dict[str, Due]:
     """Return what each table must have, by the newest rows."""
-    tomorrow = microseconds(datetime.now(timezone.utc) + timedelta(days=1))
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
     since = microseconds(zone.moment(options.start)) if options.start else None
     found = {}
     for module, table in tables.items():
         newest, number = warehouse.newest(table, tomorrow)
-        if newest is not None and table.modified and table.modified.kind is Kind.LOCAL:
-            newest = min(newest, _as_local(newest, zone))
-        found[module] = Due(newest, number, since)
-    newest_of_all = max((due.before for due in found.values() if due.before), default=None)
+        found[module] = Due(_moment(newest, table, zone), _ALL if number is None else number, since)
+    newest_of_all = max((due.before for due in found.values() if due.before), default=_ALL)
     return {
         module: replace(due, before=newest_of_all) if due.before is None else due
         for module, due in found.items()
     }
+
+
+def _moment(stored: int | str | None, table: Table, zone: ServerZone) -> int | None:
+    """Return a `modifiedtime` that is stored as microseconds since 1970.
+
+    Where it has no zone, it is in UTC or on the server's clock. The earlier one is returned.
+    """
+    if stored is None or table.modified is None:
+        return None
+    if isinstance(stored, str):
+        try:
+            at = moment(stored)
+        except ValueError:
+            return None
+        if at.tzinfo:
+            return microseconds(at)
+        stored = microseconds(at.replace(tzinfo=timezone.utc))
+    if table.modified.kind is Kind.INSTANT:
+        return stored
+    naive = datetime.fromtimestamp(stored // 1_000_000, timezone.utc).replace(tzinfo=None)
+    return min(stored, microseconds(zone.moment(naive)))
 
 
 def with_state(
@@ -117,9 +139,3 @@ def _with_checkpoint(due: Due, checkpoint: Checkpoint, zone: ServerZone, options
     if checkpoint.is_up_to_date:
         return replace(due, before=microseconds(zone.aware(wire)) + 1)
     return replace(due, before=microseconds(zone.aware(zone.earlier(wire, options.lookback))))
-
-
-def _as_local(at: int, zone: ServerZone) -> int:
-    """Return a time that was read as UTC as one of the server's clock."""
-    naive = datetime.fromtimestamp(at // 1_000_000, timezone.utc).replace(tzinfo=None)
-    return microseconds(zone.moment(naive))

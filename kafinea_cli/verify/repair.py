@@ -30,8 +30,7 @@ from kafinea.parsing import moment, number_in
 from kafinea_cli.verify.check import Result
 from kafinea_cli.verify.due import Due
 from kafinea_cli.verify.subject import Subject, types_of_lines
-from kafinea_cli.verify.values import microseconds
-from kafinea_cli.verify.warehouse import DELETED_RECORDS, Table, Warehouse
+from kafinea_cli.verify.warehouse import DELETED_RECORDS, Table, Warehouse, microseconds
 from tap_kafinea.deletions import SCHEMA as SCHEMA_OF_DELETIONS
 from tap_kafinea.line_table import schema_of_table
 from tap_kafinea.schema import schema_of, with_lines
@@ -99,7 +98,7 @@ class Repair:
         ids = [row["id"] for row in rows]
         stored = self._warehouse.longest(lines, DOCUMENT, NUMBER, ids) if ids else {}
         counts = LineCounts({"most": 0, "newest": _NEWEST, "longer": {**stored}})
-        made = LineRows(counts, [*self._properties_of_lines(lines)])
+        made = LineRows(counts, [*lines.columns])
         made.expect(rows)
         for row in rows:
             for line in made.of(row, row.pop(LINES)):
@@ -119,10 +118,6 @@ class Repair:
     def _schema_of_lines(self, lines: Table) -> Message:
         schema = schema_of_table(self._subject.described, line_module(self._subject.client))
         return _schema(lines.stream, schema, lines, [DOCUMENT, NUMBER])
-
-    def _properties_of_lines(self, lines: Table) -> Mapping[str, Any]:
-        properties: Mapping[str, Any] = self._schema_of_lines(lines)["schema"]["properties"]
-        return properties
 
     # Deletions
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from kafinea.parsing import moment
 from kafinea.values import ServerZone, ValueType
-from kafinea_cli.verify.warehouse import Kind
+from kafinea_cli.verify.warehouse import EPOCH, MICROSECOND, TIMES, Kind, microseconds
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND = timedelta(microseconds=1)
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _YES, _NO = {"true", "t", "1"}, {"false", "f", "0"}
 
@@ -43,11 +41,6 @@ def is_same(value: Any, stored: str | None, value_type: ValueType | None, kind: 
         return _is_same_json(value, json.loads(stored, parse_float=Decimal, parse_int=Decimal))
     except (ValueError, InvalidOperation, OverflowError):
         return False
-
-
-def microseconds(at: datetime) -> int:
-    """Return a moment as microseconds since 1970."""
-    return (at - _EPOCH) // _MICROSECOND
 
 
 class Times:
@@ -104,8 +97,8 @@ def _is_same_number(value: Decimal | int, stored: str, kind: Kind) -> bool:
 
 
 def _day(stored: str, kind: Kind) -> str:
-    if kind in {Kind.INSTANT, Kind.LOCAL}:
-        return (_EPOCH + int(stored) * _MICROSECOND).date().isoformat()
+    if kind in TIMES:
+        return (EPOCH + int(stored) * MICROSECOND).date().isoformat()
     return stored[:10]
 
 

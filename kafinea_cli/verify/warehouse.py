@@ -9,12 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any, NamedTuple
 
 from kafinea.describe import MODIFIED
 from kafinea.errors import KafineaError
 from kafinea_cli.dbt_package.stored_names import stored, stored_columns
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+MICROSECOND = timedelta(microseconds=1)
 
 DELETED_AT = "_sdc_deleted_at"
 DELETED_RECORDS = "deleted_records"
@@ -37,6 +41,10 @@ class Kind(Enum):
     INSTANT = "instant"  # microseconds since 1970
     LOCAL = "local"  # the same of a date-time without its zone, read as if it were UTC
     JSON = "json"  # also lists
+
+
+TIMES = frozenset({Kind.INSTANT, Kind.LOCAL})
+"""How date-times are read."""
 
 
 @dataclass(frozen=True)
@@ -148,25 +156,28 @@ class Warehouse(ABC):
         )
         return map(StoredId._make, self._rows(sql))
 
-    def newest(self, table: Table, before: int) -> tuple[int | None, int]:
+    def newest(self, table: Table, before: datetime) -> tuple[int | str | None, int | None]:
         """Return the greatest `modifiedtime` of the rows, and the greatest number of an id.
 
         Args:
             table: The table.
-            before: Only a time before this one counts, in microseconds since 1970.
+            before: Only a time before this one counts.
 
         Returns:
-            None where there is no such row, or no such column; 0 where there is no id.
+            The time as the kind of its column reads it. None where there is no row, or no column.
         """
-        is_time = table.modified and table.modified.kind in _TIMES
-        modified = self._value(table.modified) if table.modified and is_time else "NULL"
-        number = self._number(quoted(table.columns["id"].name))
+        modified, number = "NULL", self._number(quoted(table.columns["id"].name))
+        limit = "NULL"
+        if table.modified:
+            modified = self._value(table.modified)
+            is_time = table.modified.kind in TIMES
+            limit = str(microseconds(before)) if is_time else literal(before.isoformat())
         sql = (
-            f"SELECT max(CASE WHEN m < {before} THEN m END), max(n) FROM (SELECT CAST({modified} AS"
-            f" bigint) AS m, {number} AS n FROM {self._existing(table)}) AS times"
+            f"SELECT max(CASE WHEN m < {limit} THEN m END), max(n) FROM"
+            f" (SELECT {modified} AS m, {number} AS n FROM {self._existing(table)}) AS times"
         )
         ((newest, greatest),) = self._rows(sql)
-        return newest, greatest or 0
+        return newest, greatest
 
     def rows(
         self, table: Table, fields: Sequence[str], ids: Sequence[str]
@@ -226,7 +237,7 @@ class Warehouse(ABC):
 
     def _value(self, column: Column) -> str:
         name = quoted(column.name)
-        if column.kind in _TIMES:
+        if column.kind in TIMES:
             return self._microseconds(name)
         return self._json(name) if column.kind is Kind.JSON else self._text(name)
 
@@ -266,9 +277,6 @@ class Warehouse(ABC):
         """Close the connection."""
 
 
-_TIMES = {Kind.INSTANT, Kind.LOCAL}
-
-
 def _matching(name: str, available: Iterable[str]) -> str | None:
     """Return the name that is the same, or the same but for case, or but for underscores."""
     folds: tuple[Callable[[str], str], ...] = (str, str.lower, _squeezed)
@@ -281,6 +289,11 @@ def _matching(name: str, available: Iterable[str]) -> str | None:
 
 def _squeezed(name: str) -> str:
     return name.replace("_", "").lower()
+
+
+def microseconds(at: datetime) -> int:
+    """Return a moment as a warehouse returns it: in microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
 
 
 def quoted(name: str) -> str:

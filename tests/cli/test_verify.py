@@ -268,6 +268,7 @@ def test_empty_table_lacks_what_is_older_than_the_newest_row_of_all(tmp_path):
         assert found.wrong == {"Contacts": {"missing": contacts}}
         company.sql(f"DELETE FROM kafinea.\"Accounts\" WHERE id = '{future}'")
         assert company.verify().wrong == found.wrong  # a date in the future counts for nothing
+        assert len(company.verify("Contacts").wrong["Contacts"]["missing"]) == 3  # no row at all
 
 
 def test_module_without_modifiedtime_is_compared_by_ids(tmp_path):
@@ -284,6 +285,8 @@ def test_module_without_modifiedtime_is_compared_by_ids(tmp_path):
         assert company.verify().code == 0
         company.run()  # reads all, as a new version
         assert company.verify().modules[0]["later"] == 0
+        company.sql('DELETE FROM kafinea."Currency"')
+        assert len(company.verify().wrong["Currency"]["missing"]) == len(ids) + 1
 
 
 def test_records_before_start_date_are_not_missing(company):
@@ -386,10 +389,13 @@ def test_types_and_names_of_other_loaders(tmp_path):
         company.sql('ALTER TABLE main.sales_order RENAME "hdnGrandTotal" TO hdn_grand_total')
         found = company.verify("--deep", "1000", schema="main")
         assert (found.code, found.wrong) == (0, {})
-        (order,) = company.rows("SELECT id FROM main.sales_order ORDER BY modifiedtime LIMIT 1")
+        order, lost = company.rows("SELECT id FROM main.sales_order ORDER BY modifiedtime LIMIT 2")
         company.sql(f"UPDATE main.sales_order SET hdn_grand_total = 0.5 WHERE id = '{order[0]}'")
-        found = company.verify("--deep", "1000", schema="main")
-        assert found.wrong == {"SalesOrder": {"different": {order[0]: ["hdnGrandTotal"]}}}
+        company.sql(f"DELETE FROM main.sales_order WHERE id = '{lost[0]}'")
+        found = company.verify("--deep", "1000", "SalesOrder", schema="main")
+        assert found.wrong == {
+            "SalesOrder": {"missing": [lost[0]], "different": {order[0]: ["hdnGrandTotal"]}}
+        }
 
 
 def test_repair_brings_the_table_of_lines(tmp_path):
@@ -449,6 +455,7 @@ def loaded(tmp_path_factory):
 @pytest.mark.parametrize(
     ("code", "message", "arguments"),
     [
+        (2, "No warehouse. Set --warehouse, or KAFINEA_WAREHOUSE", ["--warehouse", ""]),
         (2, "there is no file nothing.duckdb.", ["--warehouse", "duckdb:///nothing.duckdb"]),
         (2, "other.duckdb is not a DuckDB file.", ["--warehouse", "duckdb:///other.duckdb"]),
         (2, "is not the address of a warehouse.", ["--warehouse", "oracle://u:secretsecret@h/d"]),

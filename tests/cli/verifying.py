@@ -127,6 +127,8 @@ class Company:
             **{f"TAP_KAFINEA_{name.upper()}": value for name, value in settings.items()},
         )
         shape = [] if form == "table" else [f"--{form}"]
+        if "--warehouse" in arguments:
+            del environment["KAFINEA_WAREHOUSE"]
         done = run(["verify", *shape, "--schema", schema, *arguments], environment, self.path)
         return Verified(done.returncode, done.stdout, done.stderr)
 
