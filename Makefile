@@ -100,7 +100,7 @@ $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 # an older one may not read a file that a newer one has written.
 DBT = 'dbt-core~=1.11.0' dbt-duckdb dbt-postgres 'duckdb~=1.5'
 
-# Not in .venv: dlt holds packages back, and with pyarrow, pandas stores strings in another way.
+# Not in .venv: dlt holds packages back.
 .venv-dlt/stamp: pyproject.toml constraints/dlt.txt
 .venv-dlt/stamp: PACKAGES = -c constraints/dlt.txt -e '.[dev,dlt]' $(DLT)
 

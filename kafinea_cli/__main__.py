@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from functools import partial
 from importlib import import_module
@@ -70,6 +71,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command."""
+    # So that no half file is left behind, and the sessions are closed.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     command.run(partial(cli, prog_name="kafinea"), logging.getLogger("kafinea"))
 

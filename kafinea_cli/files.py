@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 from kafinea.errors import SettingsError, StorageError
+from kafinea.private import refuse_planted
 from kafinea.values import ValueType
 from kafinea_cli.output import csv_lines, csv_value, exact_json
 
@@ -83,6 +84,7 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
 
     Only this user can read it: it contains records.
     """
+    refuse_planted(path)
     path = Path(os.path.realpath(path))  # where it is a link, what it leads to is replaced
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
 
 from kafinea.client import Client
 from kafinea.describe import LINES, Module
-from kafinea.errors import Refused
 from kafinea.extract import Extraction, Fields
 from kafinea.extract.discovery import NotRead
 from kafinea.parsing import is_id, prefix_of
-from kafinea.query import Condition, is_name
+from kafinea.query import Condition
 from kafinea_cli.connection import connection_options, opened
+from kafinea_cli.describing import described
 from kafinea_cli.output import Format, Output, output_options
 from kafinea_cli.typed_rows import Row, columns_of, rows_of
 
@@ -56,20 +55,9 @@ def _module_with(client: Client, prefix: str) -> Module:
     Raises:
         Refused: There is none.
     """
-    threads = ThreadPoolExecutor(client.max_sessions)
-
-    def described(name: str) -> Module | None:
-        try:
-            return client.describe(name)
-        except Refused:
-            return None
-
-    try:
-        for module in threads.map(described, filter(is_name, client.listtypes())):
-            if module and module.id_prefix == prefix:
-                return module
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+    for _, module in described(client, client.listtypes()):
+        if module and module.id_prefix == prefix:
+            return module
     raise NotRead(f"No module has ids that begin with {prefix}x, or this user may not see it.")
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
 
 from kafinea.client import Client
-from kafinea.describe import ModuleInfo
-from kafinea.errors import Refused
+from kafinea.describe import Module, ModuleInfo
+from kafinea.extract.discovery import has_ids
 from kafinea_cli.connection import connection_options, opened
+from kafinea_cli.describing import described
 from kafinea_cli.output import Column, Output, output_options
 
 _COLUMNS = (
@@ -43,25 +43,19 @@ def modules(output: Output, **options: Any) -> None:
 
 
 def _rows(client: Client) -> Iterator[dict[str, Any]]:
-    """Yield the modules as rows, several described at a time."""
-    infos = client.listtypes().values()
-    threads = ThreadPoolExecutor(client.max_sessions)
-    try:
-        yield from threads.map(lambda info: _row(client, info), infos)
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+    infos = client.listtypes()
+    for name, module in described(client, infos):
+        yield _row(infos[name], module)
 
 
-def _row(client: Client, info: ModuleInfo) -> dict[str, Any]:
+def _row(info: ModuleInfo, module: Module | None) -> dict[str, Any]:
     row: dict[str, Any] = {"name": info.name, "label": info.label}
-    try:
-        module = client.describe(info.name)
-    except Refused:
+    if module is None:
         return row | {"read": False}
     return row | {
         "id_prefix": module.id_prefix,
         "fields": len(module.fields),
-        "read": module.retrieveable and "id" in module.fields,
+        "read": module.retrieveable and has_ids(module),
         "create": module.createable,
         "update": module.updateable,
         "delete": module.deleteable,

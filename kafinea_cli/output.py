@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from kafinea.shown import LONGEST_LINE, shown
+from kafinea.shown import LONGEST_LINE, UNFIT, shown
 
 if TYPE_CHECKING:  # imported when used
     from rich.console import Console
@@ -33,6 +34,9 @@ _MEASURED = 100
 _NARROWEST = 10
 """Characters to which a column may be cut. Where that takes too much, the last are left out."""
 _GAP = 2
+_LABEL = 24
+"""Characters of labels and names beside a value on a terminal, and the fewest of the value."""
+_ID = 12
 _CELL = 60
 """Characters of a value that a terminal shows, if there are other columns."""
 
@@ -109,6 +113,8 @@ class Output:
             rows = iter(rows)
             first = list(islice(rows, 1))
             columns, rows = [*first[0]] if first else [], chain(first, rows)
+            if not first and self.format is not Format.JSON:
+                return
         shown_columns = [Column(c) if isinstance(c, str) else c for c in columns]
         if self.format is Format.JSON:
             self._binary(json_lines(rows))
@@ -142,9 +148,8 @@ class Output:
         from rich.text import Text  # noqa: PLC0415
 
         head = f"  {name} "
-        room = self.console.width - len(mark) - len(head) if sys.stdout.isatty() else LONGEST_LINE
-        lines = Text(shown(text, LONGEST_LINE)).wrap(self.console, max(room, 20))
-        for line in lines:
+        room = max(self.console.width - len(mark) - len(head), _LABEL)
+        for line in self._lines(shown(text, LONGEST_LINE), room if sys.stdout.isatty() else None):
             self.console.print(Text.assemble((mark, style), head, line), soft_wrap=True)
             mark, style, head = " " * len(mark), "", " " * len(head)
 
@@ -158,14 +163,27 @@ class Output:
         columns = [Column("label"), Column("name")]
         rows = [{"label": label, "name": name} for label, name, _ in known]
         widths = _widths(columns, rows, None)
+        room = None
+        if sys.stdout.isatty():
+            widths = [min(width, _LABEL) for width in widths]
+            room = max(self.console.width - _total(widths) - _GAP, _LABEL)
         for row, (_, _, value) in zip(rows, known, strict=True):
-            head = _joined(
-                (row[c.name], c, width) for c, width in zip(columns, widths, strict=True)
-            )
-            head += " " * (sum(widths) + 2 * _GAP - _cells(head))
-            for line in _text(value).splitlines() or [""]:
-                self._put(f"{head}{shown(line, len(line))}")
-                head = " " * (sum(widths) + 2 * _GAP)
+            heads = ((row[c.name], c, width) for c, width in zip(columns, widths, strict=True))
+            head = _fitted(_joined(heads), _total(widths) + _GAP, right=False)
+            for line in self._lines(_text(value), room):
+                self._put(f"{head}{line}".rstrip())
+                head = " " * (_total(widths) + _GAP)
+
+    def _lines(self, text: str, room: int | None) -> Iterator[str]:
+        """Yield the lines of a text, broken where they are longer than there is room."""
+        from rich.text import Text  # noqa: PLC0415
+
+        for line in text.splitlines() or [""]:
+            whole = shown(line, len(line))
+            if room is None:
+                yield whole
+            else:
+                yield from (part.plain for part in Text(whole).wrap(self.console, room))
 
     @cached_property
     def console(self) -> Console:
@@ -188,33 +206,38 @@ class Output:
             self.console.file.write(f"{text}\n")
 
     def _binary(self, pieces: Iterable[bytes]) -> None:
-        stream = sys.stdout.buffer
+        stream, is_terminal = sys.stdout.buffer, sys.stdout.isatty()
         for piece in pieces:
-            stream.write(piece)
+            stream.write(_harmless(piece) if is_terminal else piece)
             stream.flush()
 
     def _table(self, rows: Iterable[Row], columns: Sequence[Column]) -> None:
         remaining = iter(rows)
         first = list(islice(remaining, _MEASURED))
-        widths = _widths(columns, first, self.console.width if sys.stdout.isatty() else None)
-        shown_columns = list(zip(columns, widths, strict=False))
-        self._put(
-            _joined(
-                (column.title or column.name, column, width) for column, width in shown_columns
-            ),
-            "bold",
-        )
-        for row in chain(first, remaining):
-            self._put(
-                _joined(
-                    (_cell(row.get(column.name)), column, width) for column, width in shown_columns
-                )
+        room = self.console.width if sys.stdout.isatty() else None
+        placed = list(zip(columns, _widths(columns, first, room), strict=False))
+
+        def line(texts: Iterable[str]) -> str:
+            return _joined(
+                (text, column, width if room else max(width, _cells(text)))
+                for text, (column, width) in zip(texts, placed, strict=True)
             )
-        if left_out := len(columns) - len(widths):
+
+        self._put(line(column.title or column.name for column, _ in placed), "bold")
+        for row in chain(first, remaining):
+            self._put(line(_cell(row.get(column.name)) for column, _ in placed))
+        if left_out := len(columns) - len(placed):
             self.note(
                 f"{left_out} of {len(columns)} columns are not shown: the terminal is too narrow. "
                 "--json and --csv have all of them."
             )
+
+
+def _harmless(piece: bytes) -> bytes:
+    """Return lines without what would act on a terminal. JSON stays the same JSON."""
+    lines = piece.decode("utf-8", "replace").split("\n")
+    escaped = (UNFIT.sub(lambda match: json.dumps(match[0])[1:-1], line) for line in lines)
+    return "\n".join(escaped).encode("utf-8", "replace")
 
 
 def json_lines(rows: Iterable[Row]) -> Iterator[bytes]:
@@ -273,6 +296,8 @@ def _text(value: Any) -> str:
 
 def _cells(text: str) -> int:
     """Return how many characters of a terminal a text takes; a Chinese one takes two."""
+    if text.isascii():
+        return len(text)
     from rich.cells import cell_len  # noqa: PLC0415
 
     return cell_len(text)
@@ -285,10 +310,10 @@ def _joined(cells: Iterable[tuple[str, Column, int]]) -> str:
 
 
 def _fitted(text: str, width: int, *, right: bool) -> str:
-    from rich.cells import set_cell_size  # noqa: PLC0415
-
     size = _cells(text)
     if size > width:
+        from rich.cells import set_cell_size  # noqa: PLC0415
+
         return set_cell_size(text, width - 1) + "…"
     space = " " * (width - size)
     return space + text if right else text + space
@@ -308,6 +333,8 @@ def _widths(columns: Sequence[Column], rows: Sequence[Row], room: int | None) ->
         return natural
     if len(natural) > 1:
         natural = [min(width, _CELL) for width in natural]
+    # Later ids are longer, and half an id is of no use.
+    natural = [max(n, _ID) if c.name == "id" else n for c, n in zip(columns, natural, strict=True)]
     count = len(natural)
     while count > 1 and _total(min(width, _NARROWEST) for width in natural[:count]) > room:
         count -= 1

@@ -98,5 +98,5 @@ def _explain_nothing(instance: Instance, selected: Select) -> None:
     if counted := count(instance.client.query, selected.module, selected.where):
         raise IncompleteRead(
             f"The server returned no records, but counts {counted:,}: the query failed in its "
-            "database. Select each column that ORDER BY names."
+            "database. Put text and dates in quotes, and select each column that ORDER BY names."
         )

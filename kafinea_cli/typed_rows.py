@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from kafinea.recovery import Recovery
 from kafinea.values import ValueType
 from kafinea_cli.connection import Instance
 from kafinea_cli.output import Column
+
+logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 _SHOWN = 10
@@ -59,6 +62,11 @@ def rows_of(
         IncompleteRead: Some could not be read whole; those that could were yielded.
         KafineaError: Not all could be read.
     """
+    if not instance.config.get("timezone") and ValueType.DATETIME in fields.record.values():
+        logger.warning(
+            "`timezone` (TAP_KAFINEA_TIMEZONE) is not set, so the server's date-times are read as "
+            "UTC. `kafinea check` shows whether they are."
+        )
     client, page_size = instance.client, int(instance.config["page_size"])
     recovery = Recovery(client, module)
     content = ModuleContent(client, module, module, fields, instance.zone, page_size, recovery)

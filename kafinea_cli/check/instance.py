@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from socket import create_connection
 from threading import BrokenBarrierError
@@ -16,15 +15,15 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from kafinea.client import Client
 from kafinea.connection import is_loopback
 from kafinea.describe import Module
-from kafinea.errors import CredentialsRefused, KafineaError, Refused
+from kafinea.errors import CredentialsRefused, KafineaError
 from kafinea.extract.discovery import has_ids
 from kafinea.load.server.formats import WHERE, Formats, read_formats
-from kafinea.query import is_name
 from kafinea.unanswered import certificates
 from kafinea.values import ServerZone
 from kafinea_cli.check import speed, time_zone
 from kafinea_cli.check.findings import Finding, Status
 from kafinea_cli.connection import Instance
+from kafinea_cli.describing import described
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _CERTIFICATE_ENDS = 21  # days
@@ -50,7 +49,7 @@ def findings(instance: Instance) -> Iterator[Finding]:
     try:
         formats = read_formats(client)
         yield from _formats(formats, profile)
-        modules = _described(client)
+        modules = dict(described(client, client.listtypes()))
         yield from _modules(client, modules)
         yield from _times(instance, profile, modules)
         yield from _speed(client, modules)
@@ -77,7 +76,7 @@ def encryption(address: str) -> Finding:
         days, protocol = _certificate(host, parts.port or 443, certificates(address))
     except OSError:  # the login has shown that there is a way
         return Finding("encryption", "TLS; the certificate is accepted")
-    text = f"{protocol}; the certificate is valid for {days} more days"
+    text = f"{protocol}; the certificate expires in {days} days"
     facts = {"certificate_days": days, "protocol": protocol}
     if days < _CERTIFICATE_ENDS:
         advice = "Ask who runs the server to renew it."
@@ -143,23 +142,6 @@ def _formats(formats: Formats, profile: Mapping[str, str]) -> Iterator[Finding]:
     warnings = formats.warnings()
     status = Status.WARNING if warnings else Status.OK
     yield Finding("formats", f"{shown}{meaning}", status, " ".join(warnings), known)
-
-
-def _described(client: Client) -> dict[str, Module | None]:
-    """Return the modules by name; None for those that cannot be described."""
-
-    def described(name: str) -> Module | None:
-        try:
-            return client.describe(name)
-        except Refused:
-            return None
-
-    names = [name for name in client.listtypes() if is_name(name)]
-    threads = ThreadPoolExecutor(client.max_sessions)
-    try:
-        return dict(zip(names, threads.map(described, names), strict=True))
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _modules(client: Client, modules: Mapping[str, Module | None]) -> Iterator[Finding]:

@@ -106,18 +106,21 @@ def _rate(client: Client, of: Sample, sessions: int) -> float:
             with client.one_session() as own:
                 own.query(select(of.module, ["id"], limit=1))
                 barrier.wait()  # so that each thread has a session of its own
-        except KafineaError:
-            barrier.abort()
+        except BaseException:
+            barrier.abort()  # else the other threads would wait for ever
             raise
 
     def page(place: int) -> int:
         return _page(client, of, place * PAGE_SIZE % of.records)
 
-    with ThreadPoolExecutor(sessions) as threads:
+    threads = ThreadPoolExecutor(sessions)
+    try:
         list(threads.map(log_in, range(sessions)))
         began = time.monotonic()
         pages = list(threads.map(page, range(max(_FEWEST, 2 * sessions))))
         return len(pages) / (time.monotonic() - began)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)  # Ctrl-C does not wait for answers
 
 
 def _page(client: Client, of: Sample, offset: int) -> int:

@@ -41,6 +41,7 @@ def write(path: Path, values: Mapping[str, str]) -> None:
         SettingsError: The file is not text.
         OSError: It cannot be written.
     """
+    private.refuse_planted(path)
     path = Path(os.path.realpath(path))
     bindings = list(parse_stream(_stream(path))) if path.exists() else []
     text = _changed(bindings, values)

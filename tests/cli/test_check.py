@@ -8,8 +8,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from kafinea_cli.check import speed
+from kafinea_cli.check.findings import Status
+from kafinea_cli.check.instance import encryption
 from kafinea_sandbox import Sandbox
 from tests.cli.running import on_terminal, run, variables
+from tests.kafinea.test_first_contact import make_certificate, website
 
 READS = {"getchallenge", "login", "logout", "listtypes", "describe", "query", "retrieve"}
 
@@ -93,6 +96,16 @@ def test_time_zone_is_told_by_the_newest_record(
         assert found["time zone"]["advice"].startswith(
             f"Set `timezone` (TAP_KAFINEA_TIMEZONE) to {guess}."
         )
+
+
+def test_certificate_that_expires_soon_is_a_warning(tmp_path, monkeypatch):
+    path, tls = make_certificate(tmp_path)  # for two days
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    with website(tls=tls) as port:
+        found = encryption(f"https://localhost:{port}/webservice.php")
+    assert found.status is Status.WARNING
+    assert "the certificate expires in 1 days" in found.text
+    assert encryption("http://crm.example/webservice.php").status is Status.WARNING
 
 
 def test_address_without_a_server_is_a_problem_and_the_last_line(environment, tmp_path, quick):

@@ -126,29 +126,37 @@ def test_record_that_does_not_exist(record_id, code, message, company, environme
 
 @pytest.fixture(scope="module")
 def leads():
-    """More leads than a page of any server has, and as many on each kind of it."""
+    """A company with more leads than a page has."""
     with Sandbox(rows=100) as sandbox:
-        for number in range(230):
-            sandbox.insert("Leads", {"lastname": f"{'AB'[number % 2]} {number}", "city": "Lyon"})
+        _add_leads(sandbox, 130)
         yield sandbox
 
 
-@pytest.mark.parametrize(
-    ("where", "is_wanted"),
-    [
-        ("", lambda _: True),
-        (" WHERE lastname LIKE 'A %'", lambda row: row["lastname"].startswith("A ")),
-        # An OR: a condition on `id` alone would be one of its second half only.
-        (" WHERE lastname LIKE 'A %' OR lastname LIKE 'B %' AND city = 'Lyon'",
-         lambda row: row["lastname"][:2] in {"A ", "B "}),
-    ],
-)  # fmt: skip
-def test_query_all_returns_each_record_once(where, is_wanted, leads, tmp_path):
-    asked = ["query", "--all", f"SELECT lastname, city FROM Leads{where};"]
-    rows = json_of(asked, variables(leads), tmp_path)
-    wanted = [row["id"] for row in leads.rows("Leads") if is_wanted(row)]
-    assert [row["id"] for row in rows] == wanted
-    assert len(rows) > 100
+def _add_leads(sandbox, count):
+    for number in range(count):
+        sandbox.insert("Leads", {"lastname": f"{'AB'[number % 2]} {number}", "city": "Lyon"})
+
+
+WANTED = {
+    "": lambda _: True,
+    " WHERE lastname LIKE 'A %'": lambda row: row["lastname"].startswith("A "),
+    # A further condition on `id` must not be one of the second half only.
+    " WHERE lastname LIKE 'A %' OR lastname LIKE 'B %' AND city = 'Lyon'": lambda row: (
+        row["lastname"][:2] in {"A ", "B "}
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_query_all_returns_each_record_once(dialect, tmp_path):
+    with Sandbox(dialect=dialect, rows=100) as sandbox:
+        _add_leads(sandbox, 1030)
+        leads = sandbox.rows("Leads")
+        for where, is_wanted in WANTED.items():
+            asked = ["query", "--all", f"SELECT lastname, city FROM Leads{where};"]
+            rows = json_of(asked, variables(sandbox), tmp_path)
+            assert [row["id"] for row in rows] == [row["id"] for row in leads if is_wanted(row)]
+            assert len(rows) > 500
 
 
 def test_query_returns_a_page_and_says_that_there_may_be_more(leads, tmp_path):
@@ -170,7 +178,7 @@ def test_query_that_failed_in_the_database_is_not_an_empty_result(company, envir
     counted = f"{company.count('Contacts'):,}"
     assert f"returned no records, but counts {counted}: the query failed" in done.stderr
     none = run(["query", "SELECT id FROM Contacts WHERE id < '1x1'"], environment, tmp_path)
-    assert (none.returncode, none.stdout.strip(), none.stderr) == (0, "", "")
+    assert (none.returncode, none.stdout, none.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(
@@ -213,3 +221,28 @@ def test_table_on_a_terminal_shows_no_control_characters(company, environment, t
     assert r"\x1b]0;title\x07田中" in line
     assert "\x1b]0" not in shown
     assert line.endswith("…")
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_exact_values_on_a_terminal_do_not_act_on_it(form, company, environment, tmp_path):
+    name = 'a\x1b]0;x\x07\x9b1m\u202e"b'
+    lead = company.insert("Leads", {"lastname": name})
+    asked = ["records", "Leads", "--fields", "lastname", "--where", f"id = {lead}", form]
+    _, shown = on_terminal(asked, environment, tmp_path, columns=60)
+    assert not set("\x1b\x07\x9b\u202e") & set(shown)
+    if form == "--json":
+        assert json.loads(shown)[0]["lastname"] == name
+    assert name.replace('"', '""' if form == "--csv" else '"') in (
+        json.loads(run(asked, environment, tmp_path).stdout)[0]["lastname"]
+        if form == "--json" else run(asked, environment, tmp_path).stdout
+    )  # fmt: skip
+
+
+def test_table_in_a_pipe_cuts_no_value(tmp_path):
+    with Sandbox(rows=100) as sandbox:
+        for number in range(120):
+            sandbox.insert("Leads", {"lastname": "x" * number or "-", "city": "Lyon"})
+        done = run(["records", "Leads", "--fields", "lastname,city"], variables(sandbox), tmp_path)
+        rows = [(row["id"], row["lastname"], row["city"]) for row in sandbox.rows("Leads")]
+    shown = [tuple(line.split(None, 2)) for line in done.stdout.splitlines()[1:]]
+    assert [line for line in shown if line[2:] == ("Lyon",)] == [r for r in rows if r[2] == "Lyon"]

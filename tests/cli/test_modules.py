@@ -35,6 +35,16 @@ def test_json_has_what_the_server_reports(dialect, tmp_path):
         }  # fmt: skip
 
 
+def test_module_that_the_server_fails_to_describe_is_not_readable(tmp_path, quick):
+    with Sandbox(rows=100) as sandbox:
+        sandbox.faults.add("status", operation="describe", contains="Leads", status=500, times=None)
+        rows = json.loads(run(["modules", "--json"], variables(sandbox), tmp_path).stdout)
+        with connect(sandbox) as client:
+            shown = len(client.listtypes())
+    assert len(rows) == shown
+    assert {"name": "Leads", "label": "Leads", "read": False} in rows
+
+
 def test_csv_has_the_rows_of_json(environment, tmp_path):
     rows = json.loads(run(["modules", "--json"], environment, tmp_path).stdout)
     lines = csv.DictReader(io.StringIO(run(["modules", "--csv"], environment, tmp_path).stdout))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import signal
+import subprocess
+import time
 import zipfile
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,7 +18,7 @@ import pytest
 
 from kafinea_cli.files import is_exact_in_excel
 from kafinea_sandbox import Sandbox
-from tests.cli.running import run, variables
+from tests.cli.running import COMMAND, run, variables
 from tests.conftest import DIALECTS
 from tests.tap.running import extract
 
@@ -81,6 +85,15 @@ def test_date_times_are_those_of_the_servers_zone(tmp_path):
         equal = rows_of([*asked, "--where", where], environment, tmp_path)
     assert since[0] == {"id": new, "modifiedtime": "2026-11-20T10:00:00-05:00"} == equal[0]
     assert len(since) == len(equal) == 1
+
+
+def test_times_without_a_time_zone_are_warned_of(environment, tmp_path):
+    environment["TAP_KAFINEA_TIMEZONE"] = ""
+    done = run(["records", "Leads", "--limit", "1"], environment, tmp_path)
+    assert done.returncode == 0
+    assert "`timezone` (TAP_KAFINEA_TIMEZONE) is not set" in done.stderr
+    without = ["records", "Leads", "--limit", "1", "--fields", "lastname"]
+    assert run(without, environment, tmp_path).stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -288,3 +301,41 @@ def test_record_that_cannot_be_read_whole_is_named_and_writes_no_file(tmp_path, 
     assert f"1 of the records could not be read whole: {prefix}x{number}" in done.stderr
     assert others.returncode == 0, others.stderr
     assert len(of_csv(tmp_path / "c.csv")) == count - 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_leaves_no_half_file(number, code, tmp_path):
+    with Sandbox(rows=100) as sandbox:
+        for lead in range(250):
+            sandbox.insert("Leads", {"lastname": f"Lead {lead}"})
+        hanging = sandbox.faults.add(
+            "hang", operation="query", contains="LIMIT", nth=2, seconds=60, times=None
+        )
+        process = subprocess.Popen(
+            [*COMMAND, "records", "Leads", "-o", "leads.csv"], env=variables(sandbox), cwd=tmp_path,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        while not (hanging.hits and any(tmp_path.iterdir())):
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert errors == ("Interrupted.\n" if number == signal.SIGINT else "")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to another user")
+@pytest.mark.parametrize("command", [["records", "Leads", "-o", "planted"], ["init"]])
+def test_link_of_another_user_is_not_followed(command, environment, tmp_path):
+    shared, mine = tmp_path / "shared", tmp_path / "mine.csv"
+    shared.mkdir(mode=0o700)
+    shared.chmod(0o1777)
+    mine.write_text("OTHER=1\n")
+    name = ".env" if command == ["init"] else "leads.csv"
+    (shared / name).symlink_to(mine)
+    os.chown(shared / name, 12_345, 12_345, follow_symlinks=False)
+    command = ["leads.csv" if word == "planted" else word for word in command]
+    done = run(command, environment, shared)
+    assert done.returncode == 1
+    assert "belongs to another user" in done.stderr
+    assert mine.read_text() == "OTHER=1\n"
