@@ -23,6 +23,7 @@ _COMMANDS = {
     "records": "kafinea_cli.records",
     "get": "kafinea_cli.get",
     "query": "kafinea_cli.query",
+    "verify": "kafinea_cli.verify.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",
 }

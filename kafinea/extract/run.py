@@ -220,6 +220,14 @@ class ExtractionRun:
             yield self._batch([])
         self._unreadable.check()
 
+    def records(self, ids: Sequence[str]) -> Iterator[Batch]:
+        """Yield the records with these ids. The checkpoint stays, but for what is unreadable.
+
+        Raises:
+            KafineaError: Not all could be read. What was yielded before is right.
+        """
+        yield from self._records(ids, lambda _: None)
+
     def _tracking(self) -> AbstractContextManager[TrackIds]:
         detector = self._source.detector
         return detector.scan(self._source.module) if detector else nullcontext(lambda _: None)

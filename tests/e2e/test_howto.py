@@ -155,6 +155,15 @@ def the_contract_came_back(project: Project) -> None:
     assert document[0] in {row["id"] for row in listed}
 
 
+def the_warehouse_is_repaired(project: Project) -> None:
+    stored = dict(project.ask("SELECT id, accountname FROM kafinea.accounts"))
+    accounts = {row["id"]: row["accountname"] for row in project.kafinea("rows", module="Accounts")}
+    assert stored == accounts | {"3x99999": None}
+    assert project.ask("SELECT module, id FROM kafinea.deleted_records") == [
+        ("Accounts", "3x99999")
+    ]
+
+
 PAGES = {
     "README.md": {"Load into Kafinea": late_payers_are_to_pay_in_cash},
     "docs/first-extraction.md": {
@@ -170,6 +179,7 @@ PAGES = {
     },
     "docs/two-instances.md": {"Load": the_new_instance_has_what_the_old_one_has},
     "docs/cli.md": {"Files of records": the_invoices_are_in_the_file},
+    "docs/verify.md": {"Repair": the_warehouse_is_repaired},
     "docs/files.md": {
         "Download": the_files_have_the_same_bytes,
         "Upload": the_contract_came_back,
