@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 import click
 from typing_extensions import override
@@ -12,10 +13,14 @@ from typing_extensions import override
 from singer_kafinea import command
 
 _COMMANDS = {
+    "modules": "kafinea_cli.modules",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",
 }
 """The module of each command, which defines it under its own name."""
+
+_INTERRUPTED = 130
+"""The exit code of shells for a program that Ctrl-C has ended."""
 
 
 class Commands(click.Group):
@@ -32,10 +37,25 @@ class Commands(click.Group):
         found: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
         return found
 
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted.", err=True)
+            ctx.exit(_INTERRUPTED)
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="singer-kafinea")
 def cli() -> None:
-    """Tools for Kafinea."""
+    """Tools for Kafinea: look at an instance, and at what was extracted of it.
+
+    \b
+    Examples:
+      kafinea modules
+      kafinea sandbox --port 8080
+    """  # noqa: D301 click keeps the lines behind the character \b
 
 
 def main() -> None:

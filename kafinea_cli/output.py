@@ -1,0 +1,257 @@
+"""How a command shows its results: a table on a terminal, JSON or CSV for other programs.
+
+Rows are written as they come. JSON and CSV contain each value exactly. A table is for people: it
+shows one line for each row, cut to the width of the terminal, and no control characters.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property, wraps
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from kafinea.shown import LONGEST_LINE, shown
+
+if TYPE_CHECKING:  # imported when used
+    from rich.console import Console
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Row = Mapping[str, Any]
+
+_MEASURED = 100
+"""The rows by which the widths of the columns are chosen; the others are not known yet."""
+_NARROWEST = 10
+"""Characters to which a column may be cut. Where that takes too much, the last are left out."""
+_GAP = 2
+_CELL = 60
+"""Characters of a value that a terminal shows, if there are other columns."""
+
+
+class Format(Enum):
+    """The formats of results."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of results.
+
+    Attributes:
+        name: The key of its values, also in JSON and CSV.
+        title: The heading in a table; the name if empty.
+        right: Whether it is aligned right, as numbers are.
+    """
+
+    name: str
+    title: str = ""
+    right: bool = False
+
+
+def output_options(function: Function) -> Function:
+    """Add `--json` and `--csv` to a command, which gets `output`, an `Output`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+    @wraps(function)
+    def command(*arguments: Any, as_json: bool, as_csv: bool, **options: Any) -> Any:
+        if as_json and as_csv:
+            raise click.UsageError("Use either --json or --csv.")
+        chosen = Format.JSON if as_json else Format.CSV if as_csv else Format.TABLE
+        return function(*arguments, output=Output(chosen), **options)
+
+    return command  # type: ignore[return-value]  # click looks at its options only
+
+
+class Output:
+    """What a command writes to stdout.
+
+    Attributes:
+        format: How.
+    """
+
+    def __init__(self, chosen: Format) -> None:
+        self.format = chosen
+
+    def rows(self, rows: Iterable[Row], columns: Sequence[Column | str]) -> None:
+        """Write rows as they come.
+
+        Args:
+            rows: The rows. A key that is missing is an empty value.
+            columns: What to show of them. JSON contains all the keys of a row.
+        """
+        shown_columns = [Column(c) if isinstance(c, str) else c for c in columns]
+        if self.format is Format.JSON:
+            self._binary(json_lines(rows))
+        elif self.format is Format.CSV:
+            self._binary(csv_lines(rows, [column.name for column in shown_columns]))
+        else:
+            self._table(rows, shown_columns)
+
+    def document(self, value: Any) -> None:
+        """Write one value as a JSON document."""
+        self._binary([msgspec.json.format(exact_json(value), indent=2), b"\n"])
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Write a line for people.
+
+        Args:
+            text: The line.
+            style: How it looks, in rich's words, such as `bold` or `green`.
+        """
+        text = shown(text, LONGEST_LINE)
+        if style:
+            self.console.print(text, style=style, markup=False, soft_wrap=True)
+        else:
+            self.console.file.write(f"{text}\n")
+
+    @cached_property
+    def console(self) -> Console:
+        """The terminal. It has colours unless NO_COLOR is set or stdout is no terminal."""
+        from rich.console import Console  # noqa: PLC0415
+
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal without Unicode
+        return Console(highlight=False)
+
+    def note(self, text: str) -> None:
+        """Write a line on the results, which is none of them, to stderr."""
+        click.echo(shown(text, LONGEST_LINE), err=True)
+
+    def _binary(self, pieces: Iterable[bytes]) -> None:
+        stream = sys.stdout.buffer
+        for piece in pieces:
+            stream.write(piece)
+            stream.flush()
+
+    def _table(self, rows: Iterable[Row], columns: Sequence[Column]) -> None:
+        remaining = iter(rows)
+        first = list(islice(remaining, _MEASURED))
+        widths = _widths(columns, first, self.console.width if sys.stdout.isatty() else None)
+        shown_columns = list(zip(columns, widths, strict=False))
+        self.line(
+            _joined(
+                (column.title or column.name, column, width) for column, width in shown_columns
+            ),
+            "bold",
+        )
+        for row in chain(first, remaining):
+            self.line(
+                _joined(
+                    (_cell(row.get(column.name)), column, width) for column, width in shown_columns
+                )
+            )
+        if left_out := len(columns) - len(widths):
+            self.note(
+                f"{left_out} of {len(columns)} columns are not shown: the terminal is too narrow. "
+                "--json and --csv have all of them."
+            )
+
+
+def json_lines(rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yield the pieces of a JSON array, one row a line."""
+    start = b"[\n"
+    for row in rows:
+        yield start + exact_json(row)
+        start = b",\n"
+    yield b"[]\n" if start == b"[\n" else b"\n]\n"
+
+
+def exact_json(value: Any) -> bytes:
+    """Return a value as JSON; a Decimal is a number with all its digits."""
+    return _JSON.encode(value)
+
+
+_JSON = msgspec.json.Encoder(decimal_format="number")
+
+
+def csv_lines(rows: Iterable[Row], names: Sequence[str]) -> Iterator[bytes]:
+    """Yield the lines of a CSV file, in UTF-8.
+
+    Values are exact: nothing is put before a text that begins with `=`. So a spreadsheet that opens
+    the file may run such a text as a formula; an `.xlsx` file has text as text.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for line in chain([names], ([csv_value(row.get(name)) for name in names] for row in rows)):
+        writer.writerow(line)
+        yield buffer.getvalue().encode("utf-8", "surrogatepass")
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def csv_value(value: Any) -> str:
+    """Return a value as text: numbers with all their digits, lists and objects as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | list | tuple | dict):
+        return exact_json(value).decode()
+    return str(value)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
+        value = ", ".join(value)
+    elif isinstance(value, bool):
+        value = "yes" if value else "no"
+    return shown(csv_value(value))
+
+
+def _joined(cells: Iterable[tuple[str, Column, int]]) -> str:
+    """Return a line of a table: texts, each in a column of a width."""
+    fitted = (_fitted(text, width, right=column.right) for text, column, width in cells)
+    return (" " * _GAP).join(fitted).rstrip()
+
+
+def _fitted(text: str, width: int, *, right: bool) -> str:
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
+
+    size = cell_len(text)  # a Chinese character has two cells
+    if size > width:
+        return set_cell_size(text, width - 1) + "…"
+    space = " " * (width - size)
+    return space + text if right else text + space
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Row], room: int | None) -> list[int]:
+    """Return the widths of the columns; of the first ones, where there is no room for all.
+
+    Args:
+        columns: The columns.
+        rows: The first rows.
+        room: The width of the terminal; None where there is no limit.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    natural = [
+        max(
+            map(cell_len, [column.title or column.name, *(_cell(r.get(column.name)) for r in rows)])
+        )
+        for column in columns
+    ]
+    if room is None:
+        return natural
+    if len(natural) > 1:
+        natural = [min(width, _CELL) for width in natural]
+    count = len(natural)
+    while count > 1 and _total(min(width, _NARROWEST) for width in natural[:count]) > room:
+        count -= 1
+    widths = natural[:count]
+    while _total(widths) > room and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _total(widths: Iterable[int]) -> int:
+    return sum(width + _GAP for width in widths) - _GAP

@@ -1,0 +1,80 @@
+"""Runs the command `kafinea` as users do: with pipes, or on a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Sequence
+from pathlib import Path
+
+from kafinea_sandbox import Sandbox
+
+COMMAND = (sys.executable, "-m", "kafinea_cli")
+
+
+def variables(sandbox: Sandbox, **others: str) -> dict[str, str]:
+    """Return the environment of somebody who has set the connection to a sandbox."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("KAFINEA_", "TAP_", "COLUMNS"))}
+    return {
+        **own,
+        "KAFINEA_URL": sandbox.url,
+        "KAFINEA_USERNAME": sandbox.username,
+        "KAFINEA_ACCESS_KEY": sandbox.access_key,
+        "TAP_KAFINEA_TIMEZONE": "UTC",
+        **others,
+    }
+
+
+def run(
+    arguments: Sequence[str], environment: dict[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with its output in pipes."""
+    return subprocess.run(
+        [*COMMAND, *arguments], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def on_terminal(
+    arguments: Sequence[str], environment: dict[str, str], folder: Path,
+    *, columns: int = 80, typed: Sequence[tuple[str, str]] = (),
+) -> tuple[int, str]:  # fmt: skip
+    """Run a command on a pseudo-terminal.
+
+    Args:
+        arguments: Of the command.
+        environment: Its variables.
+        folder: Where it runs.
+        columns: The width of the terminal.
+        typed: What is typed, each once the text before it has been shown.
+
+    Returns:
+        The exit code, and all that the terminal has shown.
+    """
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {"TERM": "xterm-256color", **environment}
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], env=environment, cwd=folder, stdin=theirs, stdout=theirs,
+        stderr=theirs, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 ^C is a signal
+    )  # fmt: skip
+    os.close(theirs)
+    shown, waiting = b"", list(typed)
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # Linux: the other end is closed
+            break
+        if not piece:
+            break
+        shown += piece
+        if waiting and waiting[0][0].encode() in shown:
+            os.write(ours, waiting.pop(0)[1].encode())
+    os.close(ours)
+    return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
