@@ -14,6 +14,7 @@ from singer_kafinea import command
 
 _COMMANDS = {
     "modules": "kafinea_cli.modules",
+    "model": "kafinea_cli.model.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",
 }

@@ -43,7 +43,8 @@ def _cardinality(*, mandatory: bool) -> str:
 
 def _in_mermaid(text: str) -> str:
     """A label. Mermaid would read some characters, such as `%%`, as its own."""
-    return _SPECIAL_IN_MERMAID.sub(lambda match: f"#{ord(match[0])};", text) or "#32;"
+    line = " ".join(text.split())
+    return _SPECIAL_IN_MERMAID.sub(lambda match: f"#{ord(match[0])};", line) or "#32;"
 
 
 def _in_dot(text: str) -> str:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 from kafinea_cli.model.document import Document, Field, Module
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>()#+!|~&$@:-]")
+_NAME = re.compile(r"[\w ]+", re.ASCII)
+_OF_MARKDOWN = re.compile(r"[\\`*_\[\]]")
+_OF_HTML = re.compile(r"[<>&|~$]")
+"""Also what ends a cell, and what only some dialects of Markdown know."""
 
 
 def markdown(model: Document) -> str:
@@ -17,7 +20,7 @@ def markdown(model: Document) -> str:
 
 
 def _section(module: Module) -> Iterator[str]:
-    yield f"## {_plain(module['label'])} ({_plain(module['name'])})"
+    yield f"## {_plain(module['label'])} ({_code(module['name'])})"
     yield ""
     yield "| Field | Name | Type | Mandatory | Refers to | Values |"
     yield "|---|---|---|---|---|---|"
@@ -29,14 +32,19 @@ def _section(module: Module) -> Iterator[str]:
 def _cells(field: Field) -> tuple[str, ...]:
     return (
         _plain(field["label"]),
-        _plain(field["name"]),
-        _plain(field["type"]),
+        _code(field["name"]),
+        _code(field["type"]),
         "yes" if field["mandatory"] else "",
-        ", ".join(map(_plain, field["refers_to"])),
+        ", ".join(map(_code, field["refers_to"])),
         ", ".join(_plain(value["value"]) for value in field["values"]),
     )
 
 
+def _code(name: str) -> str:
+    return f"`{name}`" if _NAME.fullmatch(name) else _plain(name)
+
+
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is, in one line."""
-    return _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", " ".join(text.split()))
+    escaped = _OF_MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+    return _OF_HTML.sub(lambda match: f"&#{ord(match[0])};", escaped)

@@ -44,4 +44,4 @@ def _digest(text: str) -> str:
 
 
 def _template(name: str) -> str:
-    return files("kafinea_cli.model").joinpath("template", name).read_text("utf-8")
+    return files("kafinea_cli.model").joinpath(f"template/{name}").read_text("utf-8")

@@ -65,11 +65,12 @@ function moreText(left, shown) {
   return left ? `${left.toLocaleString("en")} more: narrow the search.` : "";
 }
 
-function resultItem({ module, field }, place, filter) {
+function resultItem(entry, place, filter) {
+  const { module, field } = entry;
   const isSelected = field ? field === state.field : module === state.module && !state.field;
   const link = linkTo(module, field);
   link.tabIndex = -1; // the search field has the focus
-  link.append(element("small", {}, field ? fieldHint(module, field, filter) : moduleHint(module)));
+  link.append(element("small", {}, field ? fieldHint(entry, filter) : moduleHint(module)));
   return element(
     "li",
     { id: `result-${place}`, role: "option", class: isSelected ? "selected" : "" },
@@ -81,8 +82,9 @@ function moduleHint(module) {
   return `${module.name} · ${counted(module.fields.length, "field")}`;
 }
 
-function fieldHint(module, field, filter) {
-  const value = matchingValue(field, filter.text);
+function fieldHint(entry, filter) {
+  const { module, field } = entry;
+  const value = matchingValue(entry, filter.text);
   return [module.label, field.name, value?.label].filter(Boolean).join(" · ");
 }
 

@@ -6,14 +6,14 @@ const LONGEST_LIST = 200;
 const entries = model.modules.flatMap((module) => {
   const own = folded(`${module.label} ${module.name}`);
   return [
-    { module, field: null, own, whole: own, values: "" },
+    { module, field: null, own, whole: own, values: [] },
     ...module.fields.map((field) => fieldEntry(module, field, own)),
   ];
 });
 
 function fieldEntry(module, field, moduleText) {
   const own = folded(`${field.label} ${field.name}`);
-  const values = folded(field.values.map(({ value, label }) => `${label} ${value}`).join("\n"));
+  const values = field.values.map(({ value, label }) => folded(`${label} ${value}`));
   return { module, field, own, whole: `${own} ${moduleText}`, values };
 }
 
@@ -23,7 +23,7 @@ function folded(text) {
 
 /** What matches a search, the best first. `filter` has `text`, `type` and `mandatory`. */
 function found(filter) {
-  const words = folded(filter.text).split(/\s+/).filter(Boolean);
+  const words = wordsOf(filter.text);
   const ofFields = Boolean(filter.type) || filter.mandatory;
   if (!words.length && !ofFields) return entries.filter((entry) => !entry.field);
   return entries
@@ -34,24 +34,30 @@ function found(filter) {
     .map(({ entry }) => entry);
 }
 
+function wordsOf(text) {
+  return folded(text).split(/\s+/).filter(Boolean);
+}
+
 /** Whether a field is of the type that is wanted, and mandatory if only those are. */
 function passes(field, { type, mandatory }) {
   return (!type || field.type === type) && (!mandatory || field.mandatory);
 }
 
+/** How well an entry matches: by its own name, by that of its module too, or by a value. */
 function rankOf(entry, words) {
   const kind = entry.field ? 1 : 0;
-  if (words.every((word) => entry.own.includes(word))) {
-    return (entry.own.startsWith(words[0] ?? "") ? 0 : 2) + kind;
-  }
-  if (words.every((word) => entry.whole.includes(word))) return 4;
-  return words.every((word) => entry.values.includes(word)) ? 5 : Infinity;
+  if (hasAll(entry.own, words)) return (entry.own.startsWith(words[0] ?? "") ? 0 : 2) + kind;
+  if (hasAll(entry.whole, words)) return 4;
+  return entry.values.some((value) => hasAll(value, words)) ? 5 : Infinity;
 }
 
-/** The first value of a picklist that matches, to show why its field was found. */
-function matchingValue(field, text) {
-  const words = folded(text).split(/\s+/).filter(Boolean);
-  if (!words.length) return null;
-  const matches = (value) => words.every((word) => folded(value.label + value.value).includes(word));
-  return field.values.find(matches) ?? null;
+function hasAll(text, words) {
+  return words.every((word) => text.includes(word));
+}
+
+/** The value of a picklist by which an entry was found, if it was. */
+function matchingValue(entry, text) {
+  const words = wordsOf(text);
+  if (hasAll(entry.whole, words)) return null;
+  return entry.field.values[entry.values.findIndex((value) => hasAll(value, words))];
 }
