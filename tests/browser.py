@@ -6,18 +6,27 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ALONE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
+def chromium() -> str | None:
+    """The program, if there is one."""
+    return next(filter(None, map(shutil.which, _PROGRAMS)), None)
+
+
 @contextmanager
 def launched() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    """Run the browser.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    program = chromium()
     if program is None:
-        pytest.skip("This machine has no Chromium. On Debian: apt-get install chromium")
+        raise FileNotFoundError("This machine has no Chromium. On Debian: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_ALONE)
         yield browser

@@ -53,8 +53,10 @@ def any_client(any_sandbox: Sandbox) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    from tests.browser import launched  # noqa: PLC0415 few tests need it
+    from tests.browser import chromium, launched  # noqa: PLC0415 few tests need it
 
+    if chromium() is None:
+        pytest.skip("This machine has no Chromium. On Debian: apt-get install chromium")
     with launched() as browser:
         yield browser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -144,7 +145,18 @@ def the_contract_came_back(project: Project) -> None:
     assert document[0] in {row["id"] for row in listed}
 
 
+def the_page_of_the_model_has_all_modules(project: Project) -> None:
+    page = (project.directory / "model.html").read_text("utf-8")
+    document = json.loads(
+        page.split('<script type="application/json" id="model">')[1].split("<")[0]
+    )
+    with project.client() as client:
+        assert {module["name"] for module in document["modules"]} >= {"Accounts", "LineItem"}
+        assert {module["name"] for module in document["modules"]} <= set(client.listtypes())
+
+
 PAGES = {
+    "docs/cli.md": {"See the data model": the_page_of_the_model_has_all_modules},
     "README.md": {"Load into Kafinea": late_payers_are_to_pay_in_cash},
     "docs/first-extraction.md": {
         "Extract": all_modules_are_in_the_warehouse,

@@ -6,16 +6,17 @@ const view = { x: 0, y: 0, scale: 1, bounds: boundsOf([]) };
 
 /** Draws a layout. `selected` and `field` are marked. */
 function draw(layout, selected, field) {
-  const lines = layout.lines.map(drawnLine);
+  const lines = layout.lines.map((line) => drawnLine(line, selected, field));
   const boxes = layout.boxes.map((box) => drawnBox(box, selected, field));
   drawing.replaceChildren(...lines, ...boxes);
   view.bounds = boundsOf(layout.boxes);
   fit();
 }
 
-function drawnLine({ from, to, fields, path }) {
+function drawnLine({ from, to, fields, path }, selected, field) {
+  const isChosen = from === selected && fields.includes(field);
   const names = fields.map((field) => field.label).join(", ");
-  const line = shape("path", { class: "line", d: path, "marker-end": "url(#arrow)" });
+  const line = shape("path", { class: isChosen ? "line chosen" : "line", d: path, "marker-end": "url(#arrow)" });
   line.append(shape("title", {}, `${from.label} → ${to.label}: ${names}`));
   line.ends = [from, to];
   return line;
