@@ -15,7 +15,7 @@ from kafinea.keyset import MOST_STEPS, PATIENCE, Cursor, KeysetReader, Recoverin
 from kafinea.page_query import PAGE_SIZE, Page, PageQuery, Query, Source, count
 from kafinea.parallel_reader import ParallelReader, map_ahead
 from kafinea.parsing import local_time
-from kafinea.query import Condition, select
+from kafinea.query import AnyOf, Condition, select
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class ModuleReader:
         source: Source,
         module: str,
         columns: Iterable[str] = ("*",),
-        where: Sequence[Condition] = (),
+        where: Sequence[Condition | AnyOf] = (),
         *,
         after: str | None = None,
         page_size: int = PAGE_SIZE,
@@ -208,7 +208,7 @@ def _at_once(here: Callable[[], _T], elsewhere: Callable[[], _U]) -> tuple[_T, _
     return here(), other.result()
 
 
-def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | None:
+def newest(query: Query, module: str, where: Sequence[Condition | AnyOf] = ()) -> str | None:
     """Return the latest `modifiedtime` of the records that meet the conditions, as the wire has it.
 
     Returns:

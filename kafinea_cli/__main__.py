@@ -13,7 +13,14 @@ from typing_extensions import override
 from singer_kafinea import command
 
 _COMMANDS = {
+    "init": "kafinea_cli.init.command",
+    "check": "kafinea_cli.check.command",
     "modules": "kafinea_cli.modules",
+    "describe": "kafinea_cli.describe",
+    "count": "kafinea_cli.count",
+    "records": "kafinea_cli.records",
+    "get": "kafinea_cli.get",
+    "query": "kafinea_cli.query",
     "model": "kafinea_cli.model.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",

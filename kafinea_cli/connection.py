@@ -111,16 +111,22 @@ def settings_of_tap(options: Mapping[str, Any], schema: dict[str, Any]) -> dict[
     from singer_kafinea.connection import wrong_settings  # noqa: PLC0415
     from singer_kafinea.settings import unreadable_variables, with_numbers  # noqa: PLC0415
 
-    given = {name: options.get(name) or _variable(name) for name in CONNECTION}
+    given = set_in_environment(options)
     load_dotenv(find_dotenv(usecwd=True), override=False)
     if wrong := unreadable_variables(os.environ, PREFIX, schema):
         raise wrong_settings(wrong, {}, PREFIX)
     config = meltano.settings_of_tap(schema["properties"])
     config |= with_numbers(parse_environment_config(schema, PREFIX, os.devnull), schema)
     for name in CONNECTION:
-        if value := given[name] or _variable(name):
+        if value := given.get(name) or _variable(name):
             config[name] = value
     return config
+
+
+def set_in_environment(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of the connection that the options or the environment have."""
+    found = {name: options.get(name) or _variable(name) for name in CONNECTION}
+    return {name: value for name, value in found.items() if value}
 
 
 def _variable(setting: str) -> str | None:

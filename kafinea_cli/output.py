@@ -11,6 +11,7 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 from functools import cached_property, wraps
 from itertools import chain, islice
@@ -74,6 +75,18 @@ def output_options(function: Function) -> Function:
     return command  # type: ignore[return-value]  # click looks at its options only
 
 
+def json_option(function: Function) -> Function:
+    """Add `--json` to a command without rows, which gets `output`, an `Output`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @wraps(function)
+    def command(*arguments: Any, as_json: bool, **options: Any) -> Any:
+        chosen = Format.JSON if as_json else Format.TABLE
+        return function(*arguments, output=Output(chosen), **options)
+
+    return command  # type: ignore[return-value]  # as above
+
+
 class Output:
     """What a command writes to stdout.
 
@@ -84,13 +97,18 @@ class Output:
     def __init__(self, chosen: Format) -> None:
         self.format = chosen
 
-    def rows(self, rows: Iterable[Row], columns: Sequence[Column | str]) -> None:
+    def rows(self, rows: Iterable[Row], columns: Sequence[Column | str] | None = None) -> None:
         """Write rows as they come.
 
         Args:
             rows: The rows. A key that is missing is an empty value.
-            columns: What to show of them. JSON contains all the keys of a row.
+            columns: What to show of them; the keys of the first row if None. JSON contains all the
+                keys of a row.
         """
+        if columns is None:
+            rows = iter(rows)
+            first = list(islice(rows, 1))
+            columns, rows = [*first[0]] if first else [], chain(first, rows)
         shown_columns = [Column(c) if isinstance(c, str) else c for c in columns]
         if self.format is Format.JSON:
             self._binary(json_lines(rows))
@@ -110,11 +128,44 @@ class Output:
             text: The line.
             style: How it looks, in rich's words, such as `bold` or `green`.
         """
-        text = shown(text, LONGEST_LINE)
-        if style:
-            self.console.print(text, style=style, markup=False, soft_wrap=True)
-        else:
-            self.console.file.write(f"{text}\n")
+        self._put(shown(text, LONGEST_LINE), style)
+
+    def marked(self, mark: str, style: str, name: str, text: str) -> None:
+        """Write a line that begins with a mark and a name, broken where the terminal ends.
+
+        Args:
+            mark: One character.
+            style: How the mark looks, such as `green`.
+            name: The name, filled up with spaces.
+            text: The text.
+        """
+        from rich.text import Text  # noqa: PLC0415
+
+        head = f"  {name} "
+        room = self.console.width - len(mark) - len(head) if sys.stdout.isatty() else LONGEST_LINE
+        lines = Text(shown(text, LONGEST_LINE)).wrap(self.console, max(room, 20))
+        for line in lines:
+            self.console.print(Text.assemble((mark, style), head, line), soft_wrap=True)
+            mark, style, head = " " * len(mark), "", " " * len(head)
+
+    def values(self, values: Iterable[tuple[str, str, Any]]) -> None:
+        """Write the values of one record, each whole.
+
+        Args:
+            values: The label, the name and the value of each.
+        """
+        known = list(values)
+        columns = [Column("label"), Column("name")]
+        rows = [{"label": label, "name": name} for label, name, _ in known]
+        widths = _widths(columns, rows, None)
+        for row, (_, _, value) in zip(rows, known, strict=True):
+            head = _joined(
+                (row[c.name], c, width) for c, width in zip(columns, widths, strict=True)
+            )
+            head += " " * (sum(widths) + 2 * _GAP - _cells(head))
+            for line in _text(value).splitlines() or [""]:
+                self._put(f"{head}{shown(line, len(line))}")
+                head = " " * (sum(widths) + 2 * _GAP)
 
     @cached_property
     def console(self) -> Console:
@@ -129,6 +180,13 @@ class Output:
         """Write a line on the results, which is none of them, to stderr."""
         click.echo(shown(text, LONGEST_LINE), err=True)
 
+    def _put(self, text: str, style: str = "") -> None:
+        """Write a line that contains no control characters."""
+        if style:
+            self.console.print(text, style=style, markup=False, soft_wrap=True)
+        else:  # rich takes 20 times as long
+            self.console.file.write(f"{text}\n")
+
     def _binary(self, pieces: Iterable[bytes]) -> None:
         stream = sys.stdout.buffer
         for piece in pieces:
@@ -140,14 +198,14 @@ class Output:
         first = list(islice(remaining, _MEASURED))
         widths = _widths(columns, first, self.console.width if sys.stdout.isatty() else None)
         shown_columns = list(zip(columns, widths, strict=False))
-        self.line(
+        self._put(
             _joined(
                 (column.title or column.name, column, width) for column, width in shown_columns
             ),
             "bold",
         )
         for row in chain(first, remaining):
-            self.line(
+            self._put(
                 _joined(
                     (_cell(row.get(column.name)), column, width) for column, width in shown_columns
                 )
@@ -197,15 +255,27 @@ def csv_value(value: Any) -> str:
         return ""
     if isinstance(value, bool | list | tuple | dict):
         return exact_json(value).decode()
-    return str(value)
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def _cell(value: Any) -> str:
+    return shown(_text(value))
+
+
+def _text(value: Any) -> str:
+    """Return a value for people."""
     if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
         value = ", ".join(value)
     elif isinstance(value, bool):
         value = "yes" if value else "no"
-    return shown(csv_value(value))
+    return csv_value(value)
+
+
+def _cells(text: str) -> int:
+    """Return how many characters of a terminal a text takes; a Chinese one takes two."""
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    return cell_len(text)
 
 
 def _joined(cells: Iterable[tuple[str, Column, int]]) -> str:
@@ -215,9 +285,9 @@ def _joined(cells: Iterable[tuple[str, Column, int]]) -> str:
 
 
 def _fitted(text: str, width: int, *, right: bool) -> str:
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415
+    from rich.cells import set_cell_size  # noqa: PLC0415
 
-    size = cell_len(text)  # a Chinese character has two cells
+    size = _cells(text)
     if size > width:
         return set_cell_size(text, width - 1) + "…"
     space = " " * (width - size)
@@ -232,14 +302,8 @@ def _widths(columns: Sequence[Column], rows: Sequence[Row], room: int | None) ->
         rows: The first rows.
         room: The width of the terminal; None where there is no limit.
     """
-    from rich.cells import cell_len  # noqa: PLC0415
-
-    natural = [
-        max(
-            map(cell_len, [column.title or column.name, *(_cell(r.get(column.name)) for r in rows)])
-        )
-        for column in columns
-    ]
+    texts = [[c.title or c.name, *(_cell(row.get(c.name)) for row in rows)] for c in columns]
+    natural = [max(map(_cells, of_column)) for of_column in texts]
     if room is None:
         return natural
     if len(natural) > 1:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import click
 
+from kafinea import private
 from kafinea.errors import StorageError
 from kafinea_cli.connection import connection_options, opened
 from kafinea_cli.model.diagrams import dot, mermaid
@@ -68,10 +70,7 @@ def _write(path: Path, text: str) -> None:
     Raises:
         StorageError: It cannot be written.
     """
-    new = path.with_name(f".{path.name}.new")
     try:
-        new.write_text(text, "utf-8", newline="\n")
-        new.replace(path)
+        private.replace(path, BytesIO(text.encode()), durable=False)
     except OSError as error:
-        new.unlink(missing_ok=True)
-        raise StorageError(f"{path} cannot be written: {error.strerror}.") from None
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from None

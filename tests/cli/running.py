@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import io
+import logging
 import os
 import pty
 import struct
@@ -10,9 +12,14 @@ import subprocess
 import sys
 import termios
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
+from kafinea_cli.__main__ import cli
 from kafinea_sandbox import Sandbox
+from singer_kafinea.command import exit_code
 
 COMMAND = (sys.executable, "-m", "kafinea_cli")
 
@@ -33,11 +40,26 @@ def variables(sandbox: Sandbox, **others: str) -> dict[str, str]:
 def run(
     arguments: Sequence[str], environment: dict[str, str], folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with its output in pipes."""
-    return subprocess.run(
-        [*COMMAND, *arguments], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    """Run a command within this process: a program takes a second more."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    log = logging.StreamHandler(err)
+    log.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with (
+            mock.patch.dict(os.environ, environment, clear=True),
+            mock.patch.object(logging.root, "handlers", [log]),
+            mock.patch.object(sys, "argv", ["kafinea", *arguments]),
+            mock.patch.object(sys, "stdin", io.StringIO()),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            code = exit_code(partial(cli, prog_name="kafinea"), logging.getLogger("kafinea"))
+    finally:
+        os.chdir(before)
+    stdout, stderr = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]  # set above
+    return subprocess.CompletedProcess([*arguments], code, stdout, stderr)
 
 
 def on_terminal(

@@ -79,7 +79,6 @@ def test_help_lists_the_commands():
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.split("Commands:\n")[1].splitlines()] == [
         "modules",
-        "model",
         "dbt",
         "sandbox",
     ]

@@ -188,9 +188,10 @@ def test_format_is_printed_and_modules_can_be_chosen(company, tmp_path):
 
 def test_file_that_cannot_be_written_is_named(company, tmp_path):
     environment = variables(company, TAP_KAFINEA_MODULES='["Accounts"]')
-    done = run(["model", "-o", "missing/model.html"], environment, tmp_path)
+    (tmp_path / "file").write_text("")
+    done = run(["model", "-o", "file/model.html"], environment, tmp_path)
     assert done.returncode == 1
-    assert "missing/model.html cannot be written: No such file or directory." in done.stderr
+    assert "file/model.html cannot be written: Not a directory." in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

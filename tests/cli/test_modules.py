@@ -17,17 +17,6 @@ from tests.cli.running import COMMAND, on_terminal, run, variables
 from tests.conftest import DIALECTS, connect
 
 
-@pytest.fixture(scope="module")
-def company():
-    with Sandbox(rows=300) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def environment(company):
-    return variables(company)
-
-
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_json_has_what_the_server_reports(dialect, tmp_path):
     with Sandbox(dialect=dialect, rows=100) as sandbox:
