@@ -112,36 +112,36 @@ function openActive() {
 
 // Keys
 
-const KEYS_IN_SEARCH = {
+const KEYS_OF_LIST = {
   ArrowDown: () => moveActive(1),
   ArrowUp: () => moveActive(-1),
   Enter: openActive,
-  Escape: stepBack,
 };
+
+const KEYS_IN_SEARCH = { ...KEYS_OF_LIST, Escape: stepBack };
 
 const KEYS = {
   "/": () => search.select(),
   "+": () => zoom(1.3),
   "-": () => zoom(1 / 1.3),
   0: fit,
-  ArrowDown: () => moveActive(1),
-  ArrowUp: () => moveActive(-1),
   Escape: stepBack,
 };
 
 function followKeys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const isTyping = event.target === search;
-  if (!isTyping && event.target.closest("input, select")) return;
-  const focused = isTyping || event.target === document.body;
-  const keys = isTyping ? KEYS_IN_SEARCH : KEYS;
-  const action = Object.hasOwn(keys, event.key) ? keys[event.key] : null;
-  if (action) {
-    event.preventDefault();
-    action();
-  } else if (event.key === "Enter" && focused) {
-    openActive();
-  }
+  const action = keysFor(event.target).get(event.key);
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+/** What keys do, by where the focus is. Arrows scroll the details, and Enter follows a link. */
+function keysFor(target) {
+  if (target === search) return new Map(Object.entries(KEYS_IN_SEARCH));
+  if (target.closest("select")) return new Map();
+  const ofList = target.closest("a, button, summary, #details") ? {} : KEYS_OF_LIST;
+  return new Map(Object.entries({ ...KEYS, ...ofList }));
 }
 
 /** Clears the search, or, when there is none, the selection. */
