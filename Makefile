@@ -9,7 +9,8 @@
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-docs     what makes the site of the documentation
 #   .venv-bench    the project and the tools that it is compared with
-# Each has a file `stamp`. It is made again only if the files that it depends on are newer.
+# The tests of web pages also need Chromium, and are skipped without it.
+# Each environment has a file `stamp`. It is made again only if the files that it depends on are newer.
 
 PYTHON ?= python3
 MELTANO = .venv-meltano/bin/meltano

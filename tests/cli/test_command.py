@@ -78,7 +78,15 @@ def test_help_lists_the_commands():
     done = kafinea("--help")
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.split("Commands:\n")[1].splitlines()] == [
+        "init",
+        "check",
         "modules",
+        "describe",
+        "count",
+        "records",
+        "get",
+        "query",
+        "model",
         "dbt",
         "sandbox",
     ]
