@@ -7,15 +7,17 @@
 #   .venv-dlt      the project with dlt and what its destinations need, for the tests of dlt_kafinea
 #   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
 #   .venv-airflow  Airflow, for its DAGs and their tests
+#   .venv-docs     what makes the site of the documentation
 #   .venv-bench    the project and the tools that it is compared with
-# Each has a file `stamp`. It is made again only if the files that it depends on are newer.
+# The tests of web pages also need Chromium, and are skipped without it.
+# Each environment has a file `stamp`. It is made again only if the files that it depends on are newer.
 
 PYTHON ?= python3
 MELTANO = .venv-meltano/bin/meltano
 # Meltano brings uv, which is faster than pip.
 UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 
-.PHONY: help install demo test operate lint bench backfill clean constraints
+.PHONY: help install demo test operate lint docs screenshots bench backfill clean constraints
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,11 +36,17 @@ test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/s
 operate: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the tests of the DAGs, with a real Airflow
 	.venv/bin/pytest -m operate tests/e2e/test_airflow.py
 
-lint: .venv/stamp  ## Check style, format, types, and which package may import which
+lint: .venv/stamp docs  ## Check style, format, types, which package may import which, and the links of the docs
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
+
+docs: .venv-docs/stamp  ## Build the site of the documentation, output/docs/index.html
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
+screenshots: .venv/stamp  ## Take the screenshots of the documentation; needs Chromium
+	PYTHONPATH=. .venv/bin/python docs/screenshots/take.py
 
 ROUNDS ?= 5
 
@@ -49,7 +57,7 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-docs .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -60,6 +68,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	printf '%s\n' $(DBT) | $(PIN) - --output-file constraints/dbt.txt
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
+	printf '%s\n' $(DOCS) | $(PIN) - --output-file constraints/docs.txt
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
@@ -69,7 +78,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
 
-ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-bench
+ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-docs .venv-bench
 
 $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@echo 'Making $(@D)'
@@ -118,6 +127,12 @@ DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
 
 # With the drivers of its database, which is PostgreSQL.
 AIRFLOW = apache-airflow psycopg2-binary asyncpg
+
+.venv-docs/stamp: constraints/docs.txt
+.venv-docs/stamp: PACKAGES = -c constraints/docs.txt $(DOCS)
+
+# ruff breaks the lines of signatures.
+DOCS = mkdocs-material 'mkdocstrings[python]' ruff
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
 .venv-bench/stamp: PACKAGES = -c constraints/bench.txt \

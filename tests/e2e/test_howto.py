@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -164,6 +165,16 @@ def the_warehouse_is_repaired(project: Project) -> None:
     ]
 
 
+def the_page_of_the_model_has_all_modules(project: Project) -> None:
+    page = (project.directory / "model.html").read_text("utf-8")
+    document = json.loads(
+        page.split('<script type="application/json" id="model">')[1].split("<")[0]
+    )
+    with project.client() as client:
+        assert {module["name"] for module in document["modules"]} >= {"Accounts", "LineItem"}
+        assert {module["name"] for module in document["modules"]} <= set(client.listtypes())
+
+
 PAGES = {
     "README.md": {"Load into Kafinea": late_payers_are_to_pay_in_cash},
     "docs/first-extraction.md": {
@@ -178,7 +189,10 @@ PAGES = {
         "Add to related lists": the_visitors_are_in_the_campaign,
     },
     "docs/two-instances.md": {"Load": the_new_instance_has_what_the_old_one_has},
-    "docs/cli.md": {"Files of records": the_invoices_are_in_the_file},
+    "docs/cli.md": {
+        "Files of records": the_invoices_are_in_the_file,
+        "Data model": the_page_of_the_model_has_all_modules,
+    },
     "docs/verify.md": {"Repair": the_warehouse_is_repaired},
     "docs/files.md": {
         "Download": the_files_have_the_same_bytes,
