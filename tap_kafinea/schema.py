@@ -12,7 +12,7 @@ from kafinea.describe import LINE_MODULE, LINES, Field, Module
 from kafinea.extract.line_fields import line_fields
 from kafinea.values import ValueType, value_type_of
 
-_TYPES: dict[ValueType, dict[str, Any]] = {
+TYPES: dict[ValueType, dict[str, Any]] = {
     ValueType.TEXT: {"type": ["string", "null"]},
     ValueType.BOOLEAN: {"type": ["boolean", "null"]},
     ValueType.INTEGER: {"type": ["integer", "null"]},
@@ -21,6 +21,7 @@ _TYPES: dict[ValueType, dict[str, Any]] = {
     ValueType.DATETIME: {"type": ["string", "null"], "format": "date-time"},
     ValueType.LIST: {"type": ["array", "null"], "items": {"type": "string"}},
 }
+"""The JSON Schema of a value that may be null."""
 _ID_OF, _OR = ": id of ", " or "
 """How the description of a reference names the modules that it refers to."""
 
@@ -100,7 +101,7 @@ def _property_of(field: Field) -> dict[str, Any]:
     description = field.type
     if field.refers_to:
         description = f"{field.type}{_ID_OF}{_OR.join(field.refers_to)}"
-    return {**_TYPES[value_type_of(field.type)], "title": field.label, "description": description}
+    return {**TYPES[value_type_of(field.type)], "title": field.label, "description": description}
 
 
 def _type_of(definition: Mapping[str, Any]) -> ValueType:

@@ -184,6 +184,11 @@ def _environment(**variables):
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+@pytest.fixture(autouse=True)
+def short_waits(quick):
+    """A run within the process waits for no server."""
+
+
 @pytest.fixture(autouse=True, scope="session")
 def quiet_dlt():
     """No telemetry, and no log."""

@@ -37,7 +37,7 @@ HOSTILE = {
 
 
 def test_values_changes_and_deletions_are_those_of_kafinea(warehouse, sandbox, tmp_path):
-    options = {"deletions_path": str(tmp_path / "ids")}
+    options = {"deletions": "scan", "deletions_path": str(tmp_path / "ids")}
     for module, changes in HOSTILE.items():
         for row, change in zip(sandbox.rows(module), changes, strict=False):
             sandbox.change(module, row["id"], change)
