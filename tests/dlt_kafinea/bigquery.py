@@ -29,16 +29,15 @@ def emulator(home: Path) -> Iterator[str]:
     """The address of an emulator, which keeps its data in memory.
 
     Args:
-        home: A folder for its extension.
+        home: A folder for its extension and what is uploaded to it.
     """
     ports = [_free_port(), _free_port()]
     command = [PYTHON, "-c", _PROGRAM, "start", "--project", PROJECT, "--log-level", "error"]
     command += ["--rest-port", str(ports[0]), "--grpc-port", str(ports[1])]
     log = home / "bigquery.log"
+    environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home)}
     with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, stdout=output, stderr=output, env={**os.environ, "HOME": str(home)}
-        )
+        server = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
         try:
             address = f"http://127.0.0.1:{ports[0]}"
             _wait(address, server, log)
