@@ -5,6 +5,7 @@
 #   .venv-loaders  other loaders that docs/loaders.md recommends, for the tests
 #   .venv-dbt      dbt, for `make demo` and the tests of the packages that `kafinea dbt` writes
 #   .venv-dlt      the project with dlt and what its destinations need, for the tests of dlt_kafinea
+#   .venv-bigquery An emulator of BigQuery, for the tests of dlt_kafinea
 #   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-docs     what makes the site of the documentation
@@ -33,8 +34,9 @@ test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/s
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
-operate: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the tests of the DAGs, with a real Airflow
-	.venv/bin/pytest -m operate tests/e2e/test_airflow.py
+operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-bigquery/stamp  ## Run the slow tests: the DAGs on a real Airflow, an emulator of BigQuery
+	.venv/bin/pytest -m operate tests/e2e
+	.venv-dlt/bin/pytest -m operate tests/dlt_kafinea
 
 lint: .venv/stamp docs  ## Check style, format, types, which package may import which, and the links of the docs
 	.venv/bin/ruff check
@@ -57,7 +59,7 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-docs .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -69,6 +71,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	printf '%s\n' $(DBT) | $(PIN) - --output-file constraints/dbt.txt
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
 	printf '%s\n' $(DOCS) | $(PIN) - --output-file constraints/docs.txt
+	printf '%s\n' $(BIGQUERY) | $(PIN) - --output-file constraints/bigquery.txt
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
@@ -78,7 +81,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
 
-ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-docs .venv-bench
+ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-bench
 
 $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@echo 'Making $(@D)'
@@ -116,8 +119,14 @@ DBT = 'dbt-core~=1.11.0' dbt-duckdb dbt-postgres 'duckdb~=1.5'
 .venv-dlt/stamp: pyproject.toml constraints/dlt.txt
 .venv-dlt/stamp: PACKAGES = -c constraints/dlt.txt -e '.[dev,dlt]' $(DLT)
 
-# The destinations that are tested.
-DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
+# The destinations that are tested. Without its lower bound, uv chooses a client of BigQuery from 2021.
+DLT = 'dlt[bigquery,duckdb,postgres]' 'google-cloud-bigquery>=3.40' deltalake 'pyiceberg[sql-sqlite]'
+
+.venv-bigquery/stamp: constraints/bigquery.txt
+.venv-bigquery/stamp: PACKAGES = -c constraints/bigquery.txt $(BIGQUERY)
+
+# Apart, because it needs the DuckDB for which the extension was built. It needs Python 3.11.
+BIGQUERY = 'bqemulator; python_version >= "3.11"' duckdb-extensions duckdb-extension-spatial numpy
 
 .venv-airbyte/stamp: constraints/airbyte.txt
 .venv-airbyte/stamp: PACKAGES = -c constraints/airbyte.txt airbyte

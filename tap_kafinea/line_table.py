@@ -21,11 +21,11 @@ from kafinea.extract.line_fields import line_module
 from kafinea.extract.line_rows import DELETED, DOCUMENT, NUMBER, LineCounts, LineRows
 from kafinea.extract.module_rows import Fields
 from kafinea.extract.rows import Row, emptied
-from kafinea.extract.run import Batch
+from kafinea.extract.run import Batch, Run
 from kafinea.values import ValueType
 from tap_kafinea.schema import properties_of_lines, schema_of, types_of, with_lines
 from tap_kafinea.sdk import KafineaTap
-from tap_kafinea.streams import FOLLOWED, ModuleStream, PassStream, Run
+from tap_kafinea.streams import FOLLOWED, ModuleStream, PassStream
 
 _OWN = {
     DOCUMENT: {"type": "string", "description": "Id of the document"},

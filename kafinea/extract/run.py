@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from kafinea.client import Client
 from kafinea.errors import IncompleteRead, SettingsError
@@ -140,6 +141,31 @@ class PreparedPass:
 
 
 Prepare = Callable[[], PreparedPass | None]
+
+
+class Run(Protocol):
+    """One run over what a stream is made of: records, lists or files."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the stream stands."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something could not be read, and is requested again in the next run."""
+
+    def prepare(self) -> PreparedPass | None:
+        """Return what there is to read first."""
+
+    def first(self) -> Row | None:
+        """Return the first row."""
+
+    def batches(self, prepare: Prepare | None = None) -> Iterator[Batch]:
+        """Yield all rows.
+
+        Args:
+            prepare: Returns the first pass, where that was prepared before.
+        """
 
 
 class ExtractionRun:
