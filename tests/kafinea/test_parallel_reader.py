@@ -70,7 +70,14 @@ def at_once():
 @settings(max_examples=200, deadline=None)
 @example(seed=0, rows=1000, density=1, hidden=0.9, leaving=0, most=50, page_size=7, sessions=1)
 @example(
-    seed=1341796068, rows=2500, density=1, hidden=0.9, leaving=0.2, most=100, page_size=30, sessions=1
+    seed=1341796068,
+    rows=2500,
+    density=1,
+    hidden=0.9,
+    leaving=0.2,
+    most=100,
+    page_size=30,
+    sessions=1,
 )
 @example(seed=376, rows=199, density=50, hidden=0.9, leaving=0, most=50, page_size=100, sessions=1)
 @given(
