@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from kafinea.errors import KafineaError, Unavailable
 from singer_kafinea.command import log_as_text
 from singer_kafinea.logs import with_traceback
 from singer_kafinea.plugin import Plugin, json_file
+from singer_kafinea.summary import SECONDS, Numbers
 from tap_kafinea.catalogs import catalog_of
 from tap_kafinea.context import RunContext
 from tap_kafinea.failing import STOPS_THE_RUN, as_shown
@@ -187,6 +189,9 @@ class KafineaStream(Stream):
         self._kafinea_tap = tap
         self.run_context = tap.context
         self.failures: list[KafineaError] = []
+        self._written = 0
+        self._began: float | None = None
+        self._ended: float | None = None
 
     @abstractmethod
     @override
@@ -255,14 +260,33 @@ class KafineaStream(Stream):
     ) -> Generator[dict[str, Any], None, None]:
         # Behind this the SDK writes the state: what was read before a failure is not read again.
         # Unnecessary when the SDK continues with the next stream after an error.
-        if not self.failures:
-            with self.failing_alone():
-                yield from super()._sync_records(context, write_messages=write_messages)
+        self._began = time.monotonic()
+        try:
+            if not self.failures:
+                with self.failing_alone():
+                    yield from super()._sync_records(context, write_messages=write_messages)
+        finally:
+            self._ended = time.monotonic()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was read to its end, and is complete."""
+        return self._ended is not None and not self.failures
+
+    @property
+    def numbers(self) -> Numbers:
+        """What the summary of the run has of the stream; nothing before its turn."""
+        if self._began is None:
+            return {}
+        seconds = (self._ended or time.monotonic()) - self._began
+        return {"received": self._written, SECONDS: seconds}
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        # The SDK logs that there is an error before it stops the run, which then logs the error.
+        # The SDK logs that there is an error before it stops the run, which then logs the error;
+        # and that a stream begins, in two lines.
         if level < logging.ERROR:
+            level = logging.DEBUG if level == logging.INFO else level
             super().log(message, *args, level=level, **kwargs)
 
     @override
@@ -291,6 +315,7 @@ class KafineaStream(Stream):
     def _write_record_message(self, record: dict[str, Any]) -> None:
         # As the SDK does it; a call of its method would cost as much as a map does. Unnecessary
         # when the error of a map names the stream, and shows no value.
+        self._written += 1
         try:
             for message in self._generate_record_messages(record):
                 self._tap.write_message(message)
