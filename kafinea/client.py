@@ -118,7 +118,9 @@ class Client(Caller):
             query: VTQL with its final semicolon (see `kafinea.query`).
         """
         query = as_query(query)
-        return self._checked("query", query.module, self._send_query("query", query, {"query": query}))
+        return self._checked(
+            "query", query.module, self._send_query("query", query, {"query": query})
+        )
 
     def query_deferred(self, query: str) -> Callable[[], list[Record]]:
         """Send a query and return what decodes its records, for those who read ahead.

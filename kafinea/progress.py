@@ -86,7 +86,7 @@ class Progress:
         """Return what to say: `1,200 of 5,000`, `300/s` and `13 s left`."""
         rate = self._count / max(self._seconds(), 0.001)
         missing = self._total - self._count
-        left = [f"{duration(missing / rate)} left"] if missing > 0 and rate else []
+        left = [f"{duration(max(missing / rate, 1))} left"] if missing > 0 and rate else []
         return [f"{self._count:,} of {self._total:,}", f"{rate:,.0f}/s", *left]
 
     def _seconds(self) -> float:

@@ -194,6 +194,6 @@ def _is_json(logger: logging.Logger) -> bool:
 
 def _log_metric(stream: str, numbers: Numbers) -> None:
     if REQUESTS in numbers:
-        metric, tags = metrics.Metric.HTTP_REQUEST_COUNT, {metrics.Tag.STREAM: stream}
+        metric, tags = metrics.Metric.HTTP_REQUEST_COUNT, {metrics.Tag.STREAM.value: stream}
         point = metrics.Point("counter", metric, int(numbers[REQUESTS]), tags)
         metrics.log(metrics.get_metrics_logger(), point)

@@ -85,7 +85,10 @@ class ModuleSink(SdkSink):
         plan = make_relation_plan(
             self.stream_name, properties, mapping, context.client, context.modules, known
         )
-        return RelationLoader(plan, context, self._note) if plan else None
+        if plan is None:
+            return None
+        self._parts.report.begin(self.stream_name, plan.related_list.module)
+        return RelationLoader(plan, context, self._note)
 
     def _module_loader(self, mapping: StreamMapping) -> Loader:
         context, properties = self._parts.context, self.original_schema["properties"]
@@ -98,6 +101,7 @@ class ModuleSink(SdkSink):
                 names,
             )
         self._warn_of_unused_keys(plan, mapping)
+        self._parts.report.begin(self.stream_name, plan.module.name)
         return Loader(plan, context, self._note)
 
     def _warn_of_unused_keys(self, plan: LoadPlan, mapping: StreamMapping) -> None:
@@ -163,7 +167,11 @@ class ModuleSink(SdkSink):
         """
         queue = self._loader.queue
         batch = queue.take_older_half() if self.is_full else queue.take_all()
-        with Progress(self.stream_name, len(batch.records), self.logger) as progress:
+        report, size = self._parts.report, len(batch.records)
+        with (
+            report.timing(self.stream_name),
+            Progress(self.stream_name, size, self.logger) as progress,
+        ):
             for done in self._loader.load(batch):
                 progress.advance(done)
 

@@ -43,10 +43,14 @@ class Counts:
         else:
             self._stopping += 1
 
+    def of(self, stream: str) -> dict[str, int]:
+        """Return the counts of a stream by the name of the result."""
+        counts = self._counts[stream]
+        return {status.value: counts[status] for status in Status}
+
     def text(self, stream: str) -> str:
         """Return the counts of a stream, such as `3 created, 0 updated, ...`."""
-        counts = self._counts[stream]
-        return ", ".join(f"{counts[status]:,} {status.value}" for status in Status)
+        return ", ".join(f"{count:,} {name}" for name, count in self.of(stream).items())
 
     @property
     def has_too_many(self) -> bool:
