@@ -36,7 +36,7 @@ class Progress:
         self._logger = logger
         self._count = 0
         self._began = self._shown_at = time.monotonic()
-        self._has_logged = False
+        self._logged: int | None = None  # how many were done when it was last logged
         self._on_terminal = is_terminal() and logger.isEnabledFor(logging.INFO)
         self._handlers: list[logging.Handler] = []
 
@@ -56,7 +56,10 @@ class Progress:
         erase()
         for handler in self._handlers:
             handler.removeFilter(erased)
-        if self._has_logged or (self._on_terminal and self._seconds() >= _INTERVAL):
+        is_long = self._logged is not None or (
+            self._on_terminal and self._seconds() >= _INTERVAL
+        )
+        if is_long and self._logged != self._count:
             self._log()
 
     def advance(self, records: int) -> None:
@@ -70,9 +73,9 @@ class Progress:
             self._draw()
         else:
             self._log()
-            self._has_logged = True
 
     def _log(self) -> None:
+        self._logged = self._count
         self._logger.info("%s %s", self._name, ", ".join(self._parts()))
 
     def _draw(self) -> None:

@@ -42,7 +42,7 @@ class Summary:
         requests: How many requests were sent in all.
         seconds: How long the run took.
         incomplete: The streams of which not all was done.
-        brief: The columns that a log of JSON repeats in its text.
+        brief: The columns that the text of a line of JSON has.
         prefix: What each line of the log begins with.
     """
 
@@ -90,9 +90,11 @@ class Summary:
             f"{self._name(stream)}: {_counted(numbers, columns)}"
             for stream, numbers in self.streams.items()
         ]
+        return [*lines, f"Total of {self._count()}: {_counted(self._total, columns)}"]
+
+    def _count(self) -> str:
         count = len(self.streams)
-        streams = f"{count:,} stream{'s' * (count != 1)}"
-        return [*lines, f"Total of {streams}: {_counted(self._total, columns)}"]
+        return f"{count:,} stream{'s' * (count != 1)}"
 
     def _name(self, stream: str) -> str:
         return f"{shown(stream)} (not complete)" if stream in self.incomplete else shown(stream)
@@ -100,19 +102,20 @@ class Summary:
     # A log of JSON
 
     def _text(self) -> str:
-        """Return the numbers in one line: streams without any are left out of it."""
-        busy = {
-            stream: numbers
-            for stream, numbers in self.streams.items()
-            if any(map(numbers.get, self.brief)) or stream in self.incomplete
+        """Return the numbers in one line, which has no zeros where there are many streams."""
+        total = _counted(self._total, [*self.brief, REQUESTS, SECONDS])
+        if len(self.streams) == 1:
+            return f"{self._name(next(iter(self.streams)))}: {total}"
+        found = {
+            stream: _counted({name: number for name, number in row.items() if number}, self.brief)
+            for stream, row in self.streams.items()
         }
         texts = [
-            f"{self._name(stream)}: {_counted(numbers, self.brief)}"
-            for stream, numbers in busy.items()
+            f"{self._name(stream)}: {text or 'no records'}"
+            for stream, text in found.items()
+            if text or stream in self.incomplete
         ]
-        if idle := len(self.streams) - len(busy):
-            texts.append(f"{idle:,} {'other ' * bool(busy)}stream{'s' * (idle != 1)}: no records")
-        return "; ".join([*texts, f"total: {_counted(self._total, (REQUESTS, SECONDS))}"])
+        return "; ".join([f"{self._count()}: {total}", *texts])
 
     def _figures(self) -> Figures:
         streams = {

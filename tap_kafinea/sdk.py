@@ -79,6 +79,10 @@ class KafineaTap(Plugin, Tap):
         """Called when a run begins, before the first stream is read."""
 
     @abstractmethod
+    def end(self) -> None:
+        """Called when all streams were read, once for each of them."""
+
+    @abstractmethod
     def test_connection(self) -> bool:
         """Try the streams for `--test`, and return whether all of them work."""
 
@@ -291,7 +295,7 @@ class KafineaStream(Stream):
 
     @override
     def log_sync_costs(self) -> None:
-        """Fail, now that all streams were read, if this one failed.
+        """End the run, now that all streams were read, and fail if this one failed.
 
         Raises:
             KafineaError: What went wrong first.
@@ -299,6 +303,7 @@ class KafineaStream(Stream):
         # The SDK calls this last, and has no other place for the end of a run.
         tap, missing = self._kafinea_tap, self.run_context.modules.missing
         tap.flush()
+        tap.end()
         for failure in [*self.failures, *map(StreamFailed, missing.values())]:
             streams = [
                 stream for stream in tap.streams.values() if isinstance(stream, KafineaStream)

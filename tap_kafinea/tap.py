@@ -167,7 +167,8 @@ class TapKafinea(KafineaTap):
 
     @override
     def check_begin(self) -> None:
-        self.cleanup.callback(self._show_summary, time.monotonic())
+        self._began = time.monotonic()
+        self.cleanup.callback(self.end)  # also when the run fails or is stopped
         check_selection(self.streams)
         for text in without_stream(self.config.get("stream_maps") or {}, self.streams):
             self.logger.warning("%s", text)
@@ -211,12 +212,14 @@ class TapKafinea(KafineaTap):
 
     # The end of a run
 
-    def _show_summary(self, began: float) -> None:
-        """Show what was done, however the run ended.
+    _began: float | None = None  # until the summary is shown
 
-        Args:
-            began: When it did.
-        """
+    @override
+    def end(self) -> None:
+        """Show what was done, once."""
+        if self._began is None:
+            return
+        began, self._began = self._began, None
         streams = [stream for stream in self.streams.values() if isinstance(stream, KafineaStream)]
         begun = {stream.name: stream for stream in streams if stream.numbers}
         Summary(
@@ -225,7 +228,7 @@ class TapKafinea(KafineaTap):
             requests=self.client.requests.total,
             seconds=time.monotonic() - began,
             incomplete=frozenset(name for name, stream in begun.items() if not stream.is_done),
-            brief=("received",),
+            brief=("received", "unreadable"),
         ).show(self.logger)
 
     @override
