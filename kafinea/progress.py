@@ -56,9 +56,7 @@ class Progress:
         erase()
         for handler in self._handlers:
             handler.removeFilter(erased)
-        is_long = self._logged is not None or (
-            self._on_terminal and self._seconds() >= _INTERVAL
-        )
+        is_long = self._logged is not None or (self._on_terminal and self._seconds() >= _INTERVAL)
         if is_long and self._logged != self._count:
             self._log()
 

@@ -207,7 +207,9 @@ def test_progress_is_logged_every_few_seconds(sandbox, files, monkeypatch):
     config = settings(sandbox, modules=["Contacts"], page_size=5, max_sessions=1)
     done = command("--config", files("config.json", config))
     total = sandbox.count("Contacts")
-    lines = re.findall(r"\| Contacts (\d+) of (\d+), \d+/s(?:, .+ left)?$", done.stderr, re.M)
+    lines = re.findall(
+        r"\| Contacts (\d+) of (\d+), \d+/s(?:, .+ left)?$", done.stderr, re.MULTILINE
+    )
     assert 2 <= len(lines) < total / 5
     assert lines[-1] == (f"{total}", f"{total}")
 
