@@ -5,17 +5,20 @@
 #   .venv-loaders  other loaders that docs/loaders.md recommends, for the tests
 #   .venv-dbt      dbt, for `make demo` and the tests of the packages that `kafinea dbt` writes
 #   .venv-dlt      the project with dlt and what its destinations need, for the tests of dlt_kafinea
+#   .venv-bigquery An emulator of BigQuery, for the tests of dlt_kafinea
 #   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
 #   .venv-airflow  Airflow, for its DAGs and their tests
+#   .venv-docs     what makes the site of the documentation
 #   .venv-bench    the project and the tools that it is compared with
-# Each has a file `stamp`. It is made again only if the files that it depends on are newer.
+# The tests of web pages also need Chromium, and are skipped without it.
+# Each environment has a file `stamp`. It is made again only if the files that it depends on are newer.
 
 PYTHON ?= python3
 MELTANO = .venv-meltano/bin/meltano
 # Meltano brings uv, which is faster than pip.
 UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 
-.PHONY: help install demo test lint bench backfill clean constraints
+.PHONY: help install demo test operate lint docs screenshots bench backfill clean constraints
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -27,15 +30,25 @@ demo: install .venv-dbt/stamp  ## Extract the sandbox into DuckDB with Meltano, 
 
 # The files run in the order of their names, so the longest, those of tests/e2e, run first. Airflow and
 # the tests of timeouts mostly wait, so a third process keeps two processors busy.
-test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-airbyte/stamp  ## Run all tests, including the end-to-end tests
+test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/stamp .venv-airbyte/stamp  ## Run all tests, except those of `make operate`
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
-lint: .venv/stamp  ## Check style, format, types, and which package may import which
+operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-bigquery/stamp  ## Run the slow tests: the DAGs on a real Airflow, an emulator of BigQuery
+	.venv/bin/pytest -m operate tests/e2e
+	.venv-dlt/bin/pytest -m operate tests/dlt_kafinea
+
+lint: .venv/stamp docs  ## Check style, format, types, which package may import which, and the links of the docs
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
+
+docs: .venv-docs/stamp  ## Build the site of the documentation, output/docs/index.html
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
+
+screenshots: .venv/stamp  ## Take the screenshots of the documentation; needs Chromium
+	PYTHONPATH=. .venv/bin/python docs/screenshots/take.py
 
 ROUNDS ?= 5
 
@@ -43,10 +56,10 @@ bench: .venv-bench/stamp  ## Compare the speed with other tools, write docs/perf
 	.venv-bench/bin/python -m benchmarks --rounds $(ROUNDS)
 
 backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of docs/backfill.md with 200,000 records
-	BACKFILL_LARGE=1 .venv/bin/pytest tests/e2e/test_airflow.py -k backfill --durations 3
+	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -57,6 +70,8 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	printf '%s\n' $(DBT) | $(PIN) - --output-file constraints/dbt.txt
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
+	printf '%s\n' $(DOCS) | $(PIN) - --output-file constraints/docs.txt
+	printf '%s\n' $(BIGQUERY) | $(PIN) - --output-file constraints/bigquery.txt
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
@@ -66,7 +81,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
 
-ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-airbyte .venv-airflow .venv-bench
+ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-bench
 
 $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@echo 'Making $(@D)'
@@ -100,12 +115,18 @@ $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 # an older one may not read a file that a newer one has written.
 DBT = 'dbt-core~=1.11.0' dbt-duckdb dbt-postgres 'duckdb~=1.5'
 
-# Not in .venv: dlt holds packages back, and with pyarrow, pandas stores strings in another way.
+# Not in .venv: dlt holds packages back.
 .venv-dlt/stamp: pyproject.toml constraints/dlt.txt
 .venv-dlt/stamp: PACKAGES = -c constraints/dlt.txt -e '.[dev,dlt]' $(DLT)
 
-# The destinations that are tested.
-DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
+# The destinations that are tested. Without its lower bound, uv chooses a client of BigQuery from 2021.
+DLT = 'dlt[bigquery,duckdb,postgres]' 'google-cloud-bigquery>=3.40' deltalake 'pyiceberg[sql-sqlite]'
+
+.venv-bigquery/stamp: constraints/bigquery.txt
+.venv-bigquery/stamp: PACKAGES = -c constraints/bigquery.txt $(BIGQUERY)
+
+# Apart, because it needs the DuckDB for which the extension was built. It needs Python 3.11.
+BIGQUERY = 'bqemulator; python_version >= "3.11"' duckdb-extensions duckdb-extension-spatial numpy
 
 .venv-airbyte/stamp: constraints/airbyte.txt
 .venv-airbyte/stamp: PACKAGES = -c constraints/airbyte.txt airbyte
@@ -115,6 +136,12 @@ DLT = 'dlt[duckdb,postgres]' deltalake 'pyiceberg[sql-sqlite]'
 
 # With the drivers of its database, which is PostgreSQL.
 AIRFLOW = apache-airflow psycopg2-binary asyncpg
+
+.venv-docs/stamp: constraints/docs.txt
+.venv-docs/stamp: PACKAGES = -c constraints/docs.txt $(DOCS)
+
+# ruff breaks the lines of signatures.
+DOCS = mkdocs-material 'mkdocstrings[python]' ruff
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
 .venv-bench/stamp: PACKAGES = -c constraints/bench.txt \

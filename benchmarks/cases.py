@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks import reading, warehouses, writing
+from benchmarks import reading, verifying, warehouses, writing
 from benchmarks.measure import Server, Took, emptied, run
 from benchmarks.reading import COOKIECUTTER, READERS, TAP, Night
 from benchmarks.writing import TARGET
@@ -73,6 +73,7 @@ def all_cases() -> list[Case]:
         Case("reload", TARGET, LOADED, latency_ms=50, sessions=8),
         Case("change", TARGET, LOADED, latency_ms=50, sessions=8),
         *_warehouses(),
+        Case("verify", verifying.VERIFY, verifying.ROWS, latency_ms=50, sessions=8),
         *(Case("start", what) for what in (*_STARTS, *_STARTS, *_STARTS)),
     ]
 
@@ -152,6 +153,9 @@ class Bench:
             self._postgres,
             **case.conditions,
         )
+
+    def _verify(self, case: Case) -> Took:
+        return verifying.verify(self._server, self._work, self._postgres, **case.conditions)
 
     def _start(self, case: Case) -> Took:
         return run(_STARTS[case.who], emptied(self._work / "run"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import reading, results, writing
+from benchmarks import reading, results, verifying, writing
 from benchmarks.cases import IMPORT, LOADED, ROWS, VERSION
 from benchmarks.reading import COOKIECUTTER, TAP, Night
 from benchmarks.results import Measure, Results
@@ -185,6 +185,13 @@ GOALS = (
         "50 ms: rate of our dlt source into DuckDB, compared with dlt's rest_api",
         10,
         _into(DLT, 50, REST_API),
+    ),
+    Goal(
+        f"50 ms, 8 sessions: `kafinea verify` of {verifying.ROWS:,} records",
+        60,
+        _median(results.seconds, "verify", verifying.VERIFY),
+        "{:.0f} s",
+        at_most=True,
     ),
     Goal(
         "Peak memory at 1,000,000 records, compared with 100,000",

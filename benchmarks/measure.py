@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ def run(
     *,
     source: Path | None = None,
     sessions: int = 1,
+    env: Mapping[str, str] = ENVIRONMENT,
 ) -> Took:
     """Run a command in a directory; its output goes to the files `out` and `log` there.
 
@@ -111,6 +112,7 @@ def run(
         server: The server that it asks, to see what it counts.
         source: What the command reads.
         sessions: The most requests that it may have under way at once.
+        env: Its environment.
 
     Raises:
         CommandFailed: It ended with an error.
@@ -135,7 +137,7 @@ def run(
             stdout=out,
             stderr=log,
             cwd=directory,
-            env=ENVIRONMENT,
+            env=env,
             check=False,
         )
     if ended.returncode:

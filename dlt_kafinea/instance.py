@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import dlt
@@ -15,51 +14,20 @@ from dlt.common.storages.load_package import LoadPackageStateInjectableContext
 from dlt.extract.exceptions import CurrentSourceNotAvailable
 
 from dlt_kafinea.arrow import Storage
+from dlt_kafinea.deletions import Deletions
+from dlt_kafinea.settings import Settings
 from kafinea import Client
 from kafinea.errors import KafineaError
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
-from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.discovery import Modules
-from kafinea.extract.id_snapshots import SnapshotStore
 from kafinea.extract.prefetch import Prefetch
-from kafinea.extract.run import ExtractionRun, Options
-from kafinea.values import ServerZone
+from kafinea.extract.run import Run
 
-CHECKPOINT, SCANNED = "checkpoint", "scanned"
-"""Keys of a resource's state: where its reading stands; the last scan whose findings are in."""
-
+CHECKPOINT = "checkpoint"
+"""Key of a resource's state: where its reading stands."""
 
 _WITHOUT_NUL = {"postgres", "redshift"}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The arguments of the source; see `kafinea_source`."""
-
-    url: str
-    username: str
-    access_key: str
-    modules: Sequence[str]
-    timezone: str | None
-    start_date: str | None
-    lookback_seconds: float
-    page_size: int
-    deletions_path: str | None
-    deletions_limit: float
-    max_sessions: int
-    request_timeout: float
-    allow_http: bool
-
-    @property
-    def options(self) -> Options:
-        """How to extract.
-
-        Raises:
-            SettingsError: A setting cannot be used.
-        """
-        start = ServerZone(self.timezone or "UTC").setting("start_date", self.start_date)
-        return Options(page_size=self.page_size, lookback=self.lookback_seconds, start=start)
 
 
 class Member(Protocol):
@@ -68,16 +36,12 @@ class Member(Protocol):
     name: str
     is_incremental: bool
 
-    def start(self, shared: Shared, state: Mapping[str, Any]) -> ExtractionRun:
+    def start(self, shared: Shared, state: Mapping[str, Any]) -> Run:
         """Return a run from what the state of the resource keeps."""
 
 
 class Instance:
-    """A Kafinea instance with its settings.
-
-    Raises:
-        SettingsError: A setting cannot be used.
-    """
+    """A Kafinea instance with its settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -129,7 +93,7 @@ class Shared:
         client: The connection.
         modules: The modules of the instance.
         clock: The server's time zone.
-        detector: Finds deleted records, if the settings require that.
+        deletions: Finds deleted records, if the settings require that.
         storage: What the destination can store.
         runs: The run of each resource.
         prefetch: Sends the first requests of all of them.
@@ -151,11 +115,11 @@ class Shared:
         )
         self.storage = _storage()
         states = {name: dlt.current.resource_state(name) for name in members}
-        self.detector = self._detector(instance.settings, states)
+        self.deletions = Deletions(instance.settings, self.client, self.clock, states)
         self.clock.begin(
             {name: checkpoint_in(states[name]) for name, it in members.items() if it.is_incremental}
         )
-        self.runs: dict[str, ExtractionRun] = {}
+        self.runs: dict[str, Run] = {}
         for name, member in members.items():
             # What fails here alone fails again when it is the resource's turn.
             with suppress(KafineaError):
@@ -177,21 +141,6 @@ class Shared:
     def close(self) -> None:
         """Log out."""
         self._cleanup.close()
-
-    def _detector(
-        self, settings: Settings, states: Mapping[str, Mapping[str, Any]]
-    ) -> DeletionDetector | None:
-        if settings.deletions_path is None:
-            return None
-        return DeletionDetector(
-            self.client,
-            SnapshotStore(settings.deletions_path),
-            url=self.client.url,
-            user=settings.username.casefold(),
-            reported={name: state.get(SCANNED) for name, state in states.items()},
-            page_size=settings.page_size,
-            limit=settings.deletions_limit,
-        )
 
 
 def checkpoint_in(state: Mapping[str, Any]) -> Checkpoint:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dlt
 
-from dlt_kafinea.instance import Instance, Settings
+from dlt_kafinea.files import FilesResource
+from dlt_kafinea.instance import Instance
 from dlt_kafinea.module import ModuleResource
-from kafinea.describe import LINE_MODULE, Module
+from dlt_kafinea.relations import RelationResource
+from dlt_kafinea.settings import Settings
+from kafinea.describe import LINE_MODULE, MODIFIED, Module
 from kafinea.errors import SettingsError
+from kafinea.extract.file_rows import DOCUMENTS
 from kafinea.extract.line_fields import line_module
+from kafinea.extract.related_lists import RelatedLists
+
+logger = logging.getLogger(__name__)
 
 
 @dlt.source(name="kafinea", section="kafinea")  # type: ignore[untyped-decorator]  # dlt is not in .venv
@@ -23,8 +31,11 @@ def kafinea_source(
     timezone: str | None = None,
     start_date: str | None = None,
     lookback_seconds: float = 60,
-    line_items: bool = True,
-    deletions_path: str | None = None,
+    line_items: str = "table",
+    relations: list[Any] | None = None,
+    files: dict[str, Any] | None = None,
+    deletions: str = "off",
+    deletions_path: str = "deletions",
     deletions_limit: float = 10,
     page_size: int = 1000,
     max_sessions: int = 4,
@@ -48,12 +59,19 @@ def kafinea_source(
             time. A time without a UTC offset is in `timezone`.
         lookback_seconds: Number of seconds before the bookmark to read again, for records that
             were saved late.
-        line_items: Whether to extract the lines of quotes, orders and invoices, each into a table
-            such as `invoice_line_items`.
-        deletions_path: Folder or URL (s3://..., gs://..., az://...) that keeps the ids of the
-            records, so that deleted records are found and deleted from the destination. If None,
-            they stay.
-        deletions_limit: Maximum percentage of a module's records that are deleted at once. Above
+        line_items: Lines of quotes, orders and invoices. `table`: a table for each module, such as
+            `invoice_line_items`. `embed`: JSON in a column of each record, `line_items`. `off`:
+            none.
+        relations: Related lists to extract, such as `[{"module": "Campaigns", "related":
+            "Contacts"}]`, or `["all"]`. Each is a table of pairs, such as `campaigns_contacts`.
+        files: Whether to download the files of documents, such as `{"enabled": True, "path":
+            "s3://my-bucket/files", "max_bytes": 100_000_000}`. The table `files` has their names
+            and paths.
+        deletions: How to find deleted records, whose rows are then deleted. `scan`: compare the ids
+            with those of the last scan. `sync`: use an undocumented operation of the server, for
+            administrators. `off`: their rows stay.
+        deletions_path: Folder or URL (s3://..., gs://..., az://...) where `scan` stores the ids.
+        deletions_limit: Maximum percentage of a module's records that `scan` deletes at once. Above
             it, and above 20 records, none is deleted, and the log has an error. `100`: no limit.
         page_size: Maximum number of records in a request.
         max_sessions: Maximum number of concurrent sessions, and so of concurrent requests.
@@ -75,6 +93,10 @@ def kafinea_source(
             start_date=start_date,
             lookback_seconds=lookback_seconds,
             page_size=page_size,
+            line_items=line_items,
+            relations=relations or [],
+            files=files or {},
+            deletions=deletions,
             deletions_path=deletions_path,
             deletions_limit=deletions_limit,
             max_sessions=max_sessions,
@@ -87,15 +109,31 @@ def kafinea_source(
         described = found.described
         if found.missing:
             raise SettingsError(" ".join(found.missing.values()))
-        has_documents = line_items and any(module.is_inventory for module in described)
+        has_documents = line_items != "off" and any(module.is_inventory for module in described)
         line = line_module(client) if has_documents else None
+        lists = RelatedLists(client, found).wanted(relations or [], described)
     for module in described:
-        resource = ModuleResource(instance, module, line, has_lines=line_items).as_dlt()
+        resource = ModuleResource(instance, module, line).as_dlt()
         # It has no `modifiedtime`: each run would read all lines, and documents bring theirs.
         resource.selected = not _is_brought(module, modules or [], has_documents=has_documents)
         yield resource
+    for related in lists:
+        yield RelationResource(instance, related).as_dlt()
+    if instance.settings.of_files.enabled:
+        yield from _files(instance, described)
 
 
 def _is_brought(module: Module, named: list[str], *, has_documents: bool) -> bool:
     """Whether these are the lines, and their documents bring them."""
     return module.name == LINE_MODULE and has_documents and LINE_MODULE not in named
+
+
+def _files(instance: Instance, modules: Sequence[Module]) -> Iterator[Any]:
+    """Yield the resource of the files, if documents are extracted."""
+    for module in modules:
+        if module.name == DOCUMENTS:
+            yield FilesResource(instance, is_incremental=MODIFIED in module.fields).as_dlt()
+            return
+    logger.warning(
+        "`files.enabled` has no effect, because the module %s is not extracted.", DOCUMENTS
+    )

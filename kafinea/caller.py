@@ -137,6 +137,11 @@ class Caller:
         """
         return until_answered(self._profile, wait=self._sessions.wait)
 
+    @property
+    def requests_sent(self) -> int:
+        """How many requests were sent so far, logins and retries included."""
+        return self._sessions.requests_sent
+
     def server_time(self) -> datetime | None:
         """Return the time by the server's clock; None before a login, or if it gives none."""
         return self._sessions.server_time()

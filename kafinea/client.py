@@ -17,7 +17,7 @@ from kafinea.caller import Caller
 from kafinea.errors import Code, OutcomeUnknown, Refused, Unavailable
 from kafinea.module_reader import ModuleReader
 from kafinea.parsing import are_ids, is_id, members, prefix_of, wrong
-from kafinea.query import Condition, Query, as_query
+from kafinea.query import AnyOf, Condition, Query, as_query
 from kafinea.shown import shown
 
 Record = dict[str, Any]
@@ -140,7 +140,7 @@ class Client(Caller):
         return records
 
     def records(
-        self, module: str, columns: Iterable[str] = ("*",), where: Sequence[Condition] = ()
+        self, module: str, columns: Iterable[str] = ("*",), where: Sequence[Condition | AnyOf] = ()
     ) -> Iterator[Record]:
         """Yield all records that meet the conditions, in the order of their ids.
 

@@ -56,6 +56,11 @@ def open_http(address: str) -> requests.Session:
     return http
 
 
+def requests_sent(http: requests.Session) -> int:
+    """Return how many requests a connection has sent."""
+    return sum(one.sent for one in http.adapters.values() if isinstance(one, _OneHost))
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine, in whatever form its address is written."""
     if host.removesuffix(".") == "localhost":
@@ -85,6 +90,13 @@ class _OneHost(HTTPAdapter):
     """Sends all requests to one address, so it works out once which connections go there."""
 
     _connections: ConnectionPool | None = None
+    sent = 0
+    """The requests sent so far."""
+
+    @override
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        self.sent += 1
+        return super().send(*args, **kwargs)
 
     @override
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> ConnectionPool:

@@ -18,13 +18,16 @@ import backoff
 
 from kafinea.dividing import FAILURES_AT_FIRST, Error, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, Refused, Unavailable
-from kafinea.page_query import PAGE_SIZE, Page, PageQuery, number
+from kafinea.page_query import PAGE_SIZE, SHORT_PAGE, Page, PageQuery, number
 
 PATIENCE = 6
 """Tries of a query that gives nothing although the server counts records: about 8 s."""
 
 MOST_STEPS = 500
 """Pages of a hundred records that cannot be read, one after the other."""
+
+_FEWEST_SHARED = 3
+"""Places that two pages of records that cannot be read share at least."""
 
 
 @dataclass
@@ -226,14 +229,17 @@ class KeysetReader:
     def _step_over_the_unreadable(self, expected: int) -> Page:
         """Return the next records after a page of records that this user may not read."""
         self._check_that_queries_work()
-        # Before any record came, how many a page has is not known; half of the usual is on the safe
-        # side. A step over more than a page would leave out records that may be read.
-        size = self._pages.longest_page or max(1, min(self._pages.page_size, PAGE_SIZE) // 2)
+        # How many records the server looks at for a page is not known: as many as the longest page
+        # had, at least; before any came, half of the usual is on the safe side. A step over more
+        # than that would leave out records that may be read.
+        pages = self._pages
+        longest = pages.longest_page or min(pages.page_size, PAGE_SIZE) // 2
+        size = max(longest, min(pages.page_size, SHORT_PAGE))
         # Pages share a few places: records may leave between two requests, and others move up.
-        step = max(1, size - size // 10 - 1)
+        step = max(1, size - max(size // 10 + 1, _FEWEST_SHARED))
         for taken, offset in enumerate(range(step, expected, step), start=1):
             try:
-                if page := self._ask(offset, size):
+                if page := self._ask(offset):
                     return page
             except (Refused, Unavailable) as error:
                 return self.next_page() if self._divide_at(error, offset) else []

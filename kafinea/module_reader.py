@@ -12,10 +12,10 @@ import backoff
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.keyset import MOST_STEPS, PATIENCE, Cursor, KeysetReader, Recovering, none_given
-from kafinea.page_query import PAGE_SIZE, Page, PageQuery, Query, Source, count
+from kafinea.page_query import PAGE_SIZE, SHORT_PAGE, Page, PageQuery, Query, Source, count
 from kafinea.parallel_reader import ParallelReader, map_ahead
 from kafinea.parsing import local_time
-from kafinea.query import Condition, select
+from kafinea.query import AnyOf, Condition, select
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +26,6 @@ LATEST = "9999-12-31 23:59:59"
 """The last moment of a database's date-times. It stands for a newest one that cannot be read."""
 
 _ZERO = "0000-00-00"
-_SHORT_PAGE = 20
-"""The fewest records that servers give at a time."""
-
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 
@@ -59,7 +56,7 @@ class ModuleReader:
         source: Source,
         module: str,
         columns: Iterable[str] = ("*",),
-        where: Sequence[Condition] = (),
+        where: Sequence[Condition | AnyOf] = (),
         *,
         after: str | None = None,
         page_size: int = PAGE_SIZE,
@@ -165,7 +162,7 @@ class ModuleReader:
             # Either the server gives less than others, or there are records that it does not show.
             if not (page := self._keyset.next_page()):
                 return
-            is_most = len(page) == length == self._page_query.longest_page
+            is_most = len(page) == length == self._page_query.longest_page >= SHORT_PAGE
             size = length if is_most else size
             yield page
         if not self._keyset.is_dividing:
@@ -208,7 +205,7 @@ def _at_once(here: Callable[[], _T], elsewhere: Callable[[], _U]) -> tuple[_T, _
     return here(), other.result()
 
 
-def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | None:
+def newest(query: Query, module: str, where: Sequence[Condition | AnyOf] = ()) -> str | None:
     """Return the latest `modifiedtime` of the records that meet the conditions, as the wire has it.
 
     Returns:
@@ -249,7 +246,7 @@ def newest(query: Query, module: str, where: Sequence[Condition] = ()) -> str | 
     far = next((n for n in range(PAGE_SIZE, most, PAGE_SIZE) if ask(n, PAGE_SIZE)), most)
     # Of the hundred before, a server that gives fewer at a time has shown the first ones only.
     last_empty = (far - 1) // PAGE_SIZE * PAGE_SIZE
-    for offset in (*range(last_empty + _SHORT_PAGE, far, _SHORT_PAGE), far):
+    for offset in (*range(last_empty + SHORT_PAGE, far, SHORT_PAGE), far):
         if answer := ask(offset, PAGE_SIZE):
             return _modified(module, answer[0])
     raise none_given(module, expected)

@@ -14,7 +14,7 @@ from kafinea.describe import SECRET_MODULES
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, NotCounted, Refused, Unavailable
 from kafinea.parsing import are_ids, is_id, number_in, prefix_of, whole
-from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
+from kafinea.query import LONGEST_QUERY, AnyOf, Condition, encoded_size, select
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ _Answer = TypeVar("_Answer")
 
 PAGE_SIZE = 100
 """The most records that servers give in one answer, whatever the LIMIT says, as a rule."""
+
+SHORT_PAGE = 20
+"""The fewest records that servers look at for one answer. Those it does not show are among them."""
 
 _COUNT_TRIES = 4
 _LARGEST_GAP = 2**40
@@ -68,7 +71,7 @@ class PageQuery:
         query: Query,
         module: str,
         columns: Iterable[str],
-        where: Sequence[Condition],
+        where: Sequence[Condition | AnyOf],
         page_size: int,
         *,
         hasty: Callable[[int], Query] | None = None,
@@ -269,7 +272,7 @@ class PageQuery:
 
 
 def count(
-    query: Query, module: str, where: Sequence[Condition] = (), *, tries: int = _COUNT_TRIES
+    query: Query, module: str, where: Sequence[Condition | AnyOf] = (), *, tries: int = _COUNT_TRIES
 ) -> int:
     """Return how many records meet the conditions.
 

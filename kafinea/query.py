@@ -1,8 +1,8 @@
 """VTQL, the query language: the only place that writes query text.
 
-Conditions are joined with AND only. The maker's document says that AND and OR are read from left
-to right, real servers give AND precedence, and there are no parentheses; with ANDs alone all
-readings give the same records.
+The library joins conditions with AND only. The maker's document says that AND and OR are read from
+left to right, real servers give AND precedence, and there are no parentheses; with ANDs alone all
+readings give the same records. Where a user has written an OR, `AnyOf` keeps it as it is.
 """
 
 from __future__ import annotations
@@ -79,6 +79,17 @@ class Condition:
         return f"{field} {self.operator} {literal(self.value)}"
 
 
+@dataclass(frozen=True)
+class AnyOf:
+    """What a user has written with OR: alternatives, each with conditions that are joined with AND.
+
+    A further condition is added to each alternative. That narrows the result in the same way,
+    whether the server gives AND precedence or reads from left to right.
+    """
+
+    alternatives: tuple[tuple[Condition, ...], ...]
+
+
 def is_name(text: str) -> bool:
     """Whether the language can read a module or field name: A-Z, a-z, 0-9 and _ only."""
     return _NAME.fullmatch(text) is not None
@@ -121,7 +132,7 @@ def select(
     module: str,
     columns: Iterable[str],
     *,
-    where: Iterable[Condition] = (),
+    where: Iterable[Condition | AnyOf] = (),
     order_by: Sequence[str] = (),
     descending: bool = False,
     limit: int | None = None,
@@ -135,7 +146,7 @@ def select(
     Args:
         module: The module's name; case matters.
         columns: Field names, or `*`, or `count(*)`.
-        where: Conditions, joined with AND.
+        where: Conditions, joined with AND. At most one is an `AnyOf`.
         order_by: Field names.
         descending: The direction; the language has one for all columns.
         limit: How many records at most; the server gives 100 at most whatever is asked.
@@ -145,9 +156,10 @@ def select(
         QueryError: The language cannot say it.
     """
     head = f"SELECT {_columns(columns)} FROM {name(module)}"  # noqa: S608 this quotes
-    conditions = list(where)
-    parts = [f"WHERE {' AND '.join(map(str, conditions))}"] if conditions else []
-    shape = [f"{condition.field} {condition.operator}" for condition in conditions]
+    alternatives = _alternatives(where)
+    texts = (" AND ".join(map(str, conditions)) for conditions in alternatives)
+    parts = [f"WHERE {' OR '.join(texts)}"] if any(alternatives) else []
+    shape = [f"{one.field} {one.operator}" for conditions in alternatives for one in conditions]
     end = []
     if order_by:
         end.append(f"ORDER BY {','.join(map(name, order_by))}{' DESC' if descending else ''}")
@@ -156,6 +168,16 @@ def select(
         end.append(f"LIMIT {offset},{limit}" if offset else f"LIMIT {limit}")
         shape.append("LIMIT n,n" if offset else "LIMIT n")
     return Query(" ".join([head, *parts, *end]) + ";", module, " ".join([head, *shape]))
+
+
+def _alternatives(where: Iterable[Condition | AnyOf]) -> list[list[Condition]]:
+    """Return alternatives of conditions that are joined with AND; a single one without `AnyOf`."""
+    given = list(where)
+    common = [condition for condition in given if isinstance(condition, Condition)]
+    any_of = [condition for condition in given if isinstance(condition, AnyOf)]
+    if not any_of:
+        return [common]
+    return [[*conditions, *common] for conditions in any_of[0].alternatives]
 
 
 def as_query(text: str) -> Query:

@@ -21,7 +21,7 @@ import requests
 from kafinea import transport
 from kafinea.auth import ChallengeAuth
 from kafinea.concurrency import ConcurrencyLimit
-from kafinea.connection import open_http
+from kafinea.connection import open_http, requests_sent
 from kafinea.errors import Closed, KafineaError, Unavailable
 from kafinea.retry import LONGEST_WAIT
 
@@ -79,6 +79,7 @@ class Sessions:
         self._address = address
         self._most = most
         http = open_http(address)
+        self._opened = [http]
         self._auth = ChallengeAuth(address, username, access_key, http=http, timeout=timeout)
         # Last in, first out: few requests at a time use few sessions.
         self._free = [Session(http, self._auth)]
@@ -136,6 +137,7 @@ class Sessions:
 
     def _new_session(self) -> Session:
         http = open_http(self._address)
+        self._opened.append(http)
         return Session(http, self._auth.new_session(http))
 
     def _give_back(self, session: Session) -> None:
@@ -216,6 +218,11 @@ class Sessions:
         if now < before and text not in self._logged:
             self._logged.add(text)
             logger.warning(text, before, now)
+
+    @property
+    def requests_sent(self) -> int:
+        """How many requests were sent in all sessions, logins and retries included."""
+        return sum(map(requests_sent, self._opened))
 
     # Waiting
 

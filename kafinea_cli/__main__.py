@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 import click
 from typing_extensions import override
@@ -12,10 +15,23 @@ from typing_extensions import override
 from singer_kafinea import command
 
 _COMMANDS = {
+    "init": "kafinea_cli.init.command",
+    "check": "kafinea_cli.check.command",
+    "modules": "kafinea_cli.modules",
+    "describe": "kafinea_cli.describe",
+    "count": "kafinea_cli.count",
+    "records": "kafinea_cli.records",
+    "get": "kafinea_cli.get",
+    "query": "kafinea_cli.query",
+    "verify": "kafinea_cli.verify.command",
+    "model": "kafinea_cli.model.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",
 }
 """The module of each command, which defines it under its own name."""
+
+_INTERRUPTED = 130
+"""The exit code of shells for a program that Ctrl-C has ended."""
 
 
 class Commands(click.Group):
@@ -32,14 +48,32 @@ class Commands(click.Group):
         found: click.Command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
         return found
 
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            after_mark = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
+            click.echo(f"{after_mark}Interrupted.", err=True)
+            ctx.exit(_INTERRUPTED)
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="singer-kafinea")
 def cli() -> None:
-    """Tools for Kafinea."""
+    """Tools for Kafinea: look at an instance, and at what was extracted of it.
+
+    \b
+    Examples:
+      kafinea modules
+      kafinea sandbox --port 8080
+    """  # noqa: D301 click keeps the lines behind the character \b
 
 
 def main() -> None:
     """Run the command."""
+    # So that no half file is left behind, and the sessions are closed.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     command.run(partial(cli, prog_name="kafinea"), logging.getLogger("kafinea"))
 

@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 import threading
+import webbrowser
 from typing import Any
 
 import click
@@ -47,11 +48,18 @@ _EXTRA = ("uvicorn", "starlette", "lark", "tomli")
 @click.option(
     "--latency-ms", default=0.0, show_default=True, help="Milliseconds added to each response."
 )
-def sandbox(port: int, data: str, **options: Any) -> None:
+@click.option("--open", "in_browser", is_flag=True, help="Open its page in the browser.")
+def sandbox(port: int, data: str, *, in_browser: bool, **options: Any) -> None:
     """Run the sandbox: a local server with the API of Kafinea and a demo company.
 
-    When it is ready, it prints one line of JSON with its URL and the access key.
-    """
+    When it is ready, it prints one line of JSON with its URL and the access key. Its page, at that
+    URL, shows what it contains, how to log in, and the last requests.
+
+    \b
+    Examples:
+      kafinea sandbox --port 8080
+      kafinea sandbox --dialect corebos --latency-ms 50 --open
+    """  # noqa: D301 click keeps the lines behind the character \b
     try:
         from kafinea_sandbox.sandbox import Sandbox  # noqa: PLC0415 - an optional extra
     except ModuleNotFoundError as error:
@@ -80,5 +88,7 @@ def sandbox(port: int, data: str, **options: Any) -> None:
         }
         click.echo(json.dumps(facts))
         click.echo(f"Kafinea sandbox at {running.url}. Press Ctrl-C to stop it.", err=True)
+        if in_browser and not webbrowser.open(running.url):
+            click.echo("No browser was found on this machine.", err=True)
         stop.wait()
     click.echo("Bye.", err=True)

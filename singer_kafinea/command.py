@@ -6,18 +6,15 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from simplejson import JSONDecodeError  # type: ignore[import-untyped]  # what the SDK reads with
-from singer_sdk.exceptions import (
-    ConfigurationError,
-    MappingError,
-    RecordsWithoutSchemaException,
-)
-from singer_sdk.plugin_base import PluginBase
 
 from kafinea.errors import KafineaError, SettingsError, StorageError
 from singer_kafinea import logs
+
+if TYPE_CHECKING:  # importing the SDK takes most of a second, and `kafinea --help` does without
+    from singer_sdk.plugin_base import PluginBase
 
 
 def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
@@ -81,12 +78,7 @@ def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
         return 1
     except JSONDecodeError as error:
         problem = f"The config, catalog or state is not JSON: {error}"
-    except (
-        KafineaError,
-        ConfigurationError,
-        MappingError,
-        RecordsWithoutSchemaException,
-    ) as error:
+    except _for_users() as error:
         if isinstance(error, KafineaError) and error.is_logged:
             return 1
         problem = str(error)
@@ -99,6 +91,19 @@ def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
         return 0
     logger.error("%s", problem)
     return 1
+
+
+def _for_users() -> tuple[type[Exception], ...]:
+    """Return the errors whose text is for users; those of the SDK only where it is imported."""
+    if "singer_sdk" not in sys.modules:
+        return (KafineaError,)
+    from singer_sdk.exceptions import (  # noqa: PLC0415
+        ConfigurationError,
+        MappingError,
+        RecordsWithoutSchemaException,
+    )
+
+    return (KafineaError, ConfigurationError, MappingError, RecordsWithoutSchemaException)
 
 
 def _of_this_machine(error: OSError) -> str:

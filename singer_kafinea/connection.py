@@ -148,7 +148,9 @@ def wrong_settings(
     named = [(text, _setting_in(text)) for text in of_sdk]
     named += [(text, name) for name, text in (problems or {}).items()]
     sentences = [_sentence(text, prefix, setting) for text, setting in named]
-    return SettingsError(f"Settings: {' '.join(sentences)} {_WHERE_TO_SET}")
+    plugin = prefix.partition("_")[0].lower()
+    page = f'README.md describes them in "Settings of the {plugin}".'
+    return SettingsError(f"Settings: {' '.join(sentences)} {_WHERE_TO_SET} {page}")
 
 
 def _sentence(text: str, prefix: str, setting: str | None) -> str:

@@ -13,8 +13,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from singer_sdk.metrics import Point
-
 from kafinea.errors import KafineaError
 from kafinea.masking import clean, line, simple
 from kafinea.shown import place_of
@@ -81,7 +79,7 @@ def with_traceback(error: BaseException, logger: logging.Logger) -> BaseExceptio
 def _clean_record(logger: logging.Logger, *args: Any, **more: Any) -> logging.LogRecord:
     record = _make(logger, *args, **more)
     record.name = line(record.name)  # loggers of streams have the names of modules
-    if isinstance(record.args, tuple) and record.args and isinstance(record.args[0], Point):
+    if isinstance(record.args, tuple) and record.args and _is_metric(record.args[0]):
         _clean_metric(record.args[0])
         return record
     error = record.exc_info and record.exc_info[1]
@@ -96,7 +94,13 @@ def _clean_record(logger: logging.Logger, *args: Any, **more: Any) -> logging.Lo
     return record
 
 
-def _clean_metric(point: Point[Any]) -> None:
+def _is_metric(value: object) -> bool:
+    """Whether a value is a metric of the SDK, which is not imported for it."""
+    metrics = sys.modules.get("singer_sdk.metrics")
+    return metrics is not None and isinstance(value, metrics.Point)
+
+
+def _clean_metric(point: Any) -> None:
     point.tags = {
         name: line(value) if isinstance(value, str) else value for name, value in point.tags.items()
     }

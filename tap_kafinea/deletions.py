@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 NAME = "deleted_records"
 
-_SCHEMA = {
+SCHEMA = {
     "type": "object",
     "title": "Deleted records",
     "properties": {
@@ -54,7 +54,7 @@ class DeletedRecords(KafineaStream):
     """The deleted records of the modules that are extracted, as they are found."""
 
     def __init__(self, tap: KafineaTap) -> None:
-        super().__init__(tap, NAME, _SCHEMA)
+        super().__init__(tap, NAME, SCHEMA)
         self.primary_keys = ["module", "id"]
         self.replication_key = "detected_at"
 

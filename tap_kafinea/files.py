@@ -11,32 +11,27 @@ from typing_extensions import override
 
 from kafinea.describe import MODIFIED, Module
 from kafinea.extract.checkpoint import Checkpoint
-from kafinea.extract.file_rows import DOCUMENTS, FileRun
+from kafinea.extract.file_rows import COLUMNS, DOCUMENTS, NAME, FileRun
 from kafinea.extract.rows import Row
-from kafinea.extract.run import Batch
+from kafinea.extract.run import Batch, Run
+from kafinea.values import ValueType
 from tap_kafinea.catalogs import WrongEntry
+from tap_kafinea.schema import TYPES
 from tap_kafinea.sdk import KafineaTap
-from tap_kafinea.streams import PassStream, Run
+from tap_kafinea.streams import PassStream
 
-NAME = "files"
+_IDS = ("id", "document_id")
 
-_TEXT = {"type": ["string", "null"]}
+
+def _property(name: str, value_type: ValueType, description: str | None) -> dict[str, Any]:
+    schema = {"type": "string"} if name in _IDS else TYPES[value_type]
+    return {**schema, "description": description} if description else schema
+
+
 _SCHEMA = {
     "type": "object",
     "title": "Files of documents",
-    "properties": {
-        "id": {"type": "string", "description": "Id of the file; that of its document is another"},
-        "document_id": {"type": "string", "description": "Id of the document"},
-        "name": _TEXT,
-        "mime_type": _TEXT,
-        "size": {"type": ["integer", "null"], "description": "Bytes"},
-        "sha256": _TEXT,
-        "path": {
-            **_TEXT,
-            "description": "Where the contents are stored; null if they were not downloaded",
-        },
-        MODIFIED: {**_TEXT, "format": "date-time", "description": "That of the document"},
-    },
+    "properties": {name: _property(name, *column) for name, column in COLUMNS.items()},
     "required": ["id"],
 }
 

@@ -21,11 +21,11 @@ from kafinea.extract.line_fields import line_module
 from kafinea.extract.line_rows import DELETED, DOCUMENT, NUMBER, LineCounts, LineRows
 from kafinea.extract.module_rows import Fields
 from kafinea.extract.rows import Row, emptied
-from kafinea.extract.run import Batch
+from kafinea.extract.run import Batch, Run
 from kafinea.values import ValueType
 from tap_kafinea.schema import properties_of_lines, schema_of, types_of, with_lines
 from tap_kafinea.sdk import KafineaTap
-from tap_kafinea.streams import FOLLOWED, ModuleStream, PassStream, Run
+from tap_kafinea.streams import FOLLOWED, ModuleStream, PassStream
 
 _OWN = {
     DOCUMENT: {"type": "string", "description": "Id of the document"},
@@ -180,7 +180,7 @@ def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
             # It has no `modifiedtime`: each run would read all lines, and documents bring theirs.
             stream.selected_by_default = False
         if module in documents and setting == "table":
-            streams.append(LineTable(tap, module.name + LINES, _schema(module, line)))
+            streams.append(LineTable(tap, module.name + LINES, schema_of_table(module, line)))
     return streams
 
 
@@ -190,7 +190,8 @@ def from_catalog(tap: KafineaTap, name: str, schema: Mapping[str, Any]) -> Strea
     return LineTable(tap, name, dict(schema)) if is_table else None
 
 
-def _schema(module: Module, line: Module | None) -> dict[str, Any]:
+def schema_of_table(module: Module, line: Module | None) -> dict[str, Any]:
+    """Return the JSON Schema of the table of the lines of a module's documents."""
     return {
         "type": "object",
         "title": f"Lines of {module.label}",

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Collection, Generator, Mapping, Sequence
-from itertools import chain, count
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Catalog
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from kafinea.describe import MODIFIED, Module
+from kafinea.describe import Module
 from kafinea.extract import related_rows
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.related_lists import RelatedLists
 from kafinea.extract.rows import Row
-from kafinea.extract.run import Batch
+from kafinea.extract.run import Batch, Run
 from kafinea.related import RELATED, SOURCE, RelatedList
 from singer_kafinea.relations import list_of, schema_of
 from tap_kafinea.sdk import KafineaTap
-from tap_kafinea.streams import PassStream, Run
+from tap_kafinea.streams import PassStream
 
 
 class RelationStream(PassStream):
@@ -81,33 +78,14 @@ def discover(tap: KafineaTap, modules: Sequence[Module]) -> list[Stream]:
         SettingsError: There is no such list.
     """
     wanted = tap.config.get("relations") or []
-    context = tap.context
-    described = {module.name: module for module in modules}
-    related = RelatedLists(context.client, context.modules)
-    lists = related.all(modules) if "all" in wanted else related.named(wanted, described)
-    streams: dict[str, Stream] = {}
-    for related_list in lists:
-        name = _name(related_list, {*described, *streams})
-        parent = described.get(related_list.module) or context.client.describe(related_list.module)
-        streams[name] = RelationStream(
-            tap, name, related_list, is_incremental=MODIFIED in parent.fields
-        )
-    return [*streams.values()]
+    lists = RelatedLists(tap.context.client, tap.context.modules).wanted(wanted, modules)
+    return [
+        RelationStream(tap, one.name, one.related, is_incremental=one.is_incremental)
+        for one in lists
+    ]
 
 
 def from_catalog(tap: KafineaTap, name: str, schema: Mapping[str, Any]) -> Stream | None:
     """Return the stream of a catalog entry, if it is that of a related list."""
     related = list_of(schema)
     return RelationStream(tap, name, related) if related else None
-
-
-def _name(related: RelatedList, taken: Collection[str]) -> str:
-    """Return the name of a list's stream, such as `campaigns_contacts`."""
-    name = "_".join([*_words(related.module), *(_words(related.label) or _words(related.related))])
-    same = chain([name], (f"{name}_{n}" for n in count(2)))
-    return next(each for each in same if each not in taken)
-
-
-def _words(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", plain)]

@@ -5,6 +5,7 @@ A catalog holds all that a run needs, so that nothing has to be described again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from kafinea.describe import LINE_MODULE, LINES, Field, Module
 from kafinea.extract.line_fields import line_fields
 from kafinea.values import ValueType, value_type_of
 
-_TYPES: dict[ValueType, dict[str, Any]] = {
+TYPES: dict[ValueType, dict[str, Any]] = {
     ValueType.TEXT: {"type": ["string", "null"]},
     ValueType.BOOLEAN: {"type": ["boolean", "null"]},
     ValueType.INTEGER: {"type": ["integer", "null"]},
@@ -21,8 +22,13 @@ _TYPES: dict[ValueType, dict[str, Any]] = {
     ValueType.DATETIME: {"type": ["string", "null"], "format": "date-time"},
     ValueType.LIST: {"type": ["array", "null"], "items": {"type": "string"}},
 }
-_ID_OF, _OR = ": id of ", " or "
-"""How the description of a reference names the modules that it refers to."""
+"""The JSON Schema of a value that may be null."""
+# A description is the type of a field, and for some what its values are: `reference: id of Leads or
+# Contacts`, `picklist: ["Cash", "Transfer"]`. A keyword such as `enum` would not do: loaders would
+# refuse the values of old records, and the SDK drops keywords that it does not know.
+_IS, _ID_OF, _OR = ": ", "id of ", " or "
+_LONGEST = 1000
+"""The longest description with the values of a picklist; BigQuery takes 1,024 characters."""
 
 
 def schema_of(module: Module) -> dict[str, Any]:
@@ -68,15 +74,36 @@ def types_of_lines(schema: Mapping[str, Any]) -> dict[str, ValueType]:
 
 def type_of(definition: Mapping[str, Any]) -> str:
     """Return the name of the type of the field that a property of a stream's schema describes."""
-    return (definition.get("description") or "").partition(_ID_OF)[0]
+    return _described(definition)[0]
 
 
 def refers_to(definition: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the modules whose ids it holds."""
-    type_name, _, modules = (definition.get("description") or "").partition(_ID_OF)
+    type_name, values = _described(definition)
     if type_name == "owner":
         return ("Users", "Groups")
-    return tuple(modules.split(_OR)) if modules else ()
+    return tuple(values.removeprefix(_ID_OF).split(_OR)) if values.startswith(_ID_OF) else ()
+
+
+def picklist_of(definition: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the values of the picklist that a property of a stream's schema describes, if known.
+
+    A catalog that an earlier version wrote has none, and none has more than some hundred.
+    """
+    type_name, values = _described(definition)
+    if type_name != "picklist" or not values:
+        return ()
+    try:
+        found = json.loads(values)
+    except ValueError:  # it was edited
+        return ()
+    return tuple(found) if isinstance(found, list) else ()
+
+
+def _described(definition: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the type of a field, and what its values are."""
+    type_name, _, values = (definition.get("description") or "").partition(_IS)
+    return type_name, values
 
 
 def properties_of_lines(module: Module, line: Module | None) -> dict[str, Any]:
@@ -97,10 +124,18 @@ def _id_of(module: str) -> dict[str, Any]:
 
 
 def _property_of(field: Field) -> dict[str, Any]:
-    description = field.type
+    type_ = TYPES[value_type_of(field.type)]
+    return {**type_, "title": field.label, "description": _description(field)}
+
+
+def _description(field: Field) -> str:
     if field.refers_to:
-        description = f"{field.type}{_ID_OF}{_OR.join(field.refers_to)}"
-    return {**_TYPES[value_type_of(field.type)], "title": field.label, "description": description}
+        return f"{field.type}{_IS}{_ID_OF}{_OR.join(field.refers_to)}"
+    if field.type == "picklist" and field.picklist:
+        values = json.dumps(field.picklist, ensure_ascii=False)
+        described = f"{field.type}{_IS}{values}"
+        return described if len(described) <= _LONGEST else field.type
+    return field.type
 
 
 def _type_of(definition: Mapping[str, Any]) -> ValueType:

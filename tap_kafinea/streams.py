@@ -16,7 +16,7 @@ from kafinea.extract.checkpoint import CHECKS, Checkpoint
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.module_rows import Fields
 from kafinea.extract.rows import Row, emptied
-from kafinea.extract.run import Batch, Prepare, PreparedPass, RunSummary
+from kafinea.extract.run import Batch, Run
 from kafinea.values import ValueType
 from singer_kafinea.summary import REQUESTS, Numbers
 from tap_kafinea.catalogs import NEW_CATALOG, WrongEntry, replication
@@ -25,31 +25,6 @@ from tap_kafinea.sdk import KafineaStream, KafineaTap
 
 FOLLOWED = "followed"
 """In the state of a table of lines: whether all that was read of its documents was for it too."""
-
-
-class Run(Protocol):
-    """One run of the engine over the records of a stream."""
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """Where the stream stands."""
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether some record could not be read whole."""
-
-    @property
-    def summary(self) -> RunSummary:
-        """What was done so far."""
-
-    def prepare(self) -> PreparedPass | None:
-        """Return what there is to read first."""
-
-    def first(self) -> Row | None:
-        """Return the first row."""
-
-    def batches(self, prepare: Prepare | None = None) -> Iterator[Batch]:
-        """Yield all rows."""
 
 
 class PassStream(KafineaStream):

@@ -49,7 +49,8 @@ class Report:
         self._paths = {"outcomes_path": results, "rejects_path": rejects}
         if results and rejects and is_same_file(results, rejects):
             raise SettingsError(
-                "`outcomes_path` and `rejects_path` are the same file. Set two different paths."
+                "`outcomes_path` (TARGET_KAFINEA_OUTCOMES_PATH) and `rejects_path` "
+                "(TARGET_KAFINEA_REJECTS_PATH) are the same file. Set two different paths."
             )
         run = uuid4().hex
         with_values: bool = config["outcomes_values"]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from kafinea import Client
 from kafinea_sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # No test depends on how fast the machine is.
 settings.register_profile(
@@ -45,6 +49,16 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
 def any_client(any_sandbox: Sandbox) -> Iterator[Client]:
     with connect(any_sandbox) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from tests.browser import chromium, launched  # noqa: PLC0415 few tests need it
+
+    if chromium() is None:
+        pytest.skip("This machine has no Chromium. On Debian: apt-get install chromium")
+    with launched() as browser:
+        yield browser
 
 
 def connect(sandbox: Sandbox, **options) -> Client:

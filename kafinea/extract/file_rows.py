@@ -6,7 +6,7 @@ id. So only the files of documents that have changed are looked at, and those th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -14,6 +14,7 @@ from logging import getLogger
 from typing import ClassVar
 
 from kafinea.client import Client
+from kafinea.describe import MODIFIED
 from kafinea.errors import IncompleteRead
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
@@ -32,10 +33,25 @@ from kafinea.extract.run import (
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, Page
 from kafinea.query import Condition
+from kafinea.values import ValueType
 
 logger = getLogger(__name__)
 
 DOCUMENTS = "Documents"
+NAME = "files"
+"""The stream's name."""
+COLUMNS: Mapping[str, tuple[ValueType, str | None]] = {
+    "id": (ValueType.TEXT, "Id of the file; that of its document is another"),
+    "document_id": (ValueType.TEXT, "Id of the document"),
+    "name": (ValueType.TEXT, None),
+    "mime_type": (ValueType.TEXT, None),
+    "size": (ValueType.INTEGER, "Bytes"),
+    "sha256": (ValueType.TEXT, None),
+    "path": (ValueType.TEXT, "Where the contents are stored; null if they were not downloaded"),
+    MODIFIED: (ValueType.DATETIME, "That of the document"),
+}
+"""The columns of a row, what they hold, and what that is. The ids are never null."""
+
 _MOST_PENDING = 1000
 
 
@@ -81,8 +97,8 @@ class FileRun:
 
     @property
     def has_failed(self) -> bool:
-        """Whether some document could not be read whole."""
-        return self._run.has_failed
+        """Whether some document could not be read whole, or some file not be downloaded."""
+        return self._run.has_failed or not self._files.is_whole
 
     @property
     def summary(self) -> RunSummary:

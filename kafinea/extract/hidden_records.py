@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from kafinea.client import Client
 from kafinea.describe import LINE_MODULE
@@ -71,7 +72,7 @@ class Brake:
         if self.is_off or not gone or module == LINE_MODULE:
             return []
         sample = [*gone[:: -(-len(gone) // _ASKED_FIRST)]]
-        hidden = self._hidden_of(sample)
+        hidden = hidden_of(self.kafinea, sample)
         if len(gone) <= _ASKED_FIRST:
             return hidden
         if hidden:
@@ -90,48 +91,58 @@ class Brake:
                 f"{gone[-1]}. {self.how_to_let_through}"
             )
         # A few among many: each one would be a living record that the warehouse drops.
-        return self._hidden_of(sorted({*gone} - {*sample}, key=number))
-
-    def _hidden_of(self, ids: Sequence[str]) -> list[str]:
-        prefix = prefix_of(ids[0])
-        try:
-            never_there = self._refusal(f"{prefix}x{_NEVER_THERE}")
-        except Withheld:
-            return []  # this server does not answer: `percent` must do
-        refusals = map_ahead(self._refusal, ids, self.kafinea.max_sessions)
-        return [
-            record_id
-            for record_id, refusal in zip(ids, refusals, strict=True)
-            if refusal not in {"", never_there}
-        ]
-
-    def _refusal(self, record_id: str) -> str:
-        """Return in which words a record is refused, without its id.
-
-        They are compared only with each other, because they may be in any language. The text is
-        empty for a record that is returned (a converted lead), that is found nowhere (a user who
-        was deactivated), or that now belongs to another module.
-
-        Raises:
-            Withheld: The server fails.
-        """
-        try:
-            self.kafinea.giving_up_after(2).retrieve(record_id)
-        except Refused as error:
-            return re.sub(r"\d+", "", str(error)) if error.code == Code.ACCESS_DENIED else ""
-        except Unavailable as error:
-            if error.busy or error.nothing_done:
-                raise
-            raise Withheld(
-                f"It is unknown whether {record_id} was deleted or is hidden from this user: "
-                f"{error}"
-            ) from None
-        return ""
+        return hidden_of(self.kafinea, sorted({*gone} - {*sample}, key=number))
 
     @property
     def how_to_let_through(self) -> str:
         """The sentence that explains how to report hidden records as deleted."""
         return f"To report them as deleted, set {self.setting} to 100 for one run."
+
+
+def hidden_of(kafinea: Client, ids: Sequence[str]) -> list[str]:
+    """Return those of some ids that no query returns whose records are hidden, not deleted.
+
+    Args:
+        kafinea: The client.
+        ids: The ids; each costs a request.
+
+    Raises:
+        Withheld: The server fails.
+    """
+    prefix = prefix_of(ids[0])
+    try:
+        never_there = _refusal(kafinea, f"{prefix}x{_NEVER_THERE}")
+    except Withheld:
+        return []  # this server does not answer
+    refusals = map_ahead(partial(_refusal, kafinea), ids, kafinea.max_sessions)
+    return [
+        record_id
+        for record_id, refusal in zip(ids, refusals, strict=True)
+        if refusal not in {"", never_there}
+    ]
+
+
+def _refusal(kafinea: Client, record_id: str) -> str:
+    """Return in which words a record is refused, without its id.
+
+    They are compared only with each other, because they may be in any language. The text is
+    empty for a record that is returned (a converted lead), that is found nowhere (a user who
+    was deactivated), or that now belongs to another module.
+
+    Raises:
+        Withheld: The server fails.
+    """
+    try:
+        kafinea.giving_up_after(2).retrieve(record_id)
+    except Refused as error:
+        return re.sub(r"\d+", "", str(error)) if error.code == Code.ACCESS_DENIED else ""
+    except Unavailable as error:
+        if error.busy or error.nothing_done:
+            raise
+        raise Withheld(
+            f"It is unknown whether {record_id} was deleted or is hidden from this user: {error}"
+        ) from None
+    return ""
 
 
 def deleted(query: Query, module: str, ids: Sequence[str]) -> Iterator[str]:

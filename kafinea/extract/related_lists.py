@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, count
+from typing import Any
 
 from kafinea.client import Client
-from kafinea.describe import SECRET_MODULES, Module
+from kafinea.describe import MODIFIED, SECRET_MODULES, Module
 from kafinea.errors import Refused, SettingsError, WrongAnswer
 from kafinea.extract.discovery import Modules
 from kafinea.related import RelatedList, find_list, lists_of
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class NamedList:
+    """A related list as a stream.
+
+    Attributes:
+        name: The stream's name, such as `campaigns_contacts`.
+        related: The list.
+        is_incremental: Whether the lists of changed records can be read alone, because their module
+            has a `modifiedtime`.
+    """
+
+    name: str
+    related: RelatedList
+    is_incremental: bool
 
 
 @dataclass(frozen=True)
@@ -27,6 +47,25 @@ class RelatedLists:
 
     client: Client
     modules: Modules
+
+    def wanted(self, setting: Any, modules: Sequence[Module]) -> list[NamedList]:
+        """Return the lists that the setting `relations` requires, each with a name of its own.
+
+        Args:
+            setting: For each list its `module`, and its label or `related` module; or "all".
+            modules: The modules that are extracted.
+
+        Raises:
+            SettingsError: There is no such list.
+        """
+        described = {module.name: module for module in modules}
+        lists = self.all(modules) if "all" in setting else self.named(setting, described)
+        found: dict[str, NamedList] = {}
+        for related in lists:
+            name = _name(related, {*described, *found})
+            source = described.get(related.module) or self.client.describe(related.module)
+            found[name] = NamedList(name, related, MODIFIED in source.fields)
+        return [*found.values()]
 
     def named(
         self, wanted: Iterable[Mapping[str, str]], described: Iterable[str]
@@ -91,3 +130,15 @@ class RelatedLists:
 
 def _exactly(name: str, names: Iterable[str]) -> str | None:
     return next((known for known in names if known.casefold() == name.casefold()), None)
+
+
+def _name(related: RelatedList, taken: Collection[str]) -> str:
+    """Return the name of a list's stream, such as `campaigns_contacts`."""
+    name = "_".join([*_words(related.module), *(_words(related.label) or _words(related.related))])
+    same = chain([name], (f"{name}_{n}" for n in count(2)))
+    return next(each for each in same if each not in taken)
+
+
+def _words(text: str) -> list[str]:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", plain)]

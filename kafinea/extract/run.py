@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from kafinea.client import Client
 from kafinea.errors import IncompleteRead, SettingsError
@@ -162,6 +163,35 @@ class RunSummary:
     seconds: float = 0
 
 
+class Run(Protocol):
+    """One run over what a stream is made of: records, lists or files."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Where the stream stands."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something could not be read, and is requested again in the next run."""
+
+    @property
+    def summary(self) -> RunSummary:
+        """What was done so far."""
+
+    def prepare(self) -> PreparedPass | None:
+        """Return what there is to read first."""
+
+    def first(self) -> Row | None:
+        """Return the first row."""
+
+    def batches(self, prepare: Prepare | None = None) -> Iterator[Batch]:
+        """Yield all rows.
+
+        Args:
+            prepare: Returns the first pass, where that was prepared before.
+        """
+
+
 class ExtractionRun:
     """One run over the records of a module.
 
@@ -261,6 +291,14 @@ class ExtractionRun:
         if self._unreadable.ids != self.checkpoint.unreadable:
             yield self._batch([])
         self._unreadable.check()
+
+    def records(self, ids: Sequence[str]) -> Iterator[Batch]:
+        """Yield the records with these ids. The checkpoint stays, but for what is unreadable.
+
+        Raises:
+            KafineaError: Not all could be read. What was yielded before is right.
+        """
+        yield from self._records(ids, lambda _: None)
 
     def _tracking(self) -> AbstractContextManager[TrackIds]:
         detector = self._source.detector

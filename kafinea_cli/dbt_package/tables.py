@@ -17,7 +17,7 @@ from kafinea_cli.dbt_package.readable_names import Named, model_names, readable_
 from kafinea_cli.dbt_package.stored_names import stored, stored_columns
 from singer_kafinea.plugin import naming
 from tap_kafinea.catalogs import catalog_of
-from tap_kafinea.schema import refers_to, type_of
+from tap_kafinea.schema import picklist_of, refers_to, type_of
 from tap_kafinea.settings import SETTINGS
 from tap_kafinea.tap import TapKafinea
 
@@ -117,7 +117,7 @@ def of_instance(options: dict[str, Any]) -> Warehouse:
 
 
 def of_catalog(path: Path) -> Warehouse:
-    """Return the tables of what a catalog selects. It does not contain the values of picklists.
+    """Return the tables of what a catalog selects. It contains the values of short picklists only.
 
     Raises:
         SettingsError: The file is not a catalog.
@@ -165,7 +165,7 @@ def _table(entry: CatalogEntry, name: str, picklists: Picklists) -> Table:
                 label=_label(field, definition),
                 type=type_of(definition),
                 refers_to=refers_to(definition),
-                picklist=tuple(picklists.get((stream, field), ())),
+                picklist=tuple(picklists.get((stream, field)) or picklist_of(definition)),
             )
             for field, definition in selected.items()
         },

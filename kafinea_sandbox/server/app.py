@@ -1,4 +1,4 @@
-"""The ASGI application: the endpoint `webservice.php`, and `/_control` to steer the sandbox."""
+"""The ASGI application: the endpoint `webservice.php`, `/_control` for tests, and a page at `/`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from kafinea_sandbox.server.apply_faults import apply_after, apply_before
 from kafinea_sandbox.server.control import Control
 from kafinea_sandbox.server.gate import BodyTooLarge, Gate, bounded
 from kafinea_sandbox.server.request_log import Request
+from kafinea_sandbox.server.welcome import welcome
 
 _LONGEST_REQUEST_LINE = 8192  # nginx
 _TOO_LONG = (
@@ -37,7 +38,7 @@ _FATAL = (
 
 
 class Server:
-    """Answers requests to any path that ends in `webservice.php`, and to `/_control/...`."""
+    """Answers requests to any path that ends in `webservice.php`, to `/_control/...` and to `/`."""
 
     def __init__(self, control: Control, gate: Gate) -> None:
         self.control = control
@@ -64,6 +65,8 @@ class Server:
             await reply(send, refused)
         elif control:
             await reply(send, await self._control(request, name.strip("/")))
+        elif scope["path"] == "/" and request.method == "GET":
+            await reply(send, await self._work(welcome, self.control, request.headers["host"]))
         elif not scope["path"].endswith("/webservice.php"):
             await reply(send, Answer(b"<h1>404 Not Found</h1>", 404, HTML))
         elif len(scope["raw_path"]) + len(scope["query_string"]) > _LONGEST_REQUEST_LINE:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _SECRET = {"sessionname", "accesskey", "token"}
 
@@ -28,6 +29,8 @@ class Request:
     """The API's error code."""
     fault: str | None = None
     """The kind of the fault that was applied to it."""
+    received: float = field(default_factory=time.time)
+    """When it arrived, by the clock of this machine."""
 
 
 class RequestLog:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from unittest import mock
 
 import pytest
 
 from kafinea.errors import SettingsError
+from kafinea_cli.__main__ import _COMMANDS
 from kafinea_cli.connection import settings_of_tap
 from tap_kafinea.settings import SETTINGS
+from tests.cli.running import run
 
 
 def settings(options=None, **variables):
@@ -38,7 +41,7 @@ def test_option_comes_before_variables_and_those_before_the_file(folder):
     assert found == {
         "url": "https://option",
         "username": "short",
-        "access_key": "file",
+        "access_key": "variable",
         "timezone": "Europe/Paris",
         "modules": ["Contacts"],
         "max_sessions": 2,
@@ -77,7 +80,65 @@ def test_mistake_is_one_line(folder, arguments, message):
 def test_help_lists_the_commands():
     done = kafinea("--help")
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.split("Commands:\n")[1].splitlines()] == [
-        "dbt",
-        "sandbox",
-    ]
+    listed = [line.split()[0] for line in done.stdout.split("Commands:\n")[1].splitlines()]
+    assert listed == [*_COMMANDS]
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_help_of_a_command_has_examples(command, tmp_path):
+    done = run([command, "--help"], {}, tmp_path)
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+
+
+def test_version_is_that_of_the_distribution(tmp_path):
+    done = run(["--version"], {}, tmp_path)
+    assert done.stdout == f"kafinea, version {version('singer-kafinea')}\n"
+
+
+def test_help_does_not_import_the_sdk():
+    code = "import sys; sys.argv[1:] = ['modules', '--help']; from kafinea_cli.__main__ import cli"
+    code += "; cli(standalone_mode=False); assert 'kafinea_cli.modules' in sys.modules"
+    code += "; sys.exit('singer_sdk' in sys.modules or 'rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert done.returncode == 0
+
+
+MELTANO = """
+default_environment: prod
+plugins:
+  extractors:
+  - name: tap-kafinea
+    config: {url: https://plugin, username: plugin, access_key: $SECRET, modules: [Leads],
+             start_date: 2026-01-31, timezone: "${NOT_SET}"}
+environments:
+- name: prod
+  config: {plugins: {extractors: [{name: tap-kafinea, config: {url: "https://${HOST}"}}]}}
+"""
+
+
+def test_meltano_comes_last_and_its_environment_before_its_plugin(folder, monkeypatch):
+    (folder / "meltano.yml").write_text(MELTANO)
+    (folder / "below").mkdir()
+    monkeypatch.chdir(folder / "below")
+    found = settings({}, SECRET="key", HOST="prod", TAP_KAFINEA_USERNAME="variable")
+    assert found == {
+        "url": "https://prod",
+        "username": "variable",
+        "access_key": "key",
+        "modules": ["Leads"],
+        "start_date": "2026-01-31",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "plugins: 3\n", "plugins: {extractors: [3, {name: 1}]}\n"])
+def test_meltano_without_the_tap_has_no_settings(folder, text):
+    (folder / "meltano.yml").write_text(text)
+    assert settings({}) == {}
+
+
+def test_meltano_that_is_not_yaml_is_named_without_its_text(folder):
+    (folder / "meltano.yml").write_text("plugins: {access_key: secretsecret\n]")
+    with pytest.raises(SettingsError, match=r"meltano.yml is not YAML: see line 2") as error:
+        settings({})
+    assert "secretsecret" not in str(error.value)

@@ -12,7 +12,10 @@ import yaml
 from kafinea.errors import SettingsError
 from kafinea_cli.dbt_package import marts, package
 from kafinea_cli.dbt_package.tables import Warehouse, of_catalog, tables_of
+from kafinea_sandbox import Sandbox
+from kafinea_sandbox.modules.model import Field
 from tap_kafinea.catalogs import catalog_of
+from tests.tap.running import discover
 
 TEXT = {"type": ["string", "null"]}
 STAGING = "models/staging/kafinea"
@@ -108,6 +111,27 @@ def test_catalog_gives_what_it_selects(tmp_path: Path):
     assert {name: list(table.columns) for name, table in tables.items()} == {
         "Accounts": ["id", "accountname"]
     }
+
+
+def test_catalog_gives_the_tests_of_picklists(tmp_path: Path):
+    values = ("Virement, SEPA", 'à "30 jours"', "a: id of b")
+    long = tuple(f"{n:0100}" for n in range(10))
+    with Sandbox(rows=50) as sandbox:
+        sandbox.redefine(
+            "Accounts",
+            Field("cf_1", "Terms", "picklist", values=values),
+            Field("cf_2", "Countries", "picklist", values=long),
+        )
+        catalog = discover(sandbox, modules=["Accounts", "Invoice"])
+    (tmp_path / "catalog.json").write_text(json.dumps(catalog), "utf-8")
+    tables = of_catalog(tmp_path / "catalog.json").tables
+    accounts = tables["Accounts"].columns
+    assert accounts["cf_1"].picklist == values
+    assert accounts["cf_2"].picklist == ()
+    assert {accounts[name].type for name in ("cf_1", "cf_2")} == {"picklist"}
+    assert accounts["cf_1"].refers_to == ()
+    assert "Paid" in tables["Invoice"].columns["invoicestatus"].picklist
+    assert tables["Invoice"].columns["account_id"].refers_to == ("Accounts",)
 
 
 def test_key_of_several_fields_is_not_unique_by_one():

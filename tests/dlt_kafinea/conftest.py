@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from kafinea_sandbox import Sandbox
+from tests.dlt_kafinea.bigquery import PROJECT, emulator
 from tests.e2e.postgres import postgres as running_postgres
 
 if importlib.util.find_spec("dlt") is None:  # in .venv
@@ -139,20 +141,82 @@ class Iceberg(Parquet):
         return get_iceberg_tables(self.pipeline())[name].scan().to_arrow().to_pylist()
 
 
+class BigQuery(Warehouse):
+    """The emulator. It does not unpack files, so they are not compressed."""
+
+    def __init__(self, directory, address):
+        super().__init__(directory)
+        self.address = address
+
+    def destination(self):
+        import dlt
+        from dlt.common.configuration.specs import GcpServiceAccountCredentials
+
+        credentials = GcpServiceAccountCredentials()
+        credentials.parse_native_representation(self._credentials())
+        return dlt.destinations.bigquery(credentials=credentials)
+
+    def run(self, source, **options):
+        with _environment(
+            BIGQUERY_EMULATOR_HOST=self.address,
+            NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION="true",
+            DATA_WRITER__DISABLE_COMPRESSION="true",
+        ):
+            return super().run(source, **options)
+
+    def table(self, name):
+        from google.cloud import bigquery
+
+        with _environment(BIGQUERY_EMULATOR_HOST=self.address):
+            client = bigquery.Client(PROJECT, credentials=self._credentials())
+            query = client.query(f"SELECT * FROM kafinea.{name}")
+            return [dict(row) for row in query.result()]
+
+    def _credentials(self):
+        from google.oauth2.service_account import Credentials
+
+        class Accepted(Credentials):
+            """The emulator accepts any token."""
+
+            def refresh(self, _):
+                self.token = "token"
+
+            def with_scopes(self, *_, **__):
+                return self
+
+        return Accepted(None, "user", self.address, project_id=PROJECT)
+
+
+@pytest.fixture(scope="session")
+def bigquery(tmp_path_factory):
+    if sys.version_info < (3, 11):
+        pytest.skip("The emulator needs Python 3.11.")
+    with emulator(tmp_path_factory.mktemp("bigquery")) as address:
+        yield address
+
+
 @pytest.fixture(scope="session")
 def postgres():
     with running_postgres() as server:
         yield server
 
 
-@pytest.fixture(params=[DuckDB, PostgreSQL, Parquet, Delta, Iceberg], ids=lambda it: it.__name__)
+@pytest.fixture(
+    params=[
+        *(DuckDB, PostgreSQL, Parquet, Delta, Iceberg),
+        pytest.param(BigQuery, marks=pytest.mark.operate),  # its emulator takes a minute
+    ],
+    ids=lambda it: it.__name__,
+)
 def warehouse(request, tmp_path) -> Iterator[Warehouse]:
     """Each destination, empty."""
-    if request.param is not PostgreSQL:
+    if request.param is BigQuery:
+        yield BigQuery(tmp_path, request.getfixturevalue("bigquery"))
+    elif request.param is PostgreSQL:
+        with request.getfixturevalue("postgres").fresh() as database:
+            yield PostgreSQL(tmp_path, database)
+    else:
         yield request.param(tmp_path)
-        return
-    with request.getfixturevalue("postgres").fresh() as database:
-        yield PostgreSQL(tmp_path, database)
 
 
 @pytest.fixture
@@ -182,6 +246,11 @@ def _environment(**variables):
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(autouse=True)
+def short_waits(quick):
+    """A run within the process waits for no server."""
 
 
 @pytest.fixture(autouse=True, scope="session")

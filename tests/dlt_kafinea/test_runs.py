@@ -26,7 +26,7 @@ def warehouse(duckdb_warehouse):
 @pytest.fixture
 def small_tables(monkeypatch):
     """A table of some rows, so that a small module has several."""
-    monkeypatch.setattr("dlt_kafinea.module._ROWS", 10)
+    monkeypatch.setattr("dlt_kafinea.tables._ROWS", 10)
 
 
 def many_contacts(sandbox):
@@ -110,7 +110,7 @@ def test_limited_runs_resume_inside_a_module_and_lose_nothing(warehouse, sandbox
 
 
 def test_restored_record_comes_back(warehouse, sandbox, tmp_path):
-    options = {"deletions_path": str(tmp_path / "ids"), "lookback_seconds": 0}
+    options = {"deletions": "scan", "deletions_path": str(tmp_path / "ids"), "lookback_seconds": 0}
     sandbox.sql("UPDATE Contacts SET modifiedtime = ?", [OLD])
     gone = sandbox.rows("Contacts")[3]["id"]
     number = gone.partition("x")[2]
@@ -162,7 +162,7 @@ def test_first_run_begins_at_start_date_and_refresh_begins_anew(warehouse, sandb
 def test_lines_that_are_wanted_later_are_read_from_the_beginning(warehouse, sandbox):
     sandbox.sql("UPDATE Invoice SET modifiedtime = ?", [OLD])
     prefix = sandbox.rows("Invoice")[0]["id"].partition("x")[0]
-    warehouse.run(source(sandbox, "Invoice", line_items=False))
+    warehouse.run(source(sandbox, "Invoice", line_items="off"))
     warehouse.run(source(sandbox, "Invoice").add_limit(1))  # the lines, and not their documents
     warehouse.run(source(sandbox, "Invoice"))
     documents = {*ids(sandbox.rows("Invoice"))}

@@ -131,7 +131,7 @@ class Airflow:
         end = time.monotonic() + _LONGEST
         while not is_so():
             assert time.monotonic() < end, f"{what} takes too long"
-            time.sleep(0.2)  # Airflow calls nobody
+            time.sleep(0.5)  # Airflow calls nobody
 
 
 def installed(home: Path, database: Postgres, workers: int, **environment: str) -> Airflow:

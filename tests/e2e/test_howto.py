@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from kafinea.module_reader import count
@@ -129,6 +132,15 @@ def the_files_have_the_same_bytes(project: Project) -> None:
     assert told
 
 
+def the_invoices_are_in_the_file(project: Project) -> None:
+    path = project.directory / "invoices.parquet"
+    totals = duckdb.sql(f"SELECT id, hdnGrandTotal FROM '{path}'").fetchall()
+    assert totals == [
+        (row["id"], Decimal(row["hdnGrandTotal"]))
+        for row in project.kafinea("rows", module="Invoice")
+    ]
+
+
 def the_contract_came_back(project: Project) -> None:
     the_files_have_the_same_bytes(project)
     content = project.ask("SELECT path FROM kafinea.files WHERE name = '12.txt'")[0][0]
@@ -142,6 +154,25 @@ def the_contract_came_back(project: Project) -> None:
         )
         listed = client.query_related(studio, "Documents", "SELECT id FROM Documents")
     assert document[0] in {row["id"] for row in listed}
+
+
+def the_warehouse_is_repaired(project: Project) -> None:
+    stored = dict(project.ask("SELECT id, accountname FROM kafinea.accounts"))
+    accounts = {row["id"]: row["accountname"] for row in project.kafinea("rows", module="Accounts")}
+    assert stored == accounts | {"3x99999": None}
+    assert project.ask("SELECT module, id FROM kafinea.deleted_records") == [
+        ("Accounts", "3x99999")
+    ]
+
+
+def the_page_of_the_model_has_all_modules(project: Project) -> None:
+    page = (project.directory / "model.html").read_text("utf-8")
+    document = json.loads(
+        page.split('<script type="application/json" id="model">')[1].split("<")[0]
+    )
+    with project.client() as client:
+        assert {module["name"] for module in document["modules"]} >= {"Accounts", "LineItem"}
+        assert {module["name"] for module in document["modules"]} <= set(client.listtypes())
 
 
 PAGES = {
@@ -158,6 +189,11 @@ PAGES = {
         "Add to related lists": the_visitors_are_in_the_campaign,
     },
     "docs/two-instances.md": {"Load": the_new_instance_has_what_the_old_one_has},
+    "docs/cli.md": {
+        "Files of records": the_invoices_are_in_the_file,
+        "Data model": the_page_of_the_model_has_all_modules,
+    },
+    "docs/verify.md": {"Repair": the_warehouse_is_repaired},
     "docs/files.md": {
         "Download": the_files_have_the_same_bytes,
         "Upload": the_contract_came_back,

@@ -135,9 +135,13 @@ def test_count_with_invalid_answer_fails_its_module_only(company, said):
 
 
 @pytest.mark.parametrize(
-    "value", [["x", "5"], {"x": "5"}, 5, "12x-5", "12x" + "9" * 20, "12x5\n12x6", "x"]
+    ("value", "deletions"),
+    [
+        *((value, "scan") for value in (["x", "5"], {"x": "5"}, 5, "12x-5", "12x" + "9" * 20)),
+        ("12x5\n12x6", "off"),
+        ("x", "off"),
+    ],
 )
-@pytest.mark.parametrize("deletions", ["off", "scan"])
 def test_record_with_invalid_id_costs_no_other_record(company, tmp_path, value, deletions):
     settings = {"deletions": deletions, "deletions_path": str(tmp_path), "modules": ["Contacts"]}
     there = [row["id"] for row in company.rows("Contacts")]

@@ -170,8 +170,7 @@ def test_lines_are_complete_whatever_their_number(shop):
     assert len(pages) == 6  # 551 lines
 
 
-@pytest.mark.parametrize("retrieves", [True, False])
-@pytest.mark.parametrize("page_size", [3, 1000])
+@pytest.mark.parametrize(("page_size", "retrieves"), [(3, True), (3, False), (1000, False)])
 def test_lines_are_complete_with_any_page_size_and_several_sessions(shop, page_size, retrieves):
     catalog = None if retrieves else by_queries(shop, "Invoice")
     shop.requests.clear()
@@ -319,6 +318,7 @@ def test_lines_of_unchanged_documents_are_not_requested_again(shop):
 # When something goes wrong
 
 
+@pytest.mark.parametrize("shop", ["kafinea", "legacy"], indirect=True)  # faults of the network
 @pytest.mark.parametrize("nth", [1, 4])
 @pytest.mark.parametrize(
     "fault",
@@ -362,6 +362,7 @@ def test_lines_inserted_meanwhile_displace_no_others(monkeypatch, sizes):
         assert found == {one: len(wanted[one]) for one in found}
 
 
+@pytest.mark.parametrize("shop", ["kafinea", "legacy"], indirect=True)
 @pytest.mark.parametrize("kind", ["reset", "session", "status", "truncate", "html"])
 def test_documents_are_complete_after_a_fault_in_retrieve(shop, kind):
     shop.faults.add(kind, operation="retrieve", nth=3)

@@ -170,8 +170,10 @@ OUTPUTS = {
 }
 
 
-@pytest.mark.parametrize("mode", [[], ["--discover"], ["--test"]], ids=["run", "discover", "test"])
-@pytest.mark.parametrize("kind", OUTPUTS)
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [*((kind, []) for kind in OUTPUTS), (FULL, ["--discover"]), (FULL, ["--test"])],
+)
 def test_output_that_cannot_be_written_is_one_line(sandbox, files, kind, mode):
     config = files("config.json", settings(sandbox, modules=MODULES))
     arguments = [sys.executable, "-m", "tap_kafinea", "--config", config, *mode]

@@ -442,8 +442,15 @@ def test_file_not_stored_is_rejected(sandbox, account, monkeypatch):
         assert load(sandbox, lines, streams=TITLE).tally == {"updated": 1}
 
 
-@pytest.mark.parametrize("after", ["create", "fileupload", "add_related"])
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("after", "how"),
+    [
+        ("create", signal.SIGKILL),
+        ("fileupload", signal.SIGKILL),
+        ("fileupload", signal.SIGTERM),
+        ("add_related", signal.SIGKILL),
+    ],
+)
 def test_killed_run_is_completed_by_the_next(tmp_path, after, how):
     with empty(latency_ms=20) as sandbox:
         account = sandbox.insert("Accounts", {"accountname": "Acme"})

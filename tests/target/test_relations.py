@@ -283,8 +283,7 @@ def test_dry_run_reports_the_same_and_writes_nothing(sandbox):
 # Misfortunes
 
 
-@pytest.mark.parametrize("nth", [1, 8])
-@pytest.mark.parametrize("operation", ["add_related", "query_related"])
+@pytest.mark.parametrize(("operation", "nth"), [("add_related", 8), ("query_related", 1)])
 @pytest.mark.parametrize(
     "fault",
     [

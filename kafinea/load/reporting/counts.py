@@ -84,7 +84,11 @@ class Counts:
             raise TooManyRejects(" ".join(wrong))
 
     def _too_many(self) -> str:
-        where = f" They are in {self._rejects_path}." if self._rejects_path else ""
+        where = (
+            f" They are in {self._rejects_path}. docs/reverse-etl.md shows how to correct them."
+            if self._rejects_path
+            else " Set `rejects_path` to get them in a file (docs/reverse-etl.md)."
+        )
         return (
             f"Rejected records: {self._rejected:,}, more than `max_rejects` "
             f"({self._max_rejects:,}) allows.{where}"

@@ -1,0 +1,1 @@
+"""What `kafinea check` finds out about an instance, without writing to it."""

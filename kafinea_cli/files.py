@@ -1,0 +1,266 @@
+"""Files of records: CSV, JSON Lines, Parquet and Excel, each value exact.
+
+A file is written a batch at a time under another name, and gets its own name when it is complete.
+So it is there whole, or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+from kafinea.errors import SettingsError, StorageError
+from kafinea.private import refuse_planted
+from kafinea.values import ValueType
+from kafinea_cli.output import csv_lines, csv_value, exact_json
+
+Row = Mapping[str, Any]
+Columns = Mapping[str, ValueType | None]
+"""The type of each column; None for the lines of documents."""
+
+_BATCH = 1000
+_DIGITS, _DECIMALS = 38, 10
+"""Of numbers in Parquet: the most digits that DuckDB and Snowflake take."""
+
+_EXCEL_ROWS = 1_048_576
+_EXCEL_COLUMNS = 16_384
+_EXCEL_TEXT = 32_767
+_EXCEL_DIGITS = 15
+"""The digits of a number that Excel keeps. A number with more is written as text."""
+_FIRST_DAY = date(1900, 3, 1)
+"""The first day on which Excel agrees with the calendar. Earlier ones are written as text."""
+
+
+class DoesNotFit(StorageError):
+    """A format cannot contain a value exactly. The message names other formats."""
+
+
+def check(path: Path) -> None:
+    """Check, before anything is read, that a file can be written.
+
+    Raises:
+        ValueError: Its name does not end with that of a format.
+        SettingsError: What writes it is not installed, it is a folder, or it would be in none.
+    """
+    if path.suffix.lower() not in _WRITERS:
+        raise ValueError(f"the name must end with one of {', '.join(_WRITERS)}.")
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder. Name a file.")
+    if not path.absolute().parent.is_dir():
+        raise SettingsError(f"{path}: there is no folder {path.parent}.")
+    if package := _NEEDED.get(path.suffix.lower()):
+        _imported(package)
+
+
+def write(path: Path, rows: Iterable[Row], columns: Columns) -> None:
+    """Write rows into a file, whose name decides on the format. An existing file is replaced.
+
+    Args:
+        path: The file.
+        rows: The rows.
+        columns: Their columns.
+
+    Raises:
+        DoesNotFit: The format cannot contain a value exactly. There is no file, or the old one.
+        OSError: It cannot be written.
+    """
+    with _whole(path) as file:
+        _WRITERS[path.suffix.lower()](file, rows, columns)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets its name at the end of the block, if no error ends it.
+
+    Only this user can read it: it contains records.
+    """
+    refuse_planted(path)
+    path = Path(os.path.realpath(path))  # where it is a link, what it leads to is replaced
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def _write_pieces(
+    pieces_of: Callable[[Iterable[Row], Sequence[str]], Iterator[bytes]],
+    file: BinaryIO,
+    rows: Iterable[Row],
+    columns: Columns,
+) -> None:
+    file.writelines(pieces_of(rows, list(columns)))
+
+
+def _json_lines(rows: Iterable[Row], names: Sequence[str]) -> Iterator[bytes]:
+    for row in rows:
+        yield exact_json({name: row.get(name) for name in names}) + b"\n"
+
+
+# Parquet
+
+
+def _write_parquet(file: BinaryIO, rows: Iterable[Row], columns: Columns) -> None:
+    pa, parquet = _imported("pyarrow"), _imported("pyarrow.parquet")
+    types = {
+        ValueType.BOOLEAN: pa.bool_(),
+        ValueType.INTEGER: pa.int64(),
+        ValueType.NUMBER: pa.decimal128(_DIGITS, _DECIMALS),
+        ValueType.DATE: pa.date32(),
+        ValueType.DATETIME: pa.timestamp("us", tz="UTC"),
+        ValueType.LIST: pa.list_(pa.string()),
+    }
+    as_text = {ValueType.DATE, ValueType.DATETIME}
+    schema = pa.schema([(name, types.get(kind, pa.string())) for name, kind in columns.items()])  # type: ignore[arg-type]  # None is text
+
+    def array_of(name: str, values: Sequence[Any]) -> Any:
+        kind, arrow_type = columns[name], schema.field(name).type
+        if kind is None:
+            values = [its and exact_json(its).decode() for its in values]
+        if kind in as_text:
+            return pa.array(values, pa.string()).cast(arrow_type)
+        return pa.array(values, arrow_type)
+
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        remaining = iter(rows)
+        while batch := list(islice(remaining, _BATCH)):
+            arrays = []
+            for name in columns:
+                values = [row.get(name) for row in batch]
+                try:
+                    arrays.append(array_of(name, values))
+                except (pa.ArrowException, OverflowError):
+                    fits = partial(_fits, array_of, name, (pa.ArrowException, OverflowError))
+                    record = next(row["id"] for row in batch if not fits(row.get(name)))
+                    raise _does_not_fit(record, name, "Parquet") from None
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _fits(
+    array_of: Callable[[str, Sequence[Any]], Any],
+    name: str,
+    errors: tuple[type[Exception], ...],
+    value: Any,
+) -> bool:
+    try:
+        array_of(name, [value])
+    except errors:
+        return False
+    return True
+
+
+# Excel
+
+
+def _write_excel(file: BinaryIO, rows: Iterable[Row], columns: Columns) -> None:
+    """Write a workbook with one sheet.
+
+    Texts are written as texts, also those that look like formulas or addresses.
+    """
+    xlsxwriter = _imported("xlsxwriter")
+    if len(columns) > _EXCEL_COLUMNS:
+        raise DoesNotFit(f"Excel has {_EXCEL_COLUMNS:,} columns at most. {_OTHER_FORMATS}")
+    # It is closed after an error too, because it has a temporary file.
+    with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
+        sheet = book.add_worksheet()
+        sheet.freeze_panes(1, 0)
+        bold, day = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd"})
+        for place, name in enumerate(columns):
+            sheet.write_string(0, place, name, bold)
+        for number, row in enumerate(rows, start=1):
+            if number == _EXCEL_ROWS:
+                raise DoesNotFit(f"Excel has {_EXCEL_ROWS:,} rows at most. {_OTHER_FORMATS}")
+            for place, (name, kind) in enumerate(columns.items()):
+                try:
+                    _write_cell(sheet, number, place, row.get(name), kind, day)
+                except OverflowError:
+                    raise _does_not_fit(row["id"], name, "Excel") from None
+
+
+def _write_cell(
+    sheet: Any, row: int, column: int, value: Any, kind: ValueType | None, day: Any
+) -> None:
+    """Write a value.
+
+    Args:
+        sheet: The sheet.
+        row: Its row, from 0.
+        column: Its column, from 0.
+        value: The value.
+        kind: Its type.
+        day: The format of dates.
+
+    Raises:
+        OverflowError: It is longer than a cell may be.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool):
+        sheet.write_boolean(row, column, value)
+    elif isinstance(value, int | Decimal) and is_exact_in_excel(value):
+        sheet.write_number(row, column, value)
+    elif kind is ValueType.DATE and (its := date.fromisoformat(value)) >= _FIRST_DAY:
+        sheet.write_datetime(row, column, its, day)
+    else:
+        text = csv_value(value)
+        if len(text) > _EXCEL_TEXT:
+            raise OverflowError
+        sheet.write_string(row, column, text)
+
+
+def is_exact_in_excel(number: Decimal | int) -> bool:
+    """Whether Excel, which has doubles only and 15 digits of them, keeps a number as it is."""
+    digits = Decimal(number).as_tuple().digits
+    return len("".join(map(str, digits)).strip("0")) <= _EXCEL_DIGITS
+
+
+# What the formats share
+
+_OTHER_FORMATS = "Write a .csv or .jsonl file instead."
+
+
+def _does_not_fit(record_id: str, name: str, form: str) -> DoesNotFit:
+    return DoesNotFit(
+        f"{record_id}: {form} cannot contain the value of `{name}` exactly. {_OTHER_FORMATS}"
+    )
+
+
+def _imported(name: str) -> ModuleType:
+    """Return a module of the extra `export`.
+
+    Raises:
+        SettingsError: It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0]:
+            raise
+        raise SettingsError(
+            f"{error.name} is not installed. Run: pip install 'singer-kafinea[export]'"
+        ) from None
+
+
+_WRITERS: Mapping[str, Callable[[BinaryIO, Iterable[Row], Columns], None]] = {
+    ".csv": partial(_write_pieces, csv_lines),
+    ".jsonl": partial(_write_pieces, _json_lines),
+    ".parquet": _write_parquet,
+    ".xlsx": _write_excel,
+}
+_NEEDED = {".parquet": "pyarrow", ".xlsx": "xlsxwriter"}

@@ -1,0 +1,1 @@
+"""What `kafinea init` asks for, and the file `.env` that it writes."""
