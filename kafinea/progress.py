@@ -123,7 +123,7 @@ def draw(text: str) -> None:
     """Show a line on the terminal in place of the one before."""
     global _drawn  # noqa: PLW0603 a process has one terminal
     _drawn = True
-    _write(_LEFT_OF_LINE + text[: width() - 1])
+    write(_LEFT_OF_LINE + text[: width() - 1])
 
 
 def erase() -> None:
@@ -131,7 +131,7 @@ def erase() -> None:
     global _drawn  # noqa: PLW0603 as above
     if _drawn:
         _drawn = False
-        _write(_LEFT_OF_LINE)
+        write(_LEFT_OF_LINE)
 
 
 def erased(_: logging.LogRecord) -> bool:
@@ -140,7 +140,8 @@ def erased(_: logging.LogRecord) -> bool:
     return True
 
 
-def _write(text: str) -> None:
-    with suppress(OSError, ValueError):  # the terminal was closed; the work goes on
+def write(text: str) -> None:
+    """Write to the terminal. If it was closed, or a signal came while it is written to, do not."""
+    with suppress(OSError, ValueError, RuntimeError):
         sys.stderr.write(text)
         sys.stderr.flush()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +67,7 @@ class Summary:
             logger.info("%s%s", self.prefix, self._text(), extra={"summary": self._figures()})
         elif progress.is_terminal() and "SINGER_SDK_LOG_CONFIG" not in os.environ:
             progress.erase()
-            sys.stderr.write("\n".join(["", *self.table(progress.width()), "", ""]))
-            sys.stderr.flush()
+            progress.write("\n".join(["", *self.table(progress.width()), "", ""]))
         else:
             for line in self._lines():
                 logger.info("%s%s", self.prefix, line)

@@ -182,6 +182,7 @@ class KafineaStream(Stream):
 
     Attributes:
         failures: What went wrong. Each was logged when it happened.
+        is_complete: Whether it was read to its end, without a failure.
     """
 
     # Values are typed once, by codecs made for the module. The SDK's own conversion would read
@@ -193,6 +194,7 @@ class KafineaStream(Stream):
         self._kafinea_tap = tap
         self.run_context = tap.context
         self.failures: list[KafineaError] = []
+        self.is_complete = False
         self._written = 0
         self._began: float | None = None
         self._ended: float | None = None
@@ -269,13 +271,9 @@ class KafineaStream(Stream):
             if not self.failures:
                 with self.failing_alone():
                     yield from super()._sync_records(context, write_messages=write_messages)
+            self.is_complete = not self.failures
         finally:
             self._ended = time.monotonic()
-
-    @property
-    def is_done(self) -> bool:
-        """Whether it was read to its end, and is complete."""
-        return self._ended is not None and not self.failures
 
     @property
     def numbers(self) -> Numbers:

@@ -227,7 +227,7 @@ class TapKafinea(KafineaTap):
             streams={name: stream.numbers for name, stream in begun.items()},
             requests=self.client.requests.total,
             seconds=time.monotonic() - began,
-            incomplete=frozenset(name for name, stream in begun.items() if not stream.is_done),
+            incomplete=frozenset(name for name, stream in begun.items() if not stream.is_complete),
             brief=("received", "unreadable"),
         ).show(self.logger)
 

@@ -149,19 +149,20 @@ def test_terminal_shows_progress_and_a_table(sandbox, write, tmp_path):
 
 def test_stopped_run_has_a_summary_of_what_was_done(sandbox, write):
     config = write("config.json", settings(sandbox, modules=MODULES, max_sessions=1))
-    sandbox.faults.add("latency", operation="query", contains="Invoice", seconds=30, times=None)
+    sandbox.faults.add("latency", operation="retrieve", seconds=30, times=None)
     command = [sys.executable, "-m", "tap_kafinea", "--config", config]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        while not any("Invoice" in str(request.params) for request in sandbox.requests):
+        while not sandbox.requests.of("retrieve"):
             time.sleep(0.05)
-        time.sleep(0.5)
         process.send_signal(signal.SIGTERM)
         errors = process.communicate(timeout=30)[1]
     sandbox.faults.clear()
     assert process.returncode == 128 + signal.SIGTERM
     assert "Traceback" not in errors
+    assert re.search(r"\| Contacts: .* 0 unreadable, ", errors)
+    assert re.search(r"\| Invoice \(not complete\): ", errors)
     assert re.search(r"\| Total of \d streams?: .* requests, \d+\.\d s$", errors, re.MULTILINE)
 
 
