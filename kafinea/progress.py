@@ -37,7 +37,7 @@ class Progress:
         self._count = 0
         self._began = self._shown_at = time.monotonic()
         self._logged: int | None = None  # how many were done when it was last logged
-        self._on_terminal = is_terminal() and logger.isEnabledFor(logging.INFO)
+        self._on_terminal = is_terminal()
         self._handlers: list[logging.Handler] = []
 
     def __enter__(self) -> Self:
