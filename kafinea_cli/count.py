@@ -15,7 +15,7 @@ from kafinea.query import is_name
 from kafinea_cli.connection import Instance, connection_options, opened
 from kafinea_cli.output import Column, Output, output_options
 
-_COLUMNS = (Column("name", "Module"), Column("label", "Label"),
+_COLUMNS = (Column("name", "Module", is_name=True), Column("label", "Label"),
             Column("records", "Records", right=True))  # fmt: skip
 
 
