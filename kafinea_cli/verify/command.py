@@ -204,7 +204,7 @@ def _show(
     source = str(state) if state else None
     for line in (*report.findings(results), *report.remarks(results, plan.absent, lines, source)):
         say(line)
-    if repair and any(result.repaired for result in results):
+    if repair and any(result.repaired or result.withheld for result in results):
         say(report.repaired(results, str(repair)))
     text = report.verdict(results, source, deep=bool(deep))
     if is_piped:
