@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 from kafinea import envelope, transport
 from kafinea.errors import PERHAPS_PASSING, OutcomeUnknown, Refused, Unavailable
+from kafinea.request_counts import RequestCounts
 from kafinea.retry import TRIES, until_answered
 from kafinea.sessions import Session, Sessions
 
@@ -39,6 +40,7 @@ class Caller:
     Attributes:
         username: The user's name.
         max_sessions: The maximum number of concurrent sessions.
+        requests: How many requests were sent.
 
     Raises:
         SettingsError: The address cannot be used.
@@ -56,6 +58,7 @@ class Caller:
     ) -> None:
         self.username = username
         self.max_sessions = max_sessions
+        self.requests = RequestCounts()
         self._address = transport.endpoint(url, allow_http=allow_http)
         self._timeout = (min(_CONNECT_TIMEOUT, request_timeout), request_timeout)
         self._sessions = Sessions(self._address, username, access_key, max_sessions, self._timeout)
@@ -189,6 +192,7 @@ class Caller:
 
         def send() -> Any:
             with self._session() as session, self._sessions.request_slot(session, label + kind):
+                self.requests.add(parameters, of)
                 response = transport.send(
                     session.http,
                     method,

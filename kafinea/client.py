@@ -16,7 +16,7 @@ from kafinea import describe, envelope
 from kafinea.caller import Caller
 from kafinea.errors import Code, OutcomeUnknown, Refused, Unavailable
 from kafinea.module_reader import ModuleReader
-from kafinea.parsing import are_ids, is_id, members, wrong
+from kafinea.parsing import are_ids, is_id, members, prefix_of, wrong
 from kafinea.query import AnyOf, Condition, Query, as_query
 from kafinea.shown import shown
 
@@ -45,7 +45,10 @@ class Client(Caller):
 
     def _describe(self, module: str) -> describe.Module:
         parameters = {"elementType": module}
-        return describe.module(self.call("GET", "describe", parameters, of=module), module)
+        answer = self.call("GET", "describe", parameters, of=module)
+        described = describe.module(answer, module)
+        self.requests.learn(module, described.id_prefix)
+        return described
 
     def describe(self, module: str) -> describe.Module:
         """Return a module and its fields.
@@ -115,7 +118,9 @@ class Client(Caller):
             query: VTQL with its final semicolon (see `kafinea.query`).
         """
         query = as_query(query)
-        return _checked("query", query.module, self._send_query("query", query, {"query": query}))
+        return self._checked(
+            "query", query.module, self._send_query("query", query, {"query": query})
+        )
 
     def query_deferred(self, query: str) -> Callable[[], list[Record]]:
         """Send a query and return what decodes its records, for those who read ahead.
@@ -128,7 +133,7 @@ class Client(Caller):
 
         def records() -> list[Record]:
             try:
-                return _checked("query", query.module, answer())
+                return self._checked("query", query.module, answer())
             except Unavailable:  # broken, although it looked good
                 return self.query(query)
 
@@ -161,7 +166,7 @@ class Client(Caller):
             "query": query.rstrip().removesuffix(";"),
         }
         answer = self._send_query("query_related", query, parameters)
-        return _checked("query_related", query.module, answer)
+        return self._checked("query_related", query.module, answer)
 
     def _send_query(
         self,
@@ -172,6 +177,12 @@ class Client(Caller):
     ) -> Any:
         of, kind = query.module, query.shape
         return self.call("GET", operation, parameters, of=of, kind=kind, read=read)
+
+    def _checked(self, operation: str, module: str, answer: Any) -> list[Record]:
+        records = _checked(operation, module, answer)
+        if records and (id := records[0].get("id")):
+            self.requests.learn(module, prefix_of(id))
+        return records
 
     # Writing
 

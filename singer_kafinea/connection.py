@@ -17,14 +17,22 @@ WHERE: tuple[th.Property[Any], ...] = (
         "url",
         th.StringType,
         required=True,
+        title="Address",
         description="Address of your Kafinea instance, such as https://apps.kafinea.com/YourKafinea",
     ),
-    th.Property("username", th.StringType, required=True, description="Name of the API user"),
+    th.Property(
+        "username",
+        th.StringType,
+        required=True,
+        title="User",
+        description="Name of the API user, such as `admin`",
+    ),
     th.Property(
         "access_key",
         th.StringType,
         required=True,
         secret=True,
+        title="Access key",
         description='Access key of the API user ("My preferences" in Kafinea), not the password',
     ),
 )
@@ -33,18 +41,21 @@ HOW: tuple[th.Property[Any], ...] = (
         "max_sessions",
         th.IntegerType(minimum=1, maximum=64),
         default=4,
+        title="Concurrent sessions",
         description="Maximum number of concurrent sessions, and so of concurrent requests",
     ),
     th.Property(
         "request_timeout",
         th.NumberType(exclusive_minimum=0, maximum=3600),
         default=120,
+        title="Request timeout",
         description="Number of seconds to wait for the server to respond",
     ),
     th.Property(
         "allow_http",
         th.BooleanType,
         default=False,
+        title="Allow http",
         description="Accept `http://` for a host other than this machine. The access key is then "
         "not protected",
     ),
@@ -52,6 +63,7 @@ HOW: tuple[th.Property[Any], ...] = (
 TIMEZONE: th.Property[Any] = th.Property(
     "timezone",
     th.StringType,
+    title="Time zone",
     description="Time zone of the server's date-times, such as Europe/Paris. If not set: UTC",
 )
 
@@ -136,7 +148,9 @@ def wrong_settings(
     named = [(text, _setting_in(text)) for text in of_sdk]
     named += [(text, name) for name, text in (problems or {}).items()]
     sentences = [_sentence(text, prefix, setting) for text, setting in named]
-    return SettingsError(f"Settings: {' '.join(sentences)} {_WHERE_TO_SET}")
+    plugin = prefix.partition("_")[0].lower()
+    page = f'README.md describes them in "Settings of the {plugin}".'
+    return SettingsError(f"Settings: {' '.join(sentences)} {_WHERE_TO_SET} {page}")
 
 
 def _sentence(text: str, prefix: str, setting: str | None) -> str:

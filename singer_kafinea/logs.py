@@ -16,6 +16,7 @@ from typing import Any
 from kafinea.errors import KafineaError
 from kafinea.masking import clean, line, simple
 from kafinea.shown import place_of
+from singer_kafinea.summary import Figures
 
 _FIELDS = frozenset(vars(logging.makeLogRecord({})))
 _LONGEST_CHAIN = 10  # errors that led to an error; a recursion may have a thousand
@@ -88,7 +89,7 @@ def _clean_record(logger: logging.Logger, *args: Any, **more: Any) -> logging.Lo
         record.exc_info = (type(harmless), harmless, harmless.__traceback__)
     for name in vars(record).keys() - _FIELDS:  # of `extra`
         value = getattr(record, name)
-        if not isinstance(value, int | float | None):
+        if not isinstance(value, int | float | Figures | None):
             setattr(record, name, line(simple(value)))
     return record
 

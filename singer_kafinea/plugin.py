@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import click
+from singer_sdk import metrics
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers._util import load_json
@@ -36,7 +38,8 @@ class Plugin(PluginBase):
         # The SDK makes the plugin within a command of click, which ends it.
         if command := click.get_current_context(silent=True):
             command.call_on_close(self.cleanup.close)
-        super().__init__(*arguments, **options)
+        with _quiet_metrics():
+            super().__init__(*arguments, **options)
 
     @classproperty
     @override
@@ -97,6 +100,20 @@ class Plugin(PluginBase):
             merged.config |= config.config
             merged.parse_env |= config.parse_env
         return merged
+
+
+@contextmanager
+def _quiet_metrics() -> Iterator[None]:
+    """Keep the metrics of the SDK out of the log: two lines for each stream, which the summary has.
+
+    Unless the user's configuration of the log (SINGER_SDK_LOG_CONFIG) names their logger. The SDK
+    sets the level of this logger in the block.
+    """
+    logger = metrics.get_metrics_logger()
+    is_configured = logger.handlers or logger.level not in {logging.NOTSET, logging.WARNING}
+    yield
+    if not is_configured:
+        logger.setLevel(logging.WARNING)
 
 
 def json_file(option: str, file: IO[str] | None) -> IO[str] | None:

@@ -121,7 +121,8 @@ def check_selection(streams: Mapping[str, Stream]) -> None:
     if not any(stream.selected for stream in streams.values()):
         raise SettingsError(
             f"No stream is selected. Available: {listed(streams)}. With Meltano, correct "
-            "`select`. Without Meltano, set `selected` in the catalog."
+            "`select`. Without Meltano, set `selected` in the catalog. See "
+            'docs/first-extraction.md, "Choose what to extract".'
         )
 
 

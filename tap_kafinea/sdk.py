@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from kafinea.errors import KafineaError, Unavailable
 from singer_kafinea.command import log_as_text
 from singer_kafinea.logs import with_traceback
 from singer_kafinea.plugin import Plugin, json_file
+from singer_kafinea.summary import SECONDS, Numbers
 from tap_kafinea.catalogs import catalog_of
 from tap_kafinea.context import RunContext
 from tap_kafinea.failing import STOPS_THE_RUN, as_shown
@@ -75,6 +77,10 @@ class KafineaTap(Plugin, Tap):
     @abstractmethod
     def check_begin(self) -> None:
         """Called when a run begins, before the first stream is read."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Called when all streams were read, once for each of them."""
 
     @abstractmethod
     def test_connection(self) -> bool:
@@ -176,6 +182,7 @@ class KafineaStream(Stream):
 
     Attributes:
         failures: What went wrong. Each was logged when it happened.
+        is_complete: Whether it was read to its end, without a failure.
     """
 
     # Values are typed once, by codecs made for the module. The SDK's own conversion would read
@@ -187,6 +194,10 @@ class KafineaStream(Stream):
         self._kafinea_tap = tap
         self.run_context = tap.context
         self.failures: list[KafineaError] = []
+        self.is_complete = False
+        self._written = 0
+        self._began: float | None = None
+        self._ended: float | None = None
 
     @abstractmethod
     @override
@@ -255,19 +266,34 @@ class KafineaStream(Stream):
     ) -> Generator[dict[str, Any], None, None]:
         # Behind this the SDK writes the state: what was read before a failure is not read again.
         # Unnecessary when the SDK continues with the next stream after an error.
-        if not self.failures:
-            with self.failing_alone():
-                yield from super()._sync_records(context, write_messages=write_messages)
+        self._began = time.monotonic()
+        try:
+            if not self.failures:
+                with self.failing_alone():
+                    yield from super()._sync_records(context, write_messages=write_messages)
+            self.is_complete = not self.failures
+        finally:
+            self._ended = time.monotonic()
+
+    @property
+    def numbers(self) -> Numbers:
+        """What the summary of the run has of the stream; nothing before its turn."""
+        if self._began is None:
+            return {}
+        seconds = (self._ended or time.monotonic()) - self._began
+        return {"received": self._written, SECONDS: seconds}
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        # The SDK logs that there is an error before it stops the run, which then logs the error.
+        # The SDK logs that there is an error before it stops the run, which then logs the error;
+        # and that a stream begins, in two lines.
         if level < logging.ERROR:
+            level = logging.DEBUG if level == logging.INFO else level
             super().log(message, *args, level=level, **kwargs)
 
     @override
     def log_sync_costs(self) -> None:
-        """Fail, now that all streams were read, if this one failed.
+        """End the run, now that all streams were read, and fail if this one failed.
 
         Raises:
             KafineaError: What went wrong first.
@@ -275,6 +301,7 @@ class KafineaStream(Stream):
         # The SDK calls this last, and has no other place for the end of a run.
         tap, missing = self._kafinea_tap, self.run_context.modules.missing
         tap.flush()
+        tap.end()
         for failure in [*self.failures, *map(StreamFailed, missing.values())]:
             streams = [
                 stream for stream in tap.streams.values() if isinstance(stream, KafineaStream)
@@ -291,6 +318,7 @@ class KafineaStream(Stream):
     def _write_record_message(self, record: dict[str, Any]) -> None:
         # As the SDK does it; a call of its method would cost as much as a map does. Unnecessary
         # when the error of a map names the stream, and shows no value.
+        self._written += 1
         try:
             for message in self._generate_record_messages(record):
                 self._tap.write_message(message)
@@ -332,6 +360,11 @@ class KafineaStream(Stream):
         # The SDK would keep the greatest modifiedtime and call the stream not resumable. It calls
         # this after each record it has written, and only this.
         self.row_written(latest_record)
+
+    @override
+    def _write_starting_replication_value(self, context: Mapping[str, Any] | None) -> None:
+        # The SDK would log the bookmark that it expects in the state, and put it there once more.
+        pass
 
     @override
     def _write_state_message(self) -> None:

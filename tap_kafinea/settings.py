@@ -22,25 +22,30 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "modules",
         th.ArrayType(th.StringType),
+        title="Modules",
         description="Modules to extract: names or patterns, such as `Contacts` or `Project*`. "
         "`!` before one excludes it. If empty: all modules that the user can read",
     ),
     th.Property(
         "start_date",
         th.DateTimeType,
+        title="Start date",
         description="On the first run of a module, extract only records modified at or after "
-        "this time. A time without a UTC offset is in `timezone`",
+        "this time, such as `2026-01-31`. A time without a UTC offset is in `timezone`",
     ),
     th.Property(
         "end_date",
         th.DateTimeType,
-        description="Extract only records modified before this time, for backfills",
+        title="End date",
+        description="Extract only records modified before this time, for backfills, such as "
+        "`2026-02-01`",
     ),
     TIMEZONE,
     th.Property(
         "lookback_seconds",
         th.IntegerType(minimum=0, maximum=315_360_000),
         default=60,
+        title="Lookback",
         description="Number of seconds before the bookmark to read again, for records that were "
         "saved late. Maximum: 10 years",
     ),
@@ -48,6 +53,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "page_size",
         th.IntegerType(minimum=1, maximum=1000),
         default=1000,
+        title="Page size",
         description="Maximum number of records in a request. Servers return at most 100 or "
         "1,000; the tap detects the limit",
     ),
@@ -56,12 +62,14 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         th.StringType,
         allowed_values=["embed", "table", "off"],
         default="embed",
+        title="Lines of documents",
         description="Lines of quotes, orders and invoices. `embed`: a list in each record, "
         "`LineItems`. `table`: a stream for each module, such as `InvoiceLineItems`. `off`: none",
     ),
     th.Property(
         "relations",
         th.CustomType({"type": ["array", "string"], "items": _RELATION_OR_ALL, "pattern": "^all$"}),
+        title="Related lists",
         description='Related lists to extract, such as `[{"module": "Campaigns", '
         '"related": "Contacts"}]`, or `["all"]`',
     ),
@@ -87,15 +95,17 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
             ),
             additional_properties=False,
         ),
+        title="Files of documents",
         description="`enabled`: download the files of documents. `path`: the folder or URL "
         "(s3://..., gs://..., az://...) where they are stored. `max_bytes`: files larger than "
-        "this are not downloaded",
+        'this are not downloaded. Such as `{"enabled": true, "path": "s3://kafinea/files"}`',
     ),
     th.Property(
         "deletions",
         th.StringType,
         allowed_values=["off", "scan", "sync"],
         default="off",
+        title="Deleted records",
         description="How to find deleted records. `scan`: compare the ids with those of the last "
         "scan. `sync`: use an undocumented operation of the server",
     ),
@@ -103,12 +113,14 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "deletions_path",
         th.StringType,
         default="deletions",
+        title="Folder of the ids",
         description="Folder or URL (s3://..., gs://..., az://...) where `scan` stores the ids",
     ),
     th.Property(
         "deletions_limit",
         th.NumberType(minimum=0, maximum=100),
         default=10,
+        title="Limit of deletions",
         description="Maximum percentage of a module's records that `scan` reports as deleted at "
         "once. Above it, and above 20 records, it reports none and the run fails. `100`: no limit",
     ),
@@ -116,6 +128,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "dictionary",
         th.BooleanType,
         default=False,
+        title="Data dictionary",
         description="Extract the data dictionary too: the streams `Modules`, `Fields` and "
         "`PicklistValues`",
     ),

@@ -18,6 +18,7 @@ from kafinea.extract.module_rows import Fields
 from kafinea.extract.rows import Row, emptied
 from kafinea.extract.run import Batch, Run
 from kafinea.values import ValueType
+from singer_kafinea.summary import REQUESTS, Numbers
 from tap_kafinea.catalogs import NEW_CATALOG, WrongEntry, replication
 from tap_kafinea.schema import types_of, types_of_lines
 from tap_kafinea.sdk import KafineaStream, KafineaTap
@@ -148,6 +149,13 @@ class PassStream(KafineaStream):
                 self.wrong_entry, self.replication_key = error, None
 
     @property
+    @override
+    def numbers(self) -> Numbers:
+        numbers = super().numbers
+        has_run = numbers and "run" in vars(self)
+        return {**numbers, "unreadable": self.run.summary.unreadable} if has_run else numbers
+
+    @property
     def is_incremental(self) -> bool:
         """Whether only changed records are read."""
         return self.replication_method == REPLICATION_INCREMENTAL
@@ -215,6 +223,15 @@ class ModuleStream(PassStream):
     @override
     def why(self, error: Exception) -> Exception | None:
         return self.run_context.modules.why(self.name, error)
+
+    @property
+    @override
+    def numbers(self) -> Numbers:
+        numbers = super().numbers
+        if "unreadable" not in numbers:
+            return numbers
+        summary = self.run.summary
+        return {**numbers, "counted": summary.counted, REQUESTS: summary.requests}
 
     @override
     def _rows(self, batch: Batch) -> Generator[Row, None, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property, partial
@@ -21,12 +22,13 @@ from kafinea.extract.prefetch import Prefetch
 from kafinea.extract.run import Options
 from singer_kafinea.connection import connect, problem, zone_of
 from singer_kafinea.settings import unknown_settings, unknown_variables
+from singer_kafinea.summary import Summary
 from tap_kafinea import connection_test, deletions, dictionary, files, line_table, relations
 from tap_kafinea.catalogs import NEW_CATALOG, check_selection
 from tap_kafinea.context import RunContext
 from tap_kafinea.failing import suppress_failures_of_a_stream
 from tap_kafinea.maps import without_stream
-from tap_kafinea.sdk import KafineaTap
+from tap_kafinea.sdk import KafineaStream, KafineaTap
 from tap_kafinea.settings import SETTINGS
 from tap_kafinea.states import known_modules
 from tap_kafinea.streams import ModuleStream, PassStream
@@ -165,6 +167,8 @@ class TapKafinea(KafineaTap):
 
     @override
     def check_begin(self) -> None:
+        self._began = time.monotonic()
+        self.cleanup.callback(self.end)  # also when the run fails or is stopped
         check_selection(self.streams)
         for text in without_stream(self.config.get("stream_maps") or {}, self.streams):
             self.logger.warning("%s", text)
@@ -205,6 +209,27 @@ class TapKafinea(KafineaTap):
                 self.logger.warning(
                     "`%s` has no effect: the catalog has no stream for it. %s", setting, NEW_CATALOG
                 )
+
+    # The end of a run
+
+    _began: float | None = None  # until the summary is shown
+
+    @override
+    def end(self) -> None:
+        """Show what was done, once."""
+        if self._began is None:
+            return
+        began, self._began = self._began, None
+        streams = [stream for stream in self.streams.values() if isinstance(stream, KafineaStream)]
+        begun = {stream.name: stream for stream in streams if stream.numbers}
+        Summary(
+            columns=("counted", "received", "unreadable"),
+            streams={name: stream.numbers for name, stream in begun.items()},
+            requests=self.client.requests.total,
+            seconds=time.monotonic() - began,
+            incomplete=frozenset(name for name, stream in begun.items() if not stream.is_complete),
+            brief=("received", "unreadable"),
+        ).show(self.logger)
 
     @override
     def test_connection(self) -> bool:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from logging import Logger
 from threading import Lock
 from typing import Any
 from uuid import uuid4
 
 from kafinea.errors import FatalError, SettingsError
-from kafinea.load import Result
+from kafinea.load import Result, Status
 from kafinea.load.reporting.counts import Counts
 from kafinea.load.reporting.json_lines import is_same_file, is_stdout
 from kafinea.load.reporting.results_file import ResultsFile
+from kafinea.request_counts import RequestCounts
+from singer_kafinea.summary import REQUESTS, SECONDS, Summary
 from target_kafinea.rejects_file import Message, RejectsFile
 
 _INTERVAL = 5  # seconds between two lines of the log that say how far a stream is
@@ -25,6 +29,7 @@ class Report:
     Args:
         config: The settings of the target.
         logger: Where to log.
+        requests: What counts the requests of the run.
 
     Attributes:
         counts: The results, counted.
@@ -33,14 +38,19 @@ class Report:
         StorageError: A file cannot be written.
     """
 
-    def __init__(self, config: Mapping[str, Any], logger: Logger) -> None:
+    def __init__(self, config: Mapping[str, Any], logger: Logger, requests: RequestCounts) -> None:
         self._logger = logger
+        self._requests = requests
+        self._modules: dict[str, str] = {}  # by stream
+        self._seconds: defaultdict[str, float] = defaultdict(float)  # by stream
+        self._current = ""  # the stream of the last result
         self._dry_run: bool = config["dry_run"]
         results, rejects = config.get("outcomes_path"), config.get("rejects_path")
         self._paths = {"outcomes_path": results, "rejects_path": rejects}
         if results and rejects and is_same_file(results, rejects):
             raise SettingsError(
-                "`outcomes_path` and `rejects_path` are the same file. Set two different paths."
+                "`outcomes_path` (TARGET_KAFINEA_OUTCOMES_PATH) and `rejects_path` "
+                "(TARGET_KAFINEA_REJECTS_PATH) are the same file. Set two different paths."
             )
         run = uuid4().hex
         with_values: bool = config["outcomes_values"]
@@ -57,10 +67,23 @@ class Report:
             raise
         self.counts = Counts(config["max_rejects"], rejects)
         self._lock = Lock()
-        self._logged_at = time.monotonic()
+        self._began = self._logged_at = time.monotonic()
         self._is_closed = False
         if self._dry_run:
             logger.info("This is a dry run: nothing will be written to Kafinea.")
+
+    def begin(self, stream: str, module: str) -> None:
+        """Take note of the module into which a stream is loaded."""
+        self._modules[stream] = module
+
+    @contextmanager
+    def timing(self, stream: str) -> Iterator[None]:
+        """Count the time of a block as that of a stream."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[stream] += time.monotonic() - began
 
     def add(
         self,
@@ -86,6 +109,7 @@ class Report:
             StorageError: It cannot be written down.
         """
         with self._lock:
+            self._current = stream
             self.counts.add(stream, result)
             if time.monotonic() - self._logged_at >= _INTERVAL:
                 self._log_counts(stream)
@@ -115,7 +139,7 @@ class Report:
         return next((name for name, path in self._paths.items() if path and is_stdout(path)), None)
 
     def close(self, *, is_complete: bool) -> None:
-        """Log what was counted, a line for each stream, and close the files.
+        """Show what was counted for each stream, and close the files.
 
         Args:
             is_complete: Whether the input was read to its end.
@@ -126,8 +150,8 @@ class Report:
         if self._is_closed:
             return
         self._is_closed = True
-        for stream in self.counts:
-            self._log_counts(stream)
+        if is_complete or self._current:
+            self._summary(is_complete=is_complete).show(self._logger)
         if self._dry_run:
             self._logger.info("End of the dry run: nothing was written to Kafinea.")
         if self._results:
@@ -141,5 +165,31 @@ class Report:
 
     def _log_counts(self, stream: str) -> None:
         self._logged_at = time.monotonic()
-        prefix = "dry run: " if self._dry_run else ""
-        self._logger.info("%s%s: %s", prefix, stream, self.counts.text(stream))
+        self._logger.info("%s%s: %s", self._prefix, stream, self.counts.text(stream))
+
+    @property
+    def _prefix(self) -> str:
+        return "dry run: " if self._dry_run else ""
+
+    def _summary(self, *, is_complete: bool) -> Summary:
+        columns = [status.value for status in Status]
+        # The requests of a module are those of the first stream that is loaded into it.
+        modules = {module: stream for stream, module in reversed(self._modules.items())}
+        requests = {stream: self._requests.of(module) for module, stream in modules.items()}
+        streams = {
+            stream: {
+                **self.counts.of(stream),
+                **({REQUESTS: requests[stream]} if stream in requests else {}),
+                SECONDS: self._seconds[stream],
+            }
+            for stream in self.counts
+        }
+        return Summary(
+            columns=columns,
+            streams=streams,
+            requests=self._requests.total,
+            seconds=time.monotonic() - self._began,
+            incomplete=frozenset() if is_complete else frozenset({self._current}),
+            brief=columns,
+            prefix=self._prefix,
+        )

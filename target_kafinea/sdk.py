@@ -24,6 +24,7 @@ from singer_sdk.sinks import BatchSink, Sink
 from singer_sdk.sinks.core import BaseJSONSchemaValidator
 from typing_extensions import override
 
+from kafinea import progress
 from kafinea.errors import KafineaError, SettingsError
 from kafinea.shown import place_of
 from singer_kafinea.plugin import Plugin
@@ -173,6 +174,7 @@ class SdkTarget(Plugin, Target):
         Unnecessary when the SDK writes states by the encoder of its message reader.
         """
         if self.may_write_state():
+            progress.erase()
             sys.stdout.write(encoder.encode(state).decode() + "\n")
             sys.stdout.flush()
 

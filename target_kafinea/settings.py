@@ -29,14 +29,17 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "streams",
         th.CustomType({"type": "object", "additionalProperties": STREAM}),
         default={},
+        title="Streams",
         description="Settings of each stream: `module`, `related`, `match_on`, `fields`, "
-        "`references`, `allow_changes`, `accept_side_effects`",
+        "`references`, `allow_changes`, `accept_side_effects`. Such as "
+        '`{"visitors": {"module": "Contacts", "match_on": "email"}}`',
     ),
     th.Property(
         "load_method",
         th.StringType,
         allowed_values=["upsert", "append-only"],
         default="upsert",
+        title="Load method",
         description="`upsert`: update the records that exist, create the others. `append-only`: "
         "only create, leave existing records as they are",
     ),
@@ -45,6 +48,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         th.StringType,
         allowed_values=["auto", "full"],
         default="auto",
+        title="Update method",
         description="`auto`: send only the changed fields, if the server has the operation "
         "`revise`. `full`: always send the whole record",
     ),
@@ -52,12 +56,14 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "create_missing",
         th.BooleanType,
         default=True,
+        title="Create missing records",
         description="Create records that are not found. `false`: reject them",
     ),
     th.Property(
         "hard_delete",
         th.BooleanType,
         default=False,
+        title="Delete records",
         description="Delete the records that the input marks as deleted by a value in "
         "`_sdc_deleted_at`. `false`: leave them in Kafinea",
     ),
@@ -66,6 +72,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         th.StringType,
         allowed_values=["reject", "allow"],
         default="reject",
+        title="Unknown picklist values",
         description="What to do with a value that is not in its picklist: `reject` the record, "
         "or `allow` the value",
     ),
@@ -73,6 +80,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "serial_modules",
         th.ArrayType(th.StringType),
         default=["Invoice", "CreditNotes"],
+        title="Serial modules",
         description="Modules whose records are written one at a time, to avoid duplicate "
         "document numbers. If a run creates duplicate records in them, they are reported, not "
         "deleted",
@@ -80,13 +88,15 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "files_path",
         th.StringType,
+        title="Folder of the files",
         description="Folder or URL (s3://..., gs://..., az://...) that contains the files of "
-        "`_file_path`. If not set, no file is read",
+        "`_file_path`, such as `contracts`. If not set, no file is read",
     ),
     th.Property(
         "max_rejects",
         th.IntegerType(minimum=-1),
         default=0,
+        title="Maximum of rejects",
         description="Maximum number of rejected records. Above it the run ends with exit "
         "code 1. `-1`: no limit",
     ),
@@ -94,25 +104,29 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "dry_run",
         th.BooleanType,
         default=False,
+        title="Dry run",
         description="Validate, compare and report, but write nothing to Kafinea",
     ),
     th.Property(
         "outcomes_path",
         th.StringType,
+        title="Load report",
         description="File to which the load report is appended: one line of JSON for each "
-        "record, with its result",
+        "record, with its result. Such as `outcomes.jsonl`",
     ),
     th.Property(
         "outcomes_values",
         th.BooleanType,
         default=False,
+        title="Old values in the load report",
         description="Add the old values of changed fields to the load report",
     ),
     th.Property(
         "rejects_path",
         th.StringType,
+        title="Rejects file",
         description="Rejects file (dead-letter file): the rejected records of the last run. "
-        "Correct them and load the file again",
+        "Correct them and load the file again. Such as `rejects.jsonl`",
     ),
     TIMEZONE,
     *HOW,

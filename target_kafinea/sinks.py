@@ -9,6 +9,7 @@ from typing import Any
 from singer_sdk import Target
 from typing_extensions import override
 
+from kafinea.errors import SettingsError
 from kafinea.load import Rejection, Result
 from kafinea.load.context import LoadContext
 from kafinea.load.load import BATCH_SIZE
@@ -25,6 +26,8 @@ from target_kafinea.reader import Message, Reader
 from target_kafinea.report import Report
 from target_kafinea.sdk import SdkSink
 from target_kafinea.states import States
+
+_WHERE_EXPLAINED = "docs/reverse-etl.md explains `streams` (TARGET_KAFINEA_STREAMS)."
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,11 @@ class ModuleSink(SdkSink):
         self._schema_message = message
         # Here and not in `setup`: the SDK says twice what goes wrong there.
         settings = self.config["streams"].get(stream_name) or {}
-        mapping = StreamMapping.parse(stream_name, settings)
-        self._loader = self._relation_loader(mapping) or self._module_loader(mapping)
+        try:
+            mapping = StreamMapping.parse(stream_name, settings)
+            self._loader = self._relation_loader(mapping) or self._module_loader(mapping)
+        except SettingsError as error:
+            raise SettingsError(f"{error} {_WHERE_EXPLAINED}") from None
 
     def _relation_loader(self, mapping: StreamMapping) -> RelationLoader | None:
         context, properties = self._parts.context, self.original_schema["properties"]
@@ -85,7 +91,10 @@ class ModuleSink(SdkSink):
         plan = make_relation_plan(
             self.stream_name, properties, mapping, context.client, context.modules, known
         )
-        return RelationLoader(plan, context, self._note) if plan else None
+        if plan is None:
+            return None
+        self._parts.report.begin(self.stream_name, plan.related_list.module)
+        return RelationLoader(plan, context, self._note)
 
     def _module_loader(self, mapping: StreamMapping) -> Loader:
         context, properties = self._parts.context, self.original_schema["properties"]
@@ -98,6 +107,7 @@ class ModuleSink(SdkSink):
                 names,
             )
         self._warn_of_unused_keys(plan, mapping)
+        self._parts.report.begin(self.stream_name, plan.module.name)
         return Loader(plan, context, self._note)
 
     def _warn_of_unused_keys(self, plan: LoadPlan, mapping: StreamMapping) -> None:
@@ -163,7 +173,11 @@ class ModuleSink(SdkSink):
         """
         queue = self._loader.queue
         batch = queue.take_older_half() if self.is_full else queue.take_all()
-        with Progress(self.stream_name, len(batch.records), self.logger) as progress:
+        report, size = self._parts.report, len(batch.records)
+        with (
+            report.timing(self.stream_name),
+            Progress(self.stream_name, size, self.logger) as progress,
+        ):
             for done in self._loader.load(batch):
                 progress.advance(done)
 

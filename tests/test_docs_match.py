@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -12,44 +13,80 @@ import yaml
 from kafinea_sandbox.modules.read import read_modules
 
 ROOT = Path(__file__).resolve().parent.parent
-SDK = ("stream_map", "faker_config", "flattening_", "add_record_metadata", "batch_size_rows")
-SDK += ("validate_records",)
+SDK = ("stream_map", "faker_config", "flattening_", "add_record_metadata", "validate_records")
+SDK += ("process_activate_version_messages",)
+SDK_BATCHES = "Batch Size Rows"
+"""What the SDK calls its setting; the loaders have one of their own."""
 
 
-@pytest.fixture(scope="module", params=["tap", "target"])
+class Plugin(NamedTuple):
+    """A plugin, and where its settings are written down."""
+
+    name: str
+    start: str
+    page: str
+    section: str
+
+
+PLUGINS = [
+    Plugin("tap-kafinea", "tap_kafinea.__main__ import main", "README.md", "Settings of the tap"),
+    Plugin(
+        "target-kafinea",
+        "target_kafinea.__main__ import main",
+        "README.md",
+        "Settings of the target",
+    ),
+    Plugin(
+        "target-duckdb",
+        "exact_loaders.target_duckdb import run as main",
+        "docs/loaders.md",
+        "Settings of target-duckdb-exact",
+    ),
+    Plugin(
+        "target-postgres",
+        "exact_loaders.target_postgres import run as main",
+        "docs/loaders.md",
+        "Settings of target-postgres-exact",
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=PLUGINS, ids=[plugin.name for plugin in PLUGINS])
 def plugin(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
 def about(plugin):
-    command = [sys.executable, "-m", f"{plugin}_kafinea", "--about", "--format=json"]
+    code = f"from {plugin.start}; main()"
+    command = [sys.executable, "-c", code, "--about", "--format=json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["settings"]
 
 
-def test_meltano_knows_the_settings(plugin, about):
+def test_each_setting_is_explained_and_meltano_and_the_page_say_the_same(plugin, about):
+    for name, setting in about["properties"].items():
+        assert setting["title"]
+        assert _has_example(setting) or _is_of_sdk(name, setting), name
     meltano = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     plugins = [one for kind in meltano["plugins"].values() for one in kind]
-    known = next(one for one in plugins if one["name"] == f"{plugin}-kafinea")
+    known = next(one for one in plugins if one["name"] == plugin.name)
     assert known["settings"] == [_meltano(*item) for item in about["properties"].items()]
-    assert known["settings_group_validation"] == [about["required"]]
+    if plugin.name.endswith("-kafinea"):
+        assert known["settings_group_validation"] == [about["required"]]
+    rows = [
+        _row(name, setting, required=name in about["required"])
+        for name, setting in about["properties"].items()
+        if not _is_of_sdk(name, setting)
+    ]
+    page = (ROOT / plugin.page).read_text(encoding="utf-8")
+    section = page.split(f"\n## {plugin.section}\n")[1].split("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
 
 
 def test_meltano_looks_for_new_modules_and_fields_in_each_run():
     meltano = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     (tap,) = (one for one in meltano["plugins"]["extractors"] if one["name"] == "tap-kafinea")
     assert tap["use_cached_catalog"] is False
-
-
-def test_readme_has_the_table_of_settings(plugin, about):
-    rows = [
-        _row(name, said, required=name in about["required"])
-        for name, said in about["properties"].items()
-        if not name.startswith(SDK)
-    ]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme.split(f"\n## Settings of the {plugin}\n")[1].split("\n## ")[0]
-    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
 
 
 @pytest.mark.parametrize(
@@ -88,19 +125,42 @@ def test_page_of_the_modules_has_those_of_the_sandbox():
     assert sorted(named) == sorted(module.name for module in read_modules())
 
 
-def _meltano(name, said):
-    kinds = {"integer": "integer", "number": "decimal", "boolean": "boolean"}
-    kinds |= {"array": "array", "object": "object"}
-    kind = kinds.get(said["type"][0])
-    if said.get("format") == "date-time":
-        kind = "date_iso8601"
+def _is_of_sdk(name, setting):
+    return name.startswith(SDK) or setting["title"] == SDK_BATCHES
+
+
+def _has_example(setting):
+    """Whether the description has an example, where neither the kind nor the default is one."""
+    is_clear = "enum" in setting or "default" in setting or setting.get("secret")
+    return bool(setting["description"]) and bool(
+        is_clear or re.search(r"\bsuch as\b", setting["description"], re.IGNORECASE)
+    )
+
+
+def _kind(setting):
+    if "enum" in setting:
+        return "options"
+    if setting.get("format") == "date-time":
+        return "date_iso8601"
+    kind = setting["type"] if isinstance(setting["type"], str) else setting["type"][0]
+    return {"number": "decimal"}.get(kind, kind)
+
+
+def _meltano(name, setting):
+    options = [{"label": value, "value": value} for value in setting.get("enum", [])]
     return {
         "name": name,
-        **({"kind": kind} if kind else {}),
-        **({"sensitive": True} if said.get("secret") else {}),
+        "label": setting["title"],
+        **({} if _is_of_sdk(name, setting) else {"description": setting["description"]}),
+        "kind": _kind(setting),
+        **({"options": options} if options else {}),
+        **({"sensitive": True} if setting.get("secret") else {}),
     }
 
 
-def _row(name, said, *, required):
-    default = f"`{json.dumps(said['default'])}`".replace('"', "") if "default" in said else ""
-    return f"| `{name}` | {'yes' if required else ''} | {default} | {said['description']} |"
+def _row(name, setting, *, required):
+    default = setting.get("default")
+    shown = "required" if required else ""
+    if default is not None:
+        shown = f"`{json.dumps(default)}`".replace('"', "")
+    return f"| `{name}` | {_kind(setting)} | {shown} | {setting['description']} |"

@@ -88,6 +88,9 @@ OVERRIDES: dict[type, dict[str, Row]] = {
         "_increment_stream_state": Row(
             Stream, "self, latest_record, context", (Stream, "_sync_records")
         ),
+        "_write_starting_replication_value": Row(
+            Stream, "self, context", (Stream, "_sync_records")
+        ),
         "_write_state_message": Row(Stream, "self", (Stream, "_sync_records")),
         "generate_child_contexts": Row(
             Stream, "self, record, context", (Stream, "_process_record")

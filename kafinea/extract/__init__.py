@@ -20,7 +20,7 @@ from kafinea.extract.clock import Clock
 from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.module_rows import Fields
-from kafinea.extract.run import Batch, ExtractionRun, Options
+from kafinea.extract.run import Batch, ExtractionRun, Options, RunSummary
 
 __all__ = [
     "Batch",
@@ -31,4 +31,5 @@ __all__ = [
     "ExtractionRun",
     "Fields",
     "Options",
+    "RunSummary",
 ]

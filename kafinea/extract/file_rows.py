@@ -21,7 +21,15 @@ from kafinea.extract.clock import Clock
 from kafinea.extract.downloads import Downloads, Fetched
 from kafinea.extract.file_store import FileStore
 from kafinea.extract.rows import Part, Row
-from kafinea.extract.run import Batch, ExtractionRun, Options, Prepare, PreparedPass, Source
+from kafinea.extract.run import (
+    Batch,
+    ExtractionRun,
+    Options,
+    Prepare,
+    PreparedPass,
+    RunSummary,
+    Source,
+)
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, Page
 from kafinea.query import Condition
@@ -80,6 +88,7 @@ class FileRun:
         self._files = FileRows(client, path, max_bytes, clock, name, checkpoint.pending)
         source = Source(client, DOCUMENTS, name, clock, options, is_incremental)
         self._run = ExtractionRun(source, lambda _: self._files, checkpoint)
+        self._pending_received = 0
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -90,6 +99,12 @@ class FileRun:
     def has_failed(self) -> bool:
         """Whether some document could not be read whole, or some file not be downloaded."""
         return self._run.has_failed or not self._files.is_whole
+
+    @property
+    def summary(self) -> RunSummary:
+        """What was done so far; the files of earlier runs are among what was received."""
+        summary = self._run.summary
+        return replace(summary, received=summary.received + self._pending_received)
 
     def prepare(self) -> PreparedPass | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
@@ -109,6 +124,7 @@ class FileRun:
             KafineaError: Not all could be read. What was yielded before is right.
         """
         for rows in self._files.rows_of_pending(self._client):
+            self._pending_received += len(rows)
             yield Batch(rows, self.checkpoint, self.checkpoint)
         for batch in self._run.batches(prepare):
             yield replace(batch, checkpoint=self.checkpoint)

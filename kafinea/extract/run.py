@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -143,6 +144,25 @@ class PreparedPass:
 Prepare = Callable[[], PreparedPass | None]
 
 
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run has done so far.
+
+    Attributes:
+        counted: How many records the server counted, in all passes together.
+        received: How many rows were extracted.
+        unreadable: How many records could not be read, or not completely.
+        requests: How many requests were about the module, in this and other runs of the client.
+        seconds: How long the run took, the time for writing its rows included.
+    """
+
+    counted: int = 0
+    received: int = 0
+    unreadable: int = 0
+    requests: int = 0
+    seconds: float = 0
+
+
 class Run(Protocol):
     """One run over what a stream is made of: records, lists or files."""
 
@@ -153,6 +173,10 @@ class Run(Protocol):
     @property
     def has_failed(self) -> bool:
         """Whether something could not be read, and is requested again in the next run."""
+
+    @property
+    def summary(self) -> RunSummary:
+        """What was done so far."""
 
     def prepare(self) -> PreparedPass | None:
         """Return what there is to read first."""
@@ -193,6 +217,9 @@ class ExtractionRun:
         self._unreadable = Unreadable(checkpoint.unreadable, self._recovery.failed)
         self._content = make(self._recovery)
         self._version: int | None = None
+        self._counted = self._received = self._hidden = 0
+        self._began: float | None = None
+        self._ended: float | None = None
         self.checkpoint = checkpoint.of_instance(source.client.url)
         if self._content.has_times:
             self.checkpoint = replace(self.checkpoint, timezone=source.clock.name)
@@ -201,6 +228,18 @@ class ExtractionRun:
     def has_failed(self) -> bool:
         """Whether some record could not be read whole."""
         return bool(self._recovery.failed)
+
+    @property
+    def summary(self) -> RunSummary:
+        """What was done so far. Any thread may ask."""
+        ended = time.monotonic() if self._ended is None else self._ended
+        return RunSummary(
+            counted=self._counted,
+            received=self._received,
+            unreadable=self._hidden + len({bad.id for bad in self._recovery.failed}),
+            requests=self._source.client.requests.of(self._source.module),
+            seconds=0 if self._began is None else ended - self._began,
+        )
 
     def prepare(self) -> PreparedPass | None:
         """Return what there is to read next, if anything; at the cost of a request at most."""
@@ -235,7 +274,14 @@ class ExtractionRun:
         Raises:
             KafineaError: Not all could be read. What was yielded before is right.
         """
-        prepared = (prepare or self.prepare)()
+        self._began = time.monotonic()
+        try:
+            yield from self._batches(prepare or self.prepare)
+        finally:
+            self._ended = time.monotonic()
+
+    def _batches(self, prepare: Prepare) -> Iterator[Batch]:
+        prepared = prepare()
         with self._tracking() as track_ids:
             while prepared:
                 yield from self._pass(prepared, track_ids)
@@ -286,12 +332,15 @@ class ExtractionRun:
     def _parts(self, prepared: PreparedPass, track_ids: TrackIds) -> Iterator[Part]:
         reading, rows = prepared.reading, prepared.rows
         reading.begin()
+        self._counted += reading.total
         with Progress(self._source.name, reading.total, logger) as progress:
             for part in rows.parts(reading, _tracked(reading, track_ids)):
                 if part.is_read:
                     self._unreadable.settle(part.ids)
+                self._received += len(part.rows)
                 yield part
                 progress.advance(len(part.ids))
+        self._hidden += reading.unreadable
         rows.report()
 
     def _batch(self, rows: list[Row], *, completes_version: bool = False) -> Batch:

@@ -17,21 +17,33 @@ class TargetPostgres(ExactTarget):
     package_name = "singer-exact-loaders"
     config_jsonschema = settings(
         {
-            "host": {**_TEXT, "title": "Host", "description": "Name or address of the server"},
+            "host": {
+                **_TEXT,
+                "title": "Host",
+                "description": "Name or address of the server, such as `localhost`",
+            },
             "port": {
                 "type": "integer",
                 "title": "Port",
                 "default": 5432,
                 "description": "Port of the server",
             },
-            "user": {**_TEXT, "title": "User", "description": "Name of the user"},
+            "user": {
+                **_TEXT,
+                "title": "User",
+                "description": "Name of the user, such as `kafinea`",
+            },
             "password": {
                 **_TEXT,
                 "title": "Password",
                 "secret": True,
                 "description": "Password of the user. If not set: that of the file .pgpass",
             },
-            "database": {**_TEXT, "title": "Database", "description": "Name of the database"},
+            "database": {
+                **_TEXT,
+                "title": "Database",
+                "description": "Name of the database, such as `warehouse`",
+            },
             "ssl_enable": {
                 "type": "boolean",
                 "title": "TLS",
@@ -41,6 +53,7 @@ class TargetPostgres(ExactTarget):
             "ssl_mode": {
                 **_TEXT,
                 "title": "TLS mode",
+                "enum": ["require", "verify-ca", "verify-full"],
                 "default": "verify-full",
                 "description": "How the server is verified with `ssl_enable`: `require`, "
                 "`verify-ca` or `verify-full`",
@@ -48,8 +61,8 @@ class TargetPostgres(ExactTarget):
             "ssl_certificate_authority": {
                 **_TEXT,
                 "title": "Certificate authority",
-                "description": "File with the certificates that are trusted. If not set: those of "
-                "this machine",
+                "description": "File with the certificates that are trusted, such as "
+                "/etc/ssl/company.pem. If not set: those of this machine",
             },
         },
         required=["host", "user", "database"],

@@ -773,7 +773,7 @@ def _(directory):
         return command("--config", config, "--input", files.input(lines)).stderr
 
 
-@prints("`outcomes_path` and `rejects_path` are the same file")
+@prints("`outcomes_path` (...) and `rejects_path` (...) are the same file")
 def _(directory):
     path = str(directory / "report.jsonl")
     return rejected("Contacts", {"lastname": "Roux"}, outcomes_path=path, rejects_path=path)

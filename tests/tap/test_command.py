@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -202,10 +203,15 @@ def test_progress_is_logged_every_few_seconds(sandbox, files, monkeypatch):
     """By a clock that advances two seconds whenever it is read."""
     clock = SimpleNamespace(monotonic=partial(next, count(0, 2)))
     monkeypatch.setattr("kafinea.progress.time", clock)
+    monkeypatch.setattr("kafinea.extract.module_rows.FEWEST", 5)
     config = settings(sandbox, modules=["Contacts"], page_size=5, max_sessions=1)
     done = command("--config", files("config.json", config))
-    lines = [line for line in done.stderr.splitlines() if "Contacts " in line and " of " in line]
-    assert 2 <= len(lines) < sandbox.count("Contacts") / 5
+    total = sandbox.count("Contacts")
+    lines = re.findall(
+        r"\| Contacts (\d+) of (\d+), \d+/s(?:, .+ left)?$", done.stderr, re.MULTILINE
+    )
+    assert 2 <= len(lines) < total / 5
+    assert lines[-1] == (f"{total}", f"{total}")
 
 
 def remembering(make, made):

@@ -223,10 +223,3 @@ def test_stream_maps_see_typed_values(sandbox):
     rows = truth(sandbox, "Products")
     for record in output.records("Products"):
         assert Decimal(str(record["double"])) == 2 * Decimal(rows[record["id"]]["unit_price"])
-
-
-def test_progress_is_logged(sandbox, caplog):
-    caplog.set_level("INFO")
-    extract(sandbox, modules=["Contacts"])
-    total = sandbox.count("Contacts")
-    assert f"Contacts {total} of {total}, " in caplog.text

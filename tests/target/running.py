@@ -34,8 +34,8 @@ _TYPES = {
     dict: "object",
 }
 _SUMMARY = re.compile(
-    r"(?:dry run: )?(\w+): ([\d,]+) created, ([\d,]+) updated, ([\d,]+) unchanged,"
-    r" ([\d,]+) deleted, ([\d,]+) rejected\s*$"
+    r"\| (?:dry run: )?(\w+)(?: \(not complete\))?: ([\d,]+) created, ([\d,]+) updated,"
+    r" ([\d,]+) unchanged, ([\d,]+) deleted, ([\d,]+) rejected,"
 )
 _OUTCOMES = ("created", "updated", "unchanged", "deleted", "rejected")
 

@@ -255,10 +255,7 @@ def test_report_path_that_cannot_be_written_is_an_error_before_any_write(
 def test_report_and_rejects_in_one_file_are_an_error(sandbox, tmp_path):
     path = str(tmp_path / "file")
     run = load(sandbox, LINES, check=False, outcomes_path=path, rejects_path=path)
-    assert (
-        "`outcomes_path` and `rejects_path` are the same file. Set two different paths."
-        in one_error(run)
-    )
+    assert "are the same file. Set two different paths." in one_error(run)
 
 
 # The load report

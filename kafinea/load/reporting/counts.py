@@ -43,10 +43,14 @@ class Counts:
         else:
             self._stopping += 1
 
+    def of(self, stream: str) -> dict[str, int]:
+        """Return the counts of a stream by the name of the result."""
+        counts = self._counts[stream]
+        return {status.value: counts[status] for status in Status}
+
     def text(self, stream: str) -> str:
         """Return the counts of a stream, such as `3 created, 0 updated, ...`."""
-        counts = self._counts[stream]
-        return ", ".join(f"{counts[status]:,} {status.value}" for status in Status)
+        return ", ".join(f"{count:,} {name}" for name, count in self.of(stream).items())
 
     @property
     def has_too_many(self) -> bool:
@@ -80,7 +84,11 @@ class Counts:
             raise TooManyRejects(" ".join(wrong))
 
     def _too_many(self) -> str:
-        where = f" They are in {self._rejects_path}." if self._rejects_path else ""
+        where = (
+            f" They are in {self._rejects_path}. docs/reverse-etl.md shows how to correct them."
+            if self._rejects_path
+            else " Set `rejects_path` to get them in a file (docs/reverse-etl.md)."
+        )
         return (
             f"Rejected records: {self._rejected:,}, more than `max_rejects` "
             f"({self._max_rejects:,}) allows.{where}"
