@@ -9,6 +9,7 @@
 #   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-docs     what makes the site of the documentation
+#   .venv-build    what builds and checks the packages
 #   .venv-bench    the project and the tools that it is compared with
 # The tests of web pages also need Chromium, and are skipped without it.
 # Each environment has a file `stamp`. It is made again only if the files that it depends on are newer.
@@ -18,7 +19,7 @@ MELTANO = .venv-meltano/bin/meltano
 # Meltano brings uv, which is faster than pip.
 UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 
-.PHONY: help install demo test operate lint docs screenshots bench backfill clean constraints
+.PHONY: help install demo test operate lint build hub docs screenshots bench backfill clean constraints
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,7 +35,7 @@ test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/s
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
-operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-bigquery/stamp  ## Run the slow tests: the DAGs on a real Airflow, an emulator of BigQuery
+operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp  ## Run the slow tests: the DAGs on a real Airflow, an emulator of BigQuery, the built packages
 	.venv/bin/pytest -m operate tests/e2e
 	.venv-dlt/bin/pytest -m operate tests/dlt_kafinea
 
@@ -43,6 +44,16 @@ lint: .venv/stamp docs  ## Check style, format, types, which package may import 
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
+
+build: .venv-build/stamp  ## Build the packages into dist/, and check them
+	@rm -rf dist
+	.venv-build/bin/python -m build --outdir dist .
+	.venv-build/bin/python -m build --outdir dist loaders
+	.venv-build/bin/twine check --strict dist/*
+	.venv-build/bin/check-wheel-contents dist/*.whl
+
+hub: .venv/stamp  ## Write the definitions of the plugins for Meltano, hub/*.yml
+	.venv/bin/python hub/make.py
 
 docs: .venv-docs/stamp  ## Build the site of the documentation, output/docs/index.html
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build
@@ -59,7 +70,7 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-bench .meltano output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench .meltano output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -72,6 +83,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
 	printf '%s\n' $(DOCS) | $(PIN) - --output-file constraints/docs.txt
 	printf '%s\n' $(BIGQUERY) | $(PIN) - --output-file constraints/bigquery.txt
+	printf '%s\n' $(BUILD) | $(PIN) - --output-file constraints/build.txt
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
@@ -81,7 +93,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
 
-ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-bench
+ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench
 
 $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@echo 'Making $(@D)'
@@ -142,6 +154,12 @@ AIRFLOW = apache-airflow psycopg2-binary asyncpg
 
 # ruff breaks the lines of signatures.
 DOCS = mkdocs-material 'mkdocstrings[python]' ruff
+
+.venv-build/stamp: constraints/build.txt
+.venv-build/stamp: PACKAGES = -c constraints/build.txt $(BUILD)
+
+# With `md`, twine checks the README too.
+BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
 .venv-bench/stamp: PACKAGES = -c constraints/bench.txt \

@@ -50,6 +50,7 @@ class Commands(click.Group):
 
     @override
     def invoke(self, ctx: click.Context) -> Any:
+        command.require_output()
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):

@@ -102,8 +102,8 @@ def settings_of_tap(options: Mapping[str, Any], schema: dict[str, Any]) -> dict[
         schema: The JSON Schema of the settings.
 
     Raises:
-        SettingsError: A variable has a value that its setting cannot have, or `meltano.yml` cannot
-            be read.
+        SettingsError: A variable has a value that its setting cannot have, or `.env` or
+            `meltano.yml` cannot be read.
     """
     from singer_sdk.configuration._dict_config import parse_environment_config  # noqa: PLC0415
 
@@ -112,7 +112,7 @@ def settings_of_tap(options: Mapping[str, Any], schema: dict[str, Any]) -> dict[
     from singer_kafinea.settings import unreadable_variables, with_numbers  # noqa: PLC0415
 
     given = set_in_environment(options)
-    load_dotenv(find_dotenv(usecwd=True), override=False)
+    _load_env_file()
     if wrong := unreadable_variables(os.environ, PREFIX, schema):
         raise wrong_settings(wrong, {}, PREFIX)
     config = meltano.settings_of_tap(schema["properties"])
@@ -121,6 +121,19 @@ def settings_of_tap(options: Mapping[str, Any], schema: dict[str, Any]) -> dict[
         if value := given.get(name) or _variable(name):
             config[name] = value
     return config
+
+
+def _load_env_file() -> None:
+    """Set the variables of `.env` that are not set.
+
+    Raises:
+        SettingsError: It is not text.
+    """
+    path = find_dotenv(usecwd=True)
+    try:
+        load_dotenv(path, override=False)
+    except UnicodeError:
+        raise SettingsError(f"{path} is not UTF-8 text. Correct it, or remove it.") from None
 
 
 def set_in_environment(options: Mapping[str, Any]) -> dict[str, str]:

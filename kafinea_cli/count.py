@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from kafinea.errors import NotCounted, Refused, Unavailable
+from kafinea.errors import KafineaError, NotCounted, Refused, Unavailable
 from kafinea.extract.discovery import NotRead
 from kafinea.page_query import count as count_records
 from kafinea.query import is_name
 from kafinea_cli.connection import Instance, connection_options, opened
 from kafinea_cli.output import Column, Output, output_options
 
-_COLUMNS = (Column("name", "Module"), Column("label", "Label"),
+_COLUMNS = (Column("name", "Module", is_name=True), Column("label", "Label"),
             Column("records", "Records", right=True))  # fmt: skip
 
 
@@ -54,16 +54,18 @@ def _rows(
     names = names or [name for name in known if instance.modules.takes(name) and is_name(name)]
     threads = ThreadPoolExecutor(instance.client.max_sessions)
 
-    def counted(name: str) -> int | str:
+    def counted(name: str) -> int | KafineaError:
         try:
             return count_records(instance.client.query, name)
         except (NotCounted, Refused, Unavailable) as error:
-            return f"{name} cannot be counted: {error}"
+            return error
 
     try:
         for name, number in zip(names, threads.map(counted, names), strict=True):
-            if isinstance(number, str):
-                failures.append(number)
+            if isinstance(number, Unavailable):
+                instance.client.listtypes()  # fails as well when the server is away
+            if isinstance(number, KafineaError):
+                failures.append(f"{name} cannot be counted: {number}")
             records = number if isinstance(number, int) else None
             yield {"name": name, "label": known[name].label, "records": records}
     finally:

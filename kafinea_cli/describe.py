@@ -12,7 +12,7 @@ from kafinea_cli.output import Column, Format, Output, output_options
 from kafinea_cli.typed_rows import module_of
 
 _COLUMNS = (
-    Column("name", "Field"),
+    Column("name", "Field", is_name=True),
     Column("label", "Label"),
     Column("type", "Type"),
     Column("mandatory", "Mandatory"),

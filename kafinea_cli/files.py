@@ -1,7 +1,7 @@
-"""Files of records: CSV, JSON Lines, Parquet and Excel, each value exact.
+"""The files that commands write, among them records as CSV, JSON Lines, Parquet and Excel.
 
 A file is written a batch at a time under another name, and gets its own name when it is complete.
-So it is there whole, or not at all.
+So it is there whole, or not at all. Each value in it is exact.
 """
 
 from __future__ import annotations
@@ -50,14 +50,11 @@ def check(path: Path) -> None:
 
     Raises:
         ValueError: Its name does not end with that of a format.
-        SettingsError: What writes it is not installed, it is a folder, or it would be in none.
+        SettingsError: What writes it is not installed, or no file can have this name.
     """
     if path.suffix.lower() not in _WRITERS:
         raise ValueError(f"the name must end with one of {', '.join(_WRITERS)}.")
-    if path.is_dir():
-        raise SettingsError(f"{path} is a folder. Name a file.")
-    if not path.absolute().parent.is_dir():
-        raise SettingsError(f"{path}: there is no folder {path.parent}.")
+    _target(path)
     if package := _NEEDED.get(path.suffix.lower()):
         _imported(package)
 
@@ -74,18 +71,21 @@ def write(path: Path, rows: Iterable[Row], columns: Columns) -> None:
         DoesNotFit: The format cannot contain a value exactly. There is no file, or the old one.
         OSError: It cannot be written.
     """
-    with _whole(path) as file:
+    with whole(path) as file:
         _WRITERS[path.suffix.lower()](file, rows, columns)
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
+def whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file that gets its name at the end of the block, if no error ends it.
 
     Only this user can read it: it contains records.
+
+    Raises:
+        SettingsError: No file can have this name.
+        OSError: It cannot be written.
     """
-    refuse_planted(path)
-    path = Path(os.path.realpath(path))  # where it is a link, what it leads to is replaced
+    path = _target(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
@@ -97,6 +97,24 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def _target(path: Path) -> Path:
+    """Return the file to write; where a path is a link, that is what it leads to.
+
+    Raises:
+        SettingsError: It would be in no folder, or would replace what is no file.
+        OSError: Another user has put it there.
+    """
+    refuse_planted(path)
+    real = Path(os.path.realpath(path))
+    if not real.parent.is_dir():
+        raise SettingsError(f"{path}: there is no folder {real.parent}.")
+    if real.is_dir():
+        raise SettingsError(f"{path} is a folder. Name a file.")
+    if real.exists() and not real.is_file():  # root would replace /dev/null for the whole machine
+        raise SettingsError(f"{path} is a device or a pipe. Name a file.")
+    return real
 
 
 def _write_pieces(

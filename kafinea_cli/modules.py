@@ -15,7 +15,7 @@ from kafinea_cli.describing import described
 from kafinea_cli.output import Column, Output, output_options
 
 _COLUMNS = (
-    Column("name", "Module"),
+    Column("name", "Module", is_name=True),
     Column("label", "Label"),
     Column("id_prefix", "Ids", right=True),
     Column("fields", "Fields", right=True),

@@ -1,7 +1,7 @@
 """How a command shows its results: a table on a terminal, JSON or CSV for other programs.
 
 Rows are written as they come. JSON and CSV contain each value exactly. A table is for people: it
-shows one line for each row, cut to the width of the terminal, and no control characters.
+shows one line for each row, its texts cut to the width of the terminal, and no control characters.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Row = Mapping[str, Any]
 _MEASURED = 100
 """The rows by which the widths of the columns are chosen; the others are not known yet."""
 _NARROWEST = 10
-"""Characters to which a column may be cut. Where that takes too much, the last are left out."""
+"""Characters to which texts may be cut. Where that takes too much, the last are left out."""
 _GAP = 2
 _LABEL = 24
-"""Characters of labels and names beside a value on a terminal, and the fewest of the value."""
+"""Characters of a label beside a value on a terminal, and the fewest of the value."""
 _ID = 12
 _CELL = 60
 """Characters of a value that a terminal shows, if there are other columns."""
@@ -57,11 +57,18 @@ class Column:
         name: The key of its values, also in JSON and CSV.
         title: The heading in a table; the name if empty.
         right: Whether it is aligned right, as numbers are.
+        is_name: Whether its values are names, to write in other commands.
     """
 
     name: str
     title: str = ""
     right: bool = False
+    is_name: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether part of a value would be wrong: another number, or no name at all."""
+        return self.right or self.is_name or self.name == "id"
 
 
 def output_options(function: Function) -> Function:
@@ -165,7 +172,7 @@ class Output:
         widths = _widths(columns, rows, None)
         room = None
         if sys.stdout.isatty():
-            widths = [min(width, _LABEL) for width in widths]
+            widths[0] = min(widths[0], _LABEL)
             room = max(self.console.width - _total(widths) - _GAP, _LABEL)
         for row, (_, _, value) in zip(rows, known, strict=True):
             heads = ((row[c.name], c, width) for c, width in zip(columns, widths, strict=True))
@@ -214,12 +221,13 @@ class Output:
     def _table(self, rows: Iterable[Row], columns: Sequence[Column]) -> None:
         remaining = iter(rows)
         first = list(islice(remaining, _MEASURED))
-        room = self.console.width if sys.stdout.isatty() else None
+        whole = not sys.stdout.isatty()
+        room = None if whole else self.console.width
         placed = list(zip(columns, _widths(columns, first, room), strict=False))
 
         def line(texts: Iterable[str]) -> str:
             return _joined(
-                (text, column, width if room else max(width, _cells(text)))
+                (text, column, max(width, _cells(text)) if whole or column.is_whole else width)
                 for text, (column, width) in zip(texts, placed, strict=True)
             )
 
@@ -335,12 +343,18 @@ def _widths(columns: Sequence[Column], rows: Sequence[Row], room: int | None) ->
         natural = [min(width, _CELL) for width in natural]
     # Later ids are longer, and half an id is of no use.
     natural = [max(n, _ID) if c.name == "id" else n for c, n in zip(columns, natural, strict=True)]
-    count = len(natural)
-    while count > 1 and _total(min(width, _NARROWEST) for width in natural[:count]) > room:
-        count -= 1
-    widths = natural[:count]
-    while _total(widths) > room and max(widths) > 1:
-        widths[widths.index(max(widths))] -= 1
+    least = [
+        width if column.is_whole else min(width, _NARROWEST)
+        for column, width in zip(columns, natural, strict=True)
+    ]
+    while len(least) > 1 and _total(least) > room:
+        least.pop()
+    if len(least) == 1:
+        return [min(natural[0], room)]
+    widths = natural[: len(least)]
+    while _total(widths) > room:
+        widest = max(range(len(widths)), key=lambda place: widths[place] - least[place])
+        widths[widest] -= 1
     return widths
 
 

@@ -52,9 +52,18 @@ def invoke(plugin: type[PluginBase]) -> None:
             f"The log cannot be set up ({type(error).__name__}). Correct LOGLEVEL, {variable} and "
             "the file that SINGER_SDK_LOG_CONFIG names, or unset them."
         ) from None
+    require_output()
+    cli()
+
+
+def require_output() -> None:
+    """Refuse to run where nothing can be written to stdout.
+
+    Raises:
+        StorageError: It is closed.
+    """
     if sys.stdout is None:
         raise StorageError("The output cannot be written: it is closed.")
-    cli()
 
 
 def log_as_text() -> None:

@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import IO, Any, ClassVar
+from typing import IO, Any, ClassVar, cast
 
 import click
 from singer_sdk import Stream, Tap
@@ -370,6 +370,9 @@ class KafineaStream(Stream):
     def _write_state_message(self) -> None:
         # The SDK writes the state as it is. Ours is completed now, and not after each record.
         self.complete_state()
+        if self.tap_state.get("bookmarks"):  # nothing else would be no Singer state
+            state = cast(dict[str, Any], self.tap_state)  # the SDK knows fewer keys
+            state["version"] = self._kafinea_tap.plugin_version
         super()._write_state_message()
 
     def row_written(self, row: Mapping[str, Any]) -> None:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from kafinea_sandbox.modules.read import read_modules
+
 ROOT = Path(__file__).resolve().parent.parent
 SDK = ("stream_map", "faker_config", "flattening_", "add_record_metadata", "validate_records")
 SDK += ("process_activate_version_messages",)
@@ -114,6 +116,13 @@ def test_architecture_lists_each_file_of_a_package(package):
 def test_files_named_in_the_docs_exist(page):
     named = re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml))`", page.read_text(encoding="utf-8"))
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_page_of_the_modules_has_those_of_the_sandbox():
+    page = (ROOT / "docs/modules.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    named = re.findall(r"`(\w+)`", " ".join(cells))
+    assert sorted(named) == sorted(module.name for module in read_modules())
 
 
 def _is_of_sdk(name, setting):

@@ -18,6 +18,7 @@ from mkdocs.structure.pages import Page
 _ROOT = Path(__file__).resolve().parents[2]
 _OUTSIDE = {
     "README.md": "index.md",
+    "README.fr.md": "index.fr.md",
     "SECURITY.md": "security-policy.md",
     "CHANGELOG.md": "changelog.md",
     "LICENSE": "LICENSE",

@@ -254,7 +254,11 @@ def _speed(client: Client, modules: Mapping[str, Module | None]) -> Iterator[Fin
         facts={"module": of.module, "records": records, "milliseconds": round(seconds * 1000)},
     )  # fmt: skip
     largest = speed.largest_page(client, of)
-    text = f"{largest:,} records" if largest else "not known: no module has more than 100 records"
+    text = (
+        f"{largest:,} records"
+        if largest
+        else f"not known: one page has all {of.records:,} records of {of.module}"
+    )
     yield Finding("largest page", text, facts={"records": largest})
     rates = speed.pages_a_second(client, of, client.max_sessions)
     useful = speed.useful_sessions(rates)

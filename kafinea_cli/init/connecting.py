@@ -10,6 +10,7 @@ import click
 
 from kafinea import Client
 from kafinea.errors import KafineaError, Refused
+from kafinea.transport import endpoint
 from kafinea_cli.check import time_zone
 from kafinea_cli.connection import CONNECTION
 
@@ -44,8 +45,8 @@ def connected(ask: Ask, attempts: int, allow_http: bool) -> tuple[dict[str, str]
     answered: dict[str, str] = {}
     while True:
         attempts -= 1
-        answered = {name: ask(name, answered) for name in CONNECTION}
         try:
+            answered = _answers(ask, answered, allow_http)
             client = Client(
                 answered["url"],
                 answered["username"],
@@ -60,6 +61,17 @@ def connected(ask: Ask, attempts: int, allow_http: bool) -> tuple[dict[str, str]
             click.echo(str(error))
         else:
             return answered, client
+
+
+def _answers(ask: Ask, before: Mapping[str, str], allow_http: bool) -> dict[str, str]:
+    """Ask for the connection; for no key, if the address cannot be used.
+
+    Raises:
+        SettingsError: The address cannot be used.
+    """
+    url = ask("url", before)
+    endpoint(url, allow_http=allow_http)
+    return {"url": url} | {name: ask(name, before) for name in CONNECTION if name != "url"}
 
 
 def zone_found(client: Client) -> ZoneFound:

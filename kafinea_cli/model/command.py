@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kafinea import private
-from kafinea.errors import StorageError
 from kafinea_cli.connection import connection_options, opened
+from kafinea_cli.files import whole
 from kafinea_cli.model.diagrams import dot, mermaid
 from kafinea_cli.model.document import document, references
 from kafinea_cli.model.markdown import markdown
@@ -56,21 +54,10 @@ def model(output: Path | None, format_: str, **options: Any) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    _write(output, text)
+    with whole(output) as file:
+        file.write(text.encode())
     fields = sum(len(module["fields"]) for module in content["modules"])
     number = len(list(references(content)))
     click.echo(
         f"Wrote {output}: {len(content['modules'])} modules, {fields} fields, {number} references."
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file. If that fails, the file is as it was.
-
-    Raises:
-        StorageError: It cannot be written.
-    """
-    try:
-        private.replace(path, BytesIO(text.encode()), durable=False)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from None

@@ -41,6 +41,7 @@ class Result:
         hidden: How many rows have a record that this user may not read.
         unreadable: How many records the server cannot return.
         repaired: How many of the wrong records and rows were written for the loader.
+        withheld: How many superfluous rows are too many to report all of them as deleted.
         error: Why the module could not be compared.
     """
 
@@ -58,6 +59,7 @@ class Result:
     hidden: int = 0
     unreadable: int = 0
     repaired: int = 0
+    withheld: int = 0
     error: str | None = None
 
     @property

@@ -8,13 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kafinea import private
 from kafinea_cli.connection import connection_options, opened
+from kafinea_cli.files import whole
 from kafinea_cli.output import Column, Format, Output, output_options
 
 if TYPE_CHECKING:  # they import the SDK, which takes most of a second
@@ -22,7 +21,7 @@ if TYPE_CHECKING:  # they import the SDK, which takes most of a second
     from kafinea_cli.verify.verifying import Plan
 
 _ALWAYS = (
-    Column("module", "Module"),
+    Column("module", "Module", is_name=True),
     Column("records", "Kafinea", right=True),
     Column("rows", "Warehouse", right=True),
     Column("missing", "Missing", right=True),
@@ -172,10 +171,8 @@ def _writing(path: Path | None) -> Iterator[Callable[[bytes], object] | None]:
         yield sys.stdout.buffer.write
         sys.stdout.buffer.flush()
     else:
-        with TemporaryFile() as file:
+        with whole(path) as file:
             yield file.write
-            file.seek(0)
-            private.replace(path, file, durable=False)
 
 
 def _show(
@@ -207,7 +204,7 @@ def _show(
     source = str(state) if state else None
     for line in (*report.findings(results), *report.remarks(results, plan.absent, lines, source)):
         say(line)
-    if repair and any(result.repaired for result in results):
+    if repair and any(result.repaired or result.withheld for result in results):
         say(report.repaired(results, str(repair)))
     text = report.verdict(results, source, deep=bool(deep))
     if is_piped:

@@ -8,6 +8,7 @@ STATE: the state of the tap, and with it the next run, stays as it is.
 - A record that is missing, stale, duplicate or different is emitted again.
 - A row that no record has gets a row in `deleted_records`, which is how the tap reports deletions.
   The loaders keep its contents, and it counts as deleted in the staging models of `kafinea dbt`.
+  If there are more than the tap would report at once, none is: the instance may be another one.
 - A document brings its lines, also those of a table of lines, with the places it has no more.
 - The schema contains only the fields that the table has, whatever the catalog selects.
 """
@@ -22,6 +23,7 @@ from typing import Any
 import msgspec
 
 from kafinea.describe import LINES, MODIFIED
+from kafinea.extract.hidden_records import ALWAYS_REPORTED
 from kafinea.extract.line_fields import line_module
 from kafinea.extract.line_rows import DOCUMENT, NUMBER, LineCounts, LineRows
 from kafinea.extract.rows import Row
@@ -54,13 +56,17 @@ class Repair:
         warehouse: The warehouse.
         due: Which records it must have.
         result: What is wrong. It counts what the messages repair, as they are made.
+        limit: The percentage of the rows that are reported as deleted at most.
     """
 
-    def __init__(self, subject: Subject, warehouse: Warehouse, due: Due, result: Result) -> None:
+    def __init__(
+        self, subject: Subject, warehouse: Warehouse, due: Due, result: Result, limit: float
+    ) -> None:
         self._subject = subject
         self._warehouse = warehouse
         self._due = due
         self._result = result
+        self._limit = limit
 
     def messages(self) -> Iterator[Message]:
         """Yield the messages.
@@ -124,17 +130,20 @@ class Repair:
     def _deletions(self) -> Iterator[Message]:
         """Yield the deletions of rows without a record, and take back those of records."""
         result, module = self._result, self._subject.module
+        gone = result.superfluous
+        if len(gone) > max(ALWAYS_REPORTED, result.rows * self._limit / 100):
+            result.withheld, gone = len(gone), []
         missing = {*result.missing}
         marked = sorted(missing & self._warehouse.marked(module)) if missing else []
-        if not (result.superfluous or marked):
+        if not (gone or marked):
             return
         keys = ["module", "id"]
         yield _schema(DELETED_RECORDS, SCHEMA_OF_DELETIONS, None, keys)
         now = datetime.now(timezone.utc).isoformat()
-        deletions = [*((i, now) for i in result.superfluous), *((i, None) for i in marked)]
+        deletions = [*((i, now) for i in gone), *((i, None) for i in marked)]
         for record_id, at in deletions:
             yield _record(DELETED_RECORDS, {"module": module, "id": record_id, "detected_at": at})
-        self._result.repaired += len(result.superfluous)
+        result.repaired += len(gone)
 
 
 def _schema(

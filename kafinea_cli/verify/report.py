@@ -104,8 +104,15 @@ def repaired(results: Sequence[Result], path: str) -> str:
     """Return what was written for the loader."""
     count = sum(result.repaired for result in results)
     wrong = sum(len(result.wrong) + len(result.superfluous) for result in results)
+    withheld = sum(result.withheld for result in results)
     text = f"Repair: {count:,} of {wrong:,}, written to {'stdout' if path == '-' else path}."
-    if count < wrong:
+    if withheld:
+        text += (
+            f" Not {withheld:,} superfluous rows, more than `deletions_limit` allows at once. Is "
+            "this the warehouse of this instance? If the records were deleted, set it to 100 "
+            "(TAP_KAFINEA_DELETIONS_LIMIT)."
+        )
+    if count + withheld < wrong:
         text += " The others were changed or deleted meanwhile, or cannot be read."
     return text + (f" Load it: `target-... < {path}`, then verify again." if path != "-" else "")
 

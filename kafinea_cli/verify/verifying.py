@@ -13,7 +13,7 @@ from kafinea.extract.clock import Clock
 from kafinea.extract.discovery import Modules
 from kafinea.extract.line_fields import line_module
 from kafinea.extract.line_rows import DOCUMENT, NUMBER
-from kafinea.extract.run import Options
+from kafinea.extract.options import Options
 from kafinea.suggestions import listed
 from kafinea.values import ValueType, value_type_of
 from kafinea_cli.connection import Instance
@@ -33,11 +33,13 @@ class Plan:
         modules: Knows why a module fails.
         subjects: The modules that have a table.
         absent: The modules that have none.
+        deletions_limit: The percentage of a module's rows that a repair reports as deleted at most.
     """
 
     modules: Modules
     subjects: Sequence[Subject]
     absent: Sequence[str]
+    deletions_limit: float
 
 
 def planned(instance: Instance, names: Sequence[str], warehouse: Warehouse) -> Plan:
@@ -72,7 +74,7 @@ def planned(instance: Instance, names: Sequence[str], warehouse: Warehouse) -> P
             absent.append(module.name)
     if not subjects or (names and absent):
         raise NotThere(_no_table(absent, warehouse))
-    return Plan(modules, subjects, absent)
+    return Plan(modules, subjects, absent, config["deletions_limit"])
 
 
 def _subject(
@@ -130,7 +132,7 @@ def results(
         try:
             result = Check(subject, warehouse, one, deep=deep).run()
             if repair:
-                _repair(Repair(subject, warehouse, one, result), repair)
+                _repair(Repair(subject, warehouse, one, result, plan.deletions_limit), repair)
             yield result
         except WarehouseError:
             raise

@@ -63,6 +63,12 @@ def test_largest_page_is_that_of_the_server(tmp_path):
         _, found = check(variables(sandbox), tmp_path)
     assert found["page"]["module"] == "Leads"
     assert found["largest page"]["records"] == 100
+    with Sandbox(rows=1500, dialect="frevo") as sandbox:
+        count = sandbox.count("Contacts")
+        _, found = check(variables(sandbox), tmp_path)
+    assert count > 100
+    text = f"not known: one page has all {count} records of Contacts"
+    assert found["largest page"]["text"] == text
 
 
 ZONES = [  # the server's zone, the setting, the age of the newest record, what is found

@@ -53,6 +53,12 @@ def test_variable_that_cannot_be_read_is_named():
         settings(TAP_KAFINEA_MAX_SESSIONS="many")
 
 
+def test_file_that_is_not_text_is_named(folder):
+    (folder / ".env").write_bytes("# Clé\n".encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8 text"):
+        settings()
+
+
 def kafinea(*arguments, **variables):
     return subprocess.run(
         [sys.executable, "-m", "kafinea_cli", *arguments],

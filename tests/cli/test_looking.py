@@ -78,6 +78,17 @@ def test_module_that_cannot_be_counted_is_named_at_the_end(tmp_path, quick):
     assert "Leads cannot be counted: " in done.stderr
 
 
+def test_server_that_is_away_ends_the_count(tmp_path, quick):
+    with Sandbox(rows=100) as sandbox:
+        sandbox.faults.add("status", operation="query", status=503, times=None)
+        sandbox.faults.add("status", operation="listtypes", status=503, nth=2, times=None)
+        done = run(["count"], variables(sandbox, TAP_KAFINEA_MAX_SESSIONS="1"), tmp_path)
+        counted = {request.params.get("query") for request in sandbox.requests}
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ERROR listtypes: HTTP 503, an empty body."
+    assert len(counted) < 5
+
+
 # get
 
 

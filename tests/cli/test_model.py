@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -186,13 +187,23 @@ def test_format_is_printed_and_modules_can_be_chosen(company, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_that_cannot_be_written_is_named(company, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere/model.html", "nowhere/model.html: there is no folder "),
+        ("link", "link is a device or a pipe. Name a file."),
+    ],
+)
+def test_file_that_cannot_be_written_is_named(name, message, company, tmp_path):
     environment = variables(company, TAP_KAFINEA_MODULES='["Accounts"]')
-    (tmp_path / "file").write_text("")
-    done = run(["model", "-o", "file/model.html"], environment, tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    done = run(["model", "-o", name], environment, tmp_path)
     assert done.returncode == 1
-    assert "file/model.html cannot be written: Not a directory." in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link"}
+    assert (tmp_path / "link").is_fifo()
 
 
 # The page, in a browser

@@ -72,14 +72,35 @@ def test_table_on_a_narrow_terminal_says_what_is_left_out(environment, tmp_path)
     assert "\x1b[1mModule" in shown
 
 
-def test_reader_that_stops_is_no_error(environment, tmp_path):
+def test_names_and_numbers_are_whole_on_a_terminal(environment, tmp_path):
+    described = json.loads(run(["describe", "Contacts", "--json"], environment, tmp_path).stdout)
+    _, shown = on_terminal(["describe", "Contacts"], environment, tmp_path)
+    names = [line.split(" ")[0] for line in shown.splitlines()[1:]]
+    assert names[: len(described)] == [field["name"] for field in described]
+    fields = "subject,hdnGrandTotal,bill_street,bill_city,terms_conditions"
+    command = ["records", "Invoice", "--fields", fields, "--limit", "3"]
+    rows = json.loads(run([*command, "--json"], environment, tmp_path).stdout, parse_float=str)
+    _, shown = on_terminal(command, environment, tmp_path, columns=60)
+    assert len(rows) == 3
+    for row, line in zip(rows, shown.splitlines()[1:], strict=False):
+        assert row["hdnGrandTotal"] in line.split()
+
+
+@pytest.mark.parametrize(
+    ("where", "start", "message"),
+    [
+        ("| head -1", "Module ", ""),
+        (">&-", "", "ERROR The output cannot be written: it is closed.\n"),
+    ],
+)
+def test_output_that_nobody_reads_is_no_bug(where, start, message, environment, tmp_path):
     command = subprocess.list2cmdline([*COMMAND, "modules"])
     done = subprocess.run(
-        ["bash", "-c", f"{command} | head -1"], env=environment, cwd=tmp_path,
+        ["bash", "-c", f"{command} {where}"], env=environment, cwd=tmp_path,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.stdout.startswith("Module ")
-    assert done.stderr == ""
+    assert done.stdout.startswith(start)
+    assert done.stderr == message
 
 
 def test_interrupt_is_one_line_and_exit_code_130(company, environment, tmp_path):

@@ -442,6 +442,24 @@ def test_repair_brings_the_table_of_lines(tmp_path):
         assert "InvoiceLineItems (lines of documents)" in company.verify_as("table").stdout
 
 
+def test_many_deletions_are_repaired_only_where_the_limit_is_off(company):
+    company.run()
+    missing, *gone = sorted(company.old("Contacts")[:22], key=number)
+    company.sql(f"DELETE FROM kafinea.\"Contacts\" WHERE id = '{missing}'")
+    for record_id in gone:
+        company.sandbox.remove("Contacts", record_id)
+    path = company.path / "repair.singer"
+    done = company.verify_as("table", "--repair", str(path))
+    assert "Repair: 1 of 22, written to " in done.stdout
+    assert "Not 21 superfluous rows, more than `deletions_limit` allows at once." in done.stdout
+    assert "meanwhile" not in done.stdout
+    company.load(path)
+    assert company.verify().wrong == {"Contacts": {"superfluous": gone}}
+    company.verify_as("table", "--repair", str(path), deletions_limit="100")
+    company.load(path)
+    assert company.verify().wrong == {}
+
+
 def test_repair_to_stdout_is_singer_and_nothing_else(company):
     company.run()
     (gone,) = company.old("Contacts")[:1]

@@ -39,6 +39,7 @@ def loaded(tmp_path_factory):
         (2, "state.json is not a state of tap-kafinea.", ["--state", "state.json"]),
         (1, "belongs to another Kafinea instance", ["--state", "elsewhere.json"]),
         (2, "With --repair -, stdout has the messages.", ["--repair", "-", "--json"]),
+        (1, "repair: there is no folder ", ["--repair", "nowhere/repair"]),
         (1, "the database cannot be opened", ["--warehouse", "postgresql://u:secretsecret@127.0.0.1:1/d"]),
     ],
 )  # fmt: skip

@@ -109,11 +109,11 @@ def queries(command: str) -> list[tuple[str, str]]:
     return [(warehouses[0], query) for _, query in asked]
 
 
-class Project:
-    """A copy of the project, with the environments that were made in it, for one reader.
+class Reader:
+    """Somebody who types what a page says, in a folder.
 
     Args:
-        directory: Where to put it.
+        directory: The folder.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -121,37 +121,17 @@ class Project:
         self._served: list[subprocess.Popen[str]] = []
         self._ports: dict[str, str] = {}
         self._tokens: dict[str, str] = {}
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        for name in listed.stdout.split("\0"):
-            if not (ROOT / name).is_file():
-                continue
-            copy = directory / name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy)
-            _make_old(copy)
-        (directory / ".meltano").mkdir()
-        for name in _MADE:
-            if (ROOT / name).exists():
-                (directory / name).symlink_to(ROOT / name)
 
-    def follow(self, page: str, *, without: Container[str] = ()) -> Iterator[str]:
-        """Do what a page says, and yield the title of each section that is done.
+    def read(self, text: str, *, without: Container[str] = ()) -> None:
+        """Do what a section says.
 
         Args:
-            page: Its path.
+            text: The section.
             without: Blocks that are left out.
         """
-        found = sections(page)
-        if page == "README.md" or f"README.md#{_anchor(SANDBOX)}" in text_of(page):
-            found = {SANDBOX: sections("README.md")[SANDBOX], **found}
-        for title, text in found.items():
-            for block in blocks(_PORT.sub(self._free_port, text)):
-                if block.text not in without:
-                    self._do(block)
-            yield title
+        for block in blocks(_PORT.sub(self._free_port, text)):
+            if block.text not in without:
+                self._do(block)
 
     def client(self, port: int = 8080) -> Client:
         """A client of the Kafinea that the page started at this port."""
@@ -161,7 +141,7 @@ class Project:
         """Type commands, and return what they print; they must succeed, or else fail."""
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands],
-            cwd=self.directory, env=self._environment, stdin=subprocess.DEVNULL,
+            cwd=self.directory, env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         printed = done.stdout
@@ -244,7 +224,7 @@ class Project:
     def _serve(self, command: str) -> str:
         process = subprocess.Popen(
             ["bash", "-c", f"exec {command}"],  # so a signal to the shell is one to the server
-            cwd=self.directory, env=self._environment,
+            cwd=self.directory, env=self.environment(),
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         self._served.append(process)
@@ -254,8 +234,8 @@ class Project:
         self._tokens[facts["url"]] = facts["control_token"]
         return printed
 
-    @property
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The environment of the commands."""
         own = {k: v for k, v in os.environ.items() if not k.startswith(_OWN_SETTINGS)}
         # The environments are those of the project that is copied. Nothing is put into them.
         return {**own, "NO_COLOR": "1", "MELTANO_AUTO_INSTALL": "false"}
@@ -265,6 +245,47 @@ class Project:
             with socket.create_server(("127.0.0.1", 0)) as free:
                 self._ports[match[0]] = str(free.getsockname()[1])
         return self._ports[match[0]]
+
+
+class Project(Reader):
+    """A copy of the project, with the environments that were made in it, for one reader.
+
+    Args:
+        directory: Where to put it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        for name in listed.stdout.split("\0"):
+            if not (ROOT / name).is_file():
+                continue
+            copy = directory / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy)
+            _make_old(copy)
+        (directory / ".meltano").mkdir()
+        for name in _MADE:
+            if (ROOT / name).exists():
+                (directory / name).symlink_to(ROOT / name)
+
+    def follow(self, page: str, *, without: Container[str] = ()) -> Iterator[str]:
+        """Do what a page says, and yield the title of each section that is done.
+
+        Args:
+            page: Its path.
+            without: Sections and blocks that are left out.
+        """
+        found = sections(page)
+        if page == "README.md" or f"README.md#{_anchor(SANDBOX)}" in text_of(page):
+            found = {SANDBOX: sections("README.md")[SANDBOX], **found}
+        for title, text in found.items():
+            if title not in without:
+                self.read(text, without=without)
+                yield title
 
 
 def _make_old(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -175,6 +176,32 @@ def the_page_of_the_model_has_all_modules(project: Project) -> None:
         assert {module["name"] for module in document["modules"]} <= set(client.listtypes())
 
 
+def contacts_have_hashed_addresses(project: Project) -> None:
+    hashed = {
+        row["id"]: hashlib.sha256(
+            f"a-long-random-secret-of-your-own{row['email'].strip().lower()}".encode()
+        ).hexdigest()
+        for row in project.kafinea("rows", module="Contacts")
+        if row["email"]
+    }
+    stored = project.ask("SELECT id, email FROM kafinea.contacts WHERE email IS NOT NULL")
+    assert dict(stored) == hashed != {}
+    columns = project.ask(
+        "SELECT column_name FROM information_schema.columns"
+        " WHERE table_name = 'contacts' AND NOT starts_with(column_name, '_sdc')"
+    )
+    assert {name for (name,) in columns} == {
+        *("id", "modifiedtime", "email", "account_id", "mailingcity")
+    }
+
+
+def the_deleted_contact_is_gone(project: Project) -> None:
+    stored = {id for (id,) in project.ask("SELECT id FROM kafinea.contacts")}
+    (deleted,) = project.ask("SELECT id FROM kafinea.deleted_records")
+    assert stored == {row["id"] for row in project.kafinea("rows", module="Contacts")}
+    assert deleted[0] not in stored
+
+
 PAGES = {
     "README.md": {"Load into Kafinea": late_payers_are_to_pay_in_cash},
     "docs/first-extraction.md": {
@@ -194,6 +221,10 @@ PAGES = {
         "Data model": the_page_of_the_model_has_all_modules,
     },
     "docs/verify.md": {"Repair": the_warehouse_is_repaired},
+    "docs/personal-data.md": {
+        "Hash fields": contacts_have_hashed_addresses,
+        "Delete what was deleted": the_deleted_contact_is_gone,
+    },
     "docs/files.md": {
         "Download": the_files_have_the_same_bytes,
         "Upload": the_contract_came_back,
@@ -202,6 +233,8 @@ PAGES = {
 """The pages that are followed here, and what must be true behind their sections."""
 
 ELSEWHERE = {
+    "Start with pip": "test_install.py",
+    "docs/install.md": "test_install.py",
     "make demo\n": "test_pipeline.py runs the demo",
     "docs/postgresql.md": "test_postgres.py",
     "docs/scheduling.md": "test_airflow.py",
@@ -209,7 +242,10 @@ ELSEWHERE = {
     "docs/dbt.md": "tests/cli/test_dbt.py, and the demo",
     "docs/warehouses.md": "tests/dlt_kafinea/test_page.py",
 }
-"""Commands, and whole pages, that are not followed here, and why."""
+"""Commands, sections and whole pages that are not followed here, and why."""
+
+
+FRENCH = "README.fr.md"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -238,9 +274,9 @@ def test_output_of_a_page_is_compared_line_by_line(shown, missing):
 
 def test_commands_of_the_pages_are_all_run():
     commands = {
-        (page, block.text)
+        (page, title, block.text)
         for page in pages.documents()
-        for text in pages.sections(page).values()
+        for title, text in pages.sections(page).items()
         for block in pages.blocks(text)
         if block.language == "sh" and not block.file
     }
@@ -248,10 +284,18 @@ def test_commands_of_the_pages_are_all_run():
     assert ELSEWHERE.keys() <= {text for one in commands for text in one}
 
 
+def test_french_first_page_has_the_same_commands():
+    english, french = (
+        [(block.language, block.text, block.file, block.printed) for block in pages.blocks(text)]
+        for text in map(pages.text_of, ("README.md", FRENCH))
+    )
+    assert french == english
+
+
 def test_links_lead_somewhere_and_pages_can_be_found():
     links = {
         (page, target)
-        for page in pages.documents()
+        for page in [*pages.documents(), FRENCH, "SECURITY.md", "CHANGELOG.md"]
         for target in re.findall(r"\]\(([^)]+)\)", pages.text_of(page))
         if "://" not in target
     }
@@ -260,9 +304,10 @@ def test_links_lead_somewhere_and_pages_can_be_found():
         led_to = os.path.normpath(Path(page).parent / path) if path else page
         assert (pages.ROOT / led_to).exists(), f"{page}: {target}"
         assert not anchor or anchor in pages.anchors(led_to), f"{page}: {target}"
-    assert {target for page, target in links if page == "README.md"} >= {
-        page for page in pages.documents() if page != "README.md"
-    }
+    for first in ("README.md", FRENCH):
+        assert {target.partition("#")[0] for page, target in links if page == first} >= {
+            page for page in pages.documents() if page != "README.md"
+        }
 
 
 class Company:

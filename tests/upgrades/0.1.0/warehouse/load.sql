@@ -1,0 +1,12 @@
+COPY kafinea.Accounts FROM 'kafinea_accounts.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.Campaigns FROM 'kafinea_campaigns.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.campaigns_contacts FROM 'kafinea_campaigns_contacts.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.Contacts FROM 'kafinea_contacts.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.Currency FROM 'kafinea_currency.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.deleted_records FROM 'kafinea_deleted_records.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.Documents FROM 'kafinea_documents.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.Fields FROM 'kafinea_fields.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.Invoice FROM 'kafinea_invoice.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.InvoiceLineItems FROM 'kafinea_invoicelineitems.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.Modules FROM 'kafinea_modules.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
+COPY kafinea.PicklistValues FROM 'kafinea_picklistvalues.csv' (FORMAT 'csv', quote '"', delimiter ',', header 1);
