@@ -118,7 +118,7 @@ def _setting(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
     # Without the default: Meltano would copy it into the project, which would keep it in upgrades.
     return {
         "name": name,
-        "label": said.get("title") or name.replace("_", " ").capitalize(),
+        "label": said["title"],
         "description": said["description"],
         **_kind(said),
         **({"sensitive": True} if said.get("secret") else {}),

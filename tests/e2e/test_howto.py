@@ -188,7 +188,7 @@ def contacts_have_hashed_addresses(project: Project) -> None:
     assert dict(stored) == hashed != {}
     columns = project.ask(
         "SELECT column_name FROM information_schema.columns"
-        " WHERE table_name = 'contacts' AND NOT starts_with(column_name, '_sdc')"
+        " WHERE table_name = 'Contacts' AND NOT starts_with(column_name, '_sdc')"
     )
     assert {name for (name,) in columns} == {
         *("id", "modifiedtime", "email", "account_id", "mailingcity")
