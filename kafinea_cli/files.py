@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from kafinea.errors import SettingsError, StorageError
 from kafinea.private import refuse_planted
 from kafinea.values import ValueType
-from kafinea_cli.output import csv_lines, csv_value, exact_json
+from kafinea_cli.exact import csv_lines, csv_value, exact_json
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, ValueType | None]
