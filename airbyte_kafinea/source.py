@@ -18,7 +18,7 @@ from kafinea.extract.clock import Clock
 from kafinea.extract.discovery import Modules
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.line_fields import line_fields, line_module
-from kafinea.extract.run import Options
+from kafinea.extract.options import Options
 from kafinea.values import ValueType, value_type_of
 
 _SETTINGS: dict[str, dict[str, Any]] = {

@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from dlt_kafinea.instance import Instance, Shared, checkpoint_in
 from dlt_kafinea.tables import PassResource
+from kafinea.extract.batch import Run
 from kafinea.extract.file_rows import COLUMNS, NAME, FileRun
-from kafinea.extract.run import Run
 from kafinea.values import ValueType
 
 

@@ -18,11 +18,11 @@ from dlt_kafinea.deletions import Deletions
 from dlt_kafinea.settings import Settings
 from kafinea import Client
 from kafinea.errors import KafineaError
+from kafinea.extract.batch import Run
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
 from kafinea.extract.discovery import Modules
 from kafinea.extract.prefetch import Prefetch
-from kafinea.extract.run import Run
 
 CHECKPOINT = "checkpoint"
 """Key of a resource's state: where its reading stands."""

@@ -10,8 +10,8 @@ from typing_extensions import override
 from dlt_kafinea.instance import Instance, Shared, checkpoint_in
 from dlt_kafinea.tables import PassResource
 from kafinea.extract import related_rows
+from kafinea.extract.batch import Run
 from kafinea.extract.related_lists import NamedList
-from kafinea.extract.run import Run
 from kafinea.related import RELATED, SOURCE
 from kafinea.values import ValueType
 

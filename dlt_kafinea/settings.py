@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafinea.errors import SettingsError
-from kafinea.extract.run import Options
+from kafinea.extract.options import Options
 from kafinea.values import ServerZone
 
 

@@ -19,8 +19,8 @@ from dlt_kafinea.arrow import ArrowTable
 from dlt_kafinea.emitted import Emitted
 from dlt_kafinea.instance import CHECKPOINT, Instance, Shared
 from kafinea.errors import IncompleteRead
+from kafinea.extract.batch import Batch, Prepare, Run
 from kafinea.extract.rows import Row
-from kafinea.extract.run import Batch, Prepare, Run
 from kafinea.values import ValueType
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from kafinea.errors import SettingsError, StorageError
 from kafinea.private import refuse_planted
 from kafinea.values import ValueType
-from kafinea_cli.output import csv_lines, csv_value, exact_json
+from kafinea_cli.exact import csv_lines, csv_value, exact_json
 
 Row = Mapping[str, Any]
 Columns = Mapping[str, ValueType | None]
@@ -68,8 +68,8 @@ def write(path: Path, rows: Iterable[Row], columns: Columns) -> None:
         columns: Their columns.
 
     Raises:
-        DoesNotFit: The format cannot contain a value exactly. There is no file, or the old one.
-        OSError: It cannot be written.
+        StorageError: It cannot be written, or its format cannot contain a value exactly
+            (`DoesNotFit`). There is no file, or the old one.
     """
     with whole(path) as file:
         _WRITERS[path.suffix.lower()](file, rows, columns)
@@ -83,7 +83,8 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         SettingsError: No file can have this name.
-        OSError: It cannot be written.
+        StorageError: It cannot be written.
+        OSError: Another user has put it there.
     """
     path = _target(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -93,9 +94,11 @@ def whole(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             part.unlink()
+        if isinstance(error, OSError):
+            raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from None
         raise
 
 
@@ -194,21 +197,28 @@ def _write_excel(file: BinaryIO, rows: Iterable[Row], columns: Columns) -> None:
     xlsxwriter = _imported("xlsxwriter")
     if len(columns) > _EXCEL_COLUMNS:
         raise DoesNotFit(f"Excel has {_EXCEL_COLUMNS:,} columns at most. {_OTHER_FORMATS}")
-    # It is closed after an error too, because it has a temporary file.
-    with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
-        sheet = book.add_worksheet()
-        sheet.freeze_panes(1, 0)
-        bold, day = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd"})
-        for place, name in enumerate(columns):
-            sheet.write_string(0, place, name, bold)
-        for number, row in enumerate(rows, start=1):
-            if number == _EXCEL_ROWS:
-                raise DoesNotFit(f"Excel has {_EXCEL_ROWS:,} rows at most. {_OTHER_FORMATS}")
-            for place, (name, kind) in enumerate(columns.items()):
-                try:
-                    _write_cell(sheet, number, place, row.get(name), kind, day)
-                except OverflowError:
-                    raise _does_not_fit(row["id"], name, "Excel") from None
+    try:
+        # It is closed after an error too, because it has a temporary file.
+        with xlsxwriter.Workbook(file, {"constant_memory": True}) as book:
+            _write_sheet(book, rows, columns)
+    except xlsxwriter.exceptions.FileCreateError as error:
+        raise error.args[0] from None  # the OSError, such as that of a full disk
+
+
+def _write_sheet(book: Any, rows: Iterable[Row], columns: Columns) -> None:
+    sheet = book.add_worksheet()
+    sheet.freeze_panes(1, 0)
+    bold, day = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd"})
+    for place, name in enumerate(columns):
+        sheet.write_string(0, place, name, bold)
+    for number, row in enumerate(rows, start=1):
+        if number == _EXCEL_ROWS:
+            raise DoesNotFit(f"Excel has {_EXCEL_ROWS:,} rows at most. {_OTHER_FORMATS}")
+        for place, (name, kind) in enumerate(columns.items()):
+            try:
+                _write_cell(sheet, number, place, row.get(name), kind, day)
+            except OverflowError:
+                raise _does_not_fit(row["id"], name, "Excel") from None
 
 
 def _write_cell(

@@ -6,13 +6,11 @@ shows one line for each row, its texts cut to the width of the terminal, and no 
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import Enum
 from functools import cached_property, wraps
 from itertools import chain, islice
@@ -22,6 +20,7 @@ import click
 import msgspec
 
 from kafinea.shown import LONGEST_LINE, UNFIT, shown
+from kafinea_cli.exact import csv_lines, csv_value, exact_json, json_lines
 
 if TYPE_CHECKING:  # imported when used
     from rich.console import Console
@@ -246,47 +245,6 @@ def _harmless(piece: bytes) -> bytes:
     lines = piece.decode("utf-8", "replace").split("\n")
     escaped = (UNFIT.sub(lambda match: json.dumps(match[0])[1:-1], line) for line in lines)
     return "\n".join(escaped).encode("utf-8", "replace")
-
-
-def json_lines(rows: Iterable[Row]) -> Iterator[bytes]:
-    """Yield the pieces of a JSON array, one row a line."""
-    start = b"[\n"
-    for row in rows:
-        yield start + exact_json(row)
-        start = b",\n"
-    yield b"[]\n" if start == b"[\n" else b"\n]\n"
-
-
-def exact_json(value: Any) -> bytes:
-    """Return a value as JSON; a Decimal is a number with all its digits."""
-    return _JSON.encode(value)
-
-
-_JSON = msgspec.json.Encoder(decimal_format="number")
-
-
-def csv_lines(rows: Iterable[Row], names: Sequence[str]) -> Iterator[bytes]:
-    """Yield the lines of a CSV file, in UTF-8.
-
-    Values are exact: nothing is put before a text that begins with `=`. So a spreadsheet that opens
-    the file may run such a text as a formula; an `.xlsx` file has text as text.
-    """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for line in chain([names], ([csv_value(row.get(name)) for name in names] for row in rows)):
-        writer.writerow(line)
-        yield buffer.getvalue().encode("utf-8", "surrogatepass")
-        buffer.seek(0)
-        buffer.truncate()
-
-
-def csv_value(value: Any) -> str:
-    """Return a value as text: numbers with all their digits, lists and objects as JSON."""
-    if value is None:
-        return ""
-    if isinstance(value, bool | list | tuple | dict):
-        return exact_json(value).decode()
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def _cell(value: Any) -> str:

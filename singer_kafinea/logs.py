@@ -16,11 +16,14 @@ from typing import Any
 from kafinea.errors import KafineaError
 from kafinea.masking import clean, line, simple
 from kafinea.shown import place_of
-from singer_kafinea.summary import Figures
 
 _FIELDS = frozenset(vars(logging.makeLogRecord({})))
 _LONGEST_CHAIN = 10  # errors that led to an error; a recursion may have a thousand
 _make = logging.Logger.makeRecord
+
+
+class Figures(dict[str, Any]):
+    """Numbers by name, or by stream and name. They are logged as they are."""
 
 
 def guard(logger: logging.Logger) -> None:

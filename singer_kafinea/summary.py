@@ -9,13 +9,13 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from singer_sdk import metrics
 from singer_sdk.logging import StructuredFormatter
 
 from kafinea import progress
 from kafinea.shown import shown
+from singer_kafinea.logs import Figures
 
 Numbers = Mapping[str, float]
 """The numbers of a stream by column; a column that does not apply is missing."""
@@ -25,10 +25,6 @@ REQUESTS, SECONDS = "requests", "seconds"
 _OTHERS = "Other requests"
 _UNITS = {SECONDS: "s"}
 _SHORTEST_NAME = 14
-
-
-class Figures(dict[str, Any]):
-    """Numbers by name, or by stream and name: `logs` lets them pass as they are."""
 
 
 @dataclass(frozen=True)

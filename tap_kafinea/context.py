@@ -9,8 +9,8 @@ from kafinea import Client
 from kafinea.extract.clock import Clock
 from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.discovery import Modules
+from kafinea.extract.options import Options
 from kafinea.extract.prefetch import Prefetch
-from kafinea.extract.run import Options
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from kafinea.describe import MODIFIED, Module
+from kafinea.extract.batch import Batch, Run
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.file_rows import COLUMNS, DOCUMENTS, NAME, FileRun
 from kafinea.extract.rows import Row
-from kafinea.extract.run import Batch, Run
 from kafinea.values import ValueType
 from tap_kafinea.catalogs import WrongEntry
 from tap_kafinea.schema import TYPES

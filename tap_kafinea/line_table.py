@@ -15,13 +15,13 @@ from typing_extensions import override
 
 from kafinea.describe import LINE_MODULE, LINES, MODIFIED, Module
 from kafinea.errors import WrongAnswer
+from kafinea.extract.batch import Batch, Run
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.line_fields import line_module
 from kafinea.extract.line_rows import DELETED, DOCUMENT, NUMBER, LineCounts, LineRows
 from kafinea.extract.module_rows import Fields
 from kafinea.extract.rows import Row, emptied
-from kafinea.extract.run import Batch, Run
 from kafinea.values import ValueType
 from tap_kafinea.schema import properties_of_lines, schema_of, types_of, with_lines
 from tap_kafinea.sdk import KafineaTap

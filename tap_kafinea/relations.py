@@ -11,10 +11,10 @@ from typing_extensions import override
 
 from kafinea.describe import Module
 from kafinea.extract import related_rows
+from kafinea.extract.batch import Batch, Run
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.related_lists import RelatedLists
 from kafinea.extract.rows import Row
-from kafinea.extract.run import Batch, Run
 from kafinea.related import RELATED, SOURCE, RelatedList
 from singer_kafinea.relations import list_of, schema_of
 from tap_kafinea.sdk import KafineaTap

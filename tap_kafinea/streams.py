@@ -12,11 +12,11 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metad
 from typing_extensions import override
 
 from kafinea.describe import LINES, MODIFIED, SECRET_FIELDS
+from kafinea.extract.batch import Batch, Run
 from kafinea.extract.checkpoint import CHECKS, Checkpoint
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.module_rows import Fields
 from kafinea.extract.rows import Row, emptied
-from kafinea.extract.run import Batch, Run
 from kafinea.values import ValueType
 from singer_kafinea.summary import REQUESTS, Numbers
 from tap_kafinea.catalogs import NEW_CATALOG, WrongEntry, replication

@@ -18,8 +18,8 @@ from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
 from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.discovery import Modules
+from kafinea.extract.options import Options
 from kafinea.extract.prefetch import Prefetch
-from kafinea.extract.run import Options
 from singer_kafinea.connection import connect, problem, zone_of
 from singer_kafinea.settings import unknown_settings, unknown_variables
 from singer_kafinea.summary import Summary

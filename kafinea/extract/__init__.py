@@ -15,12 +15,14 @@ An adapter, such as the tap, shares a `Clock` among its extractions, may find de
 `DeletionDetector`, and reads an `ExtractionRun`.
 """
 
+from kafinea.extract.batch import Batch, RunSummary
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
 from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.module_rows import Fields
-from kafinea.extract.run import Batch, ExtractionRun, Options, RunSummary
+from kafinea.extract.options import Options
+from kafinea.extract.run import ExtractionRun
 
 __all__ = [
     "Batch",

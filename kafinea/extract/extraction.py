@@ -8,13 +8,15 @@ from functools import cached_property, partial
 from kafinea.client import Client
 from kafinea.describe import MODIFIED, Module
 from kafinea.errors import Refused, SettingsError
+from kafinea.extract.batch import Batch
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
 from kafinea.extract.deletion_scan import DeletionDetector
 from kafinea.extract.discovery import Modules
 from kafinea.extract.line_fields import line_fields, line_module
 from kafinea.extract.module_rows import Fields, ModuleContent
-from kafinea.extract.run import Batch, ExtractionRun, Options, Source
+from kafinea.extract.options import Options
+from kafinea.extract.run import ExtractionRun, Source
 from kafinea.suggestions import suggestion
 from kafinea.values import value_type_of
 

@@ -16,20 +16,14 @@ from typing import ClassVar
 from kafinea.client import Client
 from kafinea.describe import MODIFIED
 from kafinea.errors import IncompleteRead
+from kafinea.extract.batch import Batch, Prepare, PreparedPass, RunSummary
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
 from kafinea.extract.downloads import Downloads, Fetched
 from kafinea.extract.file_store import FileStore
+from kafinea.extract.options import Options
 from kafinea.extract.rows import Part, Row
-from kafinea.extract.run import (
-    Batch,
-    ExtractionRun,
-    Options,
-    Prepare,
-    PreparedPass,
-    RunSummary,
-    Source,
-)
+from kafinea.extract.run import ExtractionRun, Source
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, Page
 from kafinea.query import Condition

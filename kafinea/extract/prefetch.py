@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from kafinea.extract.run import Prepare, PreparedPass
+from kafinea.extract.batch import Prepare, PreparedPass
 
 
 @dataclass

@@ -10,8 +10,9 @@ from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import Code, IncompleteRead, Refused, Unavailable
 from kafinea.extract.checkpoint import Checkpoint
 from kafinea.extract.clock import Clock
+from kafinea.extract.options import Options
 from kafinea.extract.rows import Part
-from kafinea.extract.run import ExtractionRun, Options, Source
+from kafinea.extract.run import ExtractionRun, Source
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import Page, is_there
 from kafinea.parallel_reader import map_ahead

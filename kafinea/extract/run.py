@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Protocol
 
 from kafinea.client import Client
-from kafinea.errors import IncompleteRead, SettingsError
+from kafinea.errors import IncompleteRead
+from kafinea.extract.batch import Batch, Prepare, PreparedPass, RunSummary
 from kafinea.extract.checkpoint import Checkpoint, Pass, now
 from kafinea.extract.clock import Clock
 from kafinea.extract.deletion_scan import DeletionDetector, TrackIds
+from kafinea.extract.options import Options
 from kafinea.extract.passes import PassPlanner
-from kafinea.extract.rows import Content, Part, Row, Rows
+from kafinea.extract.rows import Content, Part, Row
 from kafinea.extract.undated import undated_ids
 from kafinea.extract.unreadable import Unreadable
 from kafinea.module_reader import ModuleReader, newest
@@ -26,46 +26,6 @@ from kafinea.query import Condition
 from kafinea.recovery import Recovery
 
 logger = logging.getLogger(__name__)
-
-_LONGEST_LOOKBACK = 315_360_000  # seconds
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to extract.
-
-    Attributes:
-        page_size: The most records to request at a time; servers give 100 or 1,000 at most.
-        lookback: Seconds before the bookmark to read again, for records that were saved late.
-        start: Without a checkpoint, only records modified since. A moment without an offset is in
-            the `timezone` of the extraction.
-        end: Only records modified before; the same holds for its offset.
-
-    Raises:
-        SettingsError: A value cannot be used.
-    """
-
-    page_size: int = 1000
-    lookback: float = 60
-    start: datetime | None = None
-    end: datetime | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.page_size, int) or self.page_size < 1:
-            raise SettingsError(
-                f"`page_size` is {self.page_size!r}. Set it to a whole number, 1 or more."
-            )
-        is_number = isinstance(self.lookback, (int, float))
-        if not is_number or not 0 <= self.lookback <= _LONGEST_LOOKBACK:
-            raise SettingsError(
-                f"`lookback` is {self.lookback!r}. Set it to a number of seconds, from 0 to "
-                f"{_LONGEST_LOOKBACK:,} (10 years)."
-            )
-        for name, value in (("start", self.start), ("end", self.end)):
-            if value is not None and not isinstance(value, datetime):
-                raise SettingsError(
-                    f"`{name}` is {value!r}. Set it to a datetime, such as datetime(2026, 1, 31)."
-                )
 
 
 @dataclass(frozen=True)
@@ -89,107 +49,6 @@ class Source:
     options: Options
     is_incremental: bool
     detector: DeletionDetector | None = None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some rows of a stream.
-
-    Attributes:
-        rows: The rows. They belong to the receiver, who may change them or use them up. There may
-            be none, where only the checkpoint moves on.
-        checkpoint: Where the stream stands once the rows are written.
-        before: Where it stands before that.
-        version: The version of the rows, where all records are read.
-        completes_version: Whether all records were read: rows of earlier versions were deleted.
-        is_of_pass: Whether the rows are those of the pass under way, whose position they move.
-    """
-
-    rows: list[Row]
-    checkpoint: Checkpoint
-    before: Checkpoint
-    version: int | None = None
-    completes_version: bool = False
-    is_of_pass: bool = False
-
-    def checkpoint_behind(self, record_id: str) -> Checkpoint:
-        """Return where the stream stands once the rows up to that of a record are written.
-
-        What could not be read among the rows must be in the state before the position passes it.
-        """
-        unreadable = dict.fromkeys([*self.before.unreadable, *self.checkpoint.unreadable])
-        begun = replace(self.before, unreadable=tuple(unreadable))
-        return begun.after(record_id) if self.is_of_pass else begun
-
-
-@dataclass(frozen=True)
-class PreparedPass:
-    """A pass that is about to be read.
-
-    Attributes:
-        current: The pass.
-        reading: Its records.
-        rows: What makes rows of them.
-        began: When it began, on this machine's clock.
-        is_resumed: Whether an earlier run began it, so that what is newer comes after it.
-    """
-
-    current: Pass
-    reading: ModuleReader
-    rows: Rows
-    began: datetime
-    is_resumed: bool
-
-
-Prepare = Callable[[], PreparedPass | None]
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What a run has done so far.
-
-    Attributes:
-        counted: How many records the server counted, in all passes together.
-        received: How many rows were extracted.
-        unreadable: How many records could not be read, or not completely.
-        requests: How many requests were about the module, in this and other runs of the client.
-        seconds: How long the run took, the time for writing its rows included.
-    """
-
-    counted: int = 0
-    received: int = 0
-    unreadable: int = 0
-    requests: int = 0
-    seconds: float = 0
-
-
-class Run(Protocol):
-    """One run over what a stream is made of: records, lists or files."""
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """Where the stream stands."""
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether something could not be read, and is requested again in the next run."""
-
-    @property
-    def summary(self) -> RunSummary:
-        """What was done so far."""
-
-    def prepare(self) -> PreparedPass | None:
-        """Return what there is to read first."""
-
-    def first(self) -> Row | None:
-        """Return the first row."""
-
-    def batches(self, prepare: Prepare | None = None) -> Iterator[Batch]:
-        """Yield all rows.
-
-        Args:
-            prepare: Returns the first pass, where that was prepared before.
-        """
 
 
 class ExtractionRun:

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
 from kafinea import private
-from kafinea.errors import SettingsError
+from kafinea.errors import SettingsError, StorageError
 
 _PLAIN = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
@@ -39,13 +39,17 @@ def write(path: Path, values: Mapping[str, str]) -> None:
 
     Raises:
         SettingsError: The file is not text.
-        OSError: It cannot be written.
+        OSError: It cannot be read, or another user has put it there.
+        StorageError: It cannot be written.
     """
     private.refuse_planted(path)
     path = Path(os.path.realpath(path))
     bindings = list(parse_stream(_stream(path))) if path.exists() else []
     text = _changed(bindings, values)
-    private.replace(path, io.BytesIO(text.encode()), durable=True)
+    try:
+        private.replace(path, io.BytesIO(text.encode()), durable=True)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def _stream(path: Path) -> io.StringIO:

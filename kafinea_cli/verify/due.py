@@ -22,7 +22,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from kafinea.extract.checkpoint import Checkpoint
-from kafinea.extract.run import Options
+from kafinea.extract.options import Options
 from kafinea.parsing import moment
 from kafinea.values import ServerZone
 from kafinea_cli.verify.warehouse import Kind, Table, Warehouse, microseconds

@@ -15,8 +15,8 @@ from kafinea.extract.extraction import Extraction
 from kafinea.extract.hidden_records import deleted, hidden_of
 from kafinea.extract.line_fields import line_fields, line_module
 from kafinea.extract.module_rows import Fields
+from kafinea.extract.options import Options
 from kafinea.extract.rows import Row
-from kafinea.extract.run import Options
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE
 from kafinea.parallel_reader import map_ahead

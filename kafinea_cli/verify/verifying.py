@@ -13,7 +13,7 @@ from kafinea.extract.clock import Clock
 from kafinea.extract.discovery import Modules
 from kafinea.extract.line_fields import line_module
 from kafinea.extract.line_rows import DOCUMENT, NUMBER
-from kafinea.extract.run import Options
+from kafinea.extract.options import Options
 from kafinea.suggestions import listed
 from kafinea.values import ValueType, value_type_of
 from kafinea_cli.connection import Instance

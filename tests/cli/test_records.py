@@ -339,6 +339,18 @@ def test_signal_leaves_no_half_file(number, code, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("end", ["csv", "parquet", "xlsx"])
+def test_full_disk_is_one_line_and_leaves_no_file(end, company, environment, tmp_path):
+    command = subprocess.list2cmdline([*COMMAND, "records", "Contacts", "-o", f"c.{end}"])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 4; {command}"], env=environment, cwd=tmp_path,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == f"ERROR {tmp_path}/c.{end} cannot be written: File too large.\n"
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to another user")
 @pytest.mark.parametrize("command", [["records", "Leads", "-o", "planted"], ["init"]])
 def test_link_of_another_user_is_not_followed(command, environment, tmp_path):

@@ -342,7 +342,8 @@ def test_updates_that_cannot_fail_prove_nothing():
         for number in range(1, 9):
             sandbox.insert("Contacts", MODULES["Contacts"][1] | {key: f"K{number}"})
         before = stored(sandbox, "Contacts")
-        run = load(sandbox, change("Contacts", 9), streams=streams("Contacts"), max_rejects=-1)
+        one_by_one = {"max_sessions": 1, "max_rejects": -1}
+        run = load(sandbox, change("Contacts", 9), streams=streams("Contacts"), **one_by_one)
         assert run.tally == {"updated": 1, "rejected": 8}
         touched = differing(before, stored(sandbox, "Contacts"), "title")
         assert len([names for names in touched if names]) == 1
