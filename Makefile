@@ -10,6 +10,7 @@
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-docs     what makes the site of the documentation
 #   .venv-build    what builds and checks the packages
+#   .venv-3.12     the project with another Python; .venv-oldest, .venv-newest: other dependencies
 #   .venv-bench    the project and the tools that it is compared with
 # The tests of web pages also need Chromium, and are skipped without it.
 # Each environment has a file `stamp`. It is made again only if the files that it depends on are newer.
@@ -19,10 +20,10 @@ MELTANO = .venv-meltano/bin/meltano
 # Meltano brings uv, which is faster than pip.
 UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 
-.PHONY: help install demo test operate lint build hub docs screenshots bench backfill clean constraints
+.PHONY: help install demo test test-all operate lint build audit hub docs screenshots bench backfill clean constraints
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 install: .venv/stamp .meltano/stamp  ## Install the project, Meltano and its plugins into this folder
 
@@ -45,12 +46,24 @@ lint: .venv/stamp docs  ## Check style, format, types, which package may import 
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache --no-logo
 
+test-all: .venv-meltano/stamp test-oldest  ## Run the tests with each Python of this machine, and with the oldest dependencies
+	@for version in $(VERSIONS); do \
+		if $(FIND) $$version >/dev/null 2>&1; then $(MAKE) test-$$version || exit 1; \
+		else echo "This machine has no Python $$version"; fi; \
+	done
+
+test-%: .venv-%/stamp
+	.venv-$*/bin/pytest -n 2 --dist loadfile -p no:anyio --ignore tests/e2e --ignore tests/dlt_kafinea
+
 build: .venv-build/stamp  ## Build the packages into dist/, and check them
 	@rm -rf dist
 	.venv-build/bin/python -m build --outdir dist .
 	.venv-build/bin/python -m build --outdir dist loaders
 	.venv-build/bin/twine check --strict dist/*
 	.venv-build/bin/check-wheel-contents dist/*.whl
+
+audit: .venv-build/stamp  ## Check the workflows in .github
+	.venv-build/bin/zizmor --offline --pedantic .github
 
 hub: .venv/stamp  ## Write the definitions of the plugins for Meltano, hub/*.yml
 	.venv/bin/python hub/make.py
@@ -70,7 +83,7 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench .meltano output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-oldest .venv-newest .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench .meltano output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -93,7 +106,23 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--no-python-downloads --no-annotate --custom-compile-command 'make constraints'
 
-ENVIRONMENTS = .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench
+# For `make test-all`: other versions of Python and of the dependencies.
+VERSIONS = 3.10 3.11 3.12 3.13 3.14
+FIND = .venv-meltano/bin/uv python find --no-python-downloads
+TESTED = $(VERSIONS:%=.venv-%) .venv-oldest .venv-newest
+$(TESTED:%=%/stamp): pyproject.toml loaders/pyproject.toml constraints/dev.txt
+.venv-3.%/stamp: PYTHON = $$($(FIND) $(@D:.venv-%=%))
+.venv-3.%/stamp: PACKAGES = -c constraints/dev.txt -e '.[test]' -e './loaders[duckdb,postgres]'
+.venv-newest/stamp: PACKAGES = -e '.[test]' -e './loaders[duckdb,postgres]'
+.venv-oldest/stamp: PACKAGES = -c output/oldest.txt -e '.[test]' -e './loaders[duckdb,postgres]'
+.venv-oldest/stamp: output/oldest.txt
+
+output/oldest.txt: pyproject.toml loaders/pyproject.toml | .venv-meltano/stamp
+	@mkdir -p output
+	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra sandbox --extra export \
+		--extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml --output-file $@
+
+ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench
 
 $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@echo 'Making $(@D)'
@@ -159,7 +188,7 @@ DOCS = mkdocs-material 'mkdocstrings[python]' ruff
 .venv-build/stamp: PACKAGES = -c constraints/build.txt $(BUILD)
 
 # With `md`, twine checks the README too.
-BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx
+BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx zizmor
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
 .venv-bench/stamp: PACKAGES = -c constraints/bench.txt \

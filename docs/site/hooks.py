@@ -21,6 +21,8 @@ _OUTSIDE = {
     "README.fr.md": "index.fr.md",
     "SECURITY.md": "security-policy.md",
     "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
     "LICENSE": "LICENSE",
 }
 """Files of the repository, and what they are called in the site."""

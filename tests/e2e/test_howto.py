@@ -246,6 +246,7 @@ ELSEWHERE = {
 
 
 FRENCH = "README.fr.md"
+OTHERS = ("SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -295,7 +296,7 @@ def test_french_first_page_has_the_same_commands():
 def test_links_lead_somewhere_and_pages_can_be_found():
     links = {
         (page, target)
-        for page in [*pages.documents(), FRENCH, "SECURITY.md", "CHANGELOG.md"]
+        for page in [*pages.documents(), FRENCH, *OTHERS]
         for target in re.findall(r"\]\(([^)]+)\)", pages.text_of(page))
         if "://" not in target
     }

@@ -183,13 +183,15 @@ def repository(tmp_path) -> Iterator[str]:
     server.communicate()
 
 
-@pytest.mark.parametrize("section", ["From an index", "From a wheel", "From git"])
+@pytest.mark.parametrize(
+    "section", ["With pip", "With pipx", "With uv", "From a wheel", "From git"]
+)
 def test_each_way_to_install_leads_to_the_commands(section, reader, dist, repository):
     shutil.copytree(dist, reader.directory / "dist")
     reader.variables["REPOSITORY"] = repository
     found = pages.sections("docs/install.md")
     reader.read(found[section])
-    if section == "From an index":
+    if section == "With pip":
         reader.read(found["Upgrade"])
     for command in ("kafinea", "tap-kafinea", "target-kafinea", "target-duckdb-exact"):
         assert "0." in reader.type(f"{command} --version"), command
