@@ -40,7 +40,7 @@ class Caller:
     Attributes:
         username: The user's name.
         max_sessions: The maximum number of concurrent sessions.
-        requests: How many requests were sent.
+        requests: How many requests were sent about each module.
 
     Raises:
         SettingsError: The address cannot be used.

@@ -15,7 +15,7 @@ class RequestCounts:
     """Counts requests. Threads may share it.
 
     A request about a record counts for the record's module, also while only the prefix of its ids
-    is known. A request about no module, such as `listtypes`, counts in the total only.
+    is known. A request about no module, such as `listtypes`, counts for none.
     """
 
     def __init__(self) -> None:
@@ -48,9 +48,3 @@ class RequestCounts:
                 for about, count in self._counts.items()
                 if self._modules.get(about, about) == module
             )
-
-    @property
-    def total(self) -> int:
-        """How many requests were sent in all, repeated ones included; without logins."""
-        with self._lock:
-            return self._counts.total()

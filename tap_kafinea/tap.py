@@ -225,7 +225,7 @@ class TapKafinea(KafineaTap):
         Summary(
             columns=("counted", "received", "unreadable"),
             streams={name: stream.numbers for name, stream in begun.items()},
-            requests=self.client.requests.total,
+            requests=self.client.requests_sent,
             seconds=time.monotonic() - began,
             incomplete=frozenset(name for name, stream in begun.items() if not stream.is_complete),
             brief=("received", "unreadable"),

@@ -11,12 +11,12 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
+from kafinea import Client
 from kafinea.errors import FatalError, SettingsError
 from kafinea.load import Result, Status
 from kafinea.load.reporting.counts import Counts
 from kafinea.load.reporting.json_lines import is_same_file, is_stdout
 from kafinea.load.reporting.results_file import ResultsFile
-from kafinea.request_counts import RequestCounts
 from singer_kafinea.summary import REQUESTS, SECONDS, Summary
 from target_kafinea.rejects_file import Message, RejectsFile
 
@@ -29,7 +29,7 @@ class Report:
     Args:
         config: The settings of the target.
         logger: Where to log.
-        requests: What counts the requests of the run.
+        client: What sends the requests, and counts them.
 
     Attributes:
         counts: The results, counted.
@@ -38,9 +38,9 @@ class Report:
         StorageError: A file cannot be written.
     """
 
-    def __init__(self, config: Mapping[str, Any], logger: Logger, requests: RequestCounts) -> None:
+    def __init__(self, config: Mapping[str, Any], logger: Logger, client: Client) -> None:
         self._logger = logger
-        self._requests = requests
+        self._client = client
         self._modules: dict[str, str] = {}  # by stream
         self._seconds: defaultdict[str, float] = defaultdict(float)  # by stream
         self._current = ""  # the stream of the last result
@@ -175,7 +175,7 @@ class Report:
         columns = [status.value for status in Status]
         # The requests of a module are those of the first stream that is loaded into it.
         modules = {module: stream for stream, module in reversed(self._modules.items())}
-        requests = {stream: self._requests.of(module) for module, stream in modules.items()}
+        requests = {stream: self._client.requests.of(module) for module, stream in modules.items()}
         streams = {
             stream: {
                 **self.counts.of(stream),
@@ -187,7 +187,7 @@ class Report:
         return Summary(
             columns=columns,
             streams=streams,
-            requests=self._requests.total,
+            requests=self._client.requests_sent,
             seconds=time.monotonic() - self._began,
             incomplete=frozenset() if is_complete else frozenset({self._current}),
             brief=columns,

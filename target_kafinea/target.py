@@ -38,7 +38,7 @@ class TargetKafinea(SdkTarget):
         self._is_complete = False
         self._states = States()
         client = connect(self.config, self.cleanup)
-        self._report = Report(self.config, self.logger, client.requests)
+        self._report = Report(self.config, self.logger, client)
         self.cleanup.callback(self._close_report)
         self.cleanup.callback(self._write_last_true_state)
         self._context = LoadContext.of(client, zone_of(self.config), options_of(self.config))
