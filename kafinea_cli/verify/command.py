@@ -153,13 +153,16 @@ def _state(path: Path) -> Mapping[str, Any]:
 
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return state_of(content.get("singer_state", content))
+        state = state_of(content.get("singer_state", content))
     except (StateError, ValueError, AttributeError, RecursionError):
+        state = {}
+    if not state.get("bookmarks"):  # Meltano prints {} for a state that it does not have
         raise click.BadParameter(
             f"{path} is not a state of tap-kafinea. Store the last line that the loader writes to "
             "stdout, or the output of `meltano state get`.",
             param_hint="--state",
-        ) from None
+        )
+    return state
 
 
 @contextmanager

@@ -21,6 +21,7 @@ def loaded(tmp_path_factory):
         company.run()
         (path / "other.duckdb").write_text("no database at all")
         (path / "state.json").write_text("[]")
+        (path / "empty.json").write_text("{}")
         state = {"bookmarks": {"Contacts": {"url": "https://other.example"}}}
         (path / "elsewhere.json").write_text(json.dumps(state))
         yield company
@@ -37,6 +38,7 @@ def loaded(tmp_path_factory):
         (2, "Module 'Contact' not found", ["Contact"]),
         (2, "has no table of Accounts. Extract and load first.", ["Accounts"]),
         (2, "state.json is not a state of tap-kafinea.", ["--state", "state.json"]),
+        (2, "empty.json is not a state of tap-kafinea.", ["--state", "empty.json"]),
         (1, "belongs to another Kafinea instance", ["--state", "elsewhere.json"]),
         (2, "With --repair -, stdout has the messages.", ["--repair", "-", "--json"]),
         (1, "repair: there is no folder ", ["--repair", "nowhere/repair"]),
