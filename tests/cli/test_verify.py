@@ -261,7 +261,7 @@ def test_state_tells_lost_records_from_those_not_yet_extracted(company):
     company.sql(f"DELETE FROM kafinea.\"Contacts\" WHERE id = '{newest}'")
     assert company.verify().modules[0]["later"] == 1
     elsewhere = company.path / "of-others.json"
-    elsewhere.write_text('{"singer_state": {"bookmarks": {}}}')
+    elsewhere.write_text('{"singer_state": {"bookmarks": {"Leads": {}}}}')
     assert company.verify("--state", str(elsewhere)).modules[0]["later"] == 1
     found = company.verify("--state", company.state_file())
     assert (found.code, found.wrong) == (1, {"Contacts": {"missing": [newest]}})
