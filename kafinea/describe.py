@@ -91,6 +91,11 @@ class Field:
     picklist_labels: tuple[str, ...] = ()
     default: str = ""
 
+    @property
+    def labelled_picklist(self) -> dict[str, str]:
+        """What people see of each value of a picklist, in its order."""
+        return dict(zip(self.picklist, self.picklist_labels, strict=True))
+
 
 @dataclass(frozen=True)
 class Module:

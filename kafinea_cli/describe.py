@@ -41,10 +41,7 @@ def describe(module: str, output: Output, **options: Any) -> None:
 
 
 def _row(field: Field, *, as_table: bool) -> dict[str, Any]:
-    values = [
-        {"value": value, "label": label}
-        for value, label in zip(field.picklist, field.picklist_labels, strict=True)
-    ]
+    values = [{"value": value, "label": label} for value, label in field.labelled_picklist.items()]
     return {
         "name": field.name,
         "label": field.label,

@@ -84,8 +84,7 @@ def _fields(module: Module, _: str) -> Iterator[Row]:
 
 def _picklist_values(module: Module, _: str) -> Iterator[Row]:
     for field in module.fields.values():
-        labels = dict(zip(field.picklist, field.picklist_labels, strict=True))
-        for position, (value, label) in enumerate(labels.items(), start=1):
+        for position, (value, label) in enumerate(field.labelled_picklist.items(), start=1):
             yield {
                 "module": module.name,
                 "field": field.name,

@@ -14,7 +14,7 @@ from kafinea.describe import MODIFIED
 from kafinea.errors import SettingsError
 from kafinea_cli.connection import settings_of_tap
 from kafinea_cli.dbt_package.readable_names import Named, model_names, readable_names
-from kafinea_cli.dbt_package.stored_names import stored, stored_columns
+from kafinea_cli.stored_names import stored, stored_columns
 from singer_kafinea.plugin import naming
 from tap_kafinea.catalogs import catalog_of
 from tap_kafinea.schema import picklist_of, refers_to, type_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,8 @@ from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
 from kafinea import private
-from kafinea.errors import SettingsError, StorageError
+from kafinea.errors import SettingsError
+from kafinea_cli.files import whole
 
 _PLAIN = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
@@ -38,18 +38,15 @@ def write(path: Path, values: Mapping[str, str]) -> None:
         values: The variables.
 
     Raises:
-        SettingsError: The file is not text.
+        SettingsError: The file is not text, or no file can have this name.
         OSError: It cannot be read, or another user has put it there.
         StorageError: It cannot be written.
     """
-    private.refuse_planted(path)
-    path = Path(os.path.realpath(path))
+    private.refuse_planted(path)  # before it is read
     bindings = list(parse_stream(_stream(path))) if path.exists() else []
     text = _changed(bindings, values)
-    try:
-        private.replace(path, io.BytesIO(text.encode()), durable=True)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}.") from None
+    with whole(path) as file:
+        file.write(text.encode())
 
 
 def _stream(path: Path) -> io.StringIO:

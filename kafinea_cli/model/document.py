@@ -109,7 +109,6 @@ def _field(field: describe.Field) -> Field:
         "default": field.default,
         "refers_to": list(dict.fromkeys(field.refers_to)),
         "values": [
-            {"value": value, "label": label}
-            for value, label in zip(field.picklist, field.picklist_labels, strict=True)
+            {"value": value, "label": label} for value, label in field.labelled_picklist.items()
         ],
     }

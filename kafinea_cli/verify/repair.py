@@ -20,8 +20,6 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-import msgspec
-
 from kafinea.describe import LINES, MODIFIED
 from kafinea.extract.hidden_records import ALWAYS_REPORTED
 from kafinea.extract.line_fields import line_module
@@ -29,6 +27,7 @@ from kafinea.extract.line_rows import DOCUMENT, NUMBER, LineCounts, LineRows
 from kafinea.extract.rows import Row
 from kafinea.page_query import PAGE_SIZE
 from kafinea.parsing import moment, number_in
+from kafinea_cli.exact import exact_json
 from kafinea_cli.verify.check import Result
 from kafinea_cli.verify.due import Due
 from kafinea_cli.verify.subject import Subject, types_of_lines
@@ -39,13 +38,12 @@ from tap_kafinea.schema import schema_of, with_lines
 
 Message = dict[str, Any]
 
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 _NEWEST = 2**63
 
 
 def lines_of(messages: Iterable[Message]) -> Iterator[bytes]:
     """Yield messages as lines."""
-    return (_encode(message) + b"\n" for message in messages)
+    return (exact_json(message) + b"\n" for message in messages)
 
 
 class Repair:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from kafinea.describe import MODIFIED
 from kafinea.errors import KafineaError
-from kafinea_cli.dbt_package.stored_names import stored, stored_columns
+from kafinea_cli.stored_names import stored, stored_columns
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND = timedelta(microseconds=1)

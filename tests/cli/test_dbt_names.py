@@ -11,7 +11,7 @@ from exact_loaders import names as loader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafinea_cli.dbt_package import stored_names
+from kafinea_cli import stored_names
 from kafinea_cli.dbt_package.readable_names import Named, model_names, readable_names
 
 LABELS = {
