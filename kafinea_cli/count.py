@@ -57,13 +57,14 @@ def _rows(
     def counted(name: str) -> int | KafineaError:
         try:
             return count_records(instance.client.query, name)
-        except (NotCounted, Refused, Unavailable) as error:
+        except (NotCounted, Refused) as error:
+            return error
+        except Unavailable as error:
+            instance.client.listtypes()  # fails as well when the server is away
             return error
 
     try:
         for name, number in zip(names, threads.map(counted, names), strict=True):
-            if isinstance(number, Unavailable):
-                instance.client.listtypes()  # fails as well when the server is away
             if isinstance(number, KafineaError):
                 failures.append(f"{name} cannot be counted: {number}")
             records = number if isinstance(number, int) else None
