@@ -90,9 +90,9 @@ clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
 # the uv of Meltano. Run `make test` afterwards.
 constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
-	$(PIN) --extra dev --extra duckdb --extra postgres \
+	$(PIN) --extra dev --extra duckdb --extra postgres --extra s3 --extra gcs --extra azure \
 		pyproject.toml loaders/pyproject.toml --output-file constraints/dev.txt
-	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
+	echo 'meltano[postgres,s3,gcs,azure]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	printf '%s\n' $(DBT) | $(PIN) - --output-file constraints/dbt.txt
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
 	printf '%s\n' $(DOCS) | $(PIN) - --output-file constraints/docs.txt
@@ -139,10 +139,10 @@ $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.13")'
 	@$(PYTHON) -m venv .venv-meltano
 	@.venv-meltano/bin/python -m pip --disable-pip-version-check --quiet install \
-		-c constraints/meltano.txt 'meltano[postgres]'
+		-c constraints/meltano.txt 'meltano[postgres,s3,gcs,azure]'
 	@touch $@
 
-.meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt loaders/pyproject.toml $(wildcard extractors/*/*)
+.meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt loaders/pyproject.toml extractors/pyproject.toml
 	@echo 'Making the plugins of meltano.yml'
 	@$(MELTANO) --log-level warning install
 	@touch $@

@@ -35,6 +35,8 @@ from exact_loaders.values import encode
 
 _MOST_BYTES = 2**24
 """Bytes of the records that wait; a batch is written before it has `batch_size_rows` if larger."""
+CONTINUES = "x-singer-continues"
+"""What a tap puts into a schema if the run leaves out rows that earlier runs have emitted."""
 _decode_record = msgspec.json.Decoder(float_hook=Decimal).decode
 _MARKED = re.compile(rb'"_sdc_deleted_at" ?: ?"').search
 
@@ -69,12 +71,13 @@ class ExactSink(BatchSink):
             self._wanted = {**self._wanted, **_METADATA, **self._wanted}
         table = target.table_of(stream_name)
         self._table = Table(self._database, table, self._keys, target.logger)
+        self._must_exist = target.continues
         self._has_logged: set[str] = set()
 
     @override
     def setup(self) -> None:
         """Create or adapt the table."""
-        self._table.prepare(self._wanted)
+        self._table.prepare(self._wanted, must_exist=self._must_exist)
 
     @property
     @override
@@ -201,6 +204,8 @@ class ExactTarget(Target):
         self._waiting_rows = self._waiting_bytes = 0
         self._most_rows = int(self.config["batch_size_rows"])
         self._tables: dict[str, str] = {}
+        self.continues = False
+        """Whether the run leaves out rows of the stream because its table has them already."""
         self.database = self.open_database()
         if command := click.get_current_context(silent=True):
             command.call_on_close(self.database.close)
@@ -227,6 +232,7 @@ class ExactTarget(Target):
         if not isinstance(message_dict["schema"].get("properties"), dict):
             raise LoaderError(f"Stream {message_dict['stream']}: its schema has no `properties`.")
         message_dict.setdefault("key_properties", [])
+        self.continues = message_dict["schema"].get(CONTINUES) is True
         super()._process_schema_message(message_dict)
 
     @override
