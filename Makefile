@@ -6,6 +6,7 @@
 #   .venv-dbt      dbt, for `make demo` and the tests of the packages that `kafinea dbt` writes
 #   .venv-dlt      the project with dlt and what its destinations need, for the tests of dlt_kafinea
 #   .venv-bigquery An emulator of BigQuery, for the tests of dlt_kafinea
+#   .venv-clouds   Servers of object stores, for the tests
 #   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-docs     what makes the site of the documentation
@@ -36,7 +37,7 @@ test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/s
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
-operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp  ## Run the slow tests: the DAGs on a real Airflow, an emulator of BigQuery, the built packages
+operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-clouds/azurite .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp  ## Run the slow tests: the DAGs on a real Airflow, an emulator of BigQuery, the built packages
 	.venv/bin/pytest -m operate tests/e2e
 	.venv-dlt/bin/pytest -m operate tests/dlt_kafinea
 
@@ -84,7 +85,7 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-3.* .venv-oldest .venv-newest .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench .meltano output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-oldest .venv-newest .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-clouds .venv-docs .venv-build .venv-bench .meltano output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -98,6 +99,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	printf '%s\n' $(DOCS) | $(PIN) - --output-file constraints/docs.txt
 	printf '%s\n' $(BIGQUERY) | $(PIN) - --output-file constraints/bigquery.txt
 	printf '%s\n' $(BUILD) | $(PIN) - --output-file constraints/build.txt
+	printf '%s\n' $(CLOUDS) | $(PIN) - --output-file constraints/clouds.txt
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
@@ -123,7 +125,7 @@ output/oldest.txt: pyproject.toml loaders/pyproject.toml | .venv-meltano/stamp
 	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra sandbox --extra export \
 		--extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml --output-file $@
 
-ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench
+ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench .venv-clouds
 
 $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@echo 'Making $(@D)'
@@ -169,6 +171,15 @@ DLT = 'dlt[bigquery,duckdb,postgres]' 'google-cloud-bigquery>=3.40' deltalake 'p
 
 # Apart, because it needs the DuckDB for which the extension was built. It needs Python 3.11.
 BIGQUERY = 'bqemulator; python_version >= "3.11"' duckdb-extensions duckdb-extension-spatial numpy
+
+.venv-clouds/stamp: constraints/clouds.txt
+.venv-clouds/stamp: PACKAGES = -c constraints/clouds.txt $(CLOUDS)
+
+# Servers with the protocols of S3 and Google Cloud Storage. That of Azure, Azurite, is a package of npm.
+CLOUDS = 'moto[s3,server]' gcp-storage-emulator
+
+.venv-clouds/azurite: | .venv-clouds/stamp
+	@npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0
 
 .venv-airbyte/stamp: constraints/airbyte.txt
 .venv-airbyte/stamp: PACKAGES = -c constraints/airbyte.txt airbyte
