@@ -51,7 +51,7 @@ _SPREAD = (0.5, 2.5)
 """Seconds within which the next login is sent, times the refusals so far.
 
 A server keeps one token for each user, so logins of two machines at the same moment spoil each
-other's. They must not try again at the same moment. For processes of one machine see `login_lock`."""
+other's. They must not try again at the same moment. `login_lock` is for those of one machine."""
 
 _FINAL = frozenset({Code.AUTHENTICATION_REQUIRED, Code.ACCESSKEY_UNDEFINED})
 """Codes after which no other login is tried: there is no active user, or the user has no key. All

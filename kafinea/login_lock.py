@@ -1,7 +1,7 @@
 """One login at a time on this machine, also of several processes.
 
-A server keeps one token for each user, so of two logins at the same moment one is refused, as if the
-access key were wrong.
+A server keeps one token for each user, so of two logins at the same moment one is refused, as if
+the access key were wrong.
 """
 
 from __future__ import annotations

@@ -96,22 +96,21 @@ def exit_code(command: Callable[[], object], logger: logging.Logger, final: int 
     except BrokenPipeError:  # who reads the output has gone away, and knows why
         return 1
     except JSONDecodeError as error:
-        logger.error("The config, catalog or state is not JSON: %s", error)
-        return final
+        problem, code = f"The config, catalog or state is not JSON: {error}", final
     except KafineaError as error:
-        if not error.is_logged:
-            logger.error("%s", error)
-        return final if error.is_final else 1
+        problem, code = str(error), final if error.is_final else 1
     except _of_the_sdk() as error:
-        logger.error("%s", error)
-        return final
+        problem, code = str(error), final
     except OSError as error:
-        logger.error("%s", _of_this_machine(error))
-        return 1
+        problem, code = _of_this_machine(error), 1
     except Exception as error:  # noqa: BLE001 its traceback and its text may hold values
         logs.say_unforeseen(logger, error)
         return 1
-    return 0
+    else:
+        return 0
+    # Meltano does not always report the exit code of a plugin. A log of JSON has it.
+    logger.error("%s", problem, extra={"exit_code": code})
+    return code
 
 
 def _of_the_sdk() -> tuple[type[Exception], ...]:

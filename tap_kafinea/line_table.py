@@ -15,9 +15,9 @@ from typing_extensions import override
 
 from kafinea.describe import LINE_MODULE, LINES, MODIFIED, Module
 from kafinea.errors import WrongAnswer
-from kafinea.extract.discovery import NotRead
 from kafinea.extract.batch import Batch, Run
 from kafinea.extract.checkpoint import Checkpoint
+from kafinea.extract.discovery import NotRead
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.line_fields import line_module
 from kafinea.extract.line_rows import DELETED, DOCUMENT, NUMBER, LineCounts, LineRows

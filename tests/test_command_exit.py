@@ -211,7 +211,9 @@ def test_log_that_cannot_be_set_up_is_one_line(plugin, variable, tmp_path):
 
 
 # The tap, which waits less for a server that is away.
-IMPATIENT = "from tap_kafinea import __main__; from kafinea import retry; retry._FIRST_WAIT = 0.01; "
+IMPATIENT = (
+    "from tap_kafinea import __main__; from kafinea import retry; retry._FIRST_WAIT = 0.01; "
+)
 IMPATIENT += "__main__.main()"
 REFUSED = {"operation": "query", "status": 200, "times": None, "contains": "FROM Products"}
 DENIED = '{"success":false,"error":{"message":"x","code":"ACCESS_DENIED"}}'
