@@ -104,7 +104,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         th.NumberType(minimum=0, maximum=100),
         default=0,
         title="Maximum percentage of rejects",
-        description="Maximum percentage of rejected records, where it allows more than `max_rejects`",
+        description="Maximum percentage of rejected records, where it allows more than "
+        "`max_rejects`",
     ),
     th.Property(
         "dry_run",

@@ -27,9 +27,7 @@ _CORRECT_FIRST = 2
 
 _LONGEST_WAIT = 1800
 """Seconds to wait for the lock of a run. That of a killed run lasts five minutes."""
-_LOCK = re.compile(
-    r"Another '(.+)' pipeline is already running .* Wait until (\S+ \S+) when", re.DOTALL
-)
+_LOCK = re.compile(r"Another '(.+)' pipeline is already running .* Wait until (\S+ \S+) when")
 _DISCOVERY = re.compile(r"returned (-?\d+) with stderr")
 _WRONG_SETTING = re.compile(
     r"invalid literal for int|ConversionSyntax|is not a valid choice for|Failed to parse"
@@ -38,7 +36,7 @@ _WRONG_SETTING = re.compile(
 # During a discovery, Meltano logs each line of the tap at level info, as text.
 _TEXT = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 _FACTS = ("run_id", "name", "job_name", "summary", "metric_info", "exit_codes", "duration_seconds")
-"""What is logged besides the message: `name` is the plugin's, `summary` has the counts by stream."""
+"""What is logged besides the message: `name` is the plugin, `summary` are the counts by stream."""
 _LONGEST_REASON = 1000
 
 
@@ -121,14 +119,14 @@ class MeltanoRun:
 
     def _run_once(self, given: str) -> str:
         found = _Findings()
-        with TemporaryFile("w+", encoding="utf-8") as output, TemporaryFile("w+") as input:
-            input.write(given)
-            input.seek(0)
+        with TemporaryFile("w+", encoding="utf-8") as output, TemporaryFile("w+") as stdin:
+            stdin.write(given)
+            stdin.seek(0)
             self._process = subprocess.Popen(  # noqa: S603 our own command
                 self._command,
                 cwd=PROJECT,
                 env=os.environ | dict(self._settings),
-                stdin=input,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.PIPE,
                 text=True,
