@@ -85,10 +85,11 @@ class KafineaError(Exception):
     """Base of all errors of this package.
 
     Attributes:
-        is_logged: Whether it was logged already.
+        is_final: Whether the same run fails again, until a person has corrected something: a
+            setting, a right, the data. An outage is not final.
     """
 
-    is_logged = False
+    is_final = False
 
     @override
     def __str__(self) -> str:
@@ -103,17 +104,31 @@ class FatalError(KafineaError):
 class SettingsError(FatalError, ValueError):
     """Correct a setting."""
 
+    is_final = True
+
 
 class CredentialsRefused(FatalError, PermissionError):
     """Correct the user or the access key: the server does not accept them."""
 
+    is_final = True
+
 
 class NotReachable(FatalError):
-    """Correct the address, the proxy or the certificates: no Kafinea API answers there."""
+    """Correct the address, the proxy or the certificates: no Kafinea API answers there.
+
+    Args:
+        is_final: False where an outage looks the same, such as that of a name server.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = True) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class StateError(FatalError):
     """Correct or remove the state, or a file of ids: it is damaged, or of another instance."""
+
+    is_final = True
 
 
 class StorageError(FatalError):
@@ -200,6 +215,7 @@ class Refused(KafineaError):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+        self.is_final = code not in PERHAPS_PASSING
 
 
 class TooLarge(KafineaError):
@@ -216,6 +232,8 @@ class TooLarge(KafineaError):
 
 class QueryError(KafineaError, ValueError):
     """The query language cannot say this."""
+
+    is_final = True
 
 
 class IncompleteRead(KafineaError):

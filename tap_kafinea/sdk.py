@@ -13,6 +13,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from types import FrameType
 from typing import IO, Any, ClassVar, cast
 
@@ -32,7 +33,7 @@ from singer_kafinea.plugin import Plugin, json_file
 from singer_kafinea.summary import SECONDS, Numbers
 from tap_kafinea.catalogs import catalog_of
 from tap_kafinea.context import RunContext
-from tap_kafinea.failing import STOPS_THE_RUN, as_shown
+from tap_kafinea.failing import STOPS_THE_RUN, Incomplete, as_shown
 from tap_kafinea.maps import Mapper, StreamFailed, why_not_written
 from tap_kafinea.states import state_of
 from tap_kafinea.writing import Extracted, Writer
@@ -313,21 +314,17 @@ class KafineaStream(Stream):
         """End the run, now that all streams were read, and fail if this one failed.
 
         Raises:
-            KafineaError: What went wrong first.
+            Incomplete: Any of them failed.
         """
         # The SDK calls this last, and has no other place for the end of a run.
         tap, missing = self._kafinea_tap, self.run_context.modules.missing
         tap.flush()
         tap.end()
-        for failure in [*self.failures, *map(StreamFailed, missing.values())]:
-            streams = [
-                stream for stream in tap.streams.values() if isinstance(stream, KafineaStream)
-            ]
-            failed = [stream.name for stream in streams if stream.failures]
-            names = ", ".join([*failed, *missing])
-            tap.logger.error("Not complete: %s. See the errors above.", names)
-            failure.is_logged = True
-            raise failure
+        streams = [stream for stream in tap.streams.values() if isinstance(stream, KafineaStream)]
+        failed = {stream.name: stream.failures for stream in streams if stream.failures}
+        failures = [*chain(*failed.values()), *missing.values()]
+        if failures:
+            raise Incomplete([*failed, *missing], failures)
 
     # Records
 

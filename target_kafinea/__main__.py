@@ -14,7 +14,8 @@ gc.enable()
 
 def main() -> None:
     """Run the target."""
-    command.run(partial(command.invoke, TargetKafinea), TargetKafinea.logger)
+    invoke = partial(command.invoke, TargetKafinea)
+    command.run(invoke, TargetKafinea.logger, final=command.CORRECT_FIRST)
 
 
 if __name__ == "__main__":

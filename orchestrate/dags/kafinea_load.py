@@ -1,65 +1,49 @@
-"""Loads records of the warehouse into Kafinea, and sends an alert if records were rejected."""
+"""Loads records of the warehouse into Kafinea, and keeps a report of each run."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from airflow.sdk import ObjectStoragePath, Variable, dag
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
-from kafinea_tasks import DEFAULTS, ENVIRONMENT, PROJECT, SESSIONS, Meltano
+from airflow.sdk import dag
+from airflow.sdk.exceptions import AirflowException
+from kafinea_reports import folder_of, keep, rejected, remove_old
+from kafinea_tasks import DEFAULTS, ENVIRONMENT, SESSIONS, Meltano
 
 EXTRACTOR = "tap-duckdb"
 
-# The Airflow Variable `kafinea_rejects` overrides it, such as s3://connection@bucket/rejects.
-_REJECTS = f"file://{PROJECT}/output/rejects"
-
 
 class Load(Meltano):
-    """Runs Meltano, and fails without a retry if records were rejected."""
+    """Runs Meltano, and keeps the load report and the rejects, also of a run that fails.
+
+    Rejected records fail it above `max_rejects` and `max_rejects_percent` of the target. After an
+    outage, it is retried: what was loaded before is then found to be unchanged.
+    """
 
     def execute(self, context: Any) -> None:
-        """Load, then keep the rejected records."""
+        """Load, then keep the files."""
+        task = context["ti"]
+        kept = folder_of(task.run_id, context["dag_run"].run_after)
         with TemporaryDirectory() as folder:
-            path = f"{folder}/rejects.jsonl"
-            self.env = (self.env or {}) | {"TARGET_KAFINEA_REJECTS_PATH": path}
-            failure: AirflowException | None = None
+            rejects, outcomes = Path(folder, "rejects.jsonl"), Path(folder, "outcomes.jsonl")
+            self.env = (self.env or {}) | {
+                "TARGET_KAFINEA_REJECTS_PATH": str(rejects),
+                "TARGET_KAFINEA_OUTCOMES_PATH": str(outcomes),
+            }
             try:
                 super().execute(context)
             except AirflowException as error:
-                failure = error
+                text = str(error).replace(
+                    str(rejects), f"{kept / f'{task.try_number}-{rejects.name}'}"
+                )
+                raise type(error)(f"{text} {rejected(rejects)}".rstrip()) from None
+            else:
+                if summary := rejected(rejects):
+                    self.log.warning("%s They are in %s.", summary, kept)
             finally:
-                # An interrupted run may have rejected records that are not emitted again.
-                name = f"{context['run_id']}-{context['ti'].try_number}.jsonl"
-                summary = _keep(Path(folder), name)
-                self.log.info(summary)
-        if failure:  # also when all records of a stream were rejected
-            raise AirflowException(f"{failure} {summary}".rstrip())
-        if summary:
-            raise AirflowFailException(summary)
-
-
-def _keep(folder: Path, name: str) -> str:
-    """Store the rejected records; return their number and reasons, but not their contents."""
-    # A killed run leaves `rejects.jsonl.part`, possibly with an incomplete last line.
-    text = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
-    lines = [json.loads(line) for line in text.split("\n")[:-1]]
-    found = Counter((line["stream"], line["code"]) for line in lines if line["type"] == "RECORD")
-    if not found:
-        return ""
-    kept = ObjectStoragePath(Variable.get("kafinea_rejects", default=_REJECTS)) / name
-    before = os.umask(0o077)  # they hold personal data
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(text, encoding="utf-8")
-    finally:
-        os.umask(before)
-    reasons = [f"{count:,} of {stream} ({code})" for (stream, code), count in sorted(found.items())]
-    return f"Rejected records: {', '.join(reasons)}. They are in {kept}."
+                keep(Path(folder), kept, task.try_number)
+                remove_old()
 
 
 @dag(schedule=None, max_active_runs=1, default_args=DEFAULTS, doc_md=__doc__)
@@ -71,8 +55,6 @@ def kafinea_load() -> None:
         env={
             "MELTANO_ENVIRONMENT": ENVIRONMENT,
             "TARGET_KAFINEA_MAX_SESSIONS": str(SESSIONS),
-            # Rejected records alone are no reason for a retry.
-            "TARGET_KAFINEA_MAX_REJECTS": "-1",
         },
     )
 

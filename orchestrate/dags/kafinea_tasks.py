@@ -1,20 +1,20 @@
-"""What the DAGs share: how they run Meltano, the streams to extract, and the alert on failure."""
+"""What the DAGs share: how they run Meltano, and the streams to extract."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
+from functools import partial
+from typing import Any, TypeVar
 
-from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import Variable
+import structlog
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.execution_time import task_runner
+from kafinea_alerts import on_failure, on_retry
+from kafinea_meltano import MeltanoFailed, MeltanoRun
 
 LOADER = "target-postgres"
 ENVIRONMENT = os.environ.get("MELTANO_ENVIRONMENT", "prod")
@@ -30,49 +30,41 @@ DEFAULTS: dict[str, Any] = {
     "retry_exponential_backoff": 2,
     "max_retry_delay": timedelta(minutes=30),
     "execution_timeout": timedelta(hours=12),
-    "on_failure_callback": lambda context: alert(_failure(context)),
+    "on_failure_callback": on_failure,
+    "on_retry_callback": on_retry,
 }
 
-PROJECT = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path(__file__).resolve().parents[2])
 EXTRACT = ("run", "--no-install", "tap-kafinea", LOADER)
 _DELETED = "deleted_records"
 
 Settings = dict[str, str]
+_Result = TypeVar("_Result")
 
 
-def alert(message: str) -> None:
-    """Send an alert. Replace this function to use e-mail, a pager or a notifier of Airflow.
+class Meltano(BaseOperator):
+    """Runs Meltano. The settings in `env` override those of the project. It can be killed.
 
-    The Airflow Variable `kafinea_alert_url` is the address of the incoming webhook of a chat.
+    Each line of its log keeps its level, and has the module and the run id of Meltano as facts.
     """
-    url = Variable.get("kafinea_alert_url", default=None)
-    if not url:
-        text = "No alert was sent: the Airflow Variable kafinea_alert_url is not set."
-        logging.getLogger(__name__).warning(text)
-        return
-    body = json.dumps({"text": message}).encode()
-    urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=30).close()  # noqa: S310 the operator's own setting
 
+    def __init__(
+        self, *, command: Sequence[str], env: Settings | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.command = command
+        self.env = env
+        self._run: MeltanoRun | None = None
 
-def _failure(context: Mapping[str, Any]) -> str:
-    task = context["ti"]
-    what = task.rendered_map_index or task.task_id
-    # If the worker was killed, there is no exception.
-    why = context.get("exception") or "the task was stopped."
-    return f"{task.dag_id}: {what} failed: {why} The log is at {task.log_url}"
+    def execute(self, context: Any) -> None:
+        """Run it to its end."""
+        _keep_name(context["ti"].rendered_map_index)
+        self._run = _run(self.command, self.env or {})
+        _or_fail(self._run.run)
 
-
-class Meltano(BashOperator):
-    """Runs Meltano. The settings in `env` override those of the project. It can be killed."""
-
-    def __init__(self, *, command: Sequence[str], **options: Any) -> None:
-        super().__init__(
-            bash_command=" ".join(["orchestrate/meltano", *command]),
-            cwd=str(PROJECT),
-            append_env=True,
-            skip_on_exit_code=None,
-            **options,
-        )
+    def on_kill(self) -> None:
+        """End it."""
+        if self._run:
+            self._run.stop()
 
 
 def meltano(*command: str, settings: Settings | None = None, given: str = "") -> str:
@@ -86,20 +78,39 @@ def meltano(*command: str, settings: Settings | None = None, given: str = "") ->
     Raises:
         AirflowException: It failed.
     """
-    done = subprocess.run(  # noqa: S603 - our own command
-        [PROJECT / "orchestrate/meltano", "--log-level=warning", *command],
-        cwd=PROJECT,
-        env=os.environ | {"MELTANO_ENVIRONMENT": ENVIRONMENT} | (settings or {}),
-        input=given,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise AirflowException(
-            f"`meltano {' '.join(command)}` failed with exit code {done.returncode}."
-        )
-    return done.stdout
+    own = {"MELTANO_ENVIRONMENT": ENVIRONMENT}
+    return _or_fail(partial(_run(command, own | (settings or {})).run, given))
+
+
+def _run(command: Sequence[str], settings: Settings) -> MeltanoRun:
+    log = structlog.get_logger("kafinea")
+    if module := settings.get("TASK"):
+        log = log.bind(module=module)
+    return MeltanoRun(command, settings, log.log)
+
+
+def _or_fail(run: Callable[[], _Result]) -> _Result:
+    """Run Meltano.
+
+    Raises:
+        AirflowFailException: It failed, and a retry would too.
+        AirflowException: It failed.
+    """
+    try:
+        return run()
+    except MeltanoFailed as error:
+        failed = AirflowFailException if error.is_final else AirflowException
+        raise failed(error.reason) from None
+
+
+def _keep_name(name: str | None) -> None:
+    """Keep the name of a mapped task while it waits for a retry: else its index would be shown.
+
+    Airflow 3.3 reports a retry without the name, and has none until the task starts again. Each
+    task has a process of its own, so this concerns no other.
+    """
+    if name and hasattr(task_runner, "RetryTask"):
+        task_runner.RetryTask = partial(task_runner.RetryTask, rendered_map_index=name)
 
 
 def streams() -> list[dict[str, Any]]:
