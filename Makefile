@@ -187,8 +187,8 @@ CLOUDS = 'moto[s3,server]' gcp-storage-emulator
 .venv-airflow/stamp: constraints/airflow.txt
 .venv-airflow/stamp: PACKAGES = -c constraints/airflow.txt $(AIRFLOW)
 
-# With the drivers of its database, which is PostgreSQL.
-AIRFLOW = apache-airflow psycopg2-binary asyncpg
+# With the drivers of its database, which is PostgreSQL, and those of object stores, for reports.
+AIRFLOW = apache-airflow psycopg2-binary asyncpg s3fs gcsfs adlfs
 
 .venv-docs/stamp: constraints/docs.txt
 .venv-docs/stamp: PACKAGES = -c constraints/docs.txt $(DOCS)
