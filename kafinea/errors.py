@@ -85,10 +85,12 @@ class KafineaError(Exception):
     """Base of all errors of this package.
 
     Attributes:
+        is_logged: Whether it was logged already.
         is_final: Whether the same run fails again, until a person has corrected something: a
             setting, a right, the data. An outage is not final.
     """
 
+    is_logged = False
     is_final = False
 
     @override

@@ -96,21 +96,22 @@ def exit_code(command: Callable[[], object], logger: logging.Logger, final: int 
     except BrokenPipeError:  # who reads the output has gone away, and knows why
         return 1
     except JSONDecodeError as error:
-        problem, code = f"The config, catalog or state is not JSON: {error}", final
+        problem, is_final = f"The config, catalog or state is not JSON: {error}", True
     except KafineaError as error:
-        problem, code = str(error), final if error.is_final else 1
+        problem, is_final = "" if error.is_logged else str(error), error.is_final
     except _of_the_sdk() as error:
-        problem, code = str(error), final
+        problem, is_final = str(error), True
     except OSError as error:
-        problem, code = _of_this_machine(error), 1
+        problem, is_final = _of_this_machine(error), False
     except Exception as error:  # noqa: BLE001 its traceback and its text may hold values
         logs.say_unforeseen(logger, error)
         return 1
     else:
         return 0
-    # Meltano does not always report the exit code of a plugin. A log of JSON has it.
-    logger.error("%s", problem, extra={"exit_code": code})
-    return code
+    if problem:
+        # Meltano does not always report the exit code of a plugin. A log of JSON contains this.
+        logger.error("%s", problem, extra={"is_final": is_final})
+    return final if is_final else 1
 
 
 def _of_the_sdk() -> tuple[type[Exception], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from singer_sdk.exceptions import SyncLifecycleSignal
@@ -17,16 +17,6 @@ STOPS_THE_RUN = (
     SyncLifecycleSignal,  # of the SDK: a dry run has its record
 )
 """What no stream can do without. A server that is away is found by a request that must succeed."""
-
-
-class Incomplete(KafineaError):
-    """The run has ended, and some streams are not complete. Each reason was logged."""
-
-    def __init__(self, names: Sequence[str], failures: Sequence[KafineaError]) -> None:
-        # If one of them may pass, a later run makes sense. It is then the reason to look at.
-        failure = min(failures, key=lambda failure: failure.is_final)
-        super().__init__(f"Not complete: {', '.join(names)}. {failure}")
-        self.is_final = failure.is_final
 
 
 @contextmanager

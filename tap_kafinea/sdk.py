@@ -33,7 +33,7 @@ from singer_kafinea.plugin import Plugin, json_file
 from singer_kafinea.summary import SECONDS, Numbers
 from tap_kafinea.catalogs import catalog_of
 from tap_kafinea.context import RunContext
-from tap_kafinea.failing import STOPS_THE_RUN, Incomplete, as_shown
+from tap_kafinea.failing import STOPS_THE_RUN, as_shown
 from tap_kafinea.maps import Mapper, StreamFailed, why_not_written
 from tap_kafinea.states import state_of
 from tap_kafinea.writing import Extracted, Writer
@@ -314,7 +314,7 @@ class KafineaStream(Stream):
         """End the run, now that all streams were read, and fail if this one failed.
 
         Raises:
-            Incomplete: Any of them failed.
+            KafineaError: What went wrong.
         """
         # The SDK calls this last, and has no other place for the end of a run.
         tap, missing = self._kafinea_tap, self.run_context.modules.missing
@@ -324,7 +324,12 @@ class KafineaStream(Stream):
         failed = {stream.name: stream.failures for stream in streams if stream.failures}
         failures = [*chain(*failed.values()), *missing.values()]
         if failures:
-            raise Incomplete([*failed, *missing], failures)
+            # If one of them may pass, a later run makes sense. It is then the reason to look at.
+            failure = min(failures, key=lambda failure: failure.is_final)
+            failure.is_logged = True
+            names, final = ", ".join([*failed, *missing]), {"is_final": failure.is_final}
+            tap.logger.error("Not complete: %s. %s", names, failure, extra=final)
+            raise failure
 
     # Records
 

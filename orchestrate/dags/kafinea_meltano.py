@@ -153,7 +153,7 @@ class _Findings:
     errors: dict[str, str] = field(default_factory=dict)  # the last one of each plugin
     plugins: dict[str, str] = field(default_factory=dict)  # by what they are: extractors, loaders
     codes: Mapping[str, int] = field(default_factory=dict)  # exit codes, as above
-    ends: list[Any] = field(default_factory=list)  # exit codes that plugins report themselves
+    is_final: bool = False  # whether a plugin reports that a retry would fail too
     own: str = ""  # what Meltano reports itself
     last: str = ""
 
@@ -166,20 +166,23 @@ class _Findings:
             return
         if plugin:
             self.errors[plugin] = event
-            self.ends.append(facts.get("exit_code"))
+            self.is_final |= facts.get("is_final") is True
         elif event or facts.get("err"):
             self.own = facts.get("err") or event
             self.codes = facts.get("exit_codes") or {}
 
     def failure(self, exit_code: int) -> MeltanoFailed:
         """Return the error of a run that has failed."""
+        if exit_code < 0:
+            text = f"Meltano was killed by signal {-exit_code}, perhaps for want of memory."
+            return MeltanoFailed(text)
         if lock := _LOCK.search(self.own):
             return Locked(lock[1], datetime.fromisoformat(lock[2]))
-        ends = [*self.ends, *self.codes.values(), *map(int, _DISCOVERY.findall(self.own))]
-        is_final = _CORRECT_FIRST in ends or bool(_WRONG_SETTING.search(self.own))
+        ends = [*self.codes.values(), *map(int, _DISCOVERY.findall(self.own))]
+        wrong = self.is_final or bool(_WRONG_SETTING.search(self.own))
         reason = " ".join(self._reasons()) or self.own.partition("\n")[0] or self.last
         reason = reason or f"Meltano ended with exit code {exit_code}."
-        return MeltanoFailed(_cut(reason), is_final=is_final)
+        return MeltanoFailed(_cut(reason), is_final=wrong or _CORRECT_FIRST in ends)
 
     def _reasons(self) -> Iterator[str]:
         """Yield why each plugin failed; if Meltano does not report which did, the last errors."""

@@ -33,12 +33,14 @@ class Airflow:
         database: Where it keeps the states of its runs.
         environment: That of its processes, and so of the tasks.
         executed: The commands that were run, as a page of the documentation shows them.
+        waiting: The tasks that have waited for a retry, by the names that they had meanwhile.
     """
 
     home: Path
     database: Postgres
     environment: Mapping[str, str]
     executed: list[str] = field(default_factory=list)
+    waiting: set[str] = field(default_factory=set)
 
     def sh(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder, as users do."""
@@ -93,9 +95,11 @@ class Airflow:
 
         def is_over() -> bool:
             meanwhile()
-            self.database.rows(
+            retried = self.database.rows(
                 "UPDATE task_instance SET retry_delay_override = 0 WHERE state = 'up_for_retry'"
+                " RETURNING coalesce(rendered_map_index, task_id) AS name"
             )
+            self.waiting |= {task["name"] for task in retried}
             return self.database.rows(run, dag)[0]["state"] in {"success", "failed"}
 
         self._wait_for(is_over, dag)

@@ -93,7 +93,7 @@ FAILURES = {
     ),
     "the same, for good": (
         [
-            said("target-kafinea", "Wrong key.", exit_code=2),
+            said("target-kafinea", "Wrong key.", is_final=True),
             {"event": "Task exception was never retrieved", "level": "error"},
         ],
         ("Wrong key.", True),
