@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from exact_loaders.columns import Column, Kind
 from exact_loaders.database import Database, Found
-from exact_loaders.errors import LoaderError
+from exact_loaders.errors import CorrectFirst, LoaderError
 
 
 class Table:
@@ -41,7 +41,7 @@ class Table:
         with self._database.exclusive(self.name):
             existing = self._database.existing(self.name)
             if existing is None and must_exist:
-                raise LoaderError(
+                raise CorrectFirst(
                     f"Table {self.name} does not exist, but the state of the tap says that its "
                     "rows were loaded, so the tap emits only what has changed since. Restore the "
                     "table, or extract the stream again with `meltano run --full-refresh`."

@@ -26,7 +26,7 @@ from typing_extensions import override
 
 from exact_loaders.columns import Column, Kind, columns_of
 from exact_loaders.database import DELETED_AT, VERSION, Batch, Database, NotRead
-from exact_loaders.errors import LoaderError
+from exact_loaders.errors import CorrectFirst, LoaderError
 from exact_loaders.messages import Line, Reader
 from exact_loaders.names import marked, names_of, short
 from exact_loaders.rows import RowReader, Rows
@@ -353,9 +353,9 @@ _UNKNOWN = "%s: these properties are not in the schema, and are not loaded: %s"
 
 
 def main(target: type[ExactTarget]) -> None:
-    """Run a target as a command: an error that users can correct is one line and exit code 1."""
+    """Run a target as a command: an error that users can correct is one line and an exit code."""
     try:
         target.cli()
     except LoaderError as error:
         logging.getLogger(target.name).error("%s", error)  # noqa: TRY400 it is one line for users
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, CorrectFirst) else 1)
