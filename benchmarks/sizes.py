@@ -7,6 +7,7 @@ python -m benchmarks.sizes --rows 1000000           a million
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -124,7 +125,9 @@ def measure_all(rows: int, server: Server, warehouse: Postgres, work: Path) -> N
         "TARGET_KAFINEA_USERNAME": USER,
         "TARGET_KAFINEA_ACCESS_KEY": ACCESS_KEY,
         "TARGET_KAFINEA_MAX_SESSIONS": "4",
-        "TARGET_KAFINEA_STREAMS": f'{{"customers": {{"module": "{MODULE}", "match_on": "cf_853"}}}}',
+        "TARGET_KAFINEA_STREAMS": json.dumps(
+            {"customers": {"module": MODULE, "match_on": "cf_853"}}
+        ),
         "TARGET_POSTGRES_HOST": warehouse.host,
         "TARGET_POSTGRES_PORT": str(warehouse.port),
         "TARGET_POSTGRES_USER": warehouse.user,

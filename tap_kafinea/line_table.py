@@ -76,7 +76,11 @@ class LineTable(PassStream):
     @override
     def continues(self) -> bool:
         documents = self._tap.streams.get(self.module)
-        return documents.continues if self._is_fed and isinstance(documents, ModuleStream) else super().continues
+        return (
+            documents.continues
+            if self._is_fed and isinstance(documents, ModuleStream)
+            else super().continues
+        )
 
     @property
     def _is_fed(self) -> bool:

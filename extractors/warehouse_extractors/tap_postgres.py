@@ -48,7 +48,7 @@ def rows_of(warehouse: psycopg.Connection, sql: str) -> Rows:
 def _lines(warehouse: psycopg.Connection, query: str) -> Iterator[str]:
     with warehouse.cursor("rows") as cursor:
         cursor.itersize = _AT_ONCE
-        # A table named as a column of it would be that column: `rows` is the whole row all the same.
+        # `rows` alone would be the column of that name, if there is one.
         for (line,) in cursor.execute(f"SELECT row_to_json(rows.*)::text {query}"):
             # A `json` column keeps the line breaks with which it was stored, between its members.
             yield line.replace("\n", " ").replace("\r", " ")

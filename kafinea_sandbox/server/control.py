@@ -159,9 +159,14 @@ class Control:
             seconds: How long a request waits before its connection is reset.
         """
         self.faults.remove(self._unanswered)
-        self._unanswered = [] if answer else [
-            self.faults.add("hang", operation=name, seconds=seconds, times=None) for name in _WRITES
-        ]
+        self._unanswered = (
+            []
+            if answer
+            else [
+                self.faults.add("hang", operation=name, seconds=seconds, times=None)
+                for name in _WRITES
+            ]
+        )
 
     def expire_sessions(self, code: str = "INVALID_SESSIONID") -> int:
         """End all sessions; the next request of each answers `code`."""

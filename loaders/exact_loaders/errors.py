@@ -2,7 +2,10 @@
 
 
 class LoaderError(Exception):
-    """The run cannot continue: the exit code is 1. The text says what to do, and shows nothing of a record."""
+    """The run cannot continue: the exit code is 1.
+
+    The text says what to do, and shows nothing of a record.
+    """
 
 
 class CorrectFirst(LoaderError):

@@ -57,7 +57,7 @@ def kafinea() -> None:
         if unknown := {*again} - {settings["TASK"] for settings in found}:
             names = ", ".join(settings["TASK"] for settings in found)
             raise AirflowFailException(
-                f"`full_refresh`: {', '.join(sorted(unknown))} is not extracted. Available: {names}."
+                f"`full_refresh`: not extracted: {', '.join(sorted(unknown))}. Available: {names}."
             )
         if not again:
             return found

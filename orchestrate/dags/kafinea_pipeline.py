@@ -27,7 +27,8 @@ MODELS = Asset("kafinea_models")
 # `dotenv` reads `.env`, as Meltano does. The environment overrides it.
 _DBT = (
     "[ -e .env ] && set -- .venv-meltano/bin/dotenv run --no-override -- || set --; "
-    f'"$@" .venv-dbt/bin/dbt build --project-dir transform --profiles-dir transform --target {WAREHOUSE}'
+    '"$@" .venv-dbt/bin/dbt build --project-dir transform --profiles-dir transform'
+    f" --target {WAREHOUSE}"
 )
 
 

@@ -45,8 +45,8 @@ def test_postgres_values_are_exact(settings, tmp_path):
         f"-- As people write it; with a column named like the row.\nWITH x AS (SELECT 1 AS rows)\n"
         f"SELECT {AMOUNT}::numeric AS amount, timestamptz '2024-01-02 03:04:05.123456+02' AS at,"
         " date '2024-02-29' AS day, ARRAY['a', 'b'] AS list, E'{\"a\":\\n 1.10}'::json AS own,"
-        " 9223372036854775807 AS large, true AS ok, NULL AS nothing, 'é' || chr(10) || '\"' AS text,"
-        " rows FROM x; -- done\n"
+        " 9223372036854775807 AS large, true AS ok, NULL AS nothing, 'é' || chr(10) || '\"' AS text"
+        ", rows FROM x; -- done\n"
     )
     (record,) = records(run("tap_postgres", tmp_path, settings))
     assert record == {

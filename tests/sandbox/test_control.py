@@ -171,7 +171,9 @@ def test_fields_are_added_changed_and_removed_over_http(fresh: Sandbox, fresh_ap
     score = {"module": "Contacts", "name": "cf_901", "label": "Score"}
     result_over_http(fresh, "set_field", **score, type="integer")
     assert (described()["label"], described()["type"]) == ("Score", {"name": "integer"})
-    assert fresh_api.query("SELECT cf_901 FROM Contacts LIMIT 1;") == [{"cf_901": "0", "id": "12x11"}]
+    assert fresh_api.query("SELECT cf_901 FROM Contacts LIMIT 1;") == [
+        {"cf_901": "0", "id": "12x11"}
+    ]
     result_over_http(fresh, "set_field", **score, type="picklist", values=["A", "B"])
     assert [each["value"] for each in described()["type"]["picklistValues"]] == ["A", "B"]
     result_over_http(fresh, "remove_field", module="Contacts", name="cf_901")

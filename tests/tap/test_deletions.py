@@ -618,8 +618,8 @@ def test_scan_fails_until_the_lost_ids_are_back_or_the_state_is_new(runs, sandbo
     kept = (tmp_path / "Contacts.json.gz").rename(tmp_path / "elsewhere")
     gone = there(sandbox)[:1]
     remove(sandbox, gone)
-    for number in range(2):
-        added = sandbox.insert("Contacts", {"lastname": f"Added {number}"})
+    for name in ("One", "Two"):
+        added = sandbox.insert("Contacts", {"lastname": name})
         rows, said = runs.failing(IdsLost)
         assert rows == []
         assert "has no ids of Contacts, but the state says" in said
