@@ -245,3 +245,29 @@ def test_exit_code_of_the_tap_tells_whether_a_retry_makes_sense(faults, key, cod
         assert done.returncode == code, done.stderr
         refused = [login for login in sandbox.requests.of("login") if login.code]
         assert len(refused) <= 2
+
+
+@pytest.mark.parametrize(("is_away", "code"), [(False, 2), (True, 1)])
+def test_exit_code_of_the_target_tells_whether_a_retry_makes_sense(is_away, code, tmp_path):
+    """Whether the data was the reason for a reject, or the server."""
+    schema = {"type": "SCHEMA", "stream": "Contacts", "key_properties": []}
+    schema["schema"] = {"properties": {"lastname": {"type": "string"}}}
+    names = ["Roux", "Away" if is_away else ""]
+    records = [
+        {"type": "RECORD", "stream": "Contacts", "record": {"lastname": name}} for name in names
+    ]
+    with Sandbox(rows=20) as sandbox:
+        fault = {"status": 500, "operation": "create", "contains": "Away", "times": None}
+        sandbox.faults.add("status", **fault)
+        path = tmp_path / "config.json"
+        path.write_text(
+            json.dumps(settings(sandbox) | {"streams": {"Contacts": {"match_on": "lastname"}}})
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT.replace("tap_", "target_"), "--config", str(path)],
+            input="\n".join(json.dumps(one) for one in (schema, *records)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == code, done.stderr
