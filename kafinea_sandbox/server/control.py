@@ -124,7 +124,7 @@ class Control:
             label: Its label; its name if empty.
             settings: The other attributes of `Field`, such as `type`.
         """
-        given = {n: tuple(v) if isinstance(v, list) else v for n, v in settings.items()}
+        given: Values = {n: tuple(v) if isinstance(v, list) else v for n, v in settings.items()}
         self.redefine(module, Field(name, label or name, **given))
 
     def remove_field(self, module: str, name: str) -> None:

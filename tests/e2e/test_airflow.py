@@ -20,8 +20,8 @@ import pytest
 
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import company
-from tests.e2e.airflow import Airflow, installed
-from tests.e2e.pages import blocks, text_of
+from tests.e2e.airflow import ROOT, Airflow, installed
+from tests.e2e.pages import Project, blocks, text_of
 from tests.e2e.postgres import Postgres
 
 pytestmark = [pytest.mark.e2e, pytest.mark.operate, pytest.mark.timeout(1200)]
@@ -501,6 +501,31 @@ def test_run_that_takes_too_long_is_stopped_with_an_alert(gone, running, alerts)
     (message,) = alerts.messages
     assert message.startswith("kafinea: the run manual__")
     assert "was stopped, because it took longer than 20 hours (KAFINEA_RUN_HOURS)." in message
+
+
+PROFILES = ROOT / "kafinea_cli/dbt_package/templates/profiles.yml"
+PACKAGE = {
+    "transform/dbt_project.yml": "{name: own, version: '1', profile: kafinea, model-paths: [models]}",
+    "transform/profiles.yml": PROFILES.read_text(),
+    "transform/models/visitors.sql": "SELECT 'Sum ' || count(*) AS lastname, 'sum@x.fr' AS email"
+    ' FROM kafinea."Contacts"',
+    "load/visitors.sql": "SELECT * FROM analytics.visitors",
+}
+
+
+def test_pipeline_extracts_transforms_and_loads_in_this_order(migrated, kafinea, tmp_path):
+    Project(tmp_path)
+    (tmp_path / ".venv-dbt").symlink_to(ROOT / ".venv-dbt")
+    for name, text in PACKAGE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    count = kafinea.count("Contacts")
+    own = {"MELTANO_PROJECT_ROOT": str(tmp_path), "TAP_POSTGRES_QUERIES": "load"}
+    done(migrated.sh("airflow dags test kafinea_pipeline", **own))
+    (loaded,) = (row for row in kafinea.rows("Contacts") if row["email"] == "sum@x.fr")
+    assert loaded["lastname"] == f"Sum {count}"
+    updated = {row["uri"] for row in migrated.database.rows("SELECT a.uri FROM asset_event e JOIN asset a ON a.id = e.asset_id")}
+    assert updated >= {"kafinea_warehouse", "kafinea_models"}
 
 
 def results(path) -> Counter[str]:
