@@ -91,7 +91,13 @@ class Watch:
 
 def measure(rows: int, plugins: tuple[str, str], settings: Mapping[str, str]) -> None:
     """Run a pipeline, and print what its processes took."""
-    command = [str(ROOT / "orchestrate/meltano"), "--log-level=warning", "run", "--no-install", *plugins]
+    command = [
+        str(ROOT / "orchestrate/meltano"),
+        "--log-level=warning",
+        "run",
+        "--no-install",
+        *plugins,
+    ]
     began = time.monotonic()
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(

@@ -524,7 +524,12 @@ def test_pipeline_extracts_transforms_and_loads_in_this_order(migrated, kafinea,
     done(migrated.sh("airflow dags test kafinea_pipeline", **own))
     (loaded,) = (row for row in kafinea.rows("Contacts") if row["email"] == "sum@x.fr")
     assert loaded["lastname"] == f"Sum {count}"
-    updated = {row["uri"] for row in migrated.database.rows("SELECT a.uri FROM asset_event e JOIN asset a ON a.id = e.asset_id")}
+    updated = {
+        row["uri"]
+        for row in migrated.database.rows(
+            "SELECT a.uri FROM asset_event e JOIN asset a ON a.id = e.asset_id"
+        )
+    }
     assert updated >= {"kafinea_warehouse", "kafinea_models"}
 
 
