@@ -250,7 +250,9 @@ class Killer:
         self._is_done = False
 
     def __call__(self) -> None:
-        if self._is_done or not any(self._airflow.processes("target-postgres", TASK=self._module)):
+        # Meltano starts the tap after it has locked the state.
+        tap = "extractors/tap-kafinea/venv"
+        if self._is_done or not any(self._airflow.processes(tap, TASK=self._module)):
             return
         self._airflow.kill(TASK=self._module)
         # Meltano's lock lasts five minutes, of which the test waits for the last one.
