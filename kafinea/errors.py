@@ -76,6 +76,8 @@ SESSION_ENDED = frozenset(
 PERHAPS_PASSING = frozenset({Code.DATABASE_QUERY_ERROR, Code.INTERNAL_SERVER_ERROR})
 """Codes that may pass: a read is tried once more, and what a write has done is not known."""
 
+_PERMANENT = frozenset(code.value for code in {*Code} - SESSION_ENDED - PERHAPS_PASSING)
+"""Codes that another try does not change. Of one that is not known, nobody can say."""
 
 NO_OPERATION = frozenset({Code.UNKNOWN_OPERATION, Code.OPERATION_NOT_SUPPORTED})
 """Codes with which a server says that it does not have an operation, or not in this way."""
@@ -217,7 +219,7 @@ class Refused(KafineaError):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
-        self.is_final = code not in PERHAPS_PASSING
+        self.is_final = code in _PERMANENT
 
 
 class TooLarge(KafineaError):

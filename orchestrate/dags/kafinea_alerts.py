@@ -32,8 +32,9 @@ def on_failure(context: Mapping[str, Any]) -> None:
     if isinstance(context.get("exception"), AirflowFailException):
         alert(_message(context, "It is not retried, because a retry would fail too."))
         return
-    tries = context["ti"].try_number
-    alert(_message(context, f"It is not retried: it was tried {tries} times."))
+    task = context["ti"]
+    tries = f"try {task.try_number} of {task.task.retries + 1}"
+    alert(_message(context, f"It is not retried: this was {tries}."))
 
 
 def on_timeout(context: Mapping[str, Any], hours: float) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Protocol
@@ -26,7 +27,8 @@ _CORRECT_FIRST = 2
 """Exit code of a tap or target after which a retry fails again. README.md describes it."""
 
 _LONGEST_WAIT = 1800
-"""Seconds to wait for the lock of a run. That of a killed run lasts five minutes."""
+_LOCKED = 300
+"""Seconds to wait for the lock of a run, and how long that of a killed run lasts."""
 _LOCK = re.compile(r"Another '(.+)' pipeline is already running .* Wait until (\S+ \S+) when")
 _DISCOVERY = re.compile(r"returned (-?\d+) with stderr")
 _WRONG_SETTING = re.compile(
@@ -38,6 +40,7 @@ _TEXT = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL) ")
 _FACTS = ("run_id", "name", "job_name", "summary", "metric_info", "exit_codes", "duration_seconds")
 """What is logged besides the message: `name` is the plugin, `summary` are the counts by stream."""
 _LONGEST_REASON = 1000
+_text_file = partial(TemporaryFile, "w+", encoding="utf-8")
 
 
 class Log(Protocol):
@@ -109,7 +112,8 @@ class MeltanoRun:
                 text = "Another run of %s is under way, or was killed. Waiting until %s UTC."
                 until = f"{lock.until.astimezone(timezone.utc):%H:%M:%S}"
                 self._log(logging.WARNING, text % (lock.state_id, until))
-                time.sleep(max((lock.until - datetime.now(timezone.utc)).total_seconds(), 0) + 1)
+                seconds = (lock.until - datetime.now(timezone.utc)).total_seconds() + 1
+                time.sleep(min(max(seconds, 1), _LOCKED))  # clocks may differ
 
     def stop(self) -> None:
         """End it, so that the plugins can write what they have."""
@@ -119,7 +123,7 @@ class MeltanoRun:
 
     def _run_once(self, given: str) -> str:
         found = _Findings()
-        with TemporaryFile("w+", encoding="utf-8") as output, TemporaryFile("w+") as stdin:
+        with _text_file() as output, _text_file() as stdin:
             stdin.write(given)
             stdin.seek(0)
             self._process = subprocess.Popen(  # noqa: S603 our own command
@@ -173,8 +177,7 @@ class _Findings:
 
     def failure(self, exit_code: int) -> MeltanoFailed:
         """Return the error of a run that has failed."""
-        if exit_code < 0:
-            text = f"Meltano was killed by signal {-exit_code}, perhaps for want of memory."
+        if text := _killed("Meltano", exit_code):
             return MeltanoFailed(text)
         if lock := _LOCK.search(self.own):
             return Locked(lock[1], datetime.fromisoformat(lock[2]))
@@ -190,10 +193,8 @@ class _Findings:
             yield from self.errors.values()
         for kind, code in self.codes.items():
             plugin = self.plugins.get(kind, kind)
-            if code < 0:
-                yield f"{plugin} was killed by signal {-code}, perhaps for want of memory."
-            elif plugin in self.errors:
-                yield self.errors[plugin]
+            if reason := _killed(plugin, code) or self.errors.get(plugin):
+                yield reason
 
 
 def _events(lines: IO[str] | Sequence[str]) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
@@ -209,5 +210,14 @@ def _events(lines: IO[str] | Sequence[str]) -> Iterator[tuple[int, str, Mapping[
         yield level if isinstance(level, int) else logging.INFO, event, facts
 
 
+def _killed(what: str, exit_code: int) -> str:
+    """Return that a process was killed, if its exit code says so: as Python's, or as a shell's."""
+    if exit_code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
+        return f"{what} was killed, perhaps for want of memory."
+    return ""
+
+
 def _cut(text: str) -> str:
+    """Return text as one line of limited length."""
+    text = " ".join(text.split())
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"

@@ -261,7 +261,9 @@ class Killer:
         self._is_done = False
 
     def __call__(self) -> None:
-        if self._is_done or not any(self._airflow.processes("target-postgres", TASK=self._module)):
+        # Meltano starts the tap after it has locked the state.
+        tap = "extractors/tap-kafinea/venv"
+        if self._is_done or not any(self._airflow.processes(tap, TASK=self._module)):
             return
         self._airflow.kill(TASK=self._module)
         # Meltano's lock lasts five minutes, of which the test waits for the last one.
@@ -371,7 +373,7 @@ def test_alert_holds_reason_next_step_and_log(first):
     final, retried = first.messages["kafinea: Products"], first.messages["kafinea: HelpDesk"]
     assert "query of Products: HTTP 403" in final
     assert "It is not retried, because a retry would fail too." in final
-    assert "Meltano was killed by signal 9" in retried
+    assert "Meltano was killed" in retried
     assert re.search(r"retried between \S+ and \S+ UTC, try 2 of 5\.", retried)
     assert all("/dags/kafinea/runs/" in message for message in first.messages.values())
     assert len(first.messages) == 2

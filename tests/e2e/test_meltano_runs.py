@@ -119,20 +119,26 @@ FAILURES = {
     ),
     "memory": (
         [said("tap-kafinea", "Begins", "info"), ended("Extractor failed", extractors=-9)],
-        ("tap-kafinea was killed by signal 9, perhaps for want of memory.", False),
+        ("tap-kafinea was killed, perhaps for want of memory.", False),
     ),
     "a setting that Meltano cannot read": (
         [{"event": "invalid literal for int() with base 10: 'many'", "level": "error"}],
         ("invalid literal for int() with base 10: 'many'", True),
+    ),
+    "memory, of Meltano itself": (
+        [said("tap-kafinea", "Begins", "info")],
+        ("Meltano was killed, perhaps for want of memory.", False),
+        137,
     ),
     "something else": (["bash: meltano: not found"], ("bash: meltano: not found", False)),
     "nothing": ([], ("Meltano ended with exit code 1.", False)),
 }
 
 
-@pytest.mark.parametrize(("lines", "expected"), FAILURES.values(), ids=FAILURES)
-def test_failure_has_the_reason_and_whether_it_is_final(recorded, lines, expected):
-    error, _ = recorded((1, lines))
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_failure_has_the_reason_and_whether_it_is_final(recorded, failure):
+    lines, expected, *code = failure
+    error, _ = recorded((code[0] if code else 1, lines))
     assert (error.reason, error.is_final) == expected
 
 

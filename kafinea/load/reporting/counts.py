@@ -89,7 +89,7 @@ class Counts:
         Raises:
             TooManyRejects: There are.
         """
-        wrong = [self._too_many()] if 0 <= self._tolerated < self._rejected else []
+        wrong = [] if self._is_tolerable else [self._too_many()]
         wrong += [
             f"Stream {stream!r}: the server changed fields that were not loaded ({OTHERS_CHANGED})."
             for stream in sorted(self._others_changed)
@@ -101,12 +101,12 @@ class Counts:
             raise self._failure(wrong)
 
     @property
-    def _tolerated(self) -> int:
-        """How many rejects are tolerated in all; -1 for any number."""
-        if self._max_rejects < 0:
-            return self._max_rejects
+    def _is_tolerable(self) -> bool:
+        """Whether no more records were rejected than the run tolerates in all."""
+        if self._max_rejects < 0 or self._rejected <= self._max_rejects:
+            return True
         total = sum(counts.total() for counts in self._counts.values())
-        return max(self._max_rejects, int(total * self._percent / 100))
+        return self._rejected * 100 <= self._percent * total
 
     def _failure(self, wrong: list[str]) -> TooManyRejects:
         is_final = bool(self._others_changed) or not self._passing
