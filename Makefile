@@ -20,6 +20,9 @@ MELTANO = .venv-meltano/bin/meltano
 # Meltano brings uv, which is faster than pip.
 UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 
+# Where it is set, each process of the tests compiles the project again, and pytest all its tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo test test-all operate lint build audit hub docs screenshots bench backfill clean constraints
 
 help:  ## Show this list
