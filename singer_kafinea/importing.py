@@ -13,7 +13,7 @@ def quick_imports() -> Iterator[None]:
     """Import what stands in the block without what only takes time.
 
     Importing makes no garbage, and looking for some takes a third of the time. The SDK imports
-    joblib, which imports numpy where it is installed: a quarter of the time, and no command has
+    joblib, which imports numpy where it is installed: a sixth of the time, and no command has
     arrays. Later imports find numpy.
     """
     gc.disable()
