@@ -561,7 +561,9 @@ def test_page_shows_what_was_run_here(second, migrated, page):
 
 
 def test_run_folders_are_removed_after_tasks(second, migrated, backfill):
-    assert len([*(migrated.home / "tmp").glob("meltano.*")]) <= len(backfill.killed)
+    # HelpDesk is killed too.
+    folders = [*(migrated.home / "tmp").glob("meltano.*")]
+    assert len(folders) <= len(backfill.killed) + 1
 
 
 def compare(kafinea, warehouse, module):
