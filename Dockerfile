@@ -10,7 +10,7 @@ COPY dist/*.whl ./
 RUN python -m venv /opt/kafinea \
     && kafinea="$(echo singer_kafinea-*.whl)" loaders="$(echo singer_exact_loaders-*.whl)" \
     && /opt/kafinea/bin/pip install --no-cache-dir --constraint constraints.txt \
-        "./${kafinea}[sandbox,export,verify]" "./${loaders}[duckdb,postgres]"
+        "./${kafinea}[cli,sandbox,export,verify]" "./${loaders}[duckdb,postgres]"
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --create-home --home-dir /data kafinea

@@ -101,7 +101,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
-	$(PIN) --extra dlt --extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml \
+	$(PIN) --extra cli --extra dlt --extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml \
 		benchmarks/requirements.txt --output-file constraints/bench.txt
 
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
@@ -120,7 +120,7 @@ $(TESTED:%=%/stamp): pyproject.toml loaders/pyproject.toml constraints/dev.txt
 
 output/oldest.txt: pyproject.toml loaders/pyproject.toml | .venv-meltano/stamp
 	@mkdir -p output
-	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra sandbox --extra export \
+	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra cli --extra sandbox --extra export \
 		--extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml --output-file $@
 
 ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench
@@ -193,4 +193,4 @@ BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx zizmor hadol
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
 .venv-bench/stamp: PACKAGES = -c constraints/bench.txt \
-	-e '.[dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt
+	-e '.[cli,dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt

@@ -202,7 +202,7 @@ def test_plugins_are_added_to_a_meltano_project(reader):
     reader.type("meltano init .")
     shutil.copytree(ROOT / "hub", reader.directory / "hub")
     reader.type("python3 -m venv kafinea-env")
-    reader.type("kafinea-env/bin/pip install 'singer-kafinea[sandbox]'")
+    reader.type("kafinea-env/bin/pip install 'singer-kafinea[cli,sandbox]'")
     reader.read(pages.sections("README.md")[pages.SANDBOX].replace(".venv/bin/", ""))
     reader.read(pages.sections("docs/install.md")["In an existing Meltano project"])
     assert reader.count("accounts") == len(reader.kafinea("rows", module="Accounts")) > 0
