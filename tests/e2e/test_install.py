@@ -193,8 +193,10 @@ def test_each_way_to_install_leads_to_the_commands(section, reader, dist, reposi
     reader.read(found[section])
     if section == "With pip":
         reader.read(found["Upgrade"])
+    (name,) = (path.name for path in dist.glob("singer_kafinea-*.whl"))
+    version = name.split("-")[1]
     for command in ("kafinea", "tap-kafinea", "target-kafinea", "target-duckdb-exact"):
-        assert "0." in reader.type(f"{command} --version"), command
+        assert version in reader.type(f"{command} --version"), command
     reader.type("kafinea sandbox --help")
 
 
