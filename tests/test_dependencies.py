@@ -17,9 +17,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))[
-    "project"
-]
+ROOT = Path(__file__).parents[1]
+PROJECT, LOADERS = (
+    tomllib.loads((ROOT / folder / "pyproject.toml").read_text("utf-8"))["project"]
+    for folder in (".", "loaders")
+)
 DISTRIBUTIONS = {"tomli": ["tomli"], "dlt": ["dlt"], **packages_distributions()}
 """By what is imported. The first two are not in every environment."""
 
@@ -33,17 +35,17 @@ EXTRAS = {
 CORE = ("kafinea", "singer_kafinea", "tap_kafinea", "target_kafinea", "airbyte_kafinea")
 
 
-def required(*extras: str) -> set[str]:
-    """Return the names of what pip installs for the package with these extras."""
-    lists = [PROJECT["optional-dependencies"][extra] for extra in extras]
-    lines = [*PROJECT["dependencies"], *(line for each in lists for line in each)]
+def required(*extras: str, project: dict = PROJECT) -> set[str]:
+    """Return the names of what a project requires with these extras."""
+    lists = [project["optional-dependencies"][extra] for extra in extras]
+    lines = [*project["dependencies"], *(line for each in lists for line in each)]
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
 @pytest.fixture(scope="module")
 def imported() -> dict[str, set[str]]:
     """By package of this project: the distributions that it imports."""
-    roots = {*CORE, *EXTRAS}
+    roots = {*CORE, *EXTRAS, "exact_loaders"}
     graph = grimp.build_graph(*roots, include_external_packages=True, cache_dir=None)
     found: dict[str, set[str]] = {root: set() for root in roots}
     for module in graph.modules:
@@ -62,3 +64,7 @@ def test_tap_and_target_alone_require_exactly_what_they_import(imported):
 @pytest.mark.parametrize("package", EXTRAS)
 def test_extras_of_a_package_are_what_it_imports_beyond(package, imported):
     assert imported[package] - required() == required(*EXTRAS[package]) - required()
+
+
+def test_loaders_require_exactly_what_they_import(imported):
+    assert imported["exact_loaders"] == required("duckdb", "postgres", project=LOADERS)
