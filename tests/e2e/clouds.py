@@ -22,9 +22,7 @@ BUCKET = "kafinea"
 
 _AZURE_ACCOUNT = "devstoreaccount1"
 # The published key of Azurite's account, which is the same everywhere.
-_AZURE_KEY = (
-    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-)
+_AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # pragma: allowlist secret
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def s3() -> Iterator[Cloud]:
         environment = {
             "AWS_ENDPOINT_URL": url,
             "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
             "AWS_DEFAULT_REGION": "us-east-1",
         }
         yield Cloud(f"s3://{BUCKET}", f"s3://{BUCKET}", environment)
