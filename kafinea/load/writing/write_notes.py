@@ -8,7 +8,6 @@ did not answer.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -105,4 +104,5 @@ def decoded(line: bytes) -> Line:
     Raises:
         msgspec.DecodeError: It is no line of an undo file.
     """
-    return _decoder.decode(line)
+    read: Line = _decoder.decode(line)
+    return read

@@ -1,0 +1,278 @@
+"""Taking back what a load did with one record."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kafinea.client import Client, Record
+from kafinea.describe import LINES
+from kafinea.errors import IncompleteRead, Refused
+from kafinea.load.context import LoadContext
+from kafinea.load.lookup.finder import NOTHING
+from kafinea.load.plan import LoadPlan, module_of_lines
+from kafinea.load.records import InputRecord, MatchedRecord, PreparedRecord
+from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
+from kafinea.load.results import Rejected
+from kafinea.load.server.server_rules import side_effects
+from kafinea.load.stream.updates import Updates
+from kafinea.load.undo.new_records import Sought, find_new
+from kafinea.load.undo.notes import Change, History, UndoNotes
+from kafinea.load.undo.reversal import (
+    OtherRecords,
+    Reversal,
+    changed_since,
+    lines_to_write,
+    reversal,
+    touched,
+    wire,
+)
+from kafinea.load.undo.undone import Action, Conflict, Undone
+from kafinea.load.writing.comparing import full_element
+from kafinea.load.writing.record_updater import UnprovenUpdate
+from kafinea.load.writing.record_writer import RecordWriter
+from kafinea.page_query import number
+from kafinea.query import select
+
+_FILES = "imageattachmentids"
+
+
+class RecordUndo:
+    """Takes back what a load did, record by record. Threads share it.
+
+    Args:
+        context: The instance, and what was learned of it.
+        notes: The undo file.
+
+    Attributes:
+        gone: The records that do not exist any more; in a dry run, that would not.
+    """
+
+    def __init__(self, context: LoadContext, notes: UndoNotes) -> None:
+        self._context = context
+        self._notes = notes
+        self._others = OtherRecords(frozenset(), notes.recreated)
+        self._plans: dict[str, LoadPlan] = {}
+        self._updates: dict[str, Updates] = {}
+        self.gone: set[str] = set()
+
+    def prepare(self, histories: Iterable[History]) -> None:
+        """Learn which records there are, before the first is taken back."""
+        by_module: defaultdict[str, list[History]] = defaultdict(list)
+        for history in histories:
+            by_module[history.module].append(history)
+        created = {one.id for some in by_module.values() for one in some if one.created}
+        self._others = OtherRecords(created, self._notes.recreated)
+        for module, some in by_module.items():
+            if module:
+                self._plans[module] = plan = self._plan_of(module, some)
+                self._updates[module] = Updates(plan, self._context)
+
+    def _plan_of(self, module: str, histories: Iterable[History]) -> LoadPlan:
+        modules = self._context.modules
+        described = modules.get(module)
+        plan = LoadPlan("undo", described, lines=module_of_lines(described, modules))
+        # What changed with the load may change with its undo. It is listed if it does.
+        changed = {
+            name
+            for history in histories
+            if not history.created
+            for name in touched(self._notes.changes(history), plan)
+        }
+        # The load has accepted the side effects.
+        return replace(plan, allow_changes=frozenset(changed), accept_side_effects=True)
+
+    def undo(self, history: History, changes: Sequence[Change]) -> Undone:
+        """Take back what the load did with a record.
+
+        Args:
+            history: What it did.
+            changes: The same, with the values.
+        """
+        if not history.module:
+            text = "this user may not see its module"
+            return Undone(Action.FAILED, "", history.id, text=text)
+        try:
+            with reject_unforeseen(is_sent=True), reject_unavailable(self._context.client):
+                return self._undo(history, changes)
+        except Rejected as error:
+            text = str(error)
+        except (Refused, IncompleteRead) as error:
+            text = str(error)
+        return Undone(Action.FAILED, history.module, history.id, text=text)
+
+    def _undo(self, history: History, changes: Sequence[Change]) -> Undone:
+        if history.created:
+            return self._delete(history, changes)
+        record_id = self._notes.recreated.get(history.id, history.id)
+        now = self._record(self._context.client, history.module, record_id)
+        if now is not None:
+            return self._restore(history, changes, now)
+        if history.deleted:
+            return self._create_anew(history, changes)
+        text = "the record was deleted since, so its old values cannot be restored"
+        return Undone(Action.CONFLICT, history.module, history.id, text=text)
+
+    # A new record
+
+    def _delete(self, history: History, changes: Sequence[Change]) -> Undone:
+        module, record_id = history.module, history.id
+        plan = self._plans[module]
+        with self._context.gate.session() as session:
+            now = self._record(session, module, record_id)
+            if now is None:
+                self.gone.add(record_id)
+                return Undone(Action.NOTHING, module, record_id)
+            conflicts = changed_since(now, changes, plan, self._others) + self._foreign(now)
+            if conflicts:
+                text = "the load has created it, and it was changed since, so it is kept"
+                return Undone(Action.CONFLICT, module, record_id, text=text, conflicts=conflicts)
+            if not self._context.options.dry_run:
+                _refuse_unless(plan, "delete")
+                RecordWriter(session, plan, self._context.server).delete(record_id)
+        self.gone.add(record_id)
+        return Undone(Action.DELETED, module, record_id)
+
+    def _foreign(self, now: Record) -> list[Conflict]:
+        """Return that another user has written a record last."""
+        header = self._notes.header
+        writer = now.get("modifiedby")
+        if not header or not writer or writer == header.user:
+            return []
+        return [Conflict("modifiedby", None, header.user, writer)]
+
+    # A record that was there before
+
+    def _restore(self, history: History, changes: Sequence[Change], now: Record) -> Undone:
+        plan = self._plans[history.module]
+        found = reversal(now, changes, plan, self._others)
+        text = "it was sent a file, which the API cannot take back" if history.has_file else ""
+        fields: tuple[str, ...] = ()
+        if found.fields:
+            fields = found.fields
+            if not self._context.options.dry_run:
+                kept = self._write(plan, now, found)
+                found.conflicts += kept
+                fields = tuple(name for name in fields if name not in {one.field for one in kept})
+            lost = side_effects(plan.module.name, has_lines=found.lines is not None)
+            text = "; ".join(filter(None, [text, f"side effect: {lost}" if lost else ""]))
+        action = Action.RESTORED if fields else Action.NOTHING
+        if found.conflicts or history.has_file:
+            action = Action.CONFLICT
+        return Undone(
+            action, history.module, history.id, fields, text=text, conflicts=found.conflicts
+        )
+
+    def _write(self, plan: LoadPlan, now: Record, found: Reversal) -> list[Conflict]:
+        """Write the old values; return the fields that the server does not let have them.
+
+        Raises:
+            Rejected: They cannot be written.
+        """
+        _refuse_unless(plan, "update")
+        prepared = PreparedRecord(InputRecord({}, 0), now["id"], {})
+        record = MatchedRecord(
+            prepared, NOTHING, stored=now, changes=found.changes, changed_lines=found.lines
+        )
+        updates = self._updates[plan.module.name]
+        result = updates.update(record, now["id"])
+        if isinstance(result, UnprovenUpdate):
+            result = updates.prove_now(record, result)
+        if result.rejection:
+            raise Rejected.of(result.rejection)
+        return [
+            Conflict(name, found.changes.get(name, now.get(name)), now.get(name), None)
+            for name in result.also_changed
+        ]
+
+    # A record that the load has deleted
+
+    def _create_anew(self, history: History, changes: Sequence[Change]) -> Undone:
+        module = history.module
+        if self._context.options.dry_run:
+            return Undone(Action.RECREATED, module, history.id, text="with a new id")
+        plan = self._plans[module]
+        _refuse_unless(plan, "create")
+        deletion = next(one.write for one in reversed(changes) if one.write.operation == "delete")
+        state = deletion.before or {}
+        found = reversal(state, changes, plan, self._others)
+        values = self._values(state, found, plan)
+        lines = None
+        if plan.module.is_inventory:
+            lines = found.lines or lines_to_write(state.get(LINES) or [], plan, self._others)
+            if not lines:
+                text = "a record with lines cannot be created anew: this server takes no lines"
+                raise Rejected("NOT_SUPPORTED", text)
+        with self._context.gate.session() as session:
+            new_id, altered = self._created(session, plan, values, lines, deletion.above or 0)
+        self._notes.note_recreated(history.id, new_id)
+        lost = [f"the server stored other values in {', '.join(altered)}"] if altered else []
+        lost += ["its files are not restored"] if state.get(_FILES) else []
+        return Undone(
+            Action.RECREATED, module, history.id, text="; ".join([f"it is now {new_id}", *lost])
+        )
+
+    def _created(
+        self, session: Client, plan: LoadPlan, values: dict[str, Any], lines: Any, above: int
+    ) -> tuple[str, Sequence[str]]:
+        """Create a record; return its id, and the fields that the server altered.
+
+        An undo that was killed may have created it already.
+        """
+        module, known = plan.module, {*self._others.created, *self._notes.recreated.values()}
+
+        def find(over: int) -> Record | None:
+            (found,) = find_new(session, module, [Sought(values, over)], known)
+            if found.certain:
+                return session.retrieve(found.certain)
+            if found.all:
+                text = "it is not certain whether it exists again: "
+                raise Rejected("AMBIGUOUS", f"{text}{', '.join(found.all)}")
+            return None
+
+        if earlier := find(above):
+            return earlier["id"], ()
+        newest = session.query(
+            select(module.name, ["id"], order_by=["id"], descending=True, limit=1)
+        )
+        highest = max([above, *(number(row["id"]) for row in newest)])
+        self._context.server.check_numbers(
+            module, {name: value for name, value in values.items() if name in module.fields}, {}
+        )
+        writer = RecordWriter(session, plan, self._context.server)
+        created = writer.create(values, lines, lambda: find(highest))
+        return created.record["id"], created.altered
+
+    def _values(self, state: Record, found: Reversal, plan: LoadPlan) -> dict[str, Any]:
+        """Return the values of a deleted record, to create it anew."""
+        values = full_element(state, found.changes, plan.module)
+        values |= {name: state.get(name) for name in ("source",) if name in plan.module.fields}
+        left_out = {"id", *plan.module.line_columns}
+        return {
+            name: self._others.renamed(text)
+            for name, value in values.items()
+            if name not in left_out and (text := wire(value)) is not None
+        }
+
+    # Parts
+
+    def _record(self, session: Client, module: str, record_id: str) -> Record | None:
+        """Return the whole record as it is; None if it does not exist.
+
+        Raises:
+            Refused: It exists, and this user may not read it.
+        """
+        try:
+            return session.retrieve(record_id)
+        except Refused:
+            found = self._context.finder.alone().by_id(module, [record_id])[record_id]
+            if found.record or found.is_unreadable or found.failure:
+                raise
+            return None
+
+
+def _refuse_unless(plan: LoadPlan, write: Any) -> None:
+    if why := plan.why_not(write):
+        raise Rejected("NOT_WRITABLE", why)
