@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from kafinea.client import Client
 from kafinea.errors import Refused
@@ -14,7 +15,7 @@ from kafinea.query import Condition, select
 
 
 def left_links(
-    client: Client, modules: Modules, notes: UndoNotes, gone: Set[str]
+    client: Client, modules: Modules, notes: UndoNotes, gone: AbstractSet[str]
 ) -> Iterator[Undone]:
     """Yield the pairs that the load has added to related lists and that are still there.
 

@@ -104,8 +104,8 @@ def _compare(row: Record, sought: Sought, module: Module, candidates: Candidates
 def _share_out(found: Sequence[list[str]]) -> None:
     """Leave each creation one record, where creations that are alike have made them all."""
     alike: defaultdict[tuple[str, ...], list[list[str]]] = defaultdict(list)
-    for ids in found:
-        alike[tuple(ids)].append(ids)
+    for own in found:
+        alike[tuple(own)].append(own)
     for ids, creations in alike.items():
         if len(ids) <= len(creations):
             for place, own in enumerate(creations):

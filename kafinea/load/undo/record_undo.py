@@ -27,6 +27,7 @@ from kafinea.load.undo.reversal import (
     lines_to_write,
     reversal,
     touched,
+    unlike,
     wire,
 )
 from kafinea.load.undo.undone import Action, Conflict, Undone
@@ -206,21 +207,18 @@ class RecordUndo:
                 text = "a record with lines cannot be created anew: this server takes no lines"
                 raise Rejected("NOT_SUPPORTED", text)
         with self._context.gate.session() as session:
-            new_id, altered = self._created(session, plan, values, lines, deletion.above or 0)
-        self._notes.note_recreated(history.id, new_id)
-        lost = [f"the server stored other values in {', '.join(altered)}"] if altered else []
-        lost += ["its files are not restored"] if state.get(_FILES) else []
-        return Undone(
-            Action.RECREATED, module, history.id, text="; ".join([f"it is now {new_id}", *lost])
-        )
+            new = self._created(session, plan, values, lines, deletion.above or 0)
+        self._notes.note_recreated(history.id, new["id"])
+        other = unlike(new, {**state, **found.changes}, plan)
+        texts = [f"it is now {new['id']}"]
+        texts += [f"the server stored other values in {', '.join(other)}"] if other else []
+        texts += ["its files are lost"] if state.get(_FILES) else []
+        return Undone(Action.RECREATED, module, history.id, text="; ".join(texts))
 
     def _created(
         self, session: Client, plan: LoadPlan, values: dict[str, Any], lines: Any, above: int
-    ) -> tuple[str, Sequence[str]]:
-        """Create a record; return its id, and the fields that the server altered.
-
-        An undo that was killed may have created it already.
-        """
+    ) -> Record:
+        """Create a record and return it. An undo that was killed may have created it already."""
         module, known = plan.module, {*self._others.created, *self._notes.recreated.values()}
 
         def find(over: int) -> Record | None:
@@ -233,17 +231,13 @@ class RecordUndo:
             return None
 
         if earlier := find(above):
-            return earlier["id"], ()
-        newest = session.query(
-            select(module.name, ["id"], order_by=["id"], descending=True, limit=1)
-        )
-        highest = max([above, *(number(row["id"]) for row in newest)])
-        self._context.server.check_numbers(
-            module, {name: value for name, value in values.items() if name in module.fields}, {}
-        )
+            return earlier
+        newest = select(module.name, ["id"], order_by=["id"], descending=True, limit=1)
+        highest = max([above, *(number(row["id"]) for row in session.query(newest))])
+        described = {name: value for name, value in values.items() if name in module.fields}
+        self._context.server.check_numbers(module, described, {})
         writer = RecordWriter(session, plan, self._context.server)
-        created = writer.create(values, lines, lambda: find(highest))
-        return created.record["id"], created.altered
+        return writer.create(values, lines, lambda: find(highest)).record
 
     def _values(self, state: Record, found: Reversal, plan: LoadPlan) -> dict[str, Any]:
         """Return the values of a deleted record, to create it anew."""

@@ -131,9 +131,8 @@ def changed_since(
         values, value = left.get(name, [None]), now.get(name)
         if name in unknown or not _is_compared(name, plan, is_whole=is_whole):
             continue
-        if not any(
-            _holds(name, value, _Effect(None, one, is_whole), plan, others) for one in values
-        ):
+        effects = (_Effect(None, one, is_whole) for one in values)
+        if not any(_holds(name, value, effect, plan, others) for effect in effects):
             found.append(Conflict(name, None, values[-1], value))
     return found
 
@@ -146,6 +145,20 @@ def touched(changes: Sequence[Change], plan: LoadPlan) -> set[str]:
         if _is_update(change)
         for name in _effects(change, plan, writable_only=False)
     }
+
+
+def unlike(new: Record, old: Record, plan: LoadPlan) -> list[str]:
+    """Return the fields in which a record that was created anew is not as the deleted one.
+
+    References may lead to others that were created anew, and totals follow from the lines.
+    """
+    module = plan.module
+    left_out = {"createdtime", *may_follow(module, {LINES})}
+    return [
+        name
+        for name in other_changes(old, new, left_out, module)
+        if (known := module.fields.get(name)) and known.type != "reference" and name in new
+    ]
 
 
 def lines_to_write(
