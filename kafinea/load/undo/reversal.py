@@ -79,6 +79,9 @@ class _Effect:
     is_stored: bool
 
 
+_NOTHING = _Effect(None, None, is_stored=True)
+
+
 def reversal(
     now: Record, changes: Sequence[Change], plan: LoadPlan, others: OtherRecords
 ) -> Reversal:
@@ -115,25 +118,24 @@ def changed_since(
     """
     creation = changes[0]
     is_whole = creation.after is not None
-    left: dict[str, list[Any]] = {
-        name: [value] for name, value in (creation.after or creation.write.sent or {}).items()
+    left = {
+        name: [_Effect(None, value, is_whole)]
+        for name, value in (creation.after or creation.write.sent or {}).items()
     }
-    unknown: set[str] = {"id"}
+    unknown = {"id"}
     for change in changes[1:]:
         if change.write.operation == "FileUpload" and change.after is None:
             unknown |= _OF_A_FILE
         for name, effect in _effects(change, plan, writable_only=False).items():
-            known = left.get(name, []) if change.after is None else []
-            left[name] = [*known, effect.after]  # without an answer, it may have happened or not
-    names = {**left, **now} if is_whole else left
+            earlier = left.get(name, []) if change.after is None else []
+            left[name] = [*earlier, effect]  # without an answer, it may have happened or not
     found = []
-    for name in names:
-        values, value = left.get(name, [None]), now.get(name)
+    for name in {**left, **now} if is_whole else left:
+        effects, value = left.get(name, [_NOTHING]), now.get(name)
         if name in unknown or not _is_compared(name, plan, is_whole=is_whole):
             continue
-        effects = (_Effect(None, one, is_whole) for one in values)
         if not any(_holds(name, value, effect, plan, others) for effect in effects):
-            found.append(Conflict(name, None, values[-1], value))
+            found.append(Conflict(name, None, effects[-1].after, value))
     return found
 
 
@@ -153,7 +155,7 @@ def unlike(new: Record, old: Record, plan: LoadPlan) -> list[str]:
     References may lead to others that were created anew, and totals follow from the lines.
     """
     module = plan.module
-    left_out = {"createdtime", *may_follow(module, {LINES})}
+    left_out = {"id", "createdtime", *may_follow(module, {LINES})}
     return [
         name
         for name in other_changes(old, new, left_out, module)
