@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from kafinea import Client
 from kafinea.load import Load, LoadOptions, Result
 from kafinea.load.undo import Undo, Undone
+from kafinea.parsing import decimal
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import settings as demo_settings
 
+DIALECTS = ("kafinea", "stock", "frevo", "corebos", "legacy")
 FAITHFUL = {
     "no_of_currency_decimals": "8",
     "currency_decimal_separator": ".",
@@ -22,16 +25,13 @@ FAITHFUL = {
 }
 """Formats of a user that change no number."""
 
-_TRACES = {
+_NOT_COMPARED = {
     *("id", "createdtime", "modifiedtime", "modifiedby", "source"),
-    *("contact_no", "account_no", "quote_no", "salesorder_no", "product_no", "document_no"),
+    *("account_no", "contact_no", "document_no", "invoice_no", "quote_no", "salesorder_no"),
+    *("parent_id", "sequence_no", "image", "purchase_cost", "margin"),
 }
-_LINE_TRACES = {"id", "parent_id", "sequence_no", "image", "purchase_cost", "margin"}
-_NAMES = {
-    "Accounts": "accountname",
-    "Contacts": "lastname",
-    "Products": "productname",
-}
+_NAMES = {"Accounts": "accountname", "Products": "productname"}
+_MAPPING = ("match_on", "references", "accept_side_effects")
 
 
 def small_company(**options: Any) -> Sandbox:
@@ -47,14 +47,13 @@ def client_of(sandbox: Sandbox, **options: Any) -> Client:
 
 
 @contextmanager
-def loading(client: Client, module: str, path: Path, **more: Any):
-    """Yield what loads records of a module, and notes its writes."""
-    mapping = {name: more.pop(name) for name in ("match_on", "references", "fields") if name in more}
-    accept = more.pop("accept_side_effects", False)
-    options = LoadOptions(undo_path=str(path), **{"hard_delete": True, **more})
-    with Load(
-        client, module, options=options, accept_side_effects=accept, **mapping
-    ) as load:
+def loading(
+    client: Client, module: str, path: Path, **more: Any
+) -> Iterator[Callable[..., list[Result]]]:
+    """Yield what loads records of a module and notes its writes."""
+    mapping = {name: more.pop(name) for name in _MAPPING if name in more}
+    options = LoadOptions(undo_path=str(path), hard_delete=True, **more)
+    with Load(client, module, options=options, **mapping) as load:
         yield lambda *records: list(load(records))
 
 
@@ -74,19 +73,25 @@ def contents(sandbox: Sandbox, *modules: str) -> dict[str, Any]:
         for module, name in _NAMES.items()
         for row in sandbox.rows(module)
     }
-    held: dict[str, Any] = {}
-    for module in modules:
-        rows = sandbox.rows(module)
-        held[module] = sorted(
-            sorted((name, names.get(value, value)) for name, value in row.items()
-                   if name not in _TRACES)
-            for row in rows
+    has_lines = "LineItem" in sandbox.instance.tables
+    lines = sandbox.rows("LineItem") if has_lines else []
+    return {
+        module: sorted(
+            (
+                _plain(row, names),
+                [_plain(line, names) for line in lines if line["parent_id"] == row["id"]],
+            )
+            for row in sandbox.rows(module)
         )
-        if "LineItem" in sandbox.instance.tables:
-            lines: dict[str, list[Any]] = {row["id"]: [] for row in rows}
-            for line in sandbox.rows("LineItem"):
-                if line["parent_id"] in lines:
-                    values = {k: names.get(v, v) for k, v in line.items() if k not in _LINE_TRACES}
-                    lines[line["parent_id"]].append(sorted(values.items()))
-            held[f"lines of {module}"] = sorted(lines.values())
-    return held
+        for module in modules
+    }
+
+
+def _plain(row: dict[str, Any], names: dict[str, str]) -> list[tuple[str, str]]:
+    compared = {name: value for name, value in row.items() if name not in _NOT_COMPARED}
+    return sorted((name, _value(names.get(value, value))) for name, value in compared.items())
+
+
+def _value(value: Any) -> str:
+    number = Decimal(0) if value in ("", None) else decimal(value)  # one to the server
+    return str(value) if number is None else str(number.normalize())

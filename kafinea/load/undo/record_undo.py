@@ -25,6 +25,7 @@ from kafinea.load.undo.reversal import (
     Reversal,
     changed_since,
     lines_to_write,
+    required_and_not_kept,
     reversal,
     touched,
     unlike,
@@ -134,7 +135,9 @@ class RecordUndo:
                 _refuse_unless(plan, "delete")
                 RecordWriter(session, plan, self._context.server).delete(record_id)
         self.gone.add(record_id)
-        return Undone(Action.DELETED, module, record_id)
+        is_gapless = self._context.rollback.is_gapless(plan.module)
+        text = "its document number is not given again" if is_gapless else ""
+        return Undone(Action.DELETED, module, record_id, text=text)
 
     def _foreign(self, now: Record) -> list[Conflict]:
         """Return that another user has written a record last."""
@@ -149,7 +152,7 @@ class RecordUndo:
     def _restore(self, history: History, changes: Sequence[Change], now: Record) -> Undone:
         plan = self._plans[history.module]
         found = reversal(now, changes, plan, self._others)
-        text = "it was sent a file, which the API cannot take back" if history.has_file else ""
+        text = "the load has sent it a file, which the API cannot take back" if history.has_file else ""
         fields: tuple[str, ...] = ()
         if found.fields:
             fields = found.fields
@@ -173,7 +176,7 @@ class RecordUndo:
             Rejected: They cannot be written.
         """
         _refuse_unless(plan, "update")
-        prepared = PreparedRecord(InputRecord({}, 0), now["id"], {})
+        prepared = PreparedRecord(InputRecord({}, 0), now["id"], required_and_not_kept(now, plan))
         record = MatchedRecord(
             prepared, NOTHING, stored=now, changes=found.changes, changed_lines=found.lines
         )
@@ -242,6 +245,7 @@ class RecordUndo:
     def _values(self, state: Record, found: Reversal, plan: LoadPlan) -> dict[str, Any]:
         """Return the values of a deleted record, to create it anew."""
         values = full_element(state, found.changes, plan.module)
+        values |= required_and_not_kept(state, plan)
         values |= {name: state.get(name) for name in ("source",) if name in plan.module.fields}
         left_out = {"id", *plan.module.line_columns}
         return {

@@ -16,7 +16,7 @@ from kafinea.client import Record
 from kafinea.describe import LINES, Field
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import WireValues
-from kafinea.load.server.server_rules import LINE_SERVERS_OWN, is_sent, may_follow
+from kafinea.load.server.server_rules import LINE_SERVERS_OWN, is_kept, is_sent, may_follow
 from kafinea.load.undo.notes import Change
 from kafinea.load.undo.undone import Conflict
 from kafinea.load.writing.comparing import same_lines, same_value
@@ -162,6 +162,15 @@ def unlike(new: Record, old: Record, plan: LoadPlan) -> list[str]:
         for name in other_changes(old, new, left_out, module)
         if (known := module.fields.get(name)) and known.type != "reference" and name in new
     ]
+
+
+def required_and_not_kept(record: Record, plan: LoadPlan) -> WireValues:
+    """Return values of the fields that the server requires and does not store for this record."""
+    return {
+        name: known.picklist[0]
+        for name, known in plan.module.fields.items()
+        if known.mandatory and known.picklist and not is_kept(known, plan.module, record)
+    }
 
 
 def lines_to_write(
