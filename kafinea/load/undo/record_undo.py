@@ -16,7 +16,7 @@ from kafinea.load.plan import LoadPlan, module_of_lines
 from kafinea.load.records import InputRecord, MatchedRecord, PreparedRecord
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import Rejected
-from kafinea.load.server.server_rules import side_effects
+from kafinea.load.server.server_rules import is_sent, side_effects
 from kafinea.load.stream.updates import Updates
 from kafinea.load.undo.new_records import Sought, find_new
 from kafinea.load.undo.notes import Change, History, UndoNotes
@@ -248,11 +248,14 @@ class RecordUndo:
         values |= required_and_not_kept(state, plan)
         values |= {name: state.get(name) for name in ("source",) if name in plan.module.fields}
         left_out = {"id", *plan.module.line_columns}
-        return {
+        filled = {
             name: self._others.renamed(text)
             for name, value in values.items()
             if name not in left_out and (text := wire(value)) is not None
         }
+        # Some servers set a date that they are not sent to today's (measured).
+        dates = [one.name for one in plan.module.fields.values() if one.type == "date"]
+        return {**{name: "" for name in dates if is_sent(name, plan.module)}, **filled}
 
     # Parts
 
