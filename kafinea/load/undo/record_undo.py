@@ -39,6 +39,7 @@ from kafinea.page_query import number
 from kafinea.query import select
 
 _FILES = "imageattachmentids"
+_FILE_SENT = "the load has sent it a file, which the API cannot take back"
 
 
 class RecordUndo:
@@ -152,7 +153,7 @@ class RecordUndo:
     def _restore(self, history: History, changes: Sequence[Change], now: Record) -> Undone:
         plan = self._plans[history.module]
         found = reversal(now, changes, plan, self._others)
-        text = "the load has sent it a file, which the API cannot take back" if history.has_file else ""
+        text = _FILE_SENT if history.has_file else ""
         fields: tuple[str, ...] = ()
         if found.fields:
             fields = found.fields

@@ -16,9 +16,10 @@ from typing import Any
 from typing_extensions import Self
 
 from kafinea.client import Client
-from kafinea.errors import SettingsError
+from kafinea.errors import KafineaError, SettingsError
 from kafinea.load.context import LoadContext
 from kafinea.load.options import LoadOptions
+from kafinea.load.server.write_retries import WritesFail
 from kafinea.load.undo.links import left_links
 from kafinea.load.undo.new_records import Sought, find_new
 from kafinea.load.undo.notes import History, UndoNotes
@@ -88,6 +89,15 @@ class Undo:
         Raises:
             KafineaError: The undo cannot go on. It may be repeated.
         """
+        try:
+            yield from self._undone()
+        except WritesFail:
+            raise KafineaError(
+                "Writes to Kafinea failed repeatedly, so the undo stopped. Undo the same file "
+                "again when Kafinea works: what is taken back already is found."
+            ) from None
+
+    def _undone(self) -> Iterator[Undone]:
         self._name_modules()
         yield from self._look_for_unanswered()
         histories = self._notes.histories

@@ -230,6 +230,7 @@ def _opened(path: str) -> JsonLinesFile:
         raise cannot_write(_SETTING, path, error) from None
     lines = JsonLinesFile(path, _SETTING)
     if not lines.lock():
+        lines.close()
         raise _in_use(path)
     return lines
 
