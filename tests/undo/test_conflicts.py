@@ -120,6 +120,26 @@ def test_references_to_records_created_anew_have_their_new_ids(sandbox, client, 
     assert (row["account_id"], row["id"] == contact) == (new_account, False)
 
 
+def test_new_record_that_others_refer_to_is_kept(sandbox, client, path):
+    """A server deletes or empties what refers to a deleted record."""
+    with loading(client, "Accounts", path, match_on="accountname") as load:
+        kept, parent = load({"accountname": "Kept"}, {"accountname": "Parent"})
+        load({"accountname": "Child", "account_id": parent.id})
+        load({"accountname": "Grandchild", "account_id": next(iter(children(sandbox, parent.id)))})
+    contact = sandbox.insert("Contacts", {"lastname": "Theirs", "account_id": kept.id})
+    for options in ({"dry_run": True}, {}):
+        undone = {one.id: one for one in undo(client, path, **options)}
+        assert actions(undone.values()) == {"conflict": 1, "deleted": 3}
+        assert undone[kept.id].text == f"it is kept, because other records refer to it: {contact}"
+    assert [row["accountname"] for row in sandbox.rows("Accounts")] == ["Kept"]
+    sandbox.remove("Contacts", number(contact))
+    assert actions(undo(client, path)) == {"deleted": 1, "nothing to do": 3}
+
+
+def children(sandbox, parent):
+    return [row["id"] for row in sandbox.rows("Accounts") if row["account_id"] == parent]
+
+
 # Creations without answer
 
 

@@ -20,6 +20,7 @@ from kafinea.load.server.server_rules import is_sent, side_effects
 from kafinea.load.stream.updates import Updates
 from kafinea.load.undo.new_records import Sought, find_new
 from kafinea.load.undo.notes import Change, History, UndoNotes
+from kafinea.load.undo.referrers import Referrers
 from kafinea.load.undo.reversal import (
     OtherRecords,
     Reversal,
@@ -37,6 +38,7 @@ from kafinea.load.writing.record_updater import UnprovenUpdate
 from kafinea.load.writing.record_writer import RecordWriter
 from kafinea.page_query import number
 from kafinea.query import select
+from kafinea.suggestions import listed
 
 _FILES = "imageattachmentids"
 _FILE_SENT = "the load has sent it a file, which the API cannot take back"
@@ -56,7 +58,10 @@ class RecordUndo:
     def __init__(self, context: LoadContext, notes: UndoNotes) -> None:
         self._context = context
         self._notes = notes
+        self._user = notes.header.user if notes.header else ""
         self._others = OtherRecords(frozenset(), notes.recreated)
+        self._referrers = Referrers(context.client, context.modules)
+        self._referred: dict[str, set[str]] = {}
         self._plans: dict[str, LoadPlan] = {}
         self._updates: dict[str, Updates] = {}
         self.gone: set[str] = set()
@@ -87,6 +92,15 @@ class RecordUndo:
         # The load has accepted the side effects.
         return replace(plan, allow_changes=frozenset(changed), accept_side_effects=True)
 
+    def look_for_referrers(self, histories: Sequence[History]) -> None:
+        """Find out, before new records of one module are taken back, which others refer to them."""
+        ids = [one.id for one in histories if one.created and one.module]
+        if ids:
+            module = histories[0].module
+            found = self._context.finder.by_id(module, ids)
+            there = [record_id for record_id, each in found.items() if each != NOTHING]
+            self._referred = self._referrers.of(module, there) if there else {}
+
     def undo(self, history: History, changes: Sequence[Change]) -> Undone:
         """Take back what the load did with a record.
 
@@ -104,7 +118,7 @@ class RecordUndo:
             text = str(error)
         except (Refused, IncompleteRead) as error:
             text = str(error)
-        return Undone(Action.FAILED, history.module, history.id, text=text)
+        return Undone(Action.FAILED, history.module, history.id, text=text, may_pass=True)
 
     def _undo(self, history: History, changes: Sequence[Change]) -> Undone:
         if history.created:
@@ -128,10 +142,14 @@ class RecordUndo:
             if now is None:
                 self.gone.add(record_id)
                 return Undone(Action.NOTHING, module, record_id)
-            conflicts = changed_since(now, changes, plan, self._others) + self._foreign(now)
+            conflicts = changed_since(now, changes, plan, self._others)
+            conflicts += self._written_by_another(now, changes)
             if conflicts:
                 text = "the load has created it, and it was changed since, so it is kept"
                 return Undone(Action.CONFLICT, module, record_id, text=text, conflicts=conflicts)
+            if referring := self._referred.get(record_id, set()) - self.gone:
+                text = f"it is kept, because other records refer to it: {listed(referring)}"
+                return Undone(Action.CONFLICT, module, record_id, text=text, may_pass=True)
             if not self._context.options.dry_run:
                 _refuse_unless(plan, "delete")
                 RecordWriter(session, plan, self._context.server).delete(record_id)
@@ -140,13 +158,12 @@ class RecordUndo:
         text = "its document number is not given again" if is_gapless else ""
         return Undone(Action.DELETED, module, record_id, text=text)
 
-    def _foreign(self, now: Record) -> list[Conflict]:
-        """Return that another user has written a record last."""
-        header = self._notes.header
-        writer = now.get("modifiedby")
-        if not header or not writer or writer == header.user:
-            return []
-        return [Conflict("modifiedby", None, header.user, writer)]
+    def _written_by_another(self, now: Record, changes: Sequence[Change]) -> list[Conflict]:
+        """Return that another user has written a record last; a workflow may have done so too."""
+        writers = [(one.after or {}).get("modifiedby") for one in changes]
+        *_, left = (self._user, *filter(None, writers))
+        writer = now.get("modifiedby") or left
+        return [] if writer == left else [Conflict("modifiedby", None, left, writer)]
 
     # A record that was there before
 
@@ -177,6 +194,9 @@ class RecordUndo:
             Rejected: They cannot be written.
         """
         _refuse_unless(plan, "update")
+        kept = self._take_out_numbers(plan, now, found)
+        if not found.fields:
+            return kept
         prepared = PreparedRecord(InputRecord({}, 0), now["id"], required_and_not_kept(now, plan))
         record = MatchedRecord(
             prepared, NOTHING, stored=now, changes=found.changes, changed_lines=found.lines
@@ -187,10 +207,26 @@ class RecordUndo:
             result = updates.prove_now(record, result)
         if result.rejection:
             raise Rejected.of(result.rejection)
-        return [
-            Conflict(name, found.changes.get(name, now.get(name)), now.get(name), None)
-            for name in result.also_changed
-        ]
+        if result.also_changed:
+            after = self._context.client.retrieve(now["id"])
+            kept += [
+                Conflict(
+                    name, found.changes.get(name, now.get(name)), now.get(name), after.get(name)
+                )
+                for name in result.also_changed
+            ]
+        return kept
+
+    def _take_out_numbers(self, plan: LoadPlan, now: Record, found: Reversal) -> list[Conflict]:
+        """Take out the numbers that the server is known not to keep; the rest can be written."""
+        kept = []
+        for name, value in list(found.changes.items()):
+            try:
+                self._context.server.check_numbers(plan.module, {name: value}, now)
+            except Rejected:
+                kept.append(Conflict(name, value, now.get(name), now.get(name)))
+                del found.changes[name]
+        return kept
 
     # A record that the load has deleted
 

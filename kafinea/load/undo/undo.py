@@ -102,14 +102,17 @@ class Undo:
         yield from self._look_for_unanswered()
         histories = self._notes.histories
         self._records.prepare(histories)
-        again: list[History] = []
-        for history, undone in self._all(histories):
-            # What blocks it, such as a value that may exist only once, may be gone at the end.
-            if undone.action is Action.FAILED:
-                again.append(history)
-            else:
-                yield undone
-        yield from (undone for _, undone in self._all(again))
+        while histories:
+            blocked: list[tuple[History, Undone]] = []
+            for history, undone in self._all(histories):
+                if undone.may_pass:
+                    blocked.append((history, undone))
+                else:
+                    yield undone
+            if len(blocked) == len(histories):  # nothing is gone that was in the way
+                yield from (undone for _, undone in blocked)
+                break
+            histories = [history for history, _ in blocked]
         yield from left_links(
             self._context.client, self._context.modules, self._notes, self._records.gone
         )
@@ -133,6 +136,7 @@ class Undo:
                 some = list(alike)
                 for start in range(0, len(some), _AT_A_TIME):
                     part = some[start : start + _AT_A_TIME]
+                    self._records.look_for_referrers(part)
                     changes = [self._notes.changes(one) for one in part]
                     yield from zip(
                         part, threads.map(self._records.undo, part, changes), strict=True

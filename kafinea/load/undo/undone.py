@@ -19,10 +19,6 @@ class Action(str, Enum):
     FAILED = "failed"
 
 
-LEFT = frozenset({Action.CONFLICT, Action.FAILED})
-"""What is not taken back."""
-
-
 @dataclass(frozen=True)
 class Conflict:
     """A field that does not hold what the load wrote.
@@ -51,6 +47,7 @@ class Undone:
         fields: The fields that got their old values.
         text: What there is to know of it.
         conflicts: The fields that were left as they are.
+        may_pass: Whether something is in the way that may be gone once others are taken back.
     """
 
     action: Action
@@ -59,3 +56,4 @@ class Undone:
     fields: Sequence[str] = ()
     text: str = ""
     conflicts: Sequence[Conflict] = ()
+    may_pass: bool = False
