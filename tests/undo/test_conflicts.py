@@ -131,7 +131,8 @@ def test_new_record_that_others_refer_to_is_kept(sandbox, client, path):
         undone = {one.id: one for one in undo(client, path, **options)}
         assert actions(undone.values()) == {"conflict": 1, "deleted": 3}
         assert undone[kept.id].text == f"it is kept, because other records refer to it: {contact}"
-    assert [row["accountname"] for row in sandbox.rows("Accounts")] == ["Kept"]
+    left = {row["accountname"] for row in sandbox.rows("Accounts")}
+    assert left & {"Kept", "Parent", "Child", "Grandchild"} == {"Kept"}
     sandbox.remove("Contacts", number(contact))
     assert actions(undo(client, path)) == {"deleted": 1, "nothing to do": 3}
 

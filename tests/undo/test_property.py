@@ -63,7 +63,7 @@ def test_load_and_undo_leave_all_as_before(dialect):
                 values = {"lastname": f"Old {n}", "phone": "9", "cf_855": "7.125"}
                 sandbox.insert("Contacts", {"cf_853": f"{n}", "account_id": acme, **values})
 
-        @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
         @given(_RECORDS, _RECORDS, _FAULTS, _FAULTS, st.booleans())
         def check(first, second, load_faults, undo_faults, is_killed):
             start_again()
