@@ -247,7 +247,7 @@ class RecordUndo:
                 text = "a record with lines cannot be created anew: this server takes no lines"
                 raise Rejected("NOT_SUPPORTED", text)
         with self._context.gate.session() as session:
-            new = self._created(session, plan, values, lines, deletion.above or 0)
+            new = self._created(session, plan, values, lines, deletion.above)
         self._notes.note_recreated(history.id, new["id"])
         other = unlike(new, {**state, **found.changes}, plan)
         texts = [f"it is now {new['id']}"]
@@ -256,7 +256,7 @@ class RecordUndo:
         return Undone(Action.RECREATED, module, history.id, text="; ".join(texts))
 
     def _created(
-        self, session: Client, plan: LoadPlan, values: dict[str, Any], lines: Any, above: int
+        self, session: Client, plan: LoadPlan, values: dict[str, Any], lines: Any, above: int | None
     ) -> Record:
         """Create a record and return it. An undo that was killed may have created it already."""
         module, known = plan.module, {*self._others.created, *self._notes.recreated.values()}
@@ -270,10 +270,10 @@ class RecordUndo:
                 raise Rejected("AMBIGUOUS", f"{text}{', '.join(found.all)}")
             return None
 
-        if earlier := find(above):
+        if above is not None and (earlier := find(above)):
             return earlier
         newest = select(module.name, ["id"], order_by=["id"], descending=True, limit=1)
-        highest = max([above, *(number(row["id"]) for row in session.query(newest))])
+        highest = max([above or 0, *(number(row["id"]) for row in session.query(newest))])
         described = {name: value for name, value in values.items() if name in module.fields}
         self._context.server.check_numbers(module, described, {})
         writer = RecordWriter(session, plan, self._context.server)

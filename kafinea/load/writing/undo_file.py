@@ -112,7 +112,8 @@ class UndoFile:
         module = parameters.get("elementType") or client.requests.module_of(record_id) or ""
         is_about_one = operation not in {"create", "add_related"}
         before = self._before(client, record_id) if is_about_one else None
-        above = self._highest_in(client, module) if operation in {"create", "delete"} else None
+        is_counted = module and operation in {"create", "delete"}
+        above = self._highest_in(client, module) if is_counted else None
         user = "" if self._notes else client.user_id()
         with self._writing:
             if not self._notes:
