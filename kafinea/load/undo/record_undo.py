@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -74,7 +75,7 @@ class RecordUndo:
         created = {one.id for some in by_module.values() for one in some if one.created}
         self._others = OtherRecords(created, self._notes.recreated)
         for module, some in by_module.items():
-            if module:
+            with suppress(Refused):  # this user may not see it
                 self._plans[module] = plan = self._plan_of(module, some)
                 self._updates[module] = Updates(plan, self._context)
 
@@ -94,9 +95,9 @@ class RecordUndo:
 
     def look_for_referrers(self, histories: Sequence[History]) -> None:
         """Find out, before new records of one module are taken back, which others refer to them."""
-        ids = [one.id for one in histories if one.created and one.module]
+        module = histories[0].module
+        ids = [one.id for one in histories if one.created and module in self._plans]
         if ids:
-            module = histories[0].module
             found = self._context.finder.by_id(module, ids)
             there = [record_id for record_id, each in found.items() if each != NOTHING]
             self._referred = self._referrers.of(module, there) if there else {}
@@ -108,9 +109,9 @@ class RecordUndo:
             history: What it did.
             changes: The same, with the values.
         """
-        if not history.module:
+        if history.module not in self._plans:
             text = "this user may not see its module"
-            return Undone(Action.FAILED, "", history.id, text=text)
+            return Undone(Action.FAILED, history.module, history.id, text=text)
         try:
             with reject_unforeseen(is_sent=True), reject_unavailable(self._context.client):
                 return self._undo(history, changes)
@@ -170,22 +171,20 @@ class RecordUndo:
     def _restore(self, history: History, changes: Sequence[Change], now: Record) -> Undone:
         plan = self._plans[history.module]
         found = reversal(now, changes, plan, self._others)
-        text = _FILE_SENT if history.has_file else ""
-        fields: tuple[str, ...] = ()
-        if found.fields:
-            fields = found.fields
-            if not self._context.options.dry_run:
-                kept = self._write(plan, now, found)
-                found.conflicts += kept
-                fields = tuple(name for name in fields if name not in {one.field for one in kept})
-            lost = side_effects(plan.module.name, has_lines=found.lines is not None)
-            text = "; ".join(filter(None, [text, f"side effect: {lost}" if lost else ""]))
+        texts = [_FILE_SENT] if history.has_file else []
+        fields = found.fields
+        if fields and not self._context.options.dry_run:
+            kept = self._write(plan, now, found)
+            found.conflicts += kept
+            names = [one.field for one in kept]
+            fields = tuple(name for name in fields if name not in names)
+            texts += [f"the server does not keep the old values of {listed(names)}"] if kept else []
+        if fields and (lost := side_effects(plan.module.name, has_lines=LINES in fields)):
+            texts.append(f"side effect: {lost}")
         action = Action.RESTORED if fields else Action.NOTHING
         if found.conflicts or history.has_file:
             action = Action.CONFLICT
-        return Undone(
-            action, history.module, history.id, fields, text=text, conflicts=found.conflicts
-        )
+        return Undone(action, history.module, history.id, fields, "; ".join(texts), found.conflicts)
 
     def _write(self, plan: LoadPlan, now: Record, found: Reversal) -> list[Conflict]:
         """Write the old values; return the fields that the server does not let have them.
