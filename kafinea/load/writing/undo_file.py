@@ -90,10 +90,13 @@ class UndoFile:
         self._of_thread.read = record
 
     def has_found(self, client: Client, record_id: str) -> None:
-        """Note which record a creation without answer has made; see `Watch`."""
+        """Note which record a creation without answer has made; see `Watch`.
+
+        One that another user has created at the same moment is not noted: it is not ours.
+        """
         write, self._of_thread.lost = getattr(self._of_thread, "lost", None), None
         if write:
-            self._note_as_read(client, write, record_id)
+            self._note_as_read(client, write, record_id, writer=client.user_id())
 
     def close(self) -> None:
         """Close the file."""
@@ -183,18 +186,29 @@ class UndoFile:
         elif write.operation in {"update", "revise", "FileUpload"}:
             self._note_as_read(client, write, write.id)
 
-    def _note_as_read(self, client: Client, write: Write, record_id: str) -> None:
-        """Note a record as the server has it now. What cannot be read is left to `undo`."""
+    def _note_as_read(
+        self, client: Client, write: Write, record_id: str, writer: str | None = None
+    ) -> None:
+        """Note a record as the server has it now. What cannot be read is left to `undo`.
+
+        Args:
+            client: The session of the write.
+            write: The write.
+            record_id: The record.
+            writer: Who must have written it last, where it is not certain that the load has.
+        """
         try:
             after = client.giving_up_after(1).retrieve(record_id)
         except FatalError:
             raise
         except KafineaError:
-            self._put_stored(write, record_id, {}) if write.operation == "create" else None
+            if write.operation == "create" and writer is None:
+                self._put_stored(write, record_id, {})
             return
         finally:
             self._of_thread.read = None
-        self._put_stored(write, record_id, after)
+        if writer in {None, after.get("modifiedby", writer)}:
+            self._put_stored(write, record_id, after)
 
     def _put_stored(self, write: Write, record_id: str, after: Record) -> None:
         if (before := write.before) is not None:
