@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import cast
 
 import msgspec
-from typing_extensions import Self
 
 from kafinea import private
 from kafinea.client import Record
@@ -109,17 +107,6 @@ class UndoNotes:
     def histories(self) -> list[History]:
         """What the load did with each record, in the order in which it is taken back."""
         return sorted(self._records.values(), key=lambda one: one.position, reverse=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let other runs use the file."""
