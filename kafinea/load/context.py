@@ -19,6 +19,7 @@ from kafinea.load.source_files import SourceFiles
 from kafinea.load.writing.owners import Owners
 from kafinea.load.writing.referenced import ReferencedRecords
 from kafinea.load.writing.rollback import Rollback
+from kafinea.load.writing.undo_file import UndoFile
 from kafinea.load.writing.write_gate import WriteGate
 from kafinea.values import ServerZone
 
@@ -42,6 +43,7 @@ class LoadContext:
         rollback: Deletes what was just created and must not stay.
         simulated: What a dry run would have written; empty in a real run.
         source_files: The files that may be read.
+        undo_file: Notes what is written; None if nothing is to be noted.
     """
 
     client: Client
@@ -58,14 +60,20 @@ class LoadContext:
     rollback: Rollback
     simulated: SimulatedRecords
     source_files: SourceFiles
+    undo_file: UndoFile | None
 
     @classmethod
     def of(cls, client: Client, zone: ServerZone, options: LoadOptions) -> LoadContext:
         """Return the parts for an instance. Nothing is sent yet.
 
         Raises:
-            SettingsError: `files_path` cannot be used.
+            SettingsError: `files_path` or `undo_path` cannot be used.
+            StorageError: `undo_path` cannot be written.
         """
+        source_files, undo_file = SourceFiles(options.files_path), None
+        if options.undo_path and not options.dry_run:
+            undo_file = UndoFile(options.undo_path)
+            client = client.watched_by(undo_file)
         lookups = ThreadPoolExecutor(client.max_sessions)
         modules, server, simulated = Modules(client), ServerBehavior(client), SimulatedRecords()
         finder = Finder(client, modules, lookups.map, simulated)
@@ -93,7 +101,8 @@ class LoadContext:
             gate=gate,
             rollback=rollback,
             simulated=simulated,
-            source_files=SourceFiles(options.files_path),
+            source_files=source_files,
+            undo_file=undo_file,
         )
 
     def forget(self, record_id: str, *, is_deleted: bool) -> None:
@@ -112,3 +121,5 @@ class LoadContext:
     def close(self) -> None:
         """Begin no more look-ups; do not wait for those that are under way."""
         self.lookups.shutdown(wait=False, cancel_futures=True)
+        if self.undo_file:
+            self.undo_file.close()

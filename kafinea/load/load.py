@@ -52,7 +52,8 @@ class Load:
         options: What may be written, and whether it is a dry run.
 
     Raises:
-        SettingsError: There is no such time zone, or `files_path` cannot be used.
+        SettingsError: There is no such time zone, or `files_path` or `undo_path` cannot be used.
+        StorageError: `undo_path` cannot be written.
     """
 
     def __init__(

@@ -85,7 +85,7 @@ class AlteredKeys:
         return self._client.query(query)
 
     def _is_twin(self, row: Record, name: str, values: Mapping[str, Any]) -> bool:
-        if not _may_come_from(str(row.get(name) or ""), values[name]):
+        if not may_come_from(str(row.get(name) or ""), values[name]):
             return False
         others = {
             each: value
@@ -95,7 +95,7 @@ class AlteredKeys:
         return not changed_fields(row, others, self._plan.module.fields)
 
 
-def _may_come_from(stored: str, wanted: str) -> bool:
+def may_come_from(stored: str, wanted: str) -> bool:
     """Whether a stored key may be what a server made of another one.
 
     Short keys are not cut: `F-1` is no rest of `F-10`.
