@@ -13,7 +13,10 @@ STREAM = {
     "properties": {
         "module": {"type": "string"},
         "related": {"type": "string"},
-        "match_on": {"type": ["string", "array"], "items": {"type": "string"}},
+        "match_on": {
+            "type": ["string", "array"],
+            "items": {"type": ["string", "array"], "items": {"type": "string"}},
+        },
         "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
         "allow_changes": {"type": ["string", "array"], "items": {"type": "string"}},
         "accept_side_effects": {"type": "boolean"},

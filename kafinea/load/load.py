@@ -42,6 +42,8 @@ class Load:
         client: The instance. The load does not close it.
         module: The module's name.
         match_on: The field or fields that identify a record without an `id` (the upsert key).
+            Several keys are a list of lists of fields: the first that finds exactly one record
+            decides.
         fields: For keys of the records that are no field names, the field; None leaves one out.
         references: For fields that refer to other records by a natural key, where to look it up,
             such as `{"account_id": {"module": "Accounts", "match_on": "accountname"}}`.
@@ -52,7 +54,8 @@ class Load:
         options: What may be written, and whether it is a dry run.
 
     Raises:
-        SettingsError: There is no such time zone, or `files_path` cannot be used.
+        SettingsError: A setting has no such form, there is no such time zone, or `files_path`
+            cannot be used.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Load:
         client: Client,
         module: str,
         *,
-        match_on: str | Sequence[str] = (),
+        match_on: str | Sequence[str] | Sequence[Sequence[str]] = (),
         fields: Mapping[str, str | None] | None = None,
         references: Mapping[str, Any] | None = None,
         allow_changes: str | Sequence[str] = (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Literal
 
 from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
@@ -71,7 +72,8 @@ class LoadPlan:
     Attributes:
         stream: The stream's name.
         module: The module they go into.
-        match_on: The fields that identify a record without an id (the upsert key).
+        keys: The natural keys that identify a record without an id; the first that finds exactly
+            one record decides.
         fields: For each property of the stream that is loaded, the field it goes to.
         references: For each field, and for `LineItems.productid`, how to resolve natural keys.
         id_property: The property that holds a Kafinea id, if any.
@@ -86,7 +88,7 @@ class LoadPlan:
 
     stream: str
     module: Module
-    match_on: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
     fields: Mapping[str, Field] = field(default_factory=dict)
     references: Mapping[str, Reference] = field(default_factory=dict)
     id_property: str | None = None
@@ -96,6 +98,18 @@ class LoadPlan:
     files: Mapping[str, str] = field(default_factory=dict)
     allow_changes: frozenset[str] = frozenset()
     accept_side_effects: bool = False
+
+    @cached_property
+    def match_on(self) -> tuple[str, ...]:
+        """The fields of all keys."""
+        return tuple(dict.fromkeys(name for key in self.keys for name in key.fields))
+
+    @property
+    def keys_shown(self) -> str:
+        """The keys, for messages: `siret, lastname + phone`; of one alone, its fields."""
+        if len(self.keys) == 1:
+            return ", ".join(self.match_on)
+        return ", ".join(" + ".join(key.fields) for key in self.keys)
 
     @cached_property
     def texts(self) -> frozenset[str]:
@@ -143,7 +157,7 @@ def make_plan(
     if module.name not in _NEVER_WRITTEN and not (module.createable or module.updateable):
         raise SettingsError(f"{where}: this user may neither create nor update {module.name}.")
     check_names(where, mapping.fields, properties)
-    for name in mapping.match_on:
+    for name in chain.from_iterable(mapping.match_on):
         _existing_field(f"{where}, `match_on`", module, name)
     id_property = lines_property = None
     fields: dict[str, Field] = {}
@@ -165,7 +179,7 @@ def make_plan(
     return LoadPlan(
         stream=stream,
         module=module,
-        match_on=mapping.match_on,
+        keys=tuple(Key(module, names) for names in mapping.match_on),
         fields=fields,
         references=_references(
             where, module, _with_folders(module, fields, mapping, modules), modules

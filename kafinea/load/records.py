@@ -48,15 +48,21 @@ class PreparedRecord(Struct, frozen=True, eq=False):
         input: The record as it came.
         id: The Kafinea id that it came with.
         values: Its values.
-        key: The wire values of its natural key; none if it has no complete one.
+        keys: The wire values of its natural keys, as many as its plan has; each empty where it is
+            not complete.
         lines: Its lines, when it has any.
     """
 
     input: InputRecord
     id: str | None
     values: WireValues
-    key: KeyValues = ()
+    keys: tuple[KeyValues, ...] = ()
     lines: list[WireValues] | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether one of its natural keys is complete."""
+        return any(self.keys)
 
 
 class MatchedRecord(Struct, frozen=True, eq=False):

@@ -83,6 +83,8 @@ class Result:
         also_changed: The fields that the server changed besides, and that `allow_changes` allows.
         rejection: Why it was rejected.
         before: Values that the changed fields had before.
+        matched_on: The fields of the key that found the record, or `id`; empty for a new record,
+            and where the stream has no more than one key.
     """
 
     status: Status
@@ -92,6 +94,7 @@ class Result:
     also_changed: tuple[str, ...] = ()
     rejection: Rejection | None = None
     before: Mapping[str, Any] | None = None
+    matched_on: tuple[str, ...] = ()
 
 
 def rejected(rejection: Rejection, *, id: str | None = None) -> Result:

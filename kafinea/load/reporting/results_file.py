@@ -51,6 +51,8 @@ class ResultsFile:
         }
         if self._dry_run:
             line["dry_run"] = True
+        if result.matched_on:
+            line["matched_on"] = list(result.matched_on)
         if result.altered:
             line["altered"] = sorted(result.altered)
         if result.also_changed:

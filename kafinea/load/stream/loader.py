@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -79,7 +80,7 @@ class Loader:
             matcher.look_ahead if matcher.looks_ahead else None,
             is_halved=not plan.refers_to_itself,
         )
-        self._key_fields = [plan.module.fields[name] for name in plan.match_on]
+        self._key_fields = [[plan.module.fields[name] for name in key.fields] for key in plan.keys]
         properties = {known.name: name for name, known in plan.fields.items()}
         shown = [name for name in (plan.id_property, *plan.match_on) if name]
         self._shown = [(name, properties.get(name, name)) for name in shown]
@@ -117,13 +118,15 @@ class Loader:
 
     def _names_of(self, record: PreparedRecord, found: Found) -> set[Any]:
         names: set[Any] = {record.id} if record.id else set()
-        if record.key:
-            names.add(key_of(record.key, self._key_fields))
-        for row in found.rows:
-            names.add(row["id"])
-            old = tuple(row.get(name) for name in self._plan.match_on)
-            if old and all(old) and old != record.key:
-                names.add(key_of(old, self._key_fields))
+        rows = found.rows
+        names.update(row["id"] for row in rows)
+        for place, fields in enumerate(self._key_fields):
+            keys = {record.keys[place]} if record.keys[place] else set()
+            for row in rows:
+                old = [row.get(field.name) for field in fields]
+                new = [record.values.get(field.name, row.get(field.name)) for field in fields]
+                keys |= {tuple(map(str, key)) for key in (old, new) if all(key)}
+            names.update((place, key_of(key, fields)) for key in keys)
         return names
 
     def _part(self, groups: list[list[SettledRecord]]) -> tuple[list[list[SettledRecord]], ...]:
@@ -190,7 +193,7 @@ class Loader:
         result = self._load_record(again)
         if result.status is Status.CREATED:
             return result
-        return self._writes.check(again, result) or result
+        return _with_key(self._writes.check(again, result) or result, again)
 
     # One record
 
@@ -214,12 +217,12 @@ class Loader:
             return self._create(record)
         except Rejected as error:
             # Another load may have created it since, where the server takes a value only once.
-            if error.rejection.code != Code.DUPLICATE or not record.prepared.key:
+            if error.rejection.code != Code.DUPLICATE or not record.prepared.has_key:
                 raise
             (again,) = self._matcher.match_again([record])
             if isinstance(again, RejectedRecord) or not again.stored:
                 raise
-            return self._update(again, again.stored)
+            return _with_key(self._update(again, again.stored), again)
 
     def _create(self, record: MatchedRecord) -> Result:
         self._checks.refuse_unwritable("create")
@@ -269,6 +272,8 @@ class Loader:
         values = record.input.record
         key = {name: values.get(source) for name, source in self._shown}
         shown = {name: value for name, value in key.items() if value is not None}
+        if isinstance(record, MatchedRecord):
+            result = _with_key(result, record)
         self._done(record.input, shown, result)
 
     def _note_written(self, record: MatchedRecord, result: Result) -> None:
@@ -291,6 +296,13 @@ class Loader:
             )
         self._written.clear()
         self._may_be_any = False
+
+
+def _with_key(result: Result, record: MatchedRecord) -> Result:
+    """Return a result that shows by which of several keys the record was found, if it was."""
+    if record.stored and record.found.matched_on and not result.matched_on:
+        return replace(result, matched_on=record.found.matched_on)
+    return result
 
 
 def _as_queued(record: SettledRecord) -> QueuedRecord:

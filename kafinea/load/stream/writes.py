@@ -135,4 +135,4 @@ class ServerWrites:
 
 def _is_to_be_confirmed(record: MatchedRecord, result: Result) -> bool:
     """Whether another load may have created the same record at the same moment."""
-    return result.status is Status.CREATED and bool(record.prepared.key)
+    return result.status is Status.CREATED and record.prepared.has_key
