@@ -93,6 +93,11 @@ class MatchedRecord(Struct, frozen=True, eq=False):
         return self.stored["id"] if self.stored else self.prepared.id
 
     @property
+    def may_match_otherwise(self) -> bool:
+        """Whether it may mean another record, or none, after something was written."""
+        return True
+
+    @property
     def is_left(self) -> bool:
         """Whether nothing is to be written, as far as is known before it is checked."""
         is_different = self.changes or self.changed_lines or self.prepared.input.is_deleted
@@ -115,6 +120,11 @@ class RejectedRecord(Struct, frozen=True, eq=False):
     id: str | None = None
     prepared: PreparedRecord | None = None
     found: Found = NOTHING
+
+    @property
+    def may_match_otherwise(self) -> bool:
+        """Whether a write may end what it was rejected for: several records that it may mean."""
+        return self.prepared is not None and self.rejection is self.found.ambiguity
 
 
 QueuedRecord = PreparedRecord | RejectedRecord

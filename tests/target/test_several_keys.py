@@ -29,7 +29,7 @@ def contact(sandbox, **values):
 
 def lookups(sandbox, field):
     queries = [request.params["query"] for request in sandbox.requests.of("query")]
-    return [query for query in queries if f"WHERE {field} IN" in query]
+    return [query for query in queries if f" WHERE {field} IN" in query and "count(" not in query]
 
 
 def test_record_is_matched_by_the_first_key_that_finds_one(any_sandbox):
@@ -40,8 +40,8 @@ def test_record_is_matched_by_the_first_key_that_finds_one(any_sandbox):
     ]
     run = upsert(
         any_sandbox,
-        {"cf_853": "s-1", "email": "b@b.example"},
-        {"cf_853": "S-2", "email": "b@b.example", "title": "Baker", "phone": "3"},
+        {"cf_853": "s-1", "email": "a@b.example"},
+        {"cf_853": "S-2", "email": "b@b.example", "title": "Smith", "phone": "3"},
         {"cf_853": None, "email": "", "title": "Baker", "phone": "3"},
         {"cf_853": "S-4", "email": "d@d.example", "title": "Baker", "phone": None},
     )
@@ -128,7 +128,7 @@ def test_creations_are_confirmed_by_each_key_in_bulk(sandbox):
     assert (len(sandbox.requests.of("query")), write_requests(sandbox)) == (1, [])
 
 
-@pytest.mark.parametrize("theirs", [{"cf_853": "S-1"}, {"email": "A@a.example", "cf_853": "S-2"}])
+@pytest.mark.parametrize("theirs", [{"cf_853": "S-1"}, {"email": "a@a.example", "cf_853": "S-2"}])
 def test_record_created_by_another_load_under_any_key_is_updated(any_sandbox, theirs):
     ours = {"cf_853": "S-1", "email": "a@a.example", "title": "Ours"}
     with another_writer(any_sandbox, lambda: contact(any_sandbox, **theirs)):
@@ -139,11 +139,13 @@ def test_record_created_by_another_load_under_any_key_is_updated(any_sandbox, th
     assert run.only["matched_on"] == (["cf_853"] if theirs["cf_853"] == "S-1" else ["email"])
 
 
-@pytest.mark.parametrize("fault", ["error_after_commit", "http_500_after_commit"])
-def test_creation_whose_response_is_lost_is_found_by_the_key_that_is_left(sandbox, fault):
-    """The server cuts the first key, so only the second one finds the record."""
+@pytest.mark.parametrize("fault", ["reset_after", "fatal_after"])
+@pytest.mark.parametrize("key", [None, "cut" * 200])
+def test_creation_whose_response_is_lost_is_found_by_the_key_that_is_left(sandbox, fault, key):
+    """The record has no first key, or the server cuts it."""
     sandbox.faults.add(fault, operation="create", times=1)
-    run = upsert(sandbox, {"cf_853": None, "email": "a@a.example"})
+    streams = {"Contacts": {"match_on": KEYS, "allow_changes": "cf_853"}}
+    run = upsert(sandbox, {"cf_853": key, "email": "a@a.example"}, streams=streams)
     assert run.tally == {"created": 1}
     assert sandbox.count("Contacts") == 1
 
@@ -158,27 +160,27 @@ def test_key_that_the_server_alters_matters_only_where_no_other_is_left(sandbox)
         streams=streams,
         max_rejects=1,
     )
-    assert [line["outcome"] for line in run.outcomes] == ["created", "rejected"]
+    assert run.of("a@a.example")[0]["outcome"] == "created"
     assert run.codes == ["KEY_ALTERED"]
     assert sandbox.count("Contacts") == 1
 
 
 def test_unreadable_record_of_an_earlier_key_is_not_passed_over():
     """Otherwise the record of another key would be overwritten, or a second one be created."""
-    with empty() as sandbox:
-        owner = sandbox.insert("Users", {"user_name": "eve", "last_name": "Eve"})
-        sandbox.instance  # noqa: B018
-        hidden = contact(sandbox, cf_853="S-1", assigned_user_id=owner)
-        other = contact(sandbox, email="a@a.example")
-        assert hidden != other
+    with empty(hidden={"Contacts": [1]}) as sandbox:
+        contact(sandbox, cf_853="S-1")
+        contact(sandbox, email="a@a.example")
+        run = upsert(sandbox, {"cf_853": "S-1", "email": "a@a.example"})
+        assert run.codes == ["NOT_READABLE"]
+        assert {row["lastname"] for row in sandbox.rows("Contacts")} == {"Old"}
 
 
 def test_failed_look_up_by_an_earlier_key_is_not_passed_over(sandbox):
     old = contact(sandbox, email="a@a.example")
-    sandbox.faults.add("http_500", operation="query", contains="S-1")
-    run = upsert(sandbox, {"cf_853": "S-1", "email": "a@a.example"}, {"email": "a@a.example"})
+    sandbox.faults.add("status", operation="query", contains="S-1", status=500, times=None)
+    run = upsert(sandbox, {"cf_853": "S-1", "email": "a@a.example"})
     assert run.codes == ["UNAVAILABLE"]
-    assert [row["id"] for row in sandbox.rows("Contacts")] == [old]
+    assert [(row["id"], row["lastname"]) for row in sandbox.rows("Contacts")] == [(old, "Old")]
 
 
 # A slow implementation that says the same
@@ -251,28 +253,21 @@ def test_records_of_a_batch_get_what_they_get_one_after_the_other(shared, stored
     assert values_of(shared.rows("Contacts")) == values_of(there)
 
 
-@pytest.mark.parametrize("batch", [1, 200])
-def test_records_looked_up_ahead_get_what_they_get_one_after_the_other(batch):
+def test_records_looked_up_ahead_get_what_they_get_one_after_the_other(sandbox):
     choice = random.Random(21)
     records = [
         {
-            name: choice.choice([None, *(f"{name[0]}{n}" for n in range(60))])
+            name: choice.choice([None, *(f"{name[0]}{n}" for n in range(40))])
             for name in choice.sample(FIELDS, choice.randint(1, 4))
         }
         | {"lastname": "Old"}
-        for _ in range(500)
+        for _ in range(300)
     ]
     there = []
-    with empty() as sandbox:
-        run = load(
-            sandbox,
-            messages("Contacts", *records),
-            streams=STREAMS,
-            batch_size_rows=batch,
-            max_rejects=-1,
-        )
-        wanted = expected(there, records)
-        assert values_of(sandbox.rows("Contacts")) == values_of(there)
+    lines = messages("Contacts", *records)
+    run = load(sandbox, lines, streams=STREAMS, batch_size_rows=200, max_rejects=-1)
+    wanted = expected(there, records)
+    assert values_of(sandbox.rows("Contacts")) == values_of(there)
     counted = sorted((line["outcome"], line.get("matched_on", [])) for line in run.outcomes)
     assert counted == sorted(
         (outcome, [] if outcome == "rejected" else list(key)) for outcome, key in wanted

@@ -110,9 +110,7 @@ class Loader:
 
     def _names(self, record: SettledRecord) -> set[Any]:
         """Return all that a record may be known by: its ids and its keys, old and new."""
-        if isinstance(record, MatchedRecord):
-            return self._names_of(record.prepared, record.found)
-        if record.prepared and _is_unresolved(record):
+        if record.prepared and (record.may_match_otherwise or _is_unresolved(record)):
             return self._names_of(record.prepared, record.found)
         return set()
 

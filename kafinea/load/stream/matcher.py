@@ -78,9 +78,9 @@ class Matcher:
 
     def match_again(self, records: Sequence[SettledRecord]) -> list[SettledRecord]:
         """Match records once more, after something was written that they may mean."""
-        matched = [each.prepared for each in records if isinstance(each, MatchedRecord)]
-        again = iter(together_or_alone(partial(self._match, {}), matched, _rejected_alone))
-        return [next(again) if isinstance(each, MatchedRecord) else each for each in records]
+        asked = [each.prepared for each in records if each.may_match_otherwise and each.prepared]
+        again = iter(together_or_alone(partial(self._match, {}), asked, _rejected_alone))
+        return [next(again) if each.may_match_otherwise else each for each in records]
 
     def finding(
         self, session: Client, record: PreparedRecord
@@ -188,7 +188,9 @@ class Matcher:
             row = stored.get(record)
             if record in rejected:
                 record_id = record.id or (row["id"] if row else None)
-                matched.append(RejectedRecord(record.input, rejected[record], record_id, record))
+                matched.append(
+                    RejectedRecord(record.input, rejected[record], record_id, record, found[record])
+                )
             elif row and not (record.input.is_deleted or self._options.append_only):
                 matched.append(self._comparer.compare(record, found[record], row, lines))
             else:
