@@ -20,6 +20,8 @@ STREAM = {
         "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
         "allow_changes": {"type": ["string", "array"], "items": {"type": "string"}},
         "accept_side_effects": {"type": "boolean"},
+        "write": {"type": ["string", "object"]},
+        "null": {"type": ["string", "object"]},
         "references": {
             "type": "object"
         },  # `kafinea.load.plan` checks it, and says more clearly what is wrong

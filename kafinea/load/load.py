@@ -50,6 +50,10 @@ class Load:
         allow_changes: Fields that the server may change besides those loaded; `*` for all.
         accept_side_effects: Update records although the server then changes what the API does
             not show.
+        write: What an update may overwrite: `always` (the default), `if_empty` or `never`; one
+            word for all fields, or one for each by its name, with `*` for the others.
+        null: What an empty value means: `clear` (the default) the field, or `keep` what it has; as
+            `write`.
         timezone: The time zone of the server's date-times, such as `Europe/Paris`. UTC if None.
         options: What may be written, and whether it is a dry run.
 
@@ -68,6 +72,8 @@ class Load:
         references: Mapping[str, Any] | None = None,
         allow_changes: str | Sequence[str] = (),
         accept_side_effects: bool = False,
+        write: str | Mapping[str, str] | None = None,
+        null: str | Mapping[str, str] | None = None,
         timezone: str | None = None,
         options: LoadOptions | None = None,
     ) -> None:
@@ -78,6 +84,8 @@ class Load:
             "references": references,
             "allow_changes": allow_changes,
             "accept_side_effects": accept_side_effects,
+            "write": write,
+            "null": null,
         }
         self._mapping = StreamMapping.parse(module, settings)
         zone = ServerZone(timezone or "UTC")

@@ -10,10 +10,17 @@ from typing import Literal
 
 from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
+from kafinea.load.field_policies import WRITE_ALL, FieldPolicies
 from kafinea.load.modules import Modules
-from kafinea.load.server.server_rules import SERVERS_OWN, TOTALS
+from kafinea.load.named_fields import (
+    HOW_TO_MAP,
+    check_names,
+    check_twice,
+    existing_field,
+    is_servers_own,
+    writable_field,
+)
 from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping
-from kafinea.suggestions import suggestion
 from kafinea.values import ValueType, value_type_of
 
 FILE_PATH = "_file_path"
@@ -31,15 +38,12 @@ _FILE_PROPERTIES = {
     "Products": {FILE_PATH: FILE_PATH, FILE_BASE64: FILE_BASE64, "imagename": FILE_NAME},
 }
 """The properties of a file, by module, and what each means."""
-_FILE_TYPES = frozenset({"file", "image"})
 _NEVER_WRITTEN = {
     **dict.fromkeys(
         SECRET_MODULES, "users cannot be written: the API does not return their passwords and keys"
     ),
     LINE_MODULE: "lines are written with their document, in its LineItems",
 }
-
-HOW_TO_MAP = " Map the property to a field in `fields`; null leaves it out."
 
 Write = Literal["create", "update", "delete"]
 
@@ -84,6 +88,7 @@ class LoadPlan:
         allow_changes: The fields that may change besides those loaded; `*` stands for all.
         accept_side_effects: Update records although the server then changes what the API does
             not show.
+        policies: What an update may overwrite, and what an empty value means.
     """
 
     stream: str
@@ -98,6 +103,7 @@ class LoadPlan:
     files: Mapping[str, str] = field(default_factory=dict)
     allow_changes: frozenset[str] = frozenset()
     accept_side_effects: bool = False
+    policies: FieldPolicies = WRITE_ALL
 
     @cached_property
     def match_on(self) -> tuple[str, ...]:
@@ -158,7 +164,7 @@ def make_plan(
         raise SettingsError(f"{where}: this user may neither create nor update {module.name}.")
     check_names(where, mapping.fields, properties)
     for name in chain.from_iterable(mapping.match_on):
-        _existing_field(f"{where}, `match_on`", module, name)
+        existing_field(f"{where}, `match_on`", module, name)
     id_property = lines_property = None
     fields: dict[str, Field] = {}
     ignored = []
@@ -171,11 +177,11 @@ def make_plan(
             id_property = name
         elif goes_to == LINES and module.is_inventory:
             lines_property = name
-        elif name not in mapping.fields and _is_servers_own(module, goes_to):
+        elif name not in mapping.fields and is_servers_own(module, goes_to):
             ignored.append(name)
         else:
-            fields[name] = _writable_field(where, module, goes_to, HOW_TO_MAP)
-    _check_twice(where, fields)
+            fields[name] = writable_field(where, module, goes_to, HOW_TO_MAP)
+    check_twice(where, fields)
     return LoadPlan(
         stream=stream,
         module=module,
@@ -191,6 +197,7 @@ def make_plan(
         files=files,
         allow_changes=_allowed_changes(where, module, mapping.allow_changes),
         accept_side_effects=mapping.accept_side_effects,
+        policies=_checked_policies(where, module, mapping.policies),
     )
 
 
@@ -207,8 +214,16 @@ def _module_of_lines(module: Module, modules: Modules) -> Module | None:
 def _allowed_changes(where: str, module: Module, names: Iterable[str]) -> frozenset[str]:
     for name in names:
         if name != "*":
-            _existing_field(f"{where}, `allow_changes`", module, name)
+            existing_field(f"{where}, `allow_changes`", module, name)
     return frozenset(names)
+
+
+def _checked_policies(where: str, module: Module, policies: FieldPolicies) -> FieldPolicies:
+    files = {FILE_PATH, FILE_BASE64}.intersection(_FILE_PROPERTIES.get(module.name, ()))
+    for setting, name in policies.names:
+        if name not in files and not (name == LINES and module.is_inventory):
+            writable_field(f"{where}, `{setting}`", module, name)
+    return policies
 
 
 def _file_properties(
@@ -281,7 +296,7 @@ def reference_to(
 def _reference_field(where: str, module: Module, name: str, modules: Modules) -> Field:
     if name == f"{LINES}.productid" and module.is_inventory:
         return modules.get(LINE_MODULE).fields["productid"]
-    known = _writable_field(where, module, name)
+    known = writable_field(where, module, name)
     if known.type not in {"reference", "owner"}:
         raise SettingsError(
             f"{where}: {module.name}.{name} is of type {known.type}, not a reference or an owner."
@@ -303,57 +318,5 @@ def _reference_key(
         raise SettingsError(
             f"{where}: the field refers to {' or '.join(accepted)}, not to {module.name}."
         )
-    _existing_field(f"{where}, `match_on`", module, choice.match_on)
+    existing_field(f"{where}, `match_on`", module, choice.match_on)
     return Key(module, (choice.match_on,))
-
-
-def _is_servers_own(module: Module, name: str) -> bool:
-    """Whether a tap may bring this field along although it cannot be written."""
-    if name in SERVERS_OWN or (module.is_inventory and name in TOTALS):
-        return True
-    known = module.fields.get(name)
-    if known is None:
-        return False
-    return not known.editable or known.type in _FILE_TYPES or name in module.line_columns
-
-
-def _writable_field(where: str, module: Module, name: str, advice: str = "") -> Field:
-    known = _existing_field(where, module, name, advice)
-    if _is_servers_own(module, name):
-        raise SettingsError(
-            f"{where}: the server sets {module.name}.{name} itself, so it cannot be written."
-        )
-    return known
-
-
-def _existing_field(where: str, module: Module, name: str, advice: str = "") -> Field:
-    if name not in module.fields:
-        raise SettingsError(
-            f"{where}: {module.name} has no field {name!r}.{suggestion(name, module.fields)}"
-            f"{advice}"
-        )
-    return module.fields[name]
-
-
-def check_names(where: str, renamed: Iterable[str], properties: Collection[str]) -> None:
-    """Check that the properties that `fields` names are there.
-
-    Raises:
-        SettingsError: One is not.
-    """
-    for name in renamed:
-        if name not in set(properties):
-            raise SettingsError(
-                f"{where}, `fields`: the stream has no property {name!r}."
-                f"{suggestion(name, properties)}"
-            )
-
-
-def _check_twice(where: str, fields: Mapping[str, Field]) -> None:
-    goes_to = {known.name: name for name, known in fields.items()}
-    for name, known in fields.items():
-        if goes_to[known.name] != name:
-            raise SettingsError(
-                f"{where}: {name!r} and {goes_to[known.name]!r} both map to "
-                f"{known.name!r}. Leave one out with null in `fields`."
-            )

@@ -9,7 +9,8 @@ from kafinea.client import Client
 from kafinea.describe import Module
 from kafinea.errors import SettingsError
 from kafinea.load.modules import Modules
-from kafinea.load.plan import HOW_TO_MAP, Reference, check_names, reference_to
+from kafinea.load.named_fields import HOW_TO_MAP, check_names
+from kafinea.load.plan import Reference, reference_to
 from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping
 from kafinea.related import RELATED, SOURCE, RelatedList, find_list
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from kafinea.describe import LINES
 from kafinea.errors import SettingsError
+from kafinea.load.field_policies import WRITE_ALL, FieldPolicies
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class StreamMapping:
         allow_changes: The fields that the server may change besides; `*` stands for all.
         accept_side_effects: Update records although the server then changes what the API does
             not show.
+        policies: What an update may overwrite, and what an empty value means.
     """
 
     module: str | None = None
@@ -51,6 +53,7 @@ class StreamMapping:
     references: Mapping[str, tuple[ReferenceMapping, ...]] = field(default_factory=dict)
     allow_changes: tuple[str, ...] = ()
     accept_side_effects: bool = False
+    policies: FieldPolicies = WRITE_ALL
 
     @classmethod
     def parse(cls, stream: str, settings: Mapping[str, Any]) -> StreamMapping:
@@ -74,6 +77,7 @@ class StreamMapping:
             references=_references(where, settings.get("references") or {}),
             allow_changes=_names(settings.get("allow_changes")),
             accept_side_effects=bool(settings.get("accept_side_effects")),
+            policies=FieldPolicies.parse(where, settings.get("write"), settings.get("null")),
         )
 
     def goes_to(self, name: str) -> str | None:

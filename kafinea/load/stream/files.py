@@ -41,6 +41,7 @@ class Files:
         self._plan = plan
         self._module = plan.module
         self._properties = plan.files
+        self._means = {name: means for means, name in plan.files.items()}
         self._context = context
         self._read = RecordFiles(plan, context.source_files)
         is_dry = context.options.dry_run
@@ -133,7 +134,7 @@ class Files:
         changed = []
         with self._uploads.session() as session:
             stored = {} if is_new else session.retrieve(record_id)
-            if file and not self._is_provided(session, stored, file):
+            if file and (is_new or not self._is_provided(session, stored, file)):
                 self._uploads.upload(session, record_id, file)
                 changed.append(file.source)
             for source in sources:
@@ -144,7 +145,10 @@ class Files:
 
     def _is_provided(self, session: Client, stored: Record, file: RecordFile) -> bool:
         """Whether a record needs no file: where what is found is left as it is, any will do."""
-        if self._context.options.append_only:
+        policies, means = self._plan.policies, self._means[file.source]
+        if not policies.may_write(means, is_empty=True):
+            return True
+        if self._context.options.append_only or not policies.may_write(means, is_empty=False):
             return bool(attachments(stored))
         return has_file(session, self._module.name, stored, file)
 

@@ -56,7 +56,8 @@ class Preparer:
         if lines and not module:
             text = f"{LINES}: this server does not support lines (it has no module LineItem)"
             raise Rejected("NOT_SUPPORTED", f"{text}. Load the record without them")
-        if lines is None or not module or record.is_deleted:
+        is_ignored = not lines and self._plan.policies.ignores_null(LINES)
+        if lines is None or is_ignored or not module or record.is_deleted:
             return None
         wires = checks.wire_lines(lines, module, self._zone)
         if wires:

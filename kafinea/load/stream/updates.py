@@ -10,7 +10,7 @@ from kafinea.describe import LINES
 from kafinea.load.context import LoadContext
 from kafinea.load.lookup.finder import NOTHING
 from kafinea.load.plan import LoadPlan
-from kafinea.load.records import MatchedRecord
+from kafinea.load.records import MatchedRecord, WireValues
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import OTHERS_CHANGED, Rejected, Rejection, Result, Status, rejected
 from kafinea.load.server.server_rules import AMOUNTS, PRICES_MULTIPLIED
@@ -62,7 +62,7 @@ class Updates:
                     changes,
                     lines,
                     before=None if trial.has_waited else before,
-                    loaded=record.prepared.values,
+                    loaded=self._loaded(record),
                     is_first=trial.is_first,
                 )
             except Rejected as error:
@@ -106,7 +106,7 @@ class Updates:
     def _proven(self, record: MatchedRecord, result: UnprovenUpdate, row: Record | None) -> Result:
         """Return the result of a record; where a query does not prove it, look at it alone."""
         before, record_id = result.whole_before, result.id or ""
-        client, loaded = self._context.client, record.prepared.values
+        client, loaded = self._context.client, self._loaded(record)
         try:
             with reject_unforeseen(is_sent=True), reject_unavailable(client, record_id):
                 if row and self._updater().is_proven(before, row, record.changes):
@@ -116,6 +116,12 @@ class Updates:
         except Rejected as error:
             self._stop_others(record_id, error.rejection)
             return rejected(replace(error.rejection, id=record_id))
+
+    def _loaded(self, record: MatchedRecord) -> WireValues:
+        """Return the loaded values that an update may write where nothing is stored."""
+        may_write = self._plan.policies.may_write
+        values = record.prepared.values.items()
+        return {name: value for name, value in values if may_write(name, is_empty=True)}
 
     def _updater(self, session: Client | None = None) -> RecordUpdater:
         """Return what updates in a session; without one, it can only look."""
