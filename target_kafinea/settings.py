@@ -22,6 +22,7 @@ STREAM = {
         "accept_side_effects": {"type": "boolean"},
         "write": {"type": ["string", "object"]},
         "null": {"type": ["string", "object"]},
+        "conflict_on": {"type": "string"},
         "references": {
             "type": "object"
         },  # `kafinea.load.plan` checks it, and says more clearly what is wrong

@@ -69,8 +69,7 @@ class FieldPolicies:
 
 
 def _policies(where: str, setting: Any, words: tuple[str, ...]) -> dict[str, str]:
-    policies = {ALL: setting} if isinstance(setting, str) else setting
-    policies = {} if policies in (None, {ALL: ""}) else policies
+    policies = {ALL: setting} if isinstance(setting, str) else setting or {}
     one_of = f"{', '.join(f'`{word}`' for word in words[:-1])} or `{words[-1]}`"
     if not isinstance(policies, Mapping):
         raise SettingsError(f"{where}: use {one_of}, for all fields or for each by its name.")

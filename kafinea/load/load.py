@@ -54,6 +54,8 @@ class Load:
             word for all fields, or one for each by its name, with `*` for the others.
         null: What an empty value means: `clear` (the default) the field, or `keep` what it has; as
             `write`.
+        conflict_on: The key of the records that contains when each was extracted. One that was
+            changed in Kafinea since is rejected. Without an offset, it is in `timezone`.
         timezone: The time zone of the server's date-times, such as `Europe/Paris`. UTC if None.
         options: What may be written, and whether it is a dry run.
 
@@ -74,6 +76,7 @@ class Load:
         accept_side_effects: bool = False,
         write: str | Mapping[str, str] | None = None,
         null: str | Mapping[str, str] | None = None,
+        conflict_on: str | None = None,
         timezone: str | None = None,
         options: LoadOptions | None = None,
     ) -> None:
@@ -86,11 +89,14 @@ class Load:
             "accept_side_effects": accept_side_effects,
             "write": write,
             "null": null,
+            "conflict_on": conflict_on,
         }
         self._mapping = StreamMapping.parse(module, settings)
         zone = ServerZone(timezone or "UTC")
         self._is_closed = False
-        self._context = LoadContext.of(client, zone, options or LoadOptions())
+        self._context = LoadContext.of(
+            client, zone, options or LoadOptions(), finds_conflicts=bool(conflict_on)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -178,6 +184,8 @@ class Load:
         fields = self._mapping.fields.items()
         known = {name: field for name, field in fields if name in properties}
         mapping = replace(self._mapping, fields=known)
+        if mapping.conflict_on:  # the first records may be without it
+            properties = list(dict.fromkeys([*properties, mapping.conflict_on]))
         plan = make_plan(self._module, properties, mapping, self._context.modules)
         return Loader(plan, self._context, done)
 

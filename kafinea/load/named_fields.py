@@ -52,17 +52,16 @@ def existing_field(where: str, module: Module, name: str, advice: str = "") -> F
     return module.fields[name]
 
 
-def check_names(where: str, renamed: Iterable[str], properties: Collection[str]) -> None:
-    """Check that the properties that `fields` names are there.
+def check_names(where: str, names: Iterable[str], properties: Collection[str]) -> None:
+    """Check that the properties that a setting names are there.
 
     Raises:
         SettingsError: One is not.
     """
-    for name in renamed:
+    for name in names:
         if name not in set(properties):
             raise SettingsError(
-                f"{where}, `fields`: the stream has no property {name!r}."
-                f"{suggestion(name, properties)}"
+                f"{where}: the stream has no property {name!r}.{suggestion(name, properties)}"
             )
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Literal
 
-from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
+from kafinea.describe import LINE_MODULE, LINES, MODIFIED, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
 from kafinea.load.field_policies import WRITE_ALL, FieldPolicies
 from kafinea.load.modules import Modules
@@ -89,6 +89,7 @@ class LoadPlan:
         accept_side_effects: Update records although the server then changes what the API does
             not show.
         policies: What an update may overwrite, and what an empty value means.
+        conflict_on: The property that contains when a row was extracted; None if none does.
     """
 
     stream: str
@@ -104,6 +105,7 @@ class LoadPlan:
     allow_changes: frozenset[str] = frozenset()
     accept_side_effects: bool = False
     policies: FieldPolicies = WRITE_ALL
+    conflict_on: str | None = None
 
     @cached_property
     def match_on(self) -> tuple[str, ...]:
@@ -162,7 +164,8 @@ def make_plan(
     module = modules.find(mapping.module or stream, where)
     if module.name not in _NEVER_WRITTEN and not (module.createable or module.updateable):
         raise SettingsError(f"{where}: this user may neither create nor update {module.name}.")
-    check_names(where, mapping.fields, properties)
+    check_names(f"{where}, `fields`", mapping.fields, properties)
+    only_time = _time_of_extraction(where, module, properties, mapping)
     for name in chain.from_iterable(mapping.match_on):
         existing_field(f"{where}, `match_on`", module, name)
     id_property = lines_property = None
@@ -171,7 +174,7 @@ def make_plan(
     files = _file_properties(where, module, properties, mapping)
     for name in properties:
         goes_to = mapping.goes_to(name)
-        if goes_to is None or name.startswith("_sdc_") or name in files.values():
+        if goes_to is None or name.startswith("_sdc_") or name in {*files.values(), only_time}:
             continue
         if goes_to == "id":
             id_property = name
@@ -198,6 +201,7 @@ def make_plan(
         allow_changes=_allowed_changes(where, module, mapping.allow_changes),
         accept_side_effects=mapping.accept_side_effects,
         policies=_checked_policies(where, module, mapping.policies),
+        conflict_on=mapping.conflict_on,
     )
 
 
@@ -216,6 +220,25 @@ def _allowed_changes(where: str, module: Module, names: Iterable[str]) -> frozen
         if name != "*":
             existing_field(f"{where}, `allow_changes`", module, name)
     return frozenset(names)
+
+
+def _time_of_extraction(
+    where: str, module: Module, properties: Collection[str], mapping: StreamMapping
+) -> str | None:
+    """Return the property of `conflict_on`, if it is not loaded into a field as well."""
+    name = mapping.conflict_on
+    if name is None:
+        return None
+    check_names(f"{where}, `conflict_on`", [name], properties)
+    if MODIFIED not in module.queryable:
+        raise SettingsError(
+            f"{where}, `conflict_on`: {module.name} has no {MODIFIED}, so nothing shows when a "
+            "record was changed. Remove the setting."
+        )
+    is_loaded = name in mapping.fields or (
+        name in module.fields and not is_servers_own(module, name)
+    )
+    return None if is_loaded else name
 
 
 def _checked_policies(where: str, module: Module, policies: FieldPolicies) -> FieldPolicies:

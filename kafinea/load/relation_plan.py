@@ -82,6 +82,11 @@ def _list_of(where: str, known: RelatedList | None, mapping: StreamMapping) -> t
             f"{where}: `match_on` does not apply to a related list. Set the keys of both sides in "
             f"`references`, under {SOURCE} and {RELATED}."
         )
+    if mapping.policies or mapping.conflict_on:
+        raise SettingsError(
+            f"{where}: `write`, `null` and `conflict_on` do not apply to a related list, to which "
+            "records are only added. Remove them."
+        )
     return mapping.module, mapping.related
 
 
@@ -96,7 +101,7 @@ def _reference(
 
 def _properties(where: str, properties: Collection[str], mapping: StreamMapping) -> dict[str, str]:
     """Return which property holds the source, and which the related record."""
-    check_names(where, mapping.fields, properties)
+    check_names(f"{where}, `fields`", mapping.fields, properties)
     found: dict[str, str] = {}
     for name in properties:
         side = mapping.goes_to(name)

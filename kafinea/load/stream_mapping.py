@@ -44,6 +44,7 @@ class StreamMapping:
         accept_side_effects: Update records although the server then changes what the API does
             not show.
         policies: What an update may overwrite, and what an empty value means.
+        conflict_on: The property that contains when a row was extracted; None if none does.
     """
 
     module: str | None = None
@@ -54,6 +55,7 @@ class StreamMapping:
     allow_changes: tuple[str, ...] = ()
     accept_side_effects: bool = False
     policies: FieldPolicies = WRITE_ALL
+    conflict_on: str | None = None
 
     @classmethod
     def parse(cls, stream: str, settings: Mapping[str, Any]) -> StreamMapping:
@@ -78,6 +80,7 @@ class StreamMapping:
             allow_changes=_names(settings.get("allow_changes")),
             accept_side_effects=bool(settings.get("accept_side_effects")),
             policies=FieldPolicies.parse(where, settings.get("write"), settings.get("null")),
+            conflict_on=settings.get("conflict_on") or None,
         )
 
     def goes_to(self, name: str) -> str | None:

@@ -31,6 +31,7 @@ from kafinea.load.records import (
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import Rejected, Result, Status, rejected
 from kafinea.load.server.server_rules import AMOUNTS
+from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.files import Files
 from kafinea.load.stream.grouping import grouped
 from kafinea.load.stream.look_ahead import Batch, LookAheadQueue
@@ -71,10 +72,13 @@ class Loader:
         self._matcher = matcher = Matcher(plan, context)
         self._preparer = Preparer(plan, context.zone)
         self._checks = RecordChecks(plan, context)
-        self._files = Files(plan, context)
+        self._conflicts = conflicts = Conflicts(plan, context)
+        self._files = Files(plan, context, conflicts)
         is_dry = context.options.dry_run
         self._writes: Writes = (
-            SimulatedWrites(plan, context) if is_dry else ServerWrites(plan, context, matcher)
+            SimulatedWrites(plan, context)
+            if is_dry
+            else ServerWrites(plan, context, matcher, conflicts)
         )
         self.queue = LookAheadQueue(
             matcher.look_ahead if matcher.looks_ahead else None,
@@ -232,6 +236,7 @@ class Loader:
         record_id: str = stored["id"]
         if not (record.changes or record.changed_lines):
             return Result(Status.UNCHANGED, id=record_id)
+        self._conflicts.check(record, stored)
         self._checks.refuse_unwritable("update", record_id)
         self._checks.check_update(record_id, record.changes, record.changed_lines)
         return self._writes.update(record, record_id)
@@ -239,14 +244,17 @@ class Loader:
     def _delete(self, record: MatchedRecord) -> Result:
         if not record.stored or not self._context.options.hard_delete:
             return Result(Status.UNCHANGED, id=record.id)
+        self._conflicts.check(record, record.stored)
         self._checks.refuse_unwritable("delete", record.id)
-        return self._writes.delete(record.stored["id"])
+        return self._writes.delete(record, record.stored["id"])
 
     # Afterwards
 
     def _check_what_was_written(self) -> None:
         """Check what no answer has shown, a hundred records at a time."""
         for record, result in self._writes.check_all():
+            if result and result.id and result.status is Status.UPDATED:
+                self._context.own_writes.note(result.id, result.modifiedtime)
             self._note(record, result or self._load_again(record))
 
     def _note_what_was_not_checked(self) -> None:
@@ -280,6 +288,7 @@ class Loader:
             self._writes.note(record, result)
             if result.id:
                 self._written.add(result.id)
+                self._context.own_writes.note(result.id, result.modifiedtime)
                 self._context.forget(result.id, is_deleted=result.status is Status.DELETED)
         elif result.rejection and result.rejection.code in _PERHAPS_OTHER_KEY:
             self._may_be_any = True

@@ -15,6 +15,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from kafinea.client import Client, Record
+from kafinea.describe import MODIFIED
 from kafinea.dividing import divided
 from kafinea.errors import Refused
 from kafinea.load.context import LoadContext
@@ -265,6 +266,8 @@ class Matcher:
         names |= {name for name in deciding if name}
         if self._plan.lines and self._plan.lines_property:
             names |= TOTALS | AMOUNTS
+        if self._plan.conflict_on:
+            names.add(MODIFIED)
         return sorted(names & set(self._module.queryable)) or ["id"]
 
 

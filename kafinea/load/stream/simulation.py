@@ -46,7 +46,7 @@ class SimulatedWrites:
         changed = (*changes, LINES) if record.changed_lines else tuple(changes)
         return Result(Status.UPDATED, id=record_id, changed=changed)
 
-    def delete(self, record_id: str) -> Result:
+    def delete(self, record: MatchedRecord, record_id: str) -> Result:  # noqa: ARG002 as of `Writes`
         """Return what a deletion would give."""
         return Result(Status.DELETED, id=record_id)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from kafinea.client import Client, Record
-from kafinea.describe import LINES
+from kafinea.describe import LINES, MODIFIED
 from kafinea.load.context import LoadContext
 from kafinea.load.lookup.finder import NOTHING
 from kafinea.load.plan import LoadPlan
@@ -14,6 +15,7 @@ from kafinea.load.records import MatchedRecord, WireValues
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import OTHERS_CHANGED, Rejected, Rejection, Result, Status, rejected
 from kafinea.load.server.server_rules import AMOUNTS, PRICES_MULTIPLIED
+from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.record_checks import refuse_side_effect
 from kafinea.load.stream.trial_writes import TrialWrites
 from kafinea.load.writing.comparing import has_foreign_prices
@@ -27,11 +29,13 @@ class Updates:
     Args:
         plan: How they go into their module.
         context: What the streams of the run share.
+        conflicts: Refuses to overwrite what was changed since.
     """
 
-    def __init__(self, plan: LoadPlan, context: LoadContext) -> None:
+    def __init__(self, plan: LoadPlan, context: LoadContext, conflicts: Conflicts) -> None:
         self._plan = plan
         self._context = context
+        self._conflicts = conflicts
         self._method = context.options.update_method
         self._trials = TrialWrites()
         self._unproven: list[tuple[MatchedRecord, UnprovenUpdate]] = []
@@ -64,6 +68,7 @@ class Updates:
                     before=None if trial.has_waited else before,
                     loaded=self._loaded(record),
                     is_first=trial.is_first,
+                    admit=partial(self._conflicts.admit, record),
                 )
             except Rejected as error:
                 self._stop_others(record_id, error.rejection)  # before any of them may begin
@@ -110,7 +115,12 @@ class Updates:
         try:
             with reject_unforeseen(is_sent=True), reject_unavailable(client, record_id):
                 if row and self._updater().is_proven(before, row, record.changes):
-                    return Result(Status.UPDATED, id=record_id, changed=result.changed)
+                    return Result(
+                        Status.UPDATED,
+                        id=record_id,
+                        changed=result.changed,
+                        modifiedtime=row.get(MODIFIED),
+                    )
                 with self._context.gate.session() as session:
                     return self._updater(session).prove(before, record.changes, loaded)
         except Rejected as error:
