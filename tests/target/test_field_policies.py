@@ -119,20 +119,20 @@ def test_update_writes_what_the_policies_say(shared, write, null, some):
     ],
 )
 def test_new_record_gets_all_values_whatever_the_policies(
-    any_sandbox, write, null, title, phone, dry_run
+    sandbox, write, null, title, phone, dry_run
 ):
     """And the same record once more in the input is an update, also of a dry run."""
     records = [
         {"lastname": "x", "title": "First", "phone": "1"},
         {"lastname": "x", "title": "Second", "phone": None},
     ]
-    run = upsert(any_sandbox, *records, write=write or {}, null=null or {}, dry_run=dry_run)
+    run = upsert(sandbox, *records, write=write or {}, null=null or {}, dry_run=dry_run)
     updated = (title, phone) != ("First", "1")
     assert [line["outcome"] for line in run.outcomes] == [
         "created",
         "updated" if updated else "unchanged",
     ]
-    assert [(row["title"], row["phone"]) for row in any_sandbox.rows("Contacts")] == (
+    assert [(row["title"], row["phone"]) for row in sandbox.rows("Contacts")] == (
         [] if dry_run else [(title, phone)]
     )
 
