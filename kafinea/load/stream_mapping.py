@@ -12,14 +12,6 @@ from typing import Any
 from kafinea.describe import LINES
 from kafinea.errors import SettingsError
 from kafinea.load.field_policies import WRITE_ALL, FieldPolicies
-from kafinea.suggestions import suggestion
-
-_SETTINGS = frozenset(
-    {
-        *("module", "related", "match_on", "fields", "references", "write", "null", "conflict_on"),
-        *("allow_changes", "accept_side_effects"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -75,11 +67,9 @@ class StreamMapping:
                 has it; in `fields`, both leave a property out.
 
         Raises:
-            SettingsError: There is no such setting, or it has another form.
+            SettingsError: A setting has no such form.
         """
         where = f"Stream {stream!r}"
-        for name in settings.keys() - _SETTINGS:
-            raise SettingsError(f"{where}: unknown setting {name!r}.{suggestion(name, _SETTINGS)}")
         fields = settings.get("fields") or {}
         return cls(
             module=settings.get("module") or None,

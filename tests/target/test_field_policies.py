@@ -240,7 +240,6 @@ def test_policy_of_files(sandbox, write, end):
         ({"write": {"titel": "never"}}, ["`write`", "titel", "`title`"]),
         ({"null": {"contact_no": "keep"}}, ["`null`", "contact_no", "the server sets"]),
         ({"write": {"LineItems": "never"}}, ["`write`", "LineItems"]),
-        ({"wirte": "never"}, ["unknown setting 'wirte'", "`write`"]),
         ({"match_on": [["cf_853"], "email"]}, ["`match_on`", "[lastname, phone]"]),
         ({"match_on": [["cf_853"], []]}, ["`match_on`", "list of lists"]),
         ({"match_on": [["cf_853"], ["emial"]]}, ["`match_on`", "emial", "`email`"]),
