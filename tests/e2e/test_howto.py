@@ -249,7 +249,7 @@ PAGES = {
 }
 """The pages that are followed here, and what must be true behind their sections."""
 
-SLOW = {"docs/two-instances.md", "docs/files.md", "docs/personal-data.md"}
+SLOW = {"docs/two-instances.md", "docs/files.md", "docs/personal-data.md", "docs/reverse-etl.md"}
 """Pages of many commands of Meltano, each of which takes seconds to start; `make operate`."""
 
 ELSEWHERE = {
