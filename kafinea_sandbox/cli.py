@@ -66,7 +66,8 @@ def sandbox(port: int, data: str, *, in_browser: bool, **options: Any) -> None:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         raise click.ClickException(
-            f"{error.name} is not installed. Run: pip install 'singer-kafinea[sandbox]'"
+            f"{error.name} is not installed. "
+            "Install the extra `sandbox` of singer-kafinea, see docs/install.md."
         ) from None
     click.echo("Preparing the demo company ...", err=True)
     try:
