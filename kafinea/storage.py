@@ -108,7 +108,8 @@ class RemoteFolder:
 
     def read(self, name: str, most: int) -> bytes:
         """Return the first bytes of a file."""
-        content: bytes = self._system.cat_file(self._path(name), 0, most)
+        # By name: the second parameter is another one for S3 than for other systems.
+        content: bytes = self._system.cat_file(self._path(name), start=0, end=most)
         return content
 
     def size(self, name: str) -> int:

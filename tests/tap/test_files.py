@@ -147,7 +147,7 @@ def test_files_without_an_operation_are_one_message(path, caplog):
         said = [one for one in caplog.records if one.levelname == "ERROR"]
         assert [one.message for one in said] == [
             f"files is not complete: {error}",
-            "Not complete: files. See the errors above.",
+            f"Not complete: files. {error}",
         ]
         assert len(sandbox.requests.of("files_retrieve")) == 2
 
