@@ -93,7 +93,7 @@ class AlteredKeys:
             each in self._plan.match_on
             and (
                 value_type_of(fields[each].type) is not ValueType.TEXT
-                or _may_come_from(str(row[each] or ""), str(values[each] or ""))
+                or may_come_from(str(row[each] or ""), str(values[each] or ""))
             )
             for each in changed_fields(row, known, fields)
         )

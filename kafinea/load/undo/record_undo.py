@@ -18,6 +18,7 @@ from kafinea.load.records import InputRecord, MatchedRecord, PreparedRecord
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import Rejected
 from kafinea.load.server.server_rules import is_sent, side_effects
+from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.updates import Updates
 from kafinea.load.undo.new_records import Sought, find_new
 from kafinea.load.undo.notes import Change, History, UndoNotes
@@ -77,7 +78,7 @@ class RecordUndo:
         for module, some in by_module.items():
             with suppress(Refused):  # this user may not see it
                 self._plans[module] = plan = self._plan_of(module, some)
-                self._updates[module] = Updates(plan, self._context)
+                self._updates[module] = Updates(plan, self._context, Conflicts(plan, self._context))
 
     def _plan_of(self, module: str, histories: Iterable[History]) -> LoadPlan:
         modules = self._context.modules
