@@ -17,6 +17,7 @@ from tests.chaos.schedule import Schedule
 Run = Callable[[Schedule, Path], str]
 KINDS: dict[str, tuple[Callable[[int], Schedule], Run]] = {
     "tap": (schedule.for_tap, extraction.run),
+    "writers": (schedule.for_writers, extraction.run),
     "target": (schedule.for_target, load.run),
 }
 
@@ -52,7 +53,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=10**6, help="the most seeds")
     parser.add_argument("--minutes", type=float, default=10, help="start none after so many")
-    parser.add_argument("--only", choices=KINDS, help="only the tap, or only the target")
+    parser.add_argument("--only", choices=KINDS, help="only schedules of this kind")
     parser.add_argument("--show", action="store_true", help="print the schedules, and run none")
     options = parser.parse_args()
     end = time.monotonic() + 60 * options.minutes

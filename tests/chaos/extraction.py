@@ -17,9 +17,9 @@ from tests.chaos.schedule import Schedule
 from tests.chaos.server import Chaos
 
 MODULES = ("Contacts", "Leads", "Accounts")
-FIRST_RECORDS = 40
+FIRST_RECORDS = 60
 """Of each module."""
-MOST_RUNS = 12
+MOST_RUNS = 8
 """Runs under chaos. What then is left of the writes happens at once."""
 MOST_QUIET_RUNS = 3
 MOST_QUIET_REQUESTS = 400
@@ -36,6 +36,8 @@ def run(schedule: Schedule, directory: Path) -> str:
     chaos = Chaos(directory / "server", schedule)
     try:
         return _Extraction(chaos, schedule, directory).run()
+    except Failure as failure:
+        raise Failure("\n".join((str(failure), *chaos.log))) from None
     finally:
         chaos.close()
 

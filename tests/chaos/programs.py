@@ -14,6 +14,7 @@ from tests.chaos.server import Chaos
 
 LONGEST_RUN = 120
 """Seconds after which a run hangs: with all its retries, none takes a third of it."""
+_ROOT = Path(__file__).resolve().parents[2]
 _FAKE_CLOCK = (
     Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"),
     Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"),
@@ -65,6 +66,7 @@ class Pipeline:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
+                cwd=_ROOT,
             )
             if not isinstance(source, int):
                 source.close()  # only the reader has it now, so that its end closes the pipe
@@ -75,6 +77,9 @@ class Pipeline:
         done = self._ended(processes)
         self._chaos.programs = {}
         for name, one in done.items():
+            errors = [line for line in one.stderr.splitlines() if "| ERROR" in line]
+            last = errors[-1].partition("|")[2] if errors else ""
+            self._chaos.log.append(f"{self._chaos.count:5} {name} ended with {one.code} {last}")
             if "Traceback" in one.stderr:
                 raise Failure(f"{name} ended with a traceback:\n{one.stderr}")
         return done

@@ -12,6 +12,7 @@ CODES = ("INVALID_SESSIONID", "SESSION_EXPIRED", "AUTHENTICATION_REQUIRED")
 READING = (None, "query", "query", "describe", "listtypes", "getchallenge", "login", "retrieve")
 WRITING = (None, "create", "update", "revise", "delete", "query", "retrieve", "login")
 DELAYS = ("latency", "drip", "hang", "hang_after")
+FINAL = ("redirect",)  # it ends a run, so that a second one would only cost another run
 KINDS = (
     *("session", "status", "html", "die", "notices", "truncate", "reset", "reset_after"),
     *("fatal_after", "empty", "redirect", "echo_secrets", *DELAYS),
@@ -57,7 +58,7 @@ class Schedule:
         return "\n".join((f"      {world}", *map(str, self.events)))
 
 
-def for_tap(seed: int, requests: int = 400) -> Schedule:
+def for_tap(seed: int, requests: int = 250) -> Schedule:
     """The schedule of an extraction."""
     chance = random.Random(f"tap {seed}")
     world = {
@@ -65,7 +66,7 @@ def for_tap(seed: int, requests: int = 400) -> Schedule:
         "timezone": chance.choice(["UTC", "Europe/Paris", "Europe/Paris"]),
         "clock": chance.choice([None, None, AUTUMN, SPRING]),
         "max_sessions": chance.choice([1, 2, 4]),
-        "page_size": chance.choice([5, 7, 100]),
+        "page_size": chance.choice([5, 7, 20]),
         "deletions": chance.choice(["scan", "scan", "sync"]),
         "writers": chance.randint(2, 4),
     }
@@ -89,7 +90,29 @@ def for_tap(seed: int, requests: int = 400) -> Schedule:
     return Schedule(world, _in_order(events))
 
 
-def for_target(seed: int, requests: int = 300) -> Schedule:
+def for_writers(seed: int, requests: int = 120) -> Schedule:
+    """The schedule of an extraction during which nothing fails, but four people write."""
+    chance = random.Random(f"writers {seed}")
+    world = {
+        "dialect": chance.choice(DIALECTS),
+        "timezone": chance.choice(["UTC", "Europe/Paris"]),
+        "clock": None,
+        "max_sessions": chance.choice([1, 4]),
+        "page_size": chance.choice([5, 7]),
+        "deletions": "scan",
+        "writers": 4,
+    }
+    events = []
+    for writer in range(4):
+        for _ in range(25):
+            event = _write(chance, chance.randrange(requests), writer)
+            if chance.random() < 0.1:
+                event.details["action"] = "date_ahead"
+            events.append(event)
+    return Schedule(world, _in_order(events))
+
+
+def for_target(seed: int, requests: int = 250) -> Schedule:
     """The schedule of a load."""
     chance = random.Random(f"target {seed}")
     world = {
@@ -121,7 +144,7 @@ def _fault(chance: random.Random, at: int, operations: Any, _: Any) -> Event:
     details: dict[str, Any] = {
         "kind": kind,
         "operation": chance.choice(operations),
-        "times": chance.choice([1, 1, 2, 5, 9]) if kind not in DELAYS else 1,
+        "times": 1 if kind in {*DELAYS, *FINAL} else chance.choice([1, 1, 2, 5, 9]),
     }
     if kind in DELAYS:
         details["seconds"] = 0.3 if kind in {"latency", "drip"} else 4

@@ -47,6 +47,8 @@ class Chaos:
         self.programs: dict[str, Popen[bytes]] = {}
         self.conditions: dict[str, Any] = {}
         """Of the next run."""
+        self.log: list[str] = []
+        """How each program has ended."""
         self._threads: list[threading.Thread] = []
         self._back = threading.Event()
         self._back.set()

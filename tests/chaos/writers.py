@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ class Writers:
         now = self._chaos.sandbox.instance.clock.text()
         for number in {self._one(module, pick + place) for place in range(5)} - {0}:
             self._chaos.sandbox.change(module, number, values, modifiedtime=now)
+
+    def _date_ahead(self, module: str, pick: int, values: dict[str, Any]) -> None:
+        """A record gets a `modifiedtime` three days in the future, as by a wrong import."""
+        if number := self._one(module, pick):
+            ahead = self._chaos.sandbox.instance.clock.now() + timedelta(days=3)
+            text = ahead.strftime("%Y-%m-%d %H:%M:%S")
+            self._chaos.sandbox.change(module, number, values, modifiedtime=text)
 
     def _delete(self, module: str, pick: int, _: dict[str, Any]) -> None:
         if number := self._one(module, pick):
