@@ -134,11 +134,12 @@ class _Extraction:
                 continue
             moment = datetime.fromisoformat(bookmark).astimezone(self.zone) - timedelta(seconds=60)
             until = moment.strftime("%Y-%m-%d %H:%M:%S")
-            stored = {row["id"] for row in self._table(module)}
+            stored = {row["id"]: row["modifiedtime"] for row in self._table(module)}
             missing = [
                 row["id"]
                 for row in self.chaos.sandbox.rows(module)
-                if row["modifiedtime"] < until and row["id"] not in stored
+                if row["modifiedtime"] < until
+                and not self._same(row["modifiedtime"], stored.get(row["id"], ""))
             ]
             if missing:
                 raise Failure(f"The state is ahead of the warehouse: {module} {missing}")

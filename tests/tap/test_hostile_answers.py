@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from contextlib import contextmanager
 from copy import deepcopy
 
@@ -202,9 +203,12 @@ def test_numbers_of_extreme_size_take_no_time(company, tmp_path, value):
         assert error is None
 
 
-def test_sync_time_in_the_future_hides_no_deletion(company):
+@pytest.mark.parametrize("seconds", [7200, 10**17])
+def test_sync_time_in_the_future_hides_no_deletion(company, seconds):
+    ahead = int(time.time()) + seconds
+
     def later(result):
-        return {**result, "lastModifiedTime": 10**17, "more": True}
+        return {**result, "lastModifiedTime": ahead, "more": True}
 
     options = {"modules": ["Contacts"], "deletions": "sync"}
     with attacked(company, only("sync", later)) as run:
