@@ -62,9 +62,10 @@ class Writers:
             self._chaos.sandbox.change(module, number, values, modifiedtime=now)
 
     def _date_ahead(self, module: str, pick: int, values: dict[str, Any]) -> None:
-        """A record gets a `modifiedtime` three days in the future, as by a wrong import."""
+        """A record gets a `modifiedtime` hours or days in the future, as by a wrong import."""
         if number := self._one(module, pick):
-            ahead = self._chaos.sandbox.instance.clock.now() + timedelta(days=3)
+            hours = 2 if pick % 2 else 72
+            ahead = self._chaos.sandbox.instance.clock.now() + timedelta(hours=hours)
             text = ahead.strftime("%Y-%m-%d %H:%M:%S")
             self._chaos.sandbox.change(module, number, values, modifiedtime=text)
 
