@@ -83,6 +83,7 @@ class Result:
         also_changed: The fields that the server changed besides, and that `allow_changes` allows.
         rejection: Why it was rejected.
         before: Values that the changed fields had before.
+        after: Values that these fields got; of a new record, all that were sent.
     """
 
     status: Status
@@ -92,6 +93,18 @@ class Result:
     also_changed: tuple[str, ...] = ()
     rejection: Rejection | None = None
     before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedCreation(Result):
+    """A record that a dry run would have created.
+
+    Attributes:
+        provisional_id: The id by which others of the dry run refer to it.
+    """
+
+    provisional_id: str
 
 
 def rejected(rejection: Rejection, *, id: str | None = None) -> Result:

@@ -15,7 +15,7 @@ from kafinea.describe import LINES
 from kafinea.load.context import LoadContext
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import MatchedRecord
-from kafinea.load.results import Rejection, Result, Status
+from kafinea.load.results import Rejection, Result, SimulatedCreation, Status
 from kafinea.load.stream.record_files import RecordFile
 
 
@@ -33,7 +33,8 @@ class SimulatedWrites:
 
     def create(self, record: MatchedRecord, values: Mapping[str, Any]) -> Result:  # noqa: ARG002 as of `Writes`
         """Return what a creation would give."""
-        return Result(Status.CREATED)
+        new_id = self._context.simulated.new_id(self._module)
+        return SimulatedCreation(Status.CREATED, provisional_id=new_id)
 
     def update(self, record: MatchedRecord, record_id: str) -> Result:
         """Return what an update would give.
@@ -46,7 +47,7 @@ class SimulatedWrites:
         changed = (*changes, LINES) if record.changed_lines else tuple(changes)
         return Result(Status.UPDATED, id=record_id, changed=changed)
 
-    def delete(self, record_id: str) -> Result:
+    def delete(self, record: MatchedRecord, record_id: str) -> Result:  # noqa: ARG002 as of `Writes`
         """Return what a deletion would give."""
         return Result(Status.DELETED, id=record_id)
 
@@ -55,7 +56,8 @@ class SimulatedWrites:
         is_deleted = result.status is Status.DELETED
         values = None if is_deleted else {**(record.stored or {}), **record.prepared.values}
         lines = record.prepared.lines
-        record_id = self._context.simulated.put(self._module, result.id, values, lines)
+        new_id = result.provisional_id if isinstance(result, SimulatedCreation) else None
+        record_id = self._context.simulated.put(self._module, new_id or result.id, values, lines)
         self._context.existing.note(record_id, exists=not is_deleted)
 
     def check(self, record: MatchedRecord, result: Result) -> Result | None:  # noqa: ARG002 as of `Writes`

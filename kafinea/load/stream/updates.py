@@ -110,9 +110,16 @@ class Updates:
         try:
             with reject_unforeseen(is_sent=True), reject_unavailable(client, record_id):
                 if row and self._updater().is_proven(before, row, record.changes):
-                    return Result(Status.UPDATED, id=record_id, changed=result.changed)
+                    return Result(
+                        Status.UPDATED,
+                        id=record_id,
+                        changed=result.changed,
+                        before=result.before,
+                        after=result.after,
+                    )
                 with self._context.gate.session() as session:
-                    return self._updater(session).prove(before, record.changes, loaded)
+                    proven = self._updater(session).prove(before, record.changes, loaded)
+                    return replace(proven, after=result.after)
         except Rejected as error:
             self._stop_others(record_id, error.rejection)
             return rejected(replace(error.rejection, id=record_id))

@@ -45,7 +45,7 @@ class Writes(Protocol):
             Rejected: It was not updated, or not as it was meant to be.
         """
 
-    def delete(self, record_id: str) -> Result:
+    def delete(self, record: MatchedRecord, record_id: str) -> Result:
         """Delete a record.
 
         Raises:
@@ -97,7 +97,7 @@ class ServerWrites:
         with reject_unforeseen(is_sent=True):
             return self._updates.update(record, record_id)
 
-    def delete(self, record_id: str) -> Result:
+    def delete(self, record: MatchedRecord, record_id: str) -> Result:  # noqa: ARG002 as of `Writes`
         """Delete a record; see `Writes`."""
         with reject_unforeseen(is_sent=True), self._context.gate.session() as session:
             return RecordWriter(session, self._plan, self._context.server).delete(record_id)

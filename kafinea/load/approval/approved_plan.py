@@ -1,0 +1,306 @@
+"""The plan that a run applies: which writes it allows, and which were done by an earlier try.
+
+A record of the input is known by the digest of what is loaded of it. Its line in the plan says which
+write it leads to. Another write of this record means that Kafinea is not as it was: then it is
+rejected. The exception is what the plan itself has brought about: when a run that was killed is
+started again, a record may hold what a later line of the plan gave it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
+from typing import Any
+
+from msgspec import Struct
+
+from kafinea.client import Client
+from kafinea.errors import SettingsError
+from kafinea.load.approval.changes import PARTS, Change
+from kafinea.load.approval.inputs import reference_digest
+from kafinea.load.approval.new_ids import NewIds
+from kafinea.load.approval.plan_lines import PlanLine
+from kafinea.load.approval.plan_reader import PlanReader
+from kafinea.load.approval.plan_writer import SETTING
+from kafinea.load.approval.settings import differing
+from kafinea.load.approval.stored_values import StoredValues
+from kafinea.load.lookup.keys import KeyValues
+from kafinea.load.plan import Key
+from kafinea.load.results import Rejected, Status
+
+NOT_IN_PLAN = "NOT_IN_PLAN"
+CHANGED_SINCE = "CHANGED_SINCE_PLAN"
+
+_WRITES = frozenset({Status.CREATED.value, Status.UPDATED.value, Status.DELETED.value})
+_WHERE = f"`{SETTING}` (TARGET_KAFINEA_{SETTING.upper()})"
+_INDEXED = 16  # characters of a digest: 64 bits tell the lines of a file apart
+
+
+class IntendedWrite(Struct, frozen=True):
+    """A write that is about to be sent.
+
+    Attributes:
+        digest: The digest of the record as it came.
+        status: What would become of the record.
+        id: Its id; None for a new one.
+        change: What it changes.
+    """
+
+    digest: str
+    status: Status
+    id: str | None
+    change: Change
+
+
+class ApprovedPlan:
+    """Allows the writes of a plan. Threads share it.
+
+    Args:
+        path: Where it is.
+        client: The instance.
+        settings: The settings that decide what is written.
+
+    Raises:
+        SettingsError: It is not complete, or not for this instance and these settings.
+    """
+
+    def __init__(self, path: str, client: Client, settings: dict[str, Any]) -> None:
+        self._places: dict[int, list[int] | int] = {}  # by digest
+        self._of_target: dict[str, list[int] | int] = {}  # by id
+        self._planned: Counter[int] = Counter()  # writes by digest
+        self._new_ids = NewIds()
+        self._lock = Lock()
+        self._reader = PlanReader(path, _WHERE, self._index)
+        try:
+            self._check_header(client, settings)
+        except SettingsError:
+            self.close()
+            raise
+
+    @property
+    def described(self) -> str:
+        """The plan in a few words: when it was made and how many writes it has."""
+        return f"{self._planned.total():,} writes, made {self._reader.header.time}"
+
+    def allows(self, write: IntendedWrite, values: StoredValues) -> bool:
+        """Return whether a write is to be sent; False if an earlier try has done it.
+
+        Args:
+            write: The write.
+            values: Compares the values of its module.
+
+        Raises:
+            Rejected: The plan does not contain it.
+        """
+        lines = list(self._lines_of(write.digest))
+        if not lines:
+            text = "not written: the plan does not contain the record as the input has it"
+            raise Rejected(NOT_IN_PLAN, text, id=write.id)
+        for place, line in lines:
+            if self._is_planned(place, line, write, values):
+                return True
+        if any(self._is_done(place, line, write, values) for place, line in lines):
+            return False
+        text = f"not written: {_difference(lines[0][1], write)}"
+        raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=write.id)
+
+    def check_part(self, digest: str, name: str, value: Any, *, is_missing: bool) -> None:
+        """Check what goes with a record besides its values: a file, a link, a pair.
+
+        Args:
+            digest: The digest of the record as it came.
+            name: What it is.
+            value: What says which one.
+            is_missing: Whether Kafinea lacks it, so that it is about to be sent.
+
+        Raises:
+            Rejected: The plan does not contain it.
+        """
+        lines = [line for _, line in self._lines_of(digest)]
+        if not lines and is_missing:
+            text = "not written: the plan does not contain the record as the input has it"
+            raise Rejected(NOT_IN_PLAN, text)
+        planned = [
+            one for line in lines if name in line.after for one in _as_list(line.after[name])
+        ]
+        if any(self._new_ids.match(one, value) for one in planned):
+            return
+        if planned:
+            raise Rejected(NOT_IN_PLAN, f"not written: {name} is not that of the plan")
+        if is_missing:
+            text = f"not written: {name} was there when the plan was made, and is not now"
+            raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again")
+
+    def check_reference(self, key: Key, values: KeyValues, after: Mapping[str, Any]) -> None:
+        """Check that a record may be created because others refer to it.
+
+        Raises:
+            Rejected: The plan does not contain it.
+        """
+        for _, line in self._lines_of(reference_digest(key, values)):
+            if self._new_ids.match(line.after, after):
+                return
+        text = f"the plan does not create this record of {key.module.name}, to which it refers"
+        raise Rejected(NOT_IN_PLAN, f"not written: {text}")
+
+    def note_created(self, digest: str, record_id: str) -> None:
+        """Note the id of a record that was created, to which later lines of the plan refer."""
+        for _, line in self._lines_of(digest):
+            if line.outcome == Status.CREATED.value and line.id:
+                self._new_ids.bind(line.id, record_id)
+
+    def note_reference(self, key: Key, values: KeyValues, record_id: str) -> None:
+        """Note the id of a record that was created because others refer to it."""
+        self.note_created(reference_digest(key, values), record_id)
+
+    def note_result(self, digest: str) -> None:
+        """Note that the input has brought a record."""
+        with self._lock:
+            slot = _slot(digest)
+            if slot in self._planned:
+                self._planned[slot] -= 1
+
+    def missing(self) -> int:
+        """Return how many writes of the plan the input has not brought."""
+        return sum(count for count in self._planned.values() if count > 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+    # Reading
+
+    def _index(self, line: PlanLine, place: int) -> None:
+        slot = _slot(line.input)
+        _put(self._places, slot, place)
+        if line.id:
+            _put(self._of_target, line.id, place)
+        if line.outcome == Status.CREATED.value and line.id:
+            self._new_ids.add(line.id)
+        if line.outcome in _WRITES and line.stream is not None:
+            self._planned[slot] += 1
+
+    def _check_header(self, client: Client, settings: dict[str, Any]) -> None:
+        header = self._reader.header
+        if header.instance != client.url:
+            text = f"the plan is for {header.instance}, and this run loads into {client.url}"
+        elif header.username != client.username:
+            text = f"the plan was made by the user {header.username!r}, not {client.username!r}"
+        elif names := differing(header.settings, settings):
+            text = f"the plan was made with other settings: {', '.join(names)}"
+        else:
+            return
+        raise SettingsError(f"{_WHERE}: {text}. Nothing was written. Do the dry run again.")
+
+    def _lines_of(self, digest: str) -> Iterator[tuple[int, PlanLine]]:
+        for place in _listed(self._places.get(_slot(digest))):
+            line = self._reader.line_at(place)
+            if line.input == digest:
+                yield place, line
+
+    # Comparing
+
+    def _is_planned(
+        self, place: int, line: PlanLine, write: IntendedWrite, values: StoredValues
+    ) -> bool:
+        """Whether a line of the plan is this write, and Kafinea is as it was."""
+        if line.outcome != write.status.value:
+            return False
+        change = write.change
+        if write.status is Status.CREATED:
+            values_only = {name: one for name, one in line.after.items() if name not in PARTS}
+            return self._new_ids.match(values_only, change.after)
+        if not self._new_ids.match(line.id, write.id):
+            return False
+        is_earlier = any(other < place for other in self._places_of(line))
+        if write.status is Status.DELETED:
+            names = change.before.keys() - ({"modifiedtime"} if is_earlier else set())
+        else:
+            # What the plan changes besides holds the new value already.
+            names = change.after.keys()
+            if not all(
+                name in line.after and self._new_ids.match(line.after[name], change.after[name])
+                for name in names
+            ):
+                return False
+        return all(
+            self._new_ids.match(line.before.get(name), change.before.get(name))
+            or (is_earlier and self._is_as_left(name, line, change, values))
+            for name in names
+        )
+
+    def _is_as_left(
+        self, name: str, line: PlanLine, change: Change, values: StoredValues
+    ) -> bool:
+        """Whether a stored value is what earlier lines of the plan have made of it.
+
+        The server may write it otherwise than it was sent, and fill in what a new record lacks.
+        """
+        planned = self._new_ids.real(line.before.get(name))
+        if planned is None and line.id in self._new_ids:
+            return True
+        return values.are_alike(name, change.before.get(name), planned)
+
+    def _is_done(
+        self, place: int, line: PlanLine, write: IntendedWrite, values: StoredValues
+    ) -> bool:
+        """Whether a record holds what later lines of the plan gave it, so that this one is past."""
+        later = [self._reader.line_at(other) for other in self._places_of(line) if other > place]
+        if write.status is Status.CREATED:
+            return any(other.outcome == Status.DELETED.value for other in later)
+        if write.status is Status.DELETED or not self._new_ids.match(line.id, write.id):
+            return False
+        return all(
+            any(
+                name in other.after
+                and values.are_alike(name, stored, self._new_ids.real(other.after[name]))
+                for other in later
+            )
+            for name, stored in write.change.before.items()
+        )
+
+    def _places_of(self, line: PlanLine) -> Sequence[int]:
+        """Return the places of all lines about the record of a line."""
+        return _listed(self._of_target.get(line.id or ""))
+
+
+def _difference(line: PlanLine, write: IntendedWrite) -> str:
+    """Return what is otherwise than in the plan, without values."""
+    planned, names = line.outcome, ", ".join(sorted(write.change.after))
+    if planned == Status.REJECTED.value:
+        return f"the plan rejects the record ({line.code}), and it could be written now"
+    if write.status is Status.CREATED:
+        if planned == Status.CREATED.value:
+            return "the new record would get other values than in the plan"
+        return f"the record ({line.id}) is no longer found, and would be created"
+    if planned == Status.CREATED.value:
+        return f"a record with this key exists since the plan was made, and differs in {names}"
+    if line.id != write.id:
+        return f"the record that is found is another one than in the plan ({line.id})"
+    if write.status is Status.DELETED:
+        return "the record to be deleted has changed since the plan was made"
+    return f"since the plan was made, the record has changed in Kafinea: {names}"
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _slot(digest: str) -> int:
+    return int(digest[:_INDEXED], 16)
+
+
+def _put(index: dict[Any, list[int] | int], key: Any, place: int) -> None:
+    """Add a place to those of a key: nearly all have one."""
+    known = index.setdefault(key, place)
+    if isinstance(known, list):
+        known.append(place)
+    elif known != place:
+        index[key] = [known, place]
+
+
+def _listed(places: list[int] | int | None) -> list[int]:
+    if places is None:
+        return []
+    return places if isinstance(places, list) else [places]
