@@ -41,7 +41,9 @@ class TargetKafinea(SdkTarget):
         self._report = Report(self.config, self.logger, client)
         self.cleanup.callback(self._close_report)
         self.cleanup.callback(self._write_last_true_state)
-        self._context = LoadContext.of(client, zone_of(self.config), options_of(self.config))
+        self._context = LoadContext.of(
+            client, zone_of(self.config), options_of(self.config), self.config["streams"]
+        )
         self.cleanup.callback(self._context.close)
         self._parts = SinkParts(self._context, self._report, self._states, self.message_reader)
 
@@ -103,7 +105,10 @@ class TargetKafinea(SdkTarget):
         for name in self.config["streams"].keys() - self._streams:
             near = did_you_mean(name, self._streams)
             self.logger.warning("`streams`: the input has no stream %r.%s", name, near)
-        self._report.counts.check_all()
+        try:
+            self._context.complete()
+        finally:
+            self._report.counts.check_all()
 
     @override
     def stop(self) -> None:
@@ -136,4 +141,5 @@ def options_of(config: Mapping[str, Any]) -> LoadOptions:
         serial_modules=frozenset(config["serial_modules"]),
         files_path=config.get("files_path"),
         dry_run=config["dry_run"],
+        plan_path=config.get("plan_path"),
     )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from kafinea.client import Client
+from kafinea.load.approval.approved_plan import ApprovedPlan
+from kafinea.load.approval.notes import PlanNotes
+from kafinea.load.approval.plan_writer import PlanWriter
+from kafinea.load.approval.settings import deciding
 from kafinea.load.lookup.existing import ExistingRecords
 from kafinea.load.lookup.finder import Finder
 from kafinea.load.lookup.keys import KeyValues
@@ -14,6 +20,7 @@ from kafinea.load.lookup.simulated_records import SimulatedRecords
 from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
 from kafinea.load.plan import Key, LoadPlan
+from kafinea.load.relation_plan import RelationPlan
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.source_files import SourceFiles
 from kafinea.load.writing.owners import Owners
@@ -42,6 +49,8 @@ class LoadContext:
         rollback: Deletes what was just created and must not stay.
         simulated: What a dry run would have written; empty in a real run.
         source_files: The files that may be read.
+        written_plan: The plan that a dry run writes, if it is to write one.
+        approved_plan: The plan that the run applies, if it is to apply one.
     """
 
     client: Client
@@ -58,14 +67,31 @@ class LoadContext:
     rollback: Rollback
     simulated: SimulatedRecords
     source_files: SourceFiles
+    written_plan: PlanWriter | None
+    approved_plan: ApprovedPlan | None
 
     @classmethod
-    def of(cls, client: Client, zone: ServerZone, options: LoadOptions) -> LoadContext:
+    def of(
+        cls,
+        client: Client,
+        zone: ServerZone,
+        options: LoadOptions,
+        streams: Mapping[str, Mapping[str, Any] | None],
+    ) -> LoadContext:
         """Return the parts for an instance. Nothing is sent yet.
 
+        Args:
+            client: The instance.
+            zone: The server's time zone.
+            options: What may be written.
+            streams: The settings of each stream.
+
         Raises:
-            SettingsError: `files_path` cannot be used.
+            SettingsError: `files_path` cannot be used, or the plan of `plan_path` not be applied.
+            StorageError: The plan cannot be written.
         """
+        source_files = SourceFiles(options.files_path)
+        written, approved = _plans(client, zone, options, streams)
         lookups = ThreadPoolExecutor(client.max_sessions)
         modules, server, simulated = Modules(client), ServerBehavior(client), SimulatedRecords()
         finder = Finder(client, modules, lookups.map, simulated)
@@ -75,8 +101,19 @@ class LoadContext:
         referenced = ReferencedRecords(modules, finder, owners, existing, gate, server, rollback)
 
         def simulate(key: Key, values: KeyValues) -> str:
-            record_id = simulated.put(key.module, None, referenced.values(key, values))
+            wanted = referenced.values(key, values)
+            record_id = simulated.put(key.module, None, wanted)
             existing.note(record_id, exists=True)
+            if written:
+                written.note_reference(key, values, record_id, wanted)
+            return record_id
+
+        def create(key: Key, values: KeyValues) -> str:
+            if approved:
+                approved.check_reference(key, values, referenced.values(key, values))
+            record_id = referenced.create(key, values)
+            if approved:
+                approved.note_reference(key, values, record_id)
             return record_id
 
         return cls(
@@ -89,12 +126,20 @@ class LoadContext:
             server=server,
             owners=owners,
             existing=existing,
-            references=References(finder, simulate if options.dry_run else referenced.create),
+            references=References(finder, simulate if options.dry_run else create),
             gate=gate,
             rollback=rollback,
             simulated=simulated,
-            source_files=SourceFiles(options.files_path),
+            source_files=source_files,
+            written_plan=written,
+            approved_plan=approved,
         )
+
+    def plan_notes(self, plan: LoadPlan | RelationPlan) -> PlanNotes | None:
+        """Return what notes the results of a stream, where there is a plan."""
+        if self.written_plan or self.approved_plan:
+            return PlanNotes(plan, self.written_plan, self.approved_plan)
+        return None
 
     def forget(self, record_id: str, *, is_deleted: bool) -> None:
         """Forget what was known of a record that was changed or deleted."""
@@ -109,6 +154,36 @@ class LoadContext:
             self.forget(record_id, is_deleted=True)
         return is_gone
 
+    def complete(self) -> None:
+        """End what needs to know that the whole input was read.
+
+        Raises:
+            StorageError: The plan cannot be written.
+            PlanNotReached: The input has not brought all that the plan contains.
+        """
+        if self.written_plan:
+            self.written_plan.complete()
+        if self.approved_plan:
+            self.approved_plan.check_complete()
+
     def close(self) -> None:
         """Begin no more look-ups; do not wait for those that are under way."""
         self.lookups.shutdown(wait=False, cancel_futures=True)
+        for plan in (self.written_plan, self.approved_plan):
+            if plan:
+                plan.close()
+
+
+def _plans(
+    client: Client,
+    zone: ServerZone,
+    options: LoadOptions,
+    streams: Mapping[str, Mapping[str, Any] | None],
+) -> tuple[PlanWriter | None, ApprovedPlan | None]:
+    """Return the plan that the run writes, and the one that it applies."""
+    if options.plan_path is None:
+        return None, None
+    settings = deciding(options, zone.name, streams)
+    if options.dry_run:
+        return PlanWriter(options.plan_path, client, settings), None
+    return None, ApprovedPlan(options.plan_path, client, settings)

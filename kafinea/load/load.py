@@ -79,18 +79,23 @@ class Load:
         self._mapping = StreamMapping.parse(module, settings)
         zone = ServerZone(timezone or "UTC")
         self._is_closed = False
-        self._context = LoadContext.of(client, zone, options or LoadOptions())
+        self._context = LoadContext.of(client, zone, options or LoadOptions(), {module: settings})
+        self._unfinished = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self,
-        _kind: type[BaseException] | None,
+        kind: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            if kind is None and not (self._unfinished or self._is_closed):
+                self._context.complete()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End the load. It cannot be used afterwards."""
@@ -120,6 +125,10 @@ class Load:
                 "Load takes an iterable of records, each a dict by field name. Of a pandas data "
                 'frame, these are `frame.to_dict("records")`.'
             )
+        return self._results(records)
+
+    def _results(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Result]:
+        self._unfinished += 1
         results: dict[int, Result] = {}
         following = 0
 
@@ -136,6 +145,7 @@ class Load:
             for _ in loader.load(batch):
                 yield from in_order()
             yield from in_order()
+        self._unfinished -= 1
 
     def _batches(
         self, records: Iterable[Mapping[str, Any]], done: Any

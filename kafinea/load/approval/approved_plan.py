@@ -1,13 +1,14 @@
 """The plan that a run applies: which writes it allows, and which were done by an earlier try.
 
-A record of the input is known by the digest of what is loaded of it. Its line in the plan says which
-write it leads to. Another write of this record means that Kafinea is not as it was: then it is
-rejected. The exception is what the plan itself has brought about: when a run that was killed is
+A record of the input is known by the digest of what is loaded of it. Its line in the plan says
+which write it leads to. If it would lead to another one, Kafinea is not as it was, and the record
+is rejected. The exception is what the plan itself has brought about: when a run that was killed is
 started again, a record may hold what a later line of the plan gave it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
@@ -16,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from kafinea.client import Client
-from kafinea.errors import SettingsError
+from kafinea.errors import KafineaError, SettingsError
 from kafinea.load.approval.changes import PARTS, Change
 from kafinea.load.approval.inputs import reference_digest
 from kafinea.load.approval.new_ids import NewIds
@@ -27,14 +28,19 @@ from kafinea.load.approval.settings import differing
 from kafinea.load.approval.stored_values import StoredValues
 from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.plan import Key
-from kafinea.load.results import Rejected, Status
+from kafinea.load.results import CHANGED_SINCE, Rejected, Status
+
+logger = logging.getLogger(__name__)
 
 NOT_IN_PLAN = "NOT_IN_PLAN"
-CHANGED_SINCE = "CHANGED_SINCE_PLAN"
 
 _WRITES = frozenset({Status.CREATED.value, Status.UPDATED.value, Status.DELETED.value})
 _WHERE = f"`{SETTING}` (TARGET_KAFINEA_{SETTING.upper()})"
 _INDEXED = 16  # characters of a digest: 64 bits tell the lines of a file apart
+
+
+class PlanNotReached(KafineaError):
+    """The run fails: the input has not brought all that the approved plan contains."""
 
 
 class IntendedWrite(Struct, frozen=True):
@@ -78,10 +84,8 @@ class ApprovedPlan:
             self.close()
             raise
 
-    @property
-    def described(self) -> str:
-        """The plan in a few words: when it was made and how many writes it has."""
-        return f"{self._planned.total():,} writes, made {self._reader.header.time}"
+        self._writes = self._planned.total()
+        logger.info("Applying the plan of %s: %s writes.", self._reader.header.time, self._writes)
 
     def allows(self, write: IntendedWrite, values: StoredValues) -> bool:
         """Return whether a write is to be sent; False if an earlier try has done it.
@@ -105,11 +109,13 @@ class ApprovedPlan:
         text = f"not written: {_difference(lines[0][1], write)}"
         raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=write.id)
 
-    def check_part(self, digest: str, name: str, value: Any, *, is_missing: bool) -> None:
+    def check_part(
+        self, digests: Sequence[str], name: str, value: Any, *, is_missing: bool
+    ) -> None:
         """Check what goes with a record besides its values: a file, a link, a pair.
 
         Args:
-            digest: The digest of the record as it came.
+            digests: The digests of the records that bring it, as they came.
             name: What it is.
             value: What says which one.
             is_missing: Whether Kafinea lacks it, so that it is about to be sent.
@@ -117,7 +123,7 @@ class ApprovedPlan:
         Raises:
             Rejected: The plan does not contain it.
         """
-        lines = [line for _, line in self._lines_of(digest)]
+        lines = [line for one in digests for _, line in self._lines_of(one)]
         if not lines and is_missing:
             text = "not written: the plan does not contain the record as the input has it"
             raise Rejected(NOT_IN_PLAN, text)
@@ -161,9 +167,22 @@ class ApprovedPlan:
             if slot in self._planned:
                 self._planned[slot] -= 1
 
-    def missing(self) -> int:
-        """Return how many writes of the plan the input has not brought."""
-        return sum(count for count in self._planned.values() if count > 0)
+    def check_complete(self) -> None:
+        """Check, at the end of the input, that it has brought all records that the plan writes.
+
+        Raises:
+            PlanNotReached: It has not.
+        """
+        if missing := sum(count for count in self._planned.values() if count > 0):
+            logger.warning(
+                "The input did not bring %s of the %s writes of the plan.",
+                f"{missing:,}",
+                f"{self._writes:,}",
+            )
+            raise PlanNotReached(
+                "The plan was not applied as a whole, because the input has changed since. What "
+                "the input brought is loaded. Do the dry run again for the rest."
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -215,32 +234,34 @@ class ApprovedPlan:
             return False
         is_earlier = any(other < place for other in self._places_of(line))
         if write.status is Status.DELETED:
-            names = change.before.keys() - ({"modifiedtime"} if is_earlier else set())
+            names = set(change.before) - ({"modifiedtime"} if is_earlier else set())
         else:
-            # What the plan changes besides holds the new value already.
-            names = change.after.keys()
-            if not all(
-                name in line.after and self._new_ids.match(line.after[name], change.after[name])
-                for name in names
-            ):
-                return False
+            names = set(change.after)
+            for name in names:  # what else the plan changes has its new value already
+                if name not in line.after:
+                    return False
+                if not self._new_ids.match(line.after[name], change.after[name]):
+                    return False
         return all(
             self._new_ids.match(line.before.get(name), change.before.get(name))
             or (is_earlier and self._is_as_left(name, line, change, values))
             for name in names
         )
 
-    def _is_as_left(
-        self, name: str, line: PlanLine, change: Change, values: StoredValues
-    ) -> bool:
+    def _is_as_left(self, name: str, line: PlanLine, change: Change, values: StoredValues) -> bool:
         """Whether a stored value is what earlier lines of the plan have made of it.
 
         The server may write it otherwise than it was sent, and fill in what a new record lacks.
         """
-        planned = self._new_ids.real(line.before.get(name))
+        planned = line.before.get(name)
         if planned is None and line.id in self._new_ids:
             return True
-        return values.are_alike(name, change.before.get(name), planned)
+        return self._is_stored(name, change.before.get(name), planned, values)
+
+    def _is_stored(self, name: str, stored: Any, planned: Any, values: StoredValues) -> bool:
+        return self._new_ids.match(planned, stored) or values.are_alike(
+            name, stored, self._new_ids.real(planned)
+        )
 
     def _is_done(
         self, place: int, line: PlanLine, write: IntendedWrite, values: StoredValues
@@ -253,8 +274,7 @@ class ApprovedPlan:
             return False
         return all(
             any(
-                name in other.after
-                and values.are_alike(name, stored, self._new_ids.real(other.after[name]))
+                name in other.after and self._is_stored(name, stored, other.after[name], values)
                 for other in later
             )
             for name, stored in write.change.before.items()

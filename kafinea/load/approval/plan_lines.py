@@ -81,4 +81,3 @@ header_decoder = msgspec.json.Decoder(Header)
 line_decoder = msgspec.json.Decoder(PlanLine, float_hook=Decimal)
 end_decoder = msgspec.json.Decoder(End)
 encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
-

@@ -52,7 +52,7 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str) ->
         left, right = one.get(name), other.get(name)
         if left == right:
             continue
-        if prefix.count(".") < 2 and isinstance(left, dict) and isinstance(right, dict):  # noqa: PLR2004 streams.NAME.SETTING
+        if prefix.count(".") < 2 and isinstance(left, dict) and isinstance(right, dict):
             yield from _differing(left, right, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"

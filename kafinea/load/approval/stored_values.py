@@ -1,4 +1,4 @@
-"""Comparing what is stored with what a plan says will be stored: the server writes it its own way."""
+"""Comparing what is stored with what a plan gave it: the server writes values its own way."""
 
 from __future__ import annotations
 

@@ -64,6 +64,7 @@ class Updates:
                     before=None if trial.has_waited else before,
                     loaded=record.prepared.values,
                     is_first=trial.is_first,
+                    compared=record.stored if self._context.approved_plan else None,
                 )
             except Rejected as error:
                 self._stop_others(record_id, error.rejection)  # before any of them may begin
