@@ -23,6 +23,7 @@ _COMMANDS = {
     "records": "kafinea_cli.records",
     "get": "kafinea_cli.get",
     "query": "kafinea_cli.query",
+    "diff": "kafinea_cli.diff.command",
     "verify": "kafinea_cli.verify.command",
     "model": "kafinea_cli.model.command",
     "dbt": "kafinea_cli.dbt",
