@@ -61,14 +61,25 @@ def _stream(stream: StreamGroups) -> str:
 
 
 def _group(group: Group) -> str:
-    rows = "\n".join(map(_example, group.examples))
     more = group.count - len(group.examples)
-    rest = f'\n<p class="more">and {_text(records(more))} more</p>' if more else ""
+    rest = f'\n<p class="more">and {more:,} more</p>' if more else ""
     return (
         f'<section class="{group.kind}"><h3>{_heading(group)}'
-        f'<span class="count">{_text(records(group.count))}</span></h3>\n'
-        f"<table><tbody>\n{rows}\n</tbody></table>{rest}</section>"
+        f'<span class="count">{records(group.count)}</span></h3>\n'
+        f"{_examples(group.examples)}{rest}</section>"
     )
+
+
+def _examples(examples: Sequence[Example]) -> str:
+    """Return a table of the examples; a list of keys, if there is no more to say of them."""
+    if not any(example.old or example.text for example in examples):
+        items = "\n".join(
+            f'<li>{_text(example.key)} <span class="id">{_text(example.id)}</span></li>'
+            for example in examples
+        )
+        return f"<ul>\n{items}\n</ul>"
+    rows = "\n".join(map(_example, examples))
+    return f"<table><tbody>\n{rows}\n</tbody></table>"
 
 
 def _heading(group: Group) -> str:
