@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from kafinea_cli.diff.grouping import OUTCOMES, Example, Group, StreamGroups
 from kafinea_cli.diff.reading import About
-from kafinea_cli.diff.wording import hint, left_out, name_of, records, title
+from kafinea_cli.diff.wording import hint, left_out, name_of, title
 from kafinea_cli.output import Column, Output
 
 _OLD, _NEW, _QUIET = "red", "green", "dim"
@@ -42,14 +42,15 @@ def _show_stream(output: Output, stream: StreamGroups) -> None:
         return
     output.line()
     output.line(name_of(stream), "bold")
-    counts = [records(group.count) for group in stream.groups]
-    width = max(map(len, counts))
-    for group, count in zip(stream.groups, counts, strict=True):
-        output.pieces(("  ", ""), (f"{count:>{width}}  ", ""), *_heading(group))
+    width = max(len(f"{group.count:,}") for group in stream.groups)
+    for group in stream.groups:
+        noun = "record " if group.count == 1 else "records"
+        output.pieces((f"  {group.count:>{width},} {noun}  ", ""), *_heading(group))
+        indent = (" " * (width + len(noun) + 7), "")
         for example in group.examples:
-            output.pieces((" " * (width + 6), ""), *_example(group, example))
+            output.pieces(indent, *_example(group, example))
         if group.count > len(group.examples):
-            output.pieces((" " * (width + 6), ""), ("...", _QUIET))
+            output.pieces(indent, ("...", _QUIET))
     if stream.left_out:
         output.line(f"  {left_out(stream)} `--limit 0` shows them.")
 

@@ -35,7 +35,7 @@ class ValueTexts:
         if is_empty(value):
             return EMPTY
         if value is NOT_SHOWN:
-            return "(not reported)"
+            return "(no value: `outcomes_values` is off)"
         if isinstance(value, list):
             lines = (self._line(one) if isinstance(one, dict) else self.of(one) for one in value)
             return shown("; ".join(lines), _LONGEST)
