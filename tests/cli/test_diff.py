@@ -42,7 +42,11 @@ def wanted():
 def folder(tmp_path_factory):
     """A folder with a plan and with load reports."""
     folder = tmp_path_factory.mktemp("plans")
-    with empty() as sandbox, Client(sandbox.url, sandbox.username, sandbox.access_key) as client:
+    with (
+        empty() as sandbox,
+        # One session: so the lines are in the order of the input.
+        Client(sandbox.url, sandbox.username, sandbox.access_key, max_sessions=1) as client,
+    ):
         with Load(client, "Contacts", match_on="email") as load:
             list(load(stored()))
         options = LoadOptions(dry_run=True, hard_delete=True, plan_path=str(folder / "plan.jsonl"))

@@ -85,6 +85,8 @@ class PlanReader:
         header = self._header()
         digest, count, end = sha256(), 0, None
         for place, line in self._lines():
+            if not line.endswith(b"\n"):
+                break  # the dry run was killed, or the file was cut on its way
             if end is not None:
                 raise SettingsError(f"{self._where} goes on after its end. {_AGAIN}.")
             if line.startswith(b'{"end":'):
