@@ -79,6 +79,8 @@ class TargetKafinea(SdkTarget):
         self.before_record(stream)
         result = rejected(Rejection("NOT_MAPPED", message.problem or why))
         line, record = message.line, message.content
+        if plan := self._context.written_plan:
+            plan.note_unmapped(stream, result)
         self._report.add(stream, {}, result, schema=schema, record=record, line=line)
 
     @override

@@ -76,7 +76,7 @@ class LoadContext:
         client: Client,
         zone: ServerZone,
         options: LoadOptions,
-        streams: Mapping[str, Mapping[str, Any] | None],
+        streams: Mapping[str, Mapping[str, Any] | None] | None = None,
     ) -> LoadContext:
         """Return the parts for an instance. Nothing is sent yet.
 
@@ -84,14 +84,14 @@ class LoadContext:
             client: The instance.
             zone: The server's time zone.
             options: What may be written.
-            streams: The settings of each stream.
+            streams: The settings of each stream, for which a plan holds.
 
         Raises:
             SettingsError: `files_path` cannot be used, or the plan of `plan_path` not be applied.
             StorageError: The plan cannot be written.
         """
         source_files = SourceFiles(options.files_path)
-        written, approved = _plans(client, zone, options, streams)
+        written, approved = _plans(client, zone, options, streams or {})
         lookups = ThreadPoolExecutor(client.max_sessions)
         modules, server, simulated = Modules(client), ServerBehavior(client), SimulatedRecords()
         finder = Finder(client, modules, lookups.map, simulated)

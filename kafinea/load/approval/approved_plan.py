@@ -154,7 +154,7 @@ class ApprovedPlan:
         """Note the id of a record that was created, to which later lines of the plan refer."""
         for _, line in self._lines_of(digest):
             if line.outcome == Status.CREATED.value and line.id:
-                self._new_ids.bind(line.id, record_id)
+                self._new_ids.note_created(line.id, record_id)
 
     def note_reference(self, key: Key, values: KeyValues, record_id: str) -> None:
         """Note the id of a record that was created because others refer to it."""
@@ -254,7 +254,7 @@ class ApprovedPlan:
         The server may write it otherwise than it was sent, and fill in what a new record lacks.
         """
         planned = line.before.get(name)
-        if planned is None and line.id in self._new_ids:
+        if planned is None and self._new_ids.is_created_now(line.id):
             return True
         return self._is_stored(name, change.before.get(name), planned, values)
 

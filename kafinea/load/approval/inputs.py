@@ -16,6 +16,9 @@ from kafinea.load.records import InputRecord
 from kafinea.load.relation_plan import RelationPlan
 
 _SIZE = 16  # bytes
+UNKNOWN = "0" * 2 * _SIZE
+"""The digest of a record of which it is not known what would be loaded."""
+
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str, order="deterministic")
 
 

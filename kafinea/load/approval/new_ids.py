@@ -12,19 +12,22 @@ class NewIds:
 
     def __init__(self) -> None:
         self._ids: dict[str, str | None] = {}
+        self._created: set[str] = set()
         self._lock = Lock()
 
     def add(self, provisional: str) -> None:
         """Take a provisional id, of which the real one is not known yet."""
         self._ids[provisional] = None
 
-    def bind(self, provisional: str, record_id: str) -> None:
-        """Note the real id."""
+    def note_created(self, provisional: str, record_id: str) -> None:
+        """Note the id of a record that this run has created."""
         with self._lock:
             self._ids[provisional] = record_id
+            self._created.add(provisional)
 
-    def __contains__(self, record_id: object) -> bool:
-        return record_id in self._ids
+    def is_created_now(self, record_id: str | None) -> bool:
+        """Whether this run has created the record of a provisional id."""
+        return record_id in self._created
 
     def real(self, planned: Any) -> Any:
         """Return a value of the plan with the real ids, as far as they are known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -16,12 +17,14 @@ from msgspec import Struct
 from kafinea import private
 from kafinea.client import Client
 from kafinea.errors import SettingsError
-from kafinea.load.approval.inputs import reference_digest
+from kafinea.load.approval.inputs import UNKNOWN, reference_digest
 from kafinea.load.approval.plan_lines import VERSION, End, Header, PlanLine, encoder
 from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.plan import Key
 from kafinea.load.reporting.json_lines import JsonLinesFile, cannot_write, is_to_be_regular
 from kafinea.load.results import Result, SimulatedCreation
+
+logger = logging.getLogger(__name__)
 
 SETTING = "plan_path"
 
@@ -40,6 +43,7 @@ class PlanWriter:
     """
 
     def __init__(self, path: str, client: Client, settings: dict[str, Any]) -> None:
+        self._path = path
         self._file = _new_file(path)
         self._lines = 0
         self._digest = sha256()
@@ -95,6 +99,14 @@ class PlanWriter:
             )
         )
 
+    def note_unmapped(self, stream: str, result: Result) -> None:
+        """Note a record that is rejected before it is known what would be loaded of it.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        self.note(stream, "", {}, result, digest=UNKNOWN, keys={})
+
     def note_reference(
         self, key: Key, values: KeyValues, record_id: str, after: Mapping[str, Any]
     ) -> None:
@@ -129,6 +141,7 @@ class PlanWriter:
         """
         with self._lock:
             self._write(End(end=self._lines, sha256=self._digest.hexdigest()))
+        logger.info("The plan is complete. To see it: kafinea diff %s", self._path)
 
     def close(self) -> None:
         """Close the file."""
