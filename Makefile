@@ -20,6 +20,9 @@ MELTANO = .venv-meltano/bin/meltano
 # Meltano brings uv, which is faster than pip.
 UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 
+# Where it is set, each process of the tests compiles the project again, and pytest all its tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo test test-all operate lint build audit hub docs screenshots bench backfill clean constraints
 
 help:  ## Show this list
@@ -36,8 +39,8 @@ test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/s
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
-operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp  ## Run the slow tests: the DAGs on a real Airflow, an emulator of BigQuery, the built packages
-	.venv/bin/pytest -m operate tests/e2e
+operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dbt/stamp .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp  ## Run the slow tests: the DAGs on a real Airflow, an emulator of BigQuery, the built packages, long pages
+	.venv/bin/pytest -m operate tests/e2e tests/cli/test_dbt.py
 	.venv-dlt/bin/pytest -m operate tests/dlt_kafinea
 
 lint: .venv/stamp docs  ## Check style, format, types, which package may import which, and the links of the docs

@@ -42,7 +42,7 @@ _EXTRA = ("uvicorn", "starlette", "lark", "tomli")
     "--rows",
     default=5000,
     show_default=True,
-    help="Approximate number of records of the demo company, if the database is new.",
+    help="Approximate number of records of the demo company, if the database is new. 0: none.",
 )
 @click.option("--seed", default=1, show_default=True, help="Random seed of the demo company.")
 @click.option(

@@ -26,7 +26,8 @@ class Sandbox(Control):
 
     Args:
         dialect: kafinea, stock, frevo, corebos or legacy.
-        rows: The size of the demo company, roughly its number of records.
+        rows: The size of the demo company, roughly its number of records. 0: no records, but
+            users, groups, currencies, taxes and folders.
         seed: Another seed is another company.
         latency_ms: Added to every request.
         data: A directory that keeps the database; `:memory:` deletes it at the end.
@@ -60,6 +61,7 @@ class Sandbox(Control):
             self._app,
             lifespan="off",
             ws="none",
+            log_config=None,  # the logging of the process stays as it is
             log_level="critical",
             access_log=False,
             proxy_headers=False,  # it would hide the connection from `apply_faults.cut`

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from singer_sdk import plugin_base
 
 from kafinea import Client
 from kafinea_sandbox import Sandbox
@@ -21,6 +23,9 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+# In each run, the SDK parses the description of two installed packages to log their versions.
+plugin_base.get_package_version = cache(plugin_base.get_package_version)
 
 DIALECTS = ("kafinea", "stock", "frevo", "corebos", "legacy")
 

@@ -33,3 +33,4 @@ def test_command_imports_the_sdk_its_own_packages_and_msgspec_only(command):
     own = {f"{command}_kafinea", "singer_kafinea", "kafinea"}
     loaded = packages(VERSION, f"{command}_kafinea", f"{command.title()}Kafinea")
     assert loaded - sdk == {*own, "msgspec"}
+    assert "numpy" not in loaded  # which the joblib of the SDK imports where it is installed

@@ -51,11 +51,16 @@ _ENOUGH_FOR_THE_WHOLE_CATALOGUE = 2000
 
 
 def company(rows: int = 5000, seed: int = 1, now: datetime | None = None) -> Iterator[Record]:
-    """Generate the last three years of the company, up to `now` (UTC), in about `rows` records."""
+    """Generate the last three years of the company, up to `now` (UTC), in about `rows` records.
+
+    A company of 0 rows has only its settings, such as users and currencies.
+    """
     if now is None:
         now = datetime.now(timezone.utc).replace(second=0, microsecond=0)
     office = Office(Calendar(now), seed)
     yield from settings.rows()
+    if rows == 0:
+        return
     office.start(_history(office, rows), at=0)
     yield from office.run()
     yield from _just_now(office, now)

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import groupby
 from types import MappingProxyType
+from typing import Any
 
 from kafinea_sandbox.dialects import Dialect
 from kafinea_sandbox.modules import MODULES
@@ -64,10 +65,15 @@ class Table:
         """Whether it has numbers of its own, and no owner, label or history."""
         return not self.module.is_entity or self.name == "Users"
 
-    @property
+    @cached_property
     def modified(self) -> str | None:
         """The column with the time of the last change."""
         return next((name for name in self.columns if name.lower() == "modifiedtime"), None)
+
+    @cached_property
+    def blanks(self) -> Mapping[str, Any]:
+        """What a record has in its own columns if it is given no values."""
+        return {field.name: empty(field) for field in stored_fields(self.module)}
 
     @property
     def has_files(self) -> bool:

@@ -66,7 +66,7 @@ def _rows(call: Call, table: Table, numbers: list[int]) -> list[dict[str, Any]]:
     if not numbers:
         return []
     ids = tuple(Value(table.wire_id(number), quoted=True) for number in numbers)
-    query = Query(table.name, conditions=[Condition("id", "IN", ids)])
+    query = Query(table.name, conditions=(Condition("id", "IN", ids),))
     statement = Statement(call.instance, call.user, table, query)
     statement.most = len(numbers) + 1  # a page of sync may be longer than one of query
     return statement.rows()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -72,16 +72,16 @@ class Condition:
     values: tuple[Value, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Query:
     """A query that was read without an error."""
 
-    module: str = ""
+    module: str
     columns: tuple[str, ...] | None = None
     """None: all."""
     counts: bool = False
-    conditions: list[Condition] = field(default_factory=list)
-    glue: list[str] = field(default_factory=list)
+    conditions: tuple[Condition, ...] = ()
+    glue: tuple[str, ...] = ()
     """AND or OR, between the conditions."""
     order: tuple[str, ...] = ()
     direction: str = ""
@@ -90,12 +90,8 @@ class Query:
 
 class _Reader(Transformer[Token, Query]):
     def query(self, parts: list[Any]) -> Query:
-        result = Query(module=str(parts[3]))
-        for part in parts:
-            if isinstance(part, dict):
-                for name, value in part.items():
-                    setattr(result, name, value)
-        return result
+        clauses = (part for part in parts if isinstance(part, dict))
+        return Query(str(parts[3]), **{k: v for clause in clauses for k, v in clause.items()})
 
     def star(self, _: list[Any]) -> dict[str, Any]:
         return {"columns": None}
@@ -110,7 +106,8 @@ class _Reader(Transformer[Token, Query]):
         return tuple(str(part) for part in parts if part.type == "NAME")
 
     def where(self, parts: list[Any]) -> dict[str, Any]:
-        return {"conditions": parts[1::2], "glue": [str(word).upper() for word in parts[2::2]]}
+        glue = tuple(str(word).upper() for word in parts[2::2])
+        return {"conditions": tuple(parts[1::2]), "glue": glue}
 
     def compared(self, parts: list[Any]) -> Condition:
         name, operator, value = parts
@@ -148,8 +145,9 @@ def _parser() -> Lark:
     )
 
 
+@lru_cache(maxsize=500)
 def parse(text: str) -> Query:
-    """Read a query.
+    """Read a query. Most are the same as one before, and reading takes as long as answering.
 
     Raises:
         ApiError: INTERNAL_SERVER_ERROR for what is no word, QUERY_SYNTAX_ERROR for misplaced words.

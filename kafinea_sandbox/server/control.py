@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from kafinea_sandbox.database import prices
-from kafinea_sandbox.database.tables import Table, empty, stored_fields
+from kafinea_sandbox.database.tables import Table
 from kafinea_sandbox.instance.instance import Instance
 from kafinea_sandbox.modules.model import Field, is_price
 from kafinea_sandbox.records import stored
@@ -77,22 +77,20 @@ class Control:
         """Insert a record without the API and its checks. Returns its id."""
         table = self.instance.tables[module]
         number_field = table.module.number_field
-        blanks = {field.name: empty(field) for field in stored_fields(table.module)}
         times = self._modified(table, modifiedtime)
         own: Values = {
             "assigned_user_id": 1,
             "modifiedby": 1,
             "createdtime": modifiedtime or self.instance.clock.text(),
         }
-        own = {name: value for name, value in own.items() if name in blanks}
+        own = {name: value for name, value in own.items() if name in table.blanks}
         with self.instance.store.write():
             if number_field:
                 sql = "SELECT value FROM _counter WHERE module = ?"
                 used = self.instance.store.value(sql, (module,))
                 own[number_field] = f"{table.module.number_prefix}{used + 1}"
-            number = stored.insert(
-                self.instance, table, blanks | own | times | _to_store(table, values)
-            )
+            columns = {**table.blanks, **own, **times, **_to_store(table, values)}
+            number = stored.insert(self.instance, table, columns)
             self._set_prices(table, number, values)
         return table.wire_id(number)
 

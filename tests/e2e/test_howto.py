@@ -232,6 +232,9 @@ PAGES = {
 }
 """The pages that are followed here, and what must be true behind their sections."""
 
+SLOW = {"docs/two-instances.md", "docs/files.md", "docs/personal-data.md"}
+"""Pages of many commands of Meltano, each of which takes seconds to start; `make operate`."""
+
 ELSEWHERE = {
     "Start with pip": "test_install.py",
     "docs/install.md": "test_install.py",
@@ -249,7 +252,9 @@ FRENCH = "README.fr.md"
 OTHERS = ("SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md")
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.operate] * (page in SLOW)) for page in PAGES]
+)
 def test_page_can_be_followed(page, project):
     outcomes = PAGES[page]
     followed = []

@@ -131,9 +131,11 @@ def test_scan_reports_each_deletion_once_for_each_module(any_sandbox, tmp_path):
     assert runs() == []
 
 
-def test_scan_of_all_modules(any_sandbox, tmp_path):
-    runs = Runs(any_sandbox, tmp_path, ["*"])
-    assert runs() == runs() == []
+@pytest.mark.parametrize("dialect", ["kafinea", "corebos", "legacy"])  # of different modules
+def test_scan_of_all_modules(dialect, tmp_path):
+    with Sandbox(dialect=dialect, rows=50) as sandbox:
+        runs = Runs(sandbox, tmp_path, ["*"])
+        assert runs() == runs() == []
 
 
 def test_deleted_records_have_key_and_schema(sandbox, tmp_path):

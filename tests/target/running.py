@@ -18,7 +18,6 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from kafinea_sandbox import Sandbox
-from kafinea_sandbox.company import settings as demo_settings
 from target_kafinea.target import TargetKafinea
 from tests import commands
 
@@ -42,7 +41,7 @@ _OUTCOMES = ("created", "updated", "unchanged", "deleted", "rejected")
 
 def empty(**options: Any) -> Sandbox:
     """A Kafinea with its users, groups and currencies, and not one record."""
-    return Sandbox(company=demo_settings.rows(), **options)
+    return Sandbox(rows=0, **options)
 
 
 # What goes in
