@@ -51,8 +51,13 @@ class Load:
         timezone: The time zone of the server's date-times, such as `Europe/Paris`. UTC if None.
         options: What may be written, and whether it is a dry run.
 
+    At the end of its `with` block, a dry run completes its plan. A load that applies a plan raises
+    `PlanNotReached` there if the records did not contain all that the plan writes.
+
     Raises:
-        SettingsError: There is no such time zone, or `files_path` cannot be used.
+        SettingsError: There is no such time zone, or `files_path` cannot be used, or the plan of
+            `plan_path` cannot be applied.
+        StorageError: The plan cannot be written.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from kafinea.errors import KafineaError, SettingsError
 from kafinea.load.approval.changes import PARTS, Change
 from kafinea.load.approval.inputs import reference_digest
 from kafinea.load.approval.new_ids import NewIds
-from kafinea.load.approval.plan_lines import PlanLine
+from kafinea.load.approval.plan_lines import PlanLine, encoder
 from kafinea.load.approval.plan_reader import PlanReader
 from kafinea.load.approval.plan_writer import SETTING
 from kafinea.load.approval.settings import differing
@@ -74,6 +74,7 @@ class ApprovedPlan:
     def __init__(self, path: str, client: Client, settings: dict[str, Any]) -> None:
         self._places: dict[int, list[int] | int] = {}  # by digest
         self._of_target: dict[str, list[int] | int] = {}  # by id
+        self._after_deletion: dict[bytes, list[int] | int] = {}  # by key, what is created again
         self._planned: Counter[int] = Counter()  # writes by digest
         self._new_ids = NewIds()
         self._lock = Lock()
@@ -197,6 +198,10 @@ class ApprovedPlan:
             _put(self._of_target, line.id, place)
         if line.outcome == Status.CREATED.value and line.id:
             self._new_ids.add(line.id)
+        if line.outcome == Status.DELETED.value:
+            self._after_deletion[_key(line)] = []
+        elif line.outcome == Status.CREATED.value and _key(line) in self._after_deletion:
+            _put(self._after_deletion, _key(line), place)
         if line.outcome in _WRITES and line.stream is not None:
             self._planned[slot] += 1
 
@@ -267,18 +272,30 @@ class ApprovedPlan:
         self, place: int, line: PlanLine, write: IntendedWrite, values: StoredValues
     ) -> bool:
         """Whether a record holds what later lines of the plan gave it, so that this one is past."""
-        later = [self._reader.line_at(other) for other in self._places_of(line) if other > place]
+        again = self._created_again(place, line)
+        places = [*self._places_of(line), *again]
+        later = [self._reader.line_at(other) for other in places if other > place]
         if write.status is Status.CREATED:
             return any(other.outcome == Status.DELETED.value for other in later)
-        if write.status is Status.DELETED or not self._new_ids.match(line.id, write.id):
+        if not (again or self._new_ids.match(line.id, write.id)):
             return False
+        if write.status is Status.DELETED:
+            return bool(again)
         return all(
-            any(
-                name in other.after and self._is_stored(name, stored, other.after[name], values)
-                for other in later
-            )
+            any(self._has_stored(other, name, stored, values) for other in later)
             for name, stored in write.change.before.items()
         )
+
+    def _has_stored(self, line: PlanLine, name: str, stored: Any, values: StoredValues) -> bool:
+        """Whether a value is what a line of the plan stores; what a creation lacks is empty."""
+        if name in line.after or line.outcome == Status.CREATED.value:
+            return self._is_stored(name, stored, line.after.get(name), values)
+        return False
+
+    def _created_again(self, place: int, line: PlanLine) -> list[int]:
+        """Return the places of lines about a record that takes the place of a deleted one."""
+        created = [one for one in _listed(self._after_deletion.get(_key(line))) if one > place]
+        return [other for one in created for other in self._places_of(self._reader.line_at(one))]
 
     def _places_of(self, line: PlanLine) -> Sequence[int]:
         """Return the places of all lines about the record of a line."""
@@ -305,6 +322,10 @@ def _difference(line: PlanLine, write: IntendedWrite) -> str:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def _key(line: PlanLine) -> bytes:
+    return encoder.encode([line.stream, line.key])
 
 
 def _slot(digest: str) -> int:
