@@ -119,7 +119,6 @@ def property_test(examples):
     return hypothesis_settings(
         max_examples=examples,
         phases=(Phase.explicit, Phase.generate),  # to find the smallest example takes minutes
-        deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
 
