@@ -133,6 +133,7 @@ DELETED = {"_sdc_deleted_at": "2026-01-01"}
     records=[(0, {"phone": "2"}), (0, DELETED), (0, {}), (0, {"phone": "1"})],
     breaks_after=3,
 )
+@example(stored=[], records=[(0, DELETED), (0, {"phone": "1"})], breaks_after=1)
 @given(stored=RECORDS, records=RECORDS, breaks_after=st.none() | st.integers(0, 6))
 def test_plan_and_its_run_leave_what_a_direct_load_leaves(
     shared, plan_path, stored, records, breaks_after

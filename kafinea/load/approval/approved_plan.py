@@ -74,7 +74,7 @@ class ApprovedPlan:
     def __init__(self, path: str, client: Client, settings: dict[str, Any]) -> None:
         self._places: dict[int, list[int] | int] = {}  # by digest
         self._of_target: dict[str, list[int] | int] = {}  # by id
-        self._after_deletion: dict[bytes, list[int] | int] = {}  # by key, what is created again
+        self._after_deletion: dict[bytes, list[int] | int] = {}  # by key, what is created then
         self._planned: Counter[int] = Counter()  # writes by digest
         self._new_ids = NewIds()
         self._lock = Lock()
@@ -198,8 +198,9 @@ class ApprovedPlan:
             _put(self._of_target, line.id, place)
         if line.outcome == Status.CREATED.value and line.id:
             self._new_ids.add(line.id)
-        if line.outcome == Status.DELETED.value:
-            self._after_deletion[_key(line)] = []
+        is_absent = line.outcome == Status.UNCHANGED.value and line.id is None
+        if is_absent or line.outcome == Status.DELETED.value:
+            self._after_deletion.setdefault(_key(line), [])
         elif line.outcome == Status.CREATED.value and _key(line) in self._after_deletion:
             _put(self._after_deletion, _key(line), place)
         if line.outcome in _WRITES and line.stream is not None:
@@ -311,8 +312,8 @@ def _difference(line: PlanLine, write: IntendedWrite) -> str:
         if planned == Status.CREATED.value:
             return "the new record would get other values than in the plan"
         return f"the record ({line.id}) is no longer found, and would be created"
-    if planned == Status.CREATED.value:
-        return f"a record with this key exists since the plan was made, and differs in {names}"
+    if planned == Status.CREATED.value or line.id is None:
+        return "a record with this key exists since the plan was made"
     if line.id != write.id:
         return f"the record that is found is another one than in the plan ({line.id})"
     if write.status is Status.DELETED:
