@@ -65,7 +65,7 @@ class Report:
             if self._results:
                 self._results.close()
             raise
-        self.counts = Counts(config["max_rejects"], rejects)
+        self.counts = Counts(config["max_rejects"], rejects, config["max_rejects_percent"])
         self._lock = Lock()
         self._began = self._logged_at = time.monotonic()
         self._is_closed = False

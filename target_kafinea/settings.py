@@ -97,8 +97,15 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=-1),
         default=0,
         title="Maximum of rejects",
-        description="Maximum number of rejected records. Above it the run ends with exit "
-        "code 1. `-1`: no limit",
+        description="Maximum number of rejected records. Above it the run fails. `-1`: no limit",
+    ),
+    th.Property(
+        "max_rejects_percent",
+        th.NumberType(minimum=0, maximum=100),
+        default=0,
+        title="Maximum percentage of rejects",
+        description="Maximum percentage of rejected records, where it allows more than "
+        "`max_rejects`",
     ),
     th.Property(
         "dry_run",

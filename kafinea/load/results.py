@@ -18,6 +18,9 @@ else, so it does not count when `max_rejects` decides whether the run continues;
 CHANGED_SINCE = "CHANGED_SINCE_PLAN"
 """The record is not in Kafinea as it was when the approved plan was made."""
 
+OF_THE_SERVER = frozenset({"UNAVAILABLE", "UNKNOWN_OUTCOME"})
+"""Codes of records that a later run may load as they are."""
+
 Error = Refused | Unavailable
 """What the server answers that may be the fault of one record."""
 

@@ -250,6 +250,8 @@ ELSEWHERE = {
 
 FRENCH = "README.fr.md"
 OTHERS = ("SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md")
+OTHERS += ("loaders/README.md", ".github/PULL_REQUEST_TEMPLATE.md")
+OTHERS += ("docs/api/kafinea.md", "docs/api/extract.md", "docs/api/load.md")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ _INDEXED = 16  # characters of a digest: 64 bits tell the lines of a file apart
 class PlanNotReached(KafineaError):
     """The run fails: the input has not brought all that the approved plan contains."""
 
+    is_final = True
+
 
 class IntendedWrite(Struct, frozen=True):
     """A write that is about to be sent.
