@@ -17,6 +17,8 @@ HOSTILE = "</td><script>alert('run')</script><img src=http://127.0.0.1:9/ onerro
 TURNED = "\u202egnp.exe \x1b[31m\x9b2J"
 ACCOUNT = {"account_id": {"module": "Accounts", "match_on": "accountname", "create": True}}
 
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("KAFINEA_", "COLUMNS"))}
+
 
 def contact(number, **values):
     return {"email": f"{number}@x.example", "lastname": f"Name {number}", **values}
@@ -70,8 +72,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def diff(folder, tmp_path):
     """Runs the command in a folder of its own."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("KAFINEA_")}
-    return lambda name, *more: run(["diff", str(folder / name), *more], environment, tmp_path)
+    return lambda name, *more: run(["diff", str(folder / name), *more], ENVIRONMENT, tmp_path)
 
 
 def test_plan_is_shown_in_groups_the_largest_first(diff, folder):
@@ -172,7 +173,7 @@ def test_what_is_no_plan_and_no_report_is_an_error(diff, folder, content, why):
 
 def test_terminal_cuts_lines_at_its_width_and_has_colours(folder, tmp_path):
     arguments = ["diff", str(folder / "plan.jsonl")]
-    code, shown = on_terminal(arguments, dict(os.environ), tmp_path, columns=60)
+    code, shown = on_terminal(arguments, ENVIRONMENT, tmp_path, columns=60)
     assert code == 0
     assert "\x1b[32mWeb Site\x1b[0m" in shown
     lines = re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()
