@@ -26,6 +26,7 @@ _COMMANDS = {
     "query": "kafinea_cli.query",
     "diff": "kafinea_cli.diff.command",
     "verify": "kafinea_cli.verify.command",
+    "undo": "kafinea_cli.undo",
     "model": "kafinea_cli.model.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",

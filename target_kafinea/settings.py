@@ -13,10 +13,16 @@ STREAM = {
     "properties": {
         "module": {"type": "string"},
         "related": {"type": "string"},
-        "match_on": {"type": ["string", "array"], "items": {"type": "string"}},
+        "match_on": {
+            "type": ["string", "array"],
+            "items": {"type": ["string", "array"], "items": {"type": "string"}},
+        },
         "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
         "allow_changes": {"type": ["string", "array"], "items": {"type": "string"}},
         "accept_side_effects": {"type": "boolean"},
+        "write": {"type": ["string", "object"]},
+        "null": {"type": ["string", "object"]},
+        "conflict_on": {"type": "string"},
         "references": {
             "type": "object"
         },  # `kafinea.load.plan` checks it, and says more clearly what is wrong
@@ -31,7 +37,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default={},
         title="Streams",
         description="Settings of each stream: `module`, `related`, `match_on`, `fields`, "
-        "`references`, `allow_changes`, `accept_side_effects`. Such as "
+        "`references`, `write`, `null`, `conflict_on`, `allow_changes`, `accept_side_effects`. "
+        "Such as "
         '`{"visitors": {"module": "Contacts", "match_on": "email"}}`',
     ),
     th.Property(
@@ -142,6 +149,13 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         description="File of the plan. With `dry_run`, the plan is written to it: each record with "
         "the old and new values. Otherwise the run applies this plan, and rejects what is not in "
         "it. Such as `plan.jsonl`",
+    ),
+    th.Property(
+        "undo_path",
+        th.StringType,
+        title="Undo file",
+        description="File in which each write is noted before it is sent, so that "
+        "`kafinea undo` can take the load back. An earlier file is renamed. Such as `undo.jsonl`",
     ),
     TIMEZONE,
     *HOW,

@@ -19,6 +19,7 @@ from kafinea.load.lookup.references import References
 from kafinea.load.lookup.simulated_records import SimulatedRecords
 from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
+from kafinea.load.own_writes import OwnWrites
 from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.relation_plan import RelationPlan
 from kafinea.load.server.behavior import ServerBehavior
@@ -26,6 +27,7 @@ from kafinea.load.source_files import SourceFiles
 from kafinea.load.writing.owners import Owners
 from kafinea.load.writing.referenced import ReferencedRecords
 from kafinea.load.writing.rollback import Rollback
+from kafinea.load.writing.undo_file import UndoFile
 from kafinea.load.writing.write_gate import WriteGate
 from kafinea.values import ServerZone
 
@@ -51,6 +53,8 @@ class LoadContext:
         source_files: The files that may be read.
         written_plan: The plan that a dry run writes, if it is to write one.
         approved_plan: The plan that the run applies, if it is to apply one.
+        undo_file: Notes what is written; None if nothing is to be noted.
+        own_writes: What this run has written, for the streams that look for conflicts.
     """
 
     client: Client
@@ -69,6 +73,8 @@ class LoadContext:
     source_files: SourceFiles
     written_plan: PlanWriter | None
     approved_plan: ApprovedPlan | None
+    undo_file: UndoFile | None
+    own_writes: OwnWrites
 
     @classmethod
     def of(
@@ -77,6 +83,8 @@ class LoadContext:
         zone: ServerZone,
         options: LoadOptions,
         streams: Mapping[str, Mapping[str, Any] | None] | None = None,
+        *,
+        finds_conflicts: bool = False,
     ) -> LoadContext:
         """Return the parts for an instance. Nothing is sent yet.
 
@@ -85,13 +93,18 @@ class LoadContext:
             zone: The server's time zone.
             options: What may be written.
             streams: The settings of each stream, for which a plan holds.
+            finds_conflicts: Whether a stream has the setting `conflict_on`.
 
         Raises:
-            SettingsError: `files_path` cannot be used, or the plan of `plan_path` not be applied.
-            StorageError: The plan cannot be written.
+            SettingsError: `files_path` or `undo_path` cannot be used, or the plan of `plan_path`
+                cannot be applied.
+            StorageError: `undo_path` or the plan cannot be written.
         """
-        source_files = SourceFiles(options.files_path)
+        source_files, undo_file = SourceFiles(options.files_path), None
         written, approved = _plans(client, zone, options, streams or {})
+        if options.undo_path and not options.dry_run:
+            undo_file = UndoFile(options.undo_path)
+            client = client.watched_by(undo_file)
         lookups = ThreadPoolExecutor(client.max_sessions)
         modules, server, simulated = Modules(client), ServerBehavior(client), SimulatedRecords()
         finder = Finder(client, modules, lookups.map, simulated)
@@ -99,6 +112,8 @@ class LoadContext:
         gate = WriteGate(client, server)
         rollback = Rollback(gate, server, options)
         referenced = ReferencedRecords(modules, finder, owners, existing, gate, server, rollback)
+
+        own_writes = OwnWrites(is_needed=finds_conflicts)
 
         def simulate(key: Key, values: KeyValues) -> str:
             wanted = referenced.values(key, values)
@@ -112,6 +127,7 @@ class LoadContext:
             if approved:
                 approved.check_reference(key, values, referenced.values(key, values))
             record_id = referenced.create(key, values)
+            own_writes.note(record_id)
             if approved:
                 approved.note_reference(key, values, record_id)
             return record_id
@@ -133,6 +149,8 @@ class LoadContext:
             source_files=source_files,
             written_plan=written,
             approved_plan=approved,
+            undo_file=undo_file,
+            own_writes=own_writes,
         )
 
     def plan_notes(self, plan: LoadPlan | RelationPlan) -> PlanNotes | None:
@@ -169,6 +187,8 @@ class LoadContext:
     def close(self) -> None:
         """Begin no more look-ups; do not wait for those that are under way."""
         self.lookups.shutdown(wait=False, cancel_futures=True)
+        if self.undo_file:
+            self.undo_file.close()
         for plan in (self.written_plan, self.approved_plan):
             if plan:
                 plan.close()

@@ -170,7 +170,11 @@ class RelationLoader:
         ]
         failed |= self._not_planned(source, {related: wanted[related] for related in missing})
         missing = [related for related in missing if related not in failed]
-        return there, failed | (self._writes.add(source, missing) if missing else {})
+        if missing:
+            failed |= self._writes.add(source, missing)
+            for changed in (source, *missing):
+                self._context.own_writes.note(changed)
+        return there, failed
 
     def _not_planned(
         self, source: str, wanted: Mapping[str, list[InputRecord]]

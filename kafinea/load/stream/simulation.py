@@ -54,8 +54,9 @@ class SimulatedWrites:
     def note(self, record: MatchedRecord, result: Result) -> None:
         """Let what follows find a record as it would have been written."""
         is_deleted = result.status is Status.DELETED
-        values = None if is_deleted else {**(record.stored or {}), **record.prepared.values}
-        lines = record.prepared.lines
+        written = record.changes if record.stored else record.prepared.values
+        values = None if is_deleted else {**(record.stored or {}), **written}
+        lines = None if record.stored and not record.changed_lines else record.prepared.lines
         new_id = result.provisional_id if isinstance(result, SimulatedCreation) else None
         record_id = self._context.simulated.put(self._module, new_id or result.id, values, lines)
         self._context.existing.note(record_id, exists=not is_deleted)

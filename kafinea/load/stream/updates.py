@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from kafinea.client import Client, Record
-from kafinea.describe import LINES
+from kafinea.describe import LINES, MODIFIED
 from kafinea.load.context import LoadContext
 from kafinea.load.lookup.finder import NOTHING
 from kafinea.load.plan import LoadPlan
-from kafinea.load.records import MatchedRecord
+from kafinea.load.records import MatchedRecord, WireValues
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
-from kafinea.load.results import OTHERS_CHANGED, Rejected, Rejection, Result, Status, rejected
+from kafinea.load.results import (
+    CHANGED_SINCE,
+    OTHERS_CHANGED,
+    Rejected,
+    Rejection,
+    Result,
+    Status,
+    rejected,
+)
 from kafinea.load.server.server_rules import AMOUNTS, PRICES_MULTIPLIED
+from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.record_checks import refuse_side_effect
 from kafinea.load.stream.trial_writes import TrialWrites
 from kafinea.load.writing.comparing import has_foreign_prices
 from kafinea.load.writing.record_updater import RecordUpdater, UnprovenUpdate
-from kafinea.load.writing.unintended_changes import exposed
+from kafinea.load.writing.unintended_changes import changed_meanwhile, exposed
 
 
 class Updates:
@@ -27,11 +37,13 @@ class Updates:
     Args:
         plan: How they go into their module.
         context: What the streams of the run share.
+        conflicts: Refuses to overwrite what was changed since.
     """
 
-    def __init__(self, plan: LoadPlan, context: LoadContext) -> None:
+    def __init__(self, plan: LoadPlan, context: LoadContext, conflicts: Conflicts) -> None:
         self._plan = plan
         self._context = context
+        self._conflicts = conflicts
         self._method = context.options.update_method
         self._trials = TrialWrites()
         self._unproven: list[tuple[MatchedRecord, UnprovenUpdate]] = []
@@ -62,9 +74,9 @@ class Updates:
                     changes,
                     lines,
                     before=None if trial.has_waited else before,
-                    loaded=record.prepared.values,
+                    loaded=self._loaded(record),
                     is_first=trial.is_first,
-                    compared=record.stored if self._context.approved_plan else None,
+                    admit=partial(self._admit, record),
                 )
             except Rejected as error:
                 self._stop_others(record_id, error.rejection)  # before any of them may begin
@@ -107,7 +119,7 @@ class Updates:
     def _proven(self, record: MatchedRecord, result: UnprovenUpdate, row: Record | None) -> Result:
         """Return the result of a record; where a query does not prove it, look at it alone."""
         before, record_id = result.whole_before, result.id or ""
-        client, loaded = self._context.client, record.prepared.values
+        client, loaded = self._context.client, self._loaded(record)
         try:
             with reject_unforeseen(is_sent=True), reject_unavailable(client, record_id):
                 if row and self._updater().is_proven(before, row, record.changes):
@@ -117,6 +129,7 @@ class Updates:
                         changed=result.changed,
                         before=result.before,
                         after=result.after,
+                        modifiedtime=row.get(MODIFIED),
                     )
                 with self._context.gate.session() as session:
                     proven = self._updater(session).prove(before, record.changes, loaded)
@@ -124,6 +137,25 @@ class Updates:
         except Rejected as error:
             self._stop_others(record_id, error.rejection)
             return rejected(replace(error.rejection, id=record_id))
+
+    def _loaded(self, record: MatchedRecord) -> WireValues:
+        """Return the loaded values that an update may write where nothing is stored."""
+        may_write = self._plan.policies.may_write
+        values = record.prepared.values.items()
+        return {name: value for name, value in values if may_write(name, is_empty=True)}
+
+    def _admit(self, record: MatchedRecord, before: Record) -> None:
+        """Refuse to overwrite what was changed since the record was looked up.
+
+        Raises:
+            Rejected: The stream or the approved plan does not allow it.
+        """
+        self._conflicts.admit(record, before)
+        if self._context.approved_plan and record.stored:
+            module, changes = self._plan.module, record.changes
+            if names := changed_meanwhile(before, record.stored, changes, module):
+                text = f"not written: the record is being changed in Kafinea: {', '.join(names)}"
+                raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=before["id"])
 
     def _updater(self, session: Client | None = None) -> RecordUpdater:
         """Return what updates in a session; without one, it can only look."""

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafinea.client import Client, Record
-from kafinea.describe import LINES
+from kafinea.describe import LINES, MODIFIED
 from kafinea.errors import Refused
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import (
-    CHANGED_SINCE,
     OTHERS_CHANGED,
     Rejected,
     Rejection,
@@ -31,7 +30,6 @@ from kafinea.load.server.formats import advice, cause_of
 from kafinea.load.writing.comparing import altered_fields, own_currency, same_lines
 from kafinea.load.writing.unintended_changes import (
     NOT_ANSWERED,
-    changed_meanwhile,
     holds_the_record,
     other_changes,
 )
@@ -85,7 +83,7 @@ class RecordUpdater:
         before: Record | None = None,
         loaded: Wires | None = None,
         is_first: bool = False,
-        compared: Record | None = None,
+        admit: Callable[[Record], None] | None = None,
     ) -> Result:
         """Update a record, and prove that it became what it was meant to be.
 
@@ -97,8 +95,7 @@ class RecordUpdater:
             loaded: All values that the record came with, for what is mandatory and empty.
             is_first: Whether no update of this run has changed these fields before; then the
                 record is read again whatever the answer shows.
-            compared: The record with which an approved plan was compared, if there is one. What
-                has changed since is not overwritten.
+            admit: Is shown the whole record right before it is written, and may refuse that.
 
         Raises:
             Rejected: The server refused it, changed more or less than it should, or it is not
@@ -109,9 +106,8 @@ class RecordUpdater:
         self._check_owner(before, changes)
         if self._is_done(before, changes, lines):
             return Result(Status.UNCHANGED, id=record_id)
-        if compared and (names := changed_meanwhile(before, compared, changes, self._module)):
-            text = f"not written: the record is being changed in Kafinea: {', '.join(names)}"
-            raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=record_id)
+        if admit:
+            admit(before)
         sent_lines = self._sender.lines_to_send(before, changes, lines)
         after = self._write(before, changes, sent_lines, loaded or {}, is_first=is_first)
         if after is None:
@@ -285,6 +281,7 @@ class RecordUpdater:
             changed=(*changes, *([LINES] if has_lines else [])),
             also_changed=(*others, *altered),
             before={name: before.get(name) for name in (*changes, *others)},
+            modifiedtime=after.get(MODIFIED),
         )
 
     def _is_someone_elses(self, record: Record) -> bool:
