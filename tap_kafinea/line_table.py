@@ -73,6 +73,16 @@ class LineTable(PassStream):
         return super().is_read and not self._is_fed
 
     @property
+    @override
+    def continues(self) -> bool:
+        documents = self._tap.streams.get(self.module)
+        return (
+            documents.continues
+            if self._is_fed and isinstance(documents, ModuleStream)
+            else super().continues
+        )
+
+    @property
     def _is_fed(self) -> bool:
         """Whether the documents are read anyway."""
         documents = self._tap.streams.get(self.module)

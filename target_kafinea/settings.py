@@ -13,10 +13,16 @@ STREAM = {
     "properties": {
         "module": {"type": "string"},
         "related": {"type": "string"},
-        "match_on": {"type": ["string", "array"], "items": {"type": "string"}},
+        "match_on": {
+            "type": ["string", "array"],
+            "items": {"type": ["string", "array"], "items": {"type": "string"}},
+        },
         "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
         "allow_changes": {"type": ["string", "array"], "items": {"type": "string"}},
         "accept_side_effects": {"type": "boolean"},
+        "write": {"type": ["string", "object"]},
+        "null": {"type": ["string", "object"]},
+        "conflict_on": {"type": "string"},
         "references": {
             "type": "object"
         },  # `kafinea.load.plan` checks it, and says more clearly what is wrong
@@ -31,7 +37,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default={},
         title="Streams",
         description="Settings of each stream: `module`, `related`, `match_on`, `fields`, "
-        "`references`, `allow_changes`, `accept_side_effects`. Such as "
+        "`references`, `write`, `null`, `conflict_on`, `allow_changes`, `accept_side_effects`. "
+        "Such as "
         '`{"visitors": {"module": "Contacts", "match_on": "email"}}`',
     ),
     th.Property(
@@ -134,6 +141,13 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         title="Rejects file",
         description="Rejects file (dead-letter file): the rejected records of the last run. "
         "Correct them and load the file again. Such as `rejects.jsonl`",
+    ),
+    th.Property(
+        "undo_path",
+        th.StringType,
+        title="Undo file",
+        description="File in which each write is noted before it is sent, so that "
+        "`kafinea undo` can take the load back. An earlier file is renamed. Such as `undo.jsonl`",
     ),
     TIMEZONE,
     *HOW,

@@ -13,12 +13,14 @@ from kafinea.load.lookup.references import References
 from kafinea.load.lookup.simulated_records import SimulatedRecords
 from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
+from kafinea.load.own_writes import OwnWrites
 from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.source_files import SourceFiles
 from kafinea.load.writing.owners import Owners
 from kafinea.load.writing.referenced import ReferencedRecords
 from kafinea.load.writing.rollback import Rollback
+from kafinea.load.writing.undo_file import UndoFile
 from kafinea.load.writing.write_gate import WriteGate
 from kafinea.values import ServerZone
 
@@ -42,6 +44,8 @@ class LoadContext:
         rollback: Deletes what was just created and must not stay.
         simulated: What a dry run would have written; empty in a real run.
         source_files: The files that may be read.
+        undo_file: Notes what is written; None if nothing is to be noted.
+        own_writes: What this run has written, for the streams that look for conflicts.
     """
 
     client: Client
@@ -58,14 +62,34 @@ class LoadContext:
     rollback: Rollback
     simulated: SimulatedRecords
     source_files: SourceFiles
+    undo_file: UndoFile | None
+    own_writes: OwnWrites
 
     @classmethod
-    def of(cls, client: Client, zone: ServerZone, options: LoadOptions) -> LoadContext:
+    def of(
+        cls,
+        client: Client,
+        zone: ServerZone,
+        options: LoadOptions,
+        *,
+        finds_conflicts: bool = False,
+    ) -> LoadContext:
         """Return the parts for an instance. Nothing is sent yet.
 
+        Args:
+            client: The instance.
+            zone: The server's time zone.
+            options: What may be written.
+            finds_conflicts: Whether a stream has the setting `conflict_on`.
+
         Raises:
-            SettingsError: `files_path` cannot be used.
+            SettingsError: `files_path` or `undo_path` cannot be used.
+            StorageError: `undo_path` cannot be written.
         """
+        source_files, undo_file = SourceFiles(options.files_path), None
+        if options.undo_path and not options.dry_run:
+            undo_file = UndoFile(options.undo_path)
+            client = client.watched_by(undo_file)
         lookups = ThreadPoolExecutor(client.max_sessions)
         modules, server, simulated = Modules(client), ServerBehavior(client), SimulatedRecords()
         finder = Finder(client, modules, lookups.map, simulated)
@@ -73,6 +97,13 @@ class LoadContext:
         gate = WriteGate(client, server)
         rollback = Rollback(gate, server, options)
         referenced = ReferencedRecords(modules, finder, owners, existing, gate, server, rollback)
+
+        own_writes = OwnWrites(is_needed=finds_conflicts)
+
+        def create(key: Key, values: KeyValues) -> str:
+            record_id = referenced.create(key, values)
+            own_writes.note(record_id)
+            return record_id
 
         def simulate(key: Key, values: KeyValues) -> str:
             record_id = simulated.put(key.module, None, referenced.values(key, values))
@@ -89,11 +120,13 @@ class LoadContext:
             server=server,
             owners=owners,
             existing=existing,
-            references=References(finder, simulate if options.dry_run else referenced.create),
+            references=References(finder, simulate if options.dry_run else create),
             gate=gate,
             rollback=rollback,
             simulated=simulated,
-            source_files=SourceFiles(options.files_path),
+            source_files=source_files,
+            undo_file=undo_file,
+            own_writes=own_writes,
         )
 
     def forget(self, record_id: str, *, is_deleted: bool) -> None:
@@ -112,3 +145,5 @@ class LoadContext:
     def close(self) -> None:
         """Begin no more look-ups; do not wait for those that are under way."""
         self.lookups.shutdown(wait=False, cancel_futures=True)
+        if self.undo_file:
+            self.undo_file.close()

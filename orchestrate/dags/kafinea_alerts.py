@@ -37,6 +37,16 @@ def on_failure(context: Mapping[str, Any]) -> None:
     alert(_message(context, f"It is not retried: this was {tries}."))
 
 
+def on_timeout(context: Mapping[str, Any], hours: float) -> None:
+    """Send the alert of a run that was stopped. Of one that failed, its tasks have sent one."""
+    if context.get("reason") == "timed_out":
+        alert(
+            f"{context['dag'].dag_id}: the run {context['run_id']} was stopped, because it took "
+            f"longer than {hours:g} hours (KAFINEA_RUN_HOURS). The next run resumes from the last "
+            "states."
+        )
+
+
 def on_retry(context: Mapping[str, Any]) -> None:
     """Send the alert of a task that fails for the first time, and is retried."""
     task = context["ti"]

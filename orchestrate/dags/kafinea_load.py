@@ -2,61 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
-
 from airflow.sdk import dag
-from airflow.sdk.exceptions import AirflowException
-from kafinea_reports import folder_of, keep, rejected, remove_old
-from kafinea_tasks import DEFAULTS, ENVIRONMENT, SESSIONS, Meltano
-
-EXTRACTOR = "tap-duckdb"
+from kafinea_loading import LOAD, Load
+from kafinea_tasks import DEFAULTS, RUN_TIMEOUT
 
 
-class Load(Meltano):
-    """Runs Meltano, and keeps the load report and the rejects, also of a run that fails.
-
-    Rejected records fail it above `max_rejects` and `max_rejects_percent` of the target. After an
-    outage, it is retried: what was loaded before is then found to be unchanged.
-    """
-
-    def execute(self, context: Any) -> None:
-        """Load, then keep the files."""
-        task = context["ti"]
-        kept = folder_of(task.run_id, context["dag_run"].run_after)
-        with TemporaryDirectory() as folder:
-            rejects, outcomes = Path(folder, "rejects.jsonl"), Path(folder, "outcomes.jsonl")
-            self.env = (self.env or {}) | {
-                "TARGET_KAFINEA_REJECTS_PATH": str(rejects),
-                "TARGET_KAFINEA_OUTCOMES_PATH": str(outcomes),
-            }
-            try:
-                super().execute(context)
-            except AirflowException as error:
-                text = str(error).replace(
-                    str(rejects), f"{kept / f'{task.try_number}-{rejects.name}'}"
-                )
-                raise type(error)(f"{text} {rejected(rejects)}".rstrip()) from None
-            else:
-                if summary := rejected(rejects):
-                    self.log.warning("%s They are in %s.", summary, kept)
-            finally:
-                keep(Path(folder), kept, task.try_number)
-                remove_old()
-
-
-@dag(schedule=None, max_active_runs=1, default_args=DEFAULTS, doc_md=__doc__)
+@dag(schedule=None, max_active_runs=1, default_args=DEFAULTS, doc_md=__doc__, **RUN_TIMEOUT)
 def kafinea_load() -> None:
     """Build the DAG."""
-    Load(
-        task_id="load",
-        command=("run", "--no-install", EXTRACTOR, "target-kafinea"),
-        env={
-            "MELTANO_ENVIRONMENT": ENVIRONMENT,
-            "TARGET_KAFINEA_MAX_SESSIONS": str(SESSIONS),
-        },
-    )
+    Load(task_id="load", **LOAD)
 
 
 kafinea_load()

@@ -1,7 +1,7 @@
 """The files that a load keeps: its load report and its rejects, in one folder for each run.
 
 Two Airflow Variables decide where, and for how long: `kafinea_reports`, such as
-s3://connection@bucket/loads, and `kafinea_reports_days`.
+s3://bucket/loads, and `kafinea_reports_days`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from collections import Counter
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
-from airflow.sdk import ObjectStoragePath, Variable
+from airflow.sdk import Variable
 from kafinea_meltano import PROJECT
+from kafinea_places import Place
+from upath import UPath
 
 _DEFAULT = f"file://{PROJECT}/output/loads"
 _DAYS = 90
 
 
-def folder_of(run_id: str, began: datetime) -> ObjectStoragePath:
+def folder_of(run_id: str, began: datetime) -> UPath:
     """Return the folder of a run, in one for each day."""
     return _root() / f"{began:%Y-%m-%d}" / run_id
 
 
-def keep(files: Path, folder: ObjectStoragePath, try_number: int) -> None:
+def keep(files: Path, folder: UPath, try_number: int) -> None:
     """Store the files of a try in the folder of its run."""
     before = os.umask(0o077)  # they hold personal data
     try:
@@ -65,8 +67,14 @@ def remove_old() -> None:
         logging.getLogger(__name__).warning(text, _root(), error)
 
 
-def _root() -> ObjectStoragePath:
-    return ObjectStoragePath(Variable.get("kafinea_reports", default=_DEFAULT))
+def place() -> Place:
+    """Return where all folders are."""
+    where, example = Variable.get("kafinea_reports", default=_DEFAULT), "s3://bucket/loads"
+    return Place("kafinea_reports", "AIRFLOW_VAR_KAFINEA_REPORTS", where, example)
+
+
+def _root() -> UPath:
+    return UPath(place().where)
 
 
 def _is_before(name: str, first: date) -> bool:

@@ -10,13 +10,19 @@ from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.execution_time import task_runner
-from kafinea_alerts import on_failure, on_retry
-from kafinea_meltano import MeltanoFailed, MeltanoRun
+from kafinea_alerts import on_failure, on_retry, on_timeout
+from kafinea_meltano import PROJECT, MeltanoFailed, MeltanoRun
+from kafinea_places import NotSharedError, check_places, check_state, of_tap
 
-LOADER = "target-postgres"
+WAREHOUSE = os.environ.get("KAFINEA_WAREHOUSE", "postgres")
+"""`postgres` or `duckdb`: where all DAGs load to, and read from."""
+LOADER, EXTRACTOR = f"target-{WAREHOUSE}", f"tap-{WAREHOUSE}"
+QUERIES = f"TAP_{WAREHOUSE.upper()}_QUERIES"
+EXTRACTED = Asset("kafinea_warehouse")
+"""All modules were extracted. A DAG with `schedule=[Asset("kafinea_warehouse")]` runs after it."""
 ENVIRONMENT = os.environ.get("MELTANO_ENVIRONMENT", "prod")
 
 SESSIONS = 4
@@ -33,6 +39,13 @@ DEFAULTS: dict[str, Any] = {
     "on_failure_callback": on_failure,
     "on_retry_callback": on_retry,
 }
+
+HOURS = float(os.environ.get("KAFINEA_RUN_HOURS", "20"))
+RUN_TIMEOUT: dict[str, Any] = {
+    "dagrun_timeout": timedelta(hours=HOURS),
+    "on_failure_callback": partial(on_timeout, hours=HOURS),
+}
+"""A run that takes longer is stopped, and an alert is sent: the next one could not begin."""
 
 EXTRACT = ("run", "--no-install", "tap-kafinea", LOADER)
 _DELETED = "deleted_records"
@@ -65,6 +78,18 @@ class Meltano(BaseOperator):
         """End it."""
         if self._run:
             self._run.stop()
+
+
+def extraction() -> Any:
+    """Return the task that extracts a stream, to be expanded by the settings of each."""
+    # One process at a time has a DuckDB file.
+    limit = {"max_active_tis_per_dag": 1} if WAREHOUSE == "duckdb" else {}
+    return Meltano.partial(
+        task_id="extract",
+        command=EXTRACT,
+        map_index_template="{{ task.env['TASK'] }}",
+        **limit,
+    )
 
 
 def meltano(*command: str, settings: Settings | None = None, given: str = "") -> str:
@@ -119,15 +144,13 @@ def streams() -> list[dict[str, Any]]:
     The tap creates the catalog, so `modules` and `select` in meltano.yml apply.
 
     Raises:
-        AirflowFailException: Meltano stores its state where other workers cannot read it.
+        AirflowFailException: Something is stored where other workers do not find it.
     """
-    own = json.loads(meltano("config", "print", "meltano"))
-    if own["state_backend"]["uri"] == "systemdb" and own["database_uri"].startswith("sqlite"):
-        raise AirflowFailException(
-            "Meltano stores its state in a file on this machine, which other workers cannot read. "
-            "Set MELTANO_DATABASE_URI to a PostgreSQL database, or MELTANO_STATE_BACKEND_URI to an "
-            "object store such as s3://bucket/state."
-        )
+    try:
+        check_state(json.loads(meltano("config", "print", "meltano")), PROJECT)
+        check_places(of_tap(json.loads(meltano("config", "print", "tap-kafinea"))), PROJECT)
+    except NotSharedError as error:
+        raise AirflowFailException(str(error)) from None
     catalog = json.loads(meltano("invoke", "--dump=catalog", "tap-kafinea"))
     return [one for one in catalog["streams"] if one["selected"] and one["stream"] != _DELETED]
 

@@ -71,7 +71,7 @@ class Airflow:
                 start_new_session=True,
             )
         try:
-            self._wait_for(lambda: self._is_up(process), "Airflow")
+            self.wait_for(lambda: self._is_up(process), "Airflow")
             yield
         finally:
             with suppress(ProcessLookupError):
@@ -85,7 +85,7 @@ class Airflow:
         assert process.poll() is None, said
         try:
             with urlopen(f"{self.environment['AIRFLOW__API__BASE_URL']}/api/v2/monitor/health"):
-                return len(self.database.rows("SELECT dag_id FROM dag")) == 3
+                return len(self.database.rows("SELECT dag_id FROM dag")) == 5
         except URLError:
             return False
 
@@ -102,7 +102,7 @@ class Airflow:
             self.waiting |= {task["name"] for task in retried}
             return self.database.rows(run, dag)[0]["state"] in {"success", "failed"}
 
-        self._wait_for(is_over, dag)
+        self.wait_for(is_over, dag)
         return self.database.rows(run, dag)[0]["state"]
 
     def tasks(self, dag: str) -> list[dict]:
@@ -131,7 +131,8 @@ class Airflow:
             with suppress(psutil.Error):
                 process.kill()
 
-    def _wait_for(self, is_so: Callable[[], bool], what: str) -> None:
+    def wait_for(self, is_so: Callable[[], object], what: str) -> None:
+        """Wait until something is so."""
         end = time.monotonic() + _LONGEST
         while not is_so():
             assert time.monotonic() < end, f"{what} takes too long"

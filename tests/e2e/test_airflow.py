@@ -16,13 +16,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import accumulate
 from types import SimpleNamespace
 
-import duckdb
 import pytest
 
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import company
-from tests.e2e.airflow import Airflow, installed
-from tests.e2e.pages import blocks, text_of
+from tests.e2e.airflow import ROOT, Airflow, installed
+from tests.e2e.pages import Project, blocks, text_of
 from tests.e2e.postgres import Postgres
 
 pytestmark = [pytest.mark.e2e, pytest.mark.operate, pytest.mark.timeout(1200)]
@@ -88,6 +87,8 @@ def migrated(kafinea, warehouse, state, alerts, postgres, tmp_path_factory) -> I
         settings = {
             "AIRFLOW_VAR_KAFINEA_ALERT_URL": alerts.url,
             "AIRFLOW_VAR_KAFINEA_REPORTS": f"file://{home}/loads",
+            "AIRFLOW_VAR_KAFINEA_FRESHNESS": json.dumps({"Contacts": 24, "Campaigns": 10**6}),
+            "KAFINEA_SHARED_FOLDERS": f"/nowhere:{home}",
             "MELTANO_ENVIRONMENT": "sandbox",
             "MELTANO_DATABASE_URI": state.uri("postgresql+psycopg"),
             "TAP_KAFINEA_URL": kafinea.url,
@@ -104,8 +105,7 @@ def migrated(kafinea, warehouse, state, alerts, postgres, tmp_path_factory) -> I
                 {"visitors": {"module": "Contacts", "match_on": "email"}}
             ),
             "TARGET_KAFINEA_MAX_REJECTS": "1",
-            "TAP_DUCKDB_PATH": str(home / "warehouse.duckdb"),
-            "TAP_DUCKDB_QUERIES": str(home / "queries"),
+            "TAP_POSTGRES_QUERIES": str(home / "queries"),
             "TARGET_POSTGRES_HOST": warehouse.host,
             "TARGET_POSTGRES_PORT": str(warehouse.port),
             "TARGET_POSTGRES_USER": warehouse.user,
@@ -114,7 +114,7 @@ def migrated(kafinea, warehouse, state, alerts, postgres, tmp_path_factory) -> I
         }
         airflow = installed(home, own, workers=WORKERS, **settings)
         (home / "queries").mkdir()
-        (home / "queries/visitors.sql").write_text("SELECT * FROM visitors")
+        (home / "queries/visitors.sql").write_text("SELECT * FROM visitors;\n")
         done(airflow.sh("make .meltano/stamp .venv-airflow/stamp"))
         done(airflow.sh("airflow db migrate"))
         done(airflow.sh("airflow pools set kafinea 16 'Maximum number of Kafinea sessions'"))
@@ -144,12 +144,12 @@ def told(alerts) -> dict[str, str]:
     return named
 
 
-def fill_warehouse(home, names) -> None:
+def fill_warehouse(warehouse, names) -> None:
     """What `kafinea_load` loads: visitors, and one without a name."""
-    rows = [(name, f"{name}@x.fr") for name in names]
-    with duckdb.connect(home / "warehouse.duckdb") as database:
-        database.execute("CREATE OR REPLACE TABLE visitors (lastname VARCHAR, email VARCHAR)")
-        database.executemany("INSERT INTO visitors VALUES (?, ?)", [*rows, ("", "c@x.fr")])
+    warehouse.rows("CREATE TABLE IF NOT EXISTS visitors (lastname text, email text)")
+    warehouse.rows("TRUNCATE visitors")
+    for name, email in [*((name, f"{name}@x.fr") for name in names), ("", "c@x.fr")]:
+        warehouse.rows("INSERT INTO visitors VALUES (%s, %s)", name, email)
 
 
 # `airflow dags test`
@@ -164,6 +164,17 @@ def test_state_invisible_to_other_workers_is_an_error(migrated, alerts):
     assert "It is not retried, because a retry would fail too." in message
 
 
+def test_folder_invisible_to_other_workers_is_an_error(migrated, alerts):
+    process = migrated.sh("airflow dags test kafinea", KAFINEA_SHARED_FOLDERS="/srv/kafinea")
+    assert process.returncode == 1
+    message = told(alerts)["kafinea: modules"]
+    assert (
+        f"`deletions_path` is on this machine, where other workers do not find it: {migrated.home}"
+        in message
+    )
+    assert "Set TAP_KAFINEA_DELETIONS_PATH to s3://bucket/ids, for example." in message
+
+
 def test_wrong_key_fails_for_good_after_two_logins(migrated, kafinea, alerts):
     kafinea.requests.clear()
     process = migrated.sh("airflow dags test kafinea", TAP_KAFINEA_ACCESS_KEY="wr0ngKey")
@@ -174,8 +185,8 @@ def test_wrong_key_fails_for_good_after_two_logins(migrated, kafinea, alerts):
     assert "It is not retried, because a retry would fail too." in message
 
 
-def test_rejects_above_the_limit_are_kept_and_reported_without_values(migrated, alerts):
-    fill_warehouse(migrated.home, ["Roux", "Petit"])
+def test_rejects_above_the_limit_are_kept_and_reported_without_values(migrated, warehouse, alerts):
+    fill_warehouse(warehouse, ["Roux", "Petit"])
     process = migrated.sh("airflow dags test kafinea_load", TARGET_KAFINEA_MAX_REJECTS="0")
     assert process.returncode == 1, process.stdout
     (kept,) = (migrated.home / "loads").rglob("1-rejects.jsonl")
@@ -396,10 +407,10 @@ VISITORS = [f"Visitor{n}" for n in range(40)]
 
 
 @pytest.fixture(scope="module")
-def load(running, second, kafinea, alerts) -> SimpleNamespace:
+def load(running, second, kafinea, warehouse, alerts) -> SimpleNamespace:
     """A load during which the server is away, until it is retried."""
     told(alerts)
-    fill_warehouse(running.home, VISITORS)
+    fill_warehouse(warehouse, VISITORS)
     for day in ("2020-01-01", "not-a-day"):
         (running.home / "loads" / day / "run").mkdir(parents=True)
     kafinea.faults.add("status", status=503, nth=30, times=None)
@@ -431,6 +442,97 @@ def test_reject_within_the_limit_is_kept_and_fails_nothing(load):
 def test_old_reports_are_removed(load, running):
     assert not (running.home / "loads/2020-01-01").exists()
     assert (running.home / "loads/not-a-day").exists()
+
+
+# A table that is gone, rows that are old, and runs that take too long
+
+
+@pytest.fixture(scope="module")
+def gone(running, second, kafinea, warehouse, alerts) -> SimpleNamespace:
+    """A run after a table was dropped, and the run that extracts its stream again."""
+    warehouse.rows('DROP TABLE kafinea."Campaigns"')
+    alerts.messages.clear()
+    done(running.sh("airflow dags trigger kafinea"))
+    ended, message = running.finish("kafinea"), told(alerts)["kafinea: Campaigns"]
+    tries = {task["name"]: task["try_number"] for task in running.tasks("kafinea")}
+    kafinea.requests.clear()
+    again = """airflow dags trigger kafinea --conf '{"full_refresh": ["Campaigns"]}'"""
+    done(running.sh(again))
+    return SimpleNamespace(
+        state=ended,
+        message=message,
+        tries=tries["Campaigns"],
+        again=running.finish("kafinea"),
+        queries=[request.params["query"] for request in kafinea.requests.of("query")],
+    )
+
+
+def test_table_that_is_gone_fails_its_task_for_good(gone):
+    assert (gone.state, gone.tries) == ("failed", 1)
+    assert "Table Campaigns does not exist, but the state of the tap says" in gone.message
+    assert "It is not retried, because a retry would fail too." in gone.message
+
+
+def test_full_refresh_extracts_one_stream_again(gone, kafinea, warehouse):
+    assert gone.again == "success"
+    compare(kafinea, warehouse, "Campaigns")
+    assert [query for query in gone.queries if re.search(r",.* FROM (?!Campaigns)", query)] == []
+
+
+def test_rows_that_are_too_old_send_an_alert(gone, migrated, warehouse, alerts):
+    alerts.messages.clear()
+    move = "UPDATE kafinea.\"Contacts\" SET modifiedtime = modifiedtime {} interval '40 days'"
+    warehouse.rows(move.format("-"))
+    process = migrated.sh("airflow dags test kafinea_freshness")
+    warehouse.rows(move.format("+"))
+    assert process.returncode == 1
+    message = told(alerts)["kafinea_freshness: newest_rows"]
+    assert re.search(
+        r"out of date\. Contacts: its newest row is [\d,]+ hours old, 24 are allowed\. It is",
+        message,
+    )
+
+
+def test_run_that_takes_too_long_is_stopped_with_an_alert(gone, running, alerts):
+    alerts.messages.clear()
+    done(running.sh("airflow dags trigger kafinea"))
+    began = "UPDATE dag_run SET start_date = start_date - interval '2 days' WHERE state = 'running'"
+    ended = running.finish("kafinea", lambda: running.database.rows(began))
+    running.wait_for(lambda: alerts.messages, "the alert")
+    assert ended == "failed"
+    (message,) = alerts.messages
+    assert message.startswith("kafinea: the run manual__")
+    assert "was stopped, because it took longer than 20 hours (KAFINEA_RUN_HOURS)." in message
+
+
+PROFILES = ROOT / "kafinea_cli/dbt_package/templates/profiles.yml"
+PACKAGE = {
+    "transform/dbt_project.yml": "{name: own, version: '1', profile: kafinea}",
+    "transform/profiles.yml": PROFILES.read_text(),
+    "transform/models/visitors.sql": "SELECT 'Sum ' || count(*) AS lastname, 'sum@x.fr' AS email"
+    ' FROM kafinea."Contacts"',
+    "load/visitors.sql": "SELECT * FROM analytics.visitors",
+}
+
+
+def test_pipeline_extracts_transforms_and_loads_in_this_order(migrated, kafinea, tmp_path):
+    Project(tmp_path)
+    (tmp_path / ".venv-dbt").symlink_to(ROOT / ".venv-dbt")
+    for name, text in PACKAGE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    count = kafinea.count("Contacts")
+    own = {"MELTANO_PROJECT_ROOT": str(tmp_path), "TAP_POSTGRES_QUERIES": "load"}
+    done(migrated.sh("airflow dags test kafinea_pipeline", **own))
+    (loaded,) = (row for row in kafinea.rows("Contacts") if row["email"] == "sum@x.fr")
+    assert loaded["lastname"] == f"Sum {count}"
+    updated = {
+        row["uri"]
+        for row in migrated.database.rows(
+            "SELECT a.uri FROM asset_event e JOIN asset a ON a.id = e.asset_id"
+        )
+    }
+    assert updated >= {"kafinea_warehouse", "kafinea_models"}
 
 
 def results(path) -> Counter[str]:
