@@ -18,8 +18,9 @@ else, so it does not count when `max_rejects` decides whether the run continues;
 CHANGED_SINCE = "CHANGED_SINCE_PLAN"
 """The record is not in Kafinea as it was when the approved plan was made."""
 
-OF_THE_SERVER = frozenset({"UNAVAILABLE", "UNKNOWN_OUTCOME"})
-"""Codes of records that a later run may load as they are."""
+MAY_PASS = frozenset({"UNAVAILABLE", "UNKNOWN_OUTCOME", "FILE_NOT_READABLE"})
+"""Codes of records that a later run may load as they are: the server, or the storage of a file, may
+have been away."""
 
 Error = Refused | Unavailable
 """What the server answers that may be the fault of one record."""
