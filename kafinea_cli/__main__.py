@@ -25,6 +25,7 @@ _COMMANDS = {
     "get": "kafinea_cli.get",
     "query": "kafinea_cli.query",
     "verify": "kafinea_cli.verify.command",
+    "undo": "kafinea_cli.undo",
     "model": "kafinea_cli.model.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",

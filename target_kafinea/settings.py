@@ -142,6 +142,13 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         description="Rejects file (dead-letter file): the rejected records of the last run. "
         "Correct them and load the file again. Such as `rejects.jsonl`",
     ),
+    th.Property(
+        "undo_path",
+        th.StringType,
+        title="Undo file",
+        description="File in which each write is noted before it is sent, so that "
+        "`kafinea undo` can take the load back. An earlier file is renamed. Such as `undo.jsonl`",
+    ),
     TIMEZONE,
     *HOW,
 ).to_dict()

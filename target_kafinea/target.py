@@ -141,5 +141,6 @@ def options_of(config: Mapping[str, Any]) -> LoadOptions:
         unknown_picklist=config["unknown_picklist"],
         serial_modules=frozenset(config["serial_modules"]),
         files_path=config.get("files_path"),
+        undo_path=config.get("undo_path"),
         dry_run=config["dry_run"],
     )

@@ -29,6 +29,7 @@ class LoadOptions:
         serial_modules: Modules whose records are written one at a time, because their document
             numbers must have neither duplicates nor gaps. No new record is deleted again there.
         files_path: The folder or URL below which the files of records are read; None for none.
+        undo_path: The file to note each write in, for `kafinea.load.undo`; None for none.
         dry_run: Validate, compare and report, but write nothing to Kafinea.
 
     Raises:
@@ -42,6 +43,7 @@ class LoadOptions:
     unknown_picklist: UnknownPicklist = "reject"
     serial_modules: frozenset[str] = frozenset({"Invoice", "CreditNotes"})
     files_path: str | None = None
+    undo_path: str | None = None
     dry_run: bool = False
 
     def __post_init__(self) -> None:
