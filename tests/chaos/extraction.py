@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ import duckdb
 from tests.chaos.programs import Done, Failure, Pipeline, command, write_json
 from tests.chaos.schedule import Schedule
 from tests.chaos.server import Chaos
+from tests.cli.running import COMMAND, variables
 
 MODULES = ("Contacts", "Leads", "Accounts")
 FIRST_RECORDS = 60
@@ -72,6 +74,7 @@ class _Extraction:
         if self.chaos.count - before > MOST_QUIET_REQUESTS:
             raise Failure(f"The quiet run took {self.chaos.count - before} requests")
         self._check_equal()
+        self._verify()
         return f"{self.chaos.count} requests, {runs} runs: {' '.join(self.codes)}"
 
     def _run(self) -> dict[str, Done]:
@@ -148,6 +151,22 @@ class _Extraction:
         wrong = [line for module in MODULES for line in self._differences(module)]
         if wrong:
             raise Failure("The warehouse differs from the server:\n" + "\n".join(wrong[:20]))
+
+    def _verify(self) -> None:
+        """`kafinea verify` shares no code with the comparison above."""
+        sandbox = self.chaos.sandbox
+        environment = variables(
+            sandbox,
+            KAFINEA_WAREHOUSE=f"duckdb:///{self.warehouse}",
+            TAP_KAFINEA_TIMEZONE=self.world["timezone"],
+            TAP_KAFINEA_DELETIONS=self.world["deletions"],
+        )
+        options = ["verify", "--schema", "kafinea", "--deep", "10000", "--json", *MODULES]
+        done = subprocess.run(
+            [*COMMAND, *options], env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Failure(f"`kafinea verify` finds a difference:\n{done.stdout}{done.stderr}")
 
     def _differences(self, module: str) -> list[str]:
         here: dict[str, dict[str, Any]] = {}
