@@ -30,11 +30,15 @@ _MACHINES_DIFFER = 60
 def future_of(server_time: datetime | None, lookback: float) -> datetime:
     """Return from when on a record is dated in the future: a bookmark there would hide changes.
 
+    It is a day from now where the server's time is unknown, or wrong by more than that.
+
     Args:
-        server_time: The server's time, if it is known; else this machine's is used.
+        server_time: The server's time, if it is known.
         lookback: How many seconds before a bookmark are read again, so that they hide nothing.
     """
-    return (server_time or now()) + timedelta(seconds=max(lookback, _MACHINES_DIFFER))
+    if server_time is None or abs(server_time - now()) > _A_DAY:
+        return now() + _A_DAY
+    return server_time + timedelta(seconds=max(lookback, _MACHINES_DIFFER))
 
 
 class Clock:
@@ -110,7 +114,7 @@ class Clock:
 
         Where the zone may be wrong, a record that was saved just now may be hours ahead.
         """
-        return future_of(self._server_time(), lookback) if self._is_set else now() + _A_DAY
+        return future_of(self._server_time() if self._is_set else None, lookback)
 
     def check(self, module: str, newest: str) -> None:
         """Warn once when a date-time is ahead of the server's clock. Any thread may call it.

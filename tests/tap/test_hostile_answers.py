@@ -217,7 +217,7 @@ def test_sync_time_in_the_future_hides_no_deletion(company, seconds):
         gone = output.ids("Contacts")[3]
         company.remove("Contacts", gone)
         again, error = run(output.state, honest, **options)
-        assert (again.ids("deleted_records"), error) == ([gone], None)
+        assert (again.ids("deleted_records")[-1:], error) == ([gone], None)
 
 
 DATES = ["2026-1-1 1:1:1", "2026-11-22  07:54:35", "\uff12026-11-22 07:54:35", "10000-01-01", "x"]
