@@ -71,12 +71,14 @@ def for_tap(seed: int, requests: int = 250) -> Schedule:
         "writers": chance.randint(2, 4),
     }
     if world["clock"]:
-        world["timezone"] = "Europe/Paris"
+        world |= {"timezone": "Europe/Paris", "deletions": "scan"}
     happenings = [
         *([_fault] * 8),
         *([_signal] * 4),
         *(_sessions_end, _foreign_login, _restart, _slow_database),
-        *(_full_disk, _locked_database, _wrong_clock),
+        *(_full_disk, _locked_database),
+        # `sync` dates deletions by this machine's clock, and restored records by the server's.
+        *([_wrong_clock] if world["deletions"] == "scan" else []),
     ]
     events = [
         chance.choice(happenings)(chance, chance.randrange(requests), READING, ("tap", "loader"))

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.__main__ import KINDS
 
-SEEDS = [("tap", 10), ("tap", 14), ("writers", 12), ("target", 11), ("target", 15)]
+SEEDS = [("tap", 8), ("tap", 10), ("writers", 12), ("target", 11), ("target", 15)]
 
 
 @pytest.mark.parametrize(("kind", "seed"), SEEDS)
