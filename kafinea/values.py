@@ -95,6 +95,21 @@ class ServerZone:
         """Return a moment on the server's clock. One without a zone is the server's own."""
         return moment.replace(tzinfo=moment.tzinfo or self._zone).astimezone(self._zone)
 
+    def may_be_later(self, wire: str, moment: datetime) -> bool:
+        """Whether a wire date-time may be later than a moment, in whole seconds.
+
+        Where the clock shows it twice it may be the second time, unless it is the moment itself
+        as `aware` reads it. What is no date-time may be later.
+        """
+        try:
+            first = self.aware(wire)
+        except ValueError:
+            return True
+        if first == moment.replace(microsecond=0):
+            return False
+        second = first.replace(fold=1).astimezone(timezone.utc)
+        return second > moment
+
     def setting(self, name: str, text: str | None) -> datetime | None:
         """Return the moment that a setting names, on the server's clock.
 

@@ -75,8 +75,9 @@ class RejectsFile:
             self._lines.write(schema)
             self._schemas[schema["stream"]] = schema
         why = {"code": rejection.code, "message": rejection.message}
-        before = {"before": rejection.before} if rejection.before else {}
-        self._lines.write({**record, **why, **before})
+        values = {"before": rejection.before, "conflict": rejection.conflict}
+        shown = {name: value for name, value in values.items() if value}
+        self._lines.write({**record, **why, **shown})
         self._is_empty = False
 
     def close(self, *, is_complete: bool) -> None:

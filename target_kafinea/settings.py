@@ -13,10 +13,16 @@ STREAM = {
     "properties": {
         "module": {"type": "string"},
         "related": {"type": "string"},
-        "match_on": {"type": ["string", "array"], "items": {"type": "string"}},
+        "match_on": {
+            "type": ["string", "array"],
+            "items": {"type": ["string", "array"], "items": {"type": "string"}},
+        },
         "fields": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
         "allow_changes": {"type": ["string", "array"], "items": {"type": "string"}},
         "accept_side_effects": {"type": "boolean"},
+        "write": {"type": ["string", "object"]},
+        "null": {"type": ["string", "object"]},
+        "conflict_on": {"type": "string"},
         "references": {
             "type": "object"
         },  # `kafinea.load.plan` checks it, and says more clearly what is wrong

@@ -117,7 +117,7 @@ class ModuleSink(SdkSink):
             name for name, goes_to in mapping.fields.items() if goes_to is None
         }  # left out on purpose
         if unused := set(self.key_properties) - used - {plan.id_property}:
-            found_by = [f"`match_on` ({', '.join(plan.match_on)})"] if plan.match_on else []
+            found_by = [f"`match_on` ({plan.keys_shown})"] if plan.match_on else []
             found_by += [f"`{plan.id_property}`"] if plan.id_property else []
             self.logger.warning(
                 "Stream %r: the key_properties of the input (%s) are not used. Records are found "

@@ -41,7 +41,13 @@ class TargetKafinea(SdkTarget):
         self._report = Report(self.config, self.logger, client)
         self.cleanup.callback(self._close_report)
         self.cleanup.callback(self._write_last_true_state)
-        self._context = LoadContext.of(client, zone_of(self.config), options_of(self.config))
+        streams = self.config["streams"].values()
+        self._context = LoadContext.of(
+            client,
+            zone_of(self.config),
+            options_of(self.config),
+            finds_conflicts=any(stream.get("conflict_on") for stream in streams),
+        )
         self.cleanup.callback(self._context.close)
         self._parts = SinkParts(self._context, self._report, self._states, self.message_reader)
 

@@ -13,6 +13,7 @@ from kafinea.load.lookup.references import References
 from kafinea.load.lookup.simulated_records import SimulatedRecords
 from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
+from kafinea.load.own_writes import OwnWrites
 from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.source_files import SourceFiles
@@ -42,6 +43,7 @@ class LoadContext:
         rollback: Deletes what was just created and must not stay.
         simulated: What a dry run would have written; empty in a real run.
         source_files: The files that may be read.
+        own_writes: What this run has written, for the streams that look for conflicts.
     """
 
     client: Client
@@ -58,10 +60,24 @@ class LoadContext:
     rollback: Rollback
     simulated: SimulatedRecords
     source_files: SourceFiles
+    own_writes: OwnWrites
 
     @classmethod
-    def of(cls, client: Client, zone: ServerZone, options: LoadOptions) -> LoadContext:
+    def of(
+        cls,
+        client: Client,
+        zone: ServerZone,
+        options: LoadOptions,
+        *,
+        finds_conflicts: bool = False,
+    ) -> LoadContext:
         """Return the parts for an instance. Nothing is sent yet.
+
+        Args:
+            client: The instance.
+            zone: The server's time zone.
+            options: What may be written.
+            finds_conflicts: Whether a stream has the setting `conflict_on`.
 
         Raises:
             SettingsError: `files_path` cannot be used.
@@ -73,6 +89,13 @@ class LoadContext:
         gate = WriteGate(client, server)
         rollback = Rollback(gate, server, options)
         referenced = ReferencedRecords(modules, finder, owners, existing, gate, server, rollback)
+
+        own_writes = OwnWrites(is_needed=finds_conflicts)
+
+        def create(key: Key, values: KeyValues) -> str:
+            record_id = referenced.create(key, values)
+            own_writes.note(record_id)
+            return record_id
 
         def simulate(key: Key, values: KeyValues) -> str:
             record_id = simulated.put(key.module, None, referenced.values(key, values))
@@ -89,11 +112,12 @@ class LoadContext:
             server=server,
             owners=owners,
             existing=existing,
-            references=References(finder, simulate if options.dry_run else referenced.create),
+            references=References(finder, simulate if options.dry_run else create),
             gate=gate,
             rollback=rollback,
             simulated=simulated,
             source_files=SourceFiles(options.files_path),
+            own_writes=own_writes,
         )
 
     def forget(self, record_id: str, *, is_deleted: bool) -> None:

@@ -42,17 +42,26 @@ class Load:
         client: The instance. The load does not close it.
         module: The module's name.
         match_on: The field or fields that identify a record without an `id` (the upsert key).
+            Several keys are a list of lists of fields: the first that finds exactly one record
+            decides.
         fields: For keys of the records that are no field names, the field; None leaves one out.
         references: For fields that refer to other records by a natural key, where to look it up,
             such as `{"account_id": {"module": "Accounts", "match_on": "accountname"}}`.
         allow_changes: Fields that the server may change besides those loaded; `*` for all.
         accept_side_effects: Update records although the server then changes what the API does
             not show.
+        write: What an update may overwrite: `always` (the default), `if_empty` or `never`; one
+            word for all fields, or one for each by its name, with `*` for the others.
+        null: What an empty value means: `clear` (the default) the field, or `keep` what it has; as
+            `write`.
+        conflict_on: The key of the records that contains when each was extracted. One that was
+            changed in Kafinea since is rejected. Without an offset, it is in `timezone`.
         timezone: The time zone of the server's date-times, such as `Europe/Paris`. UTC if None.
         options: What may be written, and whether it is a dry run.
 
     Raises:
-        SettingsError: There is no such time zone, or `files_path` cannot be used.
+        SettingsError: A setting has no such form, there is no such time zone, or `files_path`
+            cannot be used.
     """
 
     def __init__(
@@ -60,11 +69,14 @@ class Load:
         client: Client,
         module: str,
         *,
-        match_on: str | Sequence[str] = (),
+        match_on: str | Sequence[str] | Sequence[Sequence[str]] = (),
         fields: Mapping[str, str | None] | None = None,
         references: Mapping[str, Any] | None = None,
         allow_changes: str | Sequence[str] = (),
         accept_side_effects: bool = False,
+        write: str | Mapping[str, str] | None = None,
+        null: str | Mapping[str, str] | None = None,
+        conflict_on: str | None = None,
         timezone: str | None = None,
         options: LoadOptions | None = None,
     ) -> None:
@@ -75,11 +87,16 @@ class Load:
             "references": references,
             "allow_changes": allow_changes,
             "accept_side_effects": accept_side_effects,
+            "write": write,
+            "null": null,
+            "conflict_on": conflict_on,
         }
         self._mapping = StreamMapping.parse(module, settings)
         zone = ServerZone(timezone or "UTC")
         self._is_closed = False
-        self._context = LoadContext.of(client, zone, options or LoadOptions())
+        self._context = LoadContext.of(
+            client, zone, options or LoadOptions(), finds_conflicts=bool(conflict_on)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -167,6 +184,8 @@ class Load:
         fields = self._mapping.fields.items()
         known = {name: field for name, field in fields if name in properties}
         mapping = replace(self._mapping, fields=known)
+        if mapping.conflict_on:  # the first records may be without it
+            properties = list(dict.fromkeys([*properties, mapping.conflict_on]))
         plan = make_plan(self._module, properties, mapping, self._context.modules)
         return Loader(plan, self._context, done)
 

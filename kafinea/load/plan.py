@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Literal
 
-from kafinea.describe import LINE_MODULE, LINES, SECRET_MODULES, Field, Module
+from kafinea.describe import LINE_MODULE, LINES, MODIFIED, SECRET_MODULES, Field, Module
 from kafinea.errors import Refused, SettingsError
+from kafinea.load.field_policies import WRITE_ALL, FieldPolicies
 from kafinea.load.modules import Modules
-from kafinea.load.server.server_rules import SERVERS_OWN, TOTALS
+from kafinea.load.named_fields import (
+    HOW_TO_MAP,
+    check_names,
+    check_twice,
+    existing_field,
+    is_servers_own,
+    writable_field,
+)
 from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping
-from kafinea.suggestions import suggestion
 from kafinea.values import ValueType, value_type_of
 
 FILE_PATH = "_file_path"
@@ -30,15 +38,12 @@ _FILE_PROPERTIES = {
     "Products": {FILE_PATH: FILE_PATH, FILE_BASE64: FILE_BASE64, "imagename": FILE_NAME},
 }
 """The properties of a file, by module, and what each means."""
-_FILE_TYPES = frozenset({"file", "image"})
 _NEVER_WRITTEN = {
     **dict.fromkeys(
         SECRET_MODULES, "users cannot be written: the API does not return their passwords and keys"
     ),
     LINE_MODULE: "lines are written with their document, in its LineItems",
 }
-
-HOW_TO_MAP = " Map the property to a field in `fields`; null leaves it out."
 
 Write = Literal["create", "update", "delete"]
 
@@ -71,7 +76,8 @@ class LoadPlan:
     Attributes:
         stream: The stream's name.
         module: The module they go into.
-        match_on: The fields that identify a record without an id (the upsert key).
+        keys: The natural keys that identify a record without an id; the first that finds exactly
+            one record decides.
         fields: For each property of the stream that is loaded, the field it goes to.
         references: For each field, and for `LineItems.productid`, how to resolve natural keys.
         id_property: The property that holds a Kafinea id, if any.
@@ -82,11 +88,13 @@ class LoadPlan:
         allow_changes: The fields that may change besides those loaded; `*` stands for all.
         accept_side_effects: Update records although the server then changes what the API does
             not show.
+        policies: What an update may overwrite, and what an empty value means.
+        conflict_on: The property that contains when a row was extracted; None if none does.
     """
 
     stream: str
     module: Module
-    match_on: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
     fields: Mapping[str, Field] = field(default_factory=dict)
     references: Mapping[str, Reference] = field(default_factory=dict)
     id_property: str | None = None
@@ -96,6 +104,20 @@ class LoadPlan:
     files: Mapping[str, str] = field(default_factory=dict)
     allow_changes: frozenset[str] = frozenset()
     accept_side_effects: bool = False
+    policies: FieldPolicies = WRITE_ALL
+    conflict_on: str | None = None
+
+    @cached_property
+    def match_on(self) -> tuple[str, ...]:
+        """The fields of all keys."""
+        return tuple(dict.fromkeys(name for key in self.keys for name in key.fields))
+
+    @property
+    def keys_shown(self) -> str:
+        """The keys, for messages: `siret, lastname + phone`; of one alone, its fields."""
+        if len(self.keys) == 1:
+            return ", ".join(self.match_on)
+        return ", ".join(" + ".join(key.fields) for key in self.keys)
 
     @cached_property
     def texts(self) -> frozenset[str]:
@@ -142,30 +164,31 @@ def make_plan(
     module = modules.find(mapping.module or stream, where)
     if module.name not in _NEVER_WRITTEN and not (module.createable or module.updateable):
         raise SettingsError(f"{where}: this user may neither create nor update {module.name}.")
-    check_names(where, mapping.fields, properties)
-    for name in mapping.match_on:
-        _existing_field(f"{where}, `match_on`", module, name)
+    check_names(f"{where}, `fields`", mapping.fields, properties)
+    only_time = _time_of_extraction(where, module, properties, mapping)
+    for name in chain.from_iterable(mapping.match_on):
+        existing_field(f"{where}, `match_on`", module, name)
     id_property = lines_property = None
     fields: dict[str, Field] = {}
     ignored = []
     files = _file_properties(where, module, properties, mapping)
     for name in properties:
         goes_to = mapping.goes_to(name)
-        if goes_to is None or name.startswith("_sdc_") or name in files.values():
+        if goes_to is None or name.startswith("_sdc_") or name in {*files.values(), only_time}:
             continue
         if goes_to == "id":
             id_property = name
         elif goes_to == LINES and module.is_inventory:
             lines_property = name
-        elif name not in mapping.fields and _is_servers_own(module, goes_to):
+        elif name not in mapping.fields and is_servers_own(module, goes_to):
             ignored.append(name)
         else:
-            fields[name] = _writable_field(where, module, goes_to, HOW_TO_MAP)
-    _check_twice(where, fields)
+            fields[name] = writable_field(where, module, goes_to, HOW_TO_MAP)
+    check_twice(where, fields)
     return LoadPlan(
         stream=stream,
         module=module,
-        match_on=mapping.match_on,
+        keys=tuple(Key(module, names) for names in mapping.match_on),
         fields=fields,
         references=_references(
             where, module, _with_folders(module, fields, mapping, modules), modules
@@ -177,6 +200,8 @@ def make_plan(
         files=files,
         allow_changes=_allowed_changes(where, module, mapping.allow_changes),
         accept_side_effects=mapping.accept_side_effects,
+        policies=_checked_policies(where, module, mapping.policies),
+        conflict_on=mapping.conflict_on,
     )
 
 
@@ -193,8 +218,35 @@ def _module_of_lines(module: Module, modules: Modules) -> Module | None:
 def _allowed_changes(where: str, module: Module, names: Iterable[str]) -> frozenset[str]:
     for name in names:
         if name != "*":
-            _existing_field(f"{where}, `allow_changes`", module, name)
+            existing_field(f"{where}, `allow_changes`", module, name)
     return frozenset(names)
+
+
+def _time_of_extraction(
+    where: str, module: Module, properties: Collection[str], mapping: StreamMapping
+) -> str | None:
+    """Return the property of `conflict_on`, if it is not loaded into a field as well."""
+    name = mapping.conflict_on
+    if name is None:
+        return None
+    check_names(f"{where}, `conflict_on`", [name], properties)
+    if MODIFIED not in module.queryable:
+        raise SettingsError(
+            f"{where}, `conflict_on`: {module.name} has no {MODIFIED}, so nothing shows when a "
+            "record was changed. Remove the setting."
+        )
+    is_loaded = name in mapping.fields or (
+        name in module.fields and not is_servers_own(module, name)
+    )
+    return None if is_loaded else name
+
+
+def _checked_policies(where: str, module: Module, policies: FieldPolicies) -> FieldPolicies:
+    files = {FILE_PATH, FILE_BASE64}.intersection(_FILE_PROPERTIES.get(module.name, ()))
+    for setting, name in policies.names:
+        if name not in files and not (name == LINES and module.is_inventory):
+            writable_field(f"{where}, `{setting}`", module, name)
+    return policies
 
 
 def _file_properties(
@@ -267,7 +319,7 @@ def reference_to(
 def _reference_field(where: str, module: Module, name: str, modules: Modules) -> Field:
     if name == f"{LINES}.productid" and module.is_inventory:
         return modules.get(LINE_MODULE).fields["productid"]
-    known = _writable_field(where, module, name)
+    known = writable_field(where, module, name)
     if known.type not in {"reference", "owner"}:
         raise SettingsError(
             f"{where}: {module.name}.{name} is of type {known.type}, not a reference or an owner."
@@ -289,57 +341,5 @@ def _reference_key(
         raise SettingsError(
             f"{where}: the field refers to {' or '.join(accepted)}, not to {module.name}."
         )
-    _existing_field(f"{where}, `match_on`", module, choice.match_on)
+    existing_field(f"{where}, `match_on`", module, choice.match_on)
     return Key(module, (choice.match_on,))
-
-
-def _is_servers_own(module: Module, name: str) -> bool:
-    """Whether a tap may bring this field along although it cannot be written."""
-    if name in SERVERS_OWN or (module.is_inventory and name in TOTALS):
-        return True
-    known = module.fields.get(name)
-    if known is None:
-        return False
-    return not known.editable or known.type in _FILE_TYPES or name in module.line_columns
-
-
-def _writable_field(where: str, module: Module, name: str, advice: str = "") -> Field:
-    known = _existing_field(where, module, name, advice)
-    if _is_servers_own(module, name):
-        raise SettingsError(
-            f"{where}: the server sets {module.name}.{name} itself, so it cannot be written."
-        )
-    return known
-
-
-def _existing_field(where: str, module: Module, name: str, advice: str = "") -> Field:
-    if name not in module.fields:
-        raise SettingsError(
-            f"{where}: {module.name} has no field {name!r}.{suggestion(name, module.fields)}"
-            f"{advice}"
-        )
-    return module.fields[name]
-
-
-def check_names(where: str, renamed: Iterable[str], properties: Collection[str]) -> None:
-    """Check that the properties that `fields` names are there.
-
-    Raises:
-        SettingsError: One is not.
-    """
-    for name in renamed:
-        if name not in set(properties):
-            raise SettingsError(
-                f"{where}, `fields`: the stream has no property {name!r}."
-                f"{suggestion(name, properties)}"
-            )
-
-
-def _check_twice(where: str, fields: Mapping[str, Field]) -> None:
-    goes_to = {known.name: name for name, known in fields.items()}
-    for name, known in fields.items():
-        if goes_to[known.name] != name:
-            raise SettingsError(
-                f"{where}: {name!r} and {goes_to[known.name]!r} both map to "
-                f"{known.name!r}. Leave one out with null in `fields`."
-            )

@@ -48,15 +48,21 @@ class PreparedRecord(Struct, frozen=True, eq=False):
         input: The record as it came.
         id: The Kafinea id that it came with.
         values: Its values.
-        key: The wire values of its natural key; none if it has no complete one.
+        keys: The wire values of its natural keys, as many as its plan has; each empty where it is
+            not complete.
         lines: Its lines, when it has any.
     """
 
     input: InputRecord
     id: str | None
     values: WireValues
-    key: KeyValues = ()
+    keys: tuple[KeyValues, ...] = ()
     lines: list[WireValues] | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether one of its natural keys is complete."""
+        return any(self.keys)
 
 
 class MatchedRecord(Struct, frozen=True, eq=False):
@@ -87,6 +93,11 @@ class MatchedRecord(Struct, frozen=True, eq=False):
         return self.stored["id"] if self.stored else self.prepared.id
 
     @property
+    def may_match_otherwise(self) -> bool:
+        """Whether it may mean another record, or none, after something was written."""
+        return True
+
+    @property
     def is_left(self) -> bool:
         """Whether nothing is to be written, as far as is known before it is checked."""
         is_different = self.changes or self.changed_lines or self.prepared.input.is_deleted
@@ -109,6 +120,11 @@ class RejectedRecord(Struct, frozen=True, eq=False):
     id: str | None = None
     prepared: PreparedRecord | None = None
     found: Found = NOTHING
+
+    @property
+    def may_match_otherwise(self) -> bool:
+        """Whether a write may end what it was rejected for: several records that it may mean."""
+        return self.prepared is not None and self.rejection is self.found.ambiguity
 
 
 QueuedRecord = PreparedRecord | RejectedRecord

@@ -9,7 +9,8 @@ from kafinea.client import Client
 from kafinea.describe import Module
 from kafinea.errors import SettingsError
 from kafinea.load.modules import Modules
-from kafinea.load.plan import HOW_TO_MAP, Reference, check_names, reference_to
+from kafinea.load.named_fields import HOW_TO_MAP, check_names
+from kafinea.load.plan import Reference, reference_to
 from kafinea.load.stream_mapping import ReferenceMapping, StreamMapping
 from kafinea.related import RELATED, SOURCE, RelatedList, find_list
 
@@ -81,6 +82,11 @@ def _list_of(where: str, known: RelatedList | None, mapping: StreamMapping) -> t
             f"{where}: `match_on` does not apply to a related list. Set the keys of both sides in "
             f"`references`, under {SOURCE} and {RELATED}."
         )
+    if mapping.policies or mapping.conflict_on:
+        raise SettingsError(
+            f"{where}: `write`, `null` and `conflict_on` do not apply to a related list, to which "
+            "records are only added. Remove them."
+        )
     return mapping.module, mapping.related
 
 
@@ -95,7 +101,7 @@ def _reference(
 
 def _properties(where: str, properties: Collection[str], mapping: StreamMapping) -> dict[str, str]:
     """Return which property holds the source, and which the related record."""
-    check_names(where, mapping.fields, properties)
+    check_names(f"{where}, `fields`", mapping.fields, properties)
     found: dict[str, str] = {}
     for name in properties:
         side = mapping.goes_to(name)

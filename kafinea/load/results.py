@@ -39,12 +39,15 @@ class Rejection:
         id: The Kafinea id, where it is known.
         before: Values that fields had before the server changed them. They are personal data:
             only the rejects file shows them.
+        conflict: For each field in conflict, its value as it is stored and as it was loaded. They
+            are personal data, too.
     """
 
     code: str
     message: str
     id: str | None = None
     before: Mapping[str, Any] | None = None
+    conflict: Mapping[str, Any] | None = None
 
 
 class Rejected(Exception):
@@ -61,14 +64,17 @@ class Rejected(Exception):
         *,
         id: str | None = None,
         before: Mapping[str, Any] | None = None,
+        conflict: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.rejection = Rejection(code, message, id, before)
+        self.rejection = Rejection(code, message, id, before, conflict)
 
     @classmethod
     def of(cls, rejection: Rejection) -> Self:
         """Return the error that rejects a record for a reason that is known already."""
-        return cls(rejection.code, rejection.message, id=rejection.id, before=rejection.before)
+        error = cls(rejection.code, rejection.message)
+        error.rejection = rejection
+        return error
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,9 @@ class Result:
         also_changed: The fields that the server changed besides, and that `allow_changes` allows.
         rejection: Why it was rejected.
         before: Values that the changed fields had before.
+        matched_on: The fields of the key that found the record, or `id`; empty for a new record,
+            and where the stream has no more than one key.
+        modifiedtime: The `modifiedtime` of the record after an update, where the server shows it.
     """
 
     status: Status
@@ -92,6 +101,8 @@ class Result:
     also_changed: tuple[str, ...] = ()
     rejection: Rejection | None = None
     before: Mapping[str, Any] | None = None
+    matched_on: tuple[str, ...] = ()
+    modifiedtime: str | None = None
 
 
 def rejected(rejection: Rejection, *, id: str | None = None) -> Result:

@@ -11,6 +11,7 @@ from typing import Any
 
 from kafinea.describe import LINES
 from kafinea.errors import SettingsError
+from kafinea.load.field_policies import WRITE_ALL, FieldPolicies
 
 
 @dataclass(frozen=True)
@@ -35,21 +36,26 @@ class StreamMapping:
     Attributes:
         module: The module; None for the one that has the stream's name.
         related: The related list of the module that pairs go into; None for records.
-        match_on: The fields that identify a record without an id (the upsert key).
+        match_on: The keys that identify a record without an id, in their order, each as the names
+            of its fields.
         fields: For each property that is named, the field it goes to; None leaves it out.
         references: For each field, and for `LineItems.productid`, where to look, in this order.
         allow_changes: The fields that the server may change besides; `*` stands for all.
         accept_side_effects: Update records although the server then changes what the API does
             not show.
+        policies: What an update may overwrite, and what an empty value means.
+        conflict_on: The property that contains when a row was extracted; None if none does.
     """
 
     module: str | None = None
     related: str | None = None
-    match_on: tuple[str, ...] = ()
+    match_on: tuple[tuple[str, ...], ...] = ()
     fields: Mapping[str, str | None] = field(default_factory=dict)
     references: Mapping[str, tuple[ReferenceMapping, ...]] = field(default_factory=dict)
     allow_changes: tuple[str, ...] = ()
     accept_side_effects: bool = False
+    policies: FieldPolicies = WRITE_ALL
+    conflict_on: str | None = None
 
     @classmethod
     def parse(cls, stream: str, settings: Mapping[str, Any]) -> StreamMapping:
@@ -61,22 +67,39 @@ class StreamMapping:
                 has it; in `fields`, both leave a property out.
 
         Raises:
-            SettingsError: A reference has an unknown setting.
+            SettingsError: A setting has no such form.
         """
+        where = f"Stream {stream!r}"
         fields = settings.get("fields") or {}
         return cls(
             module=settings.get("module") or None,
             related=settings.get("related") or None,
-            match_on=_names(settings.get("match_on")),
+            match_on=_keys(where, settings.get("match_on")),
             fields={name: goes_to or None for name, goes_to in fields.items()},
-            references=_references(f"Stream {stream!r}", settings.get("references") or {}),
+            references=_references(where, settings.get("references") or {}),
             allow_changes=_names(settings.get("allow_changes")),
             accept_side_effects=bool(settings.get("accept_side_effects")),
+            policies=FieldPolicies.parse(where, settings.get("write"), settings.get("null")),
+            conflict_on=settings.get("conflict_on") or None,
         )
 
     def goes_to(self, name: str) -> str | None:
         """Return the field that a property goes to; None if it is left out, or has no name."""
         return self.fields.get(name, name) or None
+
+
+def _keys(where: str, value: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the keys of `match_on`: a list of lists is several, anything else is one."""
+    keys = [value] if isinstance(value, str) else list(value or ())
+    if all(isinstance(name, str) for name in keys):
+        keys = [keys] if any(keys) else []
+    for key in keys:
+        if not key or isinstance(key, str) or not all(isinstance(name, str) for name in key):
+            raise SettingsError(
+                f"{where}, `match_on`: write several keys as a list of lists of fields, such as "
+                "[[siret], [email], [lastname, phone]]."
+            )
+    return tuple(dict.fromkeys(map(tuple, keys)))
 
 
 def _references(where: str, settings: Any) -> dict[str, tuple[ReferenceMapping, ...]]:

@@ -44,6 +44,7 @@ class Found:
         is_unreadable: Whether there are such records, of which this user may read none.
         ambiguity: Why none of the records may be taken.
         failure: Why it is not known which records there are.
+        matched_on: The fields of the key that found the record, where it may have been another.
     """
 
     record: Record | None = None
@@ -52,6 +53,7 @@ class Found:
     is_unreadable: bool = False
     ambiguity: Rejection | None = None
     failure: Rejection | None = None
+    matched_on: tuple[str, ...] = ()
 
     @property
     def is_only_unreadable(self) -> bool:

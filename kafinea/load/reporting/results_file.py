@@ -51,12 +51,16 @@ class ResultsFile:
         }
         if self._dry_run:
             line["dry_run"] = True
+        if result.matched_on:
+            line["matched_on"] = list(result.matched_on)
         if result.altered:
             line["altered"] = sorted(result.altered)
         if result.also_changed:
             line["also_changed"] = sorted(result.also_changed)
         if result.rejection:
             line |= {"code": result.rejection.code, "message": result.rejection.message}
+        if self._with_values and result.rejection and result.rejection.conflict:
+            line["conflict"] = result.rejection.conflict
         if self._with_values and result.before:
             shown = {*result.changed, *result.also_changed} or result.before.keys()
             line["before"] = {k: v for k, v in result.before.items() if k in shown}

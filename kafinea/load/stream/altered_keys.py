@@ -87,12 +87,13 @@ class AlteredKeys:
     def _is_twin(self, row: Record, name: str, values: Mapping[str, Any]) -> bool:
         if not _may_come_from(str(row.get(name) or ""), values[name]):
             return False
-        others = {
-            each: value
-            for each, value in values.items()
-            if each not in self._plan.match_on and each in row
-        }
-        return not changed_fields(row, others, self._plan.module.fields)
+        known = {each: value for each, value in values.items() if each in row}
+        changed = changed_fields(row, known, self._plan.module.fields)
+        return all(
+            each in self._plan.match_on
+            and _may_come_from(str(row.get(each) or ""), str(values[each] or ""))
+            for each in changed
+        )
 
 
 def _may_come_from(stored: str, wanted: str) -> bool:

@@ -18,7 +18,13 @@ from kafinea.load.records import (
 )
 from kafinea.load.results import Rejection
 from kafinea.load.server.server_rules import is_kept
-from kafinea.load.writing.comparing import changed_fields, other_discount, same_lines
+from kafinea.load.writing.comparing import (
+    changed_fields,
+    discount_instead_of,
+    is_empty,
+    other_discount,
+    same_lines,
+)
 
 
 class StoredLines:
@@ -59,7 +65,8 @@ class Comparer:
 
     def read_lines(self, stored: Iterable[tuple[PreparedRecord, Record]]) -> StoredLines:
         """Read the lines of the stored records that are to be compared with lines."""
-        if self._context.options.append_only or not self._plan.lines_property:
+        may_write = self._plan.policies.may_write(LINES, is_empty=True)
+        if self._context.options.append_only or not (self._plan.lines_property and may_write):
             return StoredLines({}, {})
         ids = {
             row["id"]
@@ -85,6 +92,8 @@ class Comparer:
         if record.lines is None:
             return MatchedRecord(record, found, stored, changes)
         stored_lines = lines.of(stored["id"])
+        if not self._plan.policies.may_write(LINES, is_empty=not stored_lines):
+            return MatchedRecord(record, found, stored, changes)
         if stored_lines and not record.lines:
             # The server cannot take away the last line.
             why = Rejection("MANDATORY_FIELD_MISSING", f"{LINES}: the list is empty")
@@ -96,6 +105,10 @@ class Comparer:
 
     def _changes(self, values: WireValues, stored: Record) -> WireValues:
         fields = self._module.fields
+        if self._plan.policies.write:
+            values = {
+                name: value for name, value in values.items() if self._may_write(name, stored)
+            }
         other = other_discount(values) if self._module.is_inventory else None
         if other and other in fields:
             values = {**values, other: None}
@@ -106,6 +119,13 @@ class Comparer:
         return {
             name: values[name] for name in changed if is_kept(fields[name], self._module, record)
         }
+
+    def _may_write(self, name: str, stored: Record) -> bool:
+        """Whether an update may write a field; a discount is there in either of its forms."""
+        fields = self._module.fields
+        names = [each for each in (name, discount_instead_of(name)) if each and each in fields]
+        is_free = all(is_empty(stored.get(each), fields[each]) for each in names)
+        return self._plan.policies.may_write(name, is_empty=is_free)
 
     def _changed_lines(
         self, lines: list[WireValues], stored: Sequence[Record]

@@ -8,13 +8,12 @@ ours and is not yet committed when we look.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from kafinea.load.context import LoadContext
-from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.plan import LoadPlan
-from kafinea.load.records import MatchedRecord
+from kafinea.load.records import MatchedRecord, PreparedRecord
 from kafinea.load.rejecting import reject_unforeseen
 from kafinea.load.results import Rejected, Rejection, Result, Status, rejected
 from kafinea.load.stream.altered_keys import AlteredKeys
@@ -62,7 +61,7 @@ class Creations:
                 find = self._matcher.finding(session, record.prepared)
                 created = writer.create(values, record.prepared.lines, find)
             record_id = created.record["id"]
-            if altered_key := sorted({*created.altered} & {*self._plan.match_on}):
+            if altered_key := self._altered_key(record.prepared, created.altered):
                 raise Rejected.of(self._key_altered(record_id, altered_key))
             altered = [name for name in created.altered if not self._plan.allows_change(name)]
             if altered:
@@ -91,8 +90,8 @@ class Creations:
         """Yield what was created, with its result; none where another record is to be updated."""
         try:
             with reject_unforeseen():
-                keys = [record.prepared.key for record, _ in self._unconfirmed]
-                ids: Mapping[KeyValues, list[str]] | None = self._matcher.ids_by_key(keys)
+                records = [record.prepared for record, _ in self._unconfirmed]
+                ids: Mapping[PreparedRecord, list[str]] | None = self._matcher.ids_by_key(records)
         except Rejected:
             ids = None  # each is looked up alone
         self._unconfirmed.reverse()  # they are taken from the end, in the order of the input
@@ -104,33 +103,42 @@ class Creations:
         self,
         record: MatchedRecord,
         result: Result,
-        ids: Mapping[KeyValues, list[str]] | None = None,
+        ids: Mapping[PreparedRecord, list[str]] | None = None,
     ) -> Result | None:
         """Return the result of a record that was created, as `confirm` does for many.
 
         Args:
             record: The record.
             result: Its result so far.
-            ids: The ids that there are by key, if it was looked up.
+            ids: The ids of all records that have one of its keys, if they were looked up.
         """
-        key = record.prepared.key
+        prepared = record.prepared
         try:
             with reject_unforeseen(is_sent=True):
-                known = self._matcher.ids_by_key([key]) if ids is None else ids
-                return self._confirmed(result, known[key]) if key in known else result
+                known = self._matcher.ids_by_key([prepared]) if ids is None else ids
+                return self._confirmed(result, known[prepared]) if prepared in known else result
         except Rejected as error:
             return rejected(error.rejection, id=result.id)
 
     def _refuse_twin(self, values: Mapping[str, Any]) -> None:
         """Refuse what is there already with an altered key, where that cannot be deleted again."""
-        if not self._plan.match_on or not self._context.rollback.is_gapless(self._plan.module):
+        if not self._plan.keys or not self._context.rollback.is_gapless(self._plan.module):
             return
         if twin := self._twins.find(values):
-            names = ", ".join(self._plan.match_on)
             text = (
-                f"not created: {twin} is the same record, but the server altered its key ({names})"
+                f"not created: {twin} is the same record, but the server altered its key "
+                f"({self._plan.keys_shown})"
             )
             raise Rejected("KEY_ALTERED", text, id=twin)
+
+    def _altered_key(self, record: PreparedRecord, altered: Collection[str]) -> list[str]:
+        """Return the altered fields of the keys, where none is left that finds the record again."""
+        complete = [
+            key.fields for key, values in zip(self._plan.keys, record.keys, strict=True) if values
+        ]
+        if any(set(names).isdisjoint(altered) for names in complete):
+            return []
+        return sorted({*altered} & {*self._plan.match_on})
 
     def _confirmed(self, result: Result, ids: list[str]) -> Result | None:
         record_id = result.id or ""

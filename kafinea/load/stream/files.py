@@ -20,6 +20,7 @@ from kafinea.load.plan import FILE_NAME, RELATED_TO, LoadPlan
 from kafinea.load.records import InputRecord, MatchedRecord, WireValues
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import Rejected, Result, Status
+from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.record_files import RecordFile, RecordFiles, value_of
 from kafinea.load.stream.simulation import SimulatedUploads
 from kafinea.load.stream.stored_files import DOCUMENTS, attachments, has_document, has_file
@@ -35,13 +36,16 @@ class Files:
     Args:
         plan: How its records go into their module.
         context: What the streams of the run share.
+        conflicts: Refuses to overwrite what was changed since.
     """
 
-    def __init__(self, plan: LoadPlan, context: LoadContext) -> None:
+    def __init__(self, plan: LoadPlan, context: LoadContext, conflicts: Conflicts) -> None:
         self._plan = plan
         self._module = plan.module
         self._properties = plan.files
+        self._means = {name: means for means, name in plan.files.items()}
         self._context = context
+        self._conflicts = conflicts
         self._read = RecordFiles(plan, context.source_files)
         is_dry = context.options.dry_run
         self._uploads: Uploads = (
@@ -74,7 +78,7 @@ class Files:
                     reject_unforeseen(is_sent=is_written),
                     reject_unavailable(self._context.client),
                 ):
-                    return self._complete(result, record_id, file, sources)
+                    return self._complete(record, result, record_id, file, sources)
             except Refused as error:
                 raise Rejected(error.code, str(error), id=record_id) from None
             except Rejected as error:
@@ -124,7 +128,12 @@ class Files:
     # What is written
 
     def _complete(
-        self, result: Result, record_id: str, file: RecordFile | None, sources: Iterable[str]
+        self,
+        record: MatchedRecord,
+        result: Result,
+        record_id: str,
+        file: RecordFile | None,
+        sources: Iterable[str],
     ) -> Result:
         """Bring what a record lacks besides its values."""
         if record_id in self._context.simulated:
@@ -133,18 +142,24 @@ class Files:
         changed = []
         with self._uploads.session() as session:
             stored = {} if is_new else session.retrieve(record_id)
-            if file and not self._is_provided(session, stored, file):
+            if file and (is_new or not self._is_provided(session, stored, file)):
+                if not is_new:
+                    self._conflicts.admit(record, stored)
                 self._uploads.upload(session, record_id, file)
                 changed.append(file.source)
             for source in sources:
                 if is_new or not has_document(session, source, record_id):
                     self._uploads.relate(session, source, record_id)
+                    self._context.own_writes.note(source)
                     changed.append(self._properties[RELATED_TO])
         return _with_changes(result, record_id, changed)
 
     def _is_provided(self, session: Client, stored: Record, file: RecordFile) -> bool:
         """Whether a record needs no file: where what is found is left as it is, any will do."""
-        if self._context.options.append_only:
+        policies, means = self._plan.policies, self._means[file.source]
+        if not policies.may_write(means, is_empty=True):
+            return True
+        if self._context.options.append_only or not policies.may_write(means, is_empty=False):
             return bool(attachments(stored))
         return has_file(session, self._module.name, stored, file)
 
@@ -153,4 +168,4 @@ def _with_changes(result: Result, record_id: str, changed: list[str]) -> Result:
     if not changed or result.status is Status.CREATED:
         return result
     names = tuple(dict.fromkeys([*result.changed, *changed]))
-    return replace(result, status=Status.UPDATED, id=record_id, changed=names)
+    return replace(result, status=Status.UPDATED, id=record_id, changed=names, modifiedtime=None)

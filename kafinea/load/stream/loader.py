@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -30,6 +31,7 @@ from kafinea.load.records import (
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import Rejected, Result, Status, rejected
 from kafinea.load.server.server_rules import AMOUNTS
+from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.files import Files
 from kafinea.load.stream.grouping import grouped
 from kafinea.load.stream.look_ahead import Batch, LookAheadQueue
@@ -70,16 +72,19 @@ class Loader:
         self._matcher = matcher = Matcher(plan, context)
         self._preparer = Preparer(plan, context.zone)
         self._checks = RecordChecks(plan, context)
-        self._files = Files(plan, context)
+        self._conflicts = conflicts = Conflicts(plan, context)
+        self._files = Files(plan, context, conflicts)
         is_dry = context.options.dry_run
         self._writes: Writes = (
-            SimulatedWrites(plan, context) if is_dry else ServerWrites(plan, context, matcher)
+            SimulatedWrites(plan, context)
+            if is_dry
+            else ServerWrites(plan, context, matcher, conflicts)
         )
         self.queue = LookAheadQueue(
             matcher.look_ahead if matcher.looks_ahead else None,
             is_halved=not plan.refers_to_itself,
         )
-        self._key_fields = [plan.module.fields[name] for name in plan.match_on]
+        self._key_fields = [[plan.module.fields[name] for name in key.fields] for key in plan.keys]
         properties = {known.name: name for name, known in plan.fields.items()}
         shown = [name for name in (plan.id_property, *plan.match_on) if name]
         self._shown = [(name, properties.get(name, name)) for name in shown]
@@ -109,21 +114,21 @@ class Loader:
 
     def _names(self, record: SettledRecord) -> set[Any]:
         """Return all that a record may be known by: its ids and its keys, old and new."""
-        if isinstance(record, MatchedRecord):
-            return self._names_of(record.prepared, record.found)
-        if record.prepared and _is_unresolved(record):
+        if record.prepared and (record.may_match_otherwise or _is_unresolved(record)):
             return self._names_of(record.prepared, record.found)
         return set()
 
     def _names_of(self, record: PreparedRecord, found: Found) -> set[Any]:
         names: set[Any] = {record.id} if record.id else set()
-        if record.key:
-            names.add(key_of(record.key, self._key_fields))
-        for row in found.rows:
-            names.add(row["id"])
-            old = tuple(row.get(name) for name in self._plan.match_on)
-            if old and all(old) and old != record.key:
-                names.add(key_of(old, self._key_fields))
+        rows = found.rows
+        names.update(row["id"] for row in rows)
+        for place, fields in enumerate(self._key_fields):
+            keys = {record.keys[place]} if record.keys[place] else set()
+            for row in rows:
+                old = [row.get(field.name) for field in fields]
+                new = [record.values.get(field.name, row.get(field.name)) for field in fields]
+                keys |= {tuple(map(str, key)) for key in (old, new) if all(key)}
+            names.update((place, key_of(key, fields)) for key in keys)
         return names
 
     def _part(self, groups: list[list[SettledRecord]]) -> tuple[list[list[SettledRecord]], ...]:
@@ -190,7 +195,7 @@ class Loader:
         result = self._load_record(again)
         if result.status is Status.CREATED:
             return result
-        return self._writes.check(again, result) or result
+        return _with_key(self._writes.check(again, result) or result, again)
 
     # One record
 
@@ -214,12 +219,12 @@ class Loader:
             return self._create(record)
         except Rejected as error:
             # Another load may have created it since, where the server takes a value only once.
-            if error.rejection.code != Code.DUPLICATE or not record.prepared.key:
+            if error.rejection.code != Code.DUPLICATE or not record.prepared.has_key:
                 raise
             (again,) = self._matcher.match_again([record])
             if isinstance(again, RejectedRecord) or not again.stored:
                 raise
-            return self._update(again, again.stored)
+            return _with_key(self._update(again, again.stored), again)
 
     def _create(self, record: MatchedRecord) -> Result:
         self._checks.refuse_unwritable("create")
@@ -231,6 +236,7 @@ class Loader:
         record_id: str = stored["id"]
         if not (record.changes or record.changed_lines):
             return Result(Status.UNCHANGED, id=record_id)
+        self._conflicts.check(record, stored)
         self._checks.refuse_unwritable("update", record_id)
         self._checks.check_update(record_id, record.changes, record.changed_lines)
         return self._writes.update(record, record_id)
@@ -238,14 +244,17 @@ class Loader:
     def _delete(self, record: MatchedRecord) -> Result:
         if not record.stored or not self._context.options.hard_delete:
             return Result(Status.UNCHANGED, id=record.id)
+        self._conflicts.check(record, record.stored)
         self._checks.refuse_unwritable("delete", record.id)
-        return self._writes.delete(record.stored["id"])
+        return self._writes.delete(record, record.stored["id"])
 
     # Afterwards
 
     def _check_what_was_written(self) -> None:
         """Check what no answer has shown, a hundred records at a time."""
         for record, result in self._writes.check_all():
+            if result and result.id and result.status is Status.UPDATED:
+                self._context.own_writes.note(result.id, result.modifiedtime)
             self._note(record, result or self._load_again(record))
 
     def _note_what_was_not_checked(self) -> None:
@@ -269,6 +278,8 @@ class Loader:
         values = record.input.record
         key = {name: values.get(source) for name, source in self._shown}
         shown = {name: value for name, value in key.items() if value is not None}
+        if isinstance(record, MatchedRecord):
+            result = _with_key(result, record)
         self._done(record.input, shown, result)
 
     def _note_written(self, record: MatchedRecord, result: Result) -> None:
@@ -277,6 +288,7 @@ class Loader:
             self._writes.note(record, result)
             if result.id:
                 self._written.add(result.id)
+                self._context.own_writes.note(result.id, result.modifiedtime)
                 self._context.forget(result.id, is_deleted=result.status is Status.DELETED)
         elif result.rejection and result.rejection.code in _PERHAPS_OTHER_KEY:
             self._may_be_any = True
@@ -291,6 +303,13 @@ class Loader:
             )
         self._written.clear()
         self._may_be_any = False
+
+
+def _with_key(result: Result, record: MatchedRecord) -> Result:
+    """Return a result that shows by which of several keys the record was found, if it was."""
+    if record.stored and record.found.matched_on and not result.matched_on:
+        return replace(result, matched_on=record.found.matched_on)
+    return result
 
 
 def _as_queued(record: SettledRecord) -> QueuedRecord:

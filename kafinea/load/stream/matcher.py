@@ -7,20 +7,22 @@ anything of their batch is written.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from functools import partial
 
 from msgspec.structs import replace
 
 from kafinea.client import Client, Record
+from kafinea.describe import MODIFIED
 from kafinea.dividing import divided
 from kafinea.errors import Refused
 from kafinea.load.context import LoadContext
 from kafinea.load.lookup.finder import NOTHING, Finder, Found, not_readable
-from kafinea.load.lookup.keys import KeyValues
+from kafinea.load.lookup.in_turn import find_in_turn
 from kafinea.load.lookup.value_lookup import KEYS_AT_A_TIME
-from kafinea.load.plan import Key, LoadPlan
+from kafinea.load.plan import LoadPlan
 from kafinea.load.records import (
     Findings,
     MatchedRecord,
@@ -53,7 +55,6 @@ class Matcher:
         self._module = plan.module
         self._context = context
         self._options = context.options
-        self._key = Key(plan.module, plan.match_on)
         self._resolver = Resolver(plan, context)
         self._comparer = Comparer(plan, context)
         self.looks_ahead = not self._resolver.resolves_keys
@@ -78,9 +79,9 @@ class Matcher:
 
     def match_again(self, records: Sequence[SettledRecord]) -> list[SettledRecord]:
         """Match records once more, after something was written that they may mean."""
-        matched = [each.prepared for each in records if isinstance(each, MatchedRecord)]
-        again = iter(together_or_alone(partial(self._match, {}), matched, _rejected_alone))
-        return [next(again) if isinstance(each, MatchedRecord) else each for each in records]
+        asked = [each.prepared for each in records if each.may_match_otherwise and each.prepared]
+        again = iter(together_or_alone(partial(self._match, {}), asked, _rejected_alone))
+        return [next(again) if each.may_match_otherwise else each for each in records]
 
     def finding(
         self, session: Client, record: PreparedRecord
@@ -89,25 +90,35 @@ class Matcher:
         finder = Finder(session, self._context.modules)
 
         def find() -> Record | None:
-            try:
-                return finder.by_single_key(self._key, record.key)
-            except Rejected as error:
-                text = f"the response was lost, and it is unknown what was created: {error}"
-                raise Rejected("UNKNOWN_OUTCOME", text) from None
+            doubt = None
+            for key, values in zip(self._plan.keys, record.keys, strict=True):
+                try:
+                    if values and (found := finder.by_single_key(key, values)):
+                        return found
+                except Rejected as error:
+                    doubt = error
+            if doubt:
+                text = f"the response was lost, and it is unknown what was created: {doubt}"
+                raise Rejected("UNKNOWN_OUTCOME", text)
+            return None
 
-        return find if record.key else None
+        return find if record.has_key else None
 
-    def ids_by_key(self, keys: Iterable[KeyValues]) -> dict[KeyValues, list[str]]:
-        """Return the ids of all records that have these keys, by key, in their order.
+    def ids_by_key(self, records: Collection[PreparedRecord]) -> dict[PreparedRecord, list[str]]:
+        """Return the ids of all records that have one of the keys of these, in their order.
 
-        A key at which the server fails, or whose records this user may not read, is left out.
+        A key at which the server fails, or whose records this user may not read, is left out; a
+        record of which that leaves no key, too.
         """
-        found = self._context.finder.by_key(self._key, set(keys))
-        return {
-            key: sorted((row["id"] for row in one.equal or _only(one.record)), key=number)
-            for key, one in found.items()
-            if not (one.failure or one.is_unreadable)
-        }
+        ids: defaultdict[PreparedRecord, set[str]] = defaultdict(set)
+        for place, key in enumerate(self._plan.keys):
+            wanted = {record: record.keys[place] for record in records if record.keys[place]}
+            found = self._context.finder.by_key(key, set(wanted.values()))
+            for record, values in wanted.items():
+                one = found[values]
+                if not (one.failure or one.is_unreadable):
+                    ids[record].update(row["id"] for row in one.equal or _only(one.record))
+        return {record: sorted(some, key=number) for record, some in ids.items()}
 
     # Finding
 
@@ -133,20 +144,22 @@ class Matcher:
         finder, columns = self._context.finder.alone(), self._columns()
         ids = {record.id for record in records if record.id and not self._options.append_only}
         by_id = finder.by_id(self._module.name, ids, columns)
-        keys = {
-            record.key
+        wanted = {
+            record: record.keys
             for record in records
-            if record.key and not _is_certain(by_id.get(record.id or ""))
+            if record.has_key and not _is_certain(by_id.get(record.id or ""))
         }
-        by_key = finder.by_key(self._key, keys, columns)
+        by_key = find_in_turn(finder, self._plan.keys, wanted, columns)
         findings: Findings = {}
         for record in records:
             found = by_id.get(record.id or "", NOTHING)
-            if not _is_certain(found) and record.key:
+            if record in by_key:
                 is_unreadable = found.is_unreadable
-                found = by_key[record.key]
+                found = by_key[record]
                 if is_unreadable and not found.is_unreadable:
                     found = dataclasses.replace(found, is_unreadable=True)
+            elif len(self._plan.keys) > 1 and found.record:
+                found = dataclasses.replace(found, matched_on=("id",))
             findings[record] = found
         return findings
 
@@ -176,7 +189,9 @@ class Matcher:
             row = stored.get(record)
             if record in rejected:
                 record_id = record.id or (row["id"] if row else None)
-                matched.append(RejectedRecord(record.input, rejected[record], record_id, record))
+                matched.append(
+                    RejectedRecord(record.input, rejected[record], record_id, record, found[record])
+                )
             elif row and not (record.input.is_deleted or self._options.append_only):
                 matched.append(self._comparer.compare(record, found[record], row, lines))
             else:
@@ -194,17 +209,16 @@ class Matcher:
             return not_readable()
         if record.input.is_deleted:
             return None
-        if record.key or (self._options.append_only and not self._plan.match_on):
+        if record.has_key or (self._options.append_only and not self._plan.match_on):
             if self._options.create_missing:
                 return None
             return Rejection("NOT_FOUND", "no record has this key, and `create_missing` is off")
         if record.id and not self._options.append_only:
             return Rejection("NOT_FOUND", "no record has this id", id=record.id)
-        if self._plan.match_on:
-            names = ", ".join(self._plan.match_on)
-            return Rejection(
-                "NO_KEY", f"the record has no `id`, and no value in {names} (`match_on`)"
-            )
+        if self._plan.keys:
+            what = "no value in" if len(self._plan.keys) == 1 else "values for none of"
+            text = f"the record has no `id`, and {what} {self._plan.keys_shown} (`match_on`)"
+            return Rejection("NO_KEY", text)
         text = "the record has no `id`. Set `match_on` to the fields that identify a record"
         return Rejection("NO_KEY", text)
 
@@ -252,6 +266,8 @@ class Matcher:
         names |= {name for name in deciding if name}
         if self._plan.lines and self._plan.lines_property:
             names |= TOTALS | AMOUNTS
+        if self._plan.conflict_on:
+            names.add(MODIFIED)
         return sorted(names & set(self._module.queryable)) or ["id"]
 
 

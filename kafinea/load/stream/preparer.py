@@ -7,7 +7,7 @@ from typing import Any
 
 from kafinea.describe import LINES
 from kafinea.load.lookup.keys import KeyValues
-from kafinea.load.plan import LoadPlan
+from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.records import (
     InputRecord,
     PreparedRecord,
@@ -43,19 +43,21 @@ class Preparer:
                 record_id = checks.record_id(_value(record, plan.id_property))
                 is_deleted = record.is_deleted
                 values = checks.wire_values(plan, record.record, self._zone, key_only=is_deleted)
-                key = key_of_record(values, plan.match_on)
-                checks.check_key(key, plan.match_on)
+                keys = keys_of_record(values, plan.keys)
+                for key, known in zip(keys, plan.keys, strict=True):
+                    checks.check_key(key, known.fields)
                 lines = self._lines_of(record)
         except Rejected as error:
             return RejectedRecord(record, error.rejection, record_id)
-        return PreparedRecord(record, record_id, values, key, lines)
+        return PreparedRecord(record, record_id, values, keys, lines)
 
     def _lines_of(self, record: InputRecord) -> list[WireValues] | None:
         lines, module = _value(record, self._plan.lines_property), self._plan.lines
         if lines and not module:
             text = f"{LINES}: this server does not support lines (it has no module LineItem)"
             raise Rejected("NOT_SUPPORTED", f"{text}. Load the record without them")
-        if lines is None or not module or record.is_deleted:
+        is_ignored = not lines and self._plan.policies.ignores_null(LINES)
+        if lines is None or is_ignored or not module or record.is_deleted:
             return None
         wires = checks.wire_lines(lines, module, self._zone)
         if wires:
@@ -63,10 +65,10 @@ class Preparer:
         return wires
 
 
-def key_of_record(values: Mapping[str, str | None], match_on: Sequence[str]) -> KeyValues:
-    """Return the natural key of a record; none if it has no complete one."""
-    key = tuple(values.get(name) or "" for name in match_on)
-    return key if all(value.strip() for value in key) else ()
+def keys_of_record(values: Mapping[str, str | None], keys: Sequence[Key]) -> tuple[KeyValues, ...]:
+    """Return the natural keys of a record; one that is not complete is empty."""
+    found = (tuple(values.get(name) or "" for name in key.fields) for key in keys)
+    return tuple(key if all(value.strip() for value in key) else () for key in found)
 
 
 def _value(record: InputRecord, name: str | None) -> Any:

@@ -162,7 +162,11 @@ class RelationLoader:
             and related not in there
             and related not in failed
         ]
-        return there, failed | (self._writes.add(source, missing) if missing else {})
+        if missing:
+            failed |= self._writes.add(source, missing)
+            for changed in (source, *missing):
+                self._context.own_writes.note(changed)
+        return there, failed
 
     def _result(self, record: InputRecord, failed: Rejection | None, *, is_there: bool) -> Result:
         if failed:

@@ -18,7 +18,7 @@ from kafinea.load.records import (
     WireValues,
 )
 from kafinea.load.results import Rejected
-from kafinea.load.stream.preparer import key_of_record
+from kafinea.load.stream.preparer import keys_of_record
 
 
 class Resolver:
@@ -99,7 +99,7 @@ class Resolver:
         (resolved,) = places
         if not self.resolves_keys:
             return replace(record, values=resolved)
-        return replace(record, values=resolved, key=key_of_record(resolved, self._plan.match_on))
+        return replace(record, values=resolved, keys=keys_of_record(resolved, self._plan.keys))
 
 
 def _leaf(name: str) -> str:

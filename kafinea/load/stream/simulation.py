@@ -46,15 +46,16 @@ class SimulatedWrites:
         changed = (*changes, LINES) if record.changed_lines else tuple(changes)
         return Result(Status.UPDATED, id=record_id, changed=changed)
 
-    def delete(self, record_id: str) -> Result:
+    def delete(self, record: MatchedRecord, record_id: str) -> Result:  # noqa: ARG002 as of `Writes`
         """Return what a deletion would give."""
         return Result(Status.DELETED, id=record_id)
 
     def note(self, record: MatchedRecord, result: Result) -> None:
         """Let what follows find a record as it would have been written."""
         is_deleted = result.status is Status.DELETED
-        values = None if is_deleted else {**(record.stored or {}), **record.prepared.values}
-        lines = record.prepared.lines
+        written = record.changes if record.stored else record.prepared.values
+        values = None if is_deleted else {**(record.stored or {}), **written}
+        lines = None if record.stored and not record.changed_lines else record.prepared.lines
         record_id = self._context.simulated.put(self._module, result.id, values, lines)
         self._context.existing.note(record_id, exists=not is_deleted)
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from kafinea.client import Client, Record
-from kafinea.describe import LINES
+from kafinea.describe import LINES, MODIFIED
 from kafinea.load.context import LoadContext
 from kafinea.load.lookup.finder import NOTHING
 from kafinea.load.plan import LoadPlan
-from kafinea.load.records import MatchedRecord
+from kafinea.load.records import MatchedRecord, WireValues
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import OTHERS_CHANGED, Rejected, Rejection, Result, Status, rejected
 from kafinea.load.server.server_rules import AMOUNTS, PRICES_MULTIPLIED
+from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.record_checks import refuse_side_effect
 from kafinea.load.stream.trial_writes import TrialWrites
 from kafinea.load.writing.comparing import has_foreign_prices
@@ -27,11 +29,13 @@ class Updates:
     Args:
         plan: How they go into their module.
         context: What the streams of the run share.
+        conflicts: Refuses to overwrite what was changed since.
     """
 
-    def __init__(self, plan: LoadPlan, context: LoadContext) -> None:
+    def __init__(self, plan: LoadPlan, context: LoadContext, conflicts: Conflicts) -> None:
         self._plan = plan
         self._context = context
+        self._conflicts = conflicts
         self._method = context.options.update_method
         self._trials = TrialWrites()
         self._unproven: list[tuple[MatchedRecord, UnprovenUpdate]] = []
@@ -62,8 +66,9 @@ class Updates:
                     changes,
                     lines,
                     before=None if trial.has_waited else before,
-                    loaded=record.prepared.values,
+                    loaded=self._loaded(record),
                     is_first=trial.is_first,
+                    admit=partial(self._conflicts.admit, record),
                 )
             except Rejected as error:
                 self._stop_others(record_id, error.rejection)  # before any of them may begin
@@ -106,16 +111,27 @@ class Updates:
     def _proven(self, record: MatchedRecord, result: UnprovenUpdate, row: Record | None) -> Result:
         """Return the result of a record; where a query does not prove it, look at it alone."""
         before, record_id = result.whole_before, result.id or ""
-        client, loaded = self._context.client, record.prepared.values
+        client, loaded = self._context.client, self._loaded(record)
         try:
             with reject_unforeseen(is_sent=True), reject_unavailable(client, record_id):
                 if row and self._updater().is_proven(before, row, record.changes):
-                    return Result(Status.UPDATED, id=record_id, changed=result.changed)
+                    return Result(
+                        Status.UPDATED,
+                        id=record_id,
+                        changed=result.changed,
+                        modifiedtime=row.get(MODIFIED),
+                    )
                 with self._context.gate.session() as session:
                     return self._updater(session).prove(before, record.changes, loaded)
         except Rejected as error:
             self._stop_others(record_id, error.rejection)
             return rejected(replace(error.rejection, id=record_id))
+
+    def _loaded(self, record: MatchedRecord) -> WireValues:
+        """Return the loaded values that an update may write where nothing is stored."""
+        may_write = self._plan.policies.may_write
+        values = record.prepared.values.items()
+        return {name: value for name, value in values if may_write(name, is_empty=True)}
 
     def _updater(self, session: Client | None = None) -> RecordUpdater:
         """Return what updates in a session; without one, it can only look."""

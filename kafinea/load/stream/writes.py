@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from kafinea.describe import MODIFIED
 from kafinea.load.context import LoadContext
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import MatchedRecord
 from kafinea.load.rejecting import reject_unforeseen
 from kafinea.load.results import Result, Status
+from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.creations import Creations
 from kafinea.load.stream.matcher import Matcher
 from kafinea.load.stream.updates import Updates
@@ -45,7 +47,7 @@ class Writes(Protocol):
             Rejected: It was not updated, or not as it was meant to be.
         """
 
-    def delete(self, record_id: str) -> Result:
+    def delete(self, record: MatchedRecord, record_id: str) -> Result:
         """Delete a record.
 
         Raises:
@@ -79,13 +81,17 @@ class ServerWrites:
         plan: How they go into their module.
         context: What the streams of the run share.
         matcher: Looks them up.
+        conflicts: Refuses to overwrite what was changed since.
     """
 
-    def __init__(self, plan: LoadPlan, context: LoadContext, matcher: Matcher) -> None:
+    def __init__(
+        self, plan: LoadPlan, context: LoadContext, matcher: Matcher, conflicts: Conflicts
+    ) -> None:
         self._plan = plan
         self._context = context
+        self._conflicts = conflicts
         self._creations = Creations(plan, context, matcher)
-        self._updates = Updates(plan, context)
+        self._updates = Updates(plan, context, conflicts)
 
     def create(self, record: MatchedRecord, values: Mapping[str, Any]) -> Result:
         """Create a record; see `Writes`."""
@@ -97,9 +103,14 @@ class ServerWrites:
         with reject_unforeseen(is_sent=True):
             return self._updates.update(record, record_id)
 
-    def delete(self, record_id: str) -> Result:
+    def delete(self, record: MatchedRecord, record_id: str) -> Result:
         """Delete a record; see `Writes`."""
         with reject_unforeseen(is_sent=True), self._context.gate.session() as session:
+            if self._plan.conflict_on:
+                find = self._context.finder.alone().by_id
+                found = find(self._plan.module.name, [record_id], [MODIFIED])[record_id]
+                if found.record:
+                    self._conflicts.check(record, found.record)
             return RecordWriter(session, self._plan, self._context.server).delete(record_id)
 
     def note(self, record: MatchedRecord, result: Result) -> None:
@@ -135,4 +146,4 @@ class ServerWrites:
 
 def _is_to_be_confirmed(record: MatchedRecord, result: Result) -> bool:
     """Whether another load may have created the same record at the same moment."""
-    return result.status is Status.CREATED and bool(record.prepared.key)
+    return result.status is Status.CREATED and record.prepared.has_key

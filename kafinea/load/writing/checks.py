@@ -37,7 +37,8 @@ def wire_values(
     """Return a record's values by field name as the wire wants them; None clears.
 
     A field that no record is without is left out when it has no value: the server, or the
-    user of the API, fills it in when the record is new, and what it has stays otherwise.
+    user of the API, fills it in when the record is new, and what it has stays otherwise. So is one
+    whose policy is to `keep` what it has.
 
     Args:
         plan: How the record goes into its module.
@@ -55,7 +56,7 @@ def wire_values(
         value = record[name]
         is_text = type(value) is str and value != "" and name in plan.texts
         wire = value if is_text else wire_value(field, value, zone)
-        if wire is not None or not _is_never_empty(field, plan.module):
+        if wire is not None or not _ignores_null(field, plan):
             values[field.name] = wire
     return values
 
@@ -217,6 +218,10 @@ def _wire_line(
         code = error.rejection.code
         raise Rejected(code, f"{LINES}: line {position}: {error}") from None
     return wires
+
+
+def _ignores_null(field: Field, plan: LoadPlan) -> bool:
+    return plan.policies.ignores_null(field.name) or _is_never_empty(field, plan.module)
 
 
 def _is_never_empty(field: Field, module: Module) -> bool:

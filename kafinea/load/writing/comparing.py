@@ -18,10 +18,12 @@ Wire = Mapping[str, Any]
 """A record by field name, its values as the wire has them; None clears a field."""
 
 _UTC = ServerZone()  # the same for both sides of a comparison
-_DISCOUNTS = (
-    ("discount_percent", "discount_amount"),
-    ("hdnDiscountPercent", "hdnDiscountAmount"),
-)
+_OTHER_DISCOUNTS = {
+    "discount_percent": "discount_amount",
+    "discount_amount": "discount_percent",
+    "hdnDiscountPercent": "hdnDiscountAmount",
+    "hdnDiscountAmount": "hdnDiscountPercent",
+}
 _PRICE = re.compile(r"currency\d+", re.ASCII)
 
 
@@ -68,6 +70,17 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     if kind is ValueType.LIST:
         return sorted(left or []) == sorted(right or [])
     return bool(left == right)
+
+
+def is_empty(stored: Any, known: Field) -> bool:
+    """Whether a field of a stored record has no value: to clear it would change nothing.
+
+    So the number 0 and a box without a tick are empty: the server does not distinguish them from
+    fields that were never filled in (measured). An id with the number 0 is no reference.
+    """
+    if known.type in {"reference", "owner"}:
+        return str(stored or "").rpartition("x")[2].strip("0") == ""
+    return same_value(stored, None, known)
 
 
 def whole_time(text: str) -> str:
@@ -192,11 +205,15 @@ def _equal_lines(
 
 def other_discount(values: Wire) -> str | None:
     """Return the discount that another one replaces: a percentage or an amount, never both."""
-    for percent, amount in _DISCOUNTS:
-        for name, other in ((percent, amount), (amount, percent)):
-            if Decimal(values.get(name) or 0) and other not in values:
-                return other
+    for name, other in _OTHER_DISCOUNTS.items():
+        if Decimal(values.get(name) or 0) and other not in values:
+            return other
     return None
+
+
+def discount_instead_of(name: str) -> str | None:
+    """Return the other form of a discount, if the field is one."""
+    return _OTHER_DISCOUNTS.get(name)
 
 
 def _same_whatever_type(stored: Any, wanted: Any) -> bool:

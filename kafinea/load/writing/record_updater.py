@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafinea.client import Client, Record
-from kafinea.describe import LINES
+from kafinea.describe import LINES, MODIFIED
 from kafinea.errors import Refused
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import (
@@ -79,6 +79,7 @@ class RecordUpdater:
         before: Record | None = None,
         loaded: Wires | None = None,
         is_first: bool = False,
+        admit: Callable[[Record], None] | None = None,
     ) -> Result:
         """Update a record, and prove that it became what it was meant to be.
 
@@ -90,6 +91,7 @@ class RecordUpdater:
             loaded: All values that the record came with, for what is mandatory and empty.
             is_first: Whether no update of this run has changed these fields before; then the
                 record is read again whatever the answer shows.
+            admit: Is shown the whole record right before it is written, and may refuse that.
 
         Raises:
             Rejected: The server refused it, changed more or less than it should, or it is not
@@ -100,6 +102,8 @@ class RecordUpdater:
         self._check_owner(before, changes)
         if self._is_done(before, changes, lines):
             return Result(Status.UNCHANGED, id=record_id)
+        if admit:
+            admit(before)
         sent_lines = self._sender.lines_to_send(before, changes, lines)
         after = self._write(before, changes, sent_lines, loaded or {}, is_first=is_first)
         if after is None:
@@ -273,6 +277,7 @@ class RecordUpdater:
             changed=(*changes, *([LINES] if has_lines else [])),
             also_changed=(*others, *altered),
             before={name: before.get(name) for name in (*changes, *others)},
+            modifiedtime=after.get(MODIFIED),
         )
 
     def _is_someone_elses(self, record: Record) -> bool:

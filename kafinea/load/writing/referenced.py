@@ -58,7 +58,7 @@ class ReferencedRecords:
         Raises:
             Rejected: It was not created, or not with this key.
         """
-        plan, wanted = LoadPlan("", key.module, match_on=key.fields), self.values(key, values)
+        plan, wanted = LoadPlan("", key.module, keys=(key,)), self.values(key, values)
         with self._gate.session() as session:
             created = self._created(session, plan, key, values, wanted)
         if isinstance(created, str):
