@@ -92,7 +92,7 @@ class Report:
         result: Result,
         *,
         schema: Message,
-        record: Message,
+        record: Message | None,
         line: int,
     ) -> None:
         """Report the result of a record.
@@ -102,7 +102,7 @@ class Report:
             key: The names and values that the record was looked for by.
             result: Its result.
             schema: The SCHEMA message of its stream, as it came.
-            record: Its RECORD message, as it came.
+            record: Its RECORD message, as it came; None if the input does not contain it.
             line: The line of the input that it stood in.
 
         Raises:
@@ -115,13 +115,13 @@ class Report:
                 self._log_counts(stream)
             if self._results:
                 self._results.write(stream, key, result)
-            if result.rejection and self._rejects:
+            if result.rejection and self._rejects and record is not None:
                 self._rejects.write(result.rejection, schema, record)
         if result.rejection:
             self._logger.warning(
-                "%s, line %s of the input rejected: %s (%s)",
+                "%s, %s rejected: %s (%s)",
                 stream,
-                f"{line:,}",
+                f"line {line:,} of the input" if record else f"{result.id} missing in the input",
                 result.rejection.message,
                 result.rejection.code,
             )

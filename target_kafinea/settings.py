@@ -23,6 +23,8 @@ STREAM = {
         "write": {"type": ["string", "object"]},
         "null": {"type": ["string", "object"]},
         "conflict_on": {"type": "string"},
+        "mirror_where": {"type": "string"},
+        "on_missing": {"type": "object"},
         "references": {
             "type": "object"
         },  # `kafinea.load.plan` checks it, and says more clearly what is wrong
@@ -43,11 +45,20 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
         "load_method",
         th.StringType,
-        allowed_values=["upsert", "append-only"],
+        allowed_values=["upsert", "append-only", "mirror"],
         default="upsert",
         title="Load method",
         description="`upsert`: update the records that exist, create the others. `append-only`: "
-        "only create, leave existing records as they are",
+        "only create, leave existing records as they are. `mirror`: as `upsert`, then delete the "
+        "records that the input does not contain, of the part of the module in `mirror_where`",
+    ),
+    th.Property(
+        "max_deletions",
+        th.NumberType(minimum=0, maximum=100),
+        default=5,
+        title="Maximum of deletions",
+        description="Maximum percentage of the records in `mirror_where` that `mirror` deletes or "
+        "marks in a run. Above it, it deletes none and the run fails. `100`: no limit",
     ),
     th.Property(
         "update_method",

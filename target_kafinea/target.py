@@ -11,10 +11,13 @@ from typing_extensions import override
 from kafinea.errors import FatalError, SettingsError
 from kafinea.load import LoadOptions, Rejection
 from kafinea.load.context import LoadContext
+from kafinea.load.mirror import NotMirrored
+from kafinea.load.reporting.counts import TooManyRejects
 from kafinea.load.results import rejected
 from kafinea.suggestions import did_you_mean
 from singer_kafinea.connection import connect, zone_of
 from singer_kafinea.settings import unknown_settings, unknown_variables
+from target_kafinea.mirrors import Mirrors
 from target_kafinea.reader import Message
 from target_kafinea.report import Report
 from target_kafinea.sdk import SdkTarget
@@ -49,7 +52,10 @@ class TargetKafinea(SdkTarget):
             finds_conflicts=any(stream.get("conflict_on") for stream in streams),
         )
         self.cleanup.callback(self._context.close)
-        self._parts = SinkParts(self._context, self._report, self._states, self.message_reader)
+        self._mirrors = Mirrors(self.config, self._context, self._report, self.logger)
+        self._parts = SinkParts(
+            self._context, self._report, self._states, self._mirrors, self.message_reader
+        )
 
     @override
     def unknown(self) -> list[str]:
@@ -106,10 +112,19 @@ class TargetKafinea(SdkTarget):
     @override
     def finish(self) -> None:
         self._is_complete = True
-        for name in self.config["streams"].keys() - self._streams:
+        streams = self.config["streams"]
+        absent = streams.keys() - self._streams
+        for name in absent:
             near = did_you_mean(name, self._streams)
             self.logger.warning("`streams`: the input has no stream %r.%s", name, near)
-        self._report.counts.check_all()
+        owning = {name for name in absent if streams[name].get("mirror_where")}
+        not_mirrored = self._mirrors.apply(self.message_reader.last_state, owning)
+        try:
+            self._report.counts.check_all()
+        except TooManyRejects as error:
+            raise TooManyRejects(" ".join([str(error), *not_mirrored])) from None
+        if not_mirrored:
+            raise NotMirrored(" ".join(not_mirrored))
 
     @override
     def stop(self) -> None:

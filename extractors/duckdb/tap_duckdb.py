@@ -48,6 +48,8 @@ def main() -> None:
                     print(message)
             except duckdb.Error as error:
                 sys.exit(f"{file}: {error}")
+    # A target may ask for the proof that nothing is missing.
+    print(json.dumps({"type": "STATE", "value": {"bookmarks": {}}}))
 
 
 if __name__ == "__main__":
