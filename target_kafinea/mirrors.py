@@ -72,8 +72,8 @@ class Mirrors:
             return
         if not mapping.mirror_where:
             raise SettingsError(
-                f"Stream {stream!r}: with `load_method` `mirror`, set `mirror_where` to the part of "
-                f"{plan.module.name} that belongs to this stream, such as \"leadsource = 'Web'\"."
+                f"Stream {stream!r}: with `load_method` `mirror`, set `mirror_where` to the part "
+                f"of {plan.module.name} that belongs to this stream, such as \"leadsource = 'Web'\"."
             )
         self._modules[stream], self._schemas[stream] = plan.module.name, schema
         if stream not in self._mirrors:  # a stream may come with a second schema
@@ -110,17 +110,16 @@ class Mirrors:
         ]
         # Records of later streams may refer to those of earlier ones.
         for stream, mirror in reversed(self._mirrors.items()):
-            try:
-                if doubt := doubts[stream]:
-                    raise NotMirrored(doubt)
-                if mirror.module in incomplete:
-                    self._logger.warning(
-                        "%s", _refusal(stream, "records of the input were rejected.")
-                    )
-                    continue
-                self._settle(stream, mirror)
-            except NotMirrored as error:
-                failures.append(_refusal(stream, f"{error}."))
+            if doubt := doubts[stream]:
+                failures.append(_refusal(stream, f"{doubt}."))
+            elif mirror.module in incomplete:
+                why = "records of the input were rejected."
+                self._logger.warning("%s", _refusal(stream, why))
+            else:
+                try:
+                    self._settle(stream, mirror)
+                except NotMirrored as error:
+                    failures.append(_refusal(stream, f"{error}."))
         return failures
 
     def _settle(self, stream: str, mirror: Mirror) -> None:
@@ -164,9 +163,8 @@ def _bookmarks(state: State, names: set[str]) -> Iterator[State]:
     for name in names & (bookmarks.keys() if isinstance(bookmarks, dict) else set()):
         bookmark = bookmarks[name]
         partitions = bookmark.get("partitions") if isinstance(bookmark, dict) else None
-        for one in (bookmark, *(partitions if isinstance(partitions, list) else ())):
-            if isinstance(one, dict):
-                yield one
+        found = [bookmark, *(partitions if isinstance(partitions, list) else ())]
+        yield from (one for one in found if isinstance(one, dict))
 
 
 def _refusal(stream: str, why: str) -> str:

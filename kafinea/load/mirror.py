@@ -67,9 +67,7 @@ class Mirror:
         self._context = replace(context, options=options)
         self._plan = self._plan_of_missing(where, plan, mapping)
         self._values = self._checked_values(f"{where}, `on_missing`")
-        self._before = {
-            one: row.get(MODIFIED) for one, row in self._part([MODIFIED]).items()
-        }
+        self._before = {one: row.get(MODIFIED) for one, row in self._part([MODIFIED]).items()}
 
     def missing(self, brought: frozenset[str] | set[str], *, max_percent: float) -> list[Record]:
         """Return what is to be deleted or marked, when everything is loaded.
@@ -173,7 +171,7 @@ class Mirror:
         return record_id in self._before and self._before[record_id] == row.get(MODIFIED)
 
     def _unchanged(self, rows: list[Record]) -> list[Record]:
-        """Return those of some records that are still as they were, right before they are written."""
+        """Return those of some records that are as they were, right before they are written."""
         if MODIFIED not in self._plan.module.queryable:
             return rows
         ids = [row["id"] for row in rows]
