@@ -809,6 +809,30 @@ def _(directory):
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 
+def conflict(extracted_at):
+    with empty() as sandbox:
+        sandbox.insert("Contacts", {"lastname": "Roux"}, "2026-01-31 08:00:00")
+        record = {"lastname": "Roux", "phone": "1", "modifiedtime": extracted_at}
+        streams = {"Contacts": {**LASTNAME["Contacts"], "conflict_on": "modifiedtime"}}
+        return load(sandbox, messages("Contacts", record), streams=streams, check=False).stderr
+
+
+@prints(
+    "... the record was changed in Kafinea after the row was extracted (...). "
+    "Not overwritten: ... (CONFLICT)"
+)
+def _(directory):
+    return conflict("2026-01-30T08:00:00Z")
+
+
+@prints(
+    "the record exists, and ... does not contain when it was extracted. "
+    "Not overwritten: ... (CONFLICT)"
+)
+def _(directory):
+    return conflict(None)
+
+
 @prints(
     "no record has exactly this key. The database returns ... for it, but ... differs in ... "
     "(AMBIGUOUS_KEY)"

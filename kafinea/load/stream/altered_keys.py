@@ -87,12 +87,15 @@ class AlteredKeys:
     def _is_twin(self, row: Record, name: str, values: Mapping[str, Any]) -> bool:
         if not _may_come_from(str(row.get(name) or ""), values[name]):
             return False
+        fields = self._plan.module.fields
         known = {each: value for each, value in values.items() if each in row}
-        changed = changed_fields(row, known, self._plan.module.fields)
         return all(
             each in self._plan.match_on
-            and _may_come_from(str(row.get(each) or ""), str(values[each] or ""))
-            for each in changed
+            and (
+                value_type_of(fields[each].type) is not ValueType.TEXT
+                or _may_come_from(str(row[each] or ""), str(values[each] or ""))
+            )
+            for each in changed_fields(row, known, fields)
         )
 
 

@@ -68,7 +68,7 @@ class Conflicts:
             "stored": changed_at,
             "loaded": record.input.record.get(self._property),
         }
-        text = f"{why}. Not overwritten: {names}. Extract it again"
+        text = f"{why}. Not overwritten: {names}"
         raise Rejected("CONFLICT", text, id=stored["id"], conflict=values)
 
     def admit(self, record: MatchedRecord, stored: Record) -> None:

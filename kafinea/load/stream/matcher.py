@@ -36,6 +36,7 @@ from kafinea.load.results import Rejected, Rejection, rejection_of
 from kafinea.load.server.server_rules import AMOUNTS, TOTALS, decides_whether_kept
 from kafinea.load.stream.comparer import Comparer
 from kafinea.load.stream.resolver import Resolver
+from kafinea.load.writing.comparing import discount_instead_of
 from kafinea.page_query import number
 
 
@@ -268,6 +269,8 @@ class Matcher:
             names |= TOTALS | AMOUNTS
         if self._plan.conflict_on:
             names.add(MODIFIED)
+        if self._plan.policies.write:
+            names |= {other for name in names if (other := discount_instead_of(name))}
         return sorted(names & set(self._module.queryable)) or ["id"]
 
 
