@@ -73,7 +73,7 @@ class Mirrors:
         if not mapping.mirror_where:
             raise SettingsError(
                 f"Stream {stream!r}: with `load_method` `mirror`, set `mirror_where` to the part "
-                f"of {plan.module.name} that belongs to this stream, such as \"leadsource = 'Web'\"."
+                f"of {plan.module.name} that this stream owns, such as \"leadsource = 'Web'\"."
             )
         self._modules[stream], self._schemas[stream] = plan.module.name, schema
         if stream not in self._mirrors:  # a stream may come with a second schema
@@ -160,8 +160,9 @@ class Mirrors:
 def _bookmarks(state: State, names: set[str]) -> Iterator[State]:
     """Yield the bookmarks of a stream, those of its partitions too."""
     bookmarks = state.get("bookmarks")
-    for name in names & (bookmarks.keys() if isinstance(bookmarks, dict) else set()):
-        bookmark = bookmarks[name]
+    known = bookmarks if isinstance(bookmarks, dict) else {}
+    for name in names & known.keys():
+        bookmark = known[name]
         partitions = bookmark.get("partitions") if isinstance(bookmark, dict) else None
         found = [bookmark, *(partitions if isinstance(partitions, list) else ())]
         yield from (one for one in found if isinstance(one, dict))

@@ -39,8 +39,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default={},
         title="Streams",
         description="Settings of each stream: `module`, `related`, `match_on`, `fields`, "
-        "`references`, `write`, `null`, `conflict_on`, `allow_changes`, `accept_side_effects`. "
-        "Such as "
+        "`references`, `write`, `null`, `conflict_on`, `mirror_where`, `on_missing`, "
+        "`allow_changes`, `accept_side_effects`. Such as "
         '`{"visitors": {"module": "Contacts", "match_on": "email"}}`',
     ),
     th.Property(

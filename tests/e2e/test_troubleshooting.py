@@ -684,6 +684,31 @@ def _(directory):
     return rejected("Contacts", {"firstname": "Ada"}, streams={"visitors": {}}, max_rejects=-1)
 
 
+def mirrored(**stream):
+    with empty() as sandbox:
+        lines = [*messages("Contacts", {"lastname": "Roux"}), '{"type": "STATE", "value": {}}']
+        streams = {"Contacts": {**LASTNAME["Contacts"], **stream}}
+        return load(sandbox, lines, streams=streams, load_method="mirror", check=False).stderr
+
+
+@prints("Stream '...': nothing was deleted: ...")
+def _(directory):
+    with empty() as sandbox:
+        streams = {"Contacts": {**LASTNAME["Contacts"], "mirror_where": "title = 'Buyer'"}}
+        lines = messages("Contacts", {"lastname": "Roux"})
+        return load(sandbox, lines, streams=streams, load_method="mirror", check=False).stderr
+
+
+@prints("with `load_method` `mirror`, set `mirror_where` to the part of ... that this stream owns")
+def _(directory):
+    return mirrored()
+
+
+@prints("... records of the input do not fulfil `mirror_where` (...) after the load")
+def _(directory):
+    return mirrored(mirror_where="title = 'Buyer'")
+
+
 @prints("the key_properties of the input (...) are not used")
 def _(directory):
     with empty() as sandbox:
