@@ -192,4 +192,6 @@ class Report:
             incomplete=frozenset() if is_complete else frozenset({self._current}),
             brief=columns,
             prefix=self._prefix,
+            operations=self._client.requests.by_operation(),
+            server_seconds=self._client.requests.seconds,
         )

@@ -119,6 +119,13 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "code 1. `-1`: no limit",
     ),
     th.Property(
+        "quiet_hours",
+        th.StringType,
+        title="Quiet hours",
+        description="Hours of the day in `timezone` in which nothing is written, such as "
+        "`08:00-18:00`. The run waits for their end",
+    ),
+    th.Property(
         "dry_run",
         th.BooleanType,
         default=False,

@@ -156,5 +156,6 @@ def options_of(config: Mapping[str, Any]) -> LoadOptions:
         unknown_picklist=config["unknown_picklist"],
         serial_modules=frozenset(config["serial_modules"]),
         files_path=config.get("files_path"),
+        quiet_hours=config.get("quiet_hours") or None,
         dry_run=config["dry_run"],
     )

@@ -15,6 +15,7 @@ from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
 from kafinea.load.own_writes import OwnWrites
 from kafinea.load.plan import Key, LoadPlan
+from kafinea.load.quiet_hours import Pauses, QuietHours
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.source_files import SourceFiles
 from kafinea.load.writing.owners import Owners
@@ -44,6 +45,7 @@ class LoadContext:
         simulated: What a dry run would have written; empty in a real run.
         source_files: The files that may be read.
         own_writes: What this run has written, for the streams that look for conflicts.
+        pauses: Holds the writes in quiet hours.
     """
 
     client: Client
@@ -61,6 +63,7 @@ class LoadContext:
     simulated: SimulatedRecords
     source_files: SourceFiles
     own_writes: OwnWrites
+    pauses: Pauses
 
     @classmethod
     def of(
@@ -91,8 +94,13 @@ class LoadContext:
         referenced = ReferencedRecords(modules, finder, owners, existing, gate, server, rollback)
 
         own_writes = OwnWrites(is_needed=finds_conflicts)
+        hours = QuietHours.parse(options.quiet_hours) if options.quiet_hours else None
+        pauses = Pauses(None if options.dry_run else hours, zone, client.wait)
 
         def create(key: Key, values: KeyValues) -> str:
+            known = pauses.count
+            if pauses.keep() != known and (found := finder.by_single_key(key, values)):
+                return str(found["id"])
             record_id = referenced.create(key, values)
             own_writes.note(record_id)
             return record_id
@@ -118,6 +126,7 @@ class LoadContext:
             simulated=simulated,
             source_files=SourceFiles(options.files_path),
             own_writes=own_writes,
+            pauses=pauses,
         )
 
     def forget(self, record_id: str, *, is_deleted: bool) -> None:

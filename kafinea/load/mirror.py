@@ -20,6 +20,7 @@ from kafinea.load.context import LoadContext
 from kafinea.load.lookup.keys import listed
 from kafinea.load.lookup.value_lookup import KEYS_AT_A_TIME
 from kafinea.load.plan import LoadPlan, make_plan
+from kafinea.load.quiet_hours import Pauses
 from kafinea.load.records import InputRecord
 from kafinea.load.results import Rejected
 from kafinea.load.stream.loader import Done, Loader
@@ -63,8 +64,11 @@ class Mirror:
             raise SettingsError(f"{where}, `mirror_where`: {error}") from None
         self._key_fields = plan.match_on
         self._on_missing = mapping.on_missing
+        self._pauses = context.pauses
+        # A pause comes before a record is looked at for the last time, not after.
         options = replace(context.options, hard_delete=True, append_only=False)
-        self._context = replace(context, options=options)
+        no_pauses = Pauses(None, context.zone, context.client.wait)
+        self._context = replace(context, options=options, pauses=no_pauses)
         self._plan = self._plan_of_missing(where, plan, mapping)
         self._values = self._checked_values(f"{where}, `on_missing`")
         self._before = {one: row.get(MODIFIED) for one, row in self._part([MODIFIED]).items()}
@@ -116,6 +120,7 @@ class Mirror:
 
         loader = Loader(self._plan, self._context, with_key)
         for some in _chunks(missing):
+            self._pauses.keep()
             rows = self._unchanged(some)
             for number, row in enumerate(rows):
                 values = {"id": row["id"], **self._on_missing}

@@ -21,6 +21,7 @@ from kafinea.load.lookup.finder import Found
 from kafinea.load.lookup.keys import key_of, listed
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import (
+    Findings,
     InputRecord,
     MatchedRecord,
     PreparedRecord,
@@ -90,6 +91,7 @@ class Loader:
         self._shown = [(name, properties.get(name, name)) for name in shown]
         self._written: set[Any] = set()
         self._may_be_any = False  # it is not known by which key a written record is known now
+        self._pauses = context.pauses.count  # when the records of the batch were looked up
 
     def add(self, record: InputRecord) -> None:
         """Put a record into the queue."""
@@ -99,6 +101,7 @@ class Loader:
         """Load the records of a batch; yield how many more have their result, again and again."""
         waiting, found = batch.records, batch.found
         while waiting:
+            found = self._still_true(found)
             groups = grouped(self._matcher.match(waiting, found), self._names)
             ready, later = self._part(groups)
             try:
@@ -109,6 +112,13 @@ class Loader:
             records = sorted(chain.from_iterable(later), key=lambda one: one.input.number)
             waiting, found = [_as_queued(record) for record in records], {}
         self._forget_what_was_found_too_early()
+
+    def _still_true(self, found: Findings) -> Findings:
+        """Return what was found, unless the run has paused since: people have worked then."""
+        if (pauses := self._context.pauses.keep()) == self._pauses:
+            return found
+        self._pauses, self._may_be_any = pauses, True
+        return {}
 
     # In which order
 
@@ -171,6 +181,9 @@ class Loader:
 
     def _load_group(self, group: list[SettledRecord]) -> int:
         """Load records that may mean the same one, one after the other."""
+        writes = self._plan.files or not all(map(_is_left, group))
+        if writes and self._context.pauses.keep() != self._pauses:
+            group[:] = self._matcher.match_again(group)
         for position, record in enumerate(group):
             is_last = position + 1 == len(group)
             if isinstance(record, RejectedRecord):
