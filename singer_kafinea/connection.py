@@ -55,8 +55,8 @@ HOW: tuple[th.Property[Any], ...] = (
         "max_requests_per_minute",
         th.IntegerType(minimum=1),
         title="Requests per minute",
-        description="Maximum number of requests in a minute, which are sent evenly. If not set: no "
-        "limit",
+        description="Maximum number of requests in a minute, which are sent evenly, such as `300`. "
+        "If not set: no limit",
     ),
     th.Property(
         "allow_http",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -67,7 +68,9 @@ class Summary:
             logger.info("%s%s", self.prefix, self._text(), extra={"summary": self._figures()})
         elif progress.is_terminal() and "SINGER_SDK_LOG_CONFIG" not in os.environ:
             progress.erase()
-            progress.write("\n".join(["", *self.table(progress.width()), self._cost(), "", ""]))
+            width = progress.width()
+            cost = textwrap.wrap(self._cost(), width - 1)
+            progress.write("\n".join(["", *self.table(width), *cost, "", ""]))
             return
         else:
             for line in self._lines():
@@ -132,7 +135,12 @@ class Summary:
             )
             for stream, numbers in self.streams.items()
         }
-        return Figures(streams=Figures(streams), total=Figures(_rounded(self._total)))
+        return Figures(
+            streams=Figures(streams),
+            total=Figures(_rounded(self._total)),
+            operations=Figures(self.operations),
+            server_seconds=round(self.server_seconds, 3),
+        )
 
     # A terminal
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import io
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +20,8 @@ from unittest import mock
 import duckdb
 import pytest
 
+from kafinea.load import quiet_hours
+from kafinea.values import ServerZone
 from kafinea_sandbox import Sandbox
 from singer_kafinea.command import exit_code
 from tap_kafinea.tap import TapKafinea
@@ -707,6 +711,31 @@ def _(directory):
 @prints("... records of the input do not fulfil `mirror_where` (...) after the load")
 def _(directory):
     return mirrored(mirror_where="title = 'Buyer'")
+
+
+@prints("Quiet hours: nothing is written until ... The run waits.")
+def _(directory):
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    moments = iter([datetime(2026, 1, 31, 9, tzinfo=timezone.utc)] * 3)
+    after = datetime(2026, 1, 31, 18, tzinfo=timezone.utc)
+    hours = quiet_hours.QuietHours.parse("08:00-18:00")
+    pauses = quiet_hours.Pauses(hours, ServerZone(), lambda _: None, lambda: next(moments, after))
+    quiet_hours.logger.addHandler(handler)
+    quiet_hours.logger.setLevel(logging.INFO)
+    try:
+        pauses.keep()
+    finally:
+        quiet_hours.logger.removeHandler(handler)
+        quiet_hours.logger.setLevel(logging.NOTSET)
+    return logged.getvalue()
+
+
+@prints("`quiet_hours` '...' must be two different times of day, such as 08:00-18:00")
+def _(directory):
+    with empty() as sandbox:
+        lines = messages("Contacts", {"lastname": "Roux"})
+        return load(sandbox, lines, quiet_hours="8-18", check=False).stderr
 
 
 @prints("the key_properties of the input (...) are not used")
