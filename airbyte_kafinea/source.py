@@ -87,7 +87,7 @@ def discover(config: Any) -> list[dict[str, Any]]:
         modules = _modules(client, config)
         described = modules.described
         if modules.missing:
-            raise SettingsError(" ".join(modules.missing.values()))
+            raise SettingsError(" ".join(map(str, modules.missing.values())))
         has_documents = any(module.is_inventory for module in described)
         line = line_module(client) if has_documents else None
     # Documents bring their lines; by themselves, all lines would be read in each run.

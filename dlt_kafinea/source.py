@@ -108,7 +108,7 @@ def kafinea_source(
         found = instance.modules(client)
         described = found.described
         if found.missing:
-            raise SettingsError(" ".join(found.missing.values()))
+            raise SettingsError(" ".join(map(str, found.missing.values())))
         has_documents = line_items != "off" and any(module.is_inventory for module in described)
         line = line_module(client) if has_documents else None
         lists = RelatedLists(client, found).wanted(relations or [], described)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from datetime import datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from typing_extensions import Self
 
@@ -19,6 +19,27 @@ from kafinea.retry import TRIES, until_answered
 from kafinea.sessions import Session, Sessions
 
 _CONNECT_TIMEOUT = 10  # seconds
+
+
+class Watch(Protocol):
+    """What is shown each write of a client, before it is sent and once it is answered."""
+
+    def writing(
+        self, client: Any, operation: str, parameters: Mapping[str, str]
+    ) -> AbstractContextManager[Callable[[Any], None]]:
+        """Return a context to send a write in, which yields what takes its result.
+
+        Args:
+            client: The client that sends it.
+            operation: Its name.
+            parameters: Its parameters.
+        """
+
+    def has_read(self, record: dict[str, Any]) -> None:
+        """Take note of a record that `retrieve` has returned."""
+
+    def has_found(self, client: Any, record_id: str) -> None:
+        """Take note of the record that the last creation of this thread, not answered, has made."""
 
 
 class Caller:
@@ -75,6 +96,7 @@ class Caller:
         self._single: Session | None = None
         self._held = threading.local()
         self._most_failures = TRIES
+        self._watch: Watch | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -126,6 +148,17 @@ class Caller:
         client = copy(self)
         client._most_failures = failures  # noqa: SLF001 it is one of us
         return client
+
+    def watched_by(self, watch: Watch) -> Self:
+        """Return this client, each of whose writes is shown to a watch first."""
+        client = copy(self)
+        client._watch = watch  # noqa: SLF001 it is one of us
+        return client
+
+    def note_found(self, record_id: str) -> None:
+        """Say which record the last creation of this thread has made, whose answer was lost."""
+        if self._watch:
+            self._watch.has_found(self, record_id)
 
     @property
     def url(self) -> str:
@@ -228,6 +261,13 @@ class Caller:
             OutcomeUnknown: The answer was lost; the server may have done it.
             Refused: The server refused it.
         """
+        watch = self._watch
+        with watch.writing(self, operation, parameters) if watch else nullcontext(_ignored) as done:
+            result = self._write(operation, parameters, **transfer)
+            done(result)
+            return result
+
+    def _write(self, operation: str, parameters: Mapping[str, str], **transfer: Any) -> Any:
         try:
             return self.call("POST", operation, parameters, **transfer)
         except Unavailable as error:
@@ -258,3 +298,7 @@ class Caller:
         else:
             with self._sessions.acquire() as session:
                 yield session
+
+
+def _ignored(_result: Any) -> None:
+    pass

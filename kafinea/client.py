@@ -109,7 +109,10 @@ class Client(Caller):
         answer = self.call("GET", "retrieve", {"id": id})
         if not isinstance(answer, dict) or answer.get("id") != id:
             raise wrong(f"retrieve of {shown(id)}", "such record")
-        return _without_secrets(answer)
+        record = _without_secrets(answer)
+        if self._watch:
+            self._watch.has_read(record)
+        return record
 
     def query(self, query: str) -> list[Record]:
         """Return what a query gives: 100 records at most, and `[]` also when it fails in SQL.

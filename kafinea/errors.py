@@ -76,6 +76,8 @@ SESSION_ENDED = frozenset(
 PERHAPS_PASSING = frozenset({Code.DATABASE_QUERY_ERROR, Code.INTERNAL_SERVER_ERROR})
 """Codes that may pass: a read is tried once more, and what a write has done is not known."""
 
+_PERMANENT = frozenset(code.value for code in {*Code} - SESSION_ENDED - PERHAPS_PASSING)
+"""Codes that another try does not change. Of one that is not known, nobody can say."""
 
 NO_OPERATION = frozenset({Code.UNKNOWN_OPERATION, Code.OPERATION_NOT_SUPPORTED})
 """Codes with which a server says that it does not have an operation, or not in this way."""
@@ -86,9 +88,12 @@ class KafineaError(Exception):
 
     Attributes:
         is_logged: Whether it was logged already.
+        is_final: Whether the same run fails again, until a person has corrected something: a
+            setting, a right, the data. An outage is not final.
     """
 
     is_logged = False
+    is_final = False
 
     @override
     def __str__(self) -> str:
@@ -103,17 +108,31 @@ class FatalError(KafineaError):
 class SettingsError(FatalError, ValueError):
     """Correct a setting."""
 
+    is_final = True
+
 
 class CredentialsRefused(FatalError, PermissionError):
     """Correct the user or the access key: the server does not accept them."""
 
+    is_final = True
+
 
 class NotReachable(FatalError):
-    """Correct the address, the proxy or the certificates: no Kafinea API answers there."""
+    """Correct the address, the proxy or the certificates: no Kafinea API answers there.
+
+    Args:
+        is_final: False where an outage looks the same, such as that of a name server.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = True) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class StateError(FatalError):
     """Correct or remove the state, or a file of ids: it is damaged, or of another instance."""
+
+    is_final = True
 
 
 class StorageError(FatalError):
@@ -200,6 +219,7 @@ class Refused(KafineaError):
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+        self.is_final = code in _PERMANENT
 
 
 class TooLarge(KafineaError):
@@ -216,6 +236,8 @@ class TooLarge(KafineaError):
 
 class QueryError(KafineaError, ValueError):
     """The query language cannot say this."""
+
+    is_final = True
 
 
 class IncompleteRead(KafineaError):

@@ -29,6 +29,7 @@ from kafinea.errors import (
     SessionEnded,
     Unavailable,
 )
+from kafinea.login_lock import only_login
 from kafinea.parsing import whole
 
 Send = Callable[..., Any]
@@ -41,14 +42,16 @@ _LONGEST_TOKEN = 86_400
 _TOKEN_MARGIN = 5
 """Seconds of its life in which a token is no longer used: a login takes time to arrive."""
 
-_MOST_REFUSALS = 3
+_MOST_REFUSALS = 2
 """Logins that may be refused one after the other, in all sessions together: some servers lock an
 account after a few more."""
-_SPREAD = (0.2, 0.8)
-"""Seconds within which the next login is sent, times the refusals so far; 2.4 in all at most.
+_MOST_OF_A_KNOWN_KEY = 3
+"""The same for a key that the server has accepted before: the first may be due to its token."""
+_SPREAD = (0.5, 2.5)
+"""Seconds within which the next login is sent, times the refusals so far.
 
-A server keeps one token for each user, so logins of two processes at the same moment spoil each
-other's. They must not try again at the same moment."""
+A server keeps one token for each user, so logins of two machines at the same moment spoil each
+other's. They must not try again at the same moment. `login_lock` is for those of one machine."""
 
 _FINAL = frozenset({Code.AUTHENTICATION_REQUIRED, Code.ACCESSKEY_UNDEFINED})
 """Codes after which no other login is tried: there is no active user, or the user has no key. All
@@ -154,6 +157,7 @@ class Login:
     def __init__(self, address: str, username: str, access_key: str) -> None:
         self.username = username
         self.is_reached = False
+        self._address = address
         self.access_key = access_key
         self._line = _login_lines[address, username.casefold()]
         self._token = _Token()
@@ -161,6 +165,7 @@ class Login:
         # Logins in a row that were refused. Tokens that several sessions used at the same time
         # count once.
         self._refusals = 0
+        self._is_known = False  # whether the server has accepted the key
         self._final: str | None = None  # what is wrong, once no other login is to be tried
         masking.remember(access_key)
 
@@ -238,14 +243,17 @@ class Login:
         while True:
             time.sleep(self._refusals * random.uniform(*_SPREAD))
             try:
-                granted = self._challenge(send)
+                with only_login(self._address, self.username):
+                    granted = self._challenge(send)
             except (Refused, SessionEnded) as error:
                 _raise_if_passing(error)
                 self._refusals += 1
-                if error.code in _FINAL or self._refusals >= _MOST_REFUSALS:
+                most = _MOST_OF_A_KNOWN_KEY if self._is_known else _MOST_REFUSALS
+                if error.code in _FINAL or self._refusals >= most:
                     raise self._refused(error.code) from None
             else:
                 self._refusals = 0
+                self._is_known = True
                 return granted
 
     def _challenge(self, send: Send) -> Grant:

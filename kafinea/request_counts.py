@@ -55,6 +55,10 @@ class RequestCounts:
         if prefix:
             self._modules.setdefault(prefix, module)
 
+    def module_of(self, record_id: str) -> str | None:
+        """Return the module of a record, if the prefix of its id is known."""
+        return self._modules.get(prefix_of(record_id))
+
     def of(self, module: str) -> int:
         """Return how many requests were about a module."""
         with self._lock:

@@ -14,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-
 
 from kafinea import private
 from kafinea.errors import SettingsError, StorageError
+from kafinea.extras import advice
 
 _EXTRAS = {
     **dict.fromkeys(("s3", "s3a"), "s3"),
@@ -107,7 +108,8 @@ class RemoteFolder:
 
     def read(self, name: str, most: int) -> bytes:
         """Return the first bytes of a file."""
-        content: bytes = self._system.cat_file(self._path(name), 0, most)
+        # By name: the second parameter is another one for S3 than for other systems.
+        content: bytes = self._system.cat_file(self._path(name), start=0, end=most)
         return content
 
     def size(self, name: str) -> int:
@@ -167,8 +169,10 @@ def open_storage(url: str) -> tuple[Any, str]:
         system, path = fsspec.url_to_fs(url)
     except ImportError as error:
         extra = _EXTRAS.get(protocol)
-        advice = f"pip install 'singer-kafinea[{extra}]'" if extra else str(error)
-        raise SettingsError(f"{protocol}:// needs a package that is missing: {advice}") from None
+        todo = advice(extra) if extra else str(error)
+        raise SettingsError(
+            f"{protocol}:// needs a package that is not installed. {todo}"
+        ) from None
     except Exception as error:  # noqa: BLE001 each kind of storage has its own errors
         raise SettingsError(f"{protocol}:// cannot be opened: {type(error).__name__}") from None
     return system, str(path)

@@ -95,7 +95,8 @@ def at_first(error: Unavailable, address: str) -> NotReachable | Unavailable:
     failure passes.
     """
     if error.advice:
-        return NotReachable(f"{error} {error.advice}")
+        # A name server or a proxy may be away, and a server may show a page of maintenance.
+        return NotReachable(f"{error} {error.advice}", is_final=False)
     parts = urlsplit(address)
     if parts.scheme == "http" and not error.busy and _speaks_tls(parts):
         return NotReachable(f"{parts.netloc} requires https. Write `https://` in `url`.")

@@ -12,6 +12,7 @@ from typing import Any
 import click
 from typing_extensions import override
 
+from kafinea.extras import require
 from singer_kafinea import command
 
 _COMMANDS = {
@@ -24,6 +25,7 @@ _COMMANDS = {
     "get": "kafinea_cli.get",
     "query": "kafinea_cli.query",
     "verify": "kafinea_cli.verify.command",
+    "undo": "kafinea_cli.undo",
     "model": "kafinea_cli.model.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",
@@ -61,7 +63,8 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="singer-kafinea")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Tools for Kafinea: look at an instance, and at what was extracted of it.
 
     \b
@@ -69,6 +72,8 @@ def cli() -> None:
       kafinea modules
       kafinea sandbox --port 8080
     """  # noqa: D301 click keeps the lines behind the character \b
+    if ctx.invoked_subcommand != "sandbox":  # whose extra is another
+        require("rich", "cli")
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
-from dotenv import find_dotenv, load_dotenv
 
 from kafinea.client import Client
 from kafinea.errors import SettingsError
@@ -129,6 +128,8 @@ def _load_env_file() -> None:
     Raises:
         SettingsError: It is not text.
     """
+    from dotenv import find_dotenv, load_dotenv  # noqa: PLC0415 of the extra `cli`
+
     path = find_dotenv(usecwd=True)
     try:
         load_dotenv(path, override=False)

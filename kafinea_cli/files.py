@@ -13,13 +13,12 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from decimal import Decimal
 from functools import partial
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 
 from kafinea.errors import SettingsError, StorageError
+from kafinea.extras import require
 from kafinea.private import refuse_planted
 from kafinea.values import ValueType
 from kafinea_cli.exact import csv_lines, csv_value, exact_json
@@ -56,7 +55,7 @@ def check(path: Path) -> None:
         raise ValueError(f"the name must end with one of {', '.join(_WRITERS)}.")
     _target(path)
     if package := _NEEDED.get(path.suffix.lower()):
-        _imported(package)
+        require(package, "export")
 
 
 def write(path: Path, rows: Iterable[Row], columns: Columns) -> None:
@@ -138,7 +137,9 @@ def _json_lines(rows: Iterable[Row], names: Sequence[str]) -> Iterator[bytes]:
 
 
 def _write_parquet(file: BinaryIO, rows: Iterable[Row], columns: Columns) -> None:
-    pa, parquet = _imported("pyarrow"), _imported("pyarrow.parquet")
+    import pyarrow as pa  # noqa: PLC0415 an optional extra, see `check`
+    from pyarrow import parquet  # noqa: PLC0415
+
     types = {
         ValueType.BOOLEAN: pa.bool_(),
         ValueType.INTEGER: pa.int64(),
@@ -194,7 +195,8 @@ def _write_excel(file: BinaryIO, rows: Iterable[Row], columns: Columns) -> None:
 
     Texts are written as texts, also those that look like formulas or addresses.
     """
-    xlsxwriter = _imported("xlsxwriter")
+    import xlsxwriter  # noqa: PLC0415 an optional extra, see `check`
+
     if len(columns) > _EXCEL_COLUMNS:
         raise DoesNotFit(f"Excel has {_EXCEL_COLUMNS:,} columns at most. {_OTHER_FORMATS}")
     try:
@@ -267,22 +269,6 @@ def _does_not_fit(record_id: str, name: str, form: str) -> DoesNotFit:
     return DoesNotFit(
         f"{record_id}: {form} cannot contain the value of `{name}` exactly. {_OTHER_FORMATS}"
     )
-
-
-def _imported(name: str) -> ModuleType:
-    """Return a module of the extra `export`.
-
-    Raises:
-        SettingsError: It is not installed.
-    """
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name.partition(".")[0]:
-            raise
-        raise SettingsError(
-            f"{error.name} is not installed. Run: pip install 'singer-kafinea[export]'"
-        ) from None
 
 
 _WRITERS: Mapping[str, Callable[[BinaryIO, Iterable[Row], Columns], None]] = {

@@ -59,6 +59,26 @@ def sandbox(port: int, data: str, *, in_browser: bool, **options: Any) -> None:
     Examples:
       kafinea sandbox --port 8080
       kafinea sandbox --dialect corebos --latency-ms 50 --open
+
+    To change the server while it runs, send POST requests to its `control`, with the
+    `control_token` of the line of JSON:
+
+    \b
+      TOKEN=...
+      post() { curl --json "$2" -H "Authorization: Bearer $TOKEN" \\
+        http://127.0.0.1:8080/_control/$1; }
+      post set_field '{"module": "Contacts", "name": "cf_901", "type": "integer"}'
+      post remove_field '{"module": "Contacts", "name": "cf_901"}'
+      post set_rights '{"module": "Contacts", "without": ["create"]}'
+      post answer_writes '{"answer": false}'
+
+    \b
+    set_field      adds a field, or changes the one with this name: `type`, `label`,
+                   `mandatory`, `values` of a picklist, `refers_to` of a reference
+    set_rights     `without`: `read`, `create`, `update`, `delete`; [] gives them back
+    answer_writes  true answers requests that write again
+    faults         other faults, such as {"kind": "status", "status": 503, "times": 3};
+                   {"clear": true} ends them
     """  # noqa: D301 click keeps the lines behind the character \b
     try:
         from kafinea_sandbox.sandbox import Sandbox  # noqa: PLC0415 - an optional extra
@@ -66,7 +86,8 @@ def sandbox(port: int, data: str, *, in_browser: bool, **options: Any) -> None:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         raise click.ClickException(
-            f"{error.name} is not installed. Run: pip install 'singer-kafinea[sandbox]'"
+            f"{error.name} is not installed. "
+            "Install the extra `sandbox` of singer-kafinea, see docs/install.md."
         ) from None
     click.echo("Preparing the demo company ...", err=True)
     try:

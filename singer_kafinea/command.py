@@ -17,15 +17,25 @@ if TYPE_CHECKING:  # importing the SDK takes most of a second, and `kafinea --he
     from singer_sdk.plugin_base import PluginBase
 
 
-def run(command: Callable[[], object], logger: logging.Logger) -> NoReturn:
+CORRECT_FIRST = 2
+"""The exit code of a tap or target that fails again until a person has corrected something, so that
+schedulers do not retry it. click uses it if an option is wrong."""
+
+
+def run(command: Callable[[], object], logger: logging.Logger, *, final: int = 1) -> NoReturn:
     """Run a command as the whole program, and end the program with its exit code.
 
     It ends at once: other threads may still be inside a request, which nothing can interrupt, and
     the interpreter would wait for them until the server answers or the request times out.
+
+    Args:
+        command: The command.
+        logger: Where to log its error.
+        final: The exit code after an error that stays until a person has corrected something.
     """
     logs.guard(logger)
     try:
-        code = exit_code(command, logger)
+        code = exit_code(command, logger, final)
     except BaseException as error:  # noqa: BLE001 the program ends here, whatever it is
         logs.say_unforeseen(logger, error)
         code = 1
@@ -77,7 +87,7 @@ def log_as_text() -> None:
             handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
 
 
-def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
+def exit_code(command: Callable[[], object], logger: logging.Logger, final: int = 1) -> int:
     """Run a command and return its exit code. An error is logged in one line."""
     try:
         command()
@@ -86,33 +96,35 @@ def exit_code(command: Callable[[], object], logger: logging.Logger) -> int:
     except BrokenPipeError:  # who reads the output has gone away, and knows why
         return 1
     except JSONDecodeError as error:
-        problem = f"The config, catalog or state is not JSON: {error}"
-    except _for_users() as error:
-        if isinstance(error, KafineaError) and error.is_logged:
-            return 1
-        problem = str(error)
+        problem, is_final = f"The config, catalog or state is not JSON: {error}", True
+    except KafineaError as error:
+        problem, is_final = "" if error.is_logged else str(error), error.is_final
+    except _of_the_sdk() as error:
+        problem, is_final = str(error), True
     except OSError as error:
-        problem = _of_this_machine(error)
+        problem, is_final = _of_this_machine(error), False
     except Exception as error:  # noqa: BLE001 its traceback and its text may hold values
         logs.say_unforeseen(logger, error)
         return 1
     else:
         return 0
-    logger.error("%s", problem)
-    return 1
+    if problem:
+        # Meltano does not always report the exit code of a plugin. A log of JSON contains this.
+        logger.error("%s", problem, extra={"is_final": is_final})
+    return final if is_final else 1
 
 
-def _for_users() -> tuple[type[Exception], ...]:
-    """Return the errors whose text is for users; those of the SDK only where it is imported."""
+def _of_the_sdk() -> tuple[type[Exception], ...]:
+    """Return the errors of the SDK whose text is for users, if it is imported."""
     if "singer_sdk" not in sys.modules:
-        return (KafineaError,)
+        return ()
     from singer_sdk.exceptions import (  # noqa: PLC0415
         ConfigurationError,
         MappingError,
         RecordsWithoutSchemaException,
     )
 
-    return (KafineaError, ConfigurationError, MappingError, RecordsWithoutSchemaException)
+    return (ConfigurationError, MappingError, RecordsWithoutSchemaException)
 
 
 def _of_this_machine(error: OSError) -> str:

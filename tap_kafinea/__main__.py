@@ -11,7 +11,8 @@ with quick_imports():
 
 def main() -> None:
     """Run the tap."""
-    command.run(partial(command.invoke, TapKafinea), TapKafinea.logger)
+    invoke = partial(command.invoke, TapKafinea)
+    command.run(invoke, TapKafinea.logger, final=command.CORRECT_FIRST)
 
 
 if __name__ == "__main__":

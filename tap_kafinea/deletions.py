@@ -58,6 +58,11 @@ class DeletedRecords(KafineaStream):
         self.primary_keys = ["module", "id"]
         self.replication_key = "detected_at"
 
+    @property
+    @override
+    def continues(self) -> bool:
+        return any(self.stream_state.get(key) for key in ("scanned", "synced"))
+
     @cached_property
     def detector(self) -> DeletionDetector | None:
         """What finds deleted records by comparing ids, if settings and catalog require it."""

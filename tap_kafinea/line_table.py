@@ -17,6 +17,7 @@ from kafinea.describe import LINE_MODULE, LINES, MODIFIED, Module
 from kafinea.errors import WrongAnswer
 from kafinea.extract.batch import Batch, Run
 from kafinea.extract.checkpoint import Checkpoint
+from kafinea.extract.discovery import NotRead
 from kafinea.extract.extraction import Extraction
 from kafinea.extract.line_fields import line_module
 from kafinea.extract.line_rows import DELETED, DOCUMENT, NUMBER, LineCounts, LineRows
@@ -70,6 +71,16 @@ class LineTable(PassStream):
     @override
     def is_read(self) -> bool:
         return super().is_read and not self._is_fed
+
+    @property
+    @override
+    def continues(self) -> bool:
+        documents = self._tap.streams.get(self.module)
+        return (
+            documents.continues
+            if self._is_fed and isinstance(documents, ModuleStream)
+            else super().continues
+        )
 
     @property
     def _is_fed(self) -> bool:
@@ -207,5 +218,6 @@ def _line_module(tap: KafineaTap, modules: Sequence[Module]) -> Module | None:
         return described or line_module(tap.context.client)
     except WrongAnswer as error:
         missing = tap.context.modules.missing
-        missing[LINE_MODULE] = f"{LINE_MODULE} cannot be described: {error}"
+        text = f"{LINE_MODULE} cannot be described: {error}"
+        missing[LINE_MODULE] = NotRead(text, is_final=False)
         return None

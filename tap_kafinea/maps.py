@@ -22,6 +22,12 @@ class StreamFailed(KafineaError):
     """Leave this stream: something that concerns no other has gone wrong."""
 
 
+class WrongMap(StreamFailed):
+    """Correct the catalog or the stream map."""
+
+    is_final = True
+
+
 class Mapper(PluginMapper):
     """Makes the stream maps.
 
@@ -37,7 +43,7 @@ class Mapper(PluginMapper):
     def register_raw_streams_from_catalog(self, catalog: Catalog) -> None:
         for name, entry in catalog.items():
             if entry.stream not in {name, None}:  # the map would be made for the other name
-                self.failures[name] = StreamFailed(
+                self.failures[name] = WrongMap(
                     f"the catalog calls it {entry.stream!r}. The `stream` of an entry must equal "
                     "its `tap_stream_id`. To rename the stream, use `__alias__` in `stream_maps`."
                 )
@@ -45,7 +51,7 @@ class Mapper(PluginMapper):
             try:
                 super().register_raw_streams_from_catalog(Catalog({name: entry}))
             except Exception as error:  # noqa: BLE001 a setting may be anything, and so its error
-                self.failures[name] = StreamFailed(_why_not_made(error))
+                self.failures[name] = WrongMap(_why_not_made(error))
 
 
 def without_stream(maps: Mapping[str, Any], streams: Collection[str]) -> list[str]:

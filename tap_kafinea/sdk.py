@@ -13,6 +13,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from types import FrameType
 from typing import IO, Any, ClassVar, cast
 
@@ -21,7 +22,7 @@ from singer_sdk import Stream, Tap
 from singer_sdk.helpers._util import load_json
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.singerlib import RecordMessage
+from singer_sdk.singerlib import RecordMessage, SchemaMessage
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
@@ -36,6 +37,9 @@ from tap_kafinea.failing import STOPS_THE_RUN, as_shown
 from tap_kafinea.maps import Mapper, StreamFailed, why_not_written
 from tap_kafinea.states import state_of
 from tap_kafinea.writing import Extracted, Writer
+
+CONTINUES = "x-singer-continues"
+"""In the schema of a stream: the run leaves out rows that earlier runs have brought."""
 
 
 class KafineaTap(Plugin, Tap):
@@ -253,6 +257,20 @@ class KafineaStream(Stream):
                 raise
             self.fail(error)
 
+    @property
+    def continues(self) -> bool:
+        """Whether this run leaves out rows that earlier runs have brought."""
+        return False
+
+    @override
+    def _generate_schema_messages(self) -> Generator[SchemaMessage, None, None]:
+        # The SDK does not say that it continues from a state. A loader whose table is gone would
+        # take the rows that changed for all rows (see loaders/README.md).
+        for message in super()._generate_schema_messages():
+            if self.continues:
+                message.schema = {**message.schema, CONTINUES: True}
+            yield message
+
     @override
     def _write_schema_message(self) -> None:
         # A map that could not be made has no schema. The SDK stops the run at an error.
@@ -296,20 +314,21 @@ class KafineaStream(Stream):
         """End the run, now that all streams were read, and fail if this one failed.
 
         Raises:
-            KafineaError: What went wrong first.
+            KafineaError: What went wrong.
         """
         # The SDK calls this last, and has no other place for the end of a run.
         tap, missing = self._kafinea_tap, self.run_context.modules.missing
         tap.flush()
         tap.end()
-        for failure in [*self.failures, *map(StreamFailed, missing.values())]:
-            streams = [
-                stream for stream in tap.streams.values() if isinstance(stream, KafineaStream)
-            ]
-            failed = [stream.name for stream in streams if stream.failures]
-            names = ", ".join([*failed, *missing])
-            tap.logger.error("Not complete: %s. See the errors above.", names)
+        streams = [stream for stream in tap.streams.values() if isinstance(stream, KafineaStream)]
+        failed = {stream.name: stream.failures for stream in streams if stream.failures}
+        failures = [*chain(*failed.values()), *missing.values()]
+        if failures:
+            # If one of them may pass, a later run makes sense. It is then the reason to look at.
+            failure = min(failures, key=lambda failure: failure.is_final)
             failure.is_logged = True
+            names, final = ", ".join([*failed, *missing]), {"is_final": failure.is_final}
+            tap.logger.error("Not complete: %s. %s", names, failure, extra=final)
             raise failure
 
     # Records

@@ -79,6 +79,11 @@ class PassStream(KafineaStream):
         return run
 
     @property
+    @override
+    def continues(self) -> bool:
+        return self.wrong_entry is None and self.run.continues
+
+    @property
     def is_read(self) -> bool:
         """Whether requests are to be sent for the stream."""
         return self.wrong_entry is None

@@ -11,7 +11,8 @@ with quick_imports():
 
 def main() -> None:
     """Run the target."""
-    command.run(partial(command.invoke, TargetKafinea), TargetKafinea.logger)
+    invoke = partial(command.invoke, TargetKafinea)
+    command.run(invoke, TargetKafinea.logger, final=command.CORRECT_FIRST)
 
 
 if __name__ == "__main__":

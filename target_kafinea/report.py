@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import combinations
 from logging import Logger
 from threading import Lock
 from typing import Any
@@ -47,11 +48,7 @@ class Report:
         self._dry_run: bool = config["dry_run"]
         results, rejects = config.get("outcomes_path"), config.get("rejects_path")
         self._paths = {"outcomes_path": results, "rejects_path": rejects}
-        if results and rejects and is_same_file(results, rejects):
-            raise SettingsError(
-                "`outcomes_path` (TARGET_KAFINEA_OUTCOMES_PATH) and `rejects_path` "
-                "(TARGET_KAFINEA_REJECTS_PATH) are the same file. Set two different paths."
-            )
+        _check_different({**self._paths, "undo_path": config.get("undo_path")})
         run = uuid4().hex
         with_values: bool = config["outcomes_values"]
         self._results = (
@@ -65,7 +62,7 @@ class Report:
             if self._results:
                 self._results.close()
             raise
-        self.counts = Counts(config["max_rejects"], rejects)
+        self.counts = Counts(config["max_rejects"], rejects, config["max_rejects_percent"])
         self._lock = Lock()
         self._began = self._logged_at = time.monotonic()
         self._is_closed = False
@@ -195,3 +192,13 @@ class Report:
             operations=self._client.requests.by_operation(),
             server_seconds=self._client.requests.seconds,
         )
+
+
+def _check_different(paths: Mapping[str, str | None]) -> None:
+    """Refuse two settings that have the same file."""
+    for (one, path), (other, other_path) in combinations(paths.items(), 2):
+        if path and other_path and is_same_file(path, other_path):
+            raise SettingsError(
+                f"`{one}` (TARGET_KAFINEA_{one.upper()}) and `{other}` "
+                f"(TARGET_KAFINEA_{other.upper()}) are the same file. Set two different paths."
+            )

@@ -115,8 +115,15 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=-1),
         default=0,
         title="Maximum of rejects",
-        description="Maximum number of rejected records. Above it the run ends with exit "
-        "code 1. `-1`: no limit",
+        description="Maximum number of rejected records. Above it the run fails. `-1`: no limit",
+    ),
+    th.Property(
+        "max_rejects_percent",
+        th.NumberType(minimum=0, maximum=100),
+        default=0,
+        title="Maximum percentage of rejects",
+        description="Maximum percentage of rejected records, where it allows more than "
+        "`max_rejects`",
     ),
     th.Property(
         "quiet_hours",
@@ -152,6 +159,13 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         title="Rejects file",
         description="Rejects file (dead-letter file): the rejected records of the last run. "
         "Correct them and load the file again. Such as `rejects.jsonl`",
+    ),
+    th.Property(
+        "undo_path",
+        th.StringType,
+        title="Undo file",
+        description="File in which each write is noted before it is sent, so that "
+        "`kafinea undo` can take the load back. An earlier file is renamed. Such as `undo.jsonl`",
     ),
     TIMEZONE,
     *HOW,

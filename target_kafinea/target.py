@@ -157,5 +157,6 @@ def options_of(config: Mapping[str, Any]) -> LoadOptions:
         serial_modules=frozenset(config["serial_modules"]),
         files_path=config.get("files_path"),
         quiet_hours=config.get("quiet_hours") or None,
+        undo_path=config.get("undo_path"),
         dry_run=config["dry_run"],
     )

@@ -129,19 +129,20 @@ def test_output_that_nobody_reads_is_an_error(unbuffered):
 
 @pytest.mark.parametrize("plugin", ["tap", "target"])
 @pytest.mark.parametrize(
-    ("variables", "config", "said"),
+    ("variables", "config", "said", "code"),
     [
-        ({}, None, ": Is a directory."),
+        ({}, None, ": Is a directory.", 2),
         (
             {},
             {"url": "https://kafinea.invalid"},
             "The host name kafinea.invalid cannot be resolved.",
+            1,  # the name server may be away
         ),
-        ({"HTTPS_PROXY": "no address"}, {}, "The proxy in HTTPS_PROXY is not a valid address"),
-        ({"REQUESTS_CA_BUNDLE": "/nowhere"}, {}, "REQUESTS_CA_BUNDLE is '/nowhere'"),
+        ({"HTTPS_PROXY": "no address"}, {}, "The proxy in HTTPS_PROXY is not a valid address", 2),
+        ({"REQUESTS_CA_BUNDLE": "/nowhere"}, {}, "REQUESTS_CA_BUNDLE is '/nowhere'", 2),
     ],
 )
-def test_mistake_of_the_user_is_one_line(plugin, variables, config, said, tmp_path):
+def test_mistake_of_the_user_is_one_line(plugin, variables, config, said, code, tmp_path):
     path = tmp_path
     if config is not None:
         path = tmp_path / "config.json"
@@ -158,7 +159,7 @@ def test_mistake_of_the_user_is_one_line(plugin, variables, config, said, tmp_pa
         check=False,
         env={**os.environ, **variables},
     )
-    assert done.returncode == 1
+    assert done.returncode == code
     assert "Traceback" not in done.stderr
     errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
     assert [said in line for line in errors] == [True], done.stderr
@@ -187,7 +188,7 @@ def test_file_that_is_nested_too_deep_is_named(plugin, option, depth, tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.count("ERROR") == 1
     assert f"--{option} {deep}: objects and lists are nested too deep." in done.stderr
 
@@ -204,6 +205,69 @@ def test_log_that_cannot_be_set_up_is_one_line(plugin, variable, tmp_path):
         check=False,
         env={**os.environ, variable: str(path)},
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "The log cannot be set up" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+# The tap, which waits less for a server that is away.
+IMPATIENT = (
+    "from tap_kafinea import __main__; from kafinea import retry; retry._FIRST_WAIT = 0.01; "
+)
+IMPATIENT += "__main__.main()"
+REFUSED = {"operation": "query", "status": 200, "times": None, "contains": "FROM Products"}
+DENIED = '{"success":false,"error":{"message":"x","code":"ACCESS_DENIED"}}'
+
+
+@pytest.mark.parametrize(
+    ("faults", "key", "code"),
+    [
+        ([], "wr0ngKey", 2),
+        ([REFUSED | {"body": DENIED}], None, 2),  # a right is missing
+        ([REFUSED | {"status": 403}], None, 2),
+        ([REFUSED | {"status": 503}], None, 1),  # an outage
+        ([REFUSED | {"body": DENIED}, REFUSED | {"status": 503, "contains": "Leads"}], None, 1),
+    ],
+)
+def test_exit_code_of_the_tap_tells_whether_a_retry_makes_sense(faults, key, code, tmp_path):
+    with Sandbox(rows=20) as sandbox:
+        for fault in faults:
+            sandbox.faults.add("status", **fault)
+        config = settings(sandbox) | {"modules": ["Products", "Leads", "Contacts"]}
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps(config | ({"access_key": key} if key else {})))
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT, "--config", str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        refused = [login for login in sandbox.requests.of("login") if login.code]
+        assert len(refused) <= 2
+
+
+@pytest.mark.parametrize(("is_away", "code"), [(False, 2), (True, 1)])
+def test_exit_code_of_the_target_tells_whether_a_retry_makes_sense(is_away, code, tmp_path):
+    """Whether the data was the reason for a reject, or the server."""
+    schema = {"type": "SCHEMA", "stream": "Contacts", "key_properties": []}
+    schema["schema"] = {"properties": {"lastname": {"type": "string"}}}
+    names = ["Roux", "Away" if is_away else ""]
+    records = [
+        {"type": "RECORD", "stream": "Contacts", "record": {"lastname": name}} for name in names
+    ]
+    with Sandbox(rows=20) as sandbox:
+        fault = {"status": 500, "operation": "create", "contains": "Away", "times": None}
+        sandbox.faults.add("status", **fault)
+        path = tmp_path / "config.json"
+        path.write_text(
+            json.dumps(settings(sandbox) | {"streams": {"Contacts": {"match_on": "lastname"}}})
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT.replace("tap_", "target_"), "--config", str(path)],
+            input="\n".join(json.dumps(one) for one in (schema, *records)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == code, done.stderr

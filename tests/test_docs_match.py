@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from packaging.version import Version
 
 from kafinea_sandbox.modules.read import read_modules
 
@@ -116,6 +117,21 @@ def test_architecture_lists_each_file_of_a_package(package):
 def test_files_named_in_the_docs_exist(page):
     named = re.findall(r"`((?:\w+/)+\w+\.(?:py|md|toml))`", page.read_text(encoding="utf-8"))
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_changelog_begins_with_the_version_of_both_packages_or_with_the_next():
+    version, of_loaders = (
+        re.search(r'^version = "(.+)"$', (ROOT / path).read_text("utf-8"), re.MULTILINE)[1]
+        for path in ("pyproject.toml", "loaders/pyproject.toml")
+    )
+    assert version == of_loaders
+    first = re.search(
+        r"^## (\S+) - (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE
+    )
+    if first[2] == "not released yet":
+        assert Version(first[1]) > Version(version)
+    else:
+        assert (first[1], bool(re.fullmatch(r"\d{4}-\d\d-\d\d", first[2]))) == (version, True)
 
 
 def test_page_of_the_modules_has_those_of_the_sandbox():

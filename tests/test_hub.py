@@ -1,5 +1,6 @@
 """The definitions of the plugins for Meltano are what `--about` says, and what its Hub accepts."""
 
+import re
 import runpy
 
 import pytest
@@ -20,6 +21,12 @@ KEYS |= {"maintenance_status", "quality", "log_parser", "supported_python_versio
 KEYS |= {"capabilities", "settings_group_validation", "settings"}
 """What the Hub's schemas of November 2026 allow: `schemas/` in the repository meltano/hub."""
 
+REQUIRED = {"name", "namespace", "variant", "quality"}
+RATINGS = {"gold", "silver", "bronze", "unknown"}
+STATUSES = {"active", "beta", "development", "inactive", "unknown"}
+STRINGS = {"name", "variant", "namespace", "label", "description", "pip_url", "executable"}
+STRINGS |= {"log_parser"}
+
 
 @pytest.mark.parametrize("plugin", MAKE["PLUGINS"], ids=lambda plugin: plugin.name)
 def test_definition_is_made_from_about(plugin):
@@ -36,6 +43,11 @@ def test_hub_accepts_the_definition(path):
     plugin = yaml.safe_load(path.read_text("utf-8"))
     tap = path.stem.startswith("tap-")
     assert plugin.keys() - KEYS == ({"select"} if tap else plugin.keys() & {"dialect"})
+    assert plugin.keys() >= REQUIRED
+    assert all(isinstance(plugin[name], str) for name in STRINGS)
+    assert plugin["quality"] in RATINGS
+    assert plugin["maintenance_status"] in STATUSES
+    assert all(re.fullmatch(r"3\.\d+", each) for each in plugin["supported_python_versions"])
     assert set(plugin["capabilities"]) <= CAPABILITIES | (OF_TAPS if tap else OF_TARGETS)
     for setting in plugin["settings"]:
         extra = setting.keys() & {"options", "sensitive"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import grimp
-from importlinter.api import read_configuration
+import pytest
+
+grimp = pytest.importorskip("grimp")  # of the extra `dev`, as the other
+read_configuration = pytest.importorskip("importlinter.api").read_configuration
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 

@@ -81,6 +81,7 @@ OVERRIDES: dict[type, dict[str, Row]] = {
         "discover_streams": Row(Tap, "self", (Tap, "load_streams")),
     },
     KafineaStream: {
+        "_generate_schema_messages": Row(Stream, "self", (Stream, "_write_schema_message")),
         "_write_schema_message": Row(Stream, "self", (Stream, "sync")),
         "_sync_records": Row(Stream, "self, context, write_messages", (Stream, "sync")),
         "_write_record_message": Row(Stream, "self, record", (Stream, "_sync_records")),

@@ -92,6 +92,10 @@ class Run(Protocol):
         """Where the stream stands."""
 
     @property
+    def continues(self) -> bool:
+        """Whether it leaves out rows that earlier runs have brought."""
+
+    @property
     def has_failed(self) -> bool:
         """Whether something could not be read, and is requested again in the next run."""
 

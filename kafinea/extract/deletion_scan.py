@@ -21,7 +21,7 @@ from kafinea.client import Client
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.extract.checkpoint import now
 from kafinea.extract.hidden_records import Brake, Withheld, deleted
-from kafinea.extract.id_snapshots import Change, IdSnapshot, SnapshotStore
+from kafinea.extract.id_snapshots import IF_LOST, Change, IdSnapshot, SnapshotStore
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import Page, count, number
 from kafinea.parsing import moment
@@ -49,6 +49,10 @@ class Scan:
     at: datetime
     prefix: str
     changes: list[Change]
+
+
+class IdsLost(KafineaError):
+    """The ids of the last scan are gone, so nothing can be compared with them."""
 
 
 class DeletionDetector:
@@ -84,6 +88,7 @@ class DeletionDetector:
     ) -> None:
         self.done: dict[str, Scan] = {}
         self.failures: dict[str, KafineaError] = {}
+        self._lost: set[str] = set()
         self._kafinea = kafinea
         self._store = store
         self._url, self._user = url, user
@@ -107,7 +112,7 @@ class DeletionDetector:
             there = self._read(module)
             if there is not None:
                 known = self._compared(known, there)
-        except (Refused, IncompleteRead, Unavailable, Withheld) as error:
+        except (Refused, IncompleteRead, Unavailable, Withheld, IdsLost) as error:
             if isinstance(error, Unavailable):
                 self._kafinea.listtypes()  # fails as well when the server is away
             # A matter of this module alone: the others are scanned, and the run fails at its end.
@@ -152,6 +157,13 @@ class DeletionDetector:
     def _compared(self, known: IdSnapshot | None, there: IdSnapshot) -> IdSnapshot:
         """Return what is known now, stored, and note that this scan is done."""
         module, reported = there.module, self._reported_at(there.module)
+        if known is None and reported:
+            self._lost.add(module)
+            raise IdsLost(
+                f"`deletions_path` has no ids of {module}, but the state says that they were "
+                f"stored there at {reported:%Y-%m-%d %H:%M} UTC. Deletions since then would never "
+                f"be reported. Restore the folder, or correct its path. {IF_LOST}"
+            )
         changes = known.changes if known else []
         at = max(
             [
@@ -161,12 +173,6 @@ class DeletionDetector:
             ]
         )
         if known is None:
-            if reported:
-                logger.warning(
-                    "%s: the ids of the last scan are no longer in `deletions_path`. Records that "
-                    "were deleted since then are not reported.",
-                    module,
-                )
             known = there
             self._store.save(known)
         elif self._takes_in(known, there, at):
@@ -215,6 +221,8 @@ class DeletionDetector:
 
     def _add(self, module: str, ids: Sequence[str]) -> None:
         """Add ids to those that are known of a module."""
+        if module in self._lost:
+            return  # the next scan would take a file with these alone for all ids
         known = self._load(module) or self._nothing_known(module)
         known.add(ids)
         self._store.save(known)

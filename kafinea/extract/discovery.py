@@ -22,7 +22,15 @@ _NOT = "!"
 
 
 class NotRead(KafineaError):
-    """A module cannot be read. The text contains what can be done."""
+    """A module cannot be read. The text contains what can be done.
+
+    Args:
+        is_final: False if the server may be the reason, and not a right or a name.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = True) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class Modules:
@@ -35,12 +43,12 @@ class Modules:
             without a `!`.
 
     Attributes:
-        missing: What `modules` names and the instance does not show, and a sentence on it. The
+        missing: What `modules` names and the instance does not show, and the error of it. The
             others are read, and the run fails at its end.
     """
 
     def __init__(self, client: Client, username: str, patterns: Sequence[str]) -> None:
-        self.missing: dict[str, str] = {}
+        self.missing: dict[str, NotRead] = {}
         self._client = client
         self._username = username
         # A variable of the environment gives "Contacts, Leads", or nothing at all, with blanks.
@@ -73,7 +81,7 @@ class Modules:
         self._check_what_is_left_out()
         described = self._describe_all([name for name in self.shown if self.takes(name)])
         if not described:
-            raise SettingsError(next(iter(self.missing.values()), self._nothing_taken()))
+            raise self._nothing_described()
         self.warn_of_missing()
         return described
 
@@ -93,7 +101,7 @@ class Modules:
             if any(_matches(name, pattern) for name in self.shown):
                 elsewhere.append(pattern)
             else:
-                self.missing[pattern] = f"`modules`: {self.not_found(pattern)}"
+                self.missing[pattern] = NotRead(f"`modules`: {self.not_found(pattern)}")
         return elsewhere
 
     def warn_of_lost(self, known: Iterable[str]) -> None:
@@ -109,8 +117,8 @@ class Modules:
 
     def warn_of_missing(self) -> None:
         """Name what `modules` names and the instance does not show."""
-        for text in self.missing.values():
-            logger.warning("%s It is left out.", text)
+        for error in self.missing.values():
+            logger.warning("%s It is left out.", error)
 
     def not_found(self, name: str) -> str:
         """Return the sentences for a module that was not found, with the names that are near."""
@@ -135,14 +143,16 @@ class Modules:
             module = replace(self._client.describe(name), name=name)
         except Refused as error:
             if _is_among(name, self._taken):
-                self.missing[name] = f"`modules`: {name} cannot be described: {error}"
+                text = f"`modules`: {name} cannot be described: {error}"
+                self.missing[name] = NotRead(text, is_final=error.is_final)
             else:
                 logger.warning("%s is left out, because it cannot be described: %s", name, error)
             return None
         except Unavailable as error:
             self._client.listtypes()  # fails as well when the server is away
             text = f"{name} cannot be described: {str(error).rstrip('.')}."
-            self.missing[name] = f"{text} {self.how_to_leave_out(name)}"
+            text = f"{text} {self.how_to_leave_out(name)}"
+            self.missing[name] = NotRead(text, is_final=False)
             return None
         if not module.retrieveable:
             logger.warning("%s is left out: this user may not read it.", name)
@@ -160,8 +170,12 @@ class Modules:
                 meant = f" Did you mean `!{near[0]}`?" if near else ""
                 logger.warning("`modules` excludes %r, which is not a module.%s", pattern, meant)
 
-    def _nothing_taken(self) -> str:
-        return f"`modules` selects no module. Available: {listed(self.shown)}."
+    def _nothing_described(self) -> SettingsError:
+        text = f"`modules` selects no module. Available: {listed(self.shown)}."
+        why = next(iter(self.missing.values()), NotRead(text))
+        error = SettingsError(str(why))
+        error.is_final = why.is_final
+        return error
 
     @cached_property
     def _names_and_labels(self) -> Mapping[str, str]:
@@ -198,7 +212,8 @@ class Modules:
         if isinstance(error, Refused) and self._has_no_ids(name):
             logger.info("%s is left out: its records cannot be queried by `id`.", name)
             return None
-        return NotRead(f"{str(error).rstrip('.')}. {self.how_to_leave_out(name)}")
+        text = f"{str(error).rstrip('.')}. {self.how_to_leave_out(name)}"
+        return NotRead(text, is_final=error.is_final)
 
     def how_to_leave_out(self, name: str) -> str:
         """Return the sentence that explains how to extract without a module."""

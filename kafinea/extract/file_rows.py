@@ -90,6 +90,11 @@ class FileRun:
         return replace(self._run.checkpoint, pending=self._files.pending)
 
     @property
+    def continues(self) -> bool:
+        """Whether it leaves out rows that earlier runs have brought."""
+        return self._run.continues
+
+    @property
     def has_failed(self) -> bool:
         """Whether some document could not be read whole, or some file not be downloaded."""
         return self._run.has_failed or not self._files.is_whole

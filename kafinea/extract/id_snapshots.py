@@ -28,6 +28,12 @@ _SETTING = "deletions_path"
 _LARGEST = 64 * 2**20
 """Bytes of such a file when it is decompressed, those of 20,000,000 ids. It is cut there."""
 
+IF_LOST = (
+    "If there are no such ids, extract the module again without its state (`meltano run "
+    "--full-refresh`); `kafinea verify` then finds the rows of records that were deleted meanwhile."
+)
+"""What to do in place of comparing."""
+
 _MOST = 2**63  # ids are numbers of 64 bits
 
 
@@ -150,7 +156,7 @@ class SnapshotStore:
             raise StateError(
                 f"`deletions_path`: {name} contains the ids of {shown(known.module)} for user "
                 f"'{shown(known.user)}' at {shown(known.url)}. They cannot be compared with the "
-                "ids of this run. Set another `deletions_path`."
+                f"ids of this run. Set another `deletions_path`. {IF_LOST}"
             )
         return known
 
@@ -189,8 +195,7 @@ def _decoded(content: bytes, name: str) -> IdSnapshot:
         _numbers(_steps(sorted(known.hidden)))
     except (OSError, EOFError, ValueError, ArithmeticError, RecursionError, zlib.error):
         raise StateError(
-            f"`deletions_path`: {name} is damaged. Remove the file to start again. Records that "
-            "were deleted since the last scan are then not reported."
+            f"`deletions_path`: {name} is damaged. Restore it, or remove it. {IF_LOST}"
         ) from None
     return known
 

@@ -14,7 +14,7 @@ from typing import Any
 from kafinea.client import Client
 from kafinea.describe import MODIFIED, SECRET_MODULES, Module
 from kafinea.errors import Refused, SettingsError, WrongAnswer
-from kafinea.extract.discovery import Modules
+from kafinea.extract.discovery import Modules, NotRead
 from kafinea.related import RelatedList, find_list, lists_of
 
 logger = logging.getLogger(__name__)
@@ -120,7 +120,8 @@ class RelatedLists:
             logger.warning(text, module, error)
             return []
         except WrongAnswer as error:
-            self.modules.missing[f"Related lists of {module}"] = str(error)
+            missing = NotRead(str(error), is_final=False)
+            self.modules.missing[f"Related lists of {module}"] = missing
             logger.warning(text, module, error)
             return []
         if lists is None:

@@ -61,6 +61,7 @@ class ExtractionRun:
 
     Attributes:
         checkpoint: Where the stream stands, now that all batches so far are written.
+        continues: Whether it leaves out rows that earlier runs have brought.
 
     Raises:
         StateError: The checkpoint is that of another instance.
@@ -80,8 +81,17 @@ class ExtractionRun:
         self._began: float | None = None
         self._ended: float | None = None
         self.checkpoint = checkpoint.of_instance(source.client.url)
+        self.continues = self._continues
         if self._content.has_times:
             self.checkpoint = replace(self.checkpoint, timezone=source.clock.name)
+
+    @property
+    def _continues(self) -> bool:
+        known = self.checkpoint
+        if not self._source.is_incremental:
+            return self._planner.whole(known).last_id is not None
+        has_rows = known.current and known.current.last_id
+        return bool(known.bookmark or known.is_undated or has_rows)
 
     @property
     def has_failed(self) -> bool:

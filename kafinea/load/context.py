@@ -21,6 +21,7 @@ from kafinea.load.source_files import SourceFiles
 from kafinea.load.writing.owners import Owners
 from kafinea.load.writing.referenced import ReferencedRecords
 from kafinea.load.writing.rollback import Rollback
+from kafinea.load.writing.undo_file import UndoFile
 from kafinea.load.writing.write_gate import WriteGate
 from kafinea.values import ServerZone
 
@@ -44,6 +45,7 @@ class LoadContext:
         rollback: Deletes what was just created and must not stay.
         simulated: What a dry run would have written; empty in a real run.
         source_files: The files that may be read.
+        undo_file: Notes what is written; None if nothing is to be noted.
         own_writes: What this run has written, for the streams that look for conflicts.
         pauses: Holds the writes in quiet hours.
     """
@@ -62,6 +64,7 @@ class LoadContext:
     rollback: Rollback
     simulated: SimulatedRecords
     source_files: SourceFiles
+    undo_file: UndoFile | None
     own_writes: OwnWrites
     pauses: Pauses
 
@@ -83,8 +86,13 @@ class LoadContext:
             finds_conflicts: Whether a stream has the setting `conflict_on`.
 
         Raises:
-            SettingsError: `files_path` cannot be used.
+            SettingsError: `files_path` or `undo_path` cannot be used.
+            StorageError: `undo_path` cannot be written.
         """
+        source_files, undo_file = SourceFiles(options.files_path), None
+        if options.undo_path and not options.dry_run:
+            undo_file = UndoFile(options.undo_path)
+            client = client.watched_by(undo_file)
         lookups = ThreadPoolExecutor(client.max_sessions)
         modules, server, simulated = Modules(client), ServerBehavior(client), SimulatedRecords()
         finder = Finder(client, modules, lookups.map, simulated)
@@ -124,7 +132,8 @@ class LoadContext:
             gate=gate,
             rollback=rollback,
             simulated=simulated,
-            source_files=SourceFiles(options.files_path),
+            source_files=source_files,
+            undo_file=undo_file,
             own_writes=own_writes,
             pauses=pauses,
         )
@@ -145,3 +154,5 @@ class LoadContext:
     def close(self) -> None:
         """Begin no more look-ups; do not wait for those that are under way."""
         self.lookups.shutdown(wait=False, cancel_futures=True)
+        if self.undo_file:
+            self.undo_file.close()

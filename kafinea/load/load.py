@@ -60,8 +60,9 @@ class Load:
         options: What may be written, and whether it is a dry run.
 
     Raises:
-        SettingsError: A setting has no such form, there is no such time zone, or `files_path`
-            cannot be used.
+        SettingsError: A setting has no such form, there is no such time zone, or `files_path` or
+            `undo_path` cannot be used.
+        StorageError: `undo_path` cannot be written.
     """
 
     def __init__(

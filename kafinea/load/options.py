@@ -32,6 +32,7 @@ class LoadOptions:
         files_path: The folder or URL below which the files of records are read; None for none.
         quiet_hours: The hours of the day, on the server's clock, in which nothing is written, such
             as `08:00-18:00`; None for none.
+        undo_path: The file to note each write in, for `kafinea.load.undo`; None for none.
         dry_run: Validate, compare and report, but write nothing to Kafinea.
 
     Raises:
@@ -46,6 +47,7 @@ class LoadOptions:
     serial_modules: frozenset[str] = frozenset({"Invoice", "CreditNotes"})
     files_path: str | None = None
     quiet_hours: str | None = None
+    undo_path: str | None = None
     dry_run: bool = False
 
     def __post_init__(self) -> None:

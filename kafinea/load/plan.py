@@ -195,7 +195,7 @@ def make_plan(
         ),
         id_property=id_property,
         lines_property=lines_property,
-        lines=_module_of_lines(module, modules),
+        lines=module_of_lines(module, modules),
         ignored=tuple(ignored),
         files=files,
         allow_changes=_allowed_changes(where, module, mapping.allow_changes),
@@ -205,7 +205,7 @@ def make_plan(
     )
 
 
-def _module_of_lines(module: Module, modules: Modules) -> Module | None:
+def module_of_lines(module: Module, modules: Modules) -> Module | None:
     """Return the module of lines; none where the server offers no lines, as coreBOS does."""
     if not module.is_inventory or LINE_MODULE not in modules.names:
         return None

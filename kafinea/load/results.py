@@ -15,6 +15,9 @@ OTHERS_CHANGED = "OTHER_FIELDS_CHANGED"
 """The server changed fields that were not loaded. It stops the updates of its stream and nothing
 else, so it does not count when `max_rejects` decides whether the run continues; the run fails."""
 
+OF_THE_SERVER = frozenset({"UNAVAILABLE", "UNKNOWN_OUTCOME"})
+"""Codes of records that a later run may load as they are."""
+
 Error = Refused | Unavailable
 """What the server answers that may be the fault of one record."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kafinea.extras import advice
 from kafinea_cli.verify.warehouse import NotThere, Warehouse, WarehouseError
 
 _DUCKDB = re.compile(r"duckdb:///(.+)")
@@ -33,8 +34,7 @@ def open_warehouse(address: str, schema: str | None, *, sync: bool) -> Warehouse
             return PostgresWarehouse(f"postgresql{found[1]}", schema or "public", sync=sync)
     except ImportError:
         raise WarehouseError(
-            "`kafinea verify` needs the packages of the extra `verify`. Install them: "
-            "pip install 'singer-kafinea[verify]'."
+            f"The driver of the warehouse is not installed. {advice('verify')}"
         ) from None
     # The address may hold a password, so it is not shown.
     raise NotThere(

@@ -10,17 +10,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from kafinea_sandbox.database import prices
 from kafinea_sandbox.database.tables import Table
 from kafinea_sandbox.instance.instance import Instance
 from kafinea_sandbox.modules.model import Field, is_price
 from kafinea_sandbox.records import stored
-from kafinea_sandbox.server.faults import Faults
+from kafinea_sandbox.server.faults import Fault, Faults
 from kafinea_sandbox.server.request_log import RequestLog
 
 Values = dict[str, Any]
+Right = Literal["read", "create", "update", "delete"]
+
+_WRITES = ("create", "update", "revise", "delete", "add_related", "fileupload")
 
 
 class Control:
@@ -32,6 +35,7 @@ class Control:
         """The active faults: `faults.add("status", operation="create", status=502)`."""
         self.requests = RequestLog()
         """The requests received."""
+        self._unanswered: list[Fault] = []
 
     def rows(self, module: str) -> list[Values]:
         """The records of a module by id, as a query answers them, without the columns of lines."""
@@ -109,6 +113,59 @@ class Control:
         kept |= {field.name: field for field in fields if field.name in kept}
         self.instance.redefine(replace(present, fields=(*new, *kept.values())))
 
+    def set_field(self, module: str, name: str, label: str = "", **settings: Any) -> None:
+        """Add a field to a module, or replace the one of this name.
+
+        Args:
+            module: The module.
+            name: The name of the field.
+            label: Its label; its name if empty.
+            settings: The other attributes of `Field`, such as `type`.
+        """
+        given: Values = {n: tuple(v) if isinstance(v, list) else v for n, v in settings.items()}
+        self.redefine(module, Field(name, label or name, **given))
+
+    def remove_field(self, module: str, name: str) -> None:
+        """Remove a field of a module, as an administrator does. Its values stay stored.
+
+        Raises:
+            KeyError: The module has no such field.
+        """
+        if name not in {field.name for field in self.instance.tables[module].module.fields}:
+            raise KeyError(name)
+        self.redefine(module, without=[name])
+
+    def set_rights(self, module: str, without: Sequence[Right] = ()) -> None:
+        """Take rights in a module away from all users; give back those that are not named.
+
+        Args:
+            module: The module.
+            without: The rights to take away. Without `read`, the module does not exist for users.
+        """
+        if unknown := set(without) - set(get_args(Right)):
+            raise ValueError(f"Unknown rights: {', '.join(sorted(unknown))}")
+        name, options = self.instance.tables[module].name, self.instance.options
+        absent = {*options.absent} - {name} | ({name} if "read" in without else set())
+        closed = {**options.closed, name: [right for right in without if right != "read"]}
+        self.instance.options = replace(options, absent=sorted(absent), closed=closed)
+
+    def answer_writes(self, *, answer: bool, seconds: float = 30) -> None:
+        """Stop answering requests that write, or answer them again.
+
+        Args:
+            answer: Whether they are answered. If not, nothing is written.
+            seconds: How long a request waits before its connection is reset.
+        """
+        self.faults.remove(self._unanswered)
+        self._unanswered = (
+            []
+            if answer
+            else [
+                self.faults.add("hang", operation=name, seconds=seconds, times=None)
+                for name in _WRITES
+            ]
+        )
+
     def expire_sessions(self, code: str = "INVALID_SESSIONID") -> int:
         """End all sessions; the next request of each answers `code`."""
         return self.instance.sessions.expire(code)
@@ -162,7 +219,10 @@ class Control:
         return {table.modified: modifiedtime or self.instance.clock.text()}
 
 
-_METHODS = ("rows", "count", "sql", "change", "insert", "remove", "expire_sessions", "set_time")
+_METHODS = (
+    "rows", "count", "sql", "change", "insert", "remove", "set_field", "remove_field", "set_rights",
+    "answer_writes", "expire_sessions", "set_time",
+)  # fmt: skip
 
 
 # Tests change rows and tables. These actions open files, or end the transaction.

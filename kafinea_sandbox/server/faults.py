@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -83,6 +84,11 @@ class Faults:
         with self._lock:
             self._faults.append(fault)
         return fault
+
+    def remove(self, faults: Collection[Fault]) -> None:
+        """Deactivate some faults."""
+        with self._lock:
+            self._faults = [each for each in self._faults if all(each is not f for f in faults)]
 
     def clear(self) -> None:
         """Deactivate all faults."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from exact_loaders.columns import Column, Kind
 from exact_loaders.database import Database, Found
-from exact_loaders.errors import LoaderError
+from exact_loaders.errors import CorrectFirst, LoaderError
 
 
 class Table:
@@ -28,14 +28,24 @@ class Table:
         self._database, self._logger = database, logger
         self.columns: dict[str, Column] = {}
 
-    def prepare(self, wanted: Mapping[str, Column]) -> None:
+    def prepare(self, wanted: Mapping[str, Column], *, must_exist: bool = False) -> None:
         """Create the table, or adapt it: columns are added and widened, none is removed.
 
+        Args:
+            wanted: The columns that the table must have.
+            must_exist: Whether the tap leaves out rows because the table has them already.
+
         Raises:
-            LoaderError: It has a column that cannot be taken over.
+            LoaderError: It has a column that cannot be taken over, or it must exist and does not.
         """
         with self._database.exclusive(self.name):
             existing = self._database.existing(self.name)
+            if existing is None and must_exist:
+                raise CorrectFirst(
+                    f"Table {self.name} does not exist, but the state of the tap says that its "
+                    "rows were loaded, so the tap emits only what has changed since. Restore the "
+                    "table, or extract the stream again with `meltano run --full-refresh`."
+                )
             if existing is None:
                 self._database.create(self.name, wanted.values(), self.keys)
                 self._database.comment(self.name, [col for col in wanted.values() if col.comment])

@@ -26,7 +26,7 @@ from typing_extensions import override
 
 from exact_loaders.columns import Column, Kind, columns_of
 from exact_loaders.database import DELETED_AT, VERSION, Batch, Database, NotRead
-from exact_loaders.errors import LoaderError
+from exact_loaders.errors import CorrectFirst, LoaderError
 from exact_loaders.messages import Line, Reader
 from exact_loaders.names import marked, names_of, short
 from exact_loaders.rows import RowReader, Rows
@@ -35,6 +35,8 @@ from exact_loaders.values import encode
 
 _MOST_BYTES = 2**24
 """Bytes of the records that wait; a batch is written before it has `batch_size_rows` if larger."""
+CONTINUES = "x-singer-continues"
+"""What a tap puts into a schema if the run leaves out rows that earlier runs have emitted."""
 _decode_record = msgspec.json.Decoder(float_hook=Decimal).decode
 _MARKED = re.compile(rb'"_sdc_deleted_at" ?: ?"').search
 
@@ -69,12 +71,13 @@ class ExactSink(BatchSink):
             self._wanted = {**self._wanted, **_METADATA, **self._wanted}
         table = target.table_of(stream_name)
         self._table = Table(self._database, table, self._keys, target.logger)
+        self._must_exist = target.continues
         self._has_logged: set[str] = set()
 
     @override
     def setup(self) -> None:
         """Create or adapt the table."""
-        self._table.prepare(self._wanted)
+        self._table.prepare(self._wanted, must_exist=self._must_exist)
 
     @property
     @override
@@ -201,6 +204,8 @@ class ExactTarget(Target):
         self._waiting_rows = self._waiting_bytes = 0
         self._most_rows = int(self.config["batch_size_rows"])
         self._tables: dict[str, str] = {}
+        self.continues = False
+        """Whether the run leaves out rows of the stream because its table has them already."""
         self.database = self.open_database()
         if command := click.get_current_context(silent=True):
             command.call_on_close(self.database.close)
@@ -227,6 +232,7 @@ class ExactTarget(Target):
         if not isinstance(message_dict["schema"].get("properties"), dict):
             raise LoaderError(f"Stream {message_dict['stream']}: its schema has no `properties`.")
         message_dict.setdefault("key_properties", [])
+        self.continues = message_dict["schema"].get(CONTINUES) is True
         super()._process_schema_message(message_dict)
 
     @override
@@ -347,9 +353,9 @@ _UNKNOWN = "%s: these properties are not in the schema, and are not loaded: %s"
 
 
 def main(target: type[ExactTarget]) -> None:
-    """Run a target as a command: an error that users can correct is one line and exit code 1."""
+    """Run a target as a command: an error that users can correct is one line and an exit code."""
     try:
         target.cli()
     except LoaderError as error:
         logging.getLogger(target.name).error("%s", error)  # noqa: TRY400 it is one line for users
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, CorrectFirst) else 1)

@@ -1,22 +1,28 @@
-"""What the DAGs share: how they run Meltano, the streams to extract, and the alert on failure."""
+"""What the DAGs share: how they run Meltano, and the streams to extract."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
+from functools import partial
+from typing import Any, TypeVar
 
-from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import Variable
+import structlog
+from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.execution_time import task_runner
+from kafinea_alerts import on_failure, on_retry, on_timeout
+from kafinea_meltano import PROJECT, MeltanoFailed, MeltanoRun
+from kafinea_places import NotSharedError, check_places, check_state, of_tap
 
-LOADER = "target-postgres"
+WAREHOUSE = os.environ.get("KAFINEA_WAREHOUSE", "postgres")
+"""`postgres` or `duckdb`: where all DAGs load to, and read from."""
+LOADER, EXTRACTOR = f"target-{WAREHOUSE}", f"tap-{WAREHOUSE}"
+QUERIES = f"TAP_{WAREHOUSE.upper()}_QUERIES"
+EXTRACTED = Asset("kafinea_warehouse")
+"""All modules were extracted. A DAG with `schedule=[Asset("kafinea_warehouse")]` runs after it."""
 ENVIRONMENT = os.environ.get("MELTANO_ENVIRONMENT", "prod")
 
 SESSIONS = 4
@@ -30,49 +36,60 @@ DEFAULTS: dict[str, Any] = {
     "retry_exponential_backoff": 2,
     "max_retry_delay": timedelta(minutes=30),
     "execution_timeout": timedelta(hours=12),
-    "on_failure_callback": lambda context: alert(_failure(context)),
+    "on_failure_callback": on_failure,
+    "on_retry_callback": on_retry,
 }
 
-PROJECT = Path(os.environ.get("MELTANO_PROJECT_ROOT") or Path(__file__).resolve().parents[2])
+HOURS = float(os.environ.get("KAFINEA_RUN_HOURS", "20"))
+RUN_TIMEOUT: dict[str, Any] = {
+    "dagrun_timeout": timedelta(hours=HOURS),
+    "on_failure_callback": partial(on_timeout, hours=HOURS),
+}
+"""A run that takes longer is stopped, and an alert is sent: the next one could not begin."""
+
 EXTRACT = ("run", "--no-install", "tap-kafinea", LOADER)
 _DELETED = "deleted_records"
 
 Settings = dict[str, str]
+_Result = TypeVar("_Result")
 
 
-def alert(message: str) -> None:
-    """Send an alert. Replace this function to use e-mail, a pager or a notifier of Airflow.
+class Meltano(BaseOperator):
+    """Runs Meltano. The settings in `env` override those of the project. It can be killed.
 
-    The Airflow Variable `kafinea_alert_url` is the address of the incoming webhook of a chat.
+    Each line of its log keeps its level, and has the module and the run id of Meltano as facts.
     """
-    url = Variable.get("kafinea_alert_url", default=None)
-    if not url:
-        text = "No alert was sent: the Airflow Variable kafinea_alert_url is not set."
-        logging.getLogger(__name__).warning(text)
-        return
-    body = json.dumps({"text": message}).encode()
-    urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=30).close()  # noqa: S310 the operator's own setting
+
+    def __init__(
+        self, *, command: Sequence[str], env: Settings | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.command = command
+        self.env = env
+        self._run: MeltanoRun | None = None
+
+    def execute(self, context: Any) -> None:
+        """Run it to its end."""
+        _keep_name(context["ti"].rendered_map_index)
+        self._run = _run(self.command, self.env or {})
+        _or_fail(self._run.run)
+
+    def on_kill(self) -> None:
+        """End it."""
+        if self._run:
+            self._run.stop()
 
 
-def _failure(context: Mapping[str, Any]) -> str:
-    task = context["ti"]
-    what = task.rendered_map_index or task.task_id
-    # If the worker was killed, there is no exception.
-    why = context.get("exception") or "the task was stopped."
-    return f"{task.dag_id}: {what} failed: {why} The log is at {task.log_url}"
-
-
-class Meltano(BashOperator):
-    """Runs Meltano. The settings in `env` override those of the project. It can be killed."""
-
-    def __init__(self, *, command: Sequence[str], **options: Any) -> None:
-        super().__init__(
-            bash_command=" ".join(["orchestrate/meltano", *command]),
-            cwd=str(PROJECT),
-            append_env=True,
-            skip_on_exit_code=None,
-            **options,
-        )
+def extraction() -> Any:
+    """Return the task that extracts a stream, to be expanded by the settings of each."""
+    # One process at a time has a DuckDB file.
+    limit = {"max_active_tis_per_dag": 1} if WAREHOUSE == "duckdb" else {}
+    return Meltano.partial(
+        task_id="extract",
+        command=EXTRACT,
+        map_index_template="{{ task.env['TASK'] }}",
+        **limit,
+    )
 
 
 def meltano(*command: str, settings: Settings | None = None, given: str = "") -> str:
@@ -86,20 +103,39 @@ def meltano(*command: str, settings: Settings | None = None, given: str = "") ->
     Raises:
         AirflowException: It failed.
     """
-    done = subprocess.run(  # noqa: S603 - our own command
-        [PROJECT / "orchestrate/meltano", "--log-level=warning", *command],
-        cwd=PROJECT,
-        env=os.environ | {"MELTANO_ENVIRONMENT": ENVIRONMENT} | (settings or {}),
-        input=given,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise AirflowException(
-            f"`meltano {' '.join(command)}` failed with exit code {done.returncode}."
-        )
-    return done.stdout
+    own = {"MELTANO_ENVIRONMENT": ENVIRONMENT}
+    return _or_fail(partial(_run(command, own | (settings or {})).run, given))
+
+
+def _run(command: Sequence[str], settings: Settings) -> MeltanoRun:
+    log = structlog.get_logger("kafinea")
+    if module := settings.get("TASK"):
+        log = log.bind(module=module)
+    return MeltanoRun(command, settings, log.log)
+
+
+def _or_fail(run: Callable[[], _Result]) -> _Result:
+    """Run Meltano.
+
+    Raises:
+        AirflowFailException: It failed, and a retry would too.
+        AirflowException: It failed.
+    """
+    try:
+        return run()
+    except MeltanoFailed as error:
+        failed = AirflowFailException if error.is_final else AirflowException
+        raise failed(error.reason) from None
+
+
+def _keep_name(name: str | None) -> None:
+    """Keep the name of a mapped task while it waits for a retry: else its index would be shown.
+
+    Airflow 3.3 reports a retry without the name, and has none until the task starts again. Each
+    task has a process of its own, so this concerns no other.
+    """
+    if name and hasattr(task_runner, "RetryTask"):
+        task_runner.RetryTask = partial(task_runner.RetryTask, rendered_map_index=name)
 
 
 def streams() -> list[dict[str, Any]]:
@@ -108,15 +144,13 @@ def streams() -> list[dict[str, Any]]:
     The tap creates the catalog, so `modules` and `select` in meltano.yml apply.
 
     Raises:
-        AirflowFailException: Meltano stores its state where other workers cannot read it.
+        AirflowFailException: Something is stored where other workers do not find it.
     """
-    own = json.loads(meltano("config", "print", "meltano"))
-    if own["state_backend"]["uri"] == "systemdb" and own["database_uri"].startswith("sqlite"):
-        raise AirflowFailException(
-            "Meltano stores its state in a file on this machine, which other workers cannot read. "
-            "Set MELTANO_DATABASE_URI to a PostgreSQL database, or MELTANO_STATE_BACKEND_URI to an "
-            "object store such as s3://bucket/state."
-        )
+    try:
+        check_state(json.loads(meltano("config", "print", "meltano")), PROJECT)
+        check_places(of_tap(json.loads(meltano("config", "print", "tap-kafinea"))), PROJECT)
+    except NotSharedError as error:
+        raise AirflowFailException(str(error)) from None
     catalog = json.loads(meltano("invoke", "--dump=catalog", "tap-kafinea"))
     return [one for one in catalog["streams"] if one["selected"] and one["stream"] != _DELETED]
 

@@ -110,6 +110,22 @@ def test_help_does_not_import_the_sdk():
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--help"], 0), (["--version"], 0), (["sandbox", "--help"], 0), (["modules"], 1)],
+)
+def test_only_help_version_and_sandbox_work_without_the_extra(arguments, code):
+    script = "import sys; sys.modules |= dict.fromkeys(['rich', 'dotenv', 'yaml'])"
+    script += "; from kafinea_cli.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    missing = "rich is not installed. Install the extra `cli` of singer-kafinea, "
+    missing += "see docs/install.md."
+    assert (done.returncode, done.stderr) == (code, f"ERROR {missing}\n" if code else "")
+
+
 MELTANO = """
 default_environment: prod
 plugins:

@@ -313,7 +313,8 @@ def test_extra_that_is_missing_is_named_before_anything_is_sent(
     done = run(["records", "Leads", "-o", f"l.{end}"], environment, tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        f"ERROR {package} is not installed. Run: pip install 'singer-kafinea[export]'\n"
+        f"ERROR {package} is not installed. Install the extra `export` of singer-kafinea, "
+        "see docs/install.md.\n"
     )
     assert not list(company.requests)
 

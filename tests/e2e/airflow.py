@@ -33,12 +33,14 @@ class Airflow:
         database: Where it keeps the states of its runs.
         environment: That of its processes, and so of the tasks.
         executed: The commands that were run, as a page of the documentation shows them.
+        waiting: The tasks that have waited for a retry, by the names that they had meanwhile.
     """
 
     home: Path
     database: Postgres
     environment: Mapping[str, str]
     executed: list[str] = field(default_factory=list)
+    waiting: set[str] = field(default_factory=set)
 
     def sh(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder, as users do."""
@@ -69,7 +71,7 @@ class Airflow:
                 start_new_session=True,
             )
         try:
-            self._wait_for(lambda: self._is_up(process), "Airflow")
+            self.wait_for(lambda: self._is_up(process), "Airflow")
             yield
         finally:
             with suppress(ProcessLookupError):
@@ -83,7 +85,7 @@ class Airflow:
         assert process.poll() is None, said
         try:
             with urlopen(f"{self.environment['AIRFLOW__API__BASE_URL']}/api/v2/monitor/health"):
-                return len(self.database.rows("SELECT dag_id FROM dag")) == 3
+                return len(self.database.rows("SELECT dag_id FROM dag")) == 5
         except URLError:
             return False
 
@@ -93,12 +95,14 @@ class Airflow:
 
         def is_over() -> bool:
             meanwhile()
-            self.database.rows(
+            retried = self.database.rows(
                 "UPDATE task_instance SET retry_delay_override = 0 WHERE state = 'up_for_retry'"
+                " RETURNING coalesce(rendered_map_index, task_id) AS name"
             )
+            self.waiting |= {task["name"] for task in retried}
             return self.database.rows(run, dag)[0]["state"] in {"success", "failed"}
 
-        self._wait_for(is_over, dag)
+        self.wait_for(is_over, dag)
         return self.database.rows(run, dag)[0]["state"]
 
     def tasks(self, dag: str) -> list[dict]:
@@ -127,7 +131,8 @@ class Airflow:
             with suppress(psutil.Error):
                 process.kill()
 
-    def _wait_for(self, is_so: Callable[[], bool], what: str) -> None:
+    def wait_for(self, is_so: Callable[[], object], what: str) -> None:
+        """Wait until something is so."""
         end = time.monotonic() + _LONGEST
         while not is_so():
             assert time.monotonic() < end, f"{what} takes too long"

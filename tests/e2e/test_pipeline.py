@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import date, datetime
@@ -143,3 +144,42 @@ def outcomes(stream, key):
 def lines(name):
     text = (ROOT / "output" / f"{name}.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.timeout(900)
+def test_one_module_is_extracted_again_after_its_table_is_gone(sandbox, tmp_path):
+    file = tmp_path / "warehouse.duckdb"
+    own = {
+        "MELTANO_DATABASE_URI": f"sqlite:///{tmp_path / 'meltano.db'}",
+        "TAP_KAFINEA_URL": sandbox.url,
+        "TAP_KAFINEA_USERNAME": sandbox.username,
+        "TAP_KAFINEA_ACCESS_KEY": sandbox.access_key,
+        "TAP_KAFINEA_MODULES": '["Contacts", "Accounts"]',
+        "TARGET_DUCKDB_PATH": str(file),
+    }
+
+    def meltano(*options, **more):
+        command = [MELTANO, "--env-file", os.devnull, "run", "--no-install", *options]
+        return subprocess.run(
+            [*command, "tap-kafinea", "target-duckdb"], cwd=ROOT, env=os.environ | own | more,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+
+    assert meltano().returncode == 0
+    with duckdb.connect(file) as warehouse:
+        warehouse.execute("DROP TABLE kafinea.contacts")
+    done = meltano()
+    assert done.returncode == 1
+    assert "Table Contacts does not exist, but the state of the tap says" in done.stdout
+    # As docs/scheduling.md shows it.
+    done = meltano("--full-refresh", "--merge-state", TAP_KAFINEA__SELECT_FILTER='["Contacts"]')
+    assert done.returncode == 0, done.stdout
+    sandbox.requests.clear()
+    assert meltano().returncode == 0
+    queries = [request.params["query"] for request in sandbox.requests.of("query")]
+    records = [query for query in queries if re.match(r"SELECT .*,.* FROM (Con|Acc)", query)]
+    assert all("modifiedtime >=" in query for query in records)
+    with duckdb.connect(file, read_only=True) as warehouse:
+        for module in ("contacts", "accounts"):
+            (count,) = warehouse.sql(f"SELECT count(*) FROM kafinea.{module}").fetchone()
+            assert count == sandbox.count(module.title())

@@ -166,3 +166,19 @@ def test_failure_to_read_is_no_end_of_the_input():
 
     with pytest.raises(MemoryError):
         list(reading.lines(io.TextIOWrapper(Broken())))
+
+
+def test_table_that_is_gone_is_an_error_if_the_tap_leaves_out_its_rows(warehouse):
+    """A tap that continues from a state would bring a few rows of many, and all seem well."""
+    begins, continues = schema(a=TEXT), schema(a=TEXT)
+    continues["schema"]["x-singer-continues"] = True
+    renamed = {"stream_maps": {"Contacts": {"__alias__": "People"}}}
+    for settings in ({}, renamed):
+        done = warehouse.run(continues, record({"id": "1"}), state({"n": 1}), **settings)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "does not exist, but the state of the tap says" in done.stderr
+        assert "`meltano run --full-refresh`" in done.stderr
+        assert "Traceback" not in done.stderr
+    warehouse.load(begins, record({"id": "1"}))
+    warehouse.load(continues, record({"id": "2"}))
+    assert warehouse.rows('SELECT id FROM kafinea."Contacts" ORDER BY 1') == [("1",), ("2",)]

@@ -11,12 +11,12 @@ from kafinea_sandbox import Sandbox
 from kafinea_sandbox.modules.model import Field
 
 
-def post(sandbox: Sandbox, name: str, **arguments: object) -> requests.Response:
+def post(sandbox: Sandbox, name: str, /, **arguments: object) -> requests.Response:
     url, token = f"{sandbox.url}/_control/{name}", f"Bearer {sandbox.control_token}"
     return requests.post(url, json=arguments, headers={"Authorization": token}, timeout=60)
 
 
-def result_over_http(sandbox: Sandbox, name: str, **arguments: object) -> object:
+def result_over_http(sandbox: Sandbox, name: str, /, **arguments: object) -> object:
     response = post(sandbox, name, **arguments)
     assert response.status_code == 200, response.text
     return response.json()["result"]
@@ -161,3 +161,46 @@ def test_port_in_use_is_an_error():
         port = int(sandbox.url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):
             Sandbox(rows=300, port=port)
+
+
+def test_fields_are_added_changed_and_removed_over_http(fresh: Sandbox, fresh_api: Api):
+    def described() -> dict | None:
+        fields = fresh_api.ok("describe", elementType="Contacts")["fields"]
+        return next((field for field in fields if field["name"] == "cf_901"), None)
+
+    score = {"module": "Contacts", "name": "cf_901", "label": "Score"}
+    result_over_http(fresh, "set_field", **score, type="integer")
+    assert (described()["label"], described()["type"]) == ("Score", {"name": "integer"})
+    assert fresh_api.query("SELECT cf_901 FROM Contacts LIMIT 1;") == [
+        {"cf_901": "0", "id": "12x11"}
+    ]
+    result_over_http(fresh, "set_field", **score, type="picklist", values=["A", "B"])
+    assert [each["value"] for each in described()["type"]["picklistValues"]] == ["A", "B"]
+    result_over_http(fresh, "remove_field", module="Contacts", name="cf_901")
+    assert described() is None
+    assert fresh_api.error("query", query="SELECT cf_901 FROM Contacts;")[0] == "ACCESS_DENIED"
+    refused = post(fresh, "remove_field", module="Contacts", name="cf_901")
+    assert (refused.status_code, refused.json()["error"]) == (400, "KeyError: 'cf_901'")
+
+
+def test_rights_are_taken_and_given_back_over_http(fresh: Sandbox, fresh_api: Api):
+    contact = fresh_api.contact()["id"]
+    result_over_http(fresh, "set_rights", module="Contacts", without=["read", "delete"])
+    assert "Contacts" not in fresh_api.ok("listtypes")["types"]
+    result_over_http(fresh, "set_rights", module="Contacts", without=["delete"])
+    assert fresh_api.ok("describe", elementType="Contacts")["deleteable"] is False
+    refused = fresh_api.post("delete", id=contact).json()
+    assert refused["error"]["code"] == "ACCESS_DENIED"
+    result_over_http(fresh, "set_rights", module="Contacts")
+    assert fresh_api.post("delete", id=contact).json()["success"] is True
+    assert post(fresh, "set_rights", module="Contacts", without=["write"]).status_code == 400
+
+
+def test_writes_are_not_answered_until_they_are_again(fresh: Sandbox, fresh_api: Api):
+    result_over_http(fresh, "answer_writes", answer=False, seconds=0.01)
+    result_over_http(fresh, "answer_writes", answer=False, seconds=0.01)
+    with pytest.raises(requests.ConnectionError):
+        fresh_api.contact()
+    assert fresh_api.query("SELECT count(*) FROM Contacts;") == [{"count": "130"}]
+    result_over_http(fresh, "answer_writes", answer=True)
+    assert fresh_api.contact()["contact_no"] == "CON131"

@@ -21,6 +21,7 @@ import pytest
 from kafinea import Refused, Unavailable
 from kafinea.deletion_feed import deleted_since
 from kafinea.errors import IncompleteRead, KafineaError, SettingsError, StateError, StorageError
+from kafinea.extract.deletion_scan import IdsLost
 from kafinea.extract.hidden_records import Withheld
 from kafinea.extract.id_snapshots import IdSnapshot, SnapshotStore
 from kafinea.page_query import number
@@ -614,14 +615,23 @@ def test_ids_file_that_is_damaged_is_one_error(runs, tmp_path):
         assert "Contacts.json.gz is damaged" in said
 
 
-def test_ids_file_that_is_missing_starts_a_new_snapshot_with_a_warning(
-    runs, sandbox, tmp_path, caplog
-):
+def test_scan_fails_until_the_lost_ids_are_back_or_the_state_is_new(runs, sandbox, tmp_path):
     runs()
+    kept = (tmp_path / "Contacts.json.gz").rename(tmp_path / "elsewhere")
+    gone = there(sandbox)[:1]
+    remove(sandbox, gone)
+    for name in ("One", "Two"):
+        added = sandbox.insert("Contacts", {"lastname": name})
+        rows, said = runs.failing(IdsLost)
+        assert rows == []
+        assert "has no ids of Contacts, but the state says" in said
+        assert added in there(sandbox)
+        assert not (tmp_path / "Contacts.json.gz").exists()
+    kept.rename(tmp_path / "Contacts.json.gz")
+    assert told(runs()) == gone
     (tmp_path / "Contacts.json.gz").unlink()
-    remove(sandbox, there(sandbox)[:1])
+    runs.state = None
     assert runs() == []
-    assert "no longer in `deletions_path`" in caplog.text
     gone = there(sandbox)[:1]
     remove(sandbox, gone)
     assert told(runs()) == gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 
 import pytest
 
@@ -136,3 +137,38 @@ def test_lookback_of_a_million_years_is_refused(sandbox):
     assert error is None
     with pytest.raises(SettingsError, match="lookback_seconds"):
         extract(sandbox, state=state, modules=["Contacts"], lookback_seconds=10**12)
+
+
+def test_schema_says_whether_rows_of_earlier_runs_are_left_out(sandbox):
+    """A loader whose table is gone must not take the rows that changed for all of them."""
+    config = {"modules": ["Invoice", "Currency"], "line_items": "table", "dictionary": True}
+
+    def continuing(state=None, **more):
+        output = extract(sandbox, state=state, **config, **more)
+        found = [
+            message["stream"]
+            for message in output.messages
+            if message["type"] == "SCHEMA" and message["schema"].get("x-singer-continues")
+        ]
+        return output, found
+
+    first, found = continuing()
+    assert found == []
+    begun = deepcopy(first.state)
+    begun["bookmarks"]["Invoice"] = {"pass": GOOD["pass"] | {"last_id": first.ids("Invoice")[0]}}
+    for state in (first.state, begun):
+        assert continuing(deepcopy(state))[1] == ["Invoice", "InvoiceLineItems"]
+    # With the lines in a table for the first time, all documents are read again.
+    whole = deepcopy(first.state)
+    del whole["bookmarks"]["InvoiceLineItems"]
+    assert continuing(whole)[1] == []
+    assert continuing({"bookmarks": {}})[1] == []
+
+
+def test_schema_of_deleted_records_says_it_too(sandbox, tmp_path):
+    config = {"modules": ["Contacts"], "deletions": "scan", "deletions_path": str(tmp_path)}
+    state = None
+    for number in range(2):
+        output = extract(sandbox, state=state, **config)
+        assert ("x-singer-continues" in output.schema("deleted_records")) is bool(number)
+        state = output.state

@@ -125,6 +125,22 @@ def test_exit_code_is_1_above_max_rejects(sandbox, max_rejects, rejects, code):
         assert "max_rejects" in run.errors[0]
 
 
+@pytest.mark.parametrize(
+    ("max_rejects", "percent", "code"), [(0, 20, 0), (0, 19.9, 1), (2, 1, 0), (1, 1, 1), (-1, 1, 0)]
+)
+def test_run_fails_above_both_max_rejects_and_its_percentage(sandbox, max_rejects, percent, code):
+    records = [bad("bad 1"), bad("bad 2"), *[good(f"{n}") for n in range(8)]]
+    more = {"max_rejects": max_rejects, "max_rejects_percent": percent, "check": False}
+    run = upsert(sandbox, *records, **more)
+    assert run.code == code
+    assert run.tally == {"created": 8, "rejected": 2}
+    assert len(run.errors) == code
+    if code:
+        assert f"`max_rejects` ({max_rejects}) and `max_rejects_percent` ({percent:g} %)" in str(
+            run.errors
+        )
+
+
 @pytest.mark.parametrize("max_rejects", [-1, 10, 0])
 def test_stream_of_rejects_only_fails_the_run(sandbox, max_rejects):
     """With max_rejects at 0 the run stops there; else the other streams are loaded."""

@@ -6,11 +6,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from kafinea.errors import KafineaError
-from kafinea.load.results import OTHERS_CHANGED, Result, Status
+from kafinea.load.results import OF_THE_SERVER, OTHERS_CHANGED, Result, Status
 
 
 class TooManyRejects(KafineaError):
-    """The run fails: too many records were rejected, or all of a stream."""
+    """The run fails: too many records were rejected, or all of a stream.
+
+    Args:
+        is_final: False if the server was the reason for some of them, so they may pass later.
+    """
+
+    def __init__(self, message: str, *, is_final: bool) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class Counts:
@@ -19,14 +27,19 @@ class Counts:
     Args:
         max_rejects: How many rejects are tolerated; -1 for any number.
         rejects_path: Where the rejected records are, for messages.
+        percent: How many percent of the records may be rejected, if they are more than that.
     """
 
-    def __init__(self, max_rejects: int = 0, rejects_path: str | None = None) -> None:
+    def __init__(
+        self, max_rejects: int = 0, rejects_path: str | None = None, percent: float = 0
+    ) -> None:
         self._max_rejects = max_rejects
+        self._percent = percent
         self._rejects_path = rejects_path
         self._counts: dict[str, Counter[Status]] = defaultdict(Counter)
         self._rejected = 0
         self._stopping = 0
+        self._passing = 0
         self._others_changed: set[str] = set()
 
     def __iter__(self) -> Iterator[str]:
@@ -38,6 +51,7 @@ class Counts:
         if result.rejection is None:
             return
         self._rejected += 1
+        self._passing += result.rejection.code in OF_THE_SERVER
         if result.rejection.code == OTHERS_CHANGED:
             self._others_changed.add(stream)
         else:
@@ -54,8 +68,11 @@ class Counts:
 
     @property
     def has_too_many(self) -> bool:
-        """Whether more records were rejected than the run tolerates before it stops."""
-        return 0 <= self._max_rejects < self._stopping
+        """Whether more records were rejected than the run tolerates before it stops.
+
+        A percentage is that of all records, so it is known at the end.
+        """
+        return not self._percent and 0 <= self._max_rejects < self._stopping
 
     def check(self) -> None:
         """Stop when there are too many rejects.
@@ -64,7 +81,7 @@ class Counts:
             TooManyRejects: There are.
         """
         if self.has_too_many:
-            raise TooManyRejects(self._too_many())
+            raise self._failure([self._too_many()])
 
     def check_all(self) -> None:
         """Fail when there are too many rejects in all, or nothing but rejects in a stream.
@@ -72,7 +89,7 @@ class Counts:
         Raises:
             TooManyRejects: There are.
         """
-        wrong = [self._too_many()] if 0 <= self._max_rejects < self._rejected else []
+        wrong = [] if self._is_tolerable else [self._too_many()]
         wrong += [
             f"Stream {stream!r}: the server changed fields that were not loaded ({OTHERS_CHANGED})."
             for stream in sorted(self._others_changed)
@@ -81,7 +98,19 @@ class Counts:
             if (total := counts.total()) == counts[Status.REJECTED]:
                 wrong.append(f"Stream {stream!r}: all of its records were rejected ({total:,}).")
         if wrong:
-            raise TooManyRejects(" ".join(wrong))
+            raise self._failure(wrong)
+
+    @property
+    def _is_tolerable(self) -> bool:
+        """Whether no more records were rejected than the run tolerates in all."""
+        if self._max_rejects < 0 or self._rejected <= self._max_rejects:
+            return True
+        total = sum(counts.total() for counts in self._counts.values())
+        return self._rejected * 100 <= self._percent * total
+
+    def _failure(self, wrong: list[str]) -> TooManyRejects:
+        is_final = bool(self._others_changed) or not self._passing
+        return TooManyRejects(" ".join(wrong), is_final=is_final)
 
     def _too_many(self) -> str:
         where = (
@@ -89,7 +118,9 @@ class Counts:
             if self._rejects_path
             else " Set `rejects_path` to get them in a file (docs/reverse-etl.md)."
         )
-        return (
-            f"Rejected records: {self._rejected:,}, more than `max_rejects` "
-            f"({self._max_rejects:,}) allows.{where}"
-        )
+        limit = f"`max_rejects` ({self._max_rejects:,})"
+        if self._percent:
+            limit += f" and `max_rejects_percent` ({self._percent:g} %) allow"
+        else:
+            limit += " allows"
+        return f"Rejected records: {self._rejected:,}, more than {limit}.{where}"

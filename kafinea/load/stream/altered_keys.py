@@ -85,7 +85,7 @@ class AlteredKeys:
         return self._client.query(query)
 
     def _is_twin(self, row: Record, name: str, values: Mapping[str, Any]) -> bool:
-        if not _may_come_from(str(row.get(name) or ""), values[name]):
+        if not may_come_from(str(row.get(name) or ""), values[name]):
             return False
         fields = self._plan.module.fields
         known = {each: value for each, value in values.items() if each in row}
@@ -93,13 +93,13 @@ class AlteredKeys:
             each in self._plan.match_on
             and (
                 value_type_of(fields[each].type) is not ValueType.TEXT
-                or _may_come_from(str(row[each] or ""), str(values[each] or ""))
+                or may_come_from(str(row[each] or ""), str(values[each] or ""))
             )
             for each in changed_fields(row, known, fields)
         )
 
 
-def _may_come_from(stored: str, wanted: str) -> bool:
+def may_come_from(stored: str, wanted: str) -> bool:
     """Whether a stored key may be what a server made of another one.
 
     Short keys are not cut: `F-1` is no rest of `F-10`.

@@ -45,10 +45,11 @@ def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> l
 
 def altered_fields(stored: Wire, sent: Wire, module: Module) -> list[str]:
     """Return the fields that the server holds otherwise than it was sent, and should not."""
-    fields = module.fields
+    fields = module.fields  # prices of products are not all described
+    described = {name: value for name, value in sent.items() if name in fields}
     return [
         name
-        for name in changed_fields(stored, sent, fields)
+        for name in changed_fields(stored, described, fields)
         if is_kept(fields[name], module, stored)
     ]
 

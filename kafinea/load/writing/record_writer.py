@@ -124,6 +124,7 @@ class RecordWriter:
                     text = f"{error} The record has no key to look it up by."
                     raise Rejected("UNKNOWN_OUTCOME", text) from None
                 if found := find():
+                    self._session.note_found(found["id"])
                     return found
                 if self._tries_again("create", tries, error):
                     continue

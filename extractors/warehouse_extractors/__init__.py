@@ -1,0 +1,1 @@
+"""Taps that run SQL files against a warehouse."""
