@@ -121,8 +121,10 @@ class TargetKafinea(SdkTarget):
         not_mirrored = self._mirrors.apply(self.message_reader.last_state, owning)
         try:
             self._report.counts.check_all()
-        except TooManyRejects as error:
-            raise TooManyRejects(" ".join([str(error), *not_mirrored])) from None
+        except TooManyRejects:
+            for why in not_mirrored:
+                self.logger.warning("%s", why)
+            raise
         if not_mirrored:
             raise NotMirrored(" ".join(not_mirrored))
 
