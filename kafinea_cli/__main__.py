@@ -26,6 +26,7 @@ _COMMANDS = {
     "query": "kafinea_cli.query",
     "verify": "kafinea_cli.verify.command",
     "undo": "kafinea_cli.undo",
+    "ids": "kafinea_cli.ids",
     "model": "kafinea_cli.model.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",

@@ -167,6 +167,13 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         description="File in which each write is noted before it is sent, so that "
         "`kafinea undo` can take the load back. An earlier file is renamed. Such as `undo.jsonl`",
     ),
+    th.Property(
+        "ids_path",
+        th.StringType,
+        title="Ids file",
+        description="File that each complete run replaces: one line of JSON for each record, with "
+        "its key, its Kafinea id and its result. Such as `ids.jsonl`",
+    ),
     TIMEZONE,
     *HOW,
 ).to_dict()

@@ -187,6 +187,8 @@ class ModuleSink(SdkSink):
 
     def _note(self, record: InputRecord, key: Mapping[str, Any], result: Result) -> None:
         message: Message = record.source
+        is_pair = isinstance(self._loader, RelationLoader)
+        source_key = {name: record.record.get(name) for name in self.key_properties}
         self._parts.mirrors.note(self.stream_name, record, result)
         self._parts.report.add(
             self.stream_name,
@@ -195,5 +197,6 @@ class ModuleSink(SdkSink):
             schema=self._schema_message,
             record=message.content,
             line=message.line,
+            source_key=None if is_pair else source_key,
         )
         self._parts.states.done(self.stream_name, message.line)

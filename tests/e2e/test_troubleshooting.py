@@ -20,8 +20,11 @@ from unittest import mock
 import duckdb
 import pytest
 
+from kafinea.errors import StorageError
 from kafinea.load import quiet_hours
+from kafinea.load.reporting.ids_file import IdsFile
 from kafinea.values import ServerZone
+from kafinea_cli import ids
 from kafinea_sandbox import Sandbox
 from singer_kafinea.command import exit_code
 from tap_kafinea.tap import TapKafinea
@@ -736,6 +739,30 @@ def _(directory):
     with empty() as sandbox:
         lines = messages("Contacts", {"lastname": "Roux"})
         return load(sandbox, lines, quiet_hours="8-18", check=False).stderr
+
+
+@prints("`ids_path` '...' must be a file, which a run replaces")
+def _(directory):
+    with empty() as sandbox:
+        return load(sandbox, ids_path="/dev/null", check=False).stderr
+
+
+@prints("`ids_path` '...' is in use by another run")
+def _(directory):
+    path = str(directory / "ids.jsonl")
+    held = IdsFile(path)
+    with empty() as sandbox:
+        told = load(sandbox, ids_path=path, check=False).stderr
+    held.close(is_complete=False)
+    return told
+
+
+@prints("... this is no ids file (`ids_path`) of a load")
+def _(directory):
+    (directory / "ids.jsonl").write_text("no")
+    with pytest.raises(StorageError) as raised:
+        list(ids.lines_of(directory / "ids.jsonl"))
+    return str(raised.value)
 
 
 @prints("the key_properties of the input (...) are not used")
