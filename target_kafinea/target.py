@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from kafinea.errors import FatalError, SettingsError
+from kafinea.errors import FatalError, KafineaError, SettingsError
 from kafinea.load import LoadOptions, Rejection
 from kafinea.load.context import LoadContext
 from kafinea.load.mirror import NotMirrored
-from kafinea.load.reporting.counts import TooManyRejects
 from kafinea.load.results import rejected
 from kafinea.suggestions import did_you_mean
 from singer_kafinea.connection import connect, zone_of
@@ -44,12 +43,13 @@ class TargetKafinea(SdkTarget):
         self._report = Report(self.config, self.logger, client)
         self.cleanup.callback(self._close_report)
         self.cleanup.callback(self._write_last_true_state)
-        streams = self.config["streams"].values()
+        streams = self.config["streams"]
         self._context = LoadContext.of(
             client,
             zone_of(self.config),
             options_of(self.config),
-            finds_conflicts=any(stream.get("conflict_on") for stream in streams),
+            streams,
+            finds_conflicts=any(stream.get("conflict_on") for stream in streams.values()),
         )
         self.cleanup.callback(self._context.close)
         self._mirrors = Mirrors(self.config, self._context, self._report, self.logger)
@@ -89,6 +89,8 @@ class TargetKafinea(SdkTarget):
         self.before_record(stream)
         result = rejected(Rejection("NOT_MAPPED", message.problem or why))
         line, record = message.line, message.content
+        if plan := self._context.written_plan:
+            plan.note_unmapped(stream, result)
         self._report.add(stream, {}, result, schema=schema, record=record, line=line)
 
     @override
@@ -120,13 +122,19 @@ class TargetKafinea(SdkTarget):
         owning = {name for name in absent if streams[name].get("mirror_where")}
         not_mirrored = self._mirrors.apply(self.message_reader.last_state, owning)
         try:
-            self._report.counts.check_all()
-        except TooManyRejects:
+            self._check_results()
+        except KafineaError:
             for why in not_mirrored:
                 self.logger.warning("%s", why)
             raise
         if not_mirrored:
             raise NotMirrored(" ".join(not_mirrored))
+
+    def _check_results(self) -> None:
+        try:
+            self._context.complete()
+        finally:
+            self._report.counts.check_all()
 
     @override
     def stop(self) -> None:
@@ -161,4 +169,5 @@ def options_of(config: Mapping[str, Any]) -> LoadOptions:
         quiet_hours=config.get("quiet_hours") or None,
         undo_path=config.get("undo_path"),
         dry_run=config["dry_run"],
+        plan_path=config.get("plan_path"),
     )
