@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kafinea import Client
+from kafinea.load.undo import Undo
 from tests.target.running import Files, empty, load, messages, state, write_requests
 
 STREAM = {"match_on": "cf_853", "mirror_where": "leadsource = 'Trade Show'"}
@@ -60,6 +62,26 @@ def test_dry_run_shows_the_deletions(sandbox):
     assert run.of("gone")[0]["dry_run"]
     assert keys(sandbox) == ["a", "gone"]
     assert write_requests(sandbox) == []
+
+
+def test_plan_contains_the_deletions_and_the_undo_file_takes_them_back(sandbox, tmp_path):
+    contact(sandbox, "a")
+    contact(sandbox, "gone", firstname="Ada")
+    lines = [messages("Contacts", row("a"), row("n")), END]
+    plan, undo = str(tmp_path / "plan.jsonl"), str(tmp_path / "undo.jsonl")
+    planned = mirror(sandbox, *lines, dry_run=True, plan_path=plan)
+    assert planned.tally == {"unchanged": 1, "created": 1, "deleted": 1}, planned.stderr
+    run = mirror(sandbox, *lines, plan_path=plan, undo_path=undo)
+    assert (run.code, run.tally) == (0, planned.tally), run.stderr
+    assert keys(sandbox) == ["a", "n"]
+    with (
+        Client(sandbox.url, sandbox.username, sandbox.access_key) as client,
+        Undo(undo, client) as undoing,
+    ):
+        assert len(list(undoing())) == 2
+    assert keys(sandbox) == ["a", "gone"]
+    (again,) = (one for one in sandbox.rows("Contacts") if one["cf_853"] == "gone")
+    assert again["firstname"] == "Ada"
 
 
 def test_missing_records_get_the_values_of_on_missing(sandbox):

@@ -22,7 +22,6 @@ from kafinea.load.lookup.finder import Found
 from kafinea.load.lookup.keys import key_of, listed
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import (
-    Findings,
     InputRecord,
     MatchedRecord,
     PreparedRecord,
@@ -106,7 +105,8 @@ class Loader:
         """Load the records of a batch; yield how many more have their result, again and again."""
         waiting, found = batch.records, batch.found
         while waiting:
-            found = self._still_true(found)
+            if (pauses := self._context.pauses.keep()) != self._pauses:
+                self._pauses, self._may_be_any, found = pauses, True, {}  # people have worked since
             groups = grouped(self._matcher.match(waiting, found), self._names)
             ready, later = self._part(groups)
             try:
@@ -117,13 +117,6 @@ class Loader:
             records = sorted(chain.from_iterable(later), key=lambda one: one.input.number)
             waiting, found = [_as_queued(record) for record in records], {}
         self._forget_what_was_found_too_early()
-
-    def _still_true(self, found: Findings) -> Findings:
-        """Return what was found, unless the run has paused since: people have worked then."""
-        if (pauses := self._context.pauses.keep()) == self._pauses:
-            return found
-        self._pauses, self._may_be_any = pauses, True
-        return {}
 
     # In which order
 
