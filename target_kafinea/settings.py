@@ -55,7 +55,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "max_deletions",
-        th.NumberType(minimum=0, maximum=100),
+        # Meltano cannot pass on a decimal from an environment variable.
+        th.IntegerType(minimum=0, maximum=100),
         default=5,
         title="Maximum of deletions",
         description="Maximum percentage of the records in `mirror_where` that `mirror` deletes or "
