@@ -71,6 +71,7 @@ class Reader(MsgSpecReader):
     Attributes:
         message: The message at hand.
         before_failing: Called before an `InputError` leaves here, to load what was read till then.
+        last_state: The value of the STATE message after the last record; None if none follows it.
     """
 
     def __init__(self) -> None:
@@ -79,6 +80,7 @@ class Reader(MsgSpecReader):
         self._line = 0
         self._problem = ""
         self.before_failing: Callable[[], None] = lambda: None
+        self.last_state: dict[str, Any] | None = None
         self._streams: set[str] = set()
 
     @override
@@ -100,6 +102,10 @@ class Reader(MsgSpecReader):
             while kind := self._read(source):
                 callbacks[kind](self.message.content)
                 counts[kind] += 1
+                if kind == "RECORD":
+                    self.last_state = None
+                elif kind == "STATE":
+                    self.last_state = self.message.content["value"]
         except InputError:
             self.before_failing()
             raise
