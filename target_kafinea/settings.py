@@ -23,9 +23,9 @@ STREAM = {
         "write": {"type": ["string", "object"]},
         "null": {"type": ["string", "object"]},
         "conflict_on": {"type": "string"},
-        "references": {
-            "type": "object"
-        },  # `kafinea.load.plan` checks it, and says more clearly what is wrong
+        # `kafinea.load.plan` and `target_kafinea.nested` say more clearly what is wrong in them.
+        "references": {"type": "object"},
+        "nested": {"type": "object"},
     },
 }
 
@@ -37,8 +37,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default={},
         title="Streams",
         description="Settings of each stream: `module`, `related`, `match_on`, `fields`, "
-        "`references`, `write`, `null`, `conflict_on`, `allow_changes`, `accept_side_effects`. "
-        "Such as "
+        "`references`, `nested`, `write`, `null`, `conflict_on`, `allow_changes`, "
+        "`accept_side_effects`. Such as "
         '`{"visitors": {"module": "Contacts", "match_on": "email"}}`',
     ),
     th.Property(

@@ -39,12 +39,14 @@ class SinkParts:
         report: Takes the results.
         states: Learns which records have their result.
         reader: Has the message at hand: the SDK hands over the record alone.
+        streams: The settings of the streams.
     """
 
     context: LoadContext
     report: Report
     states: States
     reader: Reader
+    streams: Mapping[str, Mapping[str, Any]]
 
 
 class ModuleSink(SdkSink):
@@ -78,7 +80,7 @@ class ModuleSink(SdkSink):
         self._parts = parts
         self._schema_message = message
         # Here and not in `setup`: the SDK says twice what goes wrong there.
-        settings = self.config["streams"].get(stream_name) or {}
+        settings = parts.streams.get(stream_name) or {}
         try:
             mapping = StreamMapping.parse(stream_name, settings)
             self._loader = self._relation_loader(mapping) or self._module_loader(mapping)
