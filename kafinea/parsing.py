@@ -23,6 +23,8 @@ _ID = re.compile(r"\d{1,10}x\d{1,18}", re.ASCII)
 _IDS = re.compile(r"(?:\d{1,10}x\d{1,18}\n)*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", re.ASCII)
+_SHORT = re.compile(r"(:\d\d)(?:\.(\d+))?(?:([+-]\d\d)(?::?(\d\d))?)?\Z", re.ASCII)
+"""The end of a date-time, as databases write it: `:00.5+00`."""
 _NO = frozenset({"", "0", "false", "no", "off"})
 
 
@@ -118,5 +120,12 @@ def moment(text: str) -> datetime:
     Raises:
         ValueError: It is no such text.
     """
-    # Python 3.10 does not read the Z.
-    return datetime.fromisoformat(text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text)
+    text = text[:-1] + "+00:00" if text[-1:] in {"Z", "z"} else text
+    return datetime.fromisoformat(_SHORT.sub(_whole, text))
+
+
+def _whole(short: re.Match[str]) -> str:
+    """Return the end of a date-time as Python 3.10 reads it: six digits, `+00:00`."""
+    time, fraction, hours, minutes = short.groups()
+    digits = f".{fraction[:6]:0<6}" if fraction else ""
+    return f"{time}{digits}{hours}:{minutes or '00'}" if hours else f"{time}{digits}"

@@ -71,11 +71,15 @@ class ServerZone:
     Args:
         name: An IANA name such as `Europe/Paris`.
 
+    Attributes:
+        name: The name.
+
     Raises:
         SettingsError: There is no such zone.
     """
 
     def __init__(self, name: str = "UTC") -> None:
+        self.name = name
         try:
             self._zone: tzinfo = timezone.utc if name == "UTC" else ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -24,6 +24,7 @@ _COMMANDS = {
     "records": "kafinea_cli.records",
     "get": "kafinea_cli.get",
     "query": "kafinea_cli.query",
+    "diff": "kafinea_cli.diff.command",
     "verify": "kafinea_cli.verify.command",
     "undo": "kafinea_cli.undo",
     "model": "kafinea_cli.model.command",

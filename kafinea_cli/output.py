@@ -142,6 +142,19 @@ class Output:
         """
         self._put(shown(text, LONGEST_LINE), style)
 
+    def pieces(self, *pieces: tuple[str, str]) -> None:
+        """Write a line for people of several styles, cut where the terminal ends.
+
+        Args:
+            pieces: Each with how it looks, as of `line`.
+        """
+        from rich.text import Text  # noqa: PLC0415
+
+        text = Text.assemble(*((shown(text, LONGEST_LINE), style) for text, style in pieces))
+        if sys.stdout.isatty():
+            text.truncate(self.console.width, overflow="ellipsis")
+        self.console.print(text, soft_wrap=True)
+
     def marked(self, mark: str, style: str, name: str, text: str) -> None:
         """Write a line that begins with a mark and a name, broken where the terminal ends.
 

@@ -132,8 +132,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "outcomes_values",
         th.BooleanType,
         default=False,
-        title="Old values in the load report",
-        description="Add the old values of changed fields to the load report",
+        title="Values in the load report",
+        description="Add the old and new values of changed fields to the load report",
     ),
     th.Property(
         "rejects_path",
@@ -141,6 +141,14 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         title="Rejects file",
         description="Rejects file (dead-letter file): the rejected records of the last run. "
         "Correct them and load the file again. Such as `rejects.jsonl`",
+    ),
+    th.Property(
+        "plan_path",
+        th.StringType,
+        title="Plan",
+        description="File of the plan. With `dry_run`, the plan is written to it: each record with "
+        "the old and new values. Otherwise the run applies this plan, and rejects what is not in "
+        "it. Such as `plan.jsonl`",
     ),
     th.Property(
         "undo_path",

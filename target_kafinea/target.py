@@ -50,6 +50,7 @@ class TargetKafinea(SdkTarget):
             client,
             zone_of(self.config),
             options_of(self.config),
+            streams,
             finds_conflicts=any(stream.get("conflict_on") for stream in streams.values()),
         )
         self.cleanup.callback(self._context.close)
@@ -91,6 +92,8 @@ class TargetKafinea(SdkTarget):
         self.before_record(stream)
         result = rejected(Rejection("NOT_MAPPED", message.problem or why))
         line, record = message.line, message.content
+        if plan := self._context.written_plan:
+            plan.note_unmapped(stream, result)
         self._report.add(stream, {}, result, schema=schema, record=record, line=line)
 
     @override
@@ -119,7 +122,10 @@ class TargetKafinea(SdkTarget):
         for name in self.config["streams"].keys() - self._streams - self._order.nested:
             near = did_you_mean(name, self._streams)
             self.logger.warning("`streams`: the input has no stream %r.%s", name, near)
-        self._report.counts.check_all()
+        try:
+            self._context.complete()
+        finally:
+            self._report.counts.check_all()
 
     @override
     def stop(self) -> None:
@@ -154,4 +160,5 @@ def options_of(config: Mapping[str, Any]) -> LoadOptions:
         files_path=config.get("files_path"),
         undo_path=config.get("undo_path"),
         dry_run=config["dry_run"],
+        plan_path=config.get("plan_path"),
     )

@@ -96,10 +96,10 @@ def test_meltano_looks_for_new_modules_and_fields_in_each_run():
         *("kafinea", "kafinea.extract", "kafinea.load", "tap_kafinea", "target_kafinea"),
         *("dlt_kafinea", "airbyte_kafinea", "loaders.exact_loaders"),
         *("kafinea_cli", "kafinea_cli.check", "kafinea_cli.init", "kafinea_cli.model"),
-        *("kafinea_cli.verify", "kafinea_cli.dbt_package"),
+        *("kafinea_cli.verify", "kafinea_cli.dbt_package", "kafinea_cli.diff"),
         *(
             f"kafinea.load.{name}"
-            for name in ("lookup", "reporting", "server", "stream", "writing")
+            for name in ("approval", "lookup", "reporting", "server", "stream", "writing")
         ),
     ],
 )

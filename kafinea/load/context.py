@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from kafinea.client import Client
+from kafinea.load.approval.approved_plan import ApprovedPlan
+from kafinea.load.approval.notes import PlanNotes
+from kafinea.load.approval.plan_writer import PlanWriter
+from kafinea.load.approval.settings import deciding
 from kafinea.load.lookup.existing import ExistingRecords
 from kafinea.load.lookup.finder import Finder
 from kafinea.load.lookup.keys import KeyValues
@@ -15,6 +21,7 @@ from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
 from kafinea.load.own_writes import OwnWrites
 from kafinea.load.plan import Key, LoadPlan
+from kafinea.load.relation_plan import RelationPlan
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.source_files import SourceFiles
 from kafinea.load.writing.owners import Owners
@@ -44,6 +51,8 @@ class LoadContext:
         rollback: Deletes what was just created and must not stay.
         simulated: What a dry run would have written; empty in a real run.
         source_files: The files that may be read.
+        written_plan: The plan that a dry run writes, if it is to write one.
+        approved_plan: The plan that the run applies, if it is to apply one.
         undo_file: Notes what is written; None if nothing is to be noted.
         own_writes: What this run has written, for the streams that look for conflicts.
     """
@@ -62,6 +71,8 @@ class LoadContext:
     rollback: Rollback
     simulated: SimulatedRecords
     source_files: SourceFiles
+    written_plan: PlanWriter | None
+    approved_plan: ApprovedPlan | None
     undo_file: UndoFile | None
     own_writes: OwnWrites
 
@@ -71,6 +82,7 @@ class LoadContext:
         client: Client,
         zone: ServerZone,
         options: LoadOptions,
+        streams: Mapping[str, Mapping[str, Any] | None] | None = None,
         *,
         finds_conflicts: bool = False,
     ) -> LoadContext:
@@ -80,13 +92,16 @@ class LoadContext:
             client: The instance.
             zone: The server's time zone.
             options: What may be written.
+            streams: The settings of each stream, for which a plan holds.
             finds_conflicts: Whether a stream has the setting `conflict_on`.
 
         Raises:
-            SettingsError: `files_path` or `undo_path` cannot be used.
-            StorageError: `undo_path` cannot be written.
+            SettingsError: `files_path` or `undo_path` cannot be used, or the plan of `plan_path`
+                cannot be applied.
+            StorageError: `undo_path` or the plan cannot be written.
         """
         source_files, undo_file = SourceFiles(options.files_path), None
+        written, approved = _plans(client, zone, options, streams or {})
         if options.undo_path and not options.dry_run:
             undo_file = UndoFile(options.undo_path)
             client = client.watched_by(undo_file)
@@ -100,14 +115,21 @@ class LoadContext:
 
         own_writes = OwnWrites(is_needed=finds_conflicts)
 
-        def create(key: Key, values: KeyValues) -> str:
-            record_id = referenced.create(key, values)
-            own_writes.note(record_id)
+        def simulate(key: Key, values: KeyValues) -> str:
+            wanted = referenced.values(key, values)
+            record_id = simulated.put(key.module, None, wanted)
+            existing.note(record_id, exists=True)
+            if written:
+                written.note_reference(key, values, record_id, wanted)
             return record_id
 
-        def simulate(key: Key, values: KeyValues) -> str:
-            record_id = simulated.put(key.module, None, referenced.values(key, values))
-            existing.note(record_id, exists=True)
+        def create(key: Key, values: KeyValues) -> str:
+            if approved:
+                approved.check_reference(key, values, referenced.values(key, values))
+            record_id = referenced.create(key, values)
+            own_writes.note(record_id)
+            if approved:
+                approved.note_reference(key, values, record_id)
             return record_id
 
         return cls(
@@ -125,9 +147,17 @@ class LoadContext:
             rollback=rollback,
             simulated=simulated,
             source_files=source_files,
+            written_plan=written,
+            approved_plan=approved,
             undo_file=undo_file,
             own_writes=own_writes,
         )
+
+    def plan_notes(self, plan: LoadPlan | RelationPlan) -> PlanNotes | None:
+        """Return what notes the results of a stream, where there is a plan."""
+        if self.written_plan or self.approved_plan:
+            return PlanNotes(plan, self.written_plan, self.approved_plan)
+        return None
 
     def forget(self, record_id: str, *, is_deleted: bool) -> None:
         """Forget what was known of a record that was changed or deleted."""
@@ -142,8 +172,38 @@ class LoadContext:
             self.forget(record_id, is_deleted=True)
         return is_gone
 
+    def complete(self) -> None:
+        """End what needs to know that the whole input was read.
+
+        Raises:
+            StorageError: The plan cannot be written.
+            PlanNotReached: The input has not brought all that the plan contains.
+        """
+        if self.written_plan:
+            self.written_plan.complete()
+        if self.approved_plan:
+            self.approved_plan.check_complete()
+
     def close(self) -> None:
         """Begin no more look-ups; do not wait for those that are under way."""
         self.lookups.shutdown(wait=False, cancel_futures=True)
         if self.undo_file:
             self.undo_file.close()
+        for plan in (self.written_plan, self.approved_plan):
+            if plan:
+                plan.close()
+
+
+def _plans(
+    client: Client,
+    zone: ServerZone,
+    options: LoadOptions,
+    streams: Mapping[str, Mapping[str, Any] | None],
+) -> tuple[PlanWriter | None, ApprovedPlan | None]:
+    """Return the plan that the run writes, and the one that it applies."""
+    if options.plan_path is None:
+        return None, None
+    settings = deciding(options, zone.name, streams)
+    if options.dry_run:
+        return PlanWriter(options.plan_path, client, settings), None
+    return None, ApprovedPlan(options.plan_path, client, settings)

@@ -59,10 +59,13 @@ class Load:
         timezone: The time zone of the server's date-times, such as `Europe/Paris`. UTC if None.
         options: What may be written, and whether it is a dry run.
 
+    At the end of its `with` block, a dry run completes its plan. A load that applies a plan raises
+    `PlanNotReached` there if the records did not contain all that the plan writes.
+
     Raises:
-        SettingsError: A setting has no such form, there is no such time zone, or `files_path` or
-            `undo_path` cannot be used.
-        StorageError: `undo_path` cannot be written.
+        SettingsError: A setting has no such form, there is no such time zone, or `files_path`,
+            `undo_path` or the plan of `plan_path` cannot be used.
+        StorageError: `undo_path` or the plan cannot be written.
     """
 
     def __init__(
@@ -95,8 +98,13 @@ class Load:
         self._mapping = StreamMapping.parse(module, settings)
         zone = ServerZone(timezone or "UTC")
         self._is_closed = False
+        self._unfinished = 0
         self._context = LoadContext.of(
-            client, zone, options or LoadOptions(), finds_conflicts=bool(conflict_on)
+            client,
+            zone,
+            options or LoadOptions(),
+            {module: settings},
+            finds_conflicts=bool(conflict_on),
         )
 
     def __enter__(self) -> Self:
@@ -104,11 +112,15 @@ class Load:
 
     def __exit__(
         self,
-        _kind: type[BaseException] | None,
+        kind: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            if kind is None and not (self._unfinished or self._is_closed):
+                self._context.complete()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End the load. It cannot be used afterwards."""
@@ -138,6 +150,10 @@ class Load:
                 "Load takes an iterable of records, each a dict by field name. Of a pandas data "
                 'frame, these are `frame.to_dict("records")`.'
             )
+        return self._results(records)
+
+    def _results(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Result]:
+        self._unfinished += 1
         results: dict[int, Result] = {}
         following = 0
 
@@ -154,6 +170,7 @@ class Load:
             for _ in loader.load(batch):
                 yield from in_order()
             yield from in_order()
+        self._unfinished -= 1
 
     def _batches(
         self, records: Iterable[Mapping[str, Any]], done: Any

@@ -31,6 +31,8 @@ class LoadOptions:
         files_path: The folder or URL below which the files of records are read; None for none.
         undo_path: The file to note each write in, for `kafinea.load.undo`; None for none.
         dry_run: Validate, compare and report, but write nothing to Kafinea.
+        plan_path: In a dry run, the file to write the plan to. Otherwise the approved plan: what is
+            not in it is rejected. None for no plan.
 
     Raises:
         SettingsError: A value is not one of those above.
@@ -45,6 +47,7 @@ class LoadOptions:
     files_path: str | None = None
     undo_path: str | None = None
     dry_run: bool = False
+    plan_path: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("append_only", "create_missing", "hard_delete", "dry_run"):

@@ -74,6 +74,7 @@ class MatchedRecord(Struct, frozen=True, eq=False):
         stored: The stored record that it means; None if there is none.
         changes: The values that differ from those stored.
         changed_lines: Its lines, if they differ from those stored.
+        stored_lines: The stored lines, if it has lines to compare with them.
     """
 
     prepared: PreparedRecord
@@ -81,6 +82,7 @@ class MatchedRecord(Struct, frozen=True, eq=False):
     stored: Record | None = None
     changes: WireValues = {}
     changed_lines: list[WireValues] | None = None
+    stored_lines: list[Record] = []
 
     @property
     def input(self) -> InputRecord:

@@ -20,12 +20,14 @@ class RelationPlan:
     """How the records of a stream go into a related list.
 
     Attributes:
+        stream: The stream's name.
         related_list: The list.
         modules: The module of each side, by `source_id` and `related_id`.
         properties: The property that holds each side.
         references: How to resolve natural keys, for the sides that have some.
     """
 
+    stream: str
     related_list: RelatedList
     modules: Mapping[str, Module]
     properties: Mapping[str, str]
@@ -67,7 +69,8 @@ def make_relation_plan(
         name: _reference(f"{where}, reference {name!r}", choices, sides.get(name), modules)
         for name, choices in mapping.references.items()
     }
-    return RelationPlan(related_list, sides, _properties(where, properties, mapping), references)
+    sources = _properties(where, properties, mapping)
+    return RelationPlan(stream, related_list, sides, sources, references)
 
 
 def _list_of(where: str, known: RelatedList | None, mapping: StreamMapping) -> tuple[str, str]:

@@ -15,8 +15,12 @@ OTHERS_CHANGED = "OTHER_FIELDS_CHANGED"
 """The server changed fields that were not loaded. It stops the updates of its stream and nothing
 else, so it does not count when `max_rejects` decides whether the run continues; the run fails."""
 
-OF_THE_SERVER = frozenset({"UNAVAILABLE", "UNKNOWN_OUTCOME"})
-"""Codes of records that a later run may load as they are."""
+CHANGED_SINCE = "CHANGED_SINCE_PLAN"
+"""The record is not in Kafinea as it was when the approved plan was made."""
+
+MAY_PASS = frozenset({"UNAVAILABLE", "UNKNOWN_OUTCOME", "FILE_NOT_READABLE"})
+"""Codes of records that a later run may load as they are: the server, or the storage of a file, may
+have been away."""
 
 Error = Refused | Unavailable
 """What the server answers that may be the fault of one record."""
@@ -92,6 +96,7 @@ class Result:
         also_changed: The fields that the server changed besides, and that `allow_changes` allows.
         rejection: Why it was rejected.
         before: Values that the changed fields had before.
+        after: Values that these fields got; of a new record, all that were sent.
         matched_on: The fields of the key that found the record, or `id`; empty for a new record,
             and where the stream has no more than one key.
         modifiedtime: The `modifiedtime` of the record after an update, where the server shows it.
@@ -104,8 +109,20 @@ class Result:
     also_changed: tuple[str, ...] = ()
     rejection: Rejection | None = None
     before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
     matched_on: tuple[str, ...] = ()
     modifiedtime: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedCreation(Result):
+    """A record that a dry run would have created.
+
+    Attributes:
+        provisional_id: The id by which others of the dry run refer to it.
+    """
+
+    provisional_id: str
 
 
 def rejected(rejection: Rejection, *, id: str | None = None) -> Result:

@@ -49,6 +49,7 @@ RUN_TIMEOUT: dict[str, Any] = {
 
 EXTRACT = ("run", "--no-install", "tap-kafinea", LOADER)
 _DELETED = "deleted_records"
+_REFUSED_KEY = "does not accept this access key"
 
 Settings = dict[str, str]
 _Result = TypeVar("_Result")
@@ -70,9 +71,18 @@ class Meltano(BaseOperator):
 
     def execute(self, context: Any) -> None:
         """Run it to its end."""
-        _keep_name(context["ti"].rendered_map_index)
+        task = context["ti"]
+        _keep_name(task.rendered_map_index)
         self._run = _run(self.command, self.env or {})
-        _or_fail(self._run.run)
+        try:
+            _or_fail(self._run.run)
+        except AirflowFailException as error:
+            is_mapped = task.map_index >= 0
+            if not (is_mapped and task.try_number == 1 and _REFUSED_KEY in str(error)):
+                raise
+            # The first task of the run has logged in with this key. A server keeps one token for
+            # each user, so logins of two workers at the same moment look like a wrong key.
+            raise AirflowException(str(error)) from None
 
     def on_kill(self) -> None:
         """End it."""

@@ -185,6 +185,32 @@ def test_wrong_key_fails_for_good_after_two_logins(migrated, kafinea, alerts):
     assert "It is not retried, because a retry would fail too." in message
 
 
+RUN_TASK = """
+from types import SimpleNamespace as Some
+from kafinea_tasks import Meltano
+task = Meltano(task_id="extract", command=("invoke", "--dump=catalog", "tap-kafinea"))
+try:
+    task.execute({{"ti": Some(map_index={}, try_number={}, rendered_map_index="Contacts")}})
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("map_index", "try_number", "error"),
+    [(-1, 1, "AirflowFailException"), (0, 1, "AirflowException"), (0, 2, "AirflowFailException")],
+)
+def test_refused_login_of_a_module_is_tried_once_more(
+    migrated, tmp_path, map_index, try_number, error
+):
+    """The first task of the run has logged in with the key: another worker may be the reason."""
+    script = tmp_path / "run.py"
+    script.write_text(RUN_TASK.format(map_index, try_number))
+    command = f"PYTHONPATH={ROOT}/orchestrate/dags python {script}"
+    process = migrated.sh(command, TAP_KAFINEA_ACCESS_KEY="wr0ngKey")
+    assert process.stdout.splitlines()[-1] == error
+
+
 def test_rejects_above_the_limit_are_kept_and_reported_without_values(migrated, warehouse, alerts):
     fill_warehouse(warehouse, ["Roux", "Petit"])
     process = migrated.sh("airflow dags test kafinea_load", TARGET_KAFINEA_MAX_REJECTS="0")

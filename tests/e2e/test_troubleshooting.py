@@ -779,6 +779,51 @@ def _(directory):
     return rejected("Contacts", {"lastname": "Roux"}, outcomes_path=path, rejects_path=path)
 
 
+def planned(directory: Path, change: Callable[[Path, Sandbox], object], **more: Any) -> str:
+    """Plan a load, change something, and return what the target says when it applies the plan."""
+    plan = directory / "plan.jsonl"
+    records = messages("Contacts", {"lastname": "Roux", "phone": "2"}, {"lastname": "Petit"})
+    with empty() as sandbox:
+        sandbox.insert("Contacts", {"lastname": "Roux", "phone": "1"})
+        options = {"streams": LASTNAME, "check": False, "plan_path": str(plan)}
+        load(sandbox, records, **options, dry_run=True)
+        records = change(plan, sandbox) or records
+        return load(sandbox, records, **{**options, **more}).stderr
+
+
+@prints("`plan_path` (...) '...' is not complete: the dry run did not reach the end of its input")
+def _(directory):
+    return planned(directory, lambda plan, _: os.truncate(plan, plan.stat().st_size - 10))
+
+
+@prints("`plan_path` (...) '...' is not as the dry run wrote it, so it is not what was approved")
+def _(directory):
+    def edit(plan, _):
+        plan.write_text(plan.read_text("utf-8").replace('"phone":"2"', '"phone":"3"'), "utf-8")
+
+    return planned(directory, edit)
+
+
+@prints("`plan_path` (...): the plan ... Do the dry run again.")
+def _(directory):
+    return planned(directory, lambda *_: None, hard_delete=True)
+
+
+@prints("The plan was not applied as a whole, because the input has changed since")
+def _(directory):
+    return planned(directory, lambda *_: messages("Contacts", {"lastname": "Petit"}))
+
+
+@prints("... since the plan was made, the record has changed in Kafinea: ... (CHANGED_SINCE_PLAN)")
+def _(directory):
+    return planned(directory, lambda _, sandbox: sandbox.change("Contacts", 1, {"phone": "3"}))
+
+
+@prints("... the plan does not contain the record as the input has it (NOT_IN_PLAN)")
+def _(directory):
+    return planned(directory, lambda *_: messages("Contacts", {"lastname": "New"}))
+
+
 # A record was rejected
 
 

@@ -243,7 +243,7 @@ def test_rejects_file_that_was_corrected_can_be_loaded(sandbox, tmp_path, reject
     config = files.config(sandbox, streams=STREAMS)
     source = files.input([messages("Contacts", reject, good("b"), properties={"lastname": {}})])
     first = command("--config", config, "--input", source)
-    assert first.returncode == 1, first.stderr
+    assert first.returncode == 2, first.stderr
     assert keys(sandbox) == {"b"}
 
     corrected = []

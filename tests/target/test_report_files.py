@@ -134,7 +134,7 @@ def test_report_and_states_never_share_stdout(sandbox, tmp_path, setting):
     files = Files(tmp_path)
     config = files.config(sandbox, streams=STREAMS, max_rejects=1, **{setting: "/dev/stdout"})
     done = started(files, config, [*LINES, state({"done": 1})], "pipe")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" not in done.stderr
     (error,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
     assert setting in error
@@ -342,7 +342,7 @@ def test_rejects_loaded_and_rejected_again_are_read_once(sandbox, tmp_path, thro
         done = command("--config", config, input=real.read_text())
     else:
         done = command("--config", config, "--input", str(files.path("rejects")))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "0 deleted, 500 rejected" in done.stderr
     keys = {one["record"]["cf_853"] for one in files.lines("rejects") if "code" in one}
     assert keys == {f"{n}" for n in range(500)}
@@ -356,7 +356,7 @@ def test_rejects_to_load_survive_an_aborted_run(sandbox, tmp_path):
     corrected = "".join(f"{line}\n" for line in messages("Contacts", good("a")))
     files.path("rejects").write_text(corrected)
     config = files.config(sandbox, streams=STREAMS, access_key="wr0ngKey")
-    assert command("--config", config, "--input", str(files.path("rejects"))).returncode == 1
+    assert command("--config", config, "--input", str(files.path("rejects"))).returncode == 2
     assert files.path("rejects").read_text() == corrected
     assert asides(tmp_path) == []
 

@@ -138,7 +138,7 @@ def test_about_and_wrong_settings_show_no_access_key(tmp_path, any_sandbox_one):
     files = Files(tmp_path)
     config = files.config(any_sandbox_one, max_rejects="many", access_key=["s3cretKey0123456"])
     done = command("--config", config)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "s3cretKey0123456" not in done.stderr + done.stdout
 
 

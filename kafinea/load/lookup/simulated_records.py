@@ -32,6 +32,10 @@ class SimulatedRecords:
     def __contains__(self, record_id: object) -> bool:
         return record_id in self._records
 
+    def new_id(self, module: Module) -> str:
+        """Return the id of a record that would be created."""
+        return f"{module.id_prefix}x{next(self._numbers)}"
+
     def get(self, record_id: str) -> Record | None:
         """Return a record by its id; None if it would be deleted, or is not simulated."""
         return self._records.get(record_id)
@@ -55,7 +59,7 @@ class SimulatedRecords:
             values: Its values by field name; None when it would be deleted.
             lines: Its lines, if they would be replaced.
         """
-        record_id = record_id or f"{module.id_prefix}x{next(self._numbers)}"
+        record_id = record_id or self.new_id(module)
         record = None if values is None else {**values, "id": record_id}
         with self._lock:
             self._records[record_id] = record

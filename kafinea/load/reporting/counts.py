@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from kafinea.errors import KafineaError
-from kafinea.load.results import OF_THE_SERVER, OTHERS_CHANGED, Result, Status
+from kafinea.load.results import MAY_PASS, OTHERS_CHANGED, Result, Status
 
 
 class TooManyRejects(KafineaError):
@@ -51,7 +51,7 @@ class Counts:
         if result.rejection is None:
             return
         self._rejected += 1
-        self._passing += result.rejection.code in OF_THE_SERVER
+        self._passing += result.rejection.code in MAY_PASS
         if result.rejection.code == OTHERS_CHANGED:
             self._others_changed.add(stream)
         else:

@@ -16,7 +16,7 @@ class ResultsFile:
     Args:
         path: Where it is.
         run: The id of the run, in each line.
-        with_values: Whether it shows the old values of changed fields.
+        with_values: Whether it shows the old and new values of changed fields.
         dry_run: Whether nothing is written to Kafinea; each line says so.
 
     Raises:
@@ -64,6 +64,8 @@ class ResultsFile:
         if self._with_values and result.before:
             shown = {*result.changed, *result.also_changed} or result.before.keys()
             line["before"] = {k: v for k, v in result.before.items() if k in shown}
+        if self._with_values and result.after:
+            line["after"] = dict(result.after)
         self._lines.write(line)
 
     def close(self) -> None:

@@ -101,7 +101,7 @@ class Comparer:
         changed_lines = self._changed_lines(record.lines, stored_lines)
         if not changed_lines and record.lines and not changes:
             changed_lines = self._lines_to_add_up(stored, stored_lines)
-        return MatchedRecord(record, found, stored, changes, changed_lines)
+        return MatchedRecord(record, found, stored, changes, changed_lines, stored_lines)
 
     def _changes(self, values: WireValues, stored: Record) -> WireValues:
         fields = self._module.fields

@@ -8,13 +8,16 @@ in between is finished by the next one.
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from msgspec.structs import replace as with_changes
 
 from kafinea.client import Client, Record
 from kafinea.errors import Refused
+from kafinea.load.approval.changes import FILE, LINKS
+from kafinea.load.approval.inputs import InputDigests
 from kafinea.load.context import LoadContext
 from kafinea.load.plan import FILE_NAME, RELATED_TO, LoadPlan
 from kafinea.load.records import InputRecord, MatchedRecord, WireValues
@@ -47,6 +50,7 @@ class Files:
         self._context = context
         self._conflicts = conflicts
         self._read = RecordFiles(plan, context.source_files)
+        self._digests = InputDigests(plan)
         is_dry = context.options.dry_run
         self._uploads: Uploads = (
             SimulatedUploads(context) if is_dry else ServerUploads(plan.module.name, context)
@@ -67,11 +71,14 @@ class Files:
             sources = self._sources_of(record.input)
             if file:
                 self._uploads.check_support()
+                self._check_planned(record.input, FILE, file.described, is_missing=False)
             if file and record.stored is None:
                 values = record.prepared.values | self._values_of(record.input, file)
                 record = with_changes(record, prepared=with_changes(record.prepared, values=values))
             result = write(record)
             record_id = result.id or record.prepared.id or ""
+            if result.status is Status.UNCHANGED and not record_id:
+                return result
             is_written = result.status is not Status.UNCHANGED
             try:
                 with (
@@ -141,20 +148,33 @@ class Files:
         if record_id in self._context.simulated:
             return result
         is_new = result.status is Status.CREATED
-        changed = []
+        changed: list[str] = []
+        parts: dict[str, Any] = {}
         with self._uploads.session() as session:
             stored = {} if is_new else session.retrieve(record_id)
             if file and (is_new or not self._is_provided(session, stored, file)):
                 if not is_new:
                     self._conflicts.admit(record, stored)
+                self._check_planned(record.input, FILE, file.described, is_missing=True)
                 self._uploads.upload(session, record_id, file)
                 changed.append(file.source)
+                parts[FILE] = file.described
             for source in sources:
                 if is_new or not has_document(session, source, record_id):
+                    self._check_planned(record.input, LINKS, source, is_missing=True)
                     self._uploads.relate(session, source, record_id)
                     self._context.own_writes.note(source)
                     changed.append(self._properties[RELATED_TO])
-        return _with_changes(result, record_id, changed)
+                    parts.setdefault(LINKS, []).append(source)
+        return _with_changes(result, record_id, changed, parts)
+
+    def _check_planned(
+        self, record: InputRecord, name: str, value: str, *, is_missing: bool
+    ) -> None:
+        """Check that the approved plan contains a file or a link, if there is such a plan."""
+        if approved := self._context.approved_plan:
+            digest = self._digests.of(record)
+            approved.check_part([digest], name, value, is_missing=is_missing)
 
     def _is_provided(self, session: Client, stored: Record, file: RecordFile) -> bool:
         """Whether a record needs no file: where what is found is left as it is, any will do."""
@@ -166,8 +186,20 @@ class Files:
         return has_file(session, self._module.name, stored, file)
 
 
-def _with_changes(result: Result, record_id: str, changed: list[str]) -> Result:
-    if not changed or result.status is Status.CREATED:
+def _with_changes(
+    result: Result, record_id: str, changed: list[str], parts: Mapping[str, Any]
+) -> Result:
+    if not changed:
         return result
+    after = {**(result.after or {}), **parts}
+    if result.status is Status.CREATED:
+        return replace(result, after=after)
     names = tuple(dict.fromkeys([*result.changed, *changed]))
-    return replace(result, status=Status.UPDATED, id=record_id, changed=names, modifiedtime=None)
+    return replace(
+        result,
+        status=Status.UPDATED,
+        id=record_id,
+        changed=names,
+        after=after,
+        modifiedtime=None,
+    )

@@ -16,6 +16,7 @@ from typing import Any
 
 from kafinea.client import Record
 from kafinea.errors import Code
+from kafinea.load.approval.changes import Change, creation_of, deletion_of, update_of
 from kafinea.load.context import LoadContext
 from kafinea.load.lookup.finder import Found
 from kafinea.load.lookup.keys import key_of, listed
@@ -31,6 +32,7 @@ from kafinea.load.records import (
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import Rejected, Result, Status, rejected
 from kafinea.load.server.server_rules import AMOUNTS
+from kafinea.load.stream.approved_writes import ApprovedWrites
 from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.files import Files
 from kafinea.load.stream.grouping import grouped
@@ -80,6 +82,9 @@ class Loader:
             if is_dry
             else ServerWrites(plan, context, matcher, conflicts)
         )
+        if context.approved_plan:
+            self._writes = ApprovedWrites(self._writes, plan, context.approved_plan)
+        self._plan_notes = context.plan_notes(plan)
         self.queue = LookAheadQueue(
             matcher.look_ahead if matcher.looks_ahead else None,
             is_halved=not plan.refers_to_itself,
@@ -230,7 +235,7 @@ class Loader:
         self._checks.refuse_unwritable("create")
         values = self._context.owners.with_owner(self._module, record.prepared.values)
         self._checks.check_creation(values, record.prepared.lines)
-        return self._writes.create(record, values)
+        return _with_change(self._writes.create(record, values), creation_of(record, values))
 
     def _update(self, record: MatchedRecord, stored: Record) -> Result:
         record_id: str = stored["id"]
@@ -239,14 +244,15 @@ class Loader:
         self._conflicts.check(record, stored)
         self._checks.refuse_unwritable("update", record_id)
         self._checks.check_update(record_id, record.changes, record.changed_lines)
-        return self._writes.update(record, record_id)
+        return _with_change(self._writes.update(record, record_id), update_of(record))
 
     def _delete(self, record: MatchedRecord) -> Result:
         if not record.stored or not self._context.options.hard_delete:
             return Result(Status.UNCHANGED, id=record.id)
         self._conflicts.check(record, record.stored)
         self._checks.refuse_unwritable("delete", record.id)
-        return self._writes.delete(record, record.stored["id"])
+        result = self._writes.delete(record, record.stored["id"])
+        return _with_change(result, deletion_of(record))
 
     # Afterwards
 
@@ -280,6 +286,8 @@ class Loader:
         shown = {name: value for name, value in key.items() if value is not None}
         if isinstance(record, MatchedRecord):
             result = _with_key(result, record)
+        if self._plan_notes:
+            self._plan_notes.note(record.input, shown, result)
         self._done(record.input, shown, result)
 
     def _note_written(self, record: MatchedRecord, result: Result) -> None:
@@ -303,6 +311,14 @@ class Loader:
             )
         self._written.clear()
         self._may_be_any = False
+
+
+def _with_change(result: Result, change: Change) -> Result:
+    """Return the result of a write that shows the values before and after."""
+    if result.status not in _WRITTEN:
+        return result
+    before = change.before if result.before is None else result.before
+    return replace(result, before=before or None, after=change.after or None)
 
 
 def _with_key(result: Result, record: MatchedRecord) -> Result:

@@ -41,6 +41,11 @@ class RecordFile:
     size: int
     sha256: str
 
+    @property
+    def described(self) -> str:
+        """What distinguishes it from others, as a plan shows it."""
+        return f"{self.name or 'file'}, {self.size:,} bytes, sha256 {self.sha256}"
+
 
 class _Spool(SpooledTemporaryFile[bytes]):
     """A file on its way, which may have no room on this machine."""

@@ -7,6 +7,7 @@ response the pair is added again.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 
 from kafinea.dividing import divided
 from kafinea.errors import IncompleteRead, Refused
+from kafinea.load.approval.inputs import InputDigests
 from kafinea.load.context import LoadContext
 from kafinea.load.records import InputRecord, PreparedRecord, QueuedRecord, RejectedRecord
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen, together_or_alone
@@ -49,6 +51,8 @@ class RelationLoader:
         self._writes: ListWrites = (
             SimulatedListWrites() if is_dry else ServerListWrites(plan.related_list, context.gate)
         )
+        self._plan_notes = context.plan_notes(plan)
+        self._digests = InputDigests(plan)
         self.queue = LookAheadQueue()
 
     def add(self, record: InputRecord) -> None:
@@ -146,6 +150,8 @@ class RelationLoader:
             is_there = related in there
             for record in records:
                 result = self._result(record, failed.get(related), is_there=is_there)
+                if result.status is Status.CREATED:
+                    result = dataclasses.replace(result, after={SOURCE: source, RELATED: related})
                 is_there = is_there or result.status is Status.CREATED
                 self._note(record, result)
         return sum(map(len, wanted.values()))
@@ -162,11 +168,28 @@ class RelationLoader:
             and related not in there
             and related not in failed
         ]
+        failed |= self._not_planned(source, {related: wanted[related] for related in missing})
+        missing = [related for related in missing if related not in failed]
         if missing:
             failed |= self._writes.add(source, missing)
             for changed in (source, *missing):
                 self._context.own_writes.note(changed)
         return there, failed
+
+    def _not_planned(
+        self, source: str, wanted: Mapping[str, list[InputRecord]]
+    ) -> dict[str, Rejection]:
+        """Return which pairs are not to be added, because the approved plan lacks them."""
+        failed: dict[str, Rejection] = {}
+        if approved := self._context.approved_plan:
+            for related, records in wanted.items():
+                digests = [self._digests.of(one) for one in records if not one.is_deleted]
+                try:
+                    approved.check_part(digests, SOURCE, source, is_missing=True)
+                    approved.check_part(digests, RELATED, related, is_missing=True)
+                except Rejected as error:
+                    failed[related] = error.rejection
+        return failed
 
     def _result(self, record: InputRecord, failed: Rejection | None, *, is_there: bool) -> Result:
         if failed:
@@ -208,6 +231,8 @@ class RelationLoader:
     def _note(self, record: InputRecord, result: Result) -> None:
         key = {side: record.record.get(name) for side, name in self._plan.properties.items()}
         shown = {side: value for side, value in key.items() if value is not None}
+        if self._plan_notes:
+            self._plan_notes.note(record, shown, result)
         self._done(record, shown, result)
 
 

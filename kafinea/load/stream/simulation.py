@@ -15,7 +15,7 @@ from kafinea.describe import LINES
 from kafinea.load.context import LoadContext
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import MatchedRecord
-from kafinea.load.results import Rejection, Result, Status
+from kafinea.load.results import Rejection, Result, SimulatedCreation, Status
 from kafinea.load.stream.record_files import RecordFile
 
 
@@ -33,7 +33,8 @@ class SimulatedWrites:
 
     def create(self, record: MatchedRecord, values: Mapping[str, Any]) -> Result:  # noqa: ARG002 as of `Writes`
         """Return what a creation would give."""
-        return Result(Status.CREATED)
+        new_id = self._context.simulated.new_id(self._module)
+        return SimulatedCreation(Status.CREATED, provisional_id=new_id)
 
     def update(self, record: MatchedRecord, record_id: str) -> Result:
         """Return what an update would give.
@@ -56,7 +57,8 @@ class SimulatedWrites:
         written = record.changes if record.stored else record.prepared.values
         values = None if is_deleted else {**(record.stored or {}), **written}
         lines = None if record.stored and not record.changed_lines else record.prepared.lines
-        record_id = self._context.simulated.put(self._module, result.id, values, lines)
+        new_id = result.provisional_id if isinstance(result, SimulatedCreation) else None
+        record_id = self._context.simulated.put(self._module, new_id or result.id, values, lines)
         self._context.existing.note(record_id, exists=not is_deleted)
 
     def check(self, record: MatchedRecord, result: Result) -> Result | None:  # noqa: ARG002 as of `Writes`

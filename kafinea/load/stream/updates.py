@@ -13,14 +13,22 @@ from kafinea.load.lookup.finder import NOTHING
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import MatchedRecord, WireValues
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
-from kafinea.load.results import OTHERS_CHANGED, Rejected, Rejection, Result, Status, rejected
+from kafinea.load.results import (
+    CHANGED_SINCE,
+    OTHERS_CHANGED,
+    Rejected,
+    Rejection,
+    Result,
+    Status,
+    rejected,
+)
 from kafinea.load.server.server_rules import AMOUNTS, PRICES_MULTIPLIED
 from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.record_checks import refuse_side_effect
 from kafinea.load.stream.trial_writes import TrialWrites
 from kafinea.load.writing.comparing import has_foreign_prices
 from kafinea.load.writing.record_updater import RecordUpdater, UnprovenUpdate
-from kafinea.load.writing.unintended_changes import exposed
+from kafinea.load.writing.unintended_changes import changed_meanwhile, exposed
 
 
 class Updates:
@@ -68,7 +76,7 @@ class Updates:
                     before=None if trial.has_waited else before,
                     loaded=self._loaded(record),
                     is_first=trial.is_first,
-                    admit=partial(self._conflicts.admit, record),
+                    admit=partial(self._admit, record),
                 )
             except Rejected as error:
                 self._stop_others(record_id, error.rejection)  # before any of them may begin
@@ -119,10 +127,13 @@ class Updates:
                         Status.UPDATED,
                         id=record_id,
                         changed=result.changed,
+                        before=result.before,
+                        after=result.after,
                         modifiedtime=row.get(MODIFIED),
                     )
                 with self._context.gate.session() as session:
-                    return self._updater(session).prove(before, record.changes, loaded)
+                    proven = self._updater(session).prove(before, record.changes, loaded)
+                    return replace(proven, after=result.after)
         except Rejected as error:
             self._stop_others(record_id, error.rejection)
             return rejected(replace(error.rejection, id=record_id))
@@ -132,6 +143,19 @@ class Updates:
         may_write = self._plan.policies.may_write
         values = record.prepared.values.items()
         return {name: value for name, value in values if may_write(name, is_empty=True)}
+
+    def _admit(self, record: MatchedRecord, before: Record) -> None:
+        """Refuse to overwrite what was changed since the record was looked up.
+
+        Raises:
+            Rejected: The stream or the approved plan does not allow it.
+        """
+        self._conflicts.admit(record, before)
+        if self._context.approved_plan and record.stored:
+            module, changes = self._plan.module, record.changes
+            if names := changed_meanwhile(before, record.stored, changes, module):
+                text = f"not written: the record is being changed in Kafinea: {', '.join(names)}"
+                raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=before["id"])
 
     def _updater(self, session: Client | None = None) -> RecordUpdater:
         """Return what updates in a session; without one, it can only look."""

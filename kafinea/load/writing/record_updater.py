@@ -28,7 +28,11 @@ from kafinea.load.results import (
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.formats import advice, cause_of
 from kafinea.load.writing.comparing import altered_fields, own_currency, same_lines
-from kafinea.load.writing.unintended_changes import NOT_ANSWERED, holds_the_record, other_changes
+from kafinea.load.writing.unintended_changes import (
+    NOT_ANSWERED,
+    holds_the_record,
+    other_changes,
+)
 from kafinea.load.writing.update_sender import Lines, UpdateSender, Wires
 
 _NOBODY = re.compile(r"\d+", re.ASCII)

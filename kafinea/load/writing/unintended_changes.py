@@ -9,8 +9,8 @@ from typing import Any
 
 from kafinea.describe import LINES, Module
 from kafinea.load.server.formats import decimals_of
-from kafinea.load.server.server_rules import LINE_SERVERS_OWN, is_sent, may_follow
-from kafinea.load.writing.comparing import whole_time
+from kafinea.load.server.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_sent, may_follow
+from kafinea.load.writing.comparing import changed_fields, whole_time
 from kafinea.parsing import decimal
 from kafinea.values import ValueType, value_type_of
 
@@ -32,6 +32,23 @@ def holds_the_record(answer: Record, before: Record) -> bool:
     if "modifiedtime" not in answer:
         return False
     return before.keys() - NOT_ANSWERED <= answer.keys()
+
+
+def changed_meanwhile(
+    before: Record, compared: Record, changes: Record, module: Module
+) -> list[str]:
+    """Return the fields that an update would change and somebody else has changed meanwhile.
+
+    Args:
+        before: The whole record before the update.
+        compared: The record as it was looked up, as far as a query gives it.
+        changes: The changes.
+        module: Its module.
+    """
+    # A query does not give all servers' discounts as `retrieve` does.
+    names = [name for name in changes if name in compared and name not in AMOUNTS]
+    changed = changed_fields(before, {name: compared[name] for name in names}, module.fields)
+    return changed_fields(before, {name: changes[name] for name in changed}, module.fields)
 
 
 def exposed(record: Record, module: Module) -> set[str]:

@@ -1,0 +1,28 @@
+"""Comparing what is stored with what a plan gave it: the server writes values its own way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kafinea.describe import LINES
+from kafinea.load.plan import LoadPlan
+from kafinea.load.writing.comparing import same_lines, same_value
+
+
+class StoredValues:
+    """Compares the values of the records of one stream.
+
+    Args:
+        plan: How they go into their module.
+    """
+
+    def __init__(self, plan: LoadPlan) -> None:
+        self._fields = plan.module.fields
+        self._lines = plan.lines
+
+    def are_alike(self, name: str, stored: Any, planned: Any) -> bool:
+        """Whether a stored value means the same as one of the plan."""
+        if name == LINES:
+            return self._lines is not None and same_lines(stored or [], planned or [], self._lines)
+        field = self._fields.get(name)
+        return field is not None and same_value(stored, planned, field)

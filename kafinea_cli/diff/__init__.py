@@ -1,0 +1,1 @@
+"""`kafinea diff`: what a plan would change, or what a load has changed."""
