@@ -27,7 +27,7 @@ from target_kafinea.report import Report
 from target_kafinea.sdk import SdkSink
 from target_kafinea.states import States
 
-_WHERE_EXPLAINED = "docs/reverse-etl.md explains `streams` (TARGET_KAFINEA_STREAMS)."
+WHERE_EXPLAINED = "docs/reverse-etl.md explains `streams` (TARGET_KAFINEA_STREAMS)."
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class ModuleSink(SdkSink):
             mapping = StreamMapping.parse(stream_name, settings)
             self._loader = self._relation_loader(mapping) or self._module_loader(mapping)
         except SettingsError as error:
-            raise SettingsError(f"{error} {_WHERE_EXPLAINED}") from None
+            raise SettingsError(f"{error} {WHERE_EXPLAINED}") from None
 
     def _relation_loader(self, mapping: StreamMapping) -> RelationLoader | None:
         context, properties = self._parts.context, self.original_schema["properties"]

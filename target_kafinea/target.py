@@ -19,7 +19,7 @@ from target_kafinea.reader import Message
 from target_kafinea.report import Report
 from target_kafinea.sdk import SdkTarget
 from target_kafinea.settings import SETTINGS, STREAM
-from target_kafinea.sinks import ModuleSink, SinkParts
+from target_kafinea.sinks import WHERE_EXPLAINED, ModuleSink, SinkParts
 from target_kafinea.states import States
 from target_kafinea.waiting import Order
 
@@ -42,7 +42,10 @@ class TargetKafinea(SdkTarget):
         self._report = Report(self.config, self.logger, client)
         self.cleanup.callback(self._close_report)
         self.cleanup.callback(self._write_last_true_state)
-        self._order = Order(self.config["streams"], self._states, self.logger)
+        try:
+            self._order = Order(self.config["streams"], self._states, self.logger)
+        except SettingsError as error:
+            raise SettingsError(f"{error} {WHERE_EXPLAINED}") from None
         self.message_reader.order = self._order
         self.cleanup.callback(self._order.stop)
         streams = self._order.streams
