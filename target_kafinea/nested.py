@@ -189,12 +189,12 @@ def _referred(one: Nested, value: Any, record: dict[str, Any]) -> list[dict[str,
     Raises:
         ValueError: It cannot.
     """
-    if record.get(one.refers_by) not in {None, ""}:
+    if record.get(one.refers_by) not in (None, ""):
         raise ValueError(f"{one.refers_by}: the record has {one.name} as well. Leave one out")
     if value is not None and not isinstance(value, dict):
         raise ValueError(f"{one.name}: the value is not an object")
-    record[one.refers_by] = value and _key(one, value)
-    return [value] if value else []
+    record[one.refers_by] = None if value is None else _key(one, value)
+    return [] if value is None else [value]
 
 
 def _referring(one: Nested, value: Any, record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -217,7 +217,7 @@ def _key(one: Nested, record: Mapping[str, Any]) -> Any:
     if key is None or isinstance(key, (dict, list)) or not str(key).strip():
         where = one.key if one.is_parent else f"{one.name}.{one.key}"
         raise ValueError(f"{where}: the key is empty, by which {one.second} refers to {one.first}")
-    return key
+    return str(key) if isinstance(key, int) else key  # a reference is a text
 
 
 def _nested(streams: Settings, inside: str, name: str, settings: Any) -> Nested:

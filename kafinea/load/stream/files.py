@@ -123,7 +123,7 @@ class Files:
         )
 
     def _check_source(self, source: str) -> None:
-        if source in self._with_documents:
+        if source in self._with_documents or source in self._context.simulated:
             return
         if not is_id(source):
             raise Rejected("UNRESOLVED_REFERENCE", f"{RELATED_TO}: the value is not an id")
