@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote_plus
@@ -47,7 +47,7 @@ class ChallengeAuth(AuthBase):
         access_key: The user's access key ("My preferences" in Kafinea). Not the password.
         http: The connection that sends the login; a new one by default.
         timeout: Seconds to connect, and seconds to wait for the answer.
-
+        before_sending: Is called before each request but a logout; it may wait.
     """
 
     def __init__(
@@ -58,11 +58,13 @@ class ChallengeAuth(AuthBase):
         *,
         http: requests.Session | None = None,
         timeout: transport.Timeout = (10, 120),
+        before_sending: Callable[[], None] = lambda: None,
     ) -> None:
         self._address = address
         self._login = Login(address, username, access_key)
         self._http = http or open_http(address)
         self._timeout = timeout
+        self._before_sending = before_sending
         self._lock = threading.Lock()
         self._session: Grant | None = None
         self._latest: Grant | None = None  # the same, also when it has been logged out
@@ -74,7 +76,12 @@ class ChallengeAuth(AuthBase):
         """
         login = self._login
         other = ChallengeAuth(
-            self._address, login.username, login.access_key, http=http, timeout=self._timeout
+            self._address,
+            login.username,
+            login.access_key,
+            http=http,
+            timeout=self._timeout,
+            before_sending=self._before_sending,
         )
         other._login = login
         return other
@@ -99,6 +106,7 @@ class ChallengeAuth(AuthBase):
                 return response
             again = plain.copy()
             _add_session(again, self._granted(instead_of=session_name).session_name)
+            self._before_sending()
             fresh: requests.Response = response.connection.send(again, **kwargs)
             fresh.history.append(response)
             fresh.request = again
@@ -170,6 +178,8 @@ class ChallengeAuth(AuthBase):
             NotReachable: Nothing has worked yet, and waiting does not help.
             Unavailable: The server gave no proper answer.
         """
+        if operation != "logout":
+            self._before_sending()
         try:
             response = transport.send(
                 self._http,

@@ -56,12 +56,14 @@ class Caller:
         access_key: The user's access key ("My preferences" in Kafinea), not the password.
         max_sessions: The maximum number of concurrent sessions, and so of concurrent requests.
         request_timeout: Seconds to wait for an answer to begin or to go on.
+        max_requests_per_minute: The most requests in a minute, which are sent evenly; None for
+            any number. Logouts do not count.
         allow_http: Accept plain http for a host that is not this machine.
 
     Attributes:
         username: The user's name.
         max_sessions: The maximum number of concurrent sessions.
-        requests: How many requests were sent about each module.
+        requests: How many requests were sent, and what they took.
 
     Raises:
         SettingsError: The address cannot be used.
@@ -75,6 +77,7 @@ class Caller:
         *,
         max_sessions: int = 4,
         request_timeout: float = 120,
+        max_requests_per_minute: int | None = None,
         allow_http: bool = False,
     ) -> None:
         self.username = username
@@ -82,7 +85,14 @@ class Caller:
         self.requests = RequestCounts()
         self._address = transport.endpoint(url, allow_http=allow_http)
         self._timeout = (min(_CONNECT_TIMEOUT, request_timeout), request_timeout)
-        self._sessions = Sessions(self._address, username, access_key, max_sessions, self._timeout)
+        self._sessions = Sessions(
+            self._address,
+            username,
+            access_key,
+            max_sessions,
+            self._timeout,
+            per_minute=max_requests_per_minute,
+        )
         self._single: Session | None = None
         self._held = threading.local()
         self._most_failures = TRIES
@@ -225,16 +235,16 @@ class Caller:
 
         def send() -> Any:
             with self._session() as session, self._sessions.request_slot(session, label + kind):
-                self.requests.add(parameters, of)
-                response = transport.send(
-                    session.http,
-                    method,
-                    self._address,
-                    parameters,
-                    auth=session.auth,
-                    timeout=self._timeout,
-                    **transfer,
-                )
+                with self.requests.adding(parameters, of):
+                    response = transport.send(
+                        session.http,
+                        method,
+                        self._address,
+                        parameters,
+                        auth=session.auth,
+                        timeout=self._timeout,
+                        **transfer,
+                    )
                 return read(response, label)
 
         return until_answered(

@@ -1,10 +1,12 @@
-"""How many requests were sent, by the module that each is about."""
+"""How many requests were sent, by module and by operation, and how long they took."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from kafinea.parsing import prefix_of
 
@@ -16,15 +18,21 @@ class RequestCounts:
 
     A request about a record counts for the record's module, also while only the prefix of its ids
     is known. A request about no module, such as `listtypes`, counts for none.
+
+    Attributes:
+        seconds: How long the server took to answer, all requests together.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()  # by module, or by prefix of ids
         self._modules: dict[str, str] = {}  # by prefix of ids
+        self._operations: Counter[str] = Counter()
+        self.seconds = 0.0
 
-    def add(self, parameters: Mapping[str, str], module: str) -> None:
-        """Count a request that is being sent.
+    @contextmanager
+    def adding(self, parameters: Mapping[str, str], module: str) -> Iterator[None]:
+        """Count a request that is sent in the block.
 
         Args:
             parameters: Its parameters.
@@ -34,6 +42,13 @@ class RequestCounts:
         about = prefix_of(record_id) or parameters.get("elementType") or module
         with self._lock:
             self._counts[about] += 1
+            self._operations[parameters["operation"]] += 1
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.seconds += time.monotonic() - began
 
     def learn(self, module: str, prefix: str) -> None:
         """Take note of the prefix that the ids of a module have."""
@@ -52,3 +67,8 @@ class RequestCounts:
                 for about, count in self._counts.items()
                 if self._modules.get(about, about) == module
             )
+
+    def by_operation(self) -> dict[str, int]:
+        """Return how many requests were sent of each operation, the most frequent first."""
+        with self._lock:
+            return dict(self._operations.most_common())

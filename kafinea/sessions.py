@@ -23,6 +23,7 @@ from kafinea.auth import ChallengeAuth
 from kafinea.concurrency import ConcurrencyLimit
 from kafinea.connection import open_http, requests_sent
 from kafinea.errors import Closed, KafineaError, Unavailable
+from kafinea.pace import Pace
 from kafinea.retry import LONGEST_WAIT
 
 logger = logging.getLogger(__name__)
@@ -71,16 +72,32 @@ class Sessions:
         access_key: The user's access key.
         most: The most sessions.
         timeout: Seconds to connect, and seconds to wait for an answer.
+        per_minute: How many requests may be sent in a minute; None for any number.
     """
 
     def __init__(
-        self, address: str, username: str, access_key: str, most: int, timeout: transport.Timeout
+        self,
+        address: str,
+        username: str,
+        access_key: str,
+        most: int,
+        timeout: transport.Timeout,
+        *,
+        per_minute: int | None = None,
     ) -> None:
         self._address = address
         self._most = most
         http = open_http(address)
         self._opened = [http]
-        self._auth = ChallengeAuth(address, username, access_key, http=http, timeout=timeout)
+        self._pace = Pace(per_minute, self.wait)
+        self._auth = ChallengeAuth(
+            address,
+            username,
+            access_key,
+            http=http,
+            timeout=timeout,
+            before_sending=self._pace.await_turn,
+        )
         # Last in, first out: few requests at a time use few sessions.
         self._free = [Session(http, self._auth)]
         self._in_use = 0
@@ -181,6 +198,7 @@ class Sessions:
             epoch = self._limit.epoch
         try:
             session.auth.user_id()  # if a login is due, its time is not the request's
+            self._pace.await_turn()
             self._check_open()
             began = time.monotonic()
             yield

@@ -27,6 +27,7 @@ _COMMANDS = {
     "diff": "kafinea_cli.diff.command",
     "verify": "kafinea_cli.verify.command",
     "undo": "kafinea_cli.undo",
+    "ids": "kafinea_cli.ids",
     "model": "kafinea_cli.model.command",
     "dbt": "kafinea_cli.dbt",
     "sandbox": "kafinea_sandbox.cli",

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from kafinea.client import Record
+from kafinea.conditions import Select, parse_select
 from kafinea.errors import IncompleteRead, QueryError
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, count
-from kafinea_cli.conditions import Select, parse_select
 from kafinea_cli.connection import Instance, connection_options, opened
 from kafinea_cli.output import Output, output_options
 

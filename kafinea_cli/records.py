@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from kafinea.conditions import Where, parse_where, typed
 from kafinea.describe import LINES, MODIFIED, Module
 from kafinea.errors import QueryError, SettingsError
 from kafinea.extract import Extraction, Fields
@@ -16,7 +17,6 @@ from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.values import ValueType
 from kafinea_cli import files
-from kafinea_cli.conditions import Where, parse_where, typed
 from kafinea_cli.connection import Instance, connection_options, opened
 from kafinea_cli.output import Column, Format, Output, output_options
 from kafinea_cli.typed_rows import Row, columns_of, module_of, rows_of

@@ -52,6 +52,13 @@ HOW: tuple[th.Property[Any], ...] = (
         description="Number of seconds to wait for the server to respond",
     ),
     th.Property(
+        "max_requests_per_minute",
+        th.IntegerType(minimum=1),
+        title="Requests per minute",
+        description="Maximum number of requests in a minute, which are sent evenly, such as `300`. "
+        "If not set: no limit",
+    ),
+    th.Property(
         "allow_http",
         th.BooleanType,
         default=False,
@@ -87,6 +94,7 @@ def connect(config: Mapping[str, Any], cleanup: ExitStack) -> Client:
         max_sessions=config["max_sessions"],
         request_timeout=float(config["request_timeout"]),  # the SDK reads a Decimal
         allow_http=config["allow_http"],
+        max_requests_per_minute=config.get("max_requests_per_minute"),
     )
     cleanup.callback(client.close)
     return client

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from singer_sdk import metrics
 from singer_sdk.logging import StructuredFormatter
@@ -39,6 +40,8 @@ class Summary:
         incomplete: The streams of which not all was done.
         brief: The columns that the text of a line of JSON has.
         prefix: What each line of the log begins with.
+        operations: How many requests of each operation were sent.
+        server_seconds: How long the server took to answer them.
     """
 
     columns: Sequence[str]
@@ -48,6 +51,8 @@ class Summary:
     incomplete: frozenset[str] = frozenset()
     brief: Sequence[str] = ()
     prefix: str = ""
+    operations: Mapping[str, int] = field(default_factory=dict)
+    server_seconds: float = 0
 
     def show(self, logger: logging.Logger) -> None:
         """Show the summary where the log goes, and log the requests as metrics of the SDK.
@@ -63,10 +68,22 @@ class Summary:
             logger.info("%s%s", self.prefix, self._text(), extra={"summary": self._figures()})
         elif progress.is_terminal() and "SINGER_SDK_LOG_CONFIG" not in os.environ:
             progress.erase()
-            progress.write("\n".join(["", *self.table(progress.width()), "", ""]))
+            width = progress.width()
+            cost = textwrap.wrap(self._cost(), width - 1)
+            progress.write("\n".join(["", *self.table(width), *cost, "", ""]))
+            return
         else:
             for line in self._lines():
                 logger.info("%s%s", self.prefix, line)
+        logger.info("%s%s", self.prefix, self._cost())
+
+    def _cost(self) -> str:
+        """Return what the run cost the server, such as `Server: 9 requests (query 7, login 2)`."""
+        logins = self.requests - sum(self.operations.values())
+        operations = {**self.operations, **({"login": logins} if logins > 0 else {})}
+        counted = ", ".join(f"{name} {count:,}" for name, count in operations.items())
+        of = f" ({counted})" if counted else ""
+        return f"Server: {self.requests:,} requests{of}, {self.server_seconds:,.1f} s."
 
     @property
     def _total(self) -> dict[str, float]:
@@ -118,7 +135,12 @@ class Summary:
             )
             for stream, numbers in self.streams.items()
         }
-        return Figures(streams=Figures(streams), total=Figures(_rounded(self._total)))
+        return Figures(
+            streams=Figures(streams),
+            total=Figures(_rounded(self._total)),
+            operations=Figures(self.operations),
+            server_seconds=round(self.server_seconds, 3),
+        )
 
     # A terminal
 

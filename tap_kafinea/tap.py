@@ -229,6 +229,8 @@ class TapKafinea(KafineaTap):
             seconds=time.monotonic() - began,
             incomplete=frozenset(name for name, stream in begun.items() if not stream.is_complete),
             brief=("received", "unreadable"),
+            operations=self.client.requests.by_operation(),
+            server_seconds=self.client.requests.seconds,
         ).show(self.logger)
 
     @override

@@ -82,6 +82,7 @@ class Reader(MsgSpecReader):
         message: The message at hand.
         order: In which order messages are handed on; None for that of the input.
         before_failing: Called before an `InputError` leaves here, to load what was read till then.
+        last_state: The value of the STATE message after the last record; None if none follows it.
     """
 
     def __init__(self) -> None:
@@ -91,6 +92,7 @@ class Reader(MsgSpecReader):
         self._line = 0
         self._problem = ""
         self.before_failing: Callable[[], None] = lambda: None
+        self.last_state: dict[str, Any] | None = None
         self._streams: set[str] = set()
 
     @override
@@ -111,6 +113,10 @@ class Reader(MsgSpecReader):
         try:
             while kind := self._read(source):
                 counts[kind] += 1
+                if kind == "RECORD":
+                    self.last_state = None
+                elif kind == "STATE":
+                    self.last_state = self.message.content["value"]
                 if self.order is None:
                     callbacks[kind](self.message.content)
                 else:

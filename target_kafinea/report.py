@@ -16,6 +16,7 @@ from kafinea import Client
 from kafinea.errors import FatalError, SettingsError
 from kafinea.load import Result, Status
 from kafinea.load.reporting.counts import Counts
+from kafinea.load.reporting.ids_file import IdsFile
 from kafinea.load.reporting.json_lines import is_same_file, is_stdout
 from kafinea.load.reporting.results_file import ResultsFile
 from singer_kafinea.summary import REQUESTS, SECONDS, Summary
@@ -48,7 +49,8 @@ class Report:
         self._dry_run: bool = config["dry_run"]
         results, rejects = config.get("outcomes_path"), config.get("rejects_path")
         self._paths = {"outcomes_path": results, "rejects_path": rejects}
-        _check_different({**self._paths, "undo_path": config.get("undo_path")})
+        others = {name: config.get(name) for name in ("undo_path", "ids_path")}
+        _check_different({**self._paths, **others})
         run = uuid4().hex
         with_values: bool = config["outcomes_values"]
         self._results = (
@@ -56,11 +58,14 @@ class Report:
             if results
             else None
         )
+        self._rejects: RejectsFile | None = None
+        self._ids: IdsFile | None = None
         try:
             self._rejects = RejectsFile(rejects, run) if rejects else None
+            if (ids := config.get("ids_path")) and not self._dry_run:
+                self._ids = IdsFile(ids)
         except FatalError:
-            if self._results:
-                self._results.close()
+            self._close_files(is_complete=False)
             raise
         self.counts = Counts(config["max_rejects"], rejects, config["max_rejects_percent"])
         self._lock = Lock()
@@ -89,8 +94,9 @@ class Report:
         result: Result,
         *,
         schema: Message,
-        record: Message,
+        record: Message | None,
         line: int,
+        source_key: Mapping[str, Any] | None = None,
     ) -> None:
         """Report the result of a record.
 
@@ -99,8 +105,9 @@ class Report:
             key: The names and values that the record was looked for by.
             result: Its result.
             schema: The SCHEMA message of its stream, as it came.
-            record: Its RECORD message, as it came.
+            record: Its RECORD message, as it came; None if the input does not contain it.
             line: The line of the input that it stood in.
+            source_key: What the source knows it by, besides; None if it has no id in Kafinea.
 
         Raises:
             StorageError: It cannot be written down.
@@ -112,13 +119,15 @@ class Report:
                 self._log_counts(stream)
             if self._results:
                 self._results.write(stream, key, result)
-            if result.rejection and self._rejects:
+            if self._ids and source_key is not None and (known := {**key, **source_key}):
+                self._ids.write(stream, known, result)
+            if result.rejection and self._rejects and record is not None:
                 self._rejects.write(result.rejection, schema, record)
         if result.rejection:
             self._logger.warning(
-                "%s, line %s of the input rejected: %s (%s)",
+                "%s, %s rejected: %s (%s)",
                 stream,
-                f"{line:,}",
+                f"line {line:,} of the input" if record else f"{result.id} missing in the input",
                 result.rejection.message,
                 result.rejection.code,
             )
@@ -151,6 +160,9 @@ class Report:
             self._summary(is_complete=is_complete).show(self._logger)
         if self._dry_run:
             self._logger.info("End of the dry run: nothing was written to Kafinea.")
+        self._close_files(is_complete=is_complete)
+
+    def _close_files(self, *, is_complete: bool) -> None:
         if self._results:
             self._results.close()
         if self._rejects:
@@ -159,6 +171,8 @@ class Report:
                 self._logger.info(
                     "The rejects file of an earlier run was renamed to %s.", renamed_to
                 )
+        if self._ids:
+            self._ids.close(is_complete=is_complete)
 
     def _log_counts(self, stream: str) -> None:
         self._logged_at = time.monotonic()
@@ -189,6 +203,8 @@ class Report:
             incomplete=frozenset() if is_complete else frozenset({self._current}),
             brief=columns,
             prefix=self._prefix,
+            operations=self._client.requests.by_operation(),
+            server_seconds=self._client.requests.seconds,
         )
 
 

@@ -23,6 +23,8 @@ STREAM = {
         "write": {"type": ["string", "object"]},
         "null": {"type": ["string", "object"]},
         "conflict_on": {"type": "string"},
+        "mirror_where": {"type": "string"},
+        "on_missing": {"type": "object"},
         # `kafinea.load.plan` and `target_kafinea.nested` say more clearly what is wrong in them.
         "references": {"type": "object"},
         "nested": {"type": "object"},
@@ -37,18 +39,28 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default={},
         title="Streams",
         description="Settings of each stream: `module`, `related`, `match_on`, `fields`, "
-        "`references`, `nested`, `write`, `null`, `conflict_on`, `allow_changes`, "
-        "`accept_side_effects`. Such as "
+        "`references`, `nested`, `write`, `null`, `conflict_on`, `mirror_where`, `on_missing`, "
+        "`allow_changes`, `accept_side_effects`. Such as "
         '`{"visitors": {"module": "Contacts", "match_on": "email"}}`',
     ),
     th.Property(
         "load_method",
         th.StringType,
-        allowed_values=["upsert", "append-only"],
+        allowed_values=["upsert", "append-only", "mirror"],
         default="upsert",
         title="Load method",
         description="`upsert`: update the records that exist, create the others. `append-only`: "
-        "only create, leave existing records as they are",
+        "only create, leave existing records as they are. `mirror`: as `upsert`, then delete the "
+        "records that the input does not contain, of the part of the module in `mirror_where`",
+    ),
+    th.Property(
+        "max_deletions",
+        # Meltano cannot pass on a decimal from an environment variable.
+        th.IntegerType(minimum=0, maximum=100),
+        default=5,
+        title="Maximum of deletions",
+        description="Maximum percentage of the records in `mirror_where` that `mirror` deletes or "
+        "marks in a run. Above it, it deletes none and the run fails. `100`: no limit",
     ),
     th.Property(
         "update_method",
@@ -115,6 +127,13 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         "`max_rejects`",
     ),
     th.Property(
+        "quiet_hours",
+        th.StringType,
+        title="Quiet hours",
+        description="Hours of the day in `timezone` in which nothing is written, such as "
+        "`08:00-18:00`. The run waits for their end",
+    ),
+    th.Property(
         "dry_run",
         th.BooleanType,
         default=False,
@@ -156,6 +175,13 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         title="Undo file",
         description="File in which each write is noted before it is sent, so that "
         "`kafinea undo` can take the load back. An earlier file is renamed. Such as `undo.jsonl`",
+    ),
+    th.Property(
+        "ids_path",
+        th.StringType,
+        title="Ids file",
+        description="File that each complete run replaces: one line of JSON for each record, with "
+        "its key, its Kafinea id and its result. Such as `ids.jsonl`",
     ),
     TIMEZONE,
     *HOW,

@@ -22,6 +22,7 @@ from kafinea.load.stream_mapping import StreamMapping
 from kafinea.progress import Progress
 from kafinea.shown import shown
 from singer_kafinea.relations import list_of
+from target_kafinea.mirrors import Mirrors
 from target_kafinea.reader import Message, Reader
 from target_kafinea.report import Report
 from target_kafinea.sdk import SdkSink
@@ -38,6 +39,7 @@ class SinkParts:
         context: The instance, and what was learned of it.
         report: Takes the results.
         states: Learns which records have their result.
+        mirrors: Learns which records the input brings.
         reader: Has the message at hand: the SDK hands over the record alone.
         streams: The settings of the streams.
     """
@@ -45,6 +47,7 @@ class SinkParts:
     context: LoadContext
     report: Report
     states: States
+    mirrors: Mirrors
     reader: Reader
     streams: Mapping[str, Mapping[str, Any]]
 
@@ -110,6 +113,7 @@ class ModuleSink(SdkSink):
             )
         self._warn_of_unused_keys(plan, mapping)
         self._parts.report.begin(self.stream_name, plan.module.name)
+        self._parts.mirrors.begin(plan, mapping, self._schema_message)
         return Loader(plan, context, self._note)
 
     def _warn_of_unused_keys(self, plan: LoadPlan, mapping: StreamMapping) -> None:
@@ -185,6 +189,9 @@ class ModuleSink(SdkSink):
 
     def _note(self, record: InputRecord, key: Mapping[str, Any], result: Result) -> None:
         message: Message = record.source
+        is_pair = isinstance(self._loader, RelationLoader)
+        source_key = {name: record.record.get(name) for name in self.key_properties}
+        self._parts.mirrors.note(self.stream_name, record, result)
         self._parts.report.add(
             self.stream_name,
             key,
@@ -192,5 +199,6 @@ class ModuleSink(SdkSink):
             schema=self._schema_message,
             record=message.content,
             line=message.line,
+            source_key=None if is_pair else source_key,
         )
         self._parts.states.done(self.stream_name, message.line)

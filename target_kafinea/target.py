@@ -8,13 +8,15 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from kafinea.errors import FatalError, SettingsError
+from kafinea.errors import FatalError, KafineaError, SettingsError
 from kafinea.load import LoadOptions, Rejection
 from kafinea.load.context import LoadContext
+from kafinea.load.mirror import NotMirrored
 from kafinea.load.results import rejected
 from kafinea.suggestions import did_you_mean
 from singer_kafinea.connection import connect, zone_of
 from singer_kafinea.settings import unknown_settings, unknown_variables
+from target_kafinea.mirrors import Mirrors
 from target_kafinea.reader import Message
 from target_kafinea.report import Report
 from target_kafinea.sdk import SdkTarget
@@ -57,8 +59,14 @@ class TargetKafinea(SdkTarget):
             finds_conflicts=any(stream.get("conflict_on") for stream in streams.values()),
         )
         self.cleanup.callback(self._context.close)
+        self._mirrors = Mirrors(self.config, self._context, self._report, self.logger)
         self._parts = SinkParts(
-            self._context, self._report, self._states, self.message_reader, streams
+            self._context,
+            self._report,
+            self._states,
+            self._mirrors,
+            self.message_reader,
+            streams,
         )
 
     @override
@@ -122,9 +130,23 @@ class TargetKafinea(SdkTarget):
     @override
     def finish(self) -> None:
         self._is_complete = True
-        for name in self.config["streams"].keys() - self._streams - self._order.nested:
+        streams = self._order.streams
+        absent = streams.keys() - self._streams
+        for name in absent - self._order.nested:
             near = did_you_mean(name, self._streams)
             self.logger.warning("`streams`: the input has no stream %r.%s", name, near)
+        owning = {name for name in absent if streams[name].get("mirror_where")}
+        not_mirrored = self._mirrors.apply(self.message_reader.last_state, owning)
+        try:
+            self._check_results()
+        except KafineaError:
+            for why in not_mirrored:
+                self.logger.warning("%s", why)
+            raise
+        if not_mirrored:
+            raise NotMirrored(" ".join(not_mirrored))
+
+    def _check_results(self) -> None:
         try:
             self._context.complete()
         finally:
@@ -161,6 +183,7 @@ def options_of(config: Mapping[str, Any]) -> LoadOptions:
         unknown_picklist=config["unknown_picklist"],
         serial_modules=frozenset(config["serial_modules"]),
         files_path=config.get("files_path"),
+        quiet_hours=config.get("quiet_hours") or None,
         undo_path=config.get("undo_path"),
         dry_run=config["dry_run"],
         plan_path=config.get("plan_path"),

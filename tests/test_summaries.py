@@ -122,6 +122,12 @@ def test_summary_of_the_target_is_one_line_of_json(sandbox, write, tmp_path):
     assert (numbers["created"], numbers["rejected"], metrics) == (1, 1, 0)
     assert numbers["requests"] == sent(sandbox)["Contacts"]
     assert summary["total"]["requests"] == sent(sandbox).total()
+    operations = Counter(request.operation for request in sandbox.requests)
+    for name in ("getchallenge", "login", "logout"):
+        operations.pop(name, None)
+    assert summary["operations"] == operations
+    assert summary["server_seconds"] > 0
+    assert f"Server: {sent(sandbox).total()} requests (" in done.stderr
     assert existing["id"] in ids(sandbox, "Contacts")
 
 

@@ -54,3 +54,8 @@ def messages(file: Path, rows: Rows) -> Iterator[str]:
     start = json.dumps({"type": "RECORD", "stream": stream})[:-1]
     for line in rows.lines:
         yield f'{start}, "record": {line}}}'
+
+
+def end() -> str:
+    """Return the message after all streams: targets ask for the proof that nothing is missing."""
+    return json.dumps({"type": "STATE", "value": {"bookmarks": {}}})

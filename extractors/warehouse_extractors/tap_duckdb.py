@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse_extractors.sql_files import Rows, config_of, messages, sql_files
+from warehouse_extractors.sql_files import Rows, config_of, end, messages, sql_files
 
 
 def rows_of(warehouse: duckdb.DuckDBPyConnection, sql: str) -> Rows:
@@ -40,6 +40,7 @@ def main() -> None:
                     print(message)
             except duckdb.Error as error:
                 sys.exit(f"{file}: {error}")
+    print(end())
 
 
 if __name__ == "__main__":

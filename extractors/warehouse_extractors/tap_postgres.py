@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from warehouse_extractors.sql_files import Rows, config_of, messages, sql_files
+from warehouse_extractors.sql_files import Rows, config_of, end, messages, sql_files
 
 _AT_ONCE = 1000
 """Rows that are fetched together, so that memory does not depend on the number of rows."""
@@ -69,6 +69,7 @@ def main() -> None:
                     print(message)
             except psycopg.Error as error:
                 sys.exit(f"{file}: {str(error).strip()}")
+    print(end())
 
 
 if __name__ == "__main__":

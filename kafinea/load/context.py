@@ -21,6 +21,7 @@ from kafinea.load.modules import Modules
 from kafinea.load.options import LoadOptions
 from kafinea.load.own_writes import OwnWrites
 from kafinea.load.plan import Key, LoadPlan
+from kafinea.load.quiet_hours import Pauses, QuietHours
 from kafinea.load.relation_plan import RelationPlan
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.source_files import SourceFiles
@@ -55,6 +56,7 @@ class LoadContext:
         approved_plan: The plan that the run applies, if it is to apply one.
         undo_file: Notes what is written; None if nothing is to be noted.
         own_writes: What this run has written, for the streams that look for conflicts.
+        pauses: Holds the writes in quiet hours.
     """
 
     client: Client
@@ -75,6 +77,7 @@ class LoadContext:
     approved_plan: ApprovedPlan | None
     undo_file: UndoFile | None
     own_writes: OwnWrites
+    pauses: Pauses
 
     @classmethod
     def of(
@@ -114,6 +117,8 @@ class LoadContext:
         referenced = ReferencedRecords(modules, finder, owners, existing, gate, server, rollback)
 
         own_writes = OwnWrites(is_needed=finds_conflicts)
+        hours = QuietHours.parse(options.quiet_hours) if options.quiet_hours else None
+        pauses = Pauses(None if options.dry_run else hours, zone, client.wait)
 
         def simulate(key: Key, values: KeyValues) -> str:
             wanted = referenced.values(key, values)
@@ -124,6 +129,9 @@ class LoadContext:
             return record_id
 
         def create(key: Key, values: KeyValues) -> str:
+            known = pauses.count
+            if pauses.keep() != known and (found := finder.by_single_key(key, values)):
+                return str(found["id"])
             if approved:
                 approved.check_reference(key, values, referenced.values(key, values))
             record_id = referenced.create(key, values)
@@ -151,6 +159,7 @@ class LoadContext:
             approved_plan=approved,
             undo_file=undo_file,
             own_writes=own_writes,
+            pauses=pauses,
         )
 
     def plan_notes(self, plan: LoadPlan | RelationPlan) -> PlanNotes | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from kafinea.errors import SettingsError
+from kafinea.load.quiet_hours import QuietHours
 
 UpdateMethod = Literal["auto", "full"]
 UnknownPicklist = Literal["reject", "allow"]
@@ -29,6 +30,8 @@ class LoadOptions:
         serial_modules: Modules whose records are written one at a time, because their document
             numbers must have neither duplicates nor gaps. No new record is deleted again there.
         files_path: The folder or URL below which the files of records are read; None for none.
+        quiet_hours: The hours of the day, on the server's clock, in which nothing is written, such
+            as `08:00-18:00`; None for none.
         undo_path: The file to note each write in, for `kafinea.load.undo`; None for none.
         dry_run: Validate, compare and report, but write nothing to Kafinea.
         plan_path: In a dry run, the file to write the plan to. Otherwise the approved plan: what is
@@ -45,6 +48,7 @@ class LoadOptions:
     unknown_picklist: UnknownPicklist = "reject"
     serial_modules: frozenset[str] = frozenset({"Invoice", "CreditNotes"})
     files_path: str | None = None
+    quiet_hours: str | None = None
     undo_path: str | None = None
     dry_run: bool = False
     plan_path: str | None = None
@@ -58,3 +62,5 @@ class LoadOptions:
                 raise SettingsError(f"`{name}` must be {' or '.join(map(repr, values))}.")
         if isinstance(self.serial_modules, str):
             raise SettingsError("`serial_modules` must be a set of names of modules.")
+        if self.quiet_hours is not None:
+            QuietHours.parse(self.quiet_hours)

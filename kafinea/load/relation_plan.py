@@ -85,10 +85,10 @@ def _list_of(where: str, known: RelatedList | None, mapping: StreamMapping) -> t
             f"{where}: `match_on` does not apply to a related list. Set the keys of both sides in "
             f"`references`, under {SOURCE} and {RELATED}."
         )
-    if mapping.policies or mapping.conflict_on:
+    if mapping.policies or mapping.conflict_on or mapping.mirror_where:
         raise SettingsError(
-            f"{where}: `write`, `null` and `conflict_on` do not apply to a related list, to which "
-            "records are only added. Remove them."
+            f"{where}: `write`, `null`, `conflict_on` and `mirror_where` do not apply to a related "
+            "list, to which records are only added. Remove them."
         )
     return mapping.module, mapping.related
 

@@ -45,6 +45,8 @@ class StreamMapping:
             not show.
         policies: What an update may overwrite, and what an empty value means.
         conflict_on: The property that contains when a row was extracted; None if none does.
+        mirror_where: The part of the module that the stream mirrors, as conditions.
+        on_missing: The values of fields that records get instead of being deleted.
     """
 
     module: str | None = None
@@ -56,6 +58,8 @@ class StreamMapping:
     accept_side_effects: bool = False
     policies: FieldPolicies = WRITE_ALL
     conflict_on: str | None = None
+    mirror_where: str | None = None
+    on_missing: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, stream: str, settings: Mapping[str, Any]) -> StreamMapping:
@@ -81,6 +85,8 @@ class StreamMapping:
             accept_side_effects=bool(settings.get("accept_side_effects")),
             policies=FieldPolicies.parse(where, settings.get("write"), settings.get("null")),
             conflict_on=settings.get("conflict_on") or None,
+            mirror_where=settings.get("mirror_where") or None,
+            on_missing=settings.get("on_missing") or {},
         )
 
     def goes_to(self, name: str) -> str | None:

@@ -96,6 +96,7 @@ def migrated(kafinea, warehouse, state, alerts, postgres, tmp_path_factory) -> I
             "TAP_KAFINEA_ACCESS_KEY": kafinea.access_key,
             "TAP_KAFINEA_MODULES": json.dumps(CUT + WHOLE),
             "TAP_KAFINEA_RELATIONS": json.dumps(LISTS),
+            "TAP_KAFINEA_FILES": json.dumps({"enabled": False}),  # the sandbox's are in the project
             "TAP_KAFINEA_DELETIONS": "scan",
             "TAP_KAFINEA_DELETIONS_PATH": str(home / "deletions"),
             "TARGET_KAFINEA_URL": kafinea.url,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import io
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +20,11 @@ from unittest import mock
 import duckdb
 import pytest
 
+from kafinea.errors import StorageError
+from kafinea.load import quiet_hours
+from kafinea.load.reporting.ids_file import IdsFile
+from kafinea.values import ServerZone
+from kafinea_cli import ids
 from kafinea_sandbox import Sandbox
 from singer_kafinea.command import exit_code
 from tap_kafinea.tap import TapKafinea
@@ -682,6 +689,80 @@ def _(directory):
 @prints("`streams`: the input has no stream '...'")
 def _(directory):
     return rejected("Contacts", {"firstname": "Ada"}, streams={"visitors": {}}, max_rejects=-1)
+
+
+def mirrored(**stream):
+    with empty() as sandbox:
+        lines = [*messages("Contacts", {"lastname": "Roux"}), '{"type": "STATE", "value": {}}']
+        streams = {"Contacts": {**LASTNAME["Contacts"], **stream}}
+        return load(sandbox, lines, streams=streams, load_method="mirror", check=False).stderr
+
+
+@prints("Stream '...': nothing was deleted: ...")
+def _(directory):
+    with empty() as sandbox:
+        streams = {"Contacts": {**LASTNAME["Contacts"], "mirror_where": "title = 'Buyer'"}}
+        lines = messages("Contacts", {"lastname": "Roux"})
+        return load(sandbox, lines, streams=streams, load_method="mirror", check=False).stderr
+
+
+@prints("with `load_method` `mirror`, set `mirror_where` to the part of ... that this stream owns")
+def _(directory):
+    return mirrored()
+
+
+@prints("... records of the input do not fulfil `mirror_where` (...) after the load")
+def _(directory):
+    return mirrored(mirror_where="title = 'Buyer'")
+
+
+@prints("Quiet hours: nothing is written until ... The run waits.")
+def _(directory):
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    moments = iter([datetime(2026, 1, 31, 9, tzinfo=timezone.utc)] * 3)
+    after = datetime(2026, 1, 31, 18, tzinfo=timezone.utc)
+    hours = quiet_hours.QuietHours.parse("08:00-18:00")
+    pauses = quiet_hours.Pauses(hours, ServerZone(), lambda _: None, lambda: next(moments, after))
+    quiet_hours.logger.addHandler(handler)
+    quiet_hours.logger.setLevel(logging.INFO)
+    try:
+        pauses.keep()
+    finally:
+        quiet_hours.logger.removeHandler(handler)
+        quiet_hours.logger.setLevel(logging.NOTSET)
+    return logged.getvalue()
+
+
+@prints("`quiet_hours` '...' must be two different times of day, such as 08:00-18:00")
+def _(directory):
+    with empty() as sandbox:
+        lines = messages("Contacts", {"lastname": "Roux"})
+        return load(sandbox, lines, quiet_hours="8-18", check=False).stderr
+
+
+@prints("`ids_path` '...' must be a file, which a run replaces")
+def _(directory):
+    with empty() as sandbox:
+        return load(sandbox, ids_path="/dev/null", check=False).stderr
+
+
+@prints("`ids_path` '...' is in use by another run")
+def _(directory):
+    path = str(directory / "ids.jsonl")
+    held = IdsFile(path)
+    with empty() as sandbox:
+        told = load(sandbox, ids_path=path, check=False).stderr
+    held.close(is_complete=False)
+    return told
+
+
+@prints("... this is no ids file (`ids_path`) of a load")
+def _(directory):
+    (directory / "ids.jsonl").write_text("no")
+    with pytest.raises(StorageError) as raised:
+        list(ids.lines_of(directory / "ids.jsonl"))
+    return str(raised.value)
 
 
 @prints("the key_properties of the input (...) are not used")

@@ -319,12 +319,14 @@ def test_dry_run_is_named_in_each_line_of_the_log(sandbox):
     streams = {**STREAMS, **matched("Accounts", "accountname")}
     run = load(sandbox, *lines, streams=streams, dry_run=True)
     said = [line.split(" | ")[-1] for line in run.stderr.splitlines() if "dry run" in line]
+    assert said[4].startswith("dry run: Server: ")
     counts = "created, 0 updated, 0 unchanged, 0 deleted, 0 rejected"
     assert [re.sub(r", \d+ requests, \d+\.\d s", "", line) for line in said] == [
         "This is a dry run: nothing will be written to Kafinea.",
         f"dry run: Contacts: 1 {counts}",
         f"dry run: Accounts: 1 {counts}",
         f"dry run: Total of 2 streams: 2 {counts}",
+        said[4],
         "End of the dry run: nothing was written to Kafinea.",
     ]
     assert "dry run" not in load(sandbox, *lines, streams=streams).stderr

@@ -59,7 +59,7 @@ class Counts:
 
     def of(self, stream: str) -> dict[str, int]:
         """Return the counts of a stream by the name of the result."""
-        counts = self._counts[stream]
+        counts = self._counts.get(stream, Counter())
         return {status.value: counts[status] for status in Status}
 
     def text(self, stream: str) -> str:

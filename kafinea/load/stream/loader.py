@@ -95,6 +95,7 @@ class Loader:
         self._shown = [(name, properties.get(name, name)) for name in shown]
         self._written: set[Any] = set()
         self._may_be_any = False  # it is not known by which key a written record is known now
+        self._pauses = context.pauses.count  # when the records of the batch were looked up
 
     def add(self, record: InputRecord) -> None:
         """Put a record into the queue."""
@@ -104,6 +105,8 @@ class Loader:
         """Load the records of a batch; yield how many more have their result, again and again."""
         waiting, found = batch.records, batch.found
         while waiting:
+            if (pauses := self._context.pauses.keep()) != self._pauses:
+                self._pauses, self._may_be_any, found = pauses, True, {}  # people have worked since
             groups = grouped(self._matcher.match(waiting, found), self._names)
             ready, later = self._part(groups)
             try:
@@ -176,6 +179,9 @@ class Loader:
 
     def _load_group(self, group: list[SettledRecord]) -> int:
         """Load records that may mean the same one, one after the other."""
+        writes = self._plan.files or not all(map(_is_left, group))
+        if writes and self._context.pauses.keep() != self._pauses:
+            group[:] = self._matcher.match_again(group)
         for position, record in enumerate(group):
             is_last = position + 1 == len(group)
             if isinstance(record, RejectedRecord):

@@ -136,6 +136,7 @@ class RelationLoader:
 
     def _load_part(self, source: str, wanted: Mapping[str, list[InputRecord]]) -> int:
         """Load the pairs of one source, and return of how many records they are."""
+        self._context.pauses.keep()  # before the list is read
         there: set[str] = set()
         failed: dict[str, Rejection] = {}
         try:
