@@ -70,8 +70,9 @@ PLUGINS = [
     ),
 ]
 
-_KINDS = {"number": "decimal"}
-"""Types of JSON Schema that Meltano calls by another name."""
+_KINDS = {"number": "string"}
+"""Types of JSON Schema that Meltano calls by another name. Its `decimal` cannot be set in the
+environment (4.4): it is not written into the file of settings."""
 
 _UNKNOWN_OF_LOADERS = {"structured-logging"}
 """Capabilities that the Hub does not accept for a loader; `log_parser` implies it."""

@@ -108,14 +108,14 @@ def settings_of_tap(options: Mapping[str, Any], schema: dict[str, Any]) -> dict[
 
     from kafinea_cli import meltano  # noqa: PLC0415
     from singer_kafinea.connection import wrong_settings  # noqa: PLC0415
-    from singer_kafinea.settings import unreadable_variables, with_numbers  # noqa: PLC0415
+    from singer_kafinea.settings import unreadable_variables  # noqa: PLC0415
 
     given = set_in_environment(options)
     _load_env_file()
     if wrong := unreadable_variables(os.environ, PREFIX, schema):
         raise wrong_settings(wrong, {}, PREFIX)
     config = meltano.settings_of_tap(schema["properties"])
-    config |= with_numbers(parse_environment_config(schema, PREFIX, os.devnull), schema)
+    config |= parse_environment_config(schema, PREFIX, os.devnull)
     for name in CONNECTION:
         if value := given.get(name) or _variable(name):
             config[name] = value

@@ -54,7 +54,7 @@ class Plugin(PluginBase):
             raise wrong_settings(wrong, {}, prefix)
         if unread:
             raise unread
-        return with_numbers(config, schema)
+        return config
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong with settings beyond their JSON Schema, by setting."""
@@ -74,7 +74,8 @@ class Plugin(PluginBase):
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK calls this before it does anything with the settings. Its own error would log
         # the JSON Schema as well. It fills in defaults without a look at what it fills.
-        self._config = {name: value for name, value in self._config.items() if value is not None}
+        config = {name: value for name, value in self._config.items() if value is not None}
+        self._config = with_numbers(config, self.config_jsonschema)
         shapeless = no_objects(self._config, self.config_jsonschema)
         for name in shapeless:
             del self._config[name]

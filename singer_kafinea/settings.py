@@ -115,14 +115,19 @@ def unreadable_variables(
 
 
 def with_numbers(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings of the environment, of which the SDK leaves some numbers as text."""
+    """Return settings with numbers where they have text.
+
+    The SDK leaves some numbers of the environment as text, and so does Meltano.
+    """
     types = {name: definition.get("type", ()) for name, definition in schema["properties"].items()}
     of_number = {name for name, type_names in types.items() if "number" in type_names}
     return {name: _number(value) if name in of_number else value for name, value in config.items()}
 
 
-def _number(text: str) -> Decimal | str:
+def _number(text: Any) -> Any:
     """Return the number that a text is; what is none stays, and is found to be of a wrong type."""
+    if not isinstance(text, str):
+        return text
     try:
         number = Decimal(text)
     except InvalidOperation:

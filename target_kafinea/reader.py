@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, Any, NamedTuple, Protocol
 
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecReader, decoder
@@ -65,11 +65,22 @@ class Message(NamedTuple):
     problem: str
 
 
+class Order(Protocol):
+    """Decides in which order messages are handed on, and what becomes of them before."""
+
+    def now(self, message: Message) -> Iterable[Message]:
+        """Return what is to be handed on now that a message was read."""
+
+    def at_the_end(self) -> Iterable[Message]:
+        """Return what is to be handed on when the whole input was read."""
+
+
 class Reader(MsgSpecReader):
     """Reads messages, and keeps the one at hand as it came: the SDK hands on parts of it only.
 
     Attributes:
         message: The message at hand.
+        order: In which order messages are handed on; None for that of the input.
         before_failing: Called before an `InputError` leaves here, to load what was read till then.
         last_state: The value of the STATE message after the last record; None if none follows it.
     """
@@ -77,6 +88,7 @@ class Reader(MsgSpecReader):
     def __init__(self) -> None:
         super().__init__()
         self.message = Message({}, 0, 0, "")
+        self.order: Order | None = None
         self._line = 0
         self._problem = ""
         self.before_failing: Callable[[], None] = lambda: None
@@ -100,16 +112,30 @@ class Reader(MsgSpecReader):
         counts: Counter[str] = Counter()
         try:
             while kind := self._read(source):
-                callbacks[kind](self.message.content)
                 counts[kind] += 1
                 if kind == "RECORD":
                     self.last_state = None
                 elif kind == "STATE":
                     self.last_state = self.message.content["value"]
+                if self.order is None:
+                    callbacks[kind](self.message.content)
+                else:
+                    self._hand_on(self.order.now(self.message), callbacks)
+            if self.order is not None:
+                self._hand_on(self.order.at_the_end(), callbacks)
         except InputError:
             self.before_failing()
             raise
         return counts
+
+    def _hand_on(
+        self,
+        messages: Iterable[Message],
+        callbacks: Mapping[str, Callable[[dict[str, Any]], None]],
+    ) -> None:
+        for message in messages:
+            self.message = message
+            callbacks[str(message.content["type"])](message.content)
 
     def _read(self, source: IO[bytes]) -> str | None:
         """Read the next message; return its type, or None at the end."""

@@ -25,9 +25,9 @@ STREAM = {
         "conflict_on": {"type": "string"},
         "mirror_where": {"type": "string"},
         "on_missing": {"type": "object"},
-        "references": {
-            "type": "object"
-        },  # `kafinea.load.plan` checks it, and says more clearly what is wrong
+        # `kafinea.load.plan` and `target_kafinea.nested` say more clearly what is wrong in them.
+        "references": {"type": "object"},
+        "nested": {"type": "object"},
     },
 }
 
@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default={},
         title="Streams",
         description="Settings of each stream: `module`, `related`, `match_on`, `fields`, "
-        "`references`, `write`, `null`, `conflict_on`, `mirror_where`, `on_missing`, "
+        "`references`, `nested`, `write`, `null`, `conflict_on`, `mirror_where`, `on_missing`, "
         "`allow_changes`, `accept_side_effects`. Such as "
         '`{"visitors": {"module": "Contacts", "match_on": "email"}}`',
     ),

@@ -28,7 +28,7 @@ from target_kafinea.report import Report
 from target_kafinea.sdk import SdkSink
 from target_kafinea.states import States
 
-_WHERE_EXPLAINED = "docs/reverse-etl.md explains `streams` (TARGET_KAFINEA_STREAMS)."
+WHERE_EXPLAINED = "docs/reverse-etl.md explains `streams` (TARGET_KAFINEA_STREAMS)."
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class SinkParts:
         states: Learns which records have their result.
         mirrors: Learns which records the input brings.
         reader: Has the message at hand: the SDK hands over the record alone.
+        streams: The settings of the streams.
     """
 
     context: LoadContext
@@ -48,6 +49,7 @@ class SinkParts:
     states: States
     mirrors: Mirrors
     reader: Reader
+    streams: Mapping[str, Mapping[str, Any]]
 
 
 class ModuleSink(SdkSink):
@@ -81,12 +83,12 @@ class ModuleSink(SdkSink):
         self._parts = parts
         self._schema_message = message
         # Here and not in `setup`: the SDK says twice what goes wrong there.
-        settings = self.config["streams"].get(stream_name) or {}
+        settings = parts.streams.get(stream_name) or {}
         try:
             mapping = StreamMapping.parse(stream_name, settings)
             self._loader = self._relation_loader(mapping) or self._module_loader(mapping)
         except SettingsError as error:
-            raise SettingsError(f"{error} {_WHERE_EXPLAINED}") from None
+            raise SettingsError(f"{error} {WHERE_EXPLAINED}") from None
 
     def _relation_loader(self, mapping: StreamMapping) -> RelationLoader | None:
         context, properties = self._parts.context, self.original_schema["properties"]

@@ -21,8 +21,9 @@ from target_kafinea.reader import Message
 from target_kafinea.report import Report
 from target_kafinea.sdk import SdkTarget
 from target_kafinea.settings import SETTINGS, STREAM
-from target_kafinea.sinks import ModuleSink, SinkParts
+from target_kafinea.sinks import WHERE_EXPLAINED, ModuleSink, SinkParts
 from target_kafinea.states import States
+from target_kafinea.waiting import Order
 
 
 class TargetKafinea(SdkTarget):
@@ -43,7 +44,13 @@ class TargetKafinea(SdkTarget):
         self._report = Report(self.config, self.logger, client)
         self.cleanup.callback(self._close_report)
         self.cleanup.callback(self._write_last_true_state)
-        streams = self.config["streams"]
+        try:
+            self._order = Order(self.config["streams"], self._states, self.logger)
+        except SettingsError as error:
+            raise SettingsError(f"{error} {WHERE_EXPLAINED}") from None
+        self.message_reader.order = self._order
+        self.cleanup.callback(self._order.stop)
+        streams = self._order.streams
         self._context = LoadContext.of(
             client,
             zone_of(self.config),
@@ -54,7 +61,12 @@ class TargetKafinea(SdkTarget):
         self.cleanup.callback(self._context.close)
         self._mirrors = Mirrors(self.config, self._context, self._report, self.logger)
         self._parts = SinkParts(
-            self._context, self._report, self._states, self._mirrors, self.message_reader
+            self._context,
+            self._report,
+            self._states,
+            self._mirrors,
+            self.message_reader,
+            streams,
         )
 
     @override
@@ -67,6 +79,8 @@ class TargetKafinea(SdkTarget):
     def make_sink(
         self, stream: str, schema: dict[str, Any], keys: Sequence[str], message: Mapping[str, Any]
     ) -> ModuleSink:
+        if stream in self._streams:
+            self.drain_all()  # the records of the schema before: the new sink may be full first
         self._streams.add(stream)
         return ModuleSink(self, stream, schema, keys, parts=self._parts, message=message)
 
@@ -107,16 +121,18 @@ class TargetKafinea(SdkTarget):
 
     @override
     def may_write_state(self) -> bool:
-        """Return whether this is no dry run, which has done nothing that a state could cover."""
+        """Return whether the state is true: a dry run has done nothing that it could cover."""
+        if self._states.are_to_wait:
+            return False
         self._states.clear()
         return not self._context.options.dry_run
 
     @override
     def finish(self) -> None:
         self._is_complete = True
-        streams = self.config["streams"]
+        streams = self._order.streams
         absent = streams.keys() - self._streams
-        for name in absent:
+        for name in absent - self._order.nested:
             near = did_you_mean(name, self._streams)
             self.logger.warning("`streams`: the input has no stream %r.%s", name, near)
         owning = {name for name in absent if streams[name].get("mirror_where")}
@@ -150,6 +166,7 @@ class TargetKafinea(SdkTarget):
         The SDK writes states only when all that was read has been written.
         """
         if state := self._states.last_true():
+            self._states.wait(None)
             self._write_state_message(state)
 
     def _close_report(self) -> None:

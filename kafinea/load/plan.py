@@ -288,10 +288,23 @@ def _references(
     found = {}
     for name, choices in references.items():
         here = f"{where}, reference {name!r}"
+        if name == RELATED_TO and module.name == "Documents":
+            found[name] = _reference_of_document(here, choices, modules)
+            continue
         known = _reference_field(here, module, name, modules)
         accepted = _OWNERS if known.type == "owner" else known.refers_to
         found[name] = reference_to(here, choices, accepted, modules)
     return found
+
+
+def _reference_of_document(
+    where: str, choices: Sequence[ReferenceMapping], modules: Modules
+) -> Reference:
+    """Return how to resolve the records that a document is linked with, of whatever module."""
+    reference = reference_to(where, choices, (), modules)
+    if reference.create:  # two documents may be sent at the same time, and name the same record
+        raise SettingsError(f"{where}: `create` does not apply to {RELATED_TO}. Remove it.")
+    return reference
 
 
 def reference_to(

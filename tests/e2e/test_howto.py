@@ -124,6 +124,29 @@ def the_participant_is_one_contact(project: Project) -> None:
     assert emails == ["lea.martin@home.example"]
 
 
+def the_sale_has_its_customer_and_its_order(project: Project) -> None:
+    (customer,) = (
+        row for row in project.kafinea("rows", module="Accounts")
+        if row["cf_903"] == "81234567800011"
+    )  # fmt: skip
+    (sale,) = (
+        row for row in project.kafinea("rows", module="Invoice") if row["subject"] == "Sale S-1"
+    )
+    assert (sale["account_id"], Decimal(sale["hdnSubTotal"])) == (customer["id"], 578)
+    with project.client() as client:
+        listed = client.query_related(sale["id"], "Documents", "SELECT notes_title FROM Documents")
+    assert [row["notes_title"] for row in listed] == ["Order S-1"]
+
+
+def the_buyer_belongs_to_the_company(project: Project) -> None:
+    names = {row["id"]: row["accountname"] for row in project.kafinea("rows", module="Accounts")}
+    companies = [
+        names[row["account_id"]] for row in project.kafinea("rows", module="Contacts")
+        if row["email"] == "a.neuve@quai.example"
+    ]  # fmt: skip
+    assert companies == ["Quai Neuf"]
+
+
 def the_last_note_is_in_kafinea(project: Project) -> None:
     accounts = project.kafinea("rows", module="Accounts")
     notes = [row["description"] for row in accounts if row["description"].startswith("Call before")]
@@ -232,6 +255,10 @@ PAGES = {
         "What an update may overwrite": the_participant_is_one_contact,
         "Changes since the extraction": the_last_note_is_in_kafinea,
     },
+    "docs/related-records.md": {
+        "One nested record": the_sale_has_its_customer_and_its_order,
+        "Several streams": the_buyer_belongs_to_the_company,
+    },
     "docs/two-instances.md": {"Load": the_new_instance_has_what_the_old_one_has},
     "docs/cli.md": {
         "Files of records": the_invoices_are_in_the_file,
@@ -250,6 +277,7 @@ PAGES = {
 """The pages that are followed here, and what must be true behind their sections."""
 
 SLOW = {"docs/two-instances.md", "docs/files.md", "docs/personal-data.md", "docs/reverse-etl.md"}
+SLOW |= {"docs/related-records.md"}
 """Pages of many commands of Meltano, each of which takes seconds to start; `make operate`."""
 
 LONG = [pytest.mark.operate, pytest.mark.timeout(1200)]

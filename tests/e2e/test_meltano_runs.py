@@ -203,6 +203,7 @@ def test_wrong_key_is_final_after_two_logins(tmp_path, monkeypatch):
             "TAP_KAFINEA_URL": sandbox.url,
             "TAP_KAFINEA_USERNAME": sandbox.username,
             "TAP_KAFINEA_ACCESS_KEY": "wr0ngKey",
+            "TAP_KAFINEA_REQUEST_TIMEOUT": "59.5",
         }
         run = meltano.MeltanoRun(
             ["--env-file", os.devnull, "run", "--no-install", "tap-kafinea", "target-duckdb"],

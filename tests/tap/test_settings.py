@@ -209,6 +209,11 @@ def test_variables_with_numbers_and_blanks_are_read(kafinea):
     }
 
 
+def test_number_may_be_text_as_meltano_writes_it(kafinea):
+    run = extract(kafinea, modules=["Contacts"], request_timeout="59.5", deletions_limit="100")
+    assert len(run.ids("Contacts")) == kafinea.count("Contacts")
+
+
 def test_setting_that_is_null_has_its_default(kafinea, run):
     own = TapKafinea.config_jsonschema["properties"].keys() - {"url", "username", "access_key"}
     nulls = dict.fromkeys([*own, "stream_maps", "flattening_enabled"])

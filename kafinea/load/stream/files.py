@@ -24,7 +24,7 @@ from kafinea.load.records import InputRecord, MatchedRecord, WireValues
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import Rejected, Result, Status
 from kafinea.load.stream.conflicts import Conflicts
-from kafinea.load.stream.record_files import RecordFile, RecordFiles, value_of
+from kafinea.load.stream.record_files import RecordFile, RecordFiles, sources_of, value_of
 from kafinea.load.stream.simulation import SimulatedUploads
 from kafinea.load.stream.stored_files import DOCUMENTS, attachments, has_document, has_file
 from kafinea.load.stream.uploads import ServerUploads, Uploads
@@ -111,17 +111,19 @@ class Files:
 
     def _sources_of(self, record: InputRecord) -> list[str]:
         """Return the records among whose documents this one is to be."""
-        value = value_of(record, self._properties.get(RELATED_TO))
-        listed = value.split(",") if isinstance(value, str) else value or []
-        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-            raise Rejected("INVALID_VALUE", f"{RELATED_TO}: the value is not a list of ids")
-        ids = [text for each in listed if (text := each.strip())]
+        ids = [self._id_of(source) for source in sources_of(self._plan, record)]
         for source in ids:
             self._check_source(source)
         return ids
 
+    def _id_of(self, source: str) -> str:
+        reference = self._plan.references.get(RELATED_TO)
+        return (
+            self._context.references.resolve(reference, source, RELATED_TO) if reference else source
+        )
+
     def _check_source(self, source: str) -> None:
-        if source in self._with_documents:
+        if source in self._with_documents or source in self._context.simulated:
             return
         if not is_id(source):
             raise Rejected("UNRESOLVED_REFERENCE", f"{RELATED_TO}: the value is not an id")

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from kafinea.contents import Decoder
 from kafinea.errors import TooLarge
-from kafinea.load.plan import FILE_BASE64, FILE_NAME, FILE_PATH, LoadPlan
+from kafinea.load.plan import FILE_BASE64, FILE_NAME, FILE_PATH, RELATED_TO, LoadPlan
 from kafinea.load.records import InputRecord
 from kafinea.load.results import Rejected
 from kafinea.load.source_files import SourceFiles
@@ -150,6 +150,20 @@ class RecordFiles:
 def value_of(record: InputRecord, name: str | None) -> Any:
     """Return the value of a property, if there is one: the index of a table may be named ""."""
     return None if name is None else record.record.get(name)
+
+
+def sources_of(plan: LoadPlan, record: InputRecord) -> list[str]:
+    """Return the records among whose documents one is to be: ids, or their natural keys.
+
+    Raises:
+        Rejected: The value is no list. A comma parts ids alone: keys may contain it.
+    """
+    value = value_of(record, plan.files.get(RELATED_TO))
+    separates = isinstance(value, str) and RELATED_TO not in plan.references
+    listed = value.split(",") if separates else [value] if isinstance(value, str) else value or []
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        raise Rejected("INVALID_VALUE", f"{RELATED_TO}: the value is not a list of ids")
+    return [text for each in listed if (text := each.strip())]
 
 
 def _sha256(content: Any) -> str:

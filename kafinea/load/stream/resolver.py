@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kafinea.describe import LINES
 from kafinea.load.context import LoadContext
-from kafinea.load.plan import LoadPlan, Reference
+from kafinea.load.plan import RELATED_TO, LoadPlan, Reference
 from kafinea.load.records import (
     PreparedRecord,
     QueuedRecord,
@@ -19,6 +19,7 @@ from kafinea.load.records import (
 )
 from kafinea.load.results import Rejected
 from kafinea.load.stream.preparer import keys_of_record
+from kafinea.load.stream.record_files import sources_of
 
 
 class Resolver:
@@ -49,17 +50,18 @@ class Resolver:
         """Return records with ids for natural keys, or why there is none."""
         resolved = list(records)
         for name, reference in self._plan.references.items():
-            leaf = _leaf(name)
-            keys = {
-                key
-                for record in resolved
-                if isinstance(record, PreparedRecord)
-                for values in _places(record, name)
-                if (key := values.get(leaf)) is not None
-            }
-            self._context.references.learn(reference, keys)
-            resolved = [self._resolved(record, name, reference) for record in resolved]
+            alive = [record for record in resolved if isinstance(record, PreparedRecord)]
+            self._context.references.learn(reference, self._natural_keys(alive, name))
+            if name != RELATED_TO:  # which is no field: `Files` resolves it
+                resolved = [self._resolved(record, name, reference) for record in resolved]
         return resolved
+
+    def _natural_keys(self, records: Iterable[PreparedRecord], name: str) -> set[str]:
+        """Return all values of a reference."""
+        if name == RELATED_TO:
+            return {source for record in records for source in _sources_of(self._plan, record)}
+        places = (values for record in records for values in _places(record, name))
+        return {key for values in places if (key := values.get(_leaf(name))) is not None}
 
     def learn_referenced(self, records: Iterable[SettledRecord]) -> None:
         """Find out which of the records that are newly referred to exist, for `RecordChecks`."""
@@ -100,6 +102,13 @@ class Resolver:
         if not self.resolves_keys:
             return replace(record, values=resolved)
         return replace(record, values=resolved, keys=keys_of_record(resolved, self._plan.keys))
+
+
+def _sources_of(plan: LoadPlan, record: PreparedRecord) -> list[str]:
+    try:
+        return sources_of(plan, record.input)
+    except Rejected:  # as it will be
+        return []
 
 
 def _leaf(name: str) -> str:
