@@ -24,7 +24,7 @@ UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 # Where it is set, each process of the tests compiles the project again, and pytest all its tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-all operate lint build audit audit-dependencies hub docs screenshots bench backfill clean constraints
+.PHONY: help install demo test test-all operate lint build audit audit-dependencies hub docs screenshots bench chaos backfill clean constraints
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -98,6 +98,13 @@ ROUNDS ?= 5
 
 bench: .venv-bench/stamp  ## Compare the speed with other tools, write docs/performance.md; ROUNDS=1 is faster
 	.venv-bench/bin/python -m benchmarks --rounds $(ROUNDS)
+
+SEED ?= 1
+SEEDS ?= 1000000
+MINUTES ?= 10
+
+chaos: .venv/stamp  ## Run random schedules of faults, see docs/reliability.md; SEED=1 MINUTES=10 SEEDS=200
+	.venv/bin/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES)
 
 backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of docs/backfill.md with 200,000 records
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3

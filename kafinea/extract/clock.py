@@ -22,6 +22,24 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 _MOST = timedelta(hours=26)
 """What two zones differ by at most. A record further in the future has a wrong date instead."""
 
+_A_DAY = timedelta(days=1)
+_MACHINES_DIFFER = 60
+"""Seconds by which the clocks of a server's machines may differ."""
+
+
+def future_of(server_time: datetime | None, lookback: float) -> datetime:
+    """Return from when on a record is dated in the future: a bookmark there would hide changes.
+
+    It is a day from now where the server's time is unknown, or wrong by more than that.
+
+    Args:
+        server_time: The server's time, if it is known.
+        lookback: How many seconds before a bookmark are read again, so that they hide nothing.
+    """
+    if server_time is None or abs(server_time - now()) > _A_DAY:
+        return now() + _A_DAY
+    return server_time + timedelta(seconds=max(lookback, _MACHINES_DIFFER))
+
 
 class Clock:
     """The time zone of a run.
@@ -90,6 +108,13 @@ class Clock:
                     shown(value),
                     name,
                 )
+
+    def future(self, lookback: float) -> datetime:
+        """Return from when on a record is dated in the server's future: see `future_of`.
+
+        Where the zone may be wrong, a record that was saved just now may be hours ahead.
+        """
+        return future_of(self._server_time() if self._is_set else None, lookback)
 
     def check(self, module: str, newest: str) -> None:
         """Warn once when a date-time is ahead of the server's clock. Any thread may call it.

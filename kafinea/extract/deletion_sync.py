@@ -9,13 +9,11 @@ from datetime import datetime, timezone
 from kafinea.client import Client
 from kafinea.deletion_feed import Deletions, deleted_since
 from kafinea.errors import IncompleteRead, KafineaError, Unavailable
-from kafinea.extract.checkpoint import now
+from kafinea.extract.clock import future_of
 from kafinea.extract.hidden_records import deleted
 from kafinea.values import ServerZone
 
 INSTEAD = "Set `deletions` to `scan`, which works with every server and user."
-
-_DAY = 86_400
 
 
 class NoSuchOperation(KafineaError):
@@ -55,7 +53,7 @@ class DeletionList:
         while True:
             page = self._page(module, since)
             ids = [*deleted(self.client.query, module, page.ids)]
-            if page.until > now().timestamp() + _DAY:
+            if page.until > future_of(self.client.server_time(), self.lookback).timestamp():
                 yield ids, None
                 return  # a record dated in the future must not hide what is deleted until then
             reached = max(reached, page.until)

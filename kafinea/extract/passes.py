@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kafinea.describe import MODIFIED
-from kafinea.extract.checkpoint import Checkpoint, Pass, now
+from kafinea.extract.checkpoint import Checkpoint, Pass
 from kafinea.module_reader import LATEST
 from kafinea.parsing import moment
 from kafinea.query import Condition
@@ -33,12 +33,14 @@ class PassPlanner:
 
     Args:
         zone: The server's time zone.
+        future: Returns from when on a record is dated in the server's future.
         lookback: Seconds to read again before the bookmark.
         start: Only records modified since, as long as there is no bookmark.
         end: Only records modified before.
     """
 
     zone: ServerZone
+    future: Callable[[], datetime]
     lookback: float = 0
     start: datetime | None = None
     end: datetime | None = None
@@ -53,7 +55,7 @@ class PassPlanner:
         | B | no | N | B - `lookback` .. N, also where N is B |
         | B | yes | B or none | no pass |
         | B | yes | N after B | B - `lookback` .. N |
-        | any | any | N more than a day ahead | as above; the bookmark goes to the newest before |
+        | any | any | N in the future | as above; the bookmark goes to the newest that is not |
         | B at or after `end` | | | no pass |
 
         Args:
@@ -160,11 +162,11 @@ class PassPlanner:
         A record dated in the future must not hide what changes until then. It is read in each run;
         the bookmark goes to the newest of the others.
         """
-        tomorrow = self.zone.wire(now() + timedelta(days=1))
-        if until <= tomorrow:
+        future = self.zone.wire(self.future())
+        if until <= future:
             return until
-        before = self.zone.wire(self.end) if self.end else tomorrow
-        reached = newest([Condition(MODIFIED, "<", min(tomorrow, before))])
+        before = self.zone.wire(self.end) if self.end else future
+        reached = newest([Condition(MODIFIED, "<", min(future, before))])
         return None if reached == LATEST else reached
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kafinea.client import Client
 from kafinea.errors import IncompleteRead
@@ -72,7 +73,13 @@ class ExtractionRun:
     ) -> None:
         options = source.options
         self._source = source
-        self._planner = PassPlanner(source.clock.zone, options.lookback, options.start, options.end)
+        self._planner = PassPlanner(
+            source.clock.zone,
+            partial(source.clock.future, options.lookback),
+            options.lookback,
+            options.start,
+            options.end,
+        )
         self._recovery = Recovery(source.client, source.module)
         self._unreadable = Unreadable(checkpoint.unreadable, self._recovery.failed)
         self._content = make(self._recovery)

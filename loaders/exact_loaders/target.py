@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import tempfile
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -359,3 +360,11 @@ def main(target: type[ExactTarget]) -> None:
     except LoaderError as error:
         logging.getLogger(target.name).error("%s", error)  # noqa: TRY400 it is one line for users
         sys.exit(2 if isinstance(error, CorrectFirst) else 1)
+    except OSError as error:
+        logging.getLogger(target.name).error(  # noqa: TRY400 it is one line for users
+            "A file cannot be read or written: %s. If a disk is full, free some space: DuckDB also "
+            "needs some in the temporary folder, %s. Then run again, with the last state.",
+            error.strerror or type(error).__name__,
+            tempfile.gettempdir(),
+        )
+        sys.exit(1)

@@ -289,6 +289,7 @@ ELSEWHERE = {
     "docs/postgresql.md": "test_postgres.py",
     "docs/scheduling.md": "test_airflow.py",
     "docs/backfill.md": "test_airflow.py",
+    "docs/reliability.md": "tests/chaos/test_chaos.py runs the same schedules",
     "docs/dbt.md": "tests/cli/test_dbt.py, and the demo",
     "docs/warehouses.md": "tests/dlt_kafinea/test_page.py",
 }

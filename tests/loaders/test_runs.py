@@ -73,6 +73,26 @@ def test_bad_input_is_one_line(warehouse, line, text):
     assert "private" not in done.stderr
 
 
+def test_full_temporary_folder_is_one_line(warehouse):
+    """No file can grow beyond 512 bytes, which fails where a full disk does."""
+    if warehouse.name == "postgres":
+        return  # it needs no files
+    warehouse.load(schema(a=TEXT))
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *warehouse.command()],
+        input=lines([schema(a=TEXT), record({"id": "1", "a": "private" * 999}), state({"n": 1})]),
+        capture_output=True,
+        check=False,
+    )
+    log = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "A file cannot be read or written: File too large" in log
+    assert "Traceback" not in log
+    assert "private" not in log
+    warehouse.load(schema(a=TEXT), record({"id": "1", "a": "x"}))
+    assert warehouse.rows('SELECT id FROM kafinea."Contacts"') == [("1",)]
+
+
 def test_second_writer_of_a_duckdb_file_gets_one_message(warehouse):
     if warehouse.name == "postgres":
         return  # it takes any number of writers

@@ -1,0 +1,222 @@
+"""A load under chaos: the target, until the server has what was loaded and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.programs import Done, Failure, Pipeline, command, write_json
+from tests.chaos.schedule import Schedule
+from tests.chaos.server import Chaos
+
+STREAM = "Contacts"
+KEY = "cf_853"
+OTHERS = 30
+"""Records that the load is not about; people change them meanwhile."""
+MOST_RUNS = 8
+MOST_QUIET_RUNS = 3
+_PROPERTIES = {
+    KEY: {"type": ["string", "null"]},
+    "lastname": {"type": ["string", "null"]},
+    "phone": {"type": ["string", "null"]},
+    "cf_855": {"type": ["number", "null"]},
+    "cf_857": {"type": ["integer", "null"]},
+    "birthday": {"type": ["string", "null"], "format": "date"},
+}
+_SET_BY_THE_SERVER = {"modifiedtime", "modifiedby", "source"}
+_NAMES = ("é ß œ", "O'Brien", "a\\b", "=1+1", "%s %n", "x & y", "مرحبا")
+
+
+def run(schedule: Schedule, directory: Path) -> str:
+    """Run a schedule; return what happened in a line.
+
+    Raises:
+        Failure: A promise was not kept.
+    """
+    chaos = Chaos(directory / "server", schedule)
+    try:
+        return _Load(chaos, schedule, directory).run()
+    except Failure as failure:
+        raise Failure("\n".join((str(failure), *chaos.log))) from None
+    finally:
+        chaos.close()
+
+
+class _Load:
+    def __init__(self, chaos: Chaos, schedule: Schedule, directory: Path) -> None:
+        self.chaos, self.world, self.directory = chaos, schedule.world, directory
+        self.pipeline = Pipeline(chaos)
+        self.records = [_record(n) for n in range(self.world["records"])]
+        self.input = directory / "input.jsonl"
+        self.codes: list[str] = []
+
+    def run(self) -> str:
+        self._fill()
+        before = {row["id"]: row for row in self._rows()}
+        self.input.write_text("".join(f"{line}\n" for line in self._lines()), "utf-8")
+        for _ in range(MOST_RUNS):
+            done = self._run()
+            self._check_states(done)
+            if not self.chaos.pending:
+                break
+            self._change_some()
+        runs = len(self.codes)
+        self.chaos.end()
+        for _ in range(MOST_QUIET_RUNS):
+            done = self._run()
+            if done.code == 0:
+                break
+        else:
+            raise Failure(
+                f"The last of {MOST_QUIET_RUNS} quiet runs failed:\n{done.stderr[-3000:]}"
+            )
+        self._check_states(done)
+        if _claimed(done) != len(self.records) - 1:
+            raise Failure(f"The quiet run has confirmed its records up to {_claimed(done)} only")
+        self._check_server(before)
+        written = len(self._writes())
+        self._run()
+        if len(self._writes()) > written:
+            raise Failure("A run of the same input has written again")
+        return f"{self.chaos.count} requests, {runs} runs: {' '.join(self.codes)}"
+
+    def _fill(self) -> None:
+        """A third of the records exist, with other values; others have nothing to do with them."""
+        for record in self.records[::3]:
+            self.chaos.sandbox.insert(
+                "Contacts",
+                {
+                    KEY: record[KEY],
+                    "lastname": "old",
+                    "fax": f"fax {record[KEY]}",
+                    "cf_861": "7.25",
+                },
+            )
+        for module in ("Contacts", "Leads", "Accounts"):
+            self.chaos.writers.fill(module, OTHERS)
+
+    def _change_some(self) -> None:
+        """The next run has other values for every fifth record, so it has something to update."""
+        for record in self.records[len(self.codes) % 5 :: 5]:
+            record["phone"] = f"{len(self.codes)}{record['cf_857']}"
+        self.input.write_text("".join(f"{line}\n" for line in self._lines()), "utf-8")
+
+    def _lines(self) -> list[str]:
+        schema = {"type": "object", "properties": _PROPERTIES}
+        lines = [{"type": "SCHEMA", "stream": STREAM, "schema": schema, "key_properties": [KEY]}]
+        for n, record in enumerate(self.records):
+            lines += [
+                {"type": "RECORD", "stream": STREAM, "record": record},
+                {"type": "STATE", "value": {"done": n}},
+            ]
+        return [json.dumps(line) for line in lines]
+
+    def _run(self) -> Done:
+        self.chaos.settle()
+        sandbox = self.chaos.sandbox
+        config = {
+            "url": sandbox.url,
+            "username": sandbox.username,
+            "access_key": sandbox.access_key,
+            "max_sessions": self.world["max_sessions"],
+            "streams": {STREAM: {"match_on": [KEY]}},
+            "outcomes_path": str(self.directory / "outcomes.jsonl"),
+            "rejects_path": str(self.directory / "rejects.jsonl"),
+            "max_rejects": -1 if self.chaos.pending else 0,
+            "request_timeout": 3 if self.chaos.pending else 60,
+        }
+        path = write_json(self.directory / "target.json", config)
+        arguments = command("target_kafinea", path, "--input", str(self.input))
+        done = self.pipeline.run({"target": arguments})["target"]
+        self.codes.append(str(done.code))
+        return done
+
+    def _check_states(self, done: Done) -> None:
+        """What a state claims is on the server, unless the record was rejected."""
+        there = {row[KEY]: row for row in self._rows()}
+        rejected = self._rejected()
+        for record in self.records[: _claimed(done) + 1]:
+            row = there.get(record[KEY])
+            if record[KEY] not in rejected and (row is None or not _holds(row, record)):
+                raise Failure(f"A state claims {record}, on the server: {row}")
+
+    def _rejected(self) -> set[str]:
+        """The keys that the rejects name; those of a killed run are in a `.part`."""
+        texts = [path.read_text("utf-8") for path in self.directory.glob("rejects.jsonl*")]
+        return {
+            record[KEY] for record in self.records if any(f'"{record[KEY]}"' in t for t in texts)
+        }
+
+    def _check_server(self, before: dict[str, Any]) -> None:
+        rows = self._rows()
+        keys = Counter(row[KEY] for row in rows if row[KEY])
+        wanted = {record[KEY]: record for record in self.records}
+        if twice := [key for key, number in keys.items() if number > 1]:
+            raise Failure(f"On the server twice: {twice}")
+        if keys.keys() != wanted.keys():
+            raise Failure(f"Missing or too many: {keys.keys() ^ wanted.keys()}")
+        for row in rows:
+            if not row[KEY]:
+                continue  # one of the writers'
+            if not _holds(row, wanted[row[KEY]]):
+                raise Failure(f"Loaded: {wanted[row[KEY]]}, on the server: {row}")
+            old = before.get(row["id"])
+            changed = [
+                name
+                for name, value in (old or {}).items()
+                if name not in {*_PROPERTIES, *_SET_BY_THE_SERVER} and row[name] != value
+            ]
+            if changed:
+                raise Failure(f"{row['id']}: fields changed that were not loaded: {changed}")
+        self._check_others()
+
+    def _check_others(self) -> None:
+        """No request has named a record of the writers."""
+        ours = {row["id"] for row in self._rows() if row[KEY]}
+        for request in self._writes():
+            if request.operation == "create" or request.params.get("element") == "{}":
+                continue
+            element = json.loads(request.params.get("element", "{}"))
+            identity = element.get("id") or request.params.get("id")
+            if request.operation in {"update", "revise"} and identity not in ours:
+                raise Failure(f"{request.operation} of a record that was not loaded: {identity}")
+
+    def _writes(self) -> list[Any]:
+        operations = {"create", "update", "revise", "delete"}
+        return [
+            request
+            for request in self.chaos.requests
+            if request.operation in operations and request.params.get("element") != "{}"
+        ]
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return self.chaos.sandbox.rows("Contacts")
+
+
+def _claimed(done: Done) -> int:
+    """The last record that a state of a run claims; -1 if none."""
+    lines = [line for line in done.stdout.splitlines(keepends=True) if line.endswith("\n")]
+    return max((json.loads(line)["done"] for line in lines), default=-1)
+
+
+def _record(n: int) -> dict[str, Any]:
+    return {
+        KEY: f"key {n}",
+        "lastname": f"{_NAMES[n % len(_NAMES)]} {n}",
+        "phone": f"0{n}",
+        "cf_855": n + 0.25,
+        "cf_857": n,
+        "birthday": f"19{n % 60 + 30}-0{n % 9 + 1}-1{n % 10}",
+    }
+
+
+def _holds(row: dict[str, Any], record: dict[str, Any]) -> bool:
+    return all(
+        Decimal(row[name] or "0") == Decimal(str(value))
+        if isinstance(value, int | float)
+        else row[name] == value
+        for name, value in record.items()
+    )

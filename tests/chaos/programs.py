@@ -1,0 +1,147 @@
+"""The programs as processes with pipes between them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from tests.chaos.server import Chaos
+
+LONGEST_RUN = 120
+"""Seconds after which a run hangs: with all its retries, none takes a third of it."""
+_ROOT = Path(__file__).resolve().parents[2]
+_FAKE_CLOCK = (
+    Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"),
+    Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"),
+)
+
+
+class Failure(AssertionError):
+    """A promise that was not kept."""
+
+
+class Done(NamedTuple):
+    """A program that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def command(name: str, config: Path, *arguments: str) -> list[str]:
+    """How to start a program."""
+    return [sys.executable, "-m", "tests.chaos.hurried", name, "--config", str(config), *arguments]
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write a settings file."""
+    path.write_text(json.dumps(content), "utf-8")
+    return path
+
+
+class Pipeline:
+    """Programs, each of which reads what the one before it writes.
+
+    Args:
+        chaos: It sends them signals, and knows the conditions of this run.
+    """
+
+    def __init__(self, chaos: Chaos) -> None:
+        self._chaos = chaos
+
+    def run(self, commands: dict[str, list[str]]) -> dict[str, Done]:
+        """Run the programs until all have ended; each must end in time and without a traceback."""
+        environment = self._environment()
+        processes: dict[str, subprocess.Popen[bytes]] = {}
+        source: IO[bytes] | int = subprocess.DEVNULL
+        for name, arguments in commands.items():
+            processes[name] = subprocess.Popen(
+                arguments,
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                cwd=_ROOT,
+            )
+            if not isinstance(source, int):
+                source.close()  # only the reader has it now, so that its end closes the pipe
+            stdout = processes[name].stdout
+            assert stdout is not None
+            source = stdout
+        self._chaos.programs = processes
+        done = self._ended(processes)
+        self._chaos.programs = {}
+        for name, one in done.items():
+            errors = [line for line in one.stderr.splitlines() if "| ERROR" in line]
+            last = errors[-1].partition("|")[2] if errors else ""
+            self._chaos.log.append(f"{self._chaos.count:5} {name} ended with {one.code} {last}")
+            # Python itself answers SIGINT while it still imports the program.
+            if "Traceback" in one.stderr and one.code != -signal.SIGINT:
+                raise Failure(f"{name} ended with a traceback:\n{one.stderr}")
+        return done
+
+    def _environment(self) -> dict[str, str]:
+        conditions = self._chaos.conditions
+        environment = {**os.environ, "PYTHONUTF8": "1"}
+        limit = conditions.pop("largest_file", None)
+        if limit is not None:
+            environment["CHAOS_LARGEST_FILE"] = str(limit)
+        error = conditions.pop("clock_error", 0)
+        library = next((path for path in _FAKE_CLOCK if path.exists()), None)
+        if error and library:
+            environment |= {
+                "LD_PRELOAD": str(library),
+                "FAKETIME": f"{error:+d}",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+        return environment
+
+    def _ended(self, processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, Done]:
+        texts: dict[tuple[str, str], bytes] = {}
+
+        def read(key: tuple[str, str], stream: IO[bytes]) -> None:
+            with stream:
+                texts[key] = stream.read()
+
+        last = list(processes)[-1]
+        readers = []
+        for name, process in processes.items():
+            assert process.stdout is not None
+            assert process.stderr is not None
+            streams = {"stderr": process.stderr}
+            if name == last:
+                streams["stdout"] = process.stdout
+            readers += [
+                threading.Thread(target=read, args=((name, kind), stream))
+                for kind, stream in streams.items()
+            ]
+        for reader in readers:
+            reader.start()
+        hanging = []
+        for name, process in processes.items():
+            try:
+                process.wait(LONGEST_RUN)
+            except subprocess.TimeoutExpired:
+                hanging.append(name)
+                process.kill()
+                process.wait()
+        for reader in readers:
+            reader.join()
+        said = {
+            name: Done(
+                process.returncode,
+                texts.get((name, "stdout"), b"").decode(),
+                texts[name, "stderr"].decode(errors="replace"),
+            )
+            for name, process in processes.items()
+        }
+        if hanging:
+            log = "\n".join(one.stderr[-3000:] for one in said.values())
+            raise Failure(f"Still running after {LONGEST_RUN} s: {', '.join(hanging)}\n{log}")
+        return said
