@@ -264,7 +264,7 @@ def test_ids_file_that_no_run_has_written_is_one_error(tmp_path, content):
     with gzip.open(tmp_path / "M.json.gz", "wb") as file:
         file.write(content)
     with pytest.raises(
-        StateError, match=r"M\.json\.gz is damaged\. Remove the file to start again"
+        StateError, match=r"M\.json\.gz is damaged\. Restore it, or remove it"
     ):
         SnapshotStore(str(tmp_path)).load("u", "n", "M")
 
