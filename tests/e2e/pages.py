@@ -158,6 +158,7 @@ class Reader:
     def ask(self, sql: str, warehouse: str = "warehouse.duckdb") -> list[tuple[Any, ...]]:
         """Ask a warehouse."""
         with duckdb.connect(self.directory / warehouse, read_only=True) as connection:
+            connection.execute(f"SET file_search_path = '{self.directory}'")
             return connection.execute(sql).fetchall()
 
     def tables(self) -> list[str]:
