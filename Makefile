@@ -41,7 +41,7 @@ test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/s
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
 operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dbt/stamp .venv-clouds/azurite .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp  ## Run the slow tests: the DAGs on a real Airflow, object stores, an emulator of BigQuery, the built packages, long pages
-	.venv/bin/pytest -m operate tests/e2e tests/cli/test_dbt.py
+	.venv/bin/pytest -m operate tests/chaos tests/e2e tests/cli/test_dbt.py
 	.venv-dlt/bin/pytest -m operate tests/dlt_kafinea
 
 lint: .venv/stamp docs  ## Check style, format, types, which package may import which, and the links of the docs

@@ -1,12 +1,14 @@
 """In which order streams are loaded: records wait for those of the streams to which they refer.
 
 A stream waits if one that it refers to has not come yet, and then until the input ends: only there
-it is known that all of that stream has come.
+it is known that all of that stream has come. Later records of the same module wait behind it: the
+last one in the input has the last word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from logging import Logger
 from tempfile import SpooledTemporaryFile
 
@@ -47,7 +49,12 @@ class Order:
         self._splitter = Splitter(nested) if nested else None
         # They come together, so that the first record of one does not mean that all have come.
         self._mixed = {(one.second, one.first) for one in nested}
-        self._awaited = _awaited(self.streams, nested)
+        mappings = {name: StreamMapping.parse(name, one) for name, one in self.streams.items()}
+        self._modules = {
+            name: None if mapping.related else _module(mapping, name)
+            for name, mapping in mappings.items()
+        }
+        self._awaited = _awaited(mappings, nested)
         self._begun: set[str] = set()
         self._waiting: dict[str, SpooledTemporaryFile[bytes]] = {}
 
@@ -60,11 +67,7 @@ class Order:
     def at_the_end(self) -> Iterator[Message]:
         """Yield what waited, when the whole input was read."""
         while self._waiting:
-            stream = next(
-                one
-                for one in self._waiting
-                if self._waiting.keys().isdisjoint(self._awaited.get(one, ()))
-            )
+            stream = next(filter(self._is_next, self._waiting), next(iter(self._waiting)))
             with self._waiting[stream] as spool:
                 spool.seek(0)
                 for line in spool:
@@ -86,16 +89,20 @@ class Order:
         """Whether a message waits till the end; if so, it is kept."""
         stream, kind = message.content.get("stream"), message.content["type"]
         if stream not in self._waiting:
-            if stream is None or kind != "RECORD" or stream in self._begun:
+            if stream is None or kind != "RECORD":
                 return False
-            awaited = [one for one in self._awaited.get(stream, ()) if self._is_late(stream, one)]
-            if not awaited:
+            if stream in self._begun and not self._waiting:
+                return False
+            awaited = [] if stream in self._begun else self._late_ones(stream)
+            rivals = self._rivals(stream)
+            if not (awaited or rivals):
                 self._begun.add(stream)
                 return False
             self._logger.info(
-                "Stream %r is loaded at the end of the input, after %s, to which it refers.",
+                "Stream %r is loaded at the end of the input, after %s, %s.",
                 stream,
-                " and ".join(map(repr, awaited)),
+                " and ".join(map(repr, awaited or rivals)),
+                "to which it refers" if awaited else "which goes into the same module",
             )
             self._states.wait(message.line)
             self._waiting[stream] = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 `at_the_end` closes it
@@ -104,9 +111,28 @@ class Order:
         self._keep(stream, message)
         return True
 
-    def _is_late(self, stream: str, other: str) -> bool:
-        """Whether records of the other stream may come after those of this one."""
-        return (stream, other) in self._mixed or other not in self._begun or other in self._waiting
+    def _is_next(self, stream: str) -> bool:
+        """Whether a waiting stream need not wait for another one."""
+        awaited = self._awaited.get(stream, ())
+        return self._waiting.keys().isdisjoint(awaited) and not self._rivals(stream)
+
+    def _rivals(self, stream: str) -> list[str]:
+        """Return the streams that began to wait before, and go into the same module."""
+        module = self._modules.get(stream, stream.casefold())
+        return [
+            one
+            for one in takewhile(lambda other: other != stream, self._waiting)
+            if self._modules.get(one, one.casefold()) == module is not None
+            and stream not in _reached(one, self._awaited)
+        ]
+
+    def _late_ones(self, stream: str) -> list[str]:
+        """Return the awaited streams whose records may come after those of this one."""
+        return [
+            other
+            for other in self._awaited.get(stream, ())
+            if (stream, other) in self._mixed or other not in self._begun or other in self._waiting
+        ]
 
     def _keep(self, stream: str, message: Message) -> None:
         try:
@@ -119,7 +145,7 @@ class Order:
             ) from None
 
 
-def _awaited(streams: Settings, nested: list[Nested]) -> dict[str, list[str]]:
+def _awaited(mappings: Mapping[str, StreamMapping], nested: list[Nested]) -> dict[str, list[str]]:
     """Return, for each stream, the streams that are loaded before it.
 
     Streams that refer to each other have no order: they are loaded as they come.
@@ -127,7 +153,6 @@ def _awaited(streams: Settings, nested: list[Nested]) -> dict[str, list[str]]:
     Raises:
         SettingsError: Streams of nested records refer to each other.
     """
-    mappings = {name: StreamMapping.parse(name, settings) for name, settings in streams.items()}
     bring = {name: _module(one, name) for name, one in mappings.items() if not one.related}
     refer = {
         name: [
@@ -170,7 +195,7 @@ def _reached(name: str, refer: Mapping[str, list[str]]) -> set[str]:
     found: set[str] = set()
     ahead = [name]
     while ahead:
-        new = set(refer[ahead.pop()]) - found
+        new = set(refer.get(ahead.pop(), ())) - found
         found |= new
         ahead += new
     return found

@@ -263,9 +263,7 @@ CHANGE = {"at": "2026-01-01T00:00:00Z", "gone": [], "back": []}
 def test_ids_file_that_no_run_has_written_is_one_error(tmp_path, content):
     with gzip.open(tmp_path / "M.json.gz", "wb") as file:
         file.write(content)
-    with pytest.raises(
-        StateError, match=r"M\.json\.gz is damaged\. Restore it, or remove it"
-    ):
+    with pytest.raises(StateError, match=r"M\.json\.gz is damaged\. Restore it, or remove it"):
         SnapshotStore(str(tmp_path)).load("u", "n", "M")
 
 

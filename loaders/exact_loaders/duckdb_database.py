@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -81,6 +83,7 @@ class DuckDB(Database):
         super().__init__(schema)
         self._megabytes = 0
         try:
+            _create(path)
             self._connection = duckdb.connect(path)
         except duckdb.Error as error:
             raise LoaderError(_why_not_open(path, str(error))) from None
@@ -269,6 +272,27 @@ def _found(name: str, type_: str, comment: str | None) -> Found:
         return Found(replace(column, kind=_KINDS[type_]))
     kind, expression = _TAKEN_OVER.get(type_, (Kind.TEXT, ""))
     return Found(replace(column, kind=kind), expression)
+
+
+def _create(path: str) -> None:
+    """Create the file if there is none, whole or not at all.
+
+    What DuckDB leaves when it is killed while it creates a file, or when the disk is full, cannot
+    be opened any more.
+    """
+    file = Path(path)
+    if file.exists() or file.is_symlink() or ":" in file.name:
+        return  # it exists, or is no file, such as `:memory:` and `md:warehouse`
+    new = f"{path}.{os.getpid()}.new"
+    try:
+        duckdb.connect(new).close()
+        os.link(new, path)  # unlike a renaming, it does not replace what another run has created
+    except OSError:
+        pass  # another run has, or this file system has no links: DuckDB creates the file
+    finally:
+        for left in (new, f"{new}.wal"):
+            with suppress(OSError):
+                Path(left).unlink()
 
 
 def _why_not_open(path: str, error: str) -> str:

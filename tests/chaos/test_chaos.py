@@ -7,6 +7,7 @@ from tests.chaos.__main__ import KINDS
 SEEDS = [("tap", 8), ("tap", 10), ("writers", 12), ("target", 11), ("target", 15)]
 
 
+@pytest.mark.operate  # several programs at once, for two minutes
 @pytest.mark.parametrize(("kind", "seed"), SEEDS)
 def test_all_promises_are_kept(kind, seed, tmp_path):
     plan_of, run = KINDS[kind]

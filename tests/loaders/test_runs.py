@@ -93,6 +93,22 @@ def test_full_temporary_folder_is_one_line(warehouse):
     assert warehouse.rows('SELECT id FROM kafinea."Contacts"') == [("1",)]
 
 
+def test_duckdb_file_is_created_whole_or_not_at_all(warehouse):
+    """What is left when the disk is full, or after a kill, cannot be opened any more."""
+    if warehouse.name == "postgres":
+        return  # its server creates nothing
+    messages = [schema(a=TEXT), record({"id": "1", "a": "x"})]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 16; exec "$@"', "sh", *warehouse.command()],  # 8 KB
+        input=lines(messages),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    warehouse.load(*messages)
+    assert warehouse.rows('SELECT id FROM kafinea."Contacts"') == [("1",)]
+
+
 def test_second_writer_of_a_duckdb_file_gets_one_message(warehouse):
     if warehouse.name == "postgres":
         return  # it takes any number of writers
