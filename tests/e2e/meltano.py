@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shlex
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kafinea_sandbox import Sandbox
 from tests.e2e.postgres import Postgres
@@ -23,6 +26,7 @@ def command(*options: str) -> list[str]:
 def environment(sandbox: Sandbox, warehouse: Postgres, state: Postgres, **own: str) -> dict:
     """What `.env` would hold."""
     return os.environ | {
+        "MELTANO_SYS_DIR_ROOT": _own_run_folder(),
         "MELTANO_DATABASE_URI": state.uri("postgresql+psycopg"),
         "TAP_KAFINEA_URL": sandbox.url,
         "TAP_KAFINEA_USERNAME": sandbox.username,
@@ -34,6 +38,18 @@ def environment(sandbox: Sandbox, warehouse: Postgres, state: Postgres, **own: s
         "TARGET_POSTGRES_DATABASE": warehouse.name,
         **own,
     }
+
+
+_folders = ExitStack()
+atexit.register(_folders.close)
+
+
+def _own_run_folder() -> str:
+    """A run folder as orchestrate/meltano makes one: other tests run the same plugins meanwhile."""
+    folder = _folders.enter_context(TemporaryDirectory(prefix="meltano."))
+    for shared in ("extractors", "loaders"):
+        Path(folder, shared).symlink_to(ROOT / ".meltano" / shared)
+    return folder
 
 
 def run(settings: dict, *options: str, check: bool = True) -> str:
