@@ -534,7 +534,7 @@ def test_run_that_takes_too_long_is_stopped_with_an_alert(gone, running, alerts)
 
 PROFILES = ROOT / "kafinea_cli/dbt_package/templates/profiles.yml"
 PACKAGE = {
-    "transform/dbt_project.yml": "{name: own, version: '1', profile: kafinea}",
+    "transform/dbt_project.yml": "{name: own, version: 1.0.0, profile: kafinea}",
     "transform/profiles.yml": PROFILES.read_text(),
     "transform/models/visitors.sql": "SELECT 'Sum ' || count(*) AS lastname, 'sum@x.fr' AS email"
     ' FROM kafinea."Contacts"',
