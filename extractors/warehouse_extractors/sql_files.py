@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,3 +59,19 @@ def messages(file: Path, rows: Rows) -> Iterator[str]:
 def end() -> str:
     """Return the message after all streams: targets ask for the proof that nothing is missing."""
     return json.dumps({"type": "STATE", "value": {"bookmarks": {}}})
+
+
+def write(files: Sequence[Path], ask: Callable[[str], Rows], error: type[Exception]) -> None:
+    """Write the messages of all streams to stdout. A query that fails ends the program.
+
+    Args:
+        files: The files of SQL.
+        ask: Returns what a query returns.
+        error: What a query that fails raises.
+    """
+    for file in files:
+        try:
+            for message in messages(file, ask(file.read_text("utf-8"))):
+                print(message)
+        except error as failure:
+            sys.exit(f"{file}: {str(failure).strip()}")

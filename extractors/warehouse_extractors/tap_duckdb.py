@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
-from warehouse_extractors.sql_files import Rows, config_of, end, messages, sql_files
+from warehouse_extractors.sql_files import Rows, config_of, end, sql_files, write
 
 
 def rows_of(warehouse: duckdb.DuckDBPyConnection, sql: str) -> Rows:
@@ -34,12 +35,7 @@ def main() -> None:
     except duckdb.Error as error:
         sys.exit(f"{config['path']}: {error}")
     with warehouse:
-        for file in files:
-            try:
-                for message in messages(file, rows_of(warehouse, file.read_text("utf-8"))):
-                    print(message)
-            except duckdb.Error as error:
-                sys.exit(f"{file}: {error}")
+        write(files, partial(rows_of, warehouse), duckdb.Error)
     print(end())
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import psycopg
 
-from warehouse_extractors.sql_files import Rows, config_of, end, messages, sql_files
+from warehouse_extractors.sql_files import Rows, config_of, end, sql_files, write
 
 _AT_ONCE = 1000
 """Rows that are fetched together, so that memory does not depend on the number of rows."""
@@ -63,12 +64,7 @@ def main() -> None:
     except psycopg.Error as error:
         sys.exit(f"PostgreSQL at {config['host']}: {str(error).strip()}")
     with warehouse:
-        for file in files:
-            try:
-                for message in messages(file, rows_of(warehouse, file.read_text("utf-8"))):
-                    print(message)
-            except psycopg.Error as error:
-                sys.exit(f"{file}: {str(error).strip()}")
+        write(files, partial(rows_of, warehouse), psycopg.Error)
     print(end())
 
 
