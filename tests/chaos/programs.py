@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,15 +12,18 @@ import threading
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from tests.chaos.preloaded import ROOT, Forked, preloaded
 from tests.chaos.server import Chaos
 
 LONGEST_RUN = 120
 """Seconds after which a run hangs: with all its retries, none takes a third of it."""
-_ROOT = Path(__file__).resolve().parents[2]
+_STARTED_IN_FULL = 0.1
+"""Of the programs. The others are forked from a process that has imported them."""
 _FAKE_CLOCK = (
     Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"),
     Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"),
 )
+Process = subprocess.Popen[bytes] | Forked
 
 
 class Failure(AssertionError):
@@ -35,8 +39,8 @@ class Done(NamedTuple):
 
 
 def command(name: str, config: Path, *arguments: str) -> list[str]:
-    """How to start a program."""
-    return [sys.executable, "-m", "tests.chaos.hurried", name, "--config", str(config), *arguments]
+    """A program and its arguments."""
+    return [name, "--config", str(config), *arguments]
 
 
 def write_json(path: Path, content: Any) -> Path:
@@ -54,26 +58,17 @@ class Pipeline:
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos
+        self._chance = random.Random(str(chaos.world))
 
-    def run(self, commands: dict[str, list[str]]) -> dict[str, Done]:
+    def run(self, commands: dict[str, list[str]], **variables: str) -> dict[str, Done]:
         """Run the programs until all have ended; each must end in time and without a traceback."""
-        environment = self._environment()
-        processes: dict[str, subprocess.Popen[bytes]] = {}
-        source: IO[bytes] | int = subprocess.DEVNULL
+        environment = self._environment() | variables
+        processes: dict[str, Process] = {}
+        source: IO[bytes] = open(os.devnull, "rb")  # noqa: SIM115 as each that follows
         for name, arguments in commands.items():
-            processes[name] = subprocess.Popen(
-                arguments,
-                stdin=source,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-                cwd=_ROOT,
-            )
-            if not isinstance(source, int):
-                source.close()  # only the reader has it now, so that its end closes the pipe
-            stdout = processes[name].stdout
-            assert stdout is not None
-            source = stdout
+            with source:  # then only the reader has it, so that its end closes the pipe
+                processes[name] = self._start(arguments, environment, source.fileno())
+            source = processes[name].stdout
         self._chaos.programs = processes
         done = self._ended(processes)
         self._chaos.programs = {}
@@ -86,9 +81,21 @@ class Pipeline:
                 raise Failure(f"{name} ended with a traceback:\n{one.stderr}")
         return done
 
+    def _start(self, program: list[str], environment: dict[str, str], stdin: int) -> Process:
+        if "LD_PRELOAD" not in environment and self._chance.random() > _STARTED_IN_FULL:
+            return preloaded().start(program, environment, stdin)
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.hurried", *program],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | environment,
+            cwd=ROOT,
+        )
+
     def _environment(self) -> dict[str, str]:
         conditions = self._chaos.conditions
-        environment = {**os.environ, "PYTHONUTF8": "1"}
+        environment = {"PYTHONUTF8": "1"}
         limit = conditions.pop("largest_file", None)
         if limit is not None:
             environment["CHAOS_LARGEST_FILE"] = str(limit)
@@ -102,7 +109,7 @@ class Pipeline:
             }
         return environment
 
-    def _ended(self, processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, Done]:
+    def _ended(self, processes: dict[str, Process]) -> dict[str, Done]:
         texts: dict[tuple[str, str], bytes] = {}
 
         def read(key: tuple[str, str], stream: IO[bytes]) -> None:
@@ -112,8 +119,6 @@ class Pipeline:
         last = list(processes)[-1]
         readers = []
         for name, process in processes.items():
-            assert process.stdout is not None
-            assert process.stderr is not None
             streams = {"stderr": process.stderr}
             if name == last:
                 streams["stdout"] = process.stdout
@@ -135,7 +140,7 @@ class Pipeline:
             reader.join()
         said = {
             name: Done(
-                process.returncode,
+                process.wait(),
                 texts.get((name, "stdout"), b"").decode(),
                 texts[name, "stderr"].decode(errors="replace"),
             )
