@@ -174,7 +174,9 @@ class Load:
                 raise Failure(f"Loaded: {wanted[row[KEY]]}, on the server: {row}")
             old = before.get(row["id"], {EDITED: ""})
             if changed := [name for name in old if not self._is_as_it_was(name, row, old)]:
-                raise Failure(f"{row['id']}: fields changed that were not loaded: {changed}")
+                values = {name: (old[name], row[name]) for name in changed}
+                edits = self.chaos.writers.edits.get(row["id"])
+                raise Failure(f"{row['id']}: not loaded, but changed: {values}, edited: {edits}")
         self._check_others()
 
     def _holds(self, row: dict[str, Any], record: dict[str, Any]) -> bool:

@@ -64,7 +64,7 @@ class Pipeline:
         """Run the programs until all have ended; each must end in time and without a traceback."""
         environment = self._environment() | variables
         processes: dict[str, Process] = {}
-        source: IO[bytes] = open(os.devnull, "rb")  # noqa: SIM115 as each that follows
+        source: IO[bytes] = Path(os.devnull).open("rb")  # noqa: SIM115 as each that follows
         for name, arguments in commands.items():
             with source:  # then only the reader has it, so that its end closes the pipe
                 processes[name] = self._start(arguments, environment, source.fileno())

@@ -162,7 +162,7 @@ def for_people(seed: int, requests: int = 250) -> Schedule:
             "write",
             {"writer": n % 4, "action": "edit", "module": "Contacts", "pick": chance.randrange(99)},
         )
-        for n in range(80)
+        for n in range(40)
     ]
     return Schedule(world, _in_order(edits))
 

@@ -66,13 +66,12 @@ class Writers:
         for number in {self._one(module, pick + place) for place in range(5)} - {0}:
             self._chaos.sandbox.change(module, number, values, modifiedtime=now)
 
-    def _edit(self, module: str, pick: int, values: dict[str, Any]) -> None:
+    def _edit(self, module: str, pick: int, _: dict[str, Any]) -> None:
         """A record of a load is changed: the one that the request is about, or any other."""
+        loaded = [row["id"] for row in self._chaos.sandbox.rows(module) if row[KEY]]
         request = self._chaos.requests[-1].params
-        element = json.loads(request.get("element") or "{}")
-        record = element.get("id") or request.get("id")
-        if not record:
-            loaded = [row["id"] for row in self._chaos.sandbox.rows(module) if row[KEY]]
+        record = json.loads(request.get("element") or "{}").get("id") or request.get("id")
+        if record not in loaded:
             record = loaded[pick % len(loaded)]
         text = f"edit {self._made}"
         self.edits.setdefault(record, []).append(text)
