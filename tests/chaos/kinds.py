@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.chaos import schedule
+from tests.chaos.disk import mounted
 from tests.chaos.extraction import Extraction
 from tests.chaos.load import Load
 from tests.chaos.programs import Failure
@@ -35,10 +36,11 @@ def run(kind: str, plan: Schedule, directory: Path) -> str:
     Raises:
         Failure: A promise was not kept.
     """
-    chaos = Chaos(directory / "server", plan)
-    try:
-        return KINDS[kind].course(chaos, directory).run()
-    except Failure as failure:
-        raise Failure("\n".join((str(failure), *chaos.log))) from None
-    finally:
-        chaos.close()
+    with mounted(directory / "disk") as disk:
+        chaos = Chaos(directory / "server", plan, disk)
+        try:
+            return KINDS[kind].course(chaos, disk.path).run()
+        except Failure as failure:
+            raise Failure("\n".join((str(failure), *chaos.log))) from None
+        finally:
+            chaos.close()

@@ -72,6 +72,7 @@ class Pipeline:
         self._chaos.programs = processes
         done = self._ended(processes)
         self._chaos.programs = {}
+        self._chaos.disk.free()
         for name, one in done.items():
             errors = [line for line in one.stderr.splitlines() if "| ERROR" in line]
             last = errors[-1].partition("|")[2] if errors else ""
@@ -95,7 +96,7 @@ class Pipeline:
 
     def _environment(self) -> dict[str, str]:
         conditions = self._chaos.conditions
-        environment = {"PYTHONUTF8": "1"}
+        environment = {"PYTHONUTF8": "1", "TMPDIR": str(self._chaos.disk.path)}
         limit = conditions.pop("largest_file", None)
         if limit is not None:
             environment["CHAOS_LARGEST_FILE"] = str(limit)

@@ -216,6 +216,8 @@ def _slow_database(_: random.Random, at: int, *__: Any) -> Event:
 
 
 def _full_disk(chance: random.Random, at: int, *_: Any) -> Event:
+    if chance.random() < 0.5:
+        return Event(at, "disk_full", {"left": chance.choice([0, 4096, 2**16, 2**18])})
     return Event(at, "next_run", {"largest_file": chance.choice([0, 100, 2000])})
 
 

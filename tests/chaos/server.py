@@ -12,6 +12,7 @@ from typing import Any
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import settings as demo_settings
 from kafinea_sandbox.server.request_log import Request, RequestLog
+from tests.chaos.disk import Disk
 from tests.chaos.schedule import Schedule
 from tests.chaos.writers import Writers
 from tests.undo.loads import FAITHFUL
@@ -34,11 +35,12 @@ class Chaos:
     Args:
         directory: Where its database is kept, for a restart.
         schedule: What happens.
+        disk: The disk of the programs.
     """
 
-    def __init__(self, directory: Path, schedule: Schedule) -> None:
+    def __init__(self, directory: Path, schedule: Schedule, disk: Disk) -> None:
         self.world = world = schedule.world
-        self.directory = directory
+        self.directory, self.disk = directory, disk
         self.options = {"dialect": world["dialect"], "timezone": world["timezone"]}
         self.pending = deque(schedule.events)
         self.requests: list[Request] = []
@@ -162,6 +164,10 @@ class Chaos:
         thread = threading.Thread(target=getattr(self.warehouse, how))
         self._threads.append(thread)
         thread.start()
+
+    def disk_full(self, left: int) -> None:
+        """The disk of the programs is full, until they have ended."""
+        self.disk.fill(left)
 
     def next_run(self, **conditions: Any) -> None:
         """Conditions of the run that starts next."""
