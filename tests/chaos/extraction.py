@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.chaos.programs import Done, Failure, Pipeline, command, write_json
+from tests.chaos.programs import Done, Failure, Programs, command, write_json
 from tests.chaos.server import Chaos
 from tests.chaos.warehouses import opened
 
@@ -35,7 +35,7 @@ class Extraction:
 
     def __init__(self, chaos: Chaos, directory: Path) -> None:
         self.chaos, self.world, self.directory = chaos, chaos.world, directory
-        self.pipeline = Pipeline(chaos)
+        self.programs = Programs(chaos)
         self.zone = ZoneInfo(chaos.world["timezone"])
         self.state = directory / "state.json"
         self.codes: list[str] = []
@@ -103,7 +103,7 @@ class Extraction:
         with ExitStack() as stack:
             if self.chaos.conditions.pop("locked_database", False):
                 stack.enter_context(self.warehouse.locked())
-            done = self.pipeline.run(
+            done = self.programs.run(
                 {
                     "tap": command(
                         "tap_kafinea", write_json(self.directory / "tap.json", tap), *arguments
@@ -111,7 +111,8 @@ class Extraction:
                     "loader": command(
                         self.warehouse.loader, write_json(self.directory / "loader.json", loader)
                     ),
-                }
+                },
+                piped=True,
             )
         states = [
             line for line in done["loader"].stdout.splitlines(keepends=True) if line[-1] == "\n"
@@ -155,7 +156,7 @@ class Extraction:
         """`kafinea verify` shares no code with the comparison above."""
         sandbox = self.chaos.sandbox
         options = ["verify", "--schema", "kafinea", "--deep", "10000", "--json", *MODULES]
-        done = self.pipeline.run(
+        done = self.programs.run(
             {"verify": ["kafinea_cli", *options]},
             KAFINEA_URL=sandbox.url,
             KAFINEA_USERNAME=sandbox.username,

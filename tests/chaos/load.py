@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.chaos.programs import Done, Failure, Pipeline, command, write_json
+from tests.chaos.programs import Done, Failure, Programs, command, write_json
 from tests.chaos.server import Chaos
 from tests.chaos.writers import EDITED, KEY
 
@@ -46,7 +46,7 @@ class Load:
 
     def __init__(self, chaos: Chaos, directory: Path) -> None:
         self.chaos, self.world, self.directory = chaos, chaos.world, directory
-        self.pipeline = Pipeline(chaos)
+        self.programs = Programs(chaos)
         self.zone = ZoneInfo(chaos.world["timezone"])
         self.records = [_record(n) for n in range(self.world["records"])]
         self.input = directory / "input.jsonl"
@@ -62,8 +62,7 @@ class Load:
         before = {row["id"]: row for row in self._rows()}
         self.input.write_text("".join(f"{line}\n" for line in self._lines()), "utf-8")
         for _ in range(MOST_RUNS):
-            done = self._run()
-            self._check_states(done)
+            self._check_states(*self._run(self.world["loads"]))
             if not self.chaos.pending:
                 break
             self._change_some()
@@ -71,7 +70,7 @@ class Load:
         self.chaos.end()
         for _ in range(MOST_QUIET_RUNS):
             requests = self.chaos.count
-            done = self._run()
+            (done,) = self._run()
             if done.code == 0:
                 break
         else:
@@ -122,8 +121,14 @@ class Load:
             ]
         return [json.dumps(line, default=datetime.isoformat) for line in lines]
 
-    def _run(self) -> Done:
+    def _run(self, loads: int = 1) -> list[Done]:
+        """Run the target, or several of them at once."""
         self.chaos.settle()
+        done = self.programs.run({f"target{n or ''}": self._command(n) for n in range(loads)})
+        self.codes.append("/".join(str(one.code) for one in done.values()))
+        return [*done.values()]
+
+    def _command(self, number: int) -> list[str]:
         sandbox = self.chaos.sandbox
         config = {
             "url": sandbox.url,
@@ -132,29 +137,26 @@ class Load:
             "max_sessions": self.world["max_sessions"],
             "timezone": self.world["timezone"],
             "streams": {STREAM: {"match_on": [KEY]}},
-            "outcomes_path": str(self.directory / "outcomes.jsonl"),
-            "rejects_path": str(self.directory / "rejects.jsonl"),
+            "outcomes_path": str(self.directory / f"outcomes{number}.jsonl"),
+            "rejects_path": str(self.directory / f"rejects{number}.jsonl"),
             "max_rejects": -1 if self.chaos.pending else 0,
             "request_timeout": 3 if self.chaos.pending else 60,
         }
-        path = write_json(self.directory / "target.json", config)
-        arguments = command("target_kafinea", path, "--input", str(self.input))
-        done = self.pipeline.run({"target": arguments})["target"]
-        self.codes.append(str(done.code))
-        return done
+        path = write_json(self.directory / f"target{number}.json", config)
+        return command("target_kafinea", path, "--input", str(self.input))
 
-    def _check_states(self, done: Done) -> None:
+    def _check_states(self, *done: Done) -> None:
         """What a state claims is on the server, unless the record was rejected."""
         there = {row[KEY]: row for row in self._rows()}
         rejected = self._rejected()
-        for record in self.records[: _claimed(done) + 1]:
+        for record in self.records[: max(map(_claimed, done)) + 1]:
             row = there.get(record[KEY])
             if record[KEY] not in rejected and (row is None or not self._holds(row, record)):
                 raise Failure(f"A state claims {record}, on the server: {row}")
 
     def _rejected(self) -> set[str]:
         """The keys that the rejects name; those of a killed run are in a `.part`."""
-        texts = [path.read_text("utf-8") for path in self.directory.glob("rejects.jsonl*")]
+        texts = [path.read_text("utf-8") for path in self.directory.glob("rejects*")]
         return {
             record[KEY] for record in self.records if any(f'"{record[KEY]}"' in t for t in texts)
         }
@@ -199,13 +201,15 @@ class Load:
 
     def _check_others(self) -> None:
         """No request has named a record of the writers."""
-        ours = {row["id"] for row in self._rows() if row[KEY]}
+        loaded = self.chaos.sandbox.sql(f'SELECT _number FROM "Contacts" WHERE {KEY} != ?', [""])
+        ours = {row["_number"] for row in loaded}
         for request in self._writes():
             if request.operation == "create" or request.params.get("element") == "{}":
                 continue
             element = json.loads(request.params.get("element", "{}"))
             identity = element.get("id") or request.params.get("id")
-            if request.operation in {"update", "revise"} and identity not in ours:
+            number = int(identity.rpartition("x")[2])
+            if request.operation in {"update", "revise"} and number not in ours:
                 raise Failure(f"{request.operation} of a record that was not loaded: {identity}")
 
     def _writes(self) -> list[Any]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -49,8 +50,8 @@ def write_json(path: Path, content: Any) -> Path:
     return path
 
 
-class Pipeline:
-    """Programs, each of which reads what the one before it writes.
+class Programs:
+    """Runs programs at once.
 
     Args:
         chaos: It sends them signals, and knows the conditions of this run.
@@ -60,15 +61,24 @@ class Pipeline:
         self._chaos = chaos
         self._chance = random.Random(str(chaos.world))
 
-    def run(self, commands: dict[str, list[str]], **variables: str) -> dict[str, Done]:
-        """Run the programs until all have ended; each must end in time and without a traceback."""
+    def run(
+        self, commands: dict[str, list[str]], *, piped: bool = False, **variables: str
+    ) -> dict[str, Done]:
+        """Run programs until all have ended; each must end in time and without a traceback.
+
+        Args:
+            commands: The programs.
+            piped: Whether each reads what the one before it writes.
+            variables: Of the environment.
+        """
         environment = self._environment() | variables
         processes: dict[str, Process] = {}
-        source: IO[bytes] = Path(os.devnull).open("rb")  # noqa: SIM115 as each that follows
-        for name, arguments in commands.items():
-            with source:  # then only the reader has it, so that its end closes the pipe
+        with ExitStack() as sources:  # then only the readers have them: their end closes the pipes
+            source = sources.enter_context(Path(os.devnull).open("rb"))
+            for name, arguments in commands.items():
                 processes[name] = self._start(arguments, environment, source.fileno())
-            source = processes[name].stdout
+                if piped and len(processes) < len(commands):
+                    source = sources.enter_context(processes[name].stdout)
         self._chaos.programs = processes
         done = self._ended(processes)
         self._chaos.programs = {}
@@ -117,11 +127,10 @@ class Pipeline:
             with stream:
                 texts[key] = stream.read()
 
-        last = list(processes)[-1]
         readers = []
         for name, process in processes.items():
             streams = {"stderr": process.stderr}
-            if name == last:
+            if not process.stdout.closed:
                 streams["stdout"] = process.stdout
             readers += [
                 threading.Thread(target=read, args=((name, kind), stream))
