@@ -1,4 +1,4 @@
-"""The programs as processes with pipes between them."""
+"""The programs as processes, which may have pipes between them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def write_json(path: Path, content: Any) -> Path:
 
 
 class Programs:
-    """Runs programs at once.
+    """Runs programs at the same time.
 
     Args:
         chaos: It sends them signals, and knows the conditions of this run.
@@ -87,9 +87,8 @@ class Programs:
             errors = [line for line in one.stderr.splitlines() if "| ERROR" in line]
             last = errors[-1].partition("|")[2] if errors else ""
             self._chaos.log.append(f"{self._chaos.count:5} {name} ended with {one.code} {last}")
-            # Python itself answers SIGINT while it still imports the program.
-            if "Traceback" in one.stderr and one.code != -signal.SIGINT:
-                raise Failure(f"{name} ended with a traceback:\n{one.stderr}")
+            if _is_broken(one):
+                raise Failure(f"{name} ended with {one.code}:\n{one.stderr}")
         return done
 
     def _start(self, program: list[str], environment: dict[str, str], stdin: int) -> Process:
@@ -160,3 +159,12 @@ class Programs:
             log = "\n".join(one.stderr[-3000:] for one in said.values())
             raise Failure(f"Still running after {LONGEST_RUN} s: {', '.join(hanging)}\n{log}")
         return said
+
+
+def _is_broken(done: Done) -> bool:
+    """Whether a program has crashed, or shows a traceback."""
+    # Python itself answers SIGINT while it still imports the program; DuckDB then may crash.
+    if "KeyboardInterrupt" in done.stderr and "<frozen importlib." in done.stderr:
+        return False
+    is_crash = done.code in {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS}
+    return is_crash or ("Traceback" in done.stderr and done.code != -signal.SIGINT)
