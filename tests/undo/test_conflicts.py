@@ -207,6 +207,12 @@ def test_earlier_file_is_renamed(client, path, loaded):
     assert undo(client, path) == []
 
 
+def without_its_first_write(text):
+    lines = text.splitlines(keepends=True)
+    first = next(line for line in lines if '"type":"write"' in line)
+    return text.replace(first, "")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -215,6 +221,7 @@ def test_earlier_file_is_renamed(client, path, loaded):
         (lambda text: text + text, "several loads"),
         (lambda text: '{"type":"RECORD"}\n' + text, "not an undo file: see its line 1"),
         (lambda text: text.partition("\n")[2], "not an undo file: see its line 1"),
+        (without_its_first_write, "lines are missing before note 2"),
     ],
 )
 def test_wrong_file_is_refused(sandbox, client, path, loaded, change, message):

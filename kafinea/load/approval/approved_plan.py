@@ -78,6 +78,7 @@ class ApprovedPlan:
         self._of_target: dict[str, list[int] | int] = {}  # by id
         self._after_deletion: dict[bytes, list[int] | int] = {}  # by key, what is created then
         self._planned: Counter[int] = Counter()  # writes by digest
+        self._creations: Counter[int] = Counter()  # that may still be sent, by digest
         self._new_ids = NewIds()
         self._lock = Lock()
         self._reader = PlanReader(path, _WHERE, self._index)
@@ -106,14 +107,36 @@ class ApprovedPlan:
             raise Rejected(NOT_IN_PLAN, text, id=write.id)
         for place, line in lines:
             if self._is_planned(place, line, write, values):
+                self._count(write)
                 return True
         if any(self._is_done(place, line, write, values) for place, line in lines):
             return False
         text = f"not written: {_difference(lines[0][1], write)}"
         raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=write.id)
 
+    def _count(self, write: IntendedWrite) -> None:
+        """Count a creation: a record without a key is created as often as it comes.
+
+        Raises:
+            Rejected: It comes more often than in the plan.
+        """
+        if write.status is not Status.CREATED:
+            return
+        slot = _slot(write.digest)
+        with self._lock:
+            self._creations[slot] -= 1
+            if self._creations[slot] < 0:
+                text = "not written: the input has the record more often than the plan creates it"
+                raise Rejected(NOT_IN_PLAN, text)
+
     def check_part(
-        self, digests: Sequence[str], name: str, value: Any, *, is_missing: bool
+        self,
+        digests: Sequence[str],
+        name: str,
+        value: Any,
+        *,
+        is_missing: bool,
+        before: str | None = None,
     ) -> None:
         """Check what goes with a record besides its values: a file, a link, a pair.
 
@@ -122,6 +145,7 @@ class ApprovedPlan:
             name: What it is.
             value: What says which one.
             is_missing: Whether Kafinea lacks it, so that it is about to be sent.
+            before: What Kafinea has in its place.
 
         Raises:
             Rejected: The plan does not contain it.
@@ -131,9 +155,16 @@ class ApprovedPlan:
             text = "not written: the plan does not contain the record as the input has it"
             raise Rejected(NOT_IN_PLAN, text)
         planned = [
-            one for line in lines if name in line.after for one in _as_list(line.after[name])
+            (line.before.get(name), one)
+            for line in lines
+            if name in line.after
+            for one in _as_list(line.after[name])
         ]
-        if any(self._new_ids.match(one, value) for one in planned):
+        found = [earlier for earlier, one in planned if self._new_ids.match(one, value)]
+        if found and is_missing and before not in found:
+            text = f"not written: {name} was changed in Kafinea since the plan was made"
+            raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again")
+        if found:
             return
         if planned:
             raise Rejected(NOT_IN_PLAN, f"not written: {name} is not that of the plan")
@@ -207,6 +238,8 @@ class ApprovedPlan:
             _put(self._after_deletion, _key(line), place)
         if line.outcome in _WRITES and line.stream is not None:
             self._planned[slot] += 1
+            if line.outcome == Status.CREATED.value:
+                self._creations[slot] += 1
 
     def _check_header(self, client: Client, settings: dict[str, Any]) -> None:
         header = self._reader.header
@@ -242,7 +275,8 @@ class ApprovedPlan:
             return False
         is_earlier = any(other < place for other in self._places_of(line))
         if write.status is Status.DELETED:
-            names = set(change.before) - ({"modifiedtime"} if is_earlier else set())
+            # What earlier lines do to a record has effects on fields that are not loaded.
+            names = set(change.before) & values.loaded if is_earlier else set(change.before)
         else:
             names = set(change.after)
             for name in names:  # what else the plan changes has its new value already

@@ -21,7 +21,12 @@ from kafinea.load.approval.inputs import UNKNOWN, reference_digest
 from kafinea.load.approval.plan_lines import VERSION, End, Header, PlanLine, encoder
 from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.plan import Key
-from kafinea.load.reporting.json_lines import JsonLinesFile, cannot_write, is_to_be_regular
+from kafinea.load.reporting.json_lines import (
+    JsonLinesFile,
+    cannot_write,
+    is_to_be_regular,
+    refuse_other_file,
+)
 from kafinea.load.results import Result, SimulatedCreation
 
 logger = logging.getLogger(__name__)
@@ -164,6 +169,7 @@ def _new_file(path: str) -> JsonLinesFile:
         if not is_to_be_regular(path):
             raise SettingsError(f"`{SETTING}` {path!r} must be the path of a regular file.")
         private.refuse_planted(Path(path))
+        refuse_other_file(path, SETTING, b'{"plan":')
         Path(os.path.realpath(path)).unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(SETTING, path, error) from None
