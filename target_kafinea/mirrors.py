@@ -79,11 +79,12 @@ class Mirrors:
         """
         stream = plan.stream
         if self._load_method != "mirror":
-            if mapping.mirror_where:
-                self._logger.warning(
-                    "Stream %r: `mirror_where` has no effect, because `load_method` is `%s`.",
-                    *(stream, self._load_method),
-                )
+            for setting in ("mirror_where", "on_missing"):
+                if getattr(mapping, setting):
+                    self._logger.warning(
+                        "Stream %r: `%s` has no effect, because `load_method` is `%s`.",
+                        *(stream, setting, self._load_method),
+                    )
             return
         if not mapping.mirror_where:
             raise SettingsError(

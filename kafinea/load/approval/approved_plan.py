@@ -14,12 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
-from msgspec import Struct
-
 from kafinea.client import Client
 from kafinea.errors import KafineaError, SettingsError
 from kafinea.load.approval.changes import PARTS, Change
 from kafinea.load.approval.inputs import reference_digest
+from kafinea.load.approval.intended_writes import IntendedWrite, difference
 from kafinea.load.approval.new_ids import NewIds
 from kafinea.load.approval.plan_lines import PlanLine, encoder
 from kafinea.load.approval.plan_reader import PlanReader
@@ -43,22 +42,6 @@ class PlanNotReached(KafineaError):
     """The run fails: the input has not brought all that the approved plan contains."""
 
     is_final = True
-
-
-class IntendedWrite(Struct, frozen=True):
-    """A write that is about to be sent.
-
-    Attributes:
-        digest: The digest of the record as it came.
-        status: What would become of the record.
-        id: Its id; None for a new one.
-        change: What it changes.
-    """
-
-    digest: str
-    status: Status
-    id: str | None
-    change: Change
 
 
 class ApprovedPlan:
@@ -111,7 +94,7 @@ class ApprovedPlan:
                 return True
         if any(self._is_done(place, line, write, values) for place, line in lines):
             return False
-        text = f"not written: {_difference(lines[0][1], write)}"
+        text = f"not written: {difference(lines[0][1], write)}"
         raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=write.id)
 
     def _count(self, write: IntendedWrite) -> None:
@@ -337,24 +320,6 @@ class ApprovedPlan:
     def _places_of(self, line: PlanLine) -> Sequence[int]:
         """Return the places of all lines about the record of a line."""
         return _listed(self._of_target.get(line.id or ""))
-
-
-def _difference(line: PlanLine, write: IntendedWrite) -> str:
-    """Return what is otherwise than in the plan, without values."""
-    planned, names = line.outcome, ", ".join(sorted(write.change.after))
-    if planned == Status.REJECTED.value:
-        return f"the plan rejects the record ({line.code}), and it could be written now"
-    if write.status is Status.CREATED:
-        if planned == Status.CREATED.value:
-            return "the new record would get other values than in the plan"
-        return f"the record ({line.id}) is no longer found, and would be created"
-    if planned == Status.CREATED.value or line.id is None:
-        return "a record with this key exists since the plan was made"
-    if line.id != write.id:
-        return f"the record that is found is another one than in the plan ({line.id})"
-    if write.status is Status.DELETED:
-        return "the record to be deleted has changed since the plan was made"
-    return f"since the plan was made, the record has changed in Kafinea: {names}"
 
 
 def _as_list(value: Any) -> list[Any]:
