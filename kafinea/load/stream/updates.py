@@ -157,10 +157,7 @@ class Updates:
             FilledIn: A field that was empty is not any more.
             Rejected: The stream or the approved plan does not allow it.
         """
-        names = [*record.changes, *([LINES] if record.changed_lines else [])]
-        loaded = {*record.prepared.values, LINES}
-        filled_in = [n for n in names if n in loaded and not may_overwrite(self._plan, n, before)]
-        if filled_in:
+        if self._plan.policies.write and (filled_in := self._filled_in(record, before)):
             raise FilledIn(before["id"], filled_in)
         self._conflicts.admit(record, before)
         if self._context.approved_plan and record.stored:
@@ -171,6 +168,12 @@ class Updates:
             if names:
                 text = f"not written: the record is being changed in Kafinea: {', '.join(names)}"
                 raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=before["id"])
+
+    def _filled_in(self, record: MatchedRecord, before: Record) -> list[str]:
+        """Return the fields that were empty when the record was looked up, and are not any more."""
+        names = [name for name in record.changes if name in record.prepared.values]
+        names += [LINES] if record.changed_lines else []
+        return [name for name in names if not may_overwrite(self._plan, name, before)]
 
     def _updater(self, session: Client | None = None) -> RecordUpdater:
         """Return what updates in a session; without one, it can only look."""
