@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--fields", "names", help="Fields, separated by commas. LineItems: the lines of documents."
 )
-@click.option("--limit", type=click.IntRange(min=1), help="The most records, by ascending id.")
+@click.option("--limit", type=click.IntRange(min=1), help="Maximum number of records.")
 @click.option(
     "-o", "--output", "path", type=click.Path(path_type=Path),
     help="File to write: .csv, .jsonl, .parquet or .xlsx. An existing file is replaced.",
