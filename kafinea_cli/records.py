@@ -46,11 +46,11 @@ def records(
     module: str, output: Output, where: str | None, since: str | None, names: str | None,
     limit: int | None, path: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Print the records of MODULE, or write them into a file, typed as the tap extracts them.
+    """Print or write the records of MODULE.
 
-    A file is written completely or not at all. Numbers keep all their digits. .parquet and .xlsx
-    need the extra `export`. A text that begins with `=` stays as it is in .csv, and a spreadsheet
-    may run it as a formula; in .xlsx, it is text.
+    They are typed as the tap extracts them. A file is written completely or not at all. Numbers
+    keep all their digits. .parquet and .xlsx need the extra `export`. A text that begins with `=`
+    stays as it is in .csv, and a spreadsheet may run it as a formula; in .xlsx, it is text.
 
     \b
     Examples:

@@ -33,11 +33,12 @@ _COLUMNS = (Column("action", "Action", is_name=True), Column("module", "Module",
 def undo(
     file: str, dry_run: bool, values: bool, undo_path: str | None, output: Output, **options: Any
 ) -> None:
-    """Take a load back, by its undo FILE (the setting `undo_path` of target-kafinea).
+    """Take a load back.
 
-    New records are deleted, changed fields get their old values, deleted records are created anew.
-    What was changed since the load is left as it is, and listed as a conflict. The exit code is 1
-    if something is left. You can repeat the command.
+    FILE is the undo file of the load (the setting `undo_path` of target-kafinea). New records are
+    deleted, changed fields get their old values, deleted records are created anew. What was changed
+    since the load is left as it is, and listed as a conflict. The exit code is 1 if something is
+    left. You can repeat the command.
 
     \b
     Examples:
