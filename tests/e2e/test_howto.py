@@ -296,8 +296,16 @@ PAGES = {
 }
 """The pages that are followed here, and what must be true behind their sections."""
 
-SLOW = {"docs/two-instances.md", "docs/files.md", "docs/personal-data.md", "docs/reverse-etl.md"}
-SLOW |= {"docs/load-rules.md", "docs/safe-loads.md", "docs/related-records.md"}
+SLOW = {
+    "docs/cli.md",
+    "docs/files.md",
+    "docs/load-rules.md",
+    "docs/personal-data.md",
+    "docs/related-records.md",
+    "docs/reverse-etl.md",
+    "docs/safe-loads.md",
+    "docs/two-instances.md",
+}
 """Pages of many commands of Meltano, each of which takes seconds to start; `make operate`."""
 
 LONG = [pytest.mark.operate, pytest.mark.timeout(1200)]
