@@ -17,7 +17,7 @@ from typing import Any
 from kafinea.client import Client
 from kafinea.errors import KafineaError, SettingsError
 from kafinea.load.approval.changes import PARTS, Change
-from kafinea.load.approval.inputs import reference_digest
+from kafinea.load.approval.inputs import record_digest, reference_digest
 from kafinea.load.approval.intended_writes import IntendedWrite, difference
 from kafinea.load.approval.new_ids import NewIds
 from kafinea.load.approval.plan_lines import PlanLine, encoder
@@ -258,8 +258,10 @@ class ApprovedPlan:
             return False
         is_earlier = any(other < place for other in self._places_of(line))
         if write.status is Status.DELETED:
+            if not is_earlier:
+                return line.whole == record_digest(change.before)
             # What earlier lines do to a record has effects on fields that are not loaded.
-            names = set(change.before) & values.loaded if is_earlier else set(change.before)
+            names = set(change.before) & values.loaded
         else:
             names = set(change.after)
             for name in names:  # what else the plan changes has its new value already
