@@ -233,7 +233,7 @@ def without_its_first_write(text):
         (lambda text: text + text, "several loads"),
         (lambda text: '{"type":"RECORD"}\n' + text, "not an undo file: see its line 1"),
         (lambda text: text.partition("\n")[2], "not an undo file: see its line 1"),
-        (without_its_first_write, "lines are missing before note 2"),
+        (without_its_first_write, "lines are missing before note"),
     ],
 )
 def test_wrong_file_is_refused(sandbox, client, path, loaded, change, message):
