@@ -148,6 +148,8 @@ def naming(option: str, path: str) -> Iterator[None]:
         raise SettingsError(f"{option} {path} is not JSON: it is not UTF-8 text.") from None
     except RecursionError:
         raise SettingsError(f"{option} {path}: objects and lists are nested too deep.") from None
+    except ArithmeticError:  # an exponent of twenty digits
+        raise SettingsError(f"{option} {path} contains a number that is out of range.") from None
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{option} {path} is not JSON{_place(error)}.") from None
 

@@ -1,4 +1,4 @@
-"""`singer-check-tap` of singer-tools finds the tap's output valid: that of a run, and of the next."""
+"""`singer-check-tap` of singer-tools finds the output of the tap valid, in two runs."""
 
 from __future__ import annotations
 
