@@ -34,10 +34,11 @@ Line = dict[str, Any]
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 def ids(file: Path) -> None:
-    """Print the ids FILE of a load as Singer messages, for a loader of the warehouse.
+    """Print the ids of a load as Singer messages.
 
-    A load writes this file with its setting `ids_path`. Each of its streams becomes a stream with
-    the name and `_ids`: the key of each record, its Kafinea id and the result of the load.
+    They are for the loader of the warehouse. A load writes FILE with its setting `ids_path`. Each
+    of its streams becomes a stream with the name and `_ids`: the key of each record, its Kafinea id
+    and the result of the load.
 
     \b
     Examples:
