@@ -159,30 +159,23 @@ def process(number):
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="only Linux shows processes so")
 @pytest.mark.parametrize("package", ["tap_kafinea", "target_kafinea"])
 def test_process_list_shows_no_secret(package, tmp_path):
-    with Sandbox(rows=50) as sandbox:
-        sandbox.faults.add("latency", times=None, seconds=0.2)
-        config = tmp_path / "config.json"
-        config.write_text(
-            json.dumps(
-                {"url": sandbox.url, "username": sandbox.username, "access_key": sandbox.access_key}
-            )
-        )
-        source = tmp_path / "input"
-        source.write_text("\n".join(messages("Contacts", {"lastname": "x"})))
-        command = [sys.executable, "-m", package, "--config", str(config)]
-        with (
-            source.open() as stdin,
-            subprocess.Popen(
-                command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            ) as running,
-        ):
-            while not sandbox.requests.of("describe") and running.poll() is None:
+    with serving(AnyServer()) as server:
+        server.before = lambda *_: time.sleep(0.2)
+        files = Files(tmp_path)
+        where = {"url": server.url, "username": "admin", "access_key": KEY}
+        config = files.write("config.json", where)
+        source = Path(files.input(messages("Contacts", {"lastname": "x"})))
+        command = [sys.executable, "-m", package, "--config", config]
+        output = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with source.open() as stdin, subprocess.Popen(command, stdin=stdin, **output) as running:
+            while not server.count("describe") and running.poll() is None:
                 time.sleep(0.02)
             seen = process(running.pid)
             running.kill()
-        assert package in seen
-        secrets = {sandbox.access_key, *(one.params.get("sessionName") for one in sandbox.requests)}
-        assert not [secret for secret in secrets if secret and secret in seen]
+        sessions = {said["sessionName"] for _, said in server.requests if "sessionName" in said}
+    assert package in seen
+    assert sessions
+    assert not [secret for secret in {KEY, *sessions} if secret in seen]
 
 
 FAULTS = [
@@ -202,7 +195,7 @@ FAULTS = [
 @pytest.mark.parametrize(
     "fault", FAULTS, ids=lambda fault: f"{fault['kind']} {fault.get('status', '')}"
 )
-def test_contents_of_files_are_in_no_log_and_no_report(fault, tmp_path, monkeypatch):
+def test_contents_of_files_are_in_no_log_and_no_report(fault, tmp_path):
     content = b"Geheim: the minutes of the board, 1,234,567.89 EUR. " * 40
     marks = [
         content[:20].decode(),
@@ -213,8 +206,10 @@ def test_contents_of_files_are_in_no_log_and_no_report(fault, tmp_path, monkeypa
     with Sandbox(rows=50) as sandbox:
         add_document(sandbox, ("stored.txt", content))
         body = fault.get("body", "").format(content=content.decode()[:200] + marks[1])
-        for operation in ("fileupload", "files_retrieve", "retrieve"):
+        faults = [
             sandbox.faults.add(**{**fault, "body": body, "operation": operation})
+            for operation in ("fileupload", "files_retrieve")
+        ]
         files = Files(tmp_path)
         record = {"notes_title": "new", "_file_path": str(tmp_path / "minutes.txt")}
         config = files.config(
@@ -238,4 +233,5 @@ def test_contents_of_files_are_in_no_log_and_no_report(fault, tmp_path, monkeypa
         )
         done = tap("--config", path)
         said += [done.stderr, done.stdout]
+        assert all(each.hits for each in faults)
     assert not [(mark, text) for mark in marks for text in said if mark in text]
