@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
@@ -98,6 +98,7 @@ class Plugin(PluginBase):
             with naming("--config", path):
                 config = super().cb_config(ctx, param, (path,))
                 _refuse_deep(dict(config.config))
+                _refuse_pairs(config.config)
             merged.config |= config.config
             merged.parse_env |= config.parse_env
         return merged
@@ -162,6 +163,16 @@ def _refuse_deep(content: Any) -> None:
     """
     if is_deeper(content, _DEEPEST):
         raise RecursionError
+
+
+def _refuse_pairs(settings: Mapping[Any, Any]) -> None:
+    """Refuse settings that the SDK has made of a list of pairs.
+
+    Raises:
+        TypeError: They have other names than texts.
+    """
+    if not all(isinstance(name, str) for name in settings):
+        raise TypeError
 
 
 def _place(error: Exception) -> str:

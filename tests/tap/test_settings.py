@@ -252,6 +252,11 @@ def test_file_that_is_not_json_is_named(kafinea, run, option, content):
     assert f"{option}.json is not JSON" in error
 
 
+def test_config_that_is_a_list_of_pairs_is_named(kafinea, run):
+    (error,) = said(run("[[null, true]]"), "ERROR")
+    assert "config.json is not JSON with settings in it" in error
+
+
 @pytest.mark.parametrize("option", ["config", "state", "catalog"])
 def test_file_with_a_number_that_nothing_holds_is_named(kafinea, run, option):
     files = {"config": settings(kafinea), option: '{"x": 1e99999999999999999999}'}
