@@ -13,6 +13,7 @@ import msgspec
 
 from kafinea import private
 from kafinea.errors import StorageError
+from kafinea.parsing import NOT_JSON
 
 _TYPES = {str: "string", bool: "boolean", int: "integer", Decimal: "number"}
 _TEXT = "string"
@@ -117,7 +118,7 @@ def lines_of(file: Path) -> Iterator[Line]:
 def _decoded(file: Path, number: int, line: bytes) -> Line:
     try:
         found = _decoder.decode(line)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         found = None
     if not isinstance(found, dict) or not found.keys() >= _NAMES:
         raise StorageError(f"{file}, line {number:,}: this is no ids file (`ids_path`) of a load.")

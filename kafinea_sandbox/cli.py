@@ -109,7 +109,10 @@ def sandbox(port: int, data: str, *, in_browser: bool, **options: Any) -> None:
             "control_token": running.control_token,
         }
         click.echo(json.dumps(facts))
-        click.echo(f"Kafinea sandbox at {running.url}. Press Ctrl-C to stop it.", err=True)
+        click.echo(
+            f"Kafinea sandbox at {running.url}, for this machine only. Press Ctrl-C to stop it.",
+            err=True,
+        )
         if in_browser and not webbrowser.open(running.url):
             click.echo("No browser was found on this machine.", err=True)
         stop.wait()

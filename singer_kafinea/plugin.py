@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
@@ -98,6 +98,7 @@ class Plugin(PluginBase):
             with naming("--config", path):
                 config = super().cb_config(ctx, param, (path,))
                 _refuse_deep(dict(config.config))
+                _refuse_pairs(config.config)
             merged.config |= config.config
             merged.parse_env |= config.parse_env
         return merged
@@ -148,6 +149,8 @@ def naming(option: str, path: str) -> Iterator[None]:
         raise SettingsError(f"{option} {path} is not JSON: it is not UTF-8 text.") from None
     except RecursionError:
         raise SettingsError(f"{option} {path}: objects and lists are nested too deep.") from None
+    except ArithmeticError:  # an exponent of twenty digits
+        raise SettingsError(f"{option} {path} contains a number that is out of range.") from None
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{option} {path} is not JSON{_place(error)}.") from None
 
@@ -160,6 +163,16 @@ def _refuse_deep(content: Any) -> None:
     """
     if is_deeper(content, _DEEPEST):
         raise RecursionError
+
+
+def _refuse_pairs(settings: Mapping[Any, Any]) -> None:
+    """Refuse settings that the SDK has made of a list of pairs.
+
+    Raises:
+        TypeError: They have other names than texts.
+    """
+    if not all(isinstance(name, str) for name in settings):
+        raise TypeError
 
 
 def _place(error: Exception) -> str:

@@ -26,6 +26,7 @@ from kafinea.load.writing.write_notes import (
     decoded,
     encoded,
 )
+from kafinea.parsing import NOT_JSON
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class UndoNotes:
                 return
             try:
                 yield place, decoded(line)
-            except msgspec.DecodeError:
+            except NOT_JSON:
                 raise self._no_undo_file(count) from None
             place += len(line)
 
