@@ -13,8 +13,8 @@ from airflow.sdk import Variable
 from airflow.sdk.exceptions import AirflowFailException
 
 _STOPPED = (
-    "Airflow stopped the task, or could not start it: if its log ends without an error, see the log "
-    "of the scheduler."
+    "Airflow stopped the task, or could not start it: if its log ends without an error, see the "
+    "log of the scheduler."
 )
 
 

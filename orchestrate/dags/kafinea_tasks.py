@@ -152,8 +152,8 @@ def _keep_name(name: str | None) -> None:
 def streams() -> list[dict[str, Any]]:
     """Return the catalog entries of the selected streams.
 
-    The tap creates the catalog, so `modules` and `select` in meltano.yml apply. What `modules` names
-    and the catalog lacks has an entry too: its task fails, and reports why.
+    The tap creates the catalog, so `modules` and `select` in meltano.yml apply. What `modules`
+    names and the catalog lacks has an entry too: its task fails, and reports why.
 
     Raises:
         AirflowFailException: Something is stored where other workers do not find it.
