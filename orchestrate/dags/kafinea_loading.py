@@ -79,8 +79,8 @@ def _keep(files: Path, folder: UPath, try_number: int, failed: AirflowException 
     """Store the files of a try.
 
     Raises:
-        AirflowException: They cannot be stored. After a load that has succeeded it is final,
-            because a retry would load again.
+        AirflowException: They cannot be stored. It is final unless the load itself is to be
+            retried, because a retry would load again.
     """
     try:
         keep(files, folder, try_number)
@@ -88,7 +88,7 @@ def _keep(files: Path, folder: UPath, try_number: int, failed: AirflowException 
         text = _not_kept(folder, error)
         if failed:
             raise type(failed)(f"{failed} {text}") from None
-        raise AirflowFailException(f"{text} The records were loaded.") from None
+        raise AirflowFailException(text) from None
 
 
 def _not_kept(folder: UPath, error: Exception) -> str:
