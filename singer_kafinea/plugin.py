@@ -10,7 +10,9 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import click
+from dotenv import find_dotenv, load_dotenv
 from singer_sdk import metrics
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers._util import load_json
@@ -46,8 +48,10 @@ class Plugin(PluginBase):
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 as the SDK's
         schema, prefix = cls.config_jsonschema, cls._env_var_prefix
         unread: ValueError | None = None
+        _read_dotenv()
+        cls.append_builtin_config(schema)
         try:
-            config: dict[str, Any] = super()._env_var_config
+            config = parse_environment_config(schema, prefix, dotenv_path=os.devnull)
         except ValueError as error:  # the SDK reads whole numbers and JSON
             unread = error
         if wrong := unreadable_variables(os.environ, prefix, schema):
@@ -179,3 +183,13 @@ def _place(error: Exception) -> str:
     """Return where the JSON ends to be JSON. The text of the error may show a secret."""
     line, column = getattr(error, "lineno", None), getattr(error, "colno", None)
     return f": see line {line}, column {column}" if line and column else " with settings in it"
+
+
+def _read_dotenv() -> None:
+    """Add the variables of `.env` to the environment, which comes first, as for `kafinea`.
+
+    The SDK itself would look for the file above the folder where it is installed, which may be the
+    folder of another instance, and prefer it to the environment.
+    """
+    if path := find_dotenv(usecwd=True):
+        load_dotenv(path)
