@@ -225,6 +225,10 @@ class DuckDB(Database):
             raise
         except _FULL as error:
             raise LoaderError(f"DuckDB cannot write its file: {_first_line(error)}") from None
+        except RuntimeError as error:
+            if isinstance(error.__cause__, SystemExit):  # a signal has ended the program
+                raise error.__cause__ from None
+            raise
         except duckdb.Error as error:  # its text may show values
             raise LoaderError(f"DuckDB refuses a statement ({type(error).__name__}).") from None
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
+import sys
+import threading
 
 import duckdb
 import pytest
 from exact_loaders import reading
+from exact_loaders.duckdb_database import DuckDB
 
 from tests.loaders.conftest import lines, record, schema
 
@@ -49,6 +53,20 @@ def test_killed_run_has_written_what_its_state_covers(warehouse, number, code):
         (str(place),) for place in range(4)
     ]
     assert read == [0, 2]
+
+
+def test_signal_during_a_query_ends_the_program(tmp_path):
+    """DuckDB looks for signals itself, and reports what their handlers raise as an error."""
+    database = DuckDB(str(tmp_path / "warehouse.duckdb"), "kafinea")
+    before = signal.signal(signal.SIGUSR1, lambda *_: sys.exit(143))
+    try:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(SystemExit) as end:
+            database._run("SELECT count(*) FROM range(1_000_000_000_000)")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        database.close()
+    assert end.value.code == 143
 
 
 @pytest.mark.parametrize(
