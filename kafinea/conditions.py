@@ -223,7 +223,8 @@ class _Parser:
                 values.append(self._value())
             self._mark(")")
             return Condition(field, "IN", values)
-        if not (found := self._taken(lambda t: t.kind == "operator")) or found not in _OPERATORS:
+        found = self._taken(lambda t: t.kind == "operator" and t.text in _OPERATORS)
+        if found is None:
             self._fail("=, !=, <, <=, >, >=, LIKE or IN")
         operator: Operator = found  # type: ignore[assignment]  # one of them
         return Condition(field, operator, self._value())
@@ -284,7 +285,7 @@ def _tokens(text: str) -> list[Token]:
             )
         found, kind = match[match.lastgroup], match.lastgroup
         if kind == "text":
-            found = re.sub(r"''|\\(.)", lambda m: m[1] or "'", found[1:-1], flags=re.DOTALL)
+            found = re.sub(r"''|\\(.)", lambda m: m[1] or "'", found[1:-1])
         tokens.append(Token(kind, found, match.start(kind)))
         place = match.end()
     return tokens
