@@ -1,46 +1,48 @@
-"""Mutation testing: which changes of the code no test notices.
+"""Mutation testing: which changes of the code no test notices. `make mutants` runs it.
 
-Mutmut changes the code in one place at a time, and runs the tests that reach the function. The
-section `[tool.mutmut]` of pyproject.toml names both. A change that passes all tests is a survivor.
-Either a test is written that fails with it, or `survivors.txt` explains it: what the code does is
-the same, or does not matter.
+Mutmut changes the code in one place at a time, and runs the tests that reach the function. A change
+that passes all of them is a survivor. Either a test is written that fails with it, or
+`survivors.txt` explains it in a line: the code does the same, or what differs does not matter.
 """
 
 from __future__ import annotations
 
-import argparse
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
-from mutmut.utils.file_utils import walk_mutatable_files
 from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
+from tests.mutants.rooms import ROOMS
+
 EXPLANATIONS = Path(__file__).with_name("survivors.txt")
+WORKPLACE = Path("mutants")
+"""Where mutmut puts the changed code, and what came of it."""
+
 NOTICED = {"killed", "timeout"}
 
 
-def main() -> str | None:
-    """Run mutmut and return what is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("names", nargs="*", help="such as kafinea.values*; all by default")
-    names = parser.parse_args().names
-    subprocess.run([sys.executable, "-m", "mutmut", "run", *names], check=True)
+def main(rooms: Sequence[str]) -> str | None:
+    """Run some rooms, or all; return what is wrong."""
+    survived: set[str] = set()
+    for room in rooms or ROOMS:
+        print(f"== {room}", flush=True)
+        shutil.rmtree(WORKPLACE, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "tests.mutants.room", room], check=True)
+        survived.update(survivors(ROOMS[room]["files"]))
     explained = explanations(EXPLANATIONS.read_text("utf-8"))
-    survived = dict(survivors())
-    unexplained = [f"{name}\n    {change}" for name, change in survived.items() if change not in explained]
-    stale = explained - set(survived.values())
-    print(f"{len(survived)} survivors, {len(unexplained)} of them not explained")
+    print(f"{len(survived)} changes survive, {len(survived & explained)} of them explained")
     problems = []
-    if unexplained:
-        problems.append("These changes pass all tests:\n" + "\n".join(unexplained))
-    if stale and not names:
-        problems.append("These are explained and do not survive:\n" + "\n".join(sorted(stale)))
-    return "\n\n".join(problems) or None
+    if unexplained := survived - explained:
+        problems += ["These changes pass all tests:", *sorted(unexplained)]
+    if not rooms and (stale := explained - survived):
+        problems += ["These are explained and do not survive:", *sorted(stale)]
+    return "\n".join(problems) or None
 
 
 def explanations(text: str) -> set[str]:
@@ -48,18 +50,18 @@ def explanations(text: str) -> set[str]:
     return {change for part in text.strip().split("\n\n") for change in part.splitlines()[:-1]}
 
 
-def survivors() -> Iterator[tuple[str, str]]:
-    """Yield the name of each survivor, and what is changed."""
-    for path in walk_mutatable_files():
+def survivors(files: Sequence[str]) -> Iterator[str]:
+    """Yield the changes of these files that no test notices."""
+    for path in map(Path, files):
         data = SourceFileMutationData(path=path)
         data.load()
         for name, code in data.exit_code_by_key.items():
-            if code is not None and status_by_exit_code[code] not in NOTICED:
-                yield name, changed(name, path)
+            if status_by_exit_code[code] not in NOTICED:
+                yield change(name, path)
 
 
-def changed(name: str, path: Path) -> str:
-    """Return a change as one line, which does not depend on where it is in the file."""
+def change(name: str, path: Path) -> str:
+    """Return what is changed as one line, which does not depend on where it is in the file."""
     lines = get_diff_for_mutant(name, path=path).splitlines()[2:]  # after the names of the files
     old, new = (" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
     function, of_class = orig_function_and_class_names_from_key(name)
@@ -68,4 +70,4 @@ def changed(name: str, path: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
