@@ -106,13 +106,13 @@ class ServerZone:
         as `aware` reads it. What is no date-time may be later.
         """
         try:
-            first = self.aware(wire)
+            local = self.aware(wire)
         except ValueError:
             return True
-        if first == moment.replace(microsecond=0):
-            return False
-        second = first.replace(fold=1).astimezone(timezone.utc)
-        return second > moment
+        # In UTC, because a time that comes twice is equal to none of another zone in Python.
+        first, second = (local.replace(fold=fold).astimezone(timezone.utc) for fold in (0, 1))
+        other = moment.astimezone(timezone.utc)
+        return first != other.replace(microsecond=0) and second > other
 
     def setting(self, name: str, text: str | None) -> datetime | None:
         """Return the moment that a setting names, on the server's clock.

@@ -13,7 +13,7 @@ FUTURE = datetime(2026, 7, 1, tzinfo=timezone.utc)
 START, END = datetime(2026, 5, 1), datetime(2026, 6, 15)
 DAY = "2026-06-{:02} 10:00:00".format
 B, N, LATE, BEYOND = DAY(1), DAY(10), DAY(20), "2099-01-01 00:00:00"
-BACK = "2026-06-01 09:59:00"
+BACK, AFTER_B = "2026-06-01 09:59:00", "2026-06-01 10:00:01"
 NEW = Checkpoint()
 AT_B = Checkpoint(bookmark="2026-06-01T10:00:00+00:00", wire=B, is_up_to_date=False)
 SETTLED = Checkpoint(bookmark="2026-06-01T10:00:00+00:00", wire=B, is_up_to_date=True)
@@ -64,7 +64,7 @@ def newest_of(times):
         ({}, SETTLED, [], None),
         ({}, SETTLED, [B], None),
         ({}, SETTLED, [B, N], Pass(BACK, N, N)),
-        ({}, SETTLED, ["2026-06-01 10:00:01"], Pass(BACK, "2026-06-01 10:00:01", "2026-06-01 10:00:01")),
+        ({}, SETTLED, [AFTER_B], Pass(BACK, AFTER_B, AFTER_B)),
         ({"end": END}, SETTLED, [N, LATE], Pass(BACK, N, N)),
         ({"end": datetime(2026, 6, 1, 9, 59)}, AT_B, [BACK, B], None),
         ({"end": datetime(2026, 6, 1, 9, 59, 1)}, AT_B, [BACK, B], Pass(BACK, BACK, BACK)),
@@ -93,17 +93,23 @@ def test_next_pass_is_from_the_bookmark_to_the_newest_record(options, checkpoint
     assert planner(**options).next(checkpoint, newest_of(times)) == planned
 
 
-def unreadable_newest(conditions):
-    """The newest modification cannot be read, nor that of the records before `FUTURE`."""
-    return LATEST
-
-
+@pytest.mark.parametrize(("options", "until"), [({}, ""), ({"end": END}, "2026-06-14 23:59:59")])
 @pytest.mark.parametrize(
-    ("options", "until"), [({}, ""), ({"end": END}, "2026-06-14 23:59:59")]
+    ("times", "reached"), [([LATEST], None), ([N, "2026-06-14 23:00:00"], "2026-06-14 23:00:00")]
 )
-def test_a_newest_record_that_cannot_be_dated_moves_no_bookmark(options, until):
-    planned = planner(**options).next(AT_B, unreadable_newest)
-    assert planned == Pass(BACK, until, None)
+def test_a_newest_record_that_cannot_be_dated_moves_no_bookmark(options, until, times, reached):
+    def newest(conditions):
+        since = [one for one in conditions if one.operator == ">="]
+        return LATEST if since or times == [LATEST] else newest_of([*times, *later])(conditions)
+
+    later = [LATE, BEYOND] if "end" in options else [BEYOND]
+    planned = planner(**options).next(AT_B, newest)
+    assert planned == Pass(BACK, until, reached)
+
+
+def test_the_server_is_not_asked_where_the_bookmark_is_at_the_end():
+    at_end = planner(end=datetime(2026, 6, 1, 9, 59))
+    assert at_end.next(AT_B, lambda _: pytest.fail("the server was asked")) is None
 
 
 BEGAN = datetime(2026, 6, 30, 12, tzinfo=timezone.utc)
@@ -130,7 +136,8 @@ def seen(seconds):
         ({}, Pass(BACK, B, B), {"is_up_to_date": False}),
         ({"seen_at": "2026-06-01T00:00:00"}, Pass(BACK, B, B),
          {"seen_at": "2026-06-01T00:00:00", "is_up_to_date": False}),
-        ({"seen_at": seen(99)}, Pass(BACK, BEYOND, None), {"seen_at": seen(99), "is_up_to_date": True}),
+        ({"seen_at": seen(99)}, Pass(BACK, BEYOND, None),
+         {"seen_at": seen(99), "is_up_to_date": True}),
         # a pass that was resumed, or that ended before the bookmark, shows nothing
         ({"seen_at": seen(99)}, Pass(BACK, B, B, last_id="12x3"), {"seen_at": seen(99)}),
         ({"seen_at": seen(99)}, Pass(BACK, BACK, BACK), {"seen_at": seen(99)}),

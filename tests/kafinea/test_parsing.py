@@ -29,7 +29,10 @@ def at(offset=0, microsecond=0):
         (parsing.decimal, "-.5e-99", Decimal("-.5e-99")),
         (parsing.decimal, Decimal("1.50"), Decimal("1.50")),
         (parsing.decimal, 3, Decimal(3)),
-        *((parsing.decimal, value, None) for value in ("1" * 101, "1e100", "", "x", None, [], True)),
+        *(
+            (parsing.decimal, value, None)
+            for value in ("1" * 101, "1e100", "", "x", None, [], True)
+        ),
         (parsing.is_id, "12x34", True),
         *((parsing.is_id, value, False) for value in ("12x", "x1", "12x3 ", "12x3\n", None, 12)),
         (parsing.is_id, "1234567890x" + "1" * 18, True),

@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafinea.errors import SettingsError
 from kafinea.row_decoder import RowDecoder
 from kafinea.values import (
     DOES_NOT_FIT,
@@ -246,49 +245,6 @@ def test_wire_times_are_the_servers_clock():
     assert PARIS.wire(datetime(2026, 7, 1, 10)) == "2026-07-01 10:00:00"
     assert encode("2026-07-01T10:00:00Z", ValueType.DATETIME, PARIS) == "2026-07-01 12:00:00"
     assert encode(date(2026, 7, 1), ValueType.DATE, PARIS) == "2026-07-01"
-
-
-def test_the_hour_that_comes_twice_is_read_again_whole():
-    # On 25 October 2026 at 3:00 the clock in Paris goes back to 2:00.
-    assert PARIS.earlier("2026-10-25 02:55:00", 60) == "2026-10-25 01:54:00"
-    assert PARIS.earlier("2026-10-25 03:00:00", 60) == "2026-10-25 02:59:00"
-    assert PARIS.is_repeated("2026-10-25 02:00:00")
-    assert not PARIS.is_repeated("2026-10-25 03:00:00")
-    assert UTC.earlier("2026-10-25 02:55:00", 60) == "2026-10-25 02:54:00"
-
-
-@pytest.mark.parametrize(
-    ("name", "wire", "is_repeated", "a_minute_earlier"),
-    [
-        ("Europe/London", "2026-10-25 01:30:00", True, "2026-10-25 00:29:00"),  # to +00:00
-        ("Atlantic/Azores", "2026-10-25 00:30:00", True, "2026-10-24 23:29:00"),  # from +00:00
-        ("America/New_York", "2026-11-01 01:30:00", True, "2026-11-01 00:29:00"),
-        ("Australia/Lord_Howe", "2026-04-05 01:45:00", True, "2026-04-05 01:14:00"),  # half an hour
-        ("Europe/London", "2026-10-25 02:00:00", False, "2026-10-25 01:59:00"),
-        # An hour that the clock passes over.
-        ("Europe/Paris", "2026-03-29 02:30:00", False, "2026-03-29 02:29:00"),
-        ("Europe/London", "2026-03-29 01:30:00", False, "2026-03-29 01:29:00"),
-    ],
-)
-def test_the_hour_that_comes_twice_is_known_in_each_zone(name, wire, is_repeated, a_minute_earlier):
-    zone = ServerZone(name)
-    assert zone.is_repeated(wire) is is_repeated
-    assert zone.earlier(wire, 60) == a_minute_earlier
-
-
-@given(
-    st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2100, 1, 1)),
-    st.integers(0, 10**6),
-)
-def test_looking_back_never_looks_forward(local, seconds):
-    wire = PARIS.wire(local)
-    assert PARIS.earlier(wire, seconds) <= PARIS.wire(local - timedelta(seconds=seconds))
-
-
-def test_unknown_zone_is_a_wrong_setting():
-    with pytest.raises(SettingsError, match="Europe/Paris"):
-        ServerZone("Paris")
-    assert (ServerZone().name, PARIS.name) == ("UTC", "Europe/Paris")
 
 
 ZONES = ["UTC", "Europe/Paris", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Monrovia"]

@@ -24,25 +24,27 @@ EXPLANATIONS = Path(__file__).with_name("survivors.txt")
 WORKPLACE = Path("mutants")
 """Where mutmut puts the changed code, and what came of it."""
 
+import os
+
+CHILDREN = os.environ.get("CHILDREN", "").split()
 NOTICED = {"killed", "timeout"}
 
 
 def main(rooms: Sequence[str]) -> str | None:
     """Run some rooms, or all; return what is wrong."""
+    explained = explanations(EXPLANATIONS.read_text("utf-8"))
     survived: set[str] = set()
     for room in rooms or ROOMS:
-        print(f"== {room}", flush=True)
         shutil.rmtree(WORKPLACE, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "tests.mutants.room", room], check=True)
-        survived.update(survivors(ROOMS[room]["files"]))
-    explained = explanations(EXPLANATIONS.read_text("utf-8"))
-    print(f"{len(survived)} changes survive, {len(survived & explained)} of them explained")
-    problems = []
-    if unexplained := survived - explained:
-        problems += ["These changes pass all tests:", *sorted(unexplained)]
+        subprocess.run([sys.executable, "-m", "tests.mutants.room", room, *CHILDREN], check=True)
+        of_room = set(survivors(ROOMS[room]["files"]))
+        print(f"{room}: {len(of_room)} changes survive", *sorted(of_room - explained), sep="\n")
+        survived |= of_room
+    if unexplained := len(survived - explained):
+        return f"{unexplained} changes pass all tests, and are not explained in {EXPLANATIONS.name}"
     if not rooms and (stale := explained - survived):
-        problems += ["These are explained and do not survive:", *sorted(stale)]
-    return "\n".join(problems) or None
+        return "\n".join(["These changes are explained, and do not survive:", *sorted(stale)])
+    return None
 
 
 def explanations(text: str) -> set[str]:

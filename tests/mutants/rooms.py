@@ -9,7 +9,11 @@ from __future__ import annotations
 ROOMS = {
     "values": {
         "files": ["kafinea/values.py", "kafinea/parsing.py", "kafinea/row_decoder.py"],
-        "tests": ["tests/kafinea/test_values.py", "tests/kafinea/test_parsing.py"],
+        "tests": [
+            "tests/kafinea/test_values.py",
+            "tests/kafinea/test_server_zone.py",
+            "tests/kafinea/test_parsing.py",
+        ],
     },
     "query": {
         "files": ["kafinea/query.py", "kafinea/conditions.py"],
@@ -39,7 +43,7 @@ ROOMS = {
             "kafinea/load/lookup/folding.py",
             "kafinea/load/lookup/in_turn.py",
         ],
-        "tests": ["tests/target/test_keys.py"],
+        "tests": ["tests/target/test_natural_keys.py"],
     },
     "comparing": {
         "files": ["kafinea/load/writing/comparing.py"],

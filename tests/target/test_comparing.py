@@ -119,10 +119,9 @@ def test_revision_has_the_changes_only_and_clears_with_the_empty_value_of_each_t
     known = module(
         *(field(kind, kind) for kind in (REFERENCE, NUMBER, TEXT, "boolean", "integer", "date"))
     )
-    changes = {TEXT: "a", REFERENCE: None, NUMBER: None, "boolean": None, "integer": None, "date": None}
-    assert comparing.revision("12x1", changes, known) == {
-        "id": "12x1", TEXT: "a", REFERENCE: "", NUMBER: "0", "boolean": "0", "integer": "0", "date": "",
-    }  # fmt: skip
+    cleared = {REFERENCE: "", NUMBER: "0", "boolean": "0", "integer": "0", "date": ""}
+    changes = {TEXT: "a", **dict.fromkeys(cleared)}
+    assert comparing.revision("12x1", changes, known) == {"id": "12x1", TEXT: "a", **cleared}
 
 
 INVOICES = module(
@@ -148,7 +147,9 @@ def test_document_names_a_product_that_one_of_its_lines_has(lines, productid):
 
 def test_document_is_written_with_lines_of_its_own():
     line = {"productid": "14x2", "quantity": "1"}
-    element = comparing.with_lines({"id": "7x1", "productid": "14x1"}, [line, {"productid": "14x3"}])
+    element = comparing.with_lines(
+        {"id": "7x1", "productid": "14x1"}, [line, {"productid": "14x3"}]
+    )
     assert element == {
         "id": "7x1", "productid": "14x2", "LineItems": [line, {"productid": "14x3"}]
     }  # fmt: skip
@@ -229,7 +230,11 @@ def lines_of(*lines):
             [("14x2", "9"), ("14x1", "1")],
             [("14x2", "9"), ("14x1", "1", "A")],
         ),
-        ([("14x1", "1.000", "A")], [("14x1", "1"), ("14x3", "3")], [("14x1", "1", "A"), ("14x3", "3")]),
+        (
+            [("14x1", "1.000", "A")],
+            [("14x1", "1"), ("14x3", "3")],
+            [("14x1", "1", "A"), ("14x3", "3")],
+        ),
         # No tax is sent as none, for the server would take that of the product.
         ([("14x1", "1.000", "A", "")], [("14x1", "1")], [("14x1", "1", "A", "0")]),
         ([("14x1", "1.000", "A", "5.5")], [("14x1", "1", None)], [("14x1", "1", None, "5.5")]),
