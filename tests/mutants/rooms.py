@@ -6,6 +6,12 @@ function. All are run within the process.
 
 from __future__ import annotations
 
+
+def of(file: str, *tests: str) -> list[str]:
+    """Return some tests of a file, where the others take too long."""
+    return [f"{file}::{test}" for test in tests]
+
+
 ROOMS = {
     "values": {
         "files": ["kafinea/values.py", "kafinea/parsing.py", "kafinea/row_decoder.py"],
@@ -21,7 +27,22 @@ ROOMS = {
     },
     "authentication": {
         "files": ["kafinea/auth.py", "kafinea/login.py"],
-        "tests": ["tests/kafinea/test_auth.py"],
+        "tests": [
+            "tests/kafinea/test_login.py",
+            *of(
+                "tests/kafinea/test_auth.py",
+                "test_a_read_goes_on_after_the_session_has_ended",
+                "test_a_create_is_sent_again_after_the_session_has_ended_and_done_once",
+                "test_a_logout_that_fails_does_no_harm",
+                "test_a_redirect_to_no_address_is_a_redirect",
+                "test_a_token_or_session_of_megabytes_is_none",
+                "test_extendsession_is_granted_by_get_or_by_post_or_not_at_all",
+                "test_leaving_logs_out_of_every_session",
+                "test_no_credential_follows_a_redirect",
+                "test_the_login_reports_the_users_formats",
+                "test_threads_that_share_a_session_log_in_once",
+            ),
+        ],
     },
     "passes": {
         "files": ["kafinea/extract/passes.py"],
@@ -35,7 +56,22 @@ ROOMS = {
             "kafinea/parallel_reader.py",
             "kafinea/columns.py",
         ],
-        "tests": ["tests/kafinea/test_page_reading.py"],
+        "tests": [
+            *of(
+                "tests/kafinea/test_parallel_reader.py",
+                "test_what_stays_and_may_be_read_comes_once_and_in_order",
+                "test_records_that_come_in_behind_the_page_that_shows_the_end_push_none_out",
+                "test_a_full_page_shows_no_end_however_many_came",
+            ),
+            *of(
+                "tests/kafinea/test_module_reader.py",
+                "test_a_newest_change_is_one_that_a_bookmark_can_hold",
+                "test_a_server_that_does_not_order_by_id_is_an_error",
+                "test_a_server_that_repeats_the_same_page_is_an_error",
+                "test_the_newest_change_is_found_however_few_records_a_server_gives",
+            ),
+            "tests/kafinea/test_page_reading.py",
+        ],
     },
     "matching": {
         "files": [
