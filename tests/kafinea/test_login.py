@@ -29,7 +29,9 @@ def clock(monkeypatch):
 
     timing = SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep)
     monkeypatch.setattr("kafinea.login.time", timing)
-    monkeypatch.setattr("kafinea.login.random", SimpleNamespace(uniform=lambda low, high: high))
+    monkeypatch.setattr(
+        "kafinea.login.random", SimpleNamespace(uniform=lambda *spread: max(spread))
+    )
     return clock
 
 
@@ -93,7 +95,7 @@ def test_first_login_takes_a_challenge_and_others_use_its_token(login):
 
 def test_login_sends_the_digest_of_token_and_key_and_nothing_of_it_is_shown(login):
     server, digests = Server(), []
-    server.refuse = lambda sent: digests.append(sent)
+    server.refuse = digests.append
     granted = login.open(server.send)
     assert digests == ["getchallenge", digest("token-no-1")]
     shown = masking.masked(f"<{KEY}> <token-no-1> <{digests[1]}> <{granted.session_name}>")

@@ -53,7 +53,6 @@ ROOMS = {
             "kafinea/keyset.py",
             "kafinea/page_query.py",
             "kafinea/module_reader.py",
-            "kafinea/parallel_reader.py",
             "kafinea/columns.py",
         ],
         "tests": [

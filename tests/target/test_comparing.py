@@ -54,7 +54,7 @@ def test_stored_value_is_the_same_or_differs(type_name, stored, wanted, same):
     ("type_name", "empty", "full"),
     [
         (REFERENCE, [None, "", "11x0", "0"], ["11x3", "11x10"]),
-        ("owner", ["19x0", ""], ["19x1"]),
+        ("owner", ["19x0", ""], ["19x1", "999"]),
         (NUMBER, [None, "", "0.00", "-0"], ["0.01"]),
         ("boolean", ["0", "no", None], ["1"]),
         (TEXT, [None, ""], ["0", "11x0", " "]),
@@ -140,7 +140,13 @@ INVOICES = module(
     ],
 )
 def test_document_names_a_product_that_one_of_its_lines_has(lines, productid):
-    stored = {"id": "7x1", "subject": "I", "hdnGrandTotal": "9.00", "quantity": None}
+    stored = {
+        "id": "7x1",
+        "subject": "I",
+        "hdnGrandTotal": "9.00",
+        "quantity": None,
+        "hdnTaxType": "",
+    }
     element = full_element({**stored, "LineItems": lines}, {}, INVOICES)
     assert element == {"id": "7x1", "subject": "I", **productid}
 
