@@ -13,4 +13,4 @@ if __name__ == "__main__":
     room = ROOMS[sys.argv[1]]
     config().only_mutate = room["files"]
     config().pytest_add_cli_args_test_selection = room["tests"]
-    _run((), int(sys.argv[2]) if sys.argv[2:] else None)
+    _run((), None)

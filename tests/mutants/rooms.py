@@ -29,6 +29,7 @@ ROOMS = {
         "files": ["kafinea/auth.py", "kafinea/login.py"],
         "tests": [
             "tests/kafinea/test_login.py",
+            "tests/kafinea/test_session_in_requests.py",
             *of(
                 "tests/kafinea/test_auth.py",
                 "test_a_read_goes_on_after_the_session_has_ended",
