@@ -132,6 +132,7 @@ def test_what_is_no_select_is_refused(text, message):
         ("lastname", "Roux", "Roux"),
         ("lastname", "", " "),
         ("birthday", "1990-12-31", "1990-12-31"),
+        ("birthday", "0000-00-00", ""),
         ("createdtime", "2026-07-01", "2026-07-01 00:00:00"),
         ("createdtime", "2026-07-01T10:00:00Z", "2026-07-01 12:00:00"),
         ("cf_855", "1.50", "1.50"),

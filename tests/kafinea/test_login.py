@@ -134,10 +134,13 @@ def test_session_has_either_name(login, session):
 
 
 REFUSED = (
-    "Kafinea does not accept this access key for user 'Ada' ({}). Check `username` and `access_key`. "
-    'The access key is in Kafinea under "My preferences"; it is not the password.'
+    "Kafinea does not accept this access key for user 'Ada' ({}). Check `username` and "
+    '`access_key`. The access key is in Kafinea under "My preferences"; it is not the password.'
 )
-UNKNOWN = "Kafinea has no active user 'Ada' ({}). Check `username`, and that the user is active in Kafinea."
+UNKNOWN = (
+    "Kafinea has no active user 'Ada' ({}). Check `username`, and that the user is active in "
+    "Kafinea."
+)
 
 
 @pytest.mark.parametrize(
