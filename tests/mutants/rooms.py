@@ -79,7 +79,15 @@ ROOMS = {
             "kafinea/load/lookup/folding.py",
             "kafinea/load/lookup/in_turn.py",
         ],
-        "tests": ["tests/target/test_natural_keys.py"],
+        "tests": [
+            "tests/target/test_natural_keys.py",
+            *of(
+                "tests/target/test_keys.py",
+                "test_key_match_needs_an_equal_value_or_another_case",
+                "test_key_match_takes_the_nearest_record",
+                "test_keys_that_may_be_equal_are_in_one_group",
+            ),
+        ],
     },
     "comparing": {
         "files": ["kafinea/load/writing/comparing.py"],

@@ -34,6 +34,7 @@ AMOUNT, DAY, TICK, LIST = (
         (AMOUNT, None, ""),
         (AMOUNT, "", ""),
         (AMOUNT, " No Number ", "no number"),
+        (AMOUNT, "NaN", "nan"),
         (field("integer", "n"), "07", "7"),
         (field("integer", "n"), "7.50", "7.5"),
         (DAY, "2024-02-29", "2024-02-29"),
