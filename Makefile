@@ -105,10 +105,13 @@ coverage: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp  ## Mea
 	@rm -rf output/coverage
 	.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv/bin/coverage combine --quiet
-	.venv/bin/coverage html --quiet --fail-under 0
-	.venv/bin/coverage json --quiet --fail-under 0 -o output/coverage/coverage.json
-	.venv/bin/coverage report --fail-under 0
-	@.venv/bin/python -c 'import json, sys; reached = json.load(open("output/coverage/coverage.json"))["totals"]["percent_branches_covered"]; sys.exit(print(f"Branches: {reached:.1f}%") or reached < 95)'
+	.venv/bin/coverage html --quiet
+	.venv/bin/coverage json --quiet -o output/coverage/coverage.json
+	.venv/bin/coverage report
+	@.venv/bin/python -c '$(BRANCHES)'
+
+BRANCHES = import json; reached = json.load(open("output/coverage/coverage.json"))["totals"]["percent_branches_covered"]; \
+	print(f"{reached:.1f}% of the branches"); exit(reached < 95)
 
 # Such as ROOMS=values; all by default. tests/mutants/rooms.py has them.
 ROOMS ?=
