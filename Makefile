@@ -8,6 +8,7 @@
 #   .venv-bigquery An emulator of BigQuery, for the tests of dlt_kafinea
 #   .venv-clouds   Servers of object stores, for the tests
 #   .venv-airbyte  PyAirbyte, which runs source-kafinea in a test
+#   .venv-singer   singer-tools, whose singer-check-tap runs the tap in a test
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-docs     what makes the site of the documentation
 #   .venv-mutants  the project and what changes its code to test the tests
@@ -41,7 +42,7 @@ test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/s
 	.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
-operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dbt/stamp .venv-clouds/azurite .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp  ## Run the slow tests: the DAGs on a real Airflow, object stores, an emulator of BigQuery, the built packages, long pages
+operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dbt/stamp .venv-clouds/azurite .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp .venv-singer/stamp  ## Run the slow tests: the DAGs on a real Airflow, object stores, an emulator of BigQuery, the built packages, singer-check-tap, long pages
 	.venv/bin/pytest -m operate tests/chaos tests/e2e tests/cli/test_dbt.py
 	.venv-dlt/bin/pytest -m operate tests/dlt_kafinea
 
@@ -130,7 +131,7 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-3.* .venv-oldest .venv-newest .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-clouds .venv-docs .venv-build .venv-bench .venv-mutants .meltano mutants output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-oldest .venv-newest .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-singer .venv-airflow .venv-clouds .venv-docs .venv-build .venv-bench .venv-mutants .meltano mutants output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -146,6 +147,7 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	printf '%s\n' $(BUILD) | $(PIN) - --output-file constraints/build.txt
 	printf '%s\n' $(CLOUDS) | $(PIN) - --output-file constraints/clouds.txt
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
+	echo singer-tools | $(PIN) - --output-file constraints/singer.txt
 	echo $(MUTANTS) | $(PIN) --extra test --extra duckdb --extra postgres \
 		pyproject.toml loaders/pyproject.toml - --output-file constraints/mutants.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
@@ -172,7 +174,7 @@ output/oldest.txt: pyproject.toml loaders/pyproject.toml | .venv-meltano/stamp
 	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra cli --extra sandbox --extra export \
 		--extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml --output-file $@
 
-ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-airflow .venv-docs .venv-build .venv-bench .venv-clouds .venv-mutants
+ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-singer .venv-airflow .venv-docs .venv-build .venv-bench .venv-clouds .venv-mutants
 
 $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@echo 'Making $(@D)'
@@ -232,6 +234,9 @@ CLOUDS = 'moto[s3,server]' gcp-storage-emulator
 
 .venv-airbyte/stamp: constraints/airbyte.txt
 .venv-airbyte/stamp: PACKAGES = -c constraints/airbyte.txt airbyte
+
+.venv-singer/stamp: constraints/singer.txt
+.venv-singer/stamp: PACKAGES = -c constraints/singer.txt singer-tools
 
 .venv-airflow/stamp: constraints/airflow.txt
 .venv-airflow/stamp: PACKAGES = -c constraints/airflow.txt $(AIRFLOW)

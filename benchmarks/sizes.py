@@ -29,7 +29,7 @@ from tests.e2e.postgres import Postgres, postgres
 
 _EVERY = 0.05
 """Seconds between two looks at the processes."""
-_MOST_LOADED = 10_000
+_MOST_LOADED = 100_000
 """Records that are loaded back. More take longer, and not more memory: it depends on the batch."""
 _KINDS = ("tap-kafinea", "target-postgres", "target-duckdb", "tap-postgres", "target-kafinea")
 _QUERY = f'SELECT id AS cf_853, firstname, lastname, email, phone FROM kafinea."{MODULE}"'

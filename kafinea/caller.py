@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,6 +18,8 @@ from kafinea.errors import PERHAPS_PASSING, OutcomeUnknown, Refused, Unavailable
 from kafinea.request_counts import RequestCounts
 from kafinea.retry import TRIES, until_answered
 from kafinea.sessions import Session, Sessions
+
+logger = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT = 10  # seconds
 
@@ -274,6 +277,8 @@ class Caller:
             if error.nothing_done:
                 raise
             text = f"{error} It is unknown whether the request was carried out."
+            # It is looked up and sent again, which may take minutes without another line.
+            logger.warning(text)
             raise OutcomeUnknown(text, busy=error.busy) from None
         except Refused as error:
             if error.code in PERHAPS_PASSING:

@@ -21,6 +21,7 @@ import requests
 
 from kafinea.echoes import without_echo
 from kafinea.errors import SESSION_ENDED, Code, NotReachable, Refused, SessionEnded, Unavailable
+from kafinea.parsing import NOT_JSON
 
 _ANSWER_START = b'{"success":'
 _GOOD_START, _GOOD_END = _ANSWER_START + b"true,", b"}"
@@ -130,7 +131,7 @@ def _decode(body: bytes) -> _Answer | None:
 def _read(body: bytes) -> _Answer | None:
     try:
         return _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 
@@ -163,7 +164,7 @@ def _is_page(response: requests.Response) -> bool:
 def _is_json(body: bytes) -> bool:
     try:
         msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return False
     return True
 

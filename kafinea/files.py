@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from kafinea.caller import Caller
 from kafinea.contents import lift_into
 from kafinea.errors import Code, IncompleteRead, Refused
-from kafinea.parsing import mapping, text, whole, wrong
+from kafinea.parsing import is_id, mapping, number_in, text, whole, wrong
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,14 @@ def download(client: Caller, id: str, into: BinaryIO, *, max_bytes: int | None =
         Refused: There is no such file.
         TooLarge: It is larger; what was written is of no use.
         IncompleteRead: The contents do not have the size that the server reports.
+        WrongAnswer: The answer contains no file, or another file.
     """
     lift = lift_into(into, max_bytes)
     # With its id, for files take very different times.
     answer = client.call("GET", "files_retrieve", {"id": id}, of=id, lift=lift)
     described = answer[0] if isinstance(answer, list) and answer else answer
+    if isinstance(described, dict) and _is_of_another(described.get("fileid"), id):
+        raise wrong(f"files_retrieve of {id}", "such file")
     return _file(f"files_retrieve of {id}", described, "filecontents", into)
 
 
@@ -99,6 +102,12 @@ def upload(
     """
     parameters = {"parentId": parent_id, "attachmentType": attachment_type, "fileName": file_name}
     return client.write("FileUpload", parameters, upload=("fileContents", content))
+
+
+def _is_of_another(reported: object, id: str) -> bool:
+    """Whether an answer reports the id of another file: servers give its number alone."""
+    number = whole(reported)
+    return number is not None and is_id(id) and number != number_in(id)
 
 
 def _file(label: str, described: Any, contents: str, into: BinaryIO) -> File:

@@ -5,9 +5,12 @@ A request has its session and its query in its URL, and libraries log URLs.
 
 from __future__ import annotations
 
+import html
+import json
 import logging
 import re
 from collections.abc import Mapping
+from urllib.parse import quote, quote_plus
 
 from typing_extensions import override
 
@@ -41,11 +44,19 @@ _MASKED = (
 def remember(*secrets: str) -> None:
     """Note texts that neither a message nor the log may show."""
     for secret in secrets:
-        if len(secret) >= _SHORTEST:
-            _secrets.pop(secret, None)  # to be the newest again
-            _secrets[secret] = None
+        for form in _forms(secret) if len(secret) >= _SHORTEST else ():
+            _secrets.pop(form, None)  # to be the newest again
+            _secrets[form] = None
     for oldest in list(_secrets)[: max(0, len(_secrets) - _MOST)]:
         _secrets.pop(oldest, None)
+
+
+def _forms(secret: str) -> set[str]:
+    """Return a text as it is and as it is written elsewhere. Those of most keys are the same."""
+    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    in_text = {json.dumps(each)[1:-1] for each in escaped}
+    others = (html.escape(secret), quote(secret), quote_plus(secret), repr(secret)[1:-1])
+    return {secret, *escaped, *in_text, *others}
 
 
 def masked(text: str) -> str:

@@ -134,11 +134,12 @@ class ModuleReader:
             self._explain_the_missing()
 
     def _first_page(self) -> Page:
-        if self._sessions == 1:
-            self._cursor.total = self._page_query.count(self._start)
-            return self._keyset.next_page() if self.total else []
         try:
-            page, self._cursor.total = _at_once(self._keyset.given, self._count)
+            if self._sessions > 1:
+                page, self._cursor.total = _at_once(self._keyset.given, self._count)
+            else:
+                self._cursor.total = self._page_query.count(self._start)
+                page = self._keyset.given()  # also after a count of 0, which may be wrong
         except Refused:
             # ProductTaxes may have no ids; as long as it has no records either, nothing is amiss.
             if self._page_query.count(self._start):

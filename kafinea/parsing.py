@@ -13,7 +13,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from kafinea.errors import WrongAnswer
+
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError)
+"""What a decoder raises at what is no JSON, or is JSON that Python cannot hold: brackets a thousand
+deep, a number with an exponent of twenty digits."""
 
 LONGEST_NUMBER = 100
 """Characters of a number with a fraction. Databases keep up to 65 digits."""

@@ -1,4 +1,7 @@
-"""Sending a request again: when, how often, and after what wait. The only place that decides."""
+"""Sending a request again: when, how often, and after what wait. The only place that decides.
+
+But `keyset` requests a page again that is empty although the server counts records.
+"""
 
 from __future__ import annotations
 

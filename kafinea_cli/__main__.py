@@ -67,7 +67,7 @@ class Commands(click.Group):
 @click.version_option(package_name="singer-kafinea")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Tools for Kafinea: look at an instance, and at what was extracted of it.
+    """Look at a Kafinea instance, verify and model its warehouse, and take loads back.
 
     \b
     Examples:

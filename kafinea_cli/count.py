@@ -24,7 +24,9 @@ _COLUMNS = (Column("name", "Module", is_name=True), Column("label", "Label"),
 @output_options
 @connection_options
 def count(modules: Sequence[str], output: Output, **options: Any) -> None:
-    """Count the records of each MODULE; of all that the setting `modules` selects, if none is named.
+    """Count the records of each MODULE.
+
+    Without MODULE, it counts all modules that the setting `modules` selects.
 
     The exit code is 1 if one of them cannot be counted.
 
@@ -33,7 +35,7 @@ def count(modules: Sequence[str], output: Output, **options: Any) -> None:
       kafinea count
       kafinea count Contacts Accounts
       kafinea count --json | jq 'map(.records) | add'
-    """  # noqa: D301, E501 click keeps the lines behind the character \b, and the first one is short help
+    """  # noqa: D301 click keeps the lines behind the character \b
     with opened(options) as instance:
         failures: list[str] = []
         output.rows(_rows(instance, modules, failures), _COLUMNS)

@@ -20,11 +20,11 @@ from kafinea_cli.connection import connection_options
 )
 @connection_options
 def dbt(directory: Path, catalog: Path | None, **options: Any) -> None:
-    """Write a dbt package for the tables of your warehouse into DIRECTORY.
+    """Write a dbt package for your warehouse.
 
-    It has sources, a staging model for each module, with the labels of the fields as names of the
-    columns, and a few marts. Run it again when modules or fields change: it overwrites its own
-    files only.
+    The package in DIRECTORY has sources, a staging model for each module, with the labels of the
+    fields as names of the columns, and a few marts. Run it again when modules or fields change: it
+    overwrites its own files only.
 
     \b
     Examples:

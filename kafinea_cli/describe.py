@@ -27,7 +27,7 @@ _COLUMNS = (
 @output_options
 @connection_options
 def describe(module: str, output: Output, **options: Any) -> None:
-    """List the fields of MODULE: labels, types, picklist values, references.
+    """List the fields of MODULE. It shows labels, types, picklist values and references.
 
     \b
     Examples:

@@ -23,9 +23,10 @@ from kafinea_cli.typed_rows import Row, columns_of, rows_of
 @output_options
 @connection_options
 def get(id: str, output: Output, **options: Any) -> None:
-    """Print the record with this ID, such as 3x18: its values with their labels, and its lines.
+    """Print the record with this ID, such as 3x18.
 
-    --json and --csv print the record as the tap extracts it.
+    It prints the values with their labels, and the lines. --json and --csv print the record as the
+    tap extracts it.
 
     \b
     Examples:

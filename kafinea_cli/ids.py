@@ -13,6 +13,7 @@ import msgspec
 
 from kafinea import private
 from kafinea.errors import StorageError
+from kafinea.parsing import NOT_JSON
 
 _TYPES = {str: "string", bool: "boolean", int: "integer", Decimal: "number"}
 _TEXT = "string"
@@ -33,10 +34,11 @@ Line = dict[str, Any]
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 def ids(file: Path) -> None:
-    """Print the ids FILE of a load as Singer messages, for a loader of the warehouse.
+    """Print the ids of a load as Singer messages.
 
-    A load writes this file with its setting `ids_path`. Each of its streams becomes a stream with
-    the name and `_ids`: the key of each record, its Kafinea id and the result of the load.
+    They are for the loader of the warehouse. A load writes FILE with its setting `ids_path`. Each
+    of its streams becomes a stream with the name and `_ids`: the key of each record, its Kafinea id
+    and the result of the load.
 
     \b
     Examples:
@@ -116,7 +118,7 @@ def lines_of(file: Path) -> Iterator[Line]:
 def _decoded(file: Path, number: int, line: bytes) -> Line:
     try:
         found = _decoder.decode(line)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         found = None
     if not isinstance(found, dict) or not found.keys() >= _NAMES:
         raise StorageError(f"{file}, line {number:,}: this is no ids file (`ids_path`) of a load.")

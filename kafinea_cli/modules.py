@@ -31,7 +31,7 @@ _COLUMNS = (
 @output_options
 @connection_options
 def modules(output: Output, **options: Any) -> None:
-    """List the modules, and what the user may do with their records.
+    """List the modules, and what the user may do.
 
     \b
     Examples:

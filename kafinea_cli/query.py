@@ -22,7 +22,9 @@ from kafinea_cli.output import Output, output_options
 @output_options
 @connection_options
 def query(text: str, output: Output, *, is_all: bool, **options: Any) -> None:
-    """Run QUERY, a SELECT of Kafinea's query language, and print the values as the server has them.
+    """Run QUERY and print the result.
+
+    QUERY is a SELECT of Kafinea's query language. The values are printed as the server has them.
 
     Without --all, the server returns one page: 100 records on most servers, also without a LIMIT.
     --all requests page after page, in the order of the ids, and checks that none is missing. The

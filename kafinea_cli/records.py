@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--fields", "names", help="Fields, separated by commas. LineItems: the lines of documents."
 )
-@click.option("--limit", type=click.IntRange(min=1), help="The most records, by ascending id.")
+@click.option("--limit", type=click.IntRange(min=1), help="Maximum number of records.")
 @click.option(
     "-o", "--output", "path", type=click.Path(path_type=Path),
     help="File to write: .csv, .jsonl, .parquet or .xlsx. An existing file is replaced.",
@@ -46,11 +46,11 @@ def records(
     module: str, output: Output, where: str | None, since: str | None, names: str | None,
     limit: int | None, path: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Print the records of MODULE, or write them into a file, typed as the tap extracts them.
+    """Print or write the records of MODULE.
 
-    A file is written completely or not at all. Numbers keep all their digits. .parquet and .xlsx
-    need the extra `export`. A text that begins with `=` stays as it is in .csv, and a spreadsheet
-    may run it as a formula; in .xlsx, it is text.
+    They are typed as the tap extracts them. A file is written completely or not at all. Numbers
+    keep all their digits. .parquet and .xlsx need the extra `export`. A text that begins with `=`
+    stays as it is in .csv, and a spreadsheet may run it as a formula; in .xlsx, it is text.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ _COLUMNS = (Column("action", "Action", is_name=True), Column("module", "Module",
 
 @click.command()
 @click.argument("file", metavar="FILE")
-@click.option("--dry-run", is_flag=True, help="Only look; write nothing to Kafinea.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing to Kafinea.")
 @click.option("--values", is_flag=True, help="Show the values of conflicts.")
 @click.option("--undo-path", help="File to note the writes of this undo in, as a load does.")
 @output_options
@@ -33,12 +33,12 @@ _COLUMNS = (Column("action", "Action", is_name=True), Column("module", "Module",
 def undo(
     file: str, dry_run: bool, values: bool, undo_path: str | None, output: Output, **options: Any
 ) -> None:
-    """Take a load back, by the undo FILE that it has written (its setting `undo_path`).
+    """Take a load back.
 
-    New records are deleted, changed fields get their old values, deleted records are created anew.
-    What was changed since the load is left as it is, and listed as a conflict. It may be repeated.
-
-    The exit code is 1 if something is left.
+    FILE is the undo file of the load (the setting `undo_path` of target-kafinea). New records are
+    deleted, changed fields get their old values, deleted records are created anew. What was changed
+    since the load is left as it is, and listed as a conflict. The exit code is 1 if something is
+    left. You can repeat the command.
 
     \b
     Examples:

@@ -50,10 +50,11 @@ _EXTRA = ("uvicorn", "starlette", "lark", "tomli")
 )
 @click.option("--open", "in_browser", is_flag=True, help="Open its page in the browser.")
 def sandbox(port: int, data: str, *, in_browser: bool, **options: Any) -> None:
-    """Run the sandbox: a local server with the API of Kafinea and a demo company.
+    """Run a local server with the API of Kafinea.
 
-    When it is ready, it prints one line of JSON with its URL and the access key. Its page, at that
-    URL, shows what it contains, how to log in, and the last requests.
+    The sandbox has the data of a demo company. When it is ready, it prints one line of JSON with
+    its URL and the access key. Its page, at that URL, shows what it contains, how to log in, and
+    the last requests.
 
     \b
     Examples:
@@ -108,7 +109,10 @@ def sandbox(port: int, data: str, *, in_browser: bool, **options: Any) -> None:
             "control_token": running.control_token,
         }
         click.echo(json.dumps(facts))
-        click.echo(f"Kafinea sandbox at {running.url}. Press Ctrl-C to stop it.", err=True)
+        click.echo(
+            f"Kafinea sandbox at {running.url}, for this machine only. Press Ctrl-C to stop it.",
+            err=True,
+        )
         if in_browser and not webbrowser.open(running.url):
             click.echo("No browser was found on this machine.", err=True)
         stop.wait()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import click
+from dotenv import find_dotenv, load_dotenv
 from singer_sdk import metrics
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers._util import load_json
@@ -46,8 +48,10 @@ class Plugin(PluginBase):
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 as the SDK's
         schema, prefix = cls.config_jsonschema, cls._env_var_prefix
         unread: ValueError | None = None
+        _read_dotenv()
+        cls.append_builtin_config(schema)
         try:
-            config: dict[str, Any] = super()._env_var_config
+            config = parse_environment_config(schema, prefix, dotenv_path=os.devnull)
         except ValueError as error:  # the SDK reads whole numbers and JSON
             unread = error
         if wrong := unreadable_variables(os.environ, prefix, schema):
@@ -98,6 +102,7 @@ class Plugin(PluginBase):
             with naming("--config", path):
                 config = super().cb_config(ctx, param, (path,))
                 _refuse_deep(dict(config.config))
+                _refuse_pairs(config.config)
             merged.config |= config.config
             merged.parse_env |= config.parse_env
         return merged
@@ -148,6 +153,8 @@ def naming(option: str, path: str) -> Iterator[None]:
         raise SettingsError(f"{option} {path} is not JSON: it is not UTF-8 text.") from None
     except RecursionError:
         raise SettingsError(f"{option} {path}: objects and lists are nested too deep.") from None
+    except ArithmeticError:  # an exponent of twenty digits
+        raise SettingsError(f"{option} {path} contains a number that is out of range.") from None
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{option} {path} is not JSON{_place(error)}.") from None
 
@@ -162,7 +169,27 @@ def _refuse_deep(content: Any) -> None:
         raise RecursionError
 
 
+def _refuse_pairs(settings: Mapping[Any, Any]) -> None:
+    """Refuse settings that the SDK has made of a list of pairs.
+
+    Raises:
+        TypeError: They have other names than texts.
+    """
+    if not all(isinstance(name, str) for name in settings):
+        raise TypeError
+
+
 def _place(error: Exception) -> str:
     """Return where the JSON ends to be JSON. The text of the error may show a secret."""
     line, column = getattr(error, "lineno", None), getattr(error, "colno", None)
     return f": see line {line}, column {column}" if line and column else " with settings in it"
+
+
+def _read_dotenv() -> None:
+    """Add the variables of `.env` to the environment, which comes first, as for `kafinea`.
+
+    The SDK itself would look for the file above the folder where it is installed, which may be the
+    folder of another instance, and prefer it to the environment.
+    """
+    if path := find_dotenv(usecwd=True):
+        load_dotenv(path)

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from singer_sdk.singerlib import Catalog, CatalogEntry
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
 from kafinea.errors import KafineaError, SettingsError
+from kafinea.shown import shown
 from kafinea.suggestions import listed
 
 logger = logging.getLogger("tap-kafinea")
@@ -18,6 +20,51 @@ logger = logging.getLogger("tap-kafinea")
 NEW_CATALOG = "Create a new catalog: `tap-kafinea --discover`."
 
 _METHODS = (REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL)
+
+
+# The shape of a catalog, as far as it is read
+
+
+class _Property(msgspec.Struct):
+    type: str | list[str] | None = None
+    format: str | None = None
+    title: str | None = None
+    description: str | None = None
+    items: _Property | None = None
+    properties: dict[str, _Property] | None = None
+
+
+class _Schema(msgspec.Struct):
+    properties: dict[str, _Property]
+    title: str | None = None
+    required: list[str] | None = None
+
+
+class _Root(msgspec.Struct, rename="kebab"):
+    """The metadata at the breadcrumb `[]`, and what there is of it at others."""
+
+    replication_method: str | None = None
+    forced_replication_method: str | None = None
+    replication_key: str | None = None
+
+
+class _Metadata(msgspec.Struct):
+    breadcrumb: list[str]
+    metadata: _Root
+
+
+class _Stream(msgspec.Struct):
+    tap_stream_id: str
+    schema: _Schema
+    stream: str | None = None
+    key_properties: list[str] | None = None
+    replication_method: str | None = None
+    replication_key: str | None = None
+    metadata: list[_Metadata] | None = None
+
+
+class _Catalog(msgspec.Struct):
+    streams: list[_Stream]
 
 
 class WrongEntry(KafineaError):
@@ -35,16 +82,22 @@ def catalog_of(given: Any) -> Catalog | None:
     """
     if given is None or isinstance(given, Catalog):
         return given
-    if not _is_catalog(given):
-        raise SettingsError(
-            "The catalog is not a Singer catalog. Create one with `tap-kafinea --discover`."
-        )
-    streams = [{**one, "metadata": one.get("metadata") or []} for one in given["streams"]]
-    catalog = Catalog.from_dict({"streams": streams})
+    try:
+        msgspec.convert(given, _Catalog)
+        streams = [{**one, "metadata": one.get("metadata") or []} for one in given["streams"]]
+        catalog = Catalog.from_dict({"streams": streams})
+    except msgspec.ValidationError as error:
+        raise _no_catalog(f": {shown(error).rstrip('.')}") from None
+    except Exception:  # noqa: BLE001 the SDK reads the rest of it, and trusts it
+        raise _no_catalog("") from None
     for stream in streams:
         entry = catalog[stream["tap_stream_id"]]
         entry.replication_method = _method(entry, _at_the_stream(stream))
     return catalog
+
+
+def _no_catalog(why: str) -> SettingsError:
+    return SettingsError(f"The catalog is not a Singer catalog{why}. {NEW_CATALOG}")
 
 
 def _method(entry: CatalogEntry, metadata: Mapping[str, Any]) -> str | None:
@@ -124,27 +177,3 @@ def check_selection(streams: Mapping[str, Stream]) -> None:
             "`select`. Without Meltano, set `selected` in the catalog. See "
             'docs/first-extraction.md, "Choose what to extract".'
         )
-
-
-def _is_catalog(given: Any) -> bool:
-    streams = given.get("streams") if isinstance(given, Mapping) else None
-    return isinstance(streams, list) and all(
-        isinstance(stream, Mapping)
-        and isinstance(stream.get("tap_stream_id"), str)
-        and isinstance(stream.get("schema"), Mapping)
-        and isinstance(stream["schema"].get("properties"), Mapping)
-        and all(
-            isinstance(definition, Mapping)
-            for definition in stream["schema"]["properties"].values()
-        )
-        and all(map(_is_metadata, stream.get("metadata") or ()))
-        for stream in streams
-    )
-
-
-def _is_metadata(given: Any) -> bool:
-    return (
-        isinstance(given, Mapping)
-        and isinstance(given.get("breadcrumb"), list)
-        and isinstance(given.get("metadata"), Mapping)
-    )

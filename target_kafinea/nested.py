@@ -96,6 +96,15 @@ def with_references(streams: Settings, nested: list[Nested]) -> dict[str, dict[s
     return full
 
 
+def containing(nested: list[Nested]) -> dict[str, set[str]]:
+    """Return, for each stream of nested records, the streams whose records may contain them."""
+    found: dict[str, set[str]] = {one.stream: set() for one in nested}
+    for _ in nested:  # as deep as they nest
+        for one in nested:
+            found[one.stream] |= {one.inside, *found.get(one.inside, ())}
+    return found
+
+
 class Splitter:
     """Takes nested records out of the messages of the streams that contain them.
 

@@ -49,7 +49,7 @@ class Report:
         self._dry_run: bool = config["dry_run"]
         results, rejects = config.get("outcomes_path"), config.get("rejects_path")
         self._paths = {"outcomes_path": results, "rejects_path": rejects}
-        others = {name: config.get(name) for name in ("undo_path", "ids_path")}
+        others = {name: config.get(name) for name in ("undo_path", "ids_path", "plan_path")}
         _check_different({**self._paths, **others})
         run = uuid4().hex
         with_values: bool = config["outcomes_values"]

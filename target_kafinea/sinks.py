@@ -28,7 +28,7 @@ from target_kafinea.report import Report
 from target_kafinea.sdk import SdkSink
 from target_kafinea.states import States
 
-WHERE_EXPLAINED = "docs/reverse-etl.md explains `streams` (TARGET_KAFINEA_STREAMS)."
+WHERE_EXPLAINED = "docs/load-rules.md explains `streams` (TARGET_KAFINEA_STREAMS)."
 
 
 @dataclass(frozen=True)

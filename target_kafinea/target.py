@@ -59,7 +59,9 @@ class TargetKafinea(SdkTarget):
             finds_conflicts=any(stream.get("conflict_on") for stream in streams.values()),
         )
         self.cleanup.callback(self._context.close)
-        self._mirrors = Mirrors(self.config, self._context, self._report, self.logger)
+        self._mirrors = Mirrors(
+            self.config, self._context, self._report, self._order.containing, self.logger
+        )
         self._parts = SinkParts(
             self._context,
             self._report,
@@ -132,10 +134,14 @@ class TargetKafinea(SdkTarget):
         self._is_complete = True
         streams = self._order.streams
         absent = streams.keys() - self._streams
-        for name in absent - self._order.nested:
+        for name in absent - self._order.containing.keys():
             near = did_you_mean(name, self._streams)
             self.logger.warning("`streams`: the input has no stream %r.%s", name, near)
-        owning = {name for name in absent if streams[name].get("mirror_where")}
+        owning = {
+            name: str(streams[name].get("module") or name)
+            for name in absent
+            if streams[name].get("mirror_where")
+        }
         not_mirrored = self._mirrors.apply(self.message_reader.last_state, owning)
         try:
             self._check_results()

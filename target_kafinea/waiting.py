@@ -17,7 +17,14 @@ from singer_sdk.contrib.msgspec import decoder, encoder
 from kafinea.errors import SettingsError, StorageError
 from kafinea.load.stream_mapping import StreamMapping
 from kafinea.related import RELATED, SOURCE
-from target_kafinea.nested import Nested, Settings, Splitter, nested_in, with_references
+from target_kafinea.nested import (
+    Nested,
+    Settings,
+    Splitter,
+    containing,
+    nested_in,
+    with_references,
+)
 from target_kafinea.reader import Message
 from target_kafinea.states import States
 
@@ -34,7 +41,7 @@ class Order:
 
     Attributes:
         streams: The settings, with the references of nested records.
-        nested: The streams of nested records.
+        containing: For each stream of nested records, the streams whose records contain them.
 
     Raises:
         SettingsError: There is no such order, or `nested` has another form.
@@ -43,7 +50,7 @@ class Order:
     def __init__(self, streams: Settings, states: States, logger: Logger) -> None:
         nested = nested_in(streams)
         self.streams = with_references(streams, nested)
-        self.nested = {one.stream for one in nested}
+        self.containing = containing(nested)
         self._states = states
         self._logger = logger
         self._splitter = Splitter(nested) if nested else None

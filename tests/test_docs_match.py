@@ -99,7 +99,7 @@ def test_meltano_looks_for_new_modules_and_fields_in_each_run():
         *("kafinea_cli.verify", "kafinea_cli.dbt_package", "kafinea_cli.diff"),
         *(
             f"kafinea.load.{name}"
-            for name in ("approval", "lookup", "reporting", "server", "stream", "writing")
+            for name in ("approval", "lookup", "reporting", "server", "stream", "undo", "writing")
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Where the reading of a stream stands: its bookmark, and the pass under way.
+"""Where the reading of a stream stands: its bookmark, which `passes` moves, and the pass under way.
 
 A `Checkpoint` never changes. Each batch brings the next one, which is valid when the rows of the
 batch are written. Its dict form is what the state of a stream keeps:

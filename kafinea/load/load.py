@@ -59,6 +59,9 @@ class Load:
         timezone: The time zone of the server's date-times, such as `Europe/Paris`. UTC if None.
         options: What may be written, and whether it is a dry run.
 
+    It loads one module. Only the target (`target-kafinea`) mirrors a part of a module, and takes
+    records apart that contain nested ones.
+
     At the end of its `with` block, a dry run completes its plan. A load that applies a plan raises
     `PlanNotReached` there if the records did not contain all that the plan writes.
 

@@ -1,8 +1,9 @@
 """Mirroring: records of a part of a module that the input does not bring are deleted, or marked.
 
 The part is read twice, before the load of its stream and when all is loaded. Only what was there
-before and has the same `modifiedtime` afterwards may go: the source cannot know of a record that
-was created or changed in Kafinea during the run. So nothing depends on clocks or time zones.
+before and has the same `modifiedtime` right before it is written may go: the source cannot know of
+a record that was created or changed in Kafinea during the run. So nothing depends on clocks or time
+zones.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kafinea.load.lookup.value_lookup import KEYS_AT_A_TIME
 from kafinea.load.plan import LoadPlan, make_plan
 from kafinea.load.quiet_hours import Pauses
 from kafinea.load.records import InputRecord
-from kafinea.load.results import Rejected
+from kafinea.load.results import CONFLICT, Rejected, Result
 from kafinea.load.stream.loader import Done, Loader
 from kafinea.load.stream.record_checks import RecordChecks
 from kafinea.load.stream_mapping import StreamMapping
@@ -95,10 +96,13 @@ class Mirror:
             for row in old.values()
             if not self._values or changed_fields(row, self._values, fields)
         ]
-        if len(missing) * 100 > max_percent * len(self._before):
-            share = len(missing) * 100 / len(self._before)
+        # What is marked already must not make room for more.
+        whole = len(self._before) - (len(old) - len(missing))
+        if len(missing) * 100 > max_percent * whole:
+            share = len(missing) * 100 / whole
+            marked = " and not marked yet" if self._values else ""
             raise NotMirrored(
-                f"{len(missing):,} of the {len(self._before):,} records with {self._where_text} "
+                f"{len(missing):,} of the {whole:,} records with {self._where_text}{marked} "
                 f"are missing in the input ({share:.3g} %), more than `max_deletions` "
                 f"({max_percent:g} %) allows, such as {listed([row['id'] for row in missing])}"
             )
@@ -112,8 +116,11 @@ class Mirror:
             done: Is called with the result of each.
         """
 
-        def with_key(record: InputRecord, _key: Mapping[str, Any], result: Any) -> None:
+        def with_key(record: InputRecord, _key: Mapping[str, Any], result: Result) -> None:
             row: Record = record.source
+            if self._was_changed_meanwhile(result):
+                self._say_what_stays([row["id"]])
+                return
             key = {name: row.get(name) for name in self._key_fields}
             shown = {name: value for name, value in key.items() if value not in {None, ""}}
             done(record, shown or {"id": row["id"]}, result)
@@ -121,13 +128,11 @@ class Mirror:
         loader = Loader(self._plan, self._context, with_key)
         for some in _chunks(missing):
             self._pauses.keep()
-            rows = self._unchanged(some)
-            for number, row in enumerate(rows):
-                values = {"id": row["id"], **self._on_missing}
+            for number, row in enumerate(some):
+                values = {"id": row["id"], MODIFIED: row.get(MODIFIED), **self._on_missing}
                 is_deleted = not self._on_missing
                 loader.add(InputRecord(values, number, row, is_deleted=is_deleted))
             yield from loader.load(loader.queue.take_all())
-            yield len(some) - len(rows)
 
     # Before the load
 
@@ -138,8 +143,9 @@ class Mirror:
             fields={name: name for name in self._on_missing},
             allow_changes=mapping.allow_changes,
             accept_side_effects=mapping.accept_side_effects,
+            conflict_on=MODIFIED,
         )
-        names = ["id", *self._on_missing]
+        names = ["id", MODIFIED, *self._on_missing]
         found = make_plan(plan.stream, names, by_id, self._context.modules)
         if why := found.why_not("update" if self._on_missing else "delete"):
             raise SettingsError(f"{where}, `load_method` `mirror`: {why}.")
@@ -175,17 +181,10 @@ class Mirror:
     def _is_as_before(self, record_id: str, row: Record) -> bool:
         return record_id in self._before and self._before[record_id] == row.get(MODIFIED)
 
-    def _unchanged(self, rows: list[Record]) -> list[Record]:
-        """Return those of some records that are as they were, right before they are written."""
-        if MODIFIED not in self._plan.module.queryable:
-            return rows
-        ids = [row["id"] for row in rows]
-        found = self._context.finder.alone().by_id(self.module, ids, [MODIFIED])
-        now = {one: each.record for one, each in found.items() if each.record}
-        changed = {one for one in ids if not self._is_as_before(one, now.get(one, {}))}
-        if changed:
-            self._say_what_stays(changed)
-        return [row for row in rows if row["id"] not in changed]
+    def _was_changed_meanwhile(self, result: Result) -> bool:
+        """Whether a record is not as it was, so that it stays; an approved plan reports that."""
+        code = result.rejection.code if result.rejection else None
+        return code in {CONFLICT, "NOT_FOUND"} and not self._context.approved_plan
 
     def _say_what_stays(self, ids: Iterable[str]) -> None:
         some = sorted(ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -14,6 +14,9 @@ from kafinea.errors import Code, Refused, Unavailable
 OTHERS_CHANGED = "OTHER_FIELDS_CHANGED"
 """The server changed fields that were not loaded. It stops the updates of its stream and nothing
 else, so it does not count when `max_rejects` decides whether the run continues; the run fails."""
+
+CONFLICT = "CONFLICT"
+"""The record was changed in Kafinea since it was extracted, or since it was looked up."""
 
 CHANGED_SINCE = "CHANGED_SINCE_PLAN"
 """The record is not in Kafinea as it was when the approved plan was made."""
@@ -82,6 +85,19 @@ class Rejected(Exception):
         error = cls(rejection.code, rejection.message)
         error.rejection = rejection
         return error
+
+
+class FilledIn(Rejected):
+    """Do not write a record: fields that it may only fill in were filled in since.
+
+    Args:
+        record_id: The record.
+        names: The fields.
+    """
+
+    def __init__(self, record_id: str, names: Sequence[str]) -> None:
+        text = f"not written: filled in by others while it was loaded: {', '.join(names)}"
+        super().__init__(CONFLICT, text, id=record_id)
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ _WIDTH = 14
 @json_option
 @connection_options
 def check(output: Output, **options: Any) -> None:
-    """Check the connection, and what the instance is like: each line is a tick, or what to do.
+    """Check the connection and the instance.
 
-    It checks the address and its encryption, the login, the version, the number and date formats of
-    the user, the modules, the clock and the time zone, and how fast the server answers. It writes
-    nothing, and sends about 100 requests, a few at a time. With a problem, the exit code is 1.
+    It prints what to do about each problem. It checks the address and its encryption, the login,
+    the version, the number and date formats of the user, the modules, the clock and the time zone,
+    and how fast the server answers. It writes nothing, and sends about 100 requests, a few at a
+    time. The exit code is 1 if there is a problem.
 
     \b
     Examples:

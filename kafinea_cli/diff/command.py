@@ -28,7 +28,9 @@ _EXAMPLES_OF_A_PAGE = 10
     help="Maximum number of groups of changes of each stream. 0: all.",
 )
 def diff(file: Path, html: Path | None, limit: int) -> None:
-    """Show what a load would change: the old and the new values, in groups, the largest first.
+    """Show what a load changes.
+
+    It shows the old and the new values, in groups, the largest first.
 
     FILE is a plan, which a dry run with `plan_path` has written, or a load report
     (`outcomes_path`), of which the last run is shown.

@@ -17,6 +17,7 @@ from msgspec import Struct
 from kafinea.errors import SettingsError
 from kafinea.load.approval.plan_lines import PlanLine
 from kafinea.load.approval.plan_reader import PlanReader
+from kafinea.parsing import NOT_JSON
 
 _PLAN = b'{"plan":'
 
@@ -112,7 +113,7 @@ class Source:
             for number, line in enumerate(file, 1):
                 try:
                     yield _decoder.decode(line)
-                except msgspec.DecodeError:
+                except NOT_JSON:
                     raise SettingsError(
                         f"{self._path}, line {number}, is neither of a plan (`plan_path`) nor of a "
                         "load report (`outcomes_path`)."

@@ -57,11 +57,12 @@ class Answers:
 @click.command()
 @connection_options
 def init(**options: Any) -> None:
-    """Ask for the connection, check it, and write it into `.env` in this folder.
+    """Set up the connection in `.env`.
 
-    The access key is in Kafinea, at the bottom of "My preferences". It is not shown while you type.
-    Options and variables of the environment are not asked for: if all three are set, nothing is.
-    Other lines of `.env` stay as they are, and only you can read the file.
+    It asks for the connection, checks it, and writes it into `.env` in this folder. The access key
+    is in Kafinea, at the bottom of "My preferences". It is not shown while you type. Options and
+    variables of the environment are not asked for: if all three are set, nothing is. Other lines of
+    `.env` stay as they are, and only you can read the file.
 
     \b
     Examples:

@@ -35,7 +35,9 @@ _FORMATS = {"html": page, "mermaid": mermaid, "dot": dot, "markdown": markdown}
 )
 @connection_options
 def model(output: Path | None, format_: str, **options: Any) -> None:
-    """Write the data model: modules, fields, picklists and references.
+    """Write the data model of the instance.
+
+    It has the modules, fields, picklists and references.
 
     The page is one file and needs no network. The setting `modules` (TAP_KAFINEA_MODULES) chooses
     the modules.

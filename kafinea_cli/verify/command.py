@@ -50,8 +50,8 @@ _IF_ANY = (
 @click.option(
     "--state",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="State of the tap after its last run. With it, records that the tap has extracted, and "
-    "that the warehouse lost, are always told from those not yet extracted.",
+    help="State of the tap after its last run. With it, records that the warehouse has lost are "
+    "always distinguished from those that are not yet extracted.",
 )
 @click.option(
     "--deep",
@@ -79,9 +79,9 @@ def verify(
     repair: Path | None,
     **options: Any,
 ) -> None:
-    """Compare the records of a Kafinea instance with the rows of your warehouse.
+    """Compare the warehouse with the instance.
 
-    Compared are `id` and `modifiedtime` of all records, in all modules that have a table, or in
+    It compares `id` and `modifiedtime` of all records, in all modules that have a table, or in
     those of MODULE. Differences are read again before they are called wrong, because Kafinea is in
     use meanwhile. The exit code is 0 if nothing is wrong, else 1.
 

@@ -170,7 +170,7 @@ class RowReader:
             values = json.loads(
                 bytes(record), parse_float=Decimal, parse_int=Decimal, parse_constant=str
             )
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, ArithmeticError):  # an exponent of twenty digits
             raise LoaderError("A record is not JSON.") from None
         if not isinstance(values, dict):
             raise LoaderError("A record is not an object.")

@@ -38,7 +38,7 @@ _MOST_BYTES = 2**24
 """Bytes of the records that wait; a batch is written before it has `batch_size_rows` if larger."""
 CONTINUES = "x-singer-continues"
 """What a tap puts into a schema if the run leaves out rows that earlier runs have emitted."""
-_decode_record = msgspec.json.Decoder(float_hook=Decimal).decode
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
 _MARKED = re.compile(rb'"_sdc_deleted_at" ?: ?"').search
 
 
@@ -246,7 +246,7 @@ class ExactTarget(Target):
         for stream_map in self.mapper.stream_maps[stream]:
             if type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled:
                 self._add(stream, record, line)
-            elif (mapped := stream_map.transform(_decode_record(record))) is not None:
+            elif (mapped := stream_map.transform(_decoded(record))) is not None:
                 self._add(stream_map.stream_alias, encode(mapped), line)
         is_full = self._waiting_rows >= self._most_rows or self._waiting_bytes >= _MOST_BYTES
         if is_full or self._max_record_age_in_minutes > self._MAX_RECORD_AGE_IN_MINUTES:
@@ -351,6 +351,18 @@ _METADATA = {
 }
 _REPLACED = "%s: characters that cannot be stored are replaced in: %s"
 _UNKNOWN = "%s: these properties are not in the schema, and are not loaded: %s"
+
+
+def _decoded(record: bytes | msgspec.Raw) -> Any:
+    """Return a record with exact numbers.
+
+    Raises:
+        LoaderError: It has one that there is no way to represent: an exponent of twenty digits.
+    """
+    try:
+        return _decoder.decode(record)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ArithmeticError):
+        raise LoaderError("A record is not JSON.") from None
 
 
 def main(target: type[ExactTarget]) -> None:

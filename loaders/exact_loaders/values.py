@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
-from decimal import Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -13,7 +13,9 @@ from exact_loaders.columns import DIGITS, SCALE, Column, Kind
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _MOST_PLACES = 100  # of a number that is written without an exponent
-_EXACT = Context(prec=DIGITS)  # the default rounds to 28 digits
+# The default rounds to 28 digits, and knows no exponent beyond a million.
+_EXACT = Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_POSTGRES = (131_072, 16_383)  # digits that its `numeric` has before and after the point
 encode = msgspec.json.Encoder(decimal_format="number").encode
 """Writes JSON, its decimals as numbers with all their digits."""
 
@@ -108,11 +110,19 @@ def _decimal(column: Column, value: Any, reading: Reading) -> str | None:
             return None
     if not isinstance(value, Decimal) or not value.is_finite():
         return None
-    if not reading.has_decimal_limit:
-        return _digits(value)
     before, after = _places(value)
-    is_held = after <= column.scale and before <= DIGITS - column.scale
+    if reading.has_decimal_limit:
+        is_held = after <= column.scale and before <= DIGITS - column.scale
+    else:
+        is_held = _is_held(before, after, reading)
     return _digits(value) if is_held else None
+
+
+def _is_held(before: int, after: int, reading: Reading) -> bool:
+    """Whether there is a type for a number with so many digits before and after its point."""
+    if reading.has_decimal_limit:
+        return before + after <= DIGITS
+    return before <= _POSTGRES[0] and after <= _POSTGRES[1]
 
 
 def _date(_column: Column, value: Any, _reading: Reading) -> str | None:
@@ -154,9 +164,8 @@ def _kind_of(value: Any, reading: Reading) -> tuple[Kind, int]:
         return Kind.BOOLEAN, 0
     if isinstance(value, Decimal):
         before, after = _places(value)
-        is_held = not reading.has_decimal_limit or before + after <= DIGITS
         scale = max(after, min(SCALE, DIGITS - before))
-        return (Kind.DECIMAL, scale) if is_held else (Kind.TEXT, 0)
+        return (Kind.DECIMAL, scale) if _is_held(before, after, reading) else (Kind.TEXT, 0)
     if isinstance(value, str):
         if _parsed(value, datetime):
             return Kind.INSTANT, 0

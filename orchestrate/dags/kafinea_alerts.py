@@ -12,6 +12,11 @@ from urllib.request import Request, urlopen
 from airflow.sdk import Variable
 from airflow.sdk.exceptions import AirflowFailException
 
+_STOPPED = (
+    "Airflow stopped the task, or could not start it: if its log ends without an error, see the "
+    "log of the scheduler."
+)
+
 
 def alert(message: str) -> None:
     """Send an alert. Replace this function to use e-mail, a pager or a notifier of Airflow.
@@ -62,7 +67,7 @@ def on_retry(context: Mapping[str, Any]) -> None:
 def _message(context: Mapping[str, Any], next_step: str) -> str:
     task = context["ti"]
     what = task.rendered_map_index or task.task_id
-    # If the worker was killed, there is no exception.
-    why = str(context.get("exception") or "The task was stopped.").rstrip()
+    # If the worker was killed, or could not ask the API server to start, there is no exception.
+    why = str(context.get("exception") or _STOPPED).rstrip()
     why += "" if why.endswith((".", "?", "!")) else "."
     return f"{task.dag_id}: {what} failed: {why} {next_step} The log is at {task.log_url}"

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kafinea_meltano import PROJECT
 from kafinea_places import NotSharedError, check_places, of_target
-from kafinea_reports import folder_of, keep, place, rejected, remove_old
+from kafinea_reports import folder_of, keep, make, place, rejected, remove_old
 from kafinea_tasks import ENVIRONMENT, EXTRACTOR, SESSIONS, Meltano, meltano
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+_TO_CORRECT = (FileNotFoundError, NotADirectoryError, PermissionError)
+"""What does not pass: a wrong path, or a right that is missing. Object stores raise them too."""
 
 LOAD: dict[str, Any] = {
     "command": ("run", "--no-install", EXTRACTOR, "target-kafinea"),
@@ -31,25 +37,63 @@ class Load(Meltano):
         _check_places()
         task = context["ti"]
         kept = folder_of(task.run_id, context["dag_run"].run_after)
+        _make(kept)
         with TemporaryDirectory() as folder:
             rejects, outcomes = Path(folder, "rejects.jsonl"), Path(folder, "outcomes.jsonl")
             self.env = (self.env or {}) | {
                 "TARGET_KAFINEA_REJECTS_PATH": str(rejects),
                 "TARGET_KAFINEA_OUTCOMES_PATH": str(outcomes),
             }
+            failed = None
             try:
                 super().execute(context)
             except AirflowException as error:
                 text = str(error).replace(
                     str(rejects), f"{kept / f'{task.try_number}-{rejects.name}'}"
                 )
-                raise type(error)(f"{text} {rejected(rejects)}".rstrip()) from None
+                failed = type(error)(f"{text} {rejected(rejects)}".rstrip())
+                raise failed from None
             else:
                 if summary := rejected(rejects):
                     self.log.warning("%s They are in %s.", summary, kept)
             finally:
-                keep(Path(folder), kept, task.try_number)
+                _keep(Path(folder), kept, task.try_number, failed)
                 remove_old()
+
+
+def _make(folder: UPath) -> None:
+    """Create the folder of a run, before anything is loaded.
+
+    Raises:
+        AirflowFailException: It cannot be created until a person has corrected something.
+        AirflowException: It cannot be created now.
+    """
+    try:
+        make(folder)
+    except Exception as error:  # noqa: BLE001 each kind of storage has its own
+        failed = AirflowFailException if isinstance(error, _TO_CORRECT) else AirflowException
+        raise failed(f"{_not_kept(folder, error)} Nothing was loaded.") from None
+
+
+def _keep(files: Path, folder: UPath, try_number: int, failed: AirflowException | None) -> None:
+    """Store the files of a try.
+
+    Raises:
+        AirflowException: They cannot be stored. It is final unless the load itself is to be
+            retried, because a retry would load again.
+    """
+    try:
+        keep(files, folder, try_number)
+    except Exception as error:  # noqa: BLE001 each kind of storage has its own
+        text = _not_kept(folder, error)
+        if failed:
+            raise type(failed)(f"{failed} {text}") from None
+        raise AirflowFailException(text) from None
+
+
+def _not_kept(folder: UPath, error: Exception) -> str:
+    why = (isinstance(error, OSError) and error.strerror) or error
+    return f"The load report cannot be kept in {folder} (AIRFLOW_VAR_KAFINEA_REPORTS): {why}."
 
 
 def _check_places() -> None:

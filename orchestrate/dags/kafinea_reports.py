@@ -11,6 +11,8 @@ import logging
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -28,16 +30,18 @@ def folder_of(run_id: str, began: datetime) -> UPath:
     return _root() / f"{began:%Y-%m-%d}" / run_id
 
 
+def make(folder: UPath) -> None:
+    """Create the folder of a run."""
+    with _for_the_owner():
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def keep(files: Path, folder: UPath, try_number: int) -> None:
     """Store the files of a try in the folder of its run."""
-    before = os.umask(0o077)  # they hold personal data
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _for_the_owner():
         for path in files.iterdir():
             with path.open("rb") as source, (folder / f"{try_number}-{path.name}").open("wb") as to:
                 shutil.copyfileobj(source, to)
-    finally:
-        os.umask(before)
 
 
 def rejected(rejects: Path) -> str:
@@ -71,6 +75,16 @@ def place() -> Place:
     """Return where all folders are."""
     where, example = Variable.get("kafinea_reports", default=_DEFAULT), "s3://bucket/loads"
     return Place("kafinea_reports", "AIRFLOW_VAR_KAFINEA_REPORTS", where, example)
+
+
+@contextmanager
+def _for_the_owner() -> Iterator[None]:
+    """Let other users of this machine read nothing that is created: it holds personal data."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _root() -> UPath:

@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.execution_time import task_runner
 from kafinea_alerts import on_failure, on_retry, on_timeout
 from kafinea_meltano import PROJECT, MeltanoFailed, MeltanoRun
+from kafinea_missing import missing
 from kafinea_places import NotSharedError, check_places, check_state, of_tap
 
 WAREHOUSE = os.environ.get("KAFINEA_WAREHOUSE", "postgres")
@@ -151,18 +152,24 @@ def _keep_name(name: str | None) -> None:
 def streams() -> list[dict[str, Any]]:
     """Return the catalog entries of the selected streams.
 
-    The tap creates the catalog, so `modules` and `select` in meltano.yml apply.
+    The tap creates the catalog, so `modules` and `select` in meltano.yml apply. What `modules`
+    names and the catalog lacks has an entry too: its task fails, and reports why.
 
     Raises:
         AirflowFailException: Something is stored where other workers do not find it.
     """
+    tap = json.loads(meltano("config", "print", "tap-kafinea"))
     try:
         check_state(json.loads(meltano("config", "print", "meltano")), PROJECT)
-        check_places(of_tap(json.loads(meltano("config", "print", "tap-kafinea"))), PROJECT)
+        check_places(of_tap(tap), PROJECT)
     except NotSharedError as error:
         raise AirflowFailException(str(error)) from None
-    catalog = json.loads(meltano("invoke", "--dump=catalog", "tap-kafinea"))
-    return [one for one in catalog["streams"] if one["selected"] and one["stream"] != _DELETED]
+    catalog = json.loads(meltano("invoke", "--dump=catalog", "tap-kafinea"))["streams"]
+    lost = missing(tap.get("modules"), [one["stream"] for one in catalog])
+    return [
+        *(one for one in catalog if one["selected"] and one["stream"] != _DELETED),
+        *({"stream": name, "key_properties": ["id"]} for name in lost),
+    ]
 
 
 def is_module(stream: Mapping[str, Any]) -> bool:

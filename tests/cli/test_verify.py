@@ -24,7 +24,7 @@ LATER_ROWS = (
 LATER = "2021-01-01 00:00:00"
 
 
-@pytest.fixture(params=[("kafinea", "duckdb"), ("corebos", "duckdb"), ("frevo", "postgres")])
+@pytest.fixture(params=[("kafinea", "duckdb"), ("frevo", "postgres")])
 def any_company(request, tmp_path):
     """A company in each kind of warehouse, on the servers whose answers differ most."""
     dialect, kind = request.param

@@ -75,6 +75,7 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.operate
 def test_pyairbyte_loads_all_records_and_then_the_changes(sandbox, tmp_path):
     executable, database = tmp_path / "source-kafinea", tmp_path / "cache.duckdb"
     executable.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m airbyte_kafinea "$@"\n')

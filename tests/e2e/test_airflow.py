@@ -212,6 +212,49 @@ def test_refused_login_of_a_module_is_tried_once_more(
     assert process.stdout.splitlines()[-1] == error
 
 
+RUN_LOST = """
+from types import SimpleNamespace as Some
+from kafinea_tasks import EXTRACT, Meltano, only, streams
+found = {one["stream"]: one for one in streams()}
+print(*found)
+task = Meltano(task_id="extract", command=EXTRACT, env=only(found["Campaigns"]))
+try:
+    task.execute({"ti": Some(map_index=0, try_number=1, rendered_map_index="Campaigns")})
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_module_that_the_user_may_no_longer_read_fails_its_task(migrated, kafinea, tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(RUN_LOST)
+    kafinea.set_rights("Campaigns", ["read"])
+    try:
+        process = migrated.sh(
+            f"PYTHONPATH={ROOT}/orchestrate/dags python {script}",
+            TAP_KAFINEA_MODULES='["Contacts", "Campaigns"]',
+            TAP_KAFINEA_RELATIONS="[]",
+        )
+    finally:
+        kafinea.set_rights("Campaigns")
+    assert "Contacts Campaigns" in process.stdout.splitlines()
+    last = process.stdout.splitlines()[-1]
+    assert last.startswith("AirflowFailException `modules`: Module 'Campaigns' not found"), last
+
+
+def test_reports_that_cannot_be_kept_fail_before_the_load(migrated, kafinea, alerts):
+    kafinea.requests.clear()
+    nowhere = migrated.home / "queries/visitors.sql/loads"  # in a file
+    process = migrated.sh(
+        "airflow dags test kafinea_load", AIRFLOW_VAR_KAFINEA_REPORTS=f"file://{nowhere}"
+    )
+    assert process.returncode == 1, process.stdout
+    message = told(alerts)["kafinea_load: load"]
+    assert f"The load report cannot be kept in file://{nowhere}" in message
+    assert "(AIRFLOW_VAR_KAFINEA_REPORTS): Not a directory. Nothing was loaded." in message
+    assert not kafinea.requests.of("login")
+
+
 def test_rejects_above_the_limit_are_kept_and_reported_without_values(migrated, warehouse, alerts):
     fill_warehouse(warehouse, ["Roux", "Petit"])
     process = migrated.sh("airflow dags test kafinea_load", TARGET_KAFINEA_MAX_REJECTS="0")

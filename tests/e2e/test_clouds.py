@@ -13,7 +13,7 @@ import pytest
 from kafinea_sandbox import Sandbox
 from tests.e2e.clouds import BUCKET, CLOUDS, ROOT, Cloud
 
-pytestmark = [pytest.mark.e2e, pytest.mark.operate, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.operate]
 MODULES = ["Contacts", "Documents"]
 
 

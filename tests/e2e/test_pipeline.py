@@ -146,7 +146,7 @@ def lines(name):
     return [json.loads(line) for line in text.splitlines()]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.operate
 def test_one_module_is_extracted_again_after_its_table_is_gone(sandbox, tmp_path):
     file = tmp_path / "warehouse.duckdb"
     own = {

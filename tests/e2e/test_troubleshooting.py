@@ -1175,6 +1175,11 @@ def _(directory):
     return failing('"lastname": "a"', None)
 
 
+@prints("... It is unknown whether the request was carried out.")
+def _(directory):
+    return failing('"lastname": "a"', 1)
+
+
 @prints("writes to Kafinea failed repeatedly, so the run stopped")
 def _(directory):
     return failing("lastname", None)

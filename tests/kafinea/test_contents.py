@@ -13,7 +13,7 @@ import pytest
 
 from kafinea import Unavailable, files
 from kafinea.contents import Form, lift_into
-from kafinea.errors import IncompleteRead, TooLarge
+from kafinea.errors import IncompleteRead, TooLarge, WrongAnswer
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.operations.table import OPERATIONS
 from tests.conftest import connect
@@ -163,4 +163,18 @@ def test_a_file_that_is_not_as_long_as_the_server_says(stored, monkeypatch):
 
     monkeypatch.setitem(OPERATIONS, "files_retrieve", whole._replace(run=shortened))
     with pytest.raises(IncompleteRead, match="10 bytes of the file were received, not 1,000,000"):
+        files.download(client, file, BytesIO())
+
+
+@pytest.mark.parametrize("number", ["999999", 999_999])
+def test_a_file_that_is_another_one_is_refused(stored, monkeypatch, number):
+    """As a proxy that mixes answers up would return it."""
+    _, client, _, file, _ = stored
+    whole = OPERATIONS["files_retrieve"]
+
+    def another(call):
+        return [{**one, "fileid": number} for one in whole.run(call)]
+
+    monkeypatch.setitem(OPERATIONS, "files_retrieve", whole._replace(run=another))
+    with pytest.raises(WrongAnswer, match=f"files_retrieve of {file}: .* contains no such file"):
         files.download(client, file, BytesIO())

@@ -223,6 +223,19 @@ def test_this_machine_is_never_reached_through_a_proxy(host, variable, monkeypat
             assert "Contacts" in client.listtypes()
 
 
+def test_a_proxy_is_used_except_for_the_hosts_in_no_proxy(monkeypatch):
+    with small_server.serving(small_server.SmallServer()) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        with Client("http://kafinea.invalid", "admin", "key", allow_http=True) as client:
+            assert "Contacts" in client.listtypes()
+        monkeypatch.setenv("NO_PROXY", "kafinea.invalid")
+        with (
+            Client("http://kafinea.invalid", "admin", "key", allow_http=True) as client,
+            pytest.raises(FatalError, match="cannot be resolved"),
+        ):
+            client.listtypes()
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_proxy_that_does_not_answer_is_named_and_tried_again(variable, monkeypatch, caplog):

@@ -94,11 +94,11 @@ def test_first_login_takes_a_challenge_and_others_use_its_token(login):
 
 
 def test_login_sends_the_digest_of_token_and_key_and_nothing_of_it_is_shown(login):
-    server, digests = Server(), []
+    server, digests = Server(token="the-only-token"), []
     server.refuse = digests.append
     granted = login.open(server.send)
-    assert digests == ["getchallenge", digest("token-no-1")]
-    shown = masking.masked(f"<{KEY}> <token-no-1> <{digests[1]}> <{granted.session_name}>")
+    assert digests == ["getchallenge", digest("the-only-token")]
+    shown = masking.masked(f"<{KEY}> <the-only-token> <{digests[1]}> <{granted.session_name}>")
     assert shown == "<***> <***> <***> <***>"
 
 

@@ -111,3 +111,16 @@ def test_answer_after_a_new_login_is_that_of_the_request_with_the_new_session(sa
     assert second.json() == first.json()
     (ended,) = second.history
     assert ended.request.url == first.request.url != second.request.url
+
+
+def test_logout_ends_the_session_and_waits_for_seconds_only(sandbox):
+    address, http, noting = sandbox.url + "/webservice.php", requests.Session(), Noting()
+    http.mount("http://", noting)
+    auth = ChallengeAuth(address, sandbox.username, sandbox.access_key, http=http)
+    request = auth(prepared("GET", url=f"{address}?operation=listtypes"))
+    auth.logout()
+    answer = requests.get(request.url, timeout=60).json()
+    assert answer["error"]["code"] == "INVALID_SESSIONID"
+    assert noting.timeouts[-1] == (5, 5)
+    auth.logout()
+    assert len(noting.timeouts) == 3  # a challenge, a login and a logout

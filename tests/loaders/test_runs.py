@@ -62,6 +62,10 @@ def test_killed_run_has_written_what_its_state_covers(warehouse, number, code):
         ('{"type": "SCHEMA", "stream": "X", "schema": {}}', "no `properties`"),
         ('{"type": "RECORD", "stream": "Contacts", "record": {"a": "private"}}', "its key (`id`)"),
         ('{"type": "RECORD", "stream": "Contacts", "record": [1]}', "not an object"),
+        (
+            f'{{"type": "RECORD", "stream": "Contacts", "record": {{"a": 1e{"9" * 20}}}}}',
+            "not JSON",
+        ),
         ('{"type": "BATCH", "stream": "Contacts", "encoding": {}, "manifest": []}', "batch_config"),
     ],
 )

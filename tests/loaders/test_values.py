@@ -81,6 +81,8 @@ WIDER = [
     ("integer", ["1", "true"], ("VARCHAR", "text"), ["1", "true"]),
     ("number", ["1.5", "1e-12"], ("DECIMAL(38,12)", "numeric"), [Decimal("1.5"), Decimal("1e-12")]),
     ("number", ["1.50", "0." + "1" * 40], ("VARCHAR", None), ["1.50", "0." + "1" * 40]),
+    ("number", ["1.5", "1E+1000001"], ("VARCHAR", "text"), ["1.5", "1E+1000001"]),
+    ("number", ["1.5", "-1E-1000001"], ("VARCHAR", "text"), ["1.5", "-1E-1000001"]),
     ("number", ["1.5", '"n/a"'], ("VARCHAR", "text"), ["1.5", "n/a"]),
     ("date", ['"2026-07-01"', '"2026-07-01T10:00:00Z"'],
      ("TIMESTAMP WITH TIME ZONE", "timestamp with time zone"),

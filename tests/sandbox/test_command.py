@@ -32,7 +32,7 @@ def test_command_prints_its_address_and_stops_cleanly(tmp_path: Path, end: signa
         process.send_signal(end)
         rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, b"")
-    assert b"Ctrl-C" in errors
+    assert b"for this machine only. Press Ctrl-C" in errors
     assert b"Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["kafinea.sqlite"]
 

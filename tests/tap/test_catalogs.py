@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from kafinea.errors import SettingsError
 from kafinea_sandbox import Sandbox
+from tap_kafinea.catalogs import catalog_of
 from tests.tap.running import discover, extract, parse
 from tests.tap.test_settings import ALL, ZONE, run, said, settings  # noqa: F401 `run` is a fixture
 
@@ -211,6 +214,33 @@ def test_metadata_may_be_null_and_invalid_property_is_named(server, run):  # noq
     catalog["streams"][0]["schema"]["properties"]["lastname"] = True
     (error,) = said(run(config, catalog=catalog), "ERROR")
     assert "The catalog is not a Singer catalog" in error
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"stream": []}, "stream"),
+        ({"key_properties": [["id"]]}, "key_properties[0]"),
+        ({"key_properties": 5}, "key_properties"),
+        ({"replication_key": {"x": 1}}, "replication_key"),
+        ({"replication_method": ["FULL_TABLE"]}, "replication_method"),
+        ({"metadata": 5}, "metadata"),
+        ({"metadata": [{"breadcrumb": [[]], "metadata": {}}]}, "metadata[0].breadcrumb[0]"),
+        (
+            {"metadata": [{"breadcrumb": [], "metadata": {"replication-key": ["x"]}}]},
+            "metadata[0].metadata.replication-key",
+        ),
+        ({"schema": {"properties": {"x": {"type": [[]]}}}}, "schema.properties[...].type[0]"),
+        ({"schema": {"properties": {"x": {"items": [5]}}}}, "schema.properties[...].items"),
+        ({"schema": {"properties": {"x": {"title": 5}}}}, "schema.properties[...].title"),
+    ],
+    ids=str,
+)
+def test_catalog_of_another_shape_is_refused_with_the_place(change, place):
+    stream = {"tap_stream_id": "Contacts", "stream": "Contacts", "schema": {"properties": {}}}
+    assert catalog_of({"streams": [stream]})
+    with pytest.raises(SettingsError, match=re.escape(f" - at `$.streams[0].{place}`. Create")):
+        catalog_of({"streams": [stream | change]})
 
 
 def test_settings_without_stream_in_the_catalog_are_named(tmp_path, run):  # noqa: F811

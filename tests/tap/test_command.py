@@ -143,6 +143,16 @@ def test_settings_are_read_from_the_environment(sandbox):
     assert [stream["stream"] for stream in json.loads(done.stdout)["streams"]] == ["Leads"]
 
 
+def test_dotenv_is_that_of_the_working_folder_and_the_environment_comes_first(sandbox, tmp_path):
+    """The SDK would take the one above its own folder, and prefer it to the environment."""
+    own = settings(sandbox, modules='["Contacts"]')
+    lines = [f"TAP_KAFINEA_{name.upper()}={value}\n" for name, value in own.items()]
+    (tmp_path / ".env").write_text("".join(lines), "utf-8")
+    env = {"TAP_KAFINEA_MODULES": '["Leads"]'}
+    done = program("--config", "ENV", "--discover", cwd=tmp_path, env=env)
+    assert [stream["stream"] for stream in json.loads(done.stdout)["streams"]] == ["Leads"]
+
+
 def test_about_and_version_need_no_settings():
     about = json.loads(program("--about", "--format=json").stdout)
     assert "batch" not in about["capabilities"]

@@ -17,6 +17,7 @@ from tests.tap.running import _Collector, parse, settings
 
 LONG = "9" * 5000
 HUGE = "raw:1e99999999"
+BEYOND = "raw:1e99999999999999999999"  # not even a `Decimal`
 NO_NUMBERS = [HUGE, LONG, "raw:-1", "raw:1.5", "12", None, [], {}, True, "9" * 30, "²"]
 
 
@@ -141,6 +142,7 @@ def test_count_with_invalid_answer_fails_its_module_only(company, said):
         *((value, "scan") for value in (["x", "5"], {"x": "5"}, 5, "12x-5", "12x" + "9" * 20)),
         ("12x5\n12x6", "off"),
         ("x", "off"),
+        (BEYOND, "off"),
     ],
 )
 def test_record_with_invalid_id_costs_no_other_record(company, tmp_path, value, deletions):
@@ -280,7 +282,24 @@ def test_related_lists_that_are_invalid_fail_the_run_and_no_module(company, said
         assert output.ids("Campaigns")
 
 
-ODD = [None, True, -1, 0, HUGE, LONG, "", [], {}, "12x-5", ["x"], {"0": {}}, [[]], [{}], "\ud800"]
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    HUGE,
+    BEYOND,
+    LONG,
+    "",
+    [],
+    {},
+    "12x-5",
+    ["x"],
+    {"0": {}},
+    [[]],
+    [{}],
+    "\ud800",
+]
 ODD += [*DATES, "raw:" + LONG, 10**30, "12x" + "9" * 20, {"a": [1]}]
 OPERATIONS = ["listtypes", "describe", "query", "query", "query", "retrieve", "sync"]
 OPERATIONS += ["relatedtypes", "query_related", "files_retrieve"]

@@ -252,6 +252,18 @@ def test_file_that_is_not_json_is_named(kafinea, run, option, content):
     assert f"{option}.json is not JSON" in error
 
 
+def test_config_that_is_a_list_of_pairs_is_named(kafinea, run):
+    (error,) = said(run("[[null, true]]"), "ERROR")
+    assert "config.json is not JSON with settings in it" in error
+
+
+@pytest.mark.parametrize("option", ["config", "state", "catalog"])
+def test_file_with_a_number_that_nothing_holds_is_named(kafinea, run, option):
+    files = {"config": settings(kafinea), option: '{"x": 1e99999999999999999999}'}
+    (error,) = said(run(files.pop("config"), **files), "ERROR")
+    assert f"{option}.json contains a number that is out of range." in error
+
+
 def test_unknown_setting_is_a_warning_with_the_nearest_name(kafinea, run):
     sdk = {"stream_map_config": {}, "flattening_enabled": False, "batch_config": None}
     config = settings(kafinea, modules=["Tax"], page_sise=50, **ZONE)

@@ -123,7 +123,7 @@ class Run:
 
     @property
     def states(self) -> list[Any]:
-        return [json.loads(line) for line in self.stdout.splitlines()]
+        return [json.loads(line) for line in self.stdout.split("\n")[:-1]]
 
     @property
     def rejected_records(self) -> list[dict[str, Any]]:
@@ -221,8 +221,8 @@ class Files:
         path = self.path(name)
         part = path.with_name(f"{path.name}.part")
         found = [one for one in (part, path) if one.exists()]
-        text = found[0].read_text("utf-8") if found else ""
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        text = found[0].read_bytes() if found else b""
+        return [json.loads(line) for line in text.split(b"\n")[:-1]]
 
 
 def command(*arguments: str, **options: Any) -> CompletedProcess[str]:

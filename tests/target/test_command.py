@@ -126,7 +126,7 @@ def test_wrong_setting_is_one_line_before_the_first_record(server, change, said)
 def test_wrong_key_is_not_answered_with_the_advice_to_map_a_property(server):
     line = refused(server, LINES, streams=streams(match_on="lastnme"))
     where, hint = "Stream 'Contacts', `match_on`", "Did you mean `lastname` or `firstname`?"
-    page = "docs/reverse-etl.md explains `streams` (TARGET_KAFINEA_STREAMS)."
+    page = "docs/load-rules.md explains `streams` (TARGET_KAFINEA_STREAMS)."
     assert line.endswith(f"{where}: Contacts has no field 'lastnme'. {hint} {page}")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -148,6 +151,27 @@ def test_field_that_matched_may_be_kept_as_it_is(sandbox):
     sandbox.insert("Contacts", {"lastname": "x", "cf_853": "A"})
     assert upsert(sandbox, {"title": "Boss"}, write={"cf_853": "never"}).tally == {"updated": 1}
     assert [(row["cf_853"], row["title"]) for row in sandbox.rows("Contacts")] == [("A", "Boss")]
+
+
+def test_field_that_is_filled_in_while_it_is_loaded_is_kept(sandbox):
+    """The record is read once more right before it is written."""
+    number = sandbox.insert("Contacts", {"cf_853": "a", "lastname": "A"}).partition("x")[2]
+    fault = sandbox.faults.add("latency", operation="retrieve", seconds=0.3)
+
+    def fill_in():
+        while not fault.hits:
+            time.sleep(0.005)
+        sandbox.change("Contacts", number, {"phone": "Theirs"})
+
+    colleague = threading.Thread(target=fill_in)
+    colleague.start()
+    record = {"cf_853": "a", "phone": "Ours", "title": "Ours"}
+    streams = {"Contacts": {"match_on": "cf_853", "write": "if_empty"}}
+    run = load(sandbox, messages("Contacts", record), streams=streams)
+    colleague.join()
+    assert run.only["changed"] == ["title"], run.stderr
+    (contact,) = sandbox.rows("Contacts")
+    assert (contact["phone"], contact["title"]) == ("Theirs", "Ours")
 
 
 # Lines, discounts and files

@@ -48,11 +48,12 @@ def test_each_record_has_its_id_and_its_result(sandbox, tmp_path):
 
 def test_run_that_breaks_off_replaces_nothing(sandbox, tmp_path):
     path = tmp_path / "ids.jsonl"
-    path.write_text("earlier\n")
+    earlier = '{"stream":"Contacts"}\n'
+    path.write_text(earlier)
     given = [*messages("Contacts", row("a")), '{"type": "REC']
     run = load(sandbox, given, streams=STREAMS, ids_path=str(path), check=False)
     assert run.code == 1
-    assert path.read_text() == "earlier\n"
+    assert path.read_text() == earlier
     (left,) = lines(tmp_path / "ids.jsonl.part")
     assert left["outcome"] == "created"
     run = load(sandbox, messages("Contacts", row("b")), streams=STREAMS, ids_path=str(path))
@@ -66,11 +67,14 @@ def test_dry_run_writes_no_ids(sandbox, tmp_path):
 
 
 def test_ids_need_a_file_of_their_own(sandbox, tmp_path):
-    for path in ("/dev/null", str(Files(tmp_path).path("outcomes"))):
+    other = tmp_path / "warehouse.duckdb"
+    other.write_text("of another program")
+    for path in ("/dev/null", str(Files(tmp_path).path("outcomes")), str(other)):
         with_path = {"ids_path": path, "outcomes_path": str(Files(tmp_path).path("outcomes"))}
         run = load(sandbox, messages("Contacts", row("a")), check=False, **with_path)
         assert run.code == 1
         assert "`ids_path`" in run.errors[-1]
+    assert other.read_text() == "of another program"
 
 
 def test_command_prints_singer_messages(tmp_path):

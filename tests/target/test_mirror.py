@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from tests.target.running import Files, empty, load, messages, state, write_requ
 STREAM = {"match_on": "cf_853", "mirror_where": "leadsource = 'Trade Show'"}
 OLD, NEW = "2026-01-31 08:00:00", "2026-01-31 09:00:00"
 END = state({"bookmarks": {}})
+
+
+def bookmark(**values):
+    return state({"bookmarks": {"Contacts": values}})
 
 
 def contact(sandbox, key, leadsource="Trade Show", **values):
@@ -57,7 +62,8 @@ def test_what_the_input_does_not_bring_is_deleted(any_sandbox):
 def test_dry_run_shows_the_deletions(sandbox):
     contact(sandbox, "a")
     contact(sandbox, "gone")
-    run = mirror(sandbox, messages("Contacts", row("a"), row("n")), END, dry_run=True)
+    whole = bookmark(version=1, last_pk_fetched=None, last_replication_method="FULL_TABLE")
+    run = mirror(sandbox, messages("Contacts", row("a"), row("n")), whole, dry_run=True)
     assert (run.code, run.tally) == (0, {"unchanged": 1, "created": 1, "deleted": 1}), run.stderr
     assert run.of("gone")[0]["dry_run"]
     assert keys(sandbox) == ["a", "gone"]
@@ -98,10 +104,6 @@ def test_missing_records_get_the_values_of_on_missing(sandbox):
     assert (again.code, again.tally) == (0, {"unchanged": 1}), again.stderr
 
 
-def bookmark(**values):
-    return state({"bookmarks": {"Contacts": values}})
-
-
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
@@ -123,6 +125,12 @@ def bookmark(**values):
             ],
             "FULL_TABLE",
         ),
+        (
+            [messages("Contacts", row("a")), bookmark(updated_at="2026-01-31")],
+            "'updated_at' in its",
+        ),
+        ([messages("Contacts", row("a")), bookmark(last_pk_fetched={"id": 9})], "still extracting"),
+        ([messages("Contacts", row("a")), state({"Contacts": "2026-01-31"})], "FULL_TABLE"),
         ([messages("Contacts", properties={"cf_853": {}}), END], "contains no record"),
         ([messages("Others", {"id": None}), END], "the input has no such stream"),
         (
@@ -157,6 +165,61 @@ def test_nothing_is_deleted_in_a_module_with_rejects(shared):
     assert run.code == 0
     assert "nothing was deleted: records of the input were rejected" in run.stderr
     assert keys(shared) == ["a", "b", "gone"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "end"),
+    [
+        ([], END),
+        ([messages("more", properties={"cf_853": {}})], END),
+        ([messages("more", row("b"))], state({"bookmarks": {"more": {"progress_markers": {}}}})),
+    ],
+    ids=["absent", "empty", "unfinished"],
+)
+def test_nothing_is_deleted_in_a_module_whose_other_stream_is_not_whole(shared, lines, end):
+    """The record that the first stream does not bring may be one of the second."""
+    streams = {"Contacts": STREAM, "more": {**STREAM, "module": "contacts"}}
+    run = mirror(shared, messages("Contacts", row("a")), *lines, end, streams=streams)
+    assert run.code == 1
+    assert "stream 'more', which goes into the same module, may not be complete" in run.stderr
+    assert keys(shared) == ["a", "b", "gone"]
+
+
+@pytest.mark.parametrize(
+    ("second", "end", "why"),
+    [
+        ({"account_id": "3x1"}, END, "records of the input were rejected"),
+        ({}, state({"bookmarks": {"people": {"replication_key_value": "1"}}}), "only changes"),
+    ],
+    ids=["rejected", "incremental"],
+)
+def test_nested_records_may_be_missing_with_those_that_contain_them(sandbox, second, end, why):
+    for name in "ab":
+        account = {"siccode": name, "accountname": name, "industry": "Banking"}
+        sandbox.insert("Accounts", account, modifiedtime=OLD)
+    to = {"stream": "accounts", "field": "account_id"}
+    accounts = {"module": "Accounts", "match_on": "siccode", "mirror_where": "industry = 'Banking'"}
+    streams = {
+        "people": {**STREAM, "module": "Contacts", "nested": {"at": to}},
+        "accounts": accounts,
+    }
+    first = row("1", at={"siccode": "a"})
+    others = [row("2", at={"siccode": "b"}, **second)] if second else []
+    run = mirror(sandbox, messages("people", first, *others), end, streams=streams, max_rejects=9)
+    assert f"Stream 'accounts': nothing was deleted: {why}" in run.stderr or why in run.stderr
+    assert [one["siccode"] for one in sandbox.rows("Accounts")] == ["a", "b"]
+
+
+def test_what_is_marked_already_makes_no_room_for_more(sandbox):
+    stream = {**STREAM, "on_missing": {"title": "Former"}}
+    for n in range(60):
+        contact(sandbox, f"marked {n}", title="Former")
+    contact(sandbox, "a")
+    contact(sandbox, "gone")
+    given = [messages("Contacts", row("a")), END]
+    run = mirror(sandbox, *given, stream=stream, max_deletions=49)
+    assert "1 of the 2 records with leadsource = 'Trade Show' and not marked yet" in run.stderr
+    assert mirror(sandbox, *given, stream=stream, max_deletions=50).code == 0
 
 
 @pytest.mark.parametrize(
@@ -198,6 +261,38 @@ def test_what_was_changed_during_the_run_stays(sandbox):
     assert keys(sandbox) == sorted(["changed", "person", *known])
     assert "2 records that the input does not contain were created or changed" in stderr
     assert gone not in stderr
+
+
+@pytest.mark.parametrize("by_plan", [False, True])
+@pytest.mark.parametrize("on_missing", [{}, {"title": "Former"}], ids=["delete", "mark"])
+def test_what_is_changed_right_before_it_is_written_stays(sandbox, tmp_path, by_plan, on_missing):
+    contact(sandbox, "a")
+    gone = contact(sandbox, "gone")
+    given = [messages("Contacts", row("a")), END]
+    more = {"stream": {**STREAM, "on_missing": on_missing}}
+    if by_plan:
+        more["plan_path"] = str(tmp_path / "plan.jsonl")
+        mirror(sandbox, *given, dry_run=True, **more)
+        sandbox.requests.clear()
+    # The record is looked up by its id, and once more right before it is written.
+    last = {"operation": "retrieve"} if on_missing else {"operation": "query", "nth": 2}
+    fault = sandbox.faults.add("latency", contains=gone, seconds=0.3, **last)
+
+    def change():
+        while not fault.hits:
+            time.sleep(0.005)
+        sandbox.change("Contacts", gone.partition("x")[2], {"title": "Buyer"}, modifiedtime=NEW)
+
+    colleague = threading.Thread(target=change)
+    colleague.start()
+    run = mirror(sandbox, *given, **more)
+    colleague.join()
+    assert [one["title"] for one in sandbox.rows("Contacts")] == ["", "Buyer"], run.stderr
+    if by_plan:
+        assert run.codes[0] in {"CHANGED_SINCE_PLAN", "CONFLICT"}
+    else:
+        assert (run.code, run.tally) == (0, {"unchanged": 1}), run.stderr
+        assert "1 records that the input does not contain were created or changed" in run.stderr
 
 
 def test_killed_tap_in_a_pipe_deletes_nothing(sandbox):

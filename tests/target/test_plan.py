@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from contextlib import contextmanager
+from decimal import Decimal
 from itertools import count
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from kafinea import Client, SettingsError
 from kafinea.load import Load, LoadOptions, Status
 from kafinea.load.approval.approved_plan import PlanNotReached
-from tests.target.running import Files, empty, in_process, messages, write_requests
+from tests.target.running import Files, empty, in_process, load, messages, write_requests
 
 ACCOUNT = {"account_id": {"module": "Accounts", "match_on": "accountname", "create": True}}
 
@@ -360,7 +362,78 @@ def test_lines_that_were_changed_since_the_plan_are_not_overwritten(dialect, tmp
         assert run.codes == ["CHANGED_SINCE_PLAN"], run.stderr
 
 
+def test_record_without_a_key_is_created_as_often_as_planned(sandbox, tmp_path):
+    def append(number, code, **more):
+        lines = messages("Contacts", *[{"lastname": "A"}] * number)
+        plan = {"load_method": "append-only", "plan_path": str(tmp_path / "plan.jsonl")}
+        run = load(sandbox, lines, max_rejects=9, **plan, **more)
+        assert run.codes == code
+
+    append(2, [], dry_run=True)
+    append(4, ["NOT_IN_PLAN"] * 2)
+    assert len(sandbox.rows("Contacts")) == 2
+
+
+@pytest.mark.parametrize(
+    ("dialect", "changed"), [("kafinea", "line"), ("legacy", "line"), ("kafinea", "discount")]
+)
+def test_document_changed_between_look_up_and_write_is_not_overwritten(dialect, changed, tmp_path):
+    def of_quotes(quantity):
+        lines = everything(quantity=quantity)
+        quote = json.loads(lines[6])
+        quote["record"]["hdnDiscountPercent"] = quantity
+        return [*lines[:2], *messages("Quotes", quote["record"])]
+
+    with empty(dialect=dialect) as sandbox:
+        company = Company(sandbox, tmp_path)
+        assert company.run(of_quotes(2), plan_path=None).code == 0
+        assert company.run(of_quotes(3), dry_run=True).code == 0
+        (quote,), (line,) = sandbox.rows("Quotes"), sandbox.rows("LineItem")
+        fault = sandbox.faults.add("latency", operation="retrieve", nth=2, seconds=0.3)
+
+        def change():
+            while not fault.hits:
+                time.sleep(0.005)
+            if changed == "line":
+                sandbox.change("LineItem", line["id"].partition("x")[2], {"quantity": "7"})
+            later = "2099-01-31 08:00:00"
+            sandbox.change("Quotes", quote["id"].partition("x")[2], {}, modifiedtime=later)
+
+        colleague = threading.Thread(target=change)
+        colleague.start()
+        run = company.run(of_quotes(3), max_rejects=9)
+        colleague.join()
+        assert run.codes == ["CHANGED_SINCE_PLAN"], run.stderr
+        assert Decimal(sandbox.rows("LineItem")[0]["quantity"]) == (7 if changed == "line" else 2)
+
+
+def test_file_that_was_changed_since_the_plan_is_not_replaced(company):
+    def of_documents(content):
+        return messages(
+            "Documents", {"notes_title": "D", "filename": "d.txt", "_file_base64": content}
+        )
+
+    company.run(of_documents("QUJD"), plan_path=None)
+    company.run(of_documents("QUJE"), dry_run=True)
+    assert json.loads(company.plan.read_text().splitlines()[1])["before"].keys() == {"_file"}
+    company.run(of_documents("QUJF"), plan_path=None)
+    assert company.run(of_documents("QUJE"), max_rejects=9).codes == ["CHANGED_SINCE_PLAN"]
+    company.run(of_documents("QUJE"), dry_run=True)
+    assert company.run(of_documents("QUJE")).tally == {"updated": 1}
+    assert company.run(of_documents("QUJE")).tally == {"unchanged": 1}
+
+
 # Plans that are refused
+
+
+def test_plan_replaces_no_other_file(company):
+    outcomes = company.files.path("outcomes")
+    company.plan.write_text('{"type":"undo"}')
+    for path, why in ((company.plan, "is another file"), (outcomes, "are the same file")):
+        run = company.run(everything(), dry_run=True, plan_path=str(path))
+        assert run.code == 1
+        assert why in run.errors[-1]
+    assert company.plan.read_text() == '{"type":"undo"}'
 
 
 def spoil(company, how):

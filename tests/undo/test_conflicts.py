@@ -137,6 +137,18 @@ def test_new_record_that_others_refer_to_is_kept(sandbox, client, path):
     assert actions(undo(client, path)) == {"deleted": 1, "nothing to do": 3}
 
 
+def test_new_record_with_documents_of_others_is_kept(sandbox, client, path):
+    with loading(client, "Accounts", path, match_on="accountname") as load:
+        load({"accountname": "Filed"}, {"accountname": "Bare"})
+    filed = next(one["id"] for one in sandbox.rows("Accounts") if one["accountname"] == "Filed")
+    document = sandbox.insert("Documents", {"notes_title": "Theirs"})
+    client.add_related(filed, "Documents", document)
+    undone = {one.id: one.text for one in undo(client, path) if one.action.value == "conflict"}
+    assert undone == {filed: f"it is kept, because other records refer to it: {document}"}
+    assert {"Filed", "Bare"} & {row["accountname"] for row in sandbox.rows("Accounts")} == {"Filed"}
+    sandbox.remove("Accounts", number(filed))
+
+
 def children(sandbox, parent):
     return [row["id"] for row in sandbox.rows("Accounts") if row["account_id"] == parent]
 
@@ -207,6 +219,12 @@ def test_earlier_file_is_renamed(client, path, loaded):
     assert undo(client, path) == []
 
 
+def without_its_first_write(text):
+    lines = text.splitlines(keepends=True)
+    first = next(line for line in lines if '"type":"write"' in line)
+    return text.replace(first, "")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -215,6 +233,7 @@ def test_earlier_file_is_renamed(client, path, loaded):
         (lambda text: text + text, "several loads"),
         (lambda text: '{"type":"RECORD"}\n' + text, "not an undo file: see its line 1"),
         (lambda text: text.partition("\n")[2], "not an undo file: see its line 1"),
+        (without_its_first_write, "lines are missing before note"),
     ],
 )
 def test_wrong_file_is_refused(sandbox, client, path, loaded, change, message):

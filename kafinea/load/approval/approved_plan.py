@@ -14,12 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
-from msgspec import Struct
-
 from kafinea.client import Client
 from kafinea.errors import KafineaError, SettingsError
 from kafinea.load.approval.changes import PARTS, Change
-from kafinea.load.approval.inputs import reference_digest
+from kafinea.load.approval.inputs import record_digest, reference_digest
+from kafinea.load.approval.intended_writes import IntendedWrite, difference
 from kafinea.load.approval.new_ids import NewIds
 from kafinea.load.approval.plan_lines import PlanLine, encoder
 from kafinea.load.approval.plan_reader import PlanReader
@@ -45,22 +44,6 @@ class PlanNotReached(KafineaError):
     is_final = True
 
 
-class IntendedWrite(Struct, frozen=True):
-    """A write that is about to be sent.
-
-    Attributes:
-        digest: The digest of the record as it came.
-        status: What would become of the record.
-        id: Its id; None for a new one.
-        change: What it changes.
-    """
-
-    digest: str
-    status: Status
-    id: str | None
-    change: Change
-
-
 class ApprovedPlan:
     """Allows the writes of a plan. Threads share it.
 
@@ -78,6 +61,7 @@ class ApprovedPlan:
         self._of_target: dict[str, list[int] | int] = {}  # by id
         self._after_deletion: dict[bytes, list[int] | int] = {}  # by key, what is created then
         self._planned: Counter[int] = Counter()  # writes by digest
+        self._creations: Counter[int] = Counter()  # that may still be sent, by digest
         self._new_ids = NewIds()
         self._lock = Lock()
         self._reader = PlanReader(path, _WHERE, self._index)
@@ -106,14 +90,36 @@ class ApprovedPlan:
             raise Rejected(NOT_IN_PLAN, text, id=write.id)
         for place, line in lines:
             if self._is_planned(place, line, write, values):
+                self._count(write)
                 return True
         if any(self._is_done(place, line, write, values) for place, line in lines):
             return False
-        text = f"not written: {_difference(lines[0][1], write)}"
+        text = f"not written: {difference(lines[0][1], write)}"
         raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=write.id)
 
+    def _count(self, write: IntendedWrite) -> None:
+        """Count a creation: a record without a key is created as often as it comes.
+
+        Raises:
+            Rejected: It comes more often than in the plan.
+        """
+        if write.status is not Status.CREATED:
+            return
+        slot = _slot(write.digest)
+        with self._lock:
+            self._creations[slot] -= 1
+            if self._creations[slot] < 0:
+                text = "not written: the input has the record more often than the plan creates it"
+                raise Rejected(NOT_IN_PLAN, text)
+
     def check_part(
-        self, digests: Sequence[str], name: str, value: Any, *, is_missing: bool
+        self,
+        digests: Sequence[str],
+        name: str,
+        value: Any,
+        *,
+        is_missing: bool,
+        before: str | None = None,
     ) -> None:
         """Check what goes with a record besides its values: a file, a link, a pair.
 
@@ -122,6 +128,7 @@ class ApprovedPlan:
             name: What it is.
             value: What says which one.
             is_missing: Whether Kafinea lacks it, so that it is about to be sent.
+            before: What Kafinea has in its place.
 
         Raises:
             Rejected: The plan does not contain it.
@@ -131,9 +138,16 @@ class ApprovedPlan:
             text = "not written: the plan does not contain the record as the input has it"
             raise Rejected(NOT_IN_PLAN, text)
         planned = [
-            one for line in lines if name in line.after for one in _as_list(line.after[name])
+            (line.before.get(name), one)
+            for line in lines
+            if name in line.after
+            for one in _as_list(line.after[name])
         ]
-        if any(self._new_ids.match(one, value) for one in planned):
+        found = [earlier for earlier, one in planned if self._new_ids.match(one, value)]
+        if found and is_missing and before not in found:
+            text = f"not written: {name} was changed in Kafinea since the plan was made"
+            raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again")
+        if found:
             return
         if planned:
             raise Rejected(NOT_IN_PLAN, f"not written: {name} is not that of the plan")
@@ -207,6 +221,8 @@ class ApprovedPlan:
             _put(self._after_deletion, _key(line), place)
         if line.outcome in _WRITES and line.stream is not None:
             self._planned[slot] += 1
+            if line.outcome == Status.CREATED.value:
+                self._creations[slot] += 1
 
     def _check_header(self, client: Client, settings: dict[str, Any]) -> None:
         header = self._reader.header
@@ -242,7 +258,10 @@ class ApprovedPlan:
             return False
         is_earlier = any(other < place for other in self._places_of(line))
         if write.status is Status.DELETED:
-            names = set(change.before) - ({"modifiedtime"} if is_earlier else set())
+            if not is_earlier:
+                return line.whole == record_digest(change.before)
+            # What earlier lines do to a record has effects on fields that are not loaded.
+            names = set(change.before) & values.loaded
         else:
             names = set(change.after)
             for name in names:  # what else the plan changes has its new value already
@@ -303,24 +322,6 @@ class ApprovedPlan:
     def _places_of(self, line: PlanLine) -> Sequence[int]:
         """Return the places of all lines about the record of a line."""
         return _listed(self._of_target.get(line.id or ""))
-
-
-def _difference(line: PlanLine, write: IntendedWrite) -> str:
-    """Return what is otherwise than in the plan, without values."""
-    planned, names = line.outcome, ", ".join(sorted(write.change.after))
-    if planned == Status.REJECTED.value:
-        return f"the plan rejects the record ({line.code}), and it could be written now"
-    if write.status is Status.CREATED:
-        if planned == Status.CREATED.value:
-            return "the new record would get other values than in the plan"
-        return f"the record ({line.id}) is no longer found, and would be created"
-    if planned == Status.CREATED.value or line.id is None:
-        return "a record with this key exists since the plan was made"
-    if line.id != write.id:
-        return f"the record that is found is another one than in the plan ({line.id})"
-    if write.status is Status.DELETED:
-        return "the record to be deleted has changed since the plan was made"
-    return f"since the plan was made, the record has changed in Kafinea: {names}"
 
 
 def _as_list(value: Any) -> list[Any]:

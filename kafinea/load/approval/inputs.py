@@ -5,8 +5,9 @@ Its key alone would not do: the plan that was approved is that of these values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -46,6 +47,11 @@ def _loaded(plan: LoadPlan | RelationPlan) -> Iterable[str]:
         return plan.properties.values()
     others = (plan.id_property, plan.lines_property)
     return [*plan.fields, *plan.files.values(), *(name for name in others if name is not None)]
+
+
+def record_digest(values: Mapping[str, Any]) -> str:
+    """Return the digest of a whole record that is to be deleted."""
+    return blake2b(_encoder.encode(values), digest_size=_SIZE).hexdigest()
 
 
 def reference_digest(key: Key, values: KeyValues) -> str:

@@ -35,9 +35,11 @@ class PlanNotes:
         self._digests = InputDigests(plan)
         if isinstance(plan, RelationPlan):
             self._module, sources = plan.related_list.module, dict(plan.properties)
+            self._loaded = frozenset[str]()
         else:
             self._module = plan.module.name
             sources = {known.name: name for name, known in plan.fields.items()}
+            self._loaded = frozenset({*sources, *plan.match_on})
         self._keys = {name: sources[name] for name in plan.references if name in sources}
 
     def note(self, record: InputRecord, key: Mapping[str, Any], result: Result) -> None:
@@ -57,4 +59,12 @@ class PlanNotes:
             values = record.record
             keys = {name: values.get(source) for name, source in self._keys.items()}
             digest = self._digests.of(record)
-            self._written.note(self._stream, self._module, key, result, digest=digest, keys=keys)
+            self._written.note(
+                self._stream,
+                self._module,
+                key,
+                result,
+                digest=digest,
+                keys=keys,
+                loaded=self._loaded,
+            )

@@ -49,6 +49,7 @@ class PlanLine(Struct, kw_only=True, omit_defaults=True):
         keys: The natural keys that new ids were looked up by, by field name.
         code: Why it is rejected.
         message: The same in words.
+        whole: Of a record to be deleted, the digest of all that a query gives of it.
         input: The digest of the record as it came.
     """
 
@@ -62,6 +63,7 @@ class PlanLine(Struct, kw_only=True, omit_defaults=True):
     keys: dict[str, Any] = {}
     code: str | None = None
     message: str | None = None
+    whole: str | None = None
     input: str
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-import msgspec
-
 from kafinea import private
 from kafinea.errors import SettingsError, StorageError
 from kafinea.load.approval.plan_lines import (
@@ -25,6 +23,7 @@ from kafinea.load.approval.plan_lines import (
     header_decoder,
     line_decoder,
 )
+from kafinea.parsing import NOT_JSON
 
 Line = TypeVar("Line")
 
@@ -107,7 +106,7 @@ class PlanReader:
     def _header(self) -> Header:
         try:
             header = header_decoder.decode(self._file.readline())
-        except msgspec.DecodeError:
+        except NOT_JSON:
             text = f"{self._where} is not a plan. A dry run (`dry_run`) with `plan_path` writes one"
             raise SettingsError(f"{text}.") from None
         if header.plan != VERSION:
@@ -124,7 +123,7 @@ class PlanReader:
     def _decoded(self, line: bytes, decode: Callable[[bytes], Line]) -> Line:
         try:
             return decode(line)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             text = f"{self._where} has a line that is none of a plan"
             raise SettingsError(f"{text}. {_AGAIN}.") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -16,13 +16,19 @@ from msgspec import Struct
 
 from kafinea import private
 from kafinea.client import Client
+from kafinea.describe import MODIFIED
 from kafinea.errors import SettingsError
-from kafinea.load.approval.inputs import UNKNOWN, reference_digest
+from kafinea.load.approval.inputs import UNKNOWN, record_digest, reference_digest
 from kafinea.load.approval.plan_lines import VERSION, End, Header, PlanLine, encoder
 from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.plan import Key
-from kafinea.load.reporting.json_lines import JsonLinesFile, cannot_write, is_to_be_regular
-from kafinea.load.results import Result, SimulatedCreation
+from kafinea.load.reporting.json_lines import (
+    JsonLinesFile,
+    cannot_write,
+    is_to_be_regular,
+    refuse_other_file,
+)
+from kafinea.load.results import Result, SimulatedCreation, Status
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +74,7 @@ class PlanWriter:
         *,
         digest: str,
         keys: Mapping[str, Any],
+        loaded: Collection[str] = (),
     ) -> None:
         """Note the result of a record.
 
@@ -78,11 +85,15 @@ class PlanWriter:
             result: Its result.
             digest: That of the record as it came.
             keys: The natural keys that it came with instead of ids, by field name.
+            loaded: The fields that are loaded: of a record to be deleted, only these are shown.
 
         Raises:
             StorageError: It cannot be written.
         """
-        why, after = result.rejection, dict(result.after or {})
+        why, before, after = result.rejection, dict(result.before or {}), dict(result.after or {})
+        whole = record_digest(before) if result.status is Status.DELETED else None
+        if whole:
+            before = {name: value for name, value in before.items() if name in {*loaded, MODIFIED}}
         self._add(
             PlanLine(
                 stream=stream,
@@ -90,11 +101,12 @@ class PlanWriter:
                 key=dict(key),
                 id=result.provisional_id if isinstance(result, SimulatedCreation) else result.id,
                 outcome=result.status.value,
-                before=dict(result.before or {}) if why is None else {},
+                before=before if why is None else {},
                 after=after,
                 keys={name: value for name, value in keys.items() if name in after},
                 code=why.code if why else None,
                 message=why.message if why else None,
+                whole=whole,
                 input=digest,
             )
         )
@@ -164,6 +176,7 @@ def _new_file(path: str) -> JsonLinesFile:
         if not is_to_be_regular(path):
             raise SettingsError(f"`{SETTING}` {path!r} must be the path of a regular file.")
         private.refuse_planted(Path(path))
+        refuse_other_file(path, SETTING, b'{"plan":')
         Path(os.path.realpath(path)).unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(SETTING, path, error) from None

@@ -14,9 +14,13 @@ class StoredValues:
 
     Args:
         plan: How they go into their module.
+
+    Attributes:
+        loaded: The fields that are loaded.
     """
 
     def __init__(self, plan: LoadPlan) -> None:
+        self.loaded = frozenset(known.name for known in plan.fields.values())
         self._fields = plan.module.fields
         self._lines = plan.lines
 

@@ -10,7 +10,12 @@ from typing import Any
 
 from kafinea import private
 from kafinea.errors import SettingsError, StorageError
-from kafinea.load.reporting.json_lines import JsonLinesFile, cannot_write, is_to_be_regular
+from kafinea.load.reporting.json_lines import (
+    JsonLinesFile,
+    cannot_write,
+    is_to_be_regular,
+    refuse_other_file,
+)
 from kafinea.load.results import Result
 
 _SETTING = "ids_path"
@@ -36,6 +41,7 @@ class IdsFile:
             private.refuse_planted(Path(path))
             if not is_to_be_regular(path):
                 raise SettingsError(f"`{_SETTING}` {path!r} must be a file, which a run replaces.")
+            refuse_other_file(path, _SETTING, b'{"stream":')
             self._lines = JsonLinesFile(self._part, _SETTING, path)
             if not self._lines.lock():
                 self._lines.close()

@@ -18,7 +18,7 @@ from typing import IO, Any
 import msgspec
 
 from kafinea import private
-from kafinea.errors import StorageError
+from kafinea.errors import SettingsError, StorageError
 
 # Numbers came as Decimals and go with all their digits.
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
@@ -146,6 +146,30 @@ def _is_same(path: str | Path, descriptor: int) -> bool:
         return os.path.samestat(Path(path).stat(), os.fstat(descriptor))
     except OSError:
         return False
+
+
+def refuse_other_file(path: str, setting: str, beginning: bytes) -> None:
+    """Refuse to replace a file that no run has written.
+
+    Args:
+        path: Where it is; there may be none.
+        setting: The setting that says so.
+        beginning: What the files of the setting begin with.
+
+    Raises:
+        SettingsError: It is another file.
+        OSError: It cannot be read.
+    """
+    try:
+        with private.open_to_read(Path(os.path.realpath(path))) as file:
+            found = file.read(len(beginning))
+    except FileNotFoundError:
+        return
+    if found and found != beginning:
+        raise SettingsError(
+            f"`{setting}` {path!r} is another file, which is not replaced. Set another path, or "
+            "delete it."
+        )
 
 
 def end_whole(path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kafinea.load.approval.approved_plan import ApprovedPlan, IntendedWrite
+from kafinea.load.approval.approved_plan import ApprovedPlan
 from kafinea.load.approval.changes import Change, creation_of, deletion_of, update_of
 from kafinea.load.approval.inputs import InputDigests
+from kafinea.load.approval.intended_writes import IntendedWrite
 from kafinea.load.approval.stored_values import StoredValues
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import MatchedRecord

@@ -107,7 +107,9 @@ class Comparer:
         fields = self._module.fields
         if self._plan.policies.write:
             values = {
-                name: value for name, value in values.items() if self._may_write(name, stored)
+                name: value
+                for name, value in values.items()
+                if may_overwrite(self._plan, name, stored)
             }
         other = other_discount(values) if self._module.is_inventory else None
         if other and other in fields:
@@ -119,13 +121,6 @@ class Comparer:
         return {
             name: values[name] for name in changed if is_kept(fields[name], self._module, record)
         }
-
-    def _may_write(self, name: str, stored: Record) -> bool:
-        """Whether an update may write a field; a discount is there in either of its forms."""
-        fields = self._module.fields
-        names = [each for each in (name, discount_instead_of(name)) if each and each in fields]
-        is_free = all(is_empty(stored.get(each), fields[each]) for each in names)
-        return self._plan.policies.may_write(name, is_empty=is_free)
 
     def _changed_lines(
         self, lines: list[WireValues], stored: Sequence[Record]
@@ -140,3 +135,13 @@ class Comparer:
         if self._context.server.totals.are_right(self._module.name, {**stored, LINES: lines}):
             return None
         return [{"productid": line["productid"]} for line in lines]
+
+
+def may_overwrite(plan: LoadPlan, name: str, stored: Record) -> bool:
+    """Whether an update may write a field; a discount is there in either of its forms."""
+    if name == LINES:
+        return plan.policies.may_write(LINES, is_empty=not stored.get(LINES))
+    fields = plan.module.fields
+    names = [each for each in (name, discount_instead_of(name)) if each and each in fields]
+    is_free = all(is_empty(stored.get(each), fields[each]) for each in names)
+    return plan.policies.may_write(name, is_empty=is_free)

@@ -26,7 +26,13 @@ from kafinea.load.results import Rejected, Result, Status
 from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.record_files import RecordFile, RecordFiles, sources_of, value_of
 from kafinea.load.stream.simulation import SimulatedUploads
-from kafinea.load.stream.stored_files import DOCUMENTS, attachments, has_document, has_file
+from kafinea.load.stream.stored_files import (
+    DOCUMENTS,
+    attached,
+    attachments,
+    has_document,
+    has_file,
+)
 from kafinea.load.stream.uploads import ServerUploads, Uploads
 from kafinea.parsing import is_id
 
@@ -150,12 +156,16 @@ class Files:
         is_new = result.status is Status.CREATED
         changed: list[str] = []
         parts: dict[str, Any] = {}
+        before: str | None = None
         with self._uploads.session() as session:
             stored = {} if is_new else session.retrieve(record_id)
             if file and (is_new or not self._is_provided(session, stored, file)):
                 if not is_new:
                     self._conflicts.admit(record, stored)
-                self._check_planned(record.input, FILE, file.described, is_missing=True)
+                before = attached(stored)
+                self._check_planned(
+                    record.input, FILE, file.described, is_missing=True, before=before
+                )
                 self._uploads.upload(session, record_id, file)
                 changed.append(file.source)
                 parts[FILE] = file.described
@@ -166,15 +176,21 @@ class Files:
                     self._context.own_writes.note(source)
                     changed.append(self._properties[RELATED_TO])
                     parts.setdefault(LINKS, []).append(source)
-        return _with_changes(result, record_id, changed, parts)
+        return _with_changes(result, record_id, changed, {FILE: before} if before else {}, parts)
 
     def _check_planned(
-        self, record: InputRecord, name: str, value: str, *, is_missing: bool
+        self,
+        record: InputRecord,
+        name: str,
+        value: str,
+        *,
+        is_missing: bool,
+        before: str | None = None,
     ) -> None:
         """Check that the approved plan contains a file or a link, if there is such a plan."""
         if approved := self._context.approved_plan:
             digest = self._digests.of(record)
-            approved.check_part([digest], name, value, is_missing=is_missing)
+            approved.check_part([digest], name, value, is_missing=is_missing, before=before)
 
     def _is_provided(self, session: Client, stored: Record, file: RecordFile) -> bool:
         """Whether a record needs no file: where what is found is left as it is, any will do."""
@@ -187,7 +203,11 @@ class Files:
 
 
 def _with_changes(
-    result: Result, record_id: str, changed: list[str], parts: Mapping[str, Any]
+    result: Result,
+    record_id: str,
+    changed: list[str],
+    before: Mapping[str, Any],
+    parts: Mapping[str, Any],
 ) -> Result:
     if not changed:
         return result
@@ -200,6 +220,7 @@ def _with_changes(
         status=Status.UPDATED,
         id=record_id,
         changed=names,
+        before={**(result.before or {}), **before} or None,
         after=after,
         modifiedtime=None,
     )

@@ -30,7 +30,7 @@ from kafinea.load.records import (
     SettledRecord,
 )
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
-from kafinea.load.results import Rejected, Result, Status, rejected
+from kafinea.load.results import FilledIn, Rejected, Result, Status, rejected
 from kafinea.load.server.server_rules import AMOUNTS
 from kafinea.load.stream.approved_writes import ApprovedWrites
 from kafinea.load.stream.conflicts import Conflicts
@@ -224,13 +224,12 @@ class Loader:
             return rejected(error.rejection, id=record.prepared.id or record.id)
 
     def _write(self, record: MatchedRecord) -> Result:
-        if record.stored:
-            return self._update(record, record.stored)
         try:
-            return self._create(record)
+            return self._update(record, record.stored) if record.stored else self._create(record)
         except Rejected as error:
             # Another load may have created it since, where the server takes a value only once.
-            if error.rejection.code != Code.DUPLICATE or not record.prepared.has_key:
+            is_taken = error.rejection.code == Code.DUPLICATE and record.prepared.has_key
+            if not (isinstance(error, FilledIn) or (is_taken and not record.stored)):
                 raise
             (again,) = self._matcher.match_again([record])
             if isinstance(again, RejectedRecord) or not again.stored:

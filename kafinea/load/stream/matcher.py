@@ -265,8 +265,10 @@ class Matcher:
         names = {known.name for known in self._plan.fields.values()} | set(self._plan.match_on)
         deciding = {decides_whether_kept(name, self._module.name) for name in names}
         names |= {name for name in deciding if name}
-        if self._options.plan_path and self._options.hard_delete:
-            names.add("modifiedtime")  # a record to be deleted must be as it was in all its fields
+        if self._options.plan_path:
+            names.add(MODIFIED)
+            if self._options.hard_delete:  # what is deleted must be as it was in all its fields
+                names.update(self._module.queryable)
         if self._plan.lines and self._plan.lines_property:
             names |= TOTALS | AMOUNTS
         if self._plan.conflict_on:

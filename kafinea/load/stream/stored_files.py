@@ -22,6 +22,12 @@ def attachments(record: Record) -> list[str]:
     return [text for each in ids if is_id(text := each.strip())]
 
 
+def attached(record: Record) -> str | None:
+    """Return what distinguishes the files of a record from others, as a plan shows it."""
+    ids = ", ".join(attachments(record))
+    return f"{record.get('filename') or 'file'} ({ids})" if ids else None
+
+
 def has_file(session: Client, module: str, record: Record, file: RecordFile) -> bool:
     """Whether a record has this file: the same bytes, whatever the server calls them.
 

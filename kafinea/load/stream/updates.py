@@ -16,6 +16,7 @@ from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import (
     CHANGED_SINCE,
     OTHERS_CHANGED,
+    FilledIn,
     Rejected,
     Rejection,
     Result,
@@ -23,12 +24,17 @@ from kafinea.load.results import (
     rejected,
 )
 from kafinea.load.server.server_rules import AMOUNTS, PRICES_MULTIPLIED
+from kafinea.load.stream.comparer import may_overwrite
 from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.record_checks import refuse_side_effect
 from kafinea.load.stream.trial_writes import TrialWrites
 from kafinea.load.writing.comparing import has_foreign_prices
 from kafinea.load.writing.record_updater import RecordUpdater, UnprovenUpdate
-from kafinea.load.writing.unintended_changes import changed_meanwhile, exposed
+from kafinea.load.writing.unintended_changes import (
+    changed_meanwhile,
+    exposed,
+    lines_changed_meanwhile,
+)
 
 
 class Updates:
@@ -148,14 +154,26 @@ class Updates:
         """Refuse to overwrite what was changed since the record was looked up.
 
         Raises:
+            FilledIn: A field that was empty is not any more.
             Rejected: The stream or the approved plan does not allow it.
         """
+        if self._plan.policies.write and (filled_in := self._filled_in(record, before)):
+            raise FilledIn(before["id"], filled_in)
         self._conflicts.admit(record, before)
         if self._context.approved_plan and record.stored:
-            module, changes = self._plan.module, record.changes
-            if names := changed_meanwhile(before, record.stored, changes, module):
+            names = changed_meanwhile(before, record.stored, record.changes, self._plan.module)
+            if record.changed_lines and self._plan.lines:
+                lines = record.stored_lines
+                names += [LINES] * lines_changed_meanwhile(before, lines, self._plan.lines)
+            if names:
                 text = f"not written: the record is being changed in Kafinea: {', '.join(names)}"
                 raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=before["id"])
+
+    def _filled_in(self, record: MatchedRecord, before: Record) -> list[str]:
+        """Return the fields that were empty when the record was looked up, and are not any more."""
+        names = [name for name in record.changes if name in record.prepared.values]
+        names += [LINES] if record.changed_lines else []
+        return [name for name in names if not may_overwrite(self._plan, name, before)]
 
     def _updater(self, session: Client | None = None) -> RecordUpdater:
         """Return what updates in a session; without one, it can only look."""

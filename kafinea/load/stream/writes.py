@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from kafinea.describe import MODIFIED
 from kafinea.load.context import LoadContext
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import MatchedRecord
 from kafinea.load.rejecting import reject_unforeseen
-from kafinea.load.results import Result, Status
+from kafinea.load.results import CHANGED_SINCE, Rejected, Result, Status
 from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.creations import Creations
 from kafinea.load.stream.matcher import Matcher
 from kafinea.load.stream.updates import Updates
+from kafinea.load.writing.comparing import changed_fields
 from kafinea.load.writing.record_updater import UnprovenUpdate
 from kafinea.load.writing.record_writer import RecordWriter
 
@@ -106,12 +106,27 @@ class ServerWrites:
     def delete(self, record: MatchedRecord, record_id: str) -> Result:
         """Delete a record; see `Writes`."""
         with reject_unforeseen(is_sent=True), self._context.gate.session() as session:
-            if self._plan.conflict_on:
-                find = self._context.finder.alone().by_id
-                found = find(self._plan.module.name, [record_id], [MODIFIED])[record_id]
-                if found.record:
-                    self._conflicts.check(record, found.record)
+            if self._plan.conflict_on or self._context.approved_plan:
+                self._admit_deletion(record, record_id)
             return RecordWriter(session, self._plan, self._context.server).delete(record_id)
+
+    def _admit_deletion(self, record: MatchedRecord, record_id: str) -> None:
+        """Look at a record right before it is deleted.
+
+        Raises:
+            Rejected: It was changed since the row was extracted, or since it was looked up.
+        """
+        module, stored = self._plan.module, record.stored or {}
+        looked_up = {name: stored[name] for name in module.queryable if name in stored}
+        find = self._context.finder.alone().by_id
+        found = find(module.name, [record_id], list(looked_up))[record_id]
+        if found.record is None:
+            return
+        is_changed = bool(changed_fields(found.record, looked_up, module.fields))
+        if self._context.approved_plan and is_changed:
+            text = "not written: the record to be deleted is being changed in Kafinea"
+            raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=record_id)
+        self._conflicts.check(record, found.record)
 
     def note(self, record: MatchedRecord, result: Result) -> None:
         """Do nothing: the server has it."""

@@ -1,4 +1,4 @@
-"""Taking back what a load wrote, by the undo file that it has written.
+"""Taking back what a load wrote, by its undo file, which `kafinea.load.writing.undo_file` writes.
 
 with Client(url, user, key) as client, Undo("undo.jsonl", client) as undo:
     for undone in undo():

@@ -26,6 +26,7 @@ from kafinea.load.writing.write_notes import (
     decoded,
     encoded,
 )
+from kafinea.parsing import NOT_JSON
 
 
 @dataclass(frozen=True)
@@ -155,13 +156,16 @@ class UndoNotes:
                 self.header = line
                 _check_version(self._path, line)
             elif isinstance(line, Write):
+                if line.note != len(writes) + 1:
+                    raise self._not_whole(line.note)
                 kept = line if line.operation == "create" else _without_records(line)
                 writes[line.note] = (place, kept)
             elif isinstance(line, Stored):
+                if line.note not in writes:
+                    raise self._not_whole(line.note)
                 stored[line.note] = (place, line.id)
-                if line.note in writes:
-                    first, write = writes[line.note]
-                    writes[line.note] = (first, _without_records(write))
+                first, write = writes[line.note]
+                writes[line.note] = (first, _without_records(write))
             else:
                 self.recreated[line.id] = line.new_id
         if writes and self.header is None:
@@ -202,7 +206,7 @@ class UndoNotes:
                 return
             try:
                 yield place, decoded(line)
-            except msgspec.DecodeError:
+            except NOT_JSON:
                 raise self._no_undo_file(count) from None
             place += len(line)
 
@@ -210,6 +214,12 @@ class UndoNotes:
         return SettingsError(
             f"{self._path} is not an undo file: see its line {line:,}. Set `undo_path` "
             "(TARGET_KAFINEA_UNDO_PATH) in a load to write one."
+        )
+
+    def _not_whole(self, note: int) -> SettingsError:
+        return SettingsError(
+            f"{self._path} is not complete: lines are missing before note {note:,}. Use the file "
+            "as the load has written it."
         )
 
 

@@ -62,7 +62,8 @@ class RecordUndo:
         self._notes = notes
         self._user = notes.header.user if notes.header else ""
         self._others = OtherRecords(frozenset(), notes.recreated)
-        self._referrers = Referrers(context.client, context.modules)
+        linked = {frozenset((one.id, one.related)) for one in notes.links}
+        self._referrers = Referrers(context.client, context.modules, linked, context.lookups.map)
         self._referred: dict[str, set[str]] = {}
         self._plans: dict[str, LoadPlan] = {}
         self._updates: dict[str, Updates] = {}

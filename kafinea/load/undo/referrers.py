@@ -1,13 +1,15 @@
-"""Which other records refer to a record: it is not deleted then.
+"""Which other records refer to a record, or are in its related lists: it is not deleted then.
 
 Servers of the family delete the opportunities and quotes of a deleted account with it, and empty
-the references of others.
+the references of others. What others have put into its related lists, such as documents, would be
+lost there. What the load itself has put there does not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache, cached_property, partial
+from typing import Any
 
 from kafinea.client import Client
 from kafinea.describe import LINE_MODULE, Module
@@ -15,6 +17,7 @@ from kafinea.errors import Refused, Unavailable
 from kafinea.load.modules import Modules
 from kafinea.page_query import PAGE_SIZE
 from kafinea.query import Condition, is_name, select
+from kafinea.related import RelatedList, lists_of
 
 _PARTS = {(LINE_MODULE, "parent_id"), ("InventoryDetails", "related_to")}
 """The references of lines to their document: they are part of it, and go with it."""
@@ -26,11 +29,22 @@ class Referrers:
     Args:
         client: The instance.
         modules: Its modules.
+        linked: The pairs of ids that the load has added to related lists.
+        in_parallel: As `map`; for several requests at a time.
     """
 
-    def __init__(self, client: Client, modules: Modules) -> None:
+    def __init__(
+        self,
+        client: Client,
+        modules: Modules,
+        linked: Collection[frozenset[str]],
+        in_parallel: Callable[..., Iterable[Any]],
+    ) -> None:
         self._client = client
         self._modules = modules
+        self._linked = linked
+        self._in_parallel = in_parallel
+        self._lists_of = cache(self._lists)
 
     def of(self, module: str, ids: Sequence[str]) -> dict[str, set[str]]:
         """Return records that refer to these, by their ids: some, if there are many.
@@ -45,7 +59,38 @@ class Referrers:
                 is_part = (described.name, known.name) in _PARTS
                 if known.type == "reference" and module in known.refers_to and not is_part:
                     self._look(described, known.name, ids, found)
+        for related_list in self._lists_of(module):
+            others = self._in_parallel(partial(self._in_list, related_list), ids)
+            for record_id, some in zip(ids, others, strict=True):
+                if some:
+                    found.setdefault(record_id, set()).update(some)
         return found
+
+    def _lists(self, module: str) -> list[RelatedList]:
+        """Return the related lists of a module that do not follow a reference."""
+        try:
+            lists = lists_of(self._client, module) or []
+        except (Refused, Unavailable):
+            self._client.listtypes()
+            return []
+        following = {
+            described.name
+            for described in self._described
+            for known in described.fields.values()
+            if known.type == "reference" and module in known.refers_to
+        }
+        return [one for one in lists if one.related not in following]
+
+    def _in_list(self, related_list: RelatedList, record_id: str) -> set[str]:
+        """Return records that others have put into a list: some, if there are many."""
+        query = select(related_list.related, ["id"])
+        try:
+            rows = self._client.query_related(record_id, related_list.label, query)
+        except (Refused, Unavailable):
+            self._client.listtypes()
+            return set()  # a list that cannot be queried so
+        ids = {str(row.get("id")) for row in rows}
+        return {one for one in ids if frozenset((record_id, one)) not in self._linked}
 
     def _look(
         self, module: Module, field: str, ids: Sequence[str], found: dict[str, set[str]]

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from kafinea.describe import LINES, Module
+from kafinea.describe import LINES, MODIFIED, Module
 from kafinea.load.server.formats import decimals_of
 from kafinea.load.server.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_sent, may_follow
-from kafinea.load.writing.comparing import changed_fields, whole_time
+from kafinea.load.writing.comparing import changed_fields, same_lines, whole_time
 from kafinea.parsing import decimal
 from kafinea.values import ValueType, value_type_of
 
@@ -45,10 +45,25 @@ def changed_meanwhile(
         changes: The changes.
         module: Its module.
     """
-    # A query does not give all servers' discounts as `retrieve` does.
     names = [name for name in changes if name in compared and name not in AMOUNTS]
     changed = changed_fields(before, {name: compared[name] for name in names}, module.fields)
-    return changed_fields(before, {name: changes[name] for name in changed}, module.fields)
+    changed = changed_fields(before, {name: changes[name] for name in changed}, module.fields)
+    # A query does not give all servers' discounts as `retrieve` does.
+    is_touched = before.get(MODIFIED) != compared.get(MODIFIED, before.get(MODIFIED))
+    return [*changed, *(name for name in changes if name in AMOUNTS and is_touched)]
+
+
+def lines_changed_meanwhile(before: Record, compared: Sequence[Record], line: Module) -> bool:
+    """Whether somebody else has changed the lines of a record meanwhile.
+
+    Args:
+        before: The whole record before the update.
+        compared: Its lines as they were looked up.
+        line: The module of lines.
+    """
+    now: Sequence[Record] = before.get(LINES) or []
+    names = set(line.fields).intersection(*now) - LINE_SERVERS_OWN
+    return not same_lines(now, [{n: one[n] for n in names if n in one} for one in compared], line)
 
 
 def exposed(record: Record, module: Module) -> set[str]:

@@ -102,7 +102,7 @@ def decoded(line: bytes) -> Line:
     """Return what a line says.
 
     Raises:
-        msgspec.DecodeError: It is no line of an undo file.
+        NOT_JSON: One of these. It is no line of an undo file.
     """
     read: Line = _decoder.decode(line)
     return read
