@@ -30,10 +30,13 @@ ROOMS = {
         "tests": [
             "tests/kafinea/test_login.py",
             "tests/kafinea/test_session_in_requests.py",
+            "tests/kafinea/test_first_contact.py",
             *of(
                 "tests/kafinea/test_auth.py",
                 "test_a_read_goes_on_after_the_session_has_ended",
                 "test_a_create_is_sent_again_after_the_session_has_ended_and_done_once",
+                "test_a_key_that_is_changed_during_the_run_is_tried_three_times_in_all",
+                "test_a_login_that_fails_once_is_tried_again_whatever_needs_it",
                 "test_a_logout_that_fails_does_no_harm",
                 "test_a_redirect_to_no_address_is_a_redirect",
                 "test_a_token_or_session_of_megabytes_is_none",
