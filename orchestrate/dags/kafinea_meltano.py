@@ -213,7 +213,7 @@ def _events(lines: IO[str] | Sequence[str]) -> Iterator[tuple[int, str, Mapping[
 def _killed(what: str, exit_code: int) -> str:
     """Return that a process was killed, if its exit code says so: as Python's, or as a shell's."""
     if exit_code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
-        return f"{what} was killed, perhaps for want of memory."
+        return f"{what} was killed, perhaps because memory ran out."
     return ""
 
 

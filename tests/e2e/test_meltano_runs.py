@@ -119,7 +119,7 @@ FAILURES = {
     ),
     "memory": (
         [said("tap-kafinea", "Begins", "info"), ended("Extractor failed", extractors=-9)],
-        ("tap-kafinea was killed, perhaps for want of memory.", False),
+        ("tap-kafinea was killed, perhaps because memory ran out.", False),
     ),
     "a setting that Meltano cannot read": (
         [{"event": "invalid literal for int() with base 10: 'many'", "level": "error"}],
@@ -127,7 +127,7 @@ FAILURES = {
     ),
     "memory, of Meltano itself": (
         [said("tap-kafinea", "Begins", "info")],
-        ("Meltano was killed, perhaps for want of memory.", False),
+        ("Meltano was killed, perhaps because memory ran out.", False),
         137,
     ),
     "something else": (["bash: meltano: not found"], ("bash: meltano: not found", False)),
