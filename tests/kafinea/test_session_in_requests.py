@@ -12,6 +12,7 @@ from requests.adapters import HTTPAdapter
 from kafinea import ChallengeAuth, transport
 from kafinea.auth import _add_session, _session_has_ended
 from kafinea.contents import Form
+from kafinea.errors import Unavailable
 
 ADDRESS = "http://localhost/webservice.php"
 
@@ -116,7 +117,11 @@ def test_answer_after_a_new_login_is_that_of_the_request_with_the_new_session(sa
 def test_logout_ends_the_session_and_waits_for_seconds_only(sandbox):
     address, http, noting = sandbox.url + "/webservice.php", requests.Session(), Noting()
     http.mount("http://", noting)
-    auth = ChallengeAuth(address, sandbox.username, sandbox.access_key, http=http)
+    before = []
+    auth = ChallengeAuth(
+        address, sandbox.username, sandbox.access_key,
+        http=http, before_sending=lambda: before.append(1),
+    )  # fmt: skip
     request = auth(prepared("GET", url=f"{address}?operation=listtypes"))
     auth.logout()
     answer = requests.get(request.url, timeout=60).json()
@@ -124,3 +129,12 @@ def test_logout_ends_the_session_and_waits_for_seconds_only(sandbox):
     assert noting.timeouts[-1] == (5, 5)
     auth.logout()
     assert len(noting.timeouts) == 3  # a challenge, a login and a logout
+    assert len(before) == 2  # nothing waits with a logout
+
+
+def test_request_that_waits_for_a_login_was_not_sent_if_that_fails(sandbox):
+    sandbox.faults.add("status", operation="login", status=503)
+    auth = ChallengeAuth(sandbox.url + "/webservice.php", sandbox.username, sandbox.access_key)
+    with pytest.raises(Unavailable) as caught:
+        auth(prepared("POST"))
+    assert caught.value.nothing_done is True

@@ -111,6 +111,7 @@ def test_a_misfit_is_reported_by_its_shape_and_never_by_its_content():
 
 def test_only_the_columns_asked_for_are_kept():
     decoder = RowDecoder({"id": ValueType.TEXT, "lastname": ValueType.TEXT}, UTC)
+    assert decoder.columns == ["id", "lastname"]
     assert decoder({"id": "12x1", "accesskey": "secret", "lastname": ""}) == {
         "id": "12x1",
         "lastname": None,
