@@ -43,7 +43,7 @@ test: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp .venv-dlt/s
 	.venv-dlt/bin/pytest -n 2 tests/dlt_kafinea
 
 operate: .venv/stamp .meltano/stamp .venv-airflow/stamp .venv-dbt/stamp .venv-clouds/azurite .venv-dlt/stamp .venv-bigquery/stamp .venv-build/stamp .venv-singer/stamp  ## Run the slow tests: the DAGs on a real Airflow, object stores, an emulator of BigQuery, the built packages, singer-check-tap, long pages
-	.venv/bin/pytest -m operate tests/chaos tests/e2e tests/cli/test_dbt.py
+	.venv/bin/pytest -m operate tests/e2e tests/cli/test_dbt.py
 	.venv-dlt/bin/pytest -m operate tests/dlt_kafinea
 
 lint: .venv/stamp docs  ## Check style, format, types, which package may import which, and the links of the docs
@@ -123,9 +123,10 @@ mutants: .venv-mutants/stamp  ## Change the code in thousands of places, and che
 SEED ?= 1
 SEEDS ?= 1000000
 MINUTES ?= 10
+JOBS ?= 1
 
-chaos: .venv/stamp  ## Run random schedules of faults, see docs/reliability.md; SEED=1 MINUTES=10 SEEDS=200
-	.venv/bin/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES)
+chaos: .venv/stamp  ## Run random schedules of faults, see docs/reliability.md; SEED=1 MINUTES=10 SEEDS=200 JOBS=2
+	.venv/bin/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES) --jobs $(JOBS)
 
 backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of docs/backfill.md with 200,000 records
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3

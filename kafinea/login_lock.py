@@ -28,9 +28,9 @@ def only_login(address: str, username: str) -> Iterator[None]:
     """Let no other process of this user log in to an instance during the block, if possible."""
     number = crc32(f"{address} {username.casefold()}".encode()) % _FILES
     account = getattr(os, "getuid", int)()
-    path = Path(tempfile.gettempdir(), f"kafinea-login-{account}-{number}")
+    name = f"kafinea-login-{account}-{number}"
     try:
-        file = private.open_to_append(path, through_links=False)
+        file = private.open_to_append(Path(tempfile.gettempdir(), name), through_links=False)
     except OSError:  # of another user, or nothing can be written
         yield
         return

@@ -212,7 +212,8 @@ class DuckDB(Database):
             yield
             self._run("COMMIT")
         except BaseException:
-            self._connection.rollback()
+            with suppress(duckdb.Error):  # none is left where COMMIT itself has failed
+                self._connection.rollback()
             raise
 
     def _run(self, sql: str, values: Any = None) -> duckdb.DuckDBPyConnection:
@@ -222,12 +223,18 @@ class DuckDB(Database):
             if "read_json" in sql:
                 raise NotRead from None
             raise
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        except _FULL as error:
             raise LoaderError(f"DuckDB cannot write its file: {_first_line(error)}") from None
+        except RuntimeError as error:
+            if isinstance(error.__cause__, SystemExit):  # a signal has ended the program
+                raise error.__cause__ from None
+            raise
         except duckdb.Error as error:  # its text may show values
             raise LoaderError(f"DuckDB refuses a statement ({type(error).__name__}).") from None
 
 
+_FULL = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException)
+"""The last one: COMMIT could not write."""
 _AS_TEXT: Mapping[Kind, str] = {
     Kind.STRINGS: "CAST(to_json({}) AS VARCHAR)",
     Kind.DECIMAL: "rtrim(rtrim(CAST({} AS VARCHAR), '0'), '.')",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import tempfile
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -375,8 +374,7 @@ def main(target: type[ExactTarget]) -> None:
     except OSError as error:
         logging.getLogger(target.name).error(  # noqa: TRY400 it is one line for users
             "A file cannot be read or written: %s. If a disk is full, free some space: DuckDB also "
-            "needs some in the temporary folder, %s. Then run again, with the last state.",
+            "needs some in the temporary folder (TMPDIR). Then run again, with the last state.",
             error.strerror or type(error).__name__,
-            tempfile.gettempdir(),
         )
         sys.exit(1)

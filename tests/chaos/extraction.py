@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -11,12 +10,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import duckdb
-
-from tests.chaos.programs import Done, Failure, Pipeline, command, write_json
-from tests.chaos.schedule import Schedule
+from tests.chaos.programs import Done, Failure, Programs, command, write_json
 from tests.chaos.server import Chaos
-from tests.cli.running import COMMAND, variables
+from tests.chaos.warehouses import opened
 
 MODULES = ("Contacts", "Leads", "Accounts")
 FIRST_RECORDS = 60
@@ -29,31 +25,35 @@ MOST_QUIET_REQUESTS = 400
 _NOTHING = {"", "0000-00-00", "0000-00-00 00:00:00", None}
 
 
-def run(schedule: Schedule, directory: Path) -> str:
-    """Run a schedule; return what happened in a line.
+class Extraction:
+    """Runs of the tap and a loader; then the warehouse has what the server has.
 
-    Raises:
-        Failure: A promise was not kept.
+    Args:
+        chaos: The server, and what happens.
+        directory: For the files of the programs.
     """
-    chaos = Chaos(directory / "server", schedule)
-    try:
-        return _Extraction(chaos, schedule, directory).run()
-    except Failure as failure:
-        raise Failure("\n".join((str(failure), *chaos.log))) from None
-    finally:
-        chaos.close()
 
-
-class _Extraction:
-    def __init__(self, chaos: Chaos, schedule: Schedule, directory: Path) -> None:
-        self.chaos, self.world, self.directory = chaos, schedule.world, directory
-        self.pipeline = Pipeline(chaos)
-        self.zone = ZoneInfo(schedule.world["timezone"])
+    def __init__(self, chaos: Chaos, directory: Path) -> None:
+        self.chaos, self.world, self.directory = chaos, chaos.world, directory
+        self.programs = Programs(chaos)
+        self.zone = ZoneInfo(chaos.world["timezone"])
         self.state = directory / "state.json"
-        self.warehouse = directory / "warehouse.duckdb"
         self.codes: list[str] = []
 
     def run(self) -> str:
+        """Return what happened in a line.
+
+        Raises:
+            Failure: A promise was not kept.
+        """
+        with opened(self.world["warehouse"], self.directory) as self.warehouse:
+            self.chaos.warehouse = self.warehouse
+            try:
+                return self._run_all()
+            finally:
+                self.chaos.settle()
+
+    def _run_all(self) -> str:
         for module in MODULES:
             self.chaos.writers.fill(module, FIRST_RECORDS)
         for _ in range(MOST_RUNS):
@@ -94,7 +94,7 @@ class _Extraction:
             "request_timeout": 3 if self.chaos.pending else 60,
         }
         loader = {
-            "path": str(self.warehouse),
+            **self.warehouse.settings,
             "default_target_schema": "kafinea",
             "hard_delete": True,
             "batch_size_rows": 20,
@@ -102,17 +102,17 @@ class _Extraction:
         arguments = ["--state", str(self.state)] if self.state.exists() else []
         with ExitStack() as stack:
             if self.chaos.conditions.pop("locked_database", False):
-                stack.enter_context(duckdb.connect(self.warehouse))
-            done = self.pipeline.run(
+                stack.enter_context(self.warehouse.locked())
+            done = self.programs.run(
                 {
                     "tap": command(
                         "tap_kafinea", write_json(self.directory / "tap.json", tap), *arguments
                     ),
                     "loader": command(
-                        "exact_loaders.target_duckdb",
-                        write_json(self.directory / "loader.json", loader),
+                        self.warehouse.loader, write_json(self.directory / "loader.json", loader)
                     ),
-                }
+                },
+                piped=True,
             )
         states = [
             line for line in done["loader"].stdout.splitlines(keepends=True) if line[-1] == "\n"
@@ -137,7 +137,7 @@ class _Extraction:
                 continue
             moment = datetime.fromisoformat(bookmark).astimezone(self.zone) - timedelta(seconds=60)
             until = moment.strftime("%Y-%m-%d %H:%M:%S")
-            stored = {row["id"]: row["modifiedtime"] for row in self._table(module)}
+            stored = {row["id"]: row["modifiedtime"] for row in self.warehouse.rows(module)}
             missing = [
                 row["id"]
                 for row in self.chaos.sandbox.rows(module)
@@ -155,17 +155,17 @@ class _Extraction:
     def _verify(self) -> None:
         """`kafinea verify` shares no code with the comparison above."""
         sandbox = self.chaos.sandbox
-        environment = variables(
-            sandbox,
-            KAFINEA_WAREHOUSE=f"duckdb:///{self.warehouse}",
+        options = ["verify", "--schema", "kafinea", "--deep", "10000", "--json", *MODULES]
+        done = self.programs.run(
+            {"verify": ["kafinea_cli", *options]},
+            KAFINEA_URL=sandbox.url,
+            KAFINEA_USERNAME=sandbox.username,
+            KAFINEA_ACCESS_KEY=sandbox.access_key,
+            KAFINEA_WAREHOUSE=self.warehouse.address,
             TAP_KAFINEA_TIMEZONE=self.world["timezone"],
             TAP_KAFINEA_DELETIONS=self.world["deletions"],
-        )
-        options = ["verify", "--schema", "kafinea", "--deep", "10000", "--json", *MODULES]
-        done = subprocess.run(
-            [*COMMAND, *options], env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
+        )["verify"]
+        if done.code:
             raise Failure(f"`kafinea verify` finds a difference:\n{done.stdout}{done.stderr}")
 
     def _differences(self, module: str) -> list[str]:
@@ -202,22 +202,10 @@ class _Extraction:
 
     def _stored(self, module: str) -> list[dict[str, Any]]:
         """The rows of a module without those of deleted records, by the rule of the docs."""
-        deleted = {row["id"]: row["detected_at"] for row in self._table("deleted_records")}
+        deleted = {row["id"]: row["detected_at"] for row in self.warehouse.rows("deleted_records")}
         return [
             row
-            for row in self._table(module)
+            for row in self.warehouse.rows(module)
             if deleted.get(row["id"]) is None
             or (self.world["deletions"] == "sync" and deleted[row["id"]] <= row["modifiedtime"])
         ]
-
-    def _table(self, name: str) -> list[dict[str, Any]]:
-        if not self.warehouse.exists():
-            return []
-        with duckdb.connect(self.warehouse) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            try:
-                rows = connection.execute(f'SELECT * FROM kafinea."{name}"')
-            except duckdb.CatalogException:
-                return []
-            names = [column[0] for column in rows.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]

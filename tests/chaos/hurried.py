@@ -11,6 +11,9 @@ import resource
 import runpy
 import signal
 import sys
+import threading
+import time
+from importlib import import_module
 
 import kafinea.login
 import kafinea.retry
@@ -18,14 +21,20 @@ import kafinea.retry
 kafinea.retry._FIRST_WAIT = 0.01
 kafinea.login._SPREAD = (0.004, 0.016)
 
-if limit := os.environ.get("CHAOS_LARGEST_FILE"):
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails with EFBIG instead
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 
-program = sys.argv.pop(1)
-if program.startswith("exact_loaders."):
-    from importlib import import_module
+def run(program: str, *arguments: str) -> None:
+    """Run a program in this process."""
+    if limit := os.environ.get("CHAOS_LARGEST_FILE"):
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails with EFBIG instead
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    if "FAKETIME" in os.environ:  # with libfaketime 0.9.10, `time.sleep` fails: Invalid argument
+        time.sleep = lambda seconds: threading.Event().wait(seconds)
+    sys.argv = [program, *arguments]
+    if program.startswith("exact_loaders."):
+        import_module(program).run()
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
-    import_module(program).run()
-else:
-    runpy.run_module(program, run_name="__main__", alter_sys=True)
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])

@@ -68,6 +68,7 @@ def for_tap(seed: int, requests: int = 250) -> Schedule:
         "max_sessions": chance.choice([1, 2, 4]),
         "page_size": chance.choice([5, 7, 20]),
         "deletions": chance.choice(["scan", "scan", "sync"]),
+        "warehouse": chance.choice(["duckdb", "duckdb", "postgres"]),
         "writers": chance.randint(2, 4),
     }
     if world["clock"]:
@@ -76,7 +77,8 @@ def for_tap(seed: int, requests: int = 250) -> Schedule:
         *([_fault] * 8),
         *([_signal] * 4),
         *(_sessions_end, _foreign_login, _restart, _slow_database),
-        *(_full_disk, _locked_database),
+        _full_disk,
+        _locked_database if world["warehouse"] == "duckdb" else _database_fails,
         # `sync` dates deletions by this machine's clock, and restored records by the server's.
         *([_wrong_clock] if world["deletions"] == "scan" else []),
     ]
@@ -87,10 +89,7 @@ def for_tap(seed: int, requests: int = 250) -> Schedule:
     for writer in range(world["writers"]):
         events += [_write(chance, chance.randrange(requests), writer) for _ in range(15)]
     if world["clock"]:
-        events += [
-            Event(at, "clock_moves", {"seconds": chance.choice([60, 600, 1500])})
-            for at in sorted(chance.sample(range(requests), 8))
-        ]
+        events += _night(chance, requests)
     return Schedule(world, _in_order(events))
 
 
@@ -104,6 +103,7 @@ def for_writers(seed: int, requests: int = 120) -> Schedule:
         "max_sessions": chance.choice([1, 4]),
         "page_size": chance.choice([5, 7]),
         "deletions": "scan",
+        "warehouse": "duckdb",
         "writers": 4,
     }
     events = []
@@ -123,8 +123,13 @@ def for_target(seed: int, requests: int = 250) -> Schedule:
         "dialect": chance.choice(DIALECTS),
         "max_sessions": chance.choice([1, 2, 4]),
         "records": chance.choice([20, 60, 120]),
+        "loads": 1,
+        "timezone": chance.choice(["UTC", "Europe/Paris"]),
+        "clock": chance.choice([None, None, AUTUMN, SPRING]),
         "writers": chance.randint(2, 4),
     }
+    if world["clock"]:
+        world["timezone"] = "Europe/Paris"
     happenings = [
         *([_fault] * 8),
         *([_signal] * 4),
@@ -136,11 +141,43 @@ def for_target(seed: int, requests: int = 250) -> Schedule:
     ]
     for writer in range(world["writers"]):
         events += [_write(chance, chance.randrange(requests), writer) for _ in range(5)]
+    if world["clock"]:
+        events += _night(chance, requests)
     return Schedule(world, _in_order(events))
+
+
+def for_people(seed: int, requests: int = 250) -> Schedule:
+    """The schedule of a load during which nothing fails, but people change the same records."""
+    chance = random.Random(f"people {seed}")
+    world = {
+        "dialect": chance.choice(DIALECTS),
+        "max_sessions": chance.choice([1, 4]),
+        "records": chance.choice([60, 120]),
+        "loads": chance.choice([1, 2]),
+        "timezone": chance.choice(["UTC", "Europe/Paris"]),
+        "clock": None,
+        "writers": 4,
+    }
+    edits = [
+        Event(
+            chance.randrange(requests),
+            "write",
+            {"writer": n % 4, "action": "edit", "module": "Contacts", "pick": chance.randrange(99)},
+        )
+        for n in range(40)
+    ]
+    return Schedule(world, _in_order(edits))
 
 
 def _in_order(events: list[Event]) -> tuple[Event, ...]:
     return tuple(sorted(events, key=lambda event: event.at))
+
+
+def _night(chance: random.Random, requests: int) -> list[Event]:
+    return [
+        Event(at, "clock_moves", {"seconds": chance.choice([60, 600, 1500])})
+        for at in chance.sample(range(requests), 8)
+    ]
 
 
 def _fault(chance: random.Random, at: int, operations: Any, _: Any) -> Event:
@@ -181,11 +218,17 @@ def _slow_database(_: random.Random, at: int, *__: Any) -> Event:
 
 
 def _full_disk(chance: random.Random, at: int, *_: Any) -> Event:
+    if chance.random() < 0.5:
+        return Event(at, "disk_full", {"left": chance.choice([0, 4096, 2**16, 2**18])})
     return Event(at, "next_run", {"largest_file": chance.choice([0, 100, 2000])})
 
 
 def _locked_database(_: random.Random, at: int, *__: Any) -> Event:
     return Event(at, "next_run", {"locked_database": True})
+
+
+def _database_fails(chance: random.Random, at: int, *_: Any) -> Event:
+    return Event(at, "database_fails", {"how": chance.choice(["end_connections", "restart"])})
 
 
 def _wrong_clock(chance: random.Random, at: int, *_: Any) -> Event:

@@ -7,12 +7,12 @@ from collections import deque
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.company import settings as demo_settings
 from kafinea_sandbox.server.request_log import Request, RequestLog
+from tests.chaos.disk import Disk
 from tests.chaos.schedule import Schedule
 from tests.chaos.writers import Writers
 from tests.undo.loads import FAITHFUL
@@ -35,26 +35,29 @@ class Chaos:
     Args:
         directory: Where its database is kept, for a restart.
         schedule: What happens.
+        disk: The disk of the programs.
     """
 
-    def __init__(self, directory: Path, schedule: Schedule) -> None:
-        world = schedule.world
-        self.directory = directory
-        self.options = {"dialect": world["dialect"], "timezone": world.get("timezone", "UTC")}
+    def __init__(self, directory: Path, schedule: Schedule, disk: Disk) -> None:
+        self.world = world = schedule.world
+        self.directory, self.disk = directory, disk
+        self.options = {"dialect": world["dialect"], "timezone": world["timezone"]}
         self.pending = deque(schedule.events)
         self.requests: list[Request] = []
         """Those of all servers, also before a restart."""
-        self.programs: dict[str, Popen[bytes]] = {}
+        self.programs: dict[str, Any] = {}
         self.conditions: dict[str, Any] = {}
         """Of the next run."""
+        self.warehouse: Any = None
+        """The database of the loader."""
         self.log: list[str] = []
         """How each program has ended."""
         self._threads: list[threading.Thread] = []
         self._back = threading.Event()
         self._back.set()
         self.sandbox = self._start(port=0)
-        self.sandbox.change("Users", 1, FAITHFUL)
-        if world.get("clock"):
+        self.sandbox.change("Users", 1, FAITHFUL | {"time_zone": world["timezone"]})
+        if world["clock"]:
             self.sandbox.set_time(world["clock"], running=True)
         self.writers = Writers(self, prefix="other " if "records" in world else "")
 
@@ -94,7 +97,7 @@ class Chaos:
         self.sandbox.faults.clear()
 
     def settle(self) -> None:
-        """Wait until a restart is over."""
+        """Wait until restarts are over."""
         for thread in self._threads:
             thread.join()
         self._threads.clear()
@@ -155,6 +158,16 @@ class Chaos:
         new.set_time(old.instance.clock.now(), running=True)
         self.sandbox = new
         self._back.set()
+
+    def database_fails(self, how: str) -> None:
+        """The database of the loader fails meanwhile."""
+        thread = threading.Thread(target=getattr(self.warehouse, how))
+        self._threads.append(thread)
+        thread.start()
+
+    def disk_full(self, left: int) -> None:
+        """The disk of the programs is full, until they have ended."""
+        self.disk.fill(left)
 
     def next_run(self, **conditions: Any) -> None:
         """Conditions of the run that starts next."""

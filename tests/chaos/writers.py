@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     from tests.chaos.server import Chaos
 
 NAMES = {"Contacts": "lastname", "Leads": "lastname", "Accounts": "accountname"}
+KEY, EDITED = "cf_853", "fax"
+"""Fields of a load: its key, and one that it does not load."""
 _TEXTS = ("é ß 😀 œ", "O'Brien", "a\\b", "x\ny", "=1+1", "%s %n", "&amp; <b>", "مرحبا", " edge ")
 
 
@@ -24,6 +27,8 @@ class Writers:
         self._chaos = chaos
         self._prefix = prefix
         self._made = 0
+        self.edits: dict[str, list[str]] = {}
+        """The values that people have given the field `EDITED`, by record."""
 
     def write(self, writer: int, action: str, module: str, pick: int) -> None:
         """Write once."""
@@ -37,7 +42,7 @@ class Writers:
     def _values(self, module: str, writer: int, pick: int) -> dict[str, Any]:
         self._made += 1
         name = f"{self._prefix}{writer}-{self._made} {_TEXTS[pick % len(_TEXTS)]}"
-        values: dict[str, Any] = {NAMES[module]: name.strip()}
+        values: dict[str, Any] = {NAMES[module]: name.strip(), "modifiedby": 2}
         if module == "Contacts":
             values |= {
                 "cf_855": f"{pick}.{pick % 1000:03}",
@@ -60,6 +65,17 @@ class Writers:
         now = self._chaos.sandbox.instance.clock.text()
         for number in {self._one(module, pick + place) for place in range(5)} - {0}:
             self._chaos.sandbox.change(module, number, values, modifiedtime=now)
+
+    def _edit(self, module: str, pick: int, _: dict[str, Any]) -> None:
+        """A record of a load is changed: the one that the request is about, or any other."""
+        loaded = [row["id"] for row in self._chaos.sandbox.rows(module) if row[KEY]]
+        request = self._chaos.requests[-1].params
+        record = json.loads(request.get("element") or "{}").get("id") or request.get("id")
+        if record not in loaded:
+            record = loaded[pick % len(loaded)]
+        text = f"edit {self._made}"
+        self.edits.setdefault(record, []).append(text)
+        self._chaos.sandbox.change(module, record, {EDITED: text, "modifiedby": 2})
 
     def _date_ahead(self, module: str, pick: int, values: dict[str, Any]) -> None:
         """A record gets a `modifiedtime` hours or days in the future, as by a wrong import."""

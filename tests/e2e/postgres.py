@@ -11,9 +11,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -33,6 +34,8 @@ class Postgres:
     user: str
     password: str
     name: str = "postgres"
+    restart: Callable[[], None] | None = None
+    """Ends the server at once, and starts it again; None if it is not ours."""
 
     def uri(self, scheme: str = "postgresql") -> str:
         """Address with the password; `postgresql+psycopg2` is a scheme of SQLAlchemy."""
@@ -114,7 +117,8 @@ def started(directory: str) -> Iterator[Postgres]:
         start_new_session=True,
         **account,
     ):
-        yield Postgres("127.0.0.1", port, "kafinea", password)
+        restart = partial(run, "pg_ctl", "restart", "--mode=immediate", "--wait", "-o", options)
+        yield Postgres("127.0.0.1", port, "kafinea", password, restart=restart)
 
 
 def machine_binaries() -> Path | None:

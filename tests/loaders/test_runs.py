@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
+import sys
+import threading
 
 import duckdb
 import pytest
 from exact_loaders import reading
+from exact_loaders.duckdb_database import DuckDB
 
 from tests.loaders.conftest import lines, record, schema
 
@@ -51,6 +55,20 @@ def test_killed_run_has_written_what_its_state_covers(warehouse, number, code):
     assert read == [0, 2]
 
 
+def test_signal_during_a_query_ends_the_program(tmp_path):
+    """DuckDB looks for signals itself, and reports what their handlers raise as an error."""
+    database = DuckDB(str(tmp_path / "warehouse.duckdb"), "kafinea")
+    before = signal.signal(signal.SIGUSR1, lambda *_: sys.exit(143))
+    try:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(SystemExit) as end:
+            database._run("SELECT count(*) FROM range(1_000_000_000_000)")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        database.close()
+    assert end.value.code == 143
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [
@@ -77,24 +95,49 @@ def test_bad_input_is_one_line(warehouse, line, text):
     assert "private" not in done.stderr
 
 
-def test_full_temporary_folder_is_one_line(warehouse):
-    """No file can grow beyond 512 bytes, which fails where a full disk does."""
+@pytest.mark.parametrize(
+    ("blocks", "text"), [(1, "File too large"), (0, "No usable temporary directory found")]
+)
+def test_full_temporary_folder_is_one_line(warehouse, blocks, text):
+    """No file can grow beyond some blocks of 512 bytes, which fails where a full disk does."""
     if warehouse.name == "postgres":
         return  # it needs no files
     warehouse.load(schema(a=TEXT))
     done = subprocess.run(
-        ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *warehouse.command()],
+        ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *warehouse.command()],
         input=lines([schema(a=TEXT), record({"id": "1", "a": "private" * 999}), state({"n": 1})]),
         capture_output=True,
         check=False,
     )
     log = done.stderr.decode()
     assert (done.returncode, done.stdout) == (1, b"")
-    assert "A file cannot be read or written: File too large" in log
+    assert f"A file cannot be read or written: {text}" in log
     assert "Traceback" not in log
     assert "private" not in log
     warehouse.load(schema(a=TEXT), record({"id": "1", "a": "x"}))
     assert warehouse.rows('SELECT id FROM kafinea."Contacts"') == [("1",)]
+
+
+def test_commit_to_a_full_disk_is_one_line(warehouse):
+    """No file can grow beyond 100 KB: the lines of JSON fit, DuckDB's log of changes does not."""
+    if warehouse.name == "postgres":
+        return  # its server has the disk
+    wide = schema(**{f"c{n}": {"type": ["integer", "null"]} for n in range(20)})
+    rows = [record({"id": str(n)}) for n in range(2000)]
+    warehouse.load(wide, record({"id": "kept"}))
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 200; exec "$@"', "sh", *warehouse.command()],
+        input=lines([wide, *rows, state({"n": 1})]),
+        capture_output=True,
+        check=False,
+    )
+    log = done.stderr.decode()
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "DuckDB cannot write its file: " in log
+    assert "Traceback" not in log
+    assert warehouse.rows('SELECT id FROM kafinea."Contacts"') == [("kept",)]
+    warehouse.load(wide, *rows)
+    assert warehouse.rows('SELECT count(*) FROM kafinea."Contacts"') == [(2001,)]
 
 
 def test_duckdb_file_is_created_whole_or_not_at_all(warehouse):

@@ -202,6 +202,17 @@ def broken_output(kind):
             yield output
 
 
+def test_run_needs_no_temporary_folder(sandbox, files):
+    """No file can be written, as in a container that can only be read."""
+    config = files("config.json", settings(sandbox, modules=MODULES))
+    command = [sys.executable, "-m", "tap_kafinea", "--config", config]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(b'"stream":"Leads","record"') == sandbox.count("Leads")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

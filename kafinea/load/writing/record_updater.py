@@ -265,7 +265,9 @@ class RecordUpdater:
         others = self._others(before, after, changes, lines)
         refused = {name: old for name, old in others.items() if not self._plan.allows_change(name)}
         if refused:
-            raise self._other_fields_changed(before, after, changes, refused)
+            # What was not sent, somebody else has changed: restoring it would undo what they did.
+            is_damage = lines is not None or not self.revises
+            raise self._other_fields_changed(before, after, changes, refused, is_damage=is_damage)
         altered = altered_fields(after, changes, self._module)
         if missing := [name for name in altered if not self._plan.allows_change(name)]:
             raise self._not_as_sent(after, changes, missing)
@@ -290,12 +292,12 @@ class RecordUpdater:
         return bool(writer) and writer != self._session.user_id()
 
     def _other_fields_changed(
-        self, before: Record, after: Record, changes: Wires, others: Wires
+        self, before: Record, after: Record, changes: Wires, others: Wires, *, is_damage: bool
     ) -> Rejected:
         names = ", ".join(sorted(others))
         fields = self._module.fields
         causes = {cause_of(fields.get(name), old, after.get(name)) for name, old in others.items()}
-        if self._is_someone_elses(after):  # who must not lose what they did
+        if not is_damage or self._is_someone_elses(after):
             restored = (
                 "Another user or a workflow has changed the record since, so nothing was restored."
             )
