@@ -11,6 +11,7 @@
 #   .venv-singer   singer-tools, whose singer-check-tap runs the tap in a test
 #   .venv-airflow  Airflow, for its DAGs and their tests
 #   .venv-docs     what makes the site of the documentation
+#   .venv-mutants  the project and what changes its code to test the tests
 #   .venv-build    what builds and checks the packages
 #   .venv-3.12     the project with another Python; .venv-oldest, .venv-newest: other dependencies
 #   .venv-bench    the project and the tools that it is compared with
@@ -25,7 +26,7 @@ UV = .venv-meltano/bin/uv pip install --quiet --compile-bytecode
 # Where it is set, each process of the tests compiles the project again, and pytest all its tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-all operate lint build audit audit-dependencies hub docs screenshots bench chaos backfill clean constraints
+.PHONY: help install demo test test-all operate lint build audit audit-dependencies hub docs screenshots bench coverage mutants chaos backfill clean constraints
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -100,6 +101,25 @@ ROUNDS ?= 5
 bench: .venv-bench/stamp  ## Compare the speed with other tools, write docs/performance.md; ROUNDS=1 is faster
 	.venv-bench/bin/python -m benchmarks --rounds $(ROUNDS)
 
+# Measures also the programs that the tests start.
+coverage: .venv/stamp .meltano/stamp .venv-loaders/stamp .venv-dbt/stamp  ## Measure which branches the tests reach, write output/coverage/html; at least 95%
+	@rm -rf output/coverage
+	.venv/bin/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage html --quiet
+	.venv/bin/coverage json --quiet -o output/coverage/coverage.json
+	.venv/bin/coverage report
+	@.venv/bin/python -c '$(BRANCHES)'
+
+BRANCHES = import json; reached = json.load(open("output/coverage/coverage.json"))["totals"]["percent_branches_covered"]; \
+	print(f"{reached:.1f}% of the branches"); exit(reached < 95)
+
+# Such as ROOMS=values; all by default. tests/mutants/rooms.py has them.
+ROOMS ?=
+
+mutants: .venv-mutants/stamp  ## Change the code in thousands of places, and check that a test notices each; ROOMS=values
+	.venv-mutants/bin/python -m tests.mutants $(ROOMS)
+
 SEED ?= 1
 SEEDS ?= 1000000
 MINUTES ?= 10
@@ -112,7 +132,7 @@ backfill: .venv/stamp .meltano/stamp .venv-airflow/stamp  ## Run the test of doc
 	BACKFILL_LARGE=1 .venv/bin/pytest -m operate tests/e2e/test_airflow.py -k backfill --durations 3
 
 clean:  ## Remove what these commands made; keep .env and warehouse.duckdb
-	rm -rf .venv .venv-3.* .venv-oldest .venv-newest .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-singer .venv-airflow .venv-clouds .venv-docs .venv-build .venv-bench .meltano output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-3.* .venv-oldest .venv-newest .venv-meltano .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-singer .venv-airflow .venv-clouds .venv-docs .venv-build .venv-bench .venv-mutants .meltano mutants output dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Resolves the newest versions that pyproject.toml allows, for all supported versions of Python, with
@@ -129,6 +149,8 @@ constraints: .venv-meltano/stamp  ## Pin the newest versions of all dependencies
 	printf '%s\n' $(CLOUDS) | $(PIN) - --output-file constraints/clouds.txt
 	echo airbyte | $(PIN) - --output-file constraints/airbyte.txt
 	echo singer-tools | $(PIN) - --output-file constraints/singer.txt
+	echo $(MUTANTS) | $(PIN) --extra test --extra duckdb --extra postgres \
+		pyproject.toml loaders/pyproject.toml - --output-file constraints/mutants.txt
 	printf '%s\n' $(DLT) | $(PIN) --extra dev --extra dlt pyproject.toml - \
 		--output-file constraints/dlt.txt
 	$(PIN) --extra cli --extra dlt --extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml \
@@ -153,7 +175,7 @@ output/oldest.txt: pyproject.toml loaders/pyproject.toml | .venv-meltano/stamp
 	@.venv-meltano/bin/uv pip compile --quiet --resolution lowest-direct --extra cli --extra sandbox --extra export \
 		--extra duckdb --extra postgres pyproject.toml loaders/pyproject.toml --output-file $@
 
-ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-singer .venv-airflow .venv-docs .venv-build .venv-bench .venv-clouds
+ENVIRONMENTS = $(TESTED) .venv .venv-loaders .venv-dbt .venv-dlt .venv-bigquery .venv-airbyte .venv-singer .venv-airflow .venv-docs .venv-build .venv-bench .venv-clouds .venv-mutants
 
 $(ENVIRONMENTS:%=%/stamp): | .venv-meltano/stamp
 	@echo 'Making $(@D)'
@@ -228,6 +250,11 @@ AIRFLOW = apache-airflow psycopg2-binary asyncpg s3fs gcsfs adlfs
 
 # ruff breaks the lines of signatures.
 DOCS = mkdocs-material 'mkdocstrings[python]' ruff
+
+.venv-mutants/stamp: pyproject.toml loaders/pyproject.toml constraints/mutants.txt
+.venv-mutants/stamp: PACKAGES = -c constraints/mutants.txt -e '.[test]' -e './loaders[duckdb,postgres]' $(MUTANTS)
+
+MUTANTS = 'mutmut~=3.8'
 
 .venv-build/stamp: constraints/build.txt
 .venv-build/stamp: PACKAGES = -c constraints/build.txt $(BUILD)

@@ -153,8 +153,11 @@ class ChallengeAuth(AuthBase):
             self._send("POST", "logout", timeout=_LOGOUT_TIMEOUT, **parameters)
         except KafineaError as error:
             # Some servers answer logout with a fatal error although all is well.
-            text = "The session of %s could not be ended and will expire by itself: %s"
-            logger.debug(text, self._login.username, error)
+            logger.debug(
+                "The session of %s could not be ended and will expire by itself: %s",
+                self._login.username,
+                error,
+            )
 
     def _granted(self, *, instead_of: str | None = None) -> Grant:
         """Return the session, after a login if there is none but the given one, which has ended."""

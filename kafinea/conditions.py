@@ -50,6 +50,10 @@ class Token:
         """Whether it is one of these keywords."""
         return self.kind == "word" and self.text.upper() in words
 
+    def is_mark(self, mark: str) -> bool:
+        """Whether it is this mark, not in quotes."""
+        return self.kind == "mark" and self.text == mark
+
 
 @dataclass(frozen=True)
 class Select:
@@ -165,7 +169,6 @@ class _Parser:
     """Reads a query from left to right."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
         self._tokens = _tokens(text)
         self._next = 0
 
@@ -190,19 +193,19 @@ class _Parser:
 
     def end(self) -> None:
         """Read the end of the query."""
-        self._taken(lambda t: t.text == ";")
+        self._taken(lambda t: t.is_mark(";"))
         if self._next < len(self._tokens):
             self._fail("the end")
 
     def _columns(self) -> tuple[str, ...]:
-        if self._taken(lambda t: t.text == "*"):
+        if self._taken(lambda t: t.is_mark("*")):
             return ("*",)
         names = [self._name()]
-        if names == ["count"] and self._taken(lambda t: t.text == "("):
+        if names == ["count"] and self._taken(lambda t: t.is_mark("(")):
             self._mark("*")
             self._mark(")")
             return ("count(*)",)
-        while self._taken(lambda t: t.text == ","):
+        while self._taken(lambda t: t.is_mark(",")):
             names.append(self._name())
         return tuple(names)
 
@@ -219,11 +222,12 @@ class _Parser:
         if self._taken(lambda t: t.is_word("IN")):
             self._mark("(")
             values: list[Value] = [self._value()]
-            while self._taken(lambda t: t.text == ","):
+            while self._taken(lambda t: t.is_mark(",")):
                 values.append(self._value())
             self._mark(")")
             return Condition(field, "IN", values)
-        if not (found := self._taken(lambda t: t.kind == "operator")) or found not in _OPERATORS:
+        found = self._taken(lambda t: t.kind == "operator" and t.text in _OPERATORS)
+        if found is None:
             self._fail("=, !=, <, <=, >, >=, LIKE or IN")
         operator: Operator = found  # type: ignore[assignment]  # one of them
         return Condition(field, operator, self._value())
@@ -245,14 +249,14 @@ class _Parser:
             self._fail(word)
 
     def _mark(self, mark: str) -> None:
-        if self._taken(lambda t: t.kind == "mark" and t.text == mark) is None:
+        if self._taken(lambda t: t.is_mark(mark)) is None:
             self._fail(mark)
 
     def _passed_over(self, word: str, until: Sequence[str]) -> bool:
         """Pass over a clause, if it is there. The server reads it."""
         if self._taken(lambda t: t.is_word(word)) is None:
             return False
-        while self._taken(lambda t: t.text != ";" and not t.is_word(*until)) is not None:
+        while self._taken(lambda t: not t.is_mark(";") and not t.is_word(*until)) is not None:
             pass
         return True
 
@@ -284,7 +288,7 @@ def _tokens(text: str) -> list[Token]:
             )
         found, kind = match[match.lastgroup], match.lastgroup
         if kind == "text":
-            found = re.sub(r"''|\\(.)", lambda m: m[1] or "'", found[1:-1], flags=re.DOTALL)
+            found = re.sub(r"''|\\(.)", lambda m: m[1] or "'", found[1:-1])
         tokens.append(Token(kind, found, match.start(kind)))
         place = match.end()
     return tokens

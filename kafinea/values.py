@@ -106,13 +106,13 @@ class ServerZone:
         as `aware` reads it. What is no date-time may be later.
         """
         try:
-            first = self.aware(wire)
+            local = self.aware(wire)
         except ValueError:
             return True
-        if first == moment.replace(microsecond=0):
-            return False
-        second = first.replace(fold=1).astimezone(timezone.utc)
-        return second > moment
+        # In UTC, because a time that comes twice is equal to none of another zone in Python.
+        first, second = (local.replace(fold=fold).astimezone(timezone.utc) for fold in (0, 1))
+        other = moment.astimezone(timezone.utc)
+        return first != other.replace(microsecond=0) and second > other
 
     def setting(self, name: str, text: str | None) -> datetime | None:
         """Return the moment that a setting names, on the server's clock.
@@ -139,13 +139,16 @@ class ServerZone:
         hour is added, because what was written in its second run looks older than it is.
         """
         local = self.aware(wire)
-        first, second = local.utcoffset(), local.replace(fold=1).utcoffset()
-        repeated = first - second if first and second and first > second else timedelta(0)
+        repeated = max(_offset(local) - _offset(local.replace(fold=1)), timedelta(0))
         return self.wire(local.replace(tzinfo=None) - timedelta(seconds=seconds) - repeated)
 
     def is_repeated(self, wire: str) -> bool:
         """Whether the clock shows this date-time twice."""
         return self.earlier(wire, 0) != wire
+
+
+def _offset(moment: datetime) -> timedelta:
+    return moment.utcoffset() or timedelta(0)
 
 
 def _digits(wire: str) -> int:
@@ -203,7 +206,7 @@ def encode(value: Any, value_type: ValueType, zone: ServerZone) -> str | None:
     if value_type is ValueType.DATE:
         return _date(value.isoformat() if isinstance(value, date) else value)
     if value_type is ValueType.DATETIME:
-        return zone.wire(value if isinstance(value, datetime) else moment(str(value)))
+        return zone.wire(moment(str(value)))
     if value_type is ValueType.LIST:
         return LIST_SEPARATOR.join(_list(value))
     return _text(value)
@@ -252,7 +255,7 @@ def _datetime(wire: Any, zone: ServerZone) -> str | None:
     if wire in {"0000-00-00 00:00:00", "0000-00-00"}:
         return None
     moment = zone.aware(wire)
-    if (moment.utcoffset() or timedelta(0)).seconds % 60:
+    if _offset(moment).seconds % 60:
         moment = moment.astimezone(timezone.utc)  # old local times; RFC 3339 has no such offsets
     return moment.isoformat()
 

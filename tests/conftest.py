@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from singer_sdk import plugin_base
 
 from kafinea import Client
@@ -23,6 +23,15 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+# For `make mutants`: the same examples each time, and no time spent on making them smaller.
+settings.register_profile(
+    "mutants",
+    settings.get_profile("any machine"),
+    derandomize=True,
+    max_examples=50,
+    phases=(Phase.explicit, Phase.generate),
+)
 
 # In each run, the SDK parses the description of two installed packages to log their versions.
 plugin_base.get_package_version = cache(plugin_base.get_package_version)

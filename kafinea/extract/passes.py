@@ -133,7 +133,7 @@ class PassPlanner:
             return Pass(since, end, reached) if until else None
         if self.start or self.end:
             return Pass(since, end, reached, undated=True)
-        return None if until is None else Pass(since, end, reached, everything=True)
+        return None if until is None else Pass(until=end, reached=reached, everything=True)
 
     def _bookmark(self, checkpoint: Checkpoint) -> str | None:
         """Return the bookmark as the server writes it."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea.errors import QueryError
-from kafinea.query import Condition, encoded_size, literal, name, select
+from kafinea.query import AnyOf, Condition, Query, as_query, encoded_size, literal, name, select
 
 
 def test_a_whole_query():
@@ -37,6 +37,51 @@ def test_a_whole_query():
 def test_the_shortest_queries_end_with_the_mandatory_semicolon():
     assert select("Contacts", ["*"]) == "SELECT * FROM Contacts;"
     assert select("Contacts", ["count(*)"], limit=1) == "SELECT count(*) FROM Contacts LIMIT 1;"
+
+
+def test_a_further_condition_is_added_to_each_alternative():
+    low, high = Condition("cf_855", "<", 1), Condition("cf_855", ">", 9)
+    city, behind = Condition("mailingcity", "=", "Paris"), Condition("id", ">", "12x43")
+    query = select("Contacts", ["id"], where=[AnyOf(((low, city), (high,))), behind])
+    assert query == (
+        "SELECT id FROM Contacts WHERE cf_855 < '1' AND mailingcity = 'Paris' AND id > '12x43' "
+        "OR cf_855 > '9' AND id > '12x43';"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "shape"),
+    [
+        ({}, ";", ""),
+        ({"order_by": ["id"]}, " ORDER BY id;", " ORDER BY id"),
+        ({"limit": 5}, " LIMIT 5;", " LIMIT n"),
+        ({"limit": 5, "offset": 7}, " LIMIT 7,5;", " LIMIT n,n"),
+        (
+            {"where": [Condition("id", "=", "3x1")], "order_by": ["id"], "descending": True},
+            " WHERE id = '3x1' ORDER BY id DESC;",
+            " id = ORDER BY id DESC",
+        ),
+    ],
+)
+def test_the_shape_of_a_query_has_no_values(options, text, shape):
+    query = select("Tax", ["id"], **options)
+    assert query == f"SELECT id FROM Tax{text}"
+    assert (query.module, query.shape) == ("Tax", f"SELECT id FROM Tax{shape}")
+
+
+@pytest.mark.parametrize(
+    ("text", "module"),
+    [
+        ("select id\nfrom  Contacts where id = '12x1';", "Contacts"),
+        ("SELECT id FROM Tax;", "Tax"),
+        ("SELECT fromage;", ""),
+    ],
+)
+def test_the_module_of_a_query_written_by_hand_is_known(text, module):
+    query = as_query(text)
+    assert (query, query.module, query.shape) == (text, module, "")
+    assert as_query(query) is query
+    assert isinstance(query, Query)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def _is_plain(character: str) -> bool:
 def _named(character: str) -> str:
     if character in _NAMES:
         return _NAMES[character]
-    if character.isascii() and character.isprintable() and character != " ":
+    if character.isascii() and character.isprintable():
         return f"'{character}'"
     return f"U+{ord(character):04X}"
 
