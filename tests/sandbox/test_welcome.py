@@ -85,11 +85,13 @@ def test_open_shows_the_page(tmp_path: Path):
         command, env={"BROWSER": str(browser), "PATH": "/usr/bin:/bin"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        url = json.loads(process.stdout.readline())["url"]
-        assert b"Preparing" in process.stderr.readline()
-        assert f"at {url}." in process.stderr.readline().decode()
-        while not (tmp_path / "opened").exists() or not (tmp_path / "opened").read_text():
-            assert process.poll() is None
-        process.terminate()
-        process.communicate(timeout=60)
+        try:
+            url = json.loads(process.stdout.readline())["url"]
+            assert b"Preparing" in process.stderr.readline()
+            assert f"at {url}, for this machine only." in process.stderr.readline().decode()
+            while not (tmp_path / "opened").exists() or not (tmp_path / "opened").read_text():
+                assert process.poll() is None
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
     assert (tmp_path / "opened").read_text() == f"{url}\n"

@@ -141,21 +141,15 @@ def test_files_stream_that_is_off_stops_no_other(sandbox, files, tmp_path):
 # What nobody foresaw
 
 
-@pytest.mark.parametrize(
-    ("schema", "said"),
-    [
-        ({"type": 5}, "its schema in the catalog cannot be used (TypeError)"),
-        ({"type": ["string", ["x"]]}, "TypeError, schema.py, line "),
-    ],
-)
-def test_catalog_mistake_fails_its_stream_only(sandbox, files, schema, said):
+def test_catalog_mistake_fails_its_stream_only(sandbox, files):
     catalog = discover(sandbox, modules=MODULES)
     for entry in catalog["streams"]:
         if entry["stream"] == "Contacts":
-            entry["schema"]["properties"]["lastname"] = schema
+            entry["schema"]["properties"]["lastname"] = {"anyOf": 5}
     done, output = run(files, settings(sandbox), "--catalog", files("catalog.json", catalog))
     assert done.returncode == 1
-    assert [f"Contacts is not complete: {said}" in line for line in errors(done)] == [True, False]
+    said = "Contacts is not complete: its schema in the catalog cannot be used (TypeError)"
+    assert [said in line for line in errors(done)] == [True, False]
     assert len(output.ids("Leads")) == sandbox.count("Leads")
 
 
