@@ -42,6 +42,7 @@ AMOUNT, DAY, TICK, LIST = (
         (TICK, "on", "1"),
         (TICK, "no", "0"),
         (LIST, "B|##|A", "B |##| A"),
+        (field("datetime", "t"), "2024-02-29T10:00:00+02:00", "2024-02-29 08:00:00"),
     ],
 )
 def test_equal_values_have_the_same_form(known, value, form):
@@ -162,6 +163,8 @@ NOT_EXACTLY = (
         (("ACME", "Paris"), [("acme", "Paris"), ("Acme", "Paris")],
          NOT_EXACTLY.format("12x0, 12x1", "case")),
         (("ACME", "Paris"), [("acmé", "Pâris")],
+         NOT_EXACTLY.format("12x0", "accents and case")),
+        (("İ", "Paris"), [("i\u0307", "Paris")],
          NOT_EXACTLY.format("12x0", "accents and case")),
     ],
 )  # fmt: skip
