@@ -15,6 +15,7 @@ from kafinea.client import Client
 from kafinea.errors import SettingsError
 from kafinea.extract.discovery import Modules
 from kafinea.values import ServerZone
+from singer_kafinea.env_file import load_env_file
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -111,7 +112,7 @@ def settings_of_tap(options: Mapping[str, Any], schema: dict[str, Any]) -> dict[
     from singer_kafinea.settings import unreadable_variables  # noqa: PLC0415
 
     given = set_in_environment(options)
-    _load_env_file()
+    load_env_file()
     if wrong := unreadable_variables(os.environ, PREFIX, schema):
         raise wrong_settings(wrong, {}, PREFIX)
     config = meltano.settings_of_tap(schema["properties"])
@@ -120,21 +121,6 @@ def settings_of_tap(options: Mapping[str, Any], schema: dict[str, Any]) -> dict[
         if value := given.get(name) or _variable(name):
             config[name] = value
     return config
-
-
-def _load_env_file() -> None:
-    """Set the variables of `.env` that are not set.
-
-    Raises:
-        SettingsError: It is not text.
-    """
-    from dotenv import find_dotenv, load_dotenv  # noqa: PLC0415 of the extra `cli`
-
-    path = find_dotenv(usecwd=True)
-    try:
-        load_dotenv(path, override=False)
-    except UnicodeError:
-        raise SettingsError(f"{path} is not UTF-8 text. Correct it, or remove it.") from None
 
 
 def set_in_environment(options: Mapping[str, Any]) -> dict[str, str]:

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import click
-from dotenv import find_dotenv, load_dotenv
 from singer_sdk import metrics
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import ConfigValidationError
@@ -21,6 +20,7 @@ from typing_extensions import override
 
 from kafinea.errors import SettingsError
 from singer_kafinea.connection import problems_of_connection, wrong_settings
+from singer_kafinea.env_file import load_env_file
 from singer_kafinea.nesting import is_deeper
 from singer_kafinea.settings import no_objects, unreadable_variables, with_numbers
 
@@ -48,7 +48,7 @@ class Plugin(PluginBase):
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 as the SDK's
         schema, prefix = cls.config_jsonschema, cls._env_var_prefix
         unread: ValueError | None = None
-        _read_dotenv()
+        load_env_file()
         cls.append_builtin_config(schema)
         try:
             config = parse_environment_config(schema, prefix, dotenv_path=os.devnull)
@@ -183,13 +183,3 @@ def _place(error: Exception) -> str:
     """Return where the JSON ends to be JSON. The text of the error may show a secret."""
     line, column = getattr(error, "lineno", None), getattr(error, "colno", None)
     return f": see line {line}, column {column}" if line and column else " with settings in it"
-
-
-def _read_dotenv() -> None:
-    """Add the variables of `.env` to the environment, which comes first, as for `kafinea`.
-
-    The SDK itself would look for the file above the folder where it is installed, which may be the
-    folder of another instance, and prefer it to the environment.
-    """
-    if path := find_dotenv(usecwd=True):
-        load_dotenv(path)
