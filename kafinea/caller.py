@@ -152,6 +152,13 @@ class Caller:
         client._most_failures = failures  # noqa: SLF001 it is one of us
         return client
 
+    def timing_out_after(self, seconds: float) -> Self:
+        """Return this client, which waits so many seconds at most for an answer to begin."""
+        client = copy(self)
+        connecting, answering = self._timeout
+        client._timeout = (min(connecting, seconds), min(answering, seconds))  # noqa: SLF001 one of us
+        return client
+
     def watched_by(self, watch: Watch) -> Self:
         """Return this client, each of whose writes is shown to a watch first."""
         client = copy(self)

@@ -25,6 +25,8 @@ Record = dict[str, Any]
 
 _NO_ID = ("", None)
 
+_LONGEST_REFUSAL = 30  # seconds; it reads nothing that is stored
+
 
 class Client(Caller):
     """A Kafinea instance, as one of its users: `Caller` has the arguments and the sessions."""
@@ -249,10 +251,11 @@ class Client(Caller):
         """Whether the server answers a write at all: one that names no record and no module.
 
         It writes nothing, because it is refused. So a record that cannot be written is told apart
-        from a server that cannot write.
+        from a server that cannot write. It is refused at once, so it is not waited for for long.
         """
         try:
-            return self._refusal(operation, writes=True) is not None
+            asking = self.timing_out_after(_LONGEST_REFUSAL)
+            return asking._refusal(operation, writes=True) is not None  # noqa: SLF001 one of us
         except Unavailable:
             return False
 

@@ -169,6 +169,9 @@ def test_failing_writes_are_retried_and_then_stop_the_run(operation, status):
         assert run.code == 1
         assert run.outcomes == []
         assert "Traceback" not in run.stderr
+        sent = [request.params["element"] for request in sandbox.requests.of(operation)]
+        records_sent = [element for element in sent if element != "{}"]
+        assert len(records_sent) == len(set(records_sent))  # it is asked with nothing to write
         sandbox.faults.clear()
         again = upsert(sandbox, *records)
         assert again.tally == {"created" if operation == "create" else "updated": 60}

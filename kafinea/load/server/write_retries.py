@@ -8,11 +8,14 @@ rest up. So does one that fails at a few records in a row.
 
 from __future__ import annotations
 
+import logging
 from threading import Lock
 
 from kafinea.client import Client
 from kafinea.errors import KafineaError
 from kafinea.retry import TRIES, seconds_before_next
+
+logger = logging.getLogger(__name__)
 
 _TRIES_OF_A_RECORD = 3
 _FEW = 5
@@ -53,27 +56,27 @@ class WriteRetries:
         Raises:
             WritesFail: The server fails at every write.
         """
-        if not session.is_answered(operation):
-            if tries >= TRIES:
-                raise self._server_fails(operation)
-        elif tries >= (TRIES if is_busy else _TRIES_OF_A_RECORD):
+        was_down = self.await_server(session, operation)
+        if tries >= (TRIES if was_down or is_busy else _TRIES_OF_A_RECORD):
             self._give_up(operation)
             return False
         self._client.wait(seconds_before_next(tries))
         return True
 
-    def await_server(self, session: Client, operation: str) -> None:
-        """Wait until the server answers such a write again.
+    def await_server(self, session: Client, operation: str) -> bool:
+        """Wait until the server answers such a write, and return whether it did not at first.
 
         Raises:
             WritesFail: It does not.
         """
-        tries = 1
-        while not session.is_answered(operation):
-            if tries >= TRIES:
-                raise self._server_fails(operation)
-            self._client.wait(seconds_before_next(tries))
-            tries += 1
+        for tries in range(1, TRIES + 1):
+            if session.is_answered(operation):
+                return tries > 1
+            if tries < TRIES:
+                text = "Kafinea fails at every %s. Waiting for it (%d of %d)."
+                logger.warning(text, operation, tries, TRIES - 1)
+                self._client.wait(seconds_before_next(tries))
+        raise self._server_fails(operation)
 
     def _give_up(self, operation: str) -> None:
         with self._lock:
