@@ -52,6 +52,30 @@ ROOMS = {
         "files": ["kafinea/extract/passes.py"],
         "tests": ["tests/extract/test_passes.py"],
     },
+    "pages": {
+        "files": [
+            "kafinea/keyset.py",
+            "kafinea/page_query.py",
+            "kafinea/module_reader.py",
+            "kafinea/columns.py",
+        ],
+        "tests": [
+            *of(
+                "tests/kafinea/test_parallel_reader.py",
+                "test_what_stays_and_may_be_read_comes_once_and_in_order",
+                "test_records_that_come_in_behind_the_page_that_shows_the_end_push_none_out",
+                "test_a_full_page_shows_no_end_however_many_came",
+            ),
+            *of(
+                "tests/kafinea/test_module_reader.py",
+                "test_a_newest_change_is_one_that_a_bookmark_can_hold",
+                "test_a_server_that_does_not_order_by_id_is_an_error",
+                "test_a_server_that_repeats_the_same_page_is_an_error",
+                "test_the_newest_change_is_found_however_few_records_a_server_gives",
+            ),
+            "tests/kafinea/test_page_reading.py",
+        ],
+    },
     "matching": {
         "files": [
             "kafinea/load/lookup/keys.py",
