@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from mutmut.__main__ import _run
@@ -13,4 +14,4 @@ if __name__ == "__main__":
     room = ROOMS[sys.argv[1]]
     config().only_mutate = room["files"]
     config().pytest_add_cli_args_test_selection = room["tests"]
-    _run((), None)
+    _run((), 3 * (os.cpu_count() or 1))  # tests of retries mostly wait
