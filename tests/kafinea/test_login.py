@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from itertools import count
 from types import SimpleNamespace
@@ -228,6 +230,42 @@ def test_token_that_another_process_has_replaced_is_lost_and_the_next_one_shared
     # The first one that is refused takes a challenge, and the others its token.
     round_of = ["login", "getchallenge", "login", "login", "login"]
     assert server.sent == ["getchallenge", "login", "login", "login", *round_of * 3]
+
+
+def test_token_that_was_shared_says_that_the_server_shares(login):
+    server, lost = Server(), set()
+    server.refuse = lambda what: "INVALID_AUTH_TOKEN" if what in lost else None
+    for opened, token in [(2, 1), (1, 2), (2, 3)]:
+        for _ in range(opened):
+            login.open(server.send)
+        lost.add(digest(f"token-no-{token}"))
+    # The second token was replaced before anybody shared it, which says nothing yet.
+    again = ["login", "getchallenge", "login"]
+    assert server.sent == ["getchallenge", "login", "login", *again, *again, "login"]
+
+
+def test_refusal_counts_no_more_after_a_token_was_shared(login, clock):
+    server = Server()
+    for seconds in (0, 300, 0):
+        login.open(server.send)
+        clock.now += seconds
+    assert server.sent == ["getchallenge", "login", "login", "getchallenge", "login"]
+    assert clock.waits == [0, 0]
+
+
+def test_sessions_that_share_a_token_do_not_wait_for_each_other(login):
+    server, both = Server(), threading.Barrier(2, timeout=60)
+    for _ in range(3):
+        login.open(server.send)
+
+    def send(*request, **parameters):
+        both.wait()
+        return server.send(*request, **parameters)
+
+    with ThreadPoolExecutor() as pool:
+        granted = list(pool.map(login.open, [send, send]))
+    assert len({one.session_name for one in granted}) == 2
+    assert server.sent == ["getchallenge", *["login"] * 5]
 
 
 @pytest.mark.parametrize(
