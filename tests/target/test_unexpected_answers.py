@@ -226,7 +226,9 @@ def test_update_that_cannot_be_proven_does_not_undo_a_concurrent_change(revises)
     for n in range(6):
         server.insert(lastname=f"n{n}", code=f"c{n}", phone=f"{n}")
     run = load_small(
-        server, messages("Contacts", *({"code": f"c{n}", "lastname": f"new{n}"} for n in range(6)))
+        server,
+        messages("Contacts", *({"code": f"c{n}", "lastname": f"new{n}"} for n in range(6))),
+        max_sessions=1,  # so that all are read back at once
     )
     assert server.row("12x104")["phone"] == "theirs"
     assert run.codes == ["OTHER_FIELDS_CHANGED"]
