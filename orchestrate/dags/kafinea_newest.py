@@ -60,7 +60,7 @@ def _rows(ask: Ask, queries: Mapping[str, str]) -> dict[str, list[Row]]:
     with TemporaryDirectory() as folder:
         for name, query in queries.items():
             Path(folder, f"{name}.sql").write_text(query, encoding="utf-8")
-        for message in _messages(ask(folder).splitlines()):
+        for message in _messages(ask(folder).split("\n")):
             if message["type"] == "RECORD":
                 found[message["stream"]].append(message["record"])
     return found
