@@ -242,7 +242,8 @@ class KeysetReader:
                 if page := self._ask(offset):
                     return page
             except (Refused, Unavailable) as error:
-                return self.next_page() if self._divide_at(error, offset) else []
+                self._divide_at(error, offset)
+                return self.next_page()
             if taken == MOST_STEPS:
                 raise none_given(self._pages.module, expected)
         return []
