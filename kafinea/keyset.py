@@ -242,8 +242,7 @@ class KeysetReader:
                 if page := self._ask(offset):
                     return page
             except (Refused, Unavailable) as error:
-                self._divide_at(error, offset)
-                return self.next_page()
+                return self.next_page() if self._divide_at(error, offset) else []
             if taken == MOST_STEPS:
                 raise none_given(self._pages.module, expected)
         return []
