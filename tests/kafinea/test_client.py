@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from email.utils import format_datetime
 from io import BytesIO
 from itertools import product
 
 import pytest
+import requests
 
 from kafinea import NotReachable, OutcomeUnknown, Refused, Unavailable, envelope, files, masking
 from kafinea_sandbox import Sandbox
@@ -211,6 +214,30 @@ def test_retry_after_is_honoured(sandbox, client):
     began = time.monotonic()
     assert client.query(READS)
     assert time.monotonic() - began >= 1
+
+
+def _in_seconds(seconds, zone=timezone.utc):
+    return format_datetime(datetime.now(zone) + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("7", 7, 7),
+        (_in_seconds(3000), 1000, 3000),
+        (_in_seconds(3000, timezone(timedelta(hours=5))), 1000, 3000),
+        (_in_seconds(3000).replace("+0000", "-0000"), 1000, 3000),
+        (_in_seconds(-60), 0, 0),
+        ("Mon, 99 Nov 2026 00:00:00 GMT", None, None),
+        ("soon", None, None),
+        ("²", None, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header, least, most):
+    response = requests.Response()
+    response.headers["Retry-After"] = header
+    seconds = envelope._retry_after(response)
+    assert seconds is least if least is None else least <= seconds <= most
 
 
 def test_a_wrong_address_is_not_tried_again(sandbox, client):

@@ -307,3 +307,27 @@ def test_undo_stops_where_no_write_is_answered(sandbox, client, path, loaded):
     sandbox.faults.add("status", operation="delete", times=None)
     with pytest.raises(KafineaError, match="Undo the same file again"):
         undo(client, path)
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "fatal_after"])
+def test_update_without_answer_that_cannot_be_read_back_is_taken_back(sandbox, client, path, kind):
+    contact = sandbox.insert("Contacts", {"lastname": "Old", "phone": "1"})
+    sandbox.faults.add(kind, operation="revise")
+    with loading(client, "Contacts", path) as load:
+        # The record is read before the write, and after it: for the note, and for the load itself.
+        sandbox.faults.add("status", operation="retrieve", contains=contact, nth=2)
+        (result,) = load({"id": contact, "lastname": "New", "phone": "2"})
+    assert result.rejection is None
+    assert actions(undo(client, path)) == {"restored": 1}
+    (row,) = [row for row in sandbox.rows("Contacts") if row["id"] == contact]
+    assert (row["lastname"], row["phone"]) == ("Old", "1")
+
+
+def test_file_of_a_load_that_runs_is_not_taken(client, path, loaded):
+    with loading(client, "Contacts", path) as load:
+        load({"lastname": "x"})
+        with (
+            pytest.raises(StorageError, match="in use by another run"),
+            loading(client, "Contacts", path),
+        ):
+            pass
