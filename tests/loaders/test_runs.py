@@ -57,6 +57,27 @@ def test_killed_run_has_written_what_its_state_covers(warehouse, number, code):
     assert read == [0, 2]
 
 
+AT_THE_END = "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGTERM); "
+"""Schedulers send SIGTERM again, and may do so when Python ends. It handles signals until then."""
+
+
+def test_second_signal_ends_a_run_that_is_ending(warehouse):
+    python, c, code, *arguments = warehouse.command(batch_size_rows=1)
+    with subprocess.Popen(
+        [python, c, AT_THE_END + code, *arguments], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as loader:  # fmt: skip
+        messages = [schema(), record({"id": "1"}), state({"n": 1}), record({"id": "2"})]
+        loader.stdin.write("".join(json.dumps(each) + "\n" for each in messages))
+        loader.stdin.flush()
+        loader.stdout.readline()
+        loader.send_signal(signal.SIGINT)
+        log = loader.stderr.read()
+        assert loader.wait() == 143
+    assert "Stopped by signal 2" in log
+    assert "Traceback" not in log
+
+
 def test_signal_during_a_query_ends_the_program(tmp_path):
     """DuckDB looks for signals itself, and reports what their handlers raise as an error."""
     database = DuckDB(str(tmp_path / "warehouse.duckdb"), "kafinea")
