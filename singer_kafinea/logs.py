@@ -42,8 +42,9 @@ def guard(logger: logging.Logger) -> None:
             say_unforeseen(logger, stopped.exc_value)
 
     def ignored(by_python: sys.UnraisableHookArgs) -> None:
+        # As a rule, what failed before was said: a workbook on a full disk cannot be closed either.
         if by_python.exc_value is not None:
-            say_unforeseen(logger, by_python.exc_value)
+            logger.debug("Ignored: %s", place_of(by_python.exc_value))
 
     threading.excepthook = in_thread
     sys.unraisablehook = ignored

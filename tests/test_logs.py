@@ -209,7 +209,8 @@ def test_unexpected_error_is_one_line_with_a_traceback_at_debug(how, what, level
     assert "Confidential" not in done.stderr
     assert ("Traceback" in done.stderr) == (level == "DEBUG")
     assert f"ERROR tap-kafinea {what}" in done.stderr
-    assert done.stderr.count("ERROR tap-kafinea ValueError, <string>, line ") == 2
+    assert done.stderr.count("ERROR tap-kafinea ValueError, <string>, line ") == 1
+    assert ("Ignored: ValueError, <string>, line " in done.stderr) == (level == "DEBUG")
     assert r"UserWarning: deprecated\x0d\x0a2026 ERROR fake (<string>" in done.stderr
     assert "put dict OSError" in done.stderr
     assert "url s3://***@host/?..." in done.stderr

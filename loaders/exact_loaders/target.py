@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import signal
 import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -291,6 +293,8 @@ class ExactTarget(Target):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """End at once: what is not committed is loaded again, from the state that was written."""
         self.logger.warning("Stopped by signal %d. Run again to resume.", signum)
+        for each in (signal.SIGINT, signal.SIGTERM):  # Python is about to end, and has no room
+            signal.signal(each, lambda number, _: os._exit(128 + number))
         sys.exit(128 + signum)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from email.utils import format_datetime
 from io import BytesIO
 from itertools import product
 
 import pytest
+import requests
 
 from kafinea import NotReachable, OutcomeUnknown, Refused, Unavailable, envelope, files, masking
 from kafinea_sandbox import Sandbox
@@ -211,6 +214,35 @@ def test_retry_after_is_honoured(sandbox, client):
     began = time.monotonic()
     assert client.query(READS)
     assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hours", "offset"), [(3000, 0, "+0000"), (3000, 5, "+0500"), (3000, 0, "-0000")]
+)
+def test_retry_after_is_a_date(seconds, hours, offset):
+    then = datetime.now(timezone(timedelta(hours=hours))) + timedelta(seconds=seconds)
+    asked = retry_after(format_datetime(then).replace("+0000", offset))
+    assert 1000 < asked <= seconds
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        ("Sun, 29 Nov 2020 00:00:00 GMT", 0),
+        ("Mon, 99 Nov 2026 00:00:00 GMT", None),
+        ("soon", None),
+        ("²", None),
+    ],
+)
+def test_retry_after_is_a_number_or_passed_or_none(header, seconds):
+    assert retry_after(header) == seconds
+
+
+def retry_after(header):
+    response = requests.Response()
+    response.headers["Retry-After"] = header
+    return envelope._retry_after(response)
 
 
 def test_a_wrong_address_is_not_tried_again(sandbox, client):

@@ -195,6 +195,34 @@ def test_a_certificate_that_does_not_fit_is_told_with_the_reason(certificate, mo
         assert "not valid for '127.0.0.1'" in failing(f"https://127.0.0.1:{port}")
 
 
+class Refusing(BaseHTTPRequestHandler):
+    """A server whose handshake fails: the alert `handshake_failure`."""
+
+    alert = b"\x15\x03\x03\x00\x02\x02\x28"
+
+    def handle(self):
+        self.connection.recv(65536)
+        self.connection.sendall(self.alert)
+
+
+class Ending(Refusing):
+    alert = b""
+
+
+def test_a_handshake_that_fails_is_told_at_once():
+    with website(Refusing) as port:
+        said = failing(f"https://127.0.0.1:{port}")
+    assert said.startswith(f"No secure connection to 127.0.0.1:{port} is possible (")
+    assert "HANDSHAKE_FAILURE" in said
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_handshake_that_ends_is_tried_again():
+    with website(Ending) as port:
+        said = failing(f"https://127.0.0.1:{port}", Unavailable)
+    assert said == f"127.0.0.1:{port} closed the connection."
+
+
 @pytest.mark.parametrize("variable", BUNDLES)
 def test_a_file_of_certificates_that_is_none_is_named(variable, monkeypatch, tmp_path):
     monkeypatch.setenv(variable, str(tmp_path / "nowhere"))

@@ -353,6 +353,27 @@ def test_columns_are_looked_at_once_where_none_is_refused():
         assert len(texts) == requests
 
 
+@pytest.mark.parametrize("code", ["413", "414", "431"])
+def test_page_is_read_with_all_columns_where_their_names_are_too_long(code):
+    server, longest = Server(250), 100
+
+    def query(text):
+        if len(text) > longest:
+            server.texts.append(text)
+            raise Refused("x", code=code)
+        return server.query(text)
+
+    names = [f"cf_{n}" for n in range(900, 920)]
+    reading = ModuleReader(Answering(query), "Contacts", names, recovery=Recovering())
+    assert len(ids(reading)) == 250
+    assert [len(text) > longest for text in server.texts].count(True) == 1
+    longest = 0
+    with pytest.raises(Refused):
+        PageQuery(query, "Contacts", ["a"], (), 100).page(None)
+    with pytest.raises(Refused):  # `*` would contain the access key
+        PageQuery(query, "Users", names, (), 100).page(None)
+
+
 def test_columns_of_a_page_that_was_given_are_not_refused_later():
     query, texts = refusing({"b"}, on=lambda text: "id >" in text)
     pages = PageQuery(query, "Contacts", COLUMNS, (), 100)
@@ -422,12 +443,12 @@ def test_record_at_which_the_server_fails_is_stepped_over(rows, bad, page_size, 
         ({"rows": 300, "failures": dict.fromkeys((2, 3, 6, 7), FAILS)}, 1000, 1, 12),
         ({"rows": 3000, "longest": 500, "most": 1000}, 1000, 1, 25),
         # hidden records: in the middle, at the start, on small pages
-        ({"rows": 1234, "hidden": range(200, 500)}, 100, 1, 25),
-        ({"rows": 500, "hidden": range(1, 301)}, 100, 1, 20),
-        ({"rows": 10, "hidden": range(2, 7)}, 1, 1, 22),
+        ({"rows": 1234, "hidden": range(200, 500)}, 100, 1, 27),
+        ({"rows": 500, "hidden": range(1, 301)}, 100, 1, 24),
+        ({"rows": 10, "hidden": range(2, 7)}, 1, 1, 26),
         # both: behind hidden ones on the same page, or on others; many, whose number is no surplus
-        ({"rows": 100, "bad": [81], "hidden": range(1, 61)}, 100, 1, 22),
-        ({"rows": 400, "bad": [261], "hidden": range(101, 251)}, 100, 1, 28),
+        ({"rows": 100, "bad": [81], "hidden": range(1, 61)}, 100, 1, 29),
+        ({"rows": 400, "bad": [261], "hidden": range(101, 251)}, 100, 1, 35),
         ({"rows": 60, "bad": range(1, 41, 2), "hidden": range(41, 56), "most": 10}, 10, 1, 199),
         ({"rows": 60, "bad": range(2, 42, 2), "hidden": range(41, 56), "most": 10}, 10, 1, 199),
     ],
@@ -446,7 +467,7 @@ def test_what_comes_and_how_many_requests_it_costs(rows, page_size, sessions, re
     assert len(server.texts) == requests
 
 
-@pytest.mark.parametrize("silent", range(1, 23))
+@pytest.mark.parametrize("silent", range(1, 30))
 def test_silence_at_one_request_changes_nothing(silent):
     server = Server(100, [81], hidden=range(1, 61), failures={silent: SLOW})
     recovery = Recovering()
@@ -454,6 +475,25 @@ def test_silence_at_one_request_changes_nothing(silent):
         number(one) for one in ids(ModuleReader(Trying(server), "Contacts", recovery=recovery))
     ] == server.given
     assert [one for one, *_ in recovery.asked] == ["12x81"]
+
+
+@pytest.mark.parametrize("hidden", [(), range(130, 290)])
+@pytest.mark.parametrize("silent", range(40))
+def test_one_query_that_fails_in_sql_costs_no_record(silent, hidden):
+    """It is answered with nothing and no error, whichever it is: also a part of a page."""
+    server = Server(400, [38, 301], hidden=hidden)
+
+    def query(text):
+        if len(server.texts) == silent:
+            server.texts.append(text)
+            return []
+        return server.query(text)
+
+    reading = ModuleReader(Answering(query), "Contacts", recovery=Recovering())
+    assert [number(one) for one in ids(reading)] == [
+        n for n in range(1, 401) if n not in hidden and n != 38
+    ]
+    assert reading.unreadable == len(hidden)
 
 
 @pytest.mark.parametrize("error", [BUSY, SLOW, Unavailable("x", nothing_done=True), DENIED])

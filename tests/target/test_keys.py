@@ -341,14 +341,16 @@ def test_half_a_character_rejects_its_record_only(sandbox):
         {"cf_853": "a\ud83d", "lastname": "x"},
         {"cf_853": "b", "lastname": "\udc00"},
         {"cf_853": "\\ud83d", "lastname": "x"},
+        {"cf_853": "c", "lastname": "x", "cf_889": ["a", {"b": "\ud83d"}]},
     ]
     run = load(sandbox, messages("Contacts", *records), streams=BY_KEY, max_rejects=-1)
-    assert run.tally == {"rejected": 2, "created": 1}
-    assert run.codes == ["INVALID_VALUE"] * 2
+    assert run.tally == {"rejected": 3, "created": 1}
+    assert run.codes == ["INVALID_VALUE"] * 3
     messages_ = [line["message"] for line in run.outcomes if "code" in line]
     assert messages_ == [
         "cf_853: the text contains half a character (unpaired surrogate U+D83D)",
         "lastname: the text contains half a character (unpaired surrogate U+DC00)",
+        "cf_889: the text contains half a character (unpaired surrogate U+D83D)",
     ]
     assert stored(sandbox) == ["\\ud83d"]
 

@@ -207,6 +207,50 @@ def test_what_was_changed_since_the_plan_is_never_overwritten(
             assert result.status in {plan.status, Status.UNCHANGED}
 
 
+def _removed(sandbox, key):
+    for row in sandbox.rows("Contacts"):
+        if row["cf_853"] == key:
+            sandbox.remove("Contacts", row["id"].partition("x")[2])
+            return
+
+
+def _inserted(sandbox, key):
+    sandbox.insert("Contacts", {"cf_853": key, "lastname": "A"})
+
+
+def _changed(sandbox, key):
+    (number,) = [r["id"].partition("x")[2] for r in sandbox.rows("Contacts") if r["cf_853"] == key]
+    sandbox.change("Contacts", number, {"phone": "theirs"})
+
+
+# How many records have the key when the plan is made, what is loaded, what happens then.
+SINCE = {
+    "a record with this key exists since the plan was made": (0, {"phone": "2"}, [_inserted]),
+    "is no longer found, and would be created": (1, {"phone": "2"}, [_removed]),
+    "is another one than in the plan": (1, {"phone": "2"}, [_removed, _inserted]),
+    "the record to be deleted has changed since the plan": (1, DELETED, [_changed]),
+    "the record has changed in Kafinea: phone": (1, {"phone": "2"}, [_changed]),
+    "the plan rejects the record (AMBIGUOUS_KEY)": (2, {"phone": "2"}, [_removed]),
+}
+
+
+@pytest.mark.parametrize("why", SINCE)
+def test_rejection_says_what_happened_since_the_plan(shared, plan_path, why):
+    stored, values, happened = SINCE[why]
+    key = f"{next(PREFIXES)}0"
+    for _ in range(stored):
+        _inserted(shared, key)
+    records = [{"cf_853": key, "lastname": "A", **values}]
+    planned(shared, records, plan_path, hard_delete=True)
+    for what in happened:
+        what(shared, key)
+    before = [row for row in shared.rows("Contacts") if row["cf_853"] == key]
+    (result,) = applied(shared, records, plan_path, hard_delete=True)
+    assert result.rejection.code == "CHANGED_SINCE_PLAN"
+    assert why in result.rejection.message
+    assert [row for row in shared.rows("Contacts") if row["cf_853"] == key] == before
+
+
 # Through the target
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kafinea.errors import KafineaError, SettingsError, StorageError
 from tests.target.running import write_requests
-from tests.undo.loads import actions, contents, loading, undo
+from tests.undo.loads import actions, client_of, contents, loading, undo
 
 _keys = count()
 
@@ -276,7 +276,58 @@ def test_record_at_which_the_server_fails_leaves_the_others(sandbox, client, pat
     assert actions(undo(client, path)) == {"deleted": 1, "nothing to do": 2}
 
 
+@pytest.mark.parametrize(
+    ("right", "failed", "why"),
+    [
+        ("read", {"updated", "created", "deleted"}, "this user may not see its module"),
+        ("update", {"updated"}, "may not update"),
+        ("delete", {"created"}, "may not delete"),
+        ("create", {"deleted"}, "may not create"),
+    ],
+)
+def test_what_the_user_may_no_longer_do_is_taken_back_later(
+    sandbox, client, path, loaded, right, failed, why
+):
+    before = contents(sandbox, "Contacts")
+    sandbox.set_rights("Contacts", [right])
+    try:
+        undone = undo(client, path)
+    finally:
+        sandbox.set_rights("Contacts")
+    assert {one.id for one in undone if one.action == "failed"} == {loaded[one] for one in failed}
+    assert all(why in one.text for one in undone if one.action == "failed")
+    assert (contents(sandbox, "Contacts") == before) == (right == "read")
+    with client_of(sandbox) as again:
+        assert "failed" not in actions(undo(again, path))
+    rows = {row["lastname"] for row in sandbox.rows("Contacts") if row["id"] in loaded.values()}
+    assert rows == {"Old"}
+
+
 def test_undo_stops_where_no_write_is_answered(sandbox, client, path, loaded):
     sandbox.faults.add("status", operation="delete", times=None)
     with pytest.raises(KafineaError, match="Undo the same file again"):
         undo(client, path)
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "fatal_after"])
+def test_update_without_answer_that_cannot_be_read_back_is_taken_back(sandbox, client, path, kind):
+    contact = sandbox.insert("Contacts", {"lastname": "Old", "phone": "1"})
+    sandbox.faults.add(kind, operation="revise")
+    with loading(client, "Contacts", path) as load:
+        # The record is read before the write, and after it: for the note, and for the load itself.
+        sandbox.faults.add("status", operation="retrieve", contains=contact, nth=2)
+        (result,) = load({"id": contact, "lastname": "New", "phone": "2"})
+    assert result.rejection is None
+    assert actions(undo(client, path)) == {"restored": 1}
+    (row,) = [row for row in sandbox.rows("Contacts") if row["id"] == contact]
+    assert (row["lastname"], row["phone"]) == ("Old", "1")
+
+
+def test_file_of_a_load_that_runs_is_not_taken(client, path, loaded):
+    with loading(client, "Contacts", path) as load:
+        load({"lastname": "x"})
+        with (
+            pytest.raises(StorageError, match="in use by another run"),
+            loading(client, "Contacts", path),
+        ):
+            pass
