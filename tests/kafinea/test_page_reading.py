@@ -344,6 +344,13 @@ def test_page_is_read_without_the_columns_that_are_refused(refused, error, given
         assert pages.page(None) == [record]
 
 
+@pytest.mark.parametrize(("module", "is_star"), [("Contacts", True), ("Users", False)])
+def test_columns_that_make_a_query_too_long_are_a_star_but_for_secrets(module, is_star):
+    query, texts = refusing(set())
+    PageQuery(query, module, [f"cf_{n}" for n in range(1000, 2500)], (), 100).page(None)
+    assert texts[0].startswith("SELECT * FROM") is is_star
+
+
 def test_columns_are_looked_at_once_where_none_is_refused():
     query, texts = refusing({"a"}, FAILS, on=lambda text: "ORDER BY" in text)
     pages = PageQuery(query, "Contacts", COLUMNS, (), 100)
