@@ -14,14 +14,13 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import OutcomeUnknown, Refused
 from kafinea.load.plan import LoadPlan
-from kafinea.load.results import Rejected, Result, Status, rejection_of
+from kafinea.load.results import NOT_READABLE, Rejected, Result, Status, rejection_of
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.server_rules import side_effects
 from kafinea.load.writing.comparing import altered_fields, merged_lines, same_lines, with_lines
 from kafinea.load.writing.record_updater import RecordUpdater
-from kafinea.page_query import count
 from kafinea.parsing import is_id, prefix_of
-from kafinea.query import Condition
+from kafinea.refusals import exists
 
 Find = Callable[[], Record | None]
 Lines = Sequence[Mapping[str, Any]]
@@ -153,7 +152,7 @@ class RecordWriter:
             return self._session.retrieve(record_id)
         except Refused as error:
             text = f"the record was created, but cannot be read back: {error}"
-            raise Rejected("NOT_READABLE", text, id=record_id) from None
+            raise Rejected(NOT_READABLE, text, id=record_id) from None
 
     def _repaired(self, stored: Record, values: Mapping[str, Any], lines: Lines) -> Record:
         """Write the lines of a record that was created without some of them.
@@ -186,5 +185,4 @@ class RecordWriter:
         return not has_all or not self._server.totals.are_right(self._module.name, stored)
 
     def _exists(self, record_id: str) -> bool:
-        where = [Condition("id", "=", record_id)]
-        return count(self._session.query, self._module.name, where) > 0
+        return exists(self._session, self._module.name, record_id)
