@@ -1,4 +1,4 @@
-"""Records that sharing rules hide from the API user as soon as they are written."""
+"""Records that the server stores, and that the API user then cannot read."""
 
 from __future__ import annotations
 
@@ -76,3 +76,16 @@ def test_record_that_is_hidden_once_updated_is_said_and_stops_the_updates(privat
     assert others == {
         f"not sent: after the update of {given_away}, this user may not read it any more"
     }
+
+
+def test_record_that_is_stored_and_then_refused_is_named():
+    """CoreBOS does that with an unknown owner, which this user cannot look up before."""
+    with empty(dialect="corebos") as sandbox:
+        prefix = user_id(sandbox, "joe").partition("x")[0]
+        run = upsert(sandbox, *contacts(f"{prefix}x999", "a"))
+        (row,) = sandbox.rows("Contacts")
+        assert run.codes == ["INVALID_ID_ATTRIBUTE"]
+        assert run.only["id"] == row["id"]
+        assert run.only["message"].endswith(f". The record exists all the same: {row['id']}")
+        again = upsert(sandbox, *contacts(f"{prefix}x999", "a"))
+        assert (again.codes, sandbox.count("Contacts")) == (["INVALID_ID_ATTRIBUTE"], 1)
