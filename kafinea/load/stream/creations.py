@@ -122,15 +122,15 @@ class Creations:
             return rejected(error.rejection, id=result.id)
 
     def _created(self, record: PreparedRecord, values: Mapping[str, Any]) -> Created:
-        with self._context.gate.session() as session:
-            writer = RecordWriter(session, self._plan, self._context.server)
-            find = self._matcher.finding(session, record)
-            try:
+        try:
+            with self._context.gate.session() as session:
+                writer = RecordWriter(session, self._plan, self._context.server)
+                find = self._matcher.finding(session, record)
                 return writer.create(values, record.lines, find)
-            except Rejected as error:
-                if error.rejection.code == NOT_READABLE and error.rejection.id:
-                    self._stop_if_hidden(error.rejection.id)
-                raise
+        except Rejected as error:
+            if error.rejection.code == NOT_READABLE and error.rejection.id:
+                self._stop_if_hidden(error.rejection.id)
+            raise
 
     def _is_found_again(self, record: PreparedRecord, record_id: str) -> bool:
         """Whether a query finds a new record by its key, or cannot tell."""
