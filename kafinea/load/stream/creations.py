@@ -133,8 +133,12 @@ class Creations:
             raise
 
     def _is_found_again(self, record: PreparedRecord, record_id: str) -> bool:
-        """Whether a query finds a new record by its key, or cannot tell."""
-        ids = self._matcher.ids_by_key([record]) if record.has_key else {}
+        """Whether a query finds a new record by its key, or cannot tell: `confirm` looks again."""
+        try:
+            with reject_unforeseen():
+                ids = self._matcher.ids_by_key([record]) if record.has_key else {}
+        except (Rejected, Refused, Unavailable):
+            return True
         return record not in ids or record_id in ids[record]
 
     def _refuse_twin(self, values: Mapping[str, Any]) -> None:
