@@ -261,6 +261,27 @@ def test_page_is_read_without_the_columns_that_are_refused(refused, error, given
         assert pages.page(None) == [record]
 
 
+@pytest.mark.parametrize("code", ["413", "414", "431"])
+def test_page_is_read_with_all_columns_where_their_names_are_too_long(code):
+    server, longest = Server(250), 100
+
+    def query(text):
+        if len(text) > longest:
+            server.texts.append(text)
+            raise Refused("x", code=code)
+        return server.query(text)
+
+    names = [f"cf_{n}" for n in range(900, 920)]
+    reading = ModuleReader(Answering(query), "Contacts", names, recovery=Recovering())
+    assert len(ids(reading)) == 250
+    assert [len(text) > longest for text in server.texts].count(True) == 1
+    longest = 0
+    with pytest.raises(Refused):
+        PageQuery(query, "Contacts", ["a"], (), 100).page(None)
+    with pytest.raises(Refused):  # `*` would contain the access key
+        PageQuery(query, "Users", names, (), 100).page(None)
+
+
 def test_columns_of_a_page_that_was_given_are_not_refused_later():
     query, texts = refusing({"b"}, on=lambda text: "id >" in text)
     pages = PageQuery(query, "Contacts", COLUMNS, (), 100)
@@ -304,6 +325,25 @@ def test_record_at_which_the_server_fails_is_stepped_over(rows, bad, page_size, 
     assert recovery.asked == [(f"12x{n}", ("a",), FAILS) for n in bad]
     assert reading.total == rows
     assert reading.unreadable == 0
+
+
+@pytest.mark.parametrize("hidden", [(), range(130, 290)])
+@pytest.mark.parametrize("silent", range(40))
+def test_one_query_that_fails_in_sql_costs_no_record(silent, hidden):
+    """It is answered with nothing and no error, whichever it is: also a part of a page."""
+    server = Server(400, [38, 301], hidden=hidden)
+
+    def query(text):
+        if len(server.texts) == silent:
+            server.texts.append(text)
+            return []
+        return server.query(text)
+
+    reading = ModuleReader(Answering(query), "Contacts", recovery=Recovering())
+    assert [number(one) for one in ids(reading)] == [
+        n for n in range(1, 401) if n not in hidden and n != 38
+    ]
+    assert reading.unreadable == len(hidden)
 
 
 def test_a_few_records_at_fault_cost_few_requests():
