@@ -55,7 +55,7 @@ def test_record_that_is_hidden_once_created_stops_the_creations(private, own):
         assert run.tally["rejected"] >= 30
 
 
-def test_new_records_of_this_user_cost_one_look_up_more(private):
+def test_new_records_of_this_user_are_not_retrieved(private):
     joe = user_id(private, "joe")
     assert upsert(private, *contacts(joe, *range(30))).tally == {"created": 30}
     assert upsert(private, *contacts(joe, *range(30))).tally == {"unchanged": 30}
