@@ -252,12 +252,17 @@ class Client(Caller):
 
         It writes nothing, because it is refused. So a record that cannot be written is told apart
         from a server that cannot write. It is refused at once, so it is not waited for for long.
+
+        Raises:
+            Unavailable: The server cannot be reached.
         """
         try:
             asking = self.timing_out_after(_LONGEST_REFUSAL)
             return asking._refusal(operation, writes=True) is not None  # noqa: SLF001 one of us
-        except Unavailable:
-            return False
+        except Unavailable as error:
+            if error.busy:
+                return False
+            raise
 
     def _refusal(self, operation: str, *, writes: bool) -> str | None:
         """Return how the server refuses a write of nothing; None when it fails at it.
