@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from kafinea import Client
+from kafinea.load.undo import Undo
 from kafinea_sandbox.operations.table import OPERATIONS
+from kafinea_sandbox.records import lines as stored_lines
 from tests.target.running import load, matched, messages, write_requests
 
 LINES_BY_CODE = {
@@ -474,3 +477,34 @@ def test_lines_that_change_places_keep_their_discounts(sandbox):
             (float(line["quantity"]), float(line["discount_percent"])) for line in lines(sandbox)
         ]
         assert stored == [(one["quantity"], one.get("discount_percent", 0)) for one in told]
+
+
+def test_lines_keep_their_order_where_their_ids_have_another(one_shop, monkeypatch, tmp_path):
+    """Servers give lines by id, and new ones get the ids of those that were deleted."""
+    whole, path = stored_lines.replace, str(tmp_path / "undo.jsonl")
+    monkeypatch.setattr(
+        stored_lines, "replace", lambda shop, number, its: whole(shop, number, its[::-1])
+    )
+
+    def stored():
+        names = ("quantity", "listprice", "discount_percent")
+        return [(line["comment"], *(float(line[n]) for n in names)) for line in lines(one_shop)]
+
+    def loaded(*prices, only=4):
+        told = zip((2, 3), prices, (10, 50), ("first", "second"), strict=True)
+        names = ("quantity", "listprice", "discount_percent", "comment")[:only]
+        return invoice(
+            *({"productid": "D-1", **dict(zip(names, one, strict=False))} for one in told)
+        )
+
+    assert upsert(one_shop, loaded(100, 80)).tally == {"created": 1}
+    assert stored() == [("first", 2, 100, 10), ("second", 3, 80, 50)]
+    assert upsert(one_shop, loaded(100, 80)).tally == {"unchanged": 1}
+    upsert(one_shop, loaded(110, 90, only=2))
+    assert stored() == [("first", 2, 110, 10), ("second", 3, 90, 50)]
+    upsert(one_shop, {"cf_911": "F-1", "hdnDiscountAmount": 5}, undo_path=path)
+    assert stored() == [("first", 2, 110, 10), ("second", 3, 90, 50)]
+    client = Client(one_shop.url, one_shop.username, one_shop.access_key)
+    with client, Undo(path, client) as undo:
+        assert [one.action.value for one in undo()] == ["restored"]
+    assert stored() == [("first", 2, 110, 10), ("second", 3, 90, 50)]
