@@ -1324,6 +1324,15 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"LineItems": [line, line]})
 
 
+@prints("LineItems: it is not certain which stored line of its product ... (AMBIGUOUS_LINES)")
+def _(directory):
+    with empty() as sandbox:
+        record = document(sandbox, "Quotes")
+        (line,) = record["LineItems"]
+        loaded(sandbox, "Quotes", record | {"LineItems": [line | {"comment": "first"}, line]})
+        return loaded(sandbox, "Quotes", record | {"LineItems": [line | {"quantity": 7}]})
+
+
 @prints("LineItems: the record was created, but lines are missing... (NOT_AS_SENT)")
 def _(directory):
     with empty() as sandbox:

@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from kafinea.load.results import Rejected
 from kafinea.load.writing import comparing
 from kafinea.load.writing.comparing import changed_fields, full_element, same_lines, same_value
+from kafinea.load.writing.merged_lines import merged_lines
 from tests.target.test_merge import LINE, field, module
 
 REFERENCE, NUMBER, TEXT = "reference", "currency", "string"
@@ -230,11 +232,39 @@ def lines_of(*lines):
             [("14x1", "2"), ("14x1", "1")],
             [("14x1", "2", "B"), ("14x1", "1", "A")],
         ),
-        # Another order, and one is new: it inherits nothing.
+        # Another order, and one changed: it is the only one of its product.
         (
             [("14x1", "1.000", "A"), ("14x2", "2.000", "B")],
             [("14x2", "9"), ("14x1", "1")],
-            [("14x2", "9"), ("14x1", "1", "A")],
+            [("14x2", "9", "B"), ("14x1", "1", "A")],
+        ),
+        # Some were removed or added, and some changed.
+        (
+            [("14x1", "1.000", "A"), ("14x2", "2.000", "B")],
+            [("14x2", "9"), ("14x3", "2")],
+            [("14x2", "9", "B"), ("14x3", "2")],
+        ),
+        (
+            [("14x1", "1.000", "A"), ("14x1", "2.000", "B")],
+            [("14x1", "5"), ("14x1", "6"), ("14x1", "7"), ("14x2", "1")],
+            [("14x1", "5", "A"), ("14x1", "6", "B"), ("14x1", "7"), ("14x2", "1")],
+        ),
+        # One becomes as another is: each stays at its place.
+        (
+            [("14x1", "1.000", "A"), ("14x1", "2.000", "B")],
+            [("14x1", "2"), ("14x1", "2"), ("14x1", "2")],
+            [("14x1", "2", "A"), ("14x1", "2", "B"), ("14x1", "2")],
+        ),
+        # It is not certain which of them was removed, but that does not matter.
+        (
+            [("14x1", "1.000", "A"), ("14x1", "2.000", "A")],
+            [("14x1", "5")],
+            [("14x1", "5", "A")],
+        ),
+        (
+            [("14x2", "1.000"), ("14x1", "1.000", "")],
+            [("14x1", "5"), ("14x1", "6")],
+            [("14x1", "5"), ("14x1", "6")],
         ),
         (
             [("14x1", "1.000", "A")],
@@ -247,11 +277,38 @@ def lines_of(*lines):
     ],
 )
 def test_line_keeps_what_the_stored_line_has_that_it_means(stored, wanted, sent):
-    result = comparing.merged_lines(lines_of(*stored), lines_of(*wanted), LINE.fields)
+    result = merged_lines(lines_of(*stored), lines_of(*wanted), LINE.fields)
     numbers = [line.pop("sequence_no") for line in result]
     assert numbers == [str(n + 1) for n in range(len(sent))]
     kept = [{k: v for k, v in line.items() if v is not None} for line in lines_of(*sent)]
     assert result == kept
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "names"),
+    [
+        # Which of them was removed?
+        ([("14x1", "1.000", "A"), ("14x1", "2.000", "B")], [("14x1", "5")], "comment"),
+        (
+            [("14x1", "1.000", "A", "5"), ("14x1", "2.000", "B", "5.5")],
+            [("14x2", "1"), ("14x1", "5")],
+            "comment, tax1",
+        ),
+        # Which of them is new?
+        (
+            [("14x2", "1.000"), ("14x1", "1.000", "A")],
+            [("14x1", "5"), ("14x2", "1"), ("14x1", "6")],
+            "comment",
+        ),
+    ],
+)
+def test_line_that_may_be_one_of_several_is_rejected_until_all_is_loaded(stored, wanted, names):
+    place = next(n for n, line in enumerate(wanted, 1) if line[0] == "14x1")
+    with pytest.raises(Rejected, match=rf"product line {place} is\..* too: {names}\Z") as raised:
+        merged_lines(lines_of(*stored), lines_of(*wanted), LINE.fields)
+    assert raised.value.rejection.code == "AMBIGUOUS_LINES"
+    whole = [{"comment": None, "tax1": "0", **line} for line in lines_of(*wanted)]
+    assert len(merged_lines(lines_of(*stored), whole, LINE.fields)) == len(wanted)
 
 
 def test_lines_are_the_same_in_their_order_only():

@@ -508,3 +508,20 @@ def test_lines_keep_their_order_where_their_ids_have_another(one_shop, monkeypat
     with client, Undo(path, client) as undo:
         assert [one.action.value for one in undo()] == ["restored"]
     assert stored() == [("first", 2, 110, 10), ("second", 3, 90, 50)]
+
+
+def test_line_that_changes_keeps_what_is_not_loaded_when_others_come_or_go(shop):
+    desk = {"productid": "D-1", "quantity": 1, "listprice": 1000}
+    upsert(shop, invoice(desk | {"discount_percent": 10, "comment": "agreed"}, HOUR))
+    hour = {"productid": "Hour", "quantity": 1, "listprice": 50}
+    upsert(shop, invoice(desk | {"quantity": 3}, hour, hour))
+
+    def stored():
+        return [(one["comment"], float(one["discount_percent"])) for one in lines(shop)]
+
+    assert stored() == [("agreed", 10), ("à l'étage", 10), ("", 0)]
+    run = upsert(shop, invoice(desk, hour | {"quantity": 4}), max_rejects=1)
+    assert run.codes == ["AMBIGUOUS_LINES"]
+    assert stored() == [("agreed", 10), ("à l'étage", 10), ("", 0)]
+    upsert(shop, invoice(hour | {"quantity": 4, "discount_percent": 5, "comment": "all"}))
+    assert stored() == [("all", 5)]

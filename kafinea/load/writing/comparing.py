@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from kafinea.describe import LINES, Field, Module
-from kafinea.load.server.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_kept, is_sent
+from kafinea.load.server.server_rules import AMOUNTS, is_kept, is_sent
 from kafinea.parsing import decimal
 from kafinea.row_decoder import RowDecoder
 from kafinea.values import ServerZone, ValueType, value_type_of
@@ -161,47 +161,6 @@ def same_lines(stored: Sequence[Wire], wanted: Sequence[Wire], line: Module) -> 
     return len(stored) == len(wanted) and all(
         not changed_fields(old, new, line.fields) for old, new in zip(stored, wanted, strict=True)
     )
-
-
-def merged_lines(
-    stored: Sequence[Wire], wanted: Sequence[Wire], fields: Mapping[str, Field]
-) -> list[dict[str, Any]]:
-    """Return the lines to send. All are replaced, so a line keeps here what is not loaded.
-
-    A line keeps what an equal line had, so that none inherits the discount of another. When some
-    have no equal, and the products stand in the same order, each is known by its place.
-    """
-    same_order = [old["productid"] for old in stored] == [new["productid"] for new in wanted]
-    known = _equal_lines(stored, wanted, fields)
-    if same_order and not all(known):
-        known = list(stored)
-    lines = []
-    for position, (old, new) in enumerate(zip(known, wanted, strict=True)):
-        line = {**_kept(old, new), **new, "sequence_no": str(position + 1)}
-        lines.append({name: value for name, value in line.items() if value is not None})
-    return lines
-
-
-def _kept(old: Wire, new: Wire) -> dict[str, Any]:
-    """Return what a line keeps. No tax goes as 0: a line without any gets those of its product."""
-    gone = LINE_SERVERS_OWN | {other_discount(new)}
-    taxes = {name: "0" for name in old if name.startswith("tax")}
-    filled = {name: value for name, value in old.items() if value not in ("", None)}
-    return {name: value for name, value in {**taxes, **filled}.items() if name not in gone}
-
-
-def _equal_lines(
-    stored: Sequence[Wire], wanted: Sequence[Wire], fields: Mapping[str, Field]
-) -> list[Wire]:
-    """Return a stored line of its own for each line wanted; an empty one if none is equal."""
-    unused = list(stored)
-    found = []
-    for new in wanted:
-        equal = (old for old in unused if not changed_fields(old, new, fields))
-        old = next(equal, {})
-        unused = [one for one in unused if one is not old]
-        found.append(old)
-    return found
 
 
 def other_discount(values: Wire) -> str | None:

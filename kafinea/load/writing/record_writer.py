@@ -17,7 +17,8 @@ from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected, Result, Status, rejection_of
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.server_rules import side_effects
-from kafinea.load.writing.comparing import altered_fields, merged_lines, same_lines, with_lines
+from kafinea.load.writing.comparing import altered_fields, same_lines, with_lines
+from kafinea.load.writing.merged_lines import merged_lines
 from kafinea.load.writing.record_updater import RecordUpdater
 from kafinea.page_query import count
 from kafinea.parsing import is_id, prefix_of
