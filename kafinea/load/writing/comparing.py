@@ -25,6 +25,7 @@ _OTHER_DISCOUNTS = {
     "hdnDiscountAmount": "hdnDiscountPercent",
 }
 _PRICE = re.compile(r"currency\d+", re.ASCII)
+_CENTS = 2  # decimals
 
 
 def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> list[str]:
@@ -58,7 +59,7 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     """Whether two wire values of a field mean the same.
 
     The server does not distinguish an empty number from 0, nor an empty box from "no". It keeps as
-    many digits as the stored value shows.
+    many digits as the stored value shows; but one without cents may lack zeros at its end.
     """
     kind = value_type_of(field.type)
     left, right = (_typed(value, field, kind) for value in (stored, wanted))
@@ -195,7 +196,7 @@ def _decoder(kind: ValueType) -> RowDecoder:
 def _rounded(number: Decimal | int, *, like: Any) -> Decimal:
     number = Decimal(number)
     exponent = like.as_tuple().exponent if isinstance(like, Decimal) else 0
-    if not isinstance(exponent, int) or exponent >= 0:
+    if not isinstance(exponent, int) or exponent > -_CENTS:
         return number
     return number.quantize(Decimal(1).scaleb(exponent), ROUND_HALF_UP, Context(prec=1000))
 
