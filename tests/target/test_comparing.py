@@ -30,8 +30,18 @@ REFERENCE, NUMBER, TEXT = "reference", "currency", "string"
         # Zeros at the end may be left out, down to the cents.
         (NUMBER, "1234.5", "1234.54", False),
         (NUMBER, "1234.50", "1234.504", True),
-        (NUMBER, "no number", "0", True),
-        (NUMBER, "no number", "1", False),
+        # What cannot be read is the same as itself only, unless it is made of zeros.
+        (NUMBER, "1.234,57", "0", False),
+        (NUMBER, "1.234,57", None, False),
+        (NUMBER, "1.234,57", "1234.57", False),
+        (NUMBER, "no number", "no number", True),
+        (NUMBER, "0,00", None, True),
+        ("integer", "7.5", "0", False),
+        ("boolean", "perhaps", "0", False),
+        ("date", "31-01-2026", None, False),
+        ("date", "1985-00-00", None, False),
+        ("date", "00-00-0000", None, True),
+        ("datetime", "0000-00-00 00:00", None, True),
         ("integer", "7", "7", True),
         ("integer", None, "7", False),
         ("boolean", "1", "on", True),
@@ -60,10 +70,10 @@ def test_stored_value_is_the_same_or_differs(type_name, stored, wanted, same):
     [
         (REFERENCE, [None, "", "11x0", "0"], ["11x3", "11x10"]),
         ("owner", ["19x0", ""], ["19x1", "999"]),
-        (NUMBER, [None, "", "0.00", "-0"], ["0.01"]),
+        (NUMBER, [None, "", "0.00", "-0"], ["0.01", "0,01"]),
         ("boolean", ["0", "no", None], ["1"]),
         (TEXT, [None, ""], ["0", "11x0", " "]),
-        ("date", ["0000-00-00", ""], ["2026-01-31"]),
+        ("date", ["0000-00-00", ""], ["2026-01-31", "31-01-2026", "1985-00-00"]),
     ],
 )
 def test_what_a_server_shows_for_an_empty_field_is_empty(type_name, empty, full):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.small_server import SmallServer, serving
 from tests.target.running import load, matched, messages
 
@@ -38,3 +40,30 @@ def test_cents_are_loaded_where_numbers_are_shown_without_their_last_zeros():
     assert loaded(server, *records).tally == {"updated": 2, "unchanged": 1}
     stored = [(row["amount"], row["size"]) for row in server.rows.values()]
     assert stored == [("1234.54", "0.14"), ("99.94", ""), ("7.00", "0.25")]
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "tally", "stored"),
+    [
+        ({"amount": 0}, {}, {"updated": 2, "unchanged": 2}, ["0", "0", "0,00", ""]),
+        ({"born": None}, {}, {"updated": 2, "unchanged": 2}, ["", "", "0000-00-00", ""]),
+        (
+            {"amount": 5, "born": "2020-01-01"},
+            {"write": "if_empty"},
+            {"unchanged": 2, "updated": 2},
+            ["1.234,57", "no number", "5", "5"],
+        ),
+    ],
+    ids=["0", "null", "if_empty"],
+)
+def test_stored_value_that_cannot_be_read_is_a_value(values, more, tally, stored):
+    server = SmallServer()
+    dates = ("31-01-2026", "1985-00-00", "0000-00-00", "")
+    for code, date, amount in zip(
+        "abcd", dates, ("1.234,57", "no number", "0,00", ""), strict=True
+    ):
+        server.insert(code=code, lastname=code, born=date, amount=amount)
+    run = loaded(server, *({"code": code, **values} for code in "abcd"), **more)
+    assert run.tally == tally
+    name = next(iter(values))
+    assert [row[name] for row in server.rows.values()] == stored

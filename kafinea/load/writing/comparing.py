@@ -25,6 +25,7 @@ _OTHER_DISCOUNTS = {
     "hdnDiscountAmount": "hdnDiscountPercent",
 }
 _PRICE = re.compile(r"currency\d+", re.ASCII)
+_ZEROS = re.compile(r"[0\s.,:-]*", re.ASCII)
 _CENTS = 2  # decimals
 
 
@@ -59,10 +60,13 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     """Whether two wire values of a field mean the same.
 
     The server does not distinguish an empty number from 0, nor an empty box from "no". It keeps as
-    many digits as the stored value shows; but one without cents may lack zeros at its end.
+    many digits as the stored value shows; but one without cents may lack zeros at its end. A stored
+    value that cannot be read is the same as itself only.
     """
     kind = value_type_of(field.type)
     left, right = (_typed(value, field, kind) for value in (stored, wanted))
+    if left is None and not _is_nothing(stored):
+        return bool(stored == wanted)
     if kind in {ValueType.NUMBER, ValueType.INTEGER}:
         # A number that is no text has lost its last zeros, and does not show its number of digits.
         like = left if isinstance(stored, str) else None
@@ -183,7 +187,6 @@ def _same_whatever_type(stored: Any, wanted: Any) -> bool:
 
 
 def _typed(value: Any, field: Field, kind: ValueType) -> Any:
-    # A stored value that does not fit its type reads as null, as the tap says it.
     typed = _decoder(kind)({"value": value})["value"]
     return whole_time(typed) if field.type == "time" and isinstance(typed, str) else typed
 
@@ -191,6 +194,11 @@ def _typed(value: Any, field: Field, kind: ValueType) -> Any:
 @cache
 def _decoder(kind: ValueType) -> RowDecoder:
     return RowDecoder({"value": kind}, _UTC)
+
+
+def _is_nothing(wire: Any) -> bool:
+    """Whether a value that does not fit its type says that there is none, such as `0,00`."""
+    return not wire or (isinstance(wire, str) and _ZEROS.fullmatch(wire) is not None)
 
 
 def _rounded(number: Decimal | int, *, like: Any) -> Decimal:
