@@ -125,9 +125,10 @@ def test_reference_of_a_line_may_be_nested(shop):
         {"productid": "D-1", "quantity": 2},
         {"productid": "D-1", "quantity": "2.000", "listprice": "100.00"},
         {"productid": "D-1", "quantity": 2, "listprice": 100, "comment": None, "tax1": None},
+        {"productid": "D-1", "quantity": 2, "listprice": "", "comment": "", "tax1": ""},
         {"productid": "Hour", "quantity": 1, "discount_amount": 5},
     ],
-    ids=["price of the product", "texts", "nulls", "discount"],
+    ids=["price of the product", "texts", "nulls", "empty texts", "discount"],
 )
 @pytest.mark.parametrize("taxes", ["individual", "group"])
 def test_line_values_left_to_the_server_are_no_difference(shop, line, taxes):

@@ -211,7 +211,7 @@ def _wire_line(
     wires: dict[str, str | None] = {}
     try:
         for name, value in line.items():
-            if name in LINE_SERVERS_OWN or (value is None and _is_left_to_the_server(name)):
+            if name in LINE_SERVERS_OWN or (value in (None, "") and _is_left_to_the_server(name)):
                 continue
             wires[name] = wire_value(_field_of_line(module, name), value, zone)
     except Rejected as error:
