@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
+
 import pytest
 
 from tests.small_server import SmallServer, serving
@@ -67,3 +69,21 @@ def test_stored_value_that_cannot_be_read_is_a_value(values, more, tally, stored
     assert run.tally == tally
     name = next(iter(values))
     assert [row[name] for row in server.rows.values()] == stored
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_number_with_too_many_decimals_is_the_only_one_refused(is_new):
+    def in_cents(_, old, sent):
+        cents = Decimal(sent.get("amount") or 0).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        return {**old, **sent, "amount": f"{cents}000000"}
+
+    server = SmallServer()
+    server.store = in_cents
+    amounts = [10.25, 11.75, 12.001, *((1301 + n) / 100 for n in range(30))]
+    for n in [] if is_new else range(len(amounts)):
+        server.insert(code=f"c{n}", lastname="x", amount="1.00000000")
+    records = [{"code": f"c{n}", "lastname": "x", "amount": one} for n, one in enumerate(amounts)]
+    run = loaded(server, *records)
+    assert run.tally == {"created" if is_new else "updated": 32, "rejected": 1}
+    (refused,) = (one for one in run.outcomes if one["outcome"] == "rejected")
+    assert refused["key"] == {"code": "c2"}
