@@ -526,3 +526,21 @@ def test_line_that_changes_keeps_what_is_not_loaded_when_others_come_or_go(shop)
     assert stored() == [("agreed", 10), ("à l'étage", 10), ("", 0)]
     upsert(shop, invoice(hour | {"quantity": 4, "discount_percent": 5, "comment": "all"}))
     assert stored() == [("all", 5)]
+
+
+def test_line_whose_amount_the_server_rounds_is_rejected_and_not_written_again(one_shop):
+    fine = DESK | {"quantity": 1.23456}  # servers keep three decimals: 1.235 * 100
+    run = upsert(one_shop, invoice(HOUR, fine), max_rejects=1, check=False)
+    assert run.codes == ["NOT_AS_SENT"]
+    assert "line 2" in run.only["message"]
+    one_shop.requests.clear()
+    for more in ({}, {"subject": "New"}):
+        run = upsert(one_shop, invoice(HOUR, fine, **more), max_rejects=1, check=False)
+        assert (run.codes, run.only["id"]) == (["NOT_AS_SENT"], head(one_shop)["id"])
+        assert write_requests(one_shop) == []
+    upsert(one_shop, invoice(HOUR, DESK | {"quantity": 1.235}))
+    run = upsert(one_shop, invoice(DESK, fine), max_rejects=1, check=False)
+    assert run.codes == ["NOT_AS_SENT"]
+    cheap = DESK | {"quantity": 1.2349, "listprice": 1}
+    assert upsert(one_shop, invoice(DESK, cheap)).tally == {"updated": 1}
+    assert upsert(one_shop, invoice(DESK, cheap)).tally == {"unchanged": 1}

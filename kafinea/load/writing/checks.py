@@ -12,6 +12,7 @@ from kafinea.load.lookup import keys
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected
 from kafinea.load.server.server_rules import LINE_SERVERS_OWN
+from kafinea.load.server.totals import rounded_line
 from kafinea.parsing import is_id
 from kafinea.values import LIST_SEPARATOR, ServerZone, ValueType, encode, value_type_of
 
@@ -126,6 +127,24 @@ def check_lines(lines: Sequence[Mapping[str, Any]]) -> None:
         for name in ("productid", "quantity"):
             if not line.get(name):
                 raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES}: line {position} has no {name}")
+
+
+def check_amounts(stored: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]] | None) -> None:
+    """Check that no line has another amount because the server rounds its quantity, for example.
+
+    Args:
+        stored: The record with its lines.
+        wanted: These lines as they were loaded, the same but for digits; None if they were not.
+
+    Raises:
+        Rejected: One has.
+    """
+    if wanted and (place := rounded_line(stored[LINES], wanted)):
+        text = (
+            f"{LINES}: line {place}: the server keeps fewer decimals of its numbers, so its amount "
+            "differs from the input. Round the numbers in your query"
+        )
+        raise Rejected("NOT_AS_SENT", text, id=stored["id"])
 
 
 def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool) -> None:
