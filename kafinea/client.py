@@ -15,6 +15,7 @@ from typing import Any
 from kafinea import describe, envelope
 from kafinea.caller import Caller
 from kafinea.errors import Code, OutcomeUnknown, Refused, Unavailable
+from kafinea.line_order import in_order
 from kafinea.module_reader import ModuleReader
 from kafinea.parsing import are_ids, is_id, members, prefix_of, wrong
 from kafinea.query import AnyOf, Condition, Query, as_query
@@ -111,7 +112,7 @@ class Client(Caller):
         answer = self.call("GET", "retrieve", {"id": id})
         if not isinstance(answer, dict) or answer.get("id") != id:
             raise wrong(f"retrieve of {shown(id)}", "such record")
-        record = _without_secrets(answer)
+        record = _with_lines_in_order(_without_secrets(answer))
         if self._watch:
             self._watch.has_read(record)
         return record
@@ -314,7 +315,7 @@ class Client(Caller):
             raise OutcomeUnknown(
                 f"{operation} of {module}: the server's answer contains no record."
             )
-        return _without_secrets(answer)
+        return _with_lines_in_order(_without_secrets(answer))
 
 
 def _checked(operation: str, module: str, answer: Any) -> list[Record]:
@@ -337,3 +338,10 @@ def _checked(operation: str, module: str, answer: Any) -> list[Record]:
 
 def _without_secrets(record: Record) -> Record:
     return {name: value for name, value in record.items() if name not in describe.SECRET_FIELDS}
+
+
+def _with_lines_in_order(record: Record) -> Record:
+    lines = record.get(describe.LINES)
+    if isinstance(lines, list) and all(isinstance(line, dict) for line in lines):
+        return {**record, describe.LINES: in_order(lines)}
+    return record

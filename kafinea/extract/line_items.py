@@ -20,16 +20,15 @@ Lines come with another answer than their header. A document that changes in bet
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from kafinea.client import Client
 from kafinea.describe import LINES
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.extract.line_query import LineQuery, can_be_queried
 from kafinea.extract.retrieving import Retrieval
-from kafinea.page_query import PAGE_SIZE, Page, number
-from kafinea.parsing import whole
+from kafinea.line_order import in_order
+from kafinea.page_query import PAGE_SIZE, Page
 from kafinea.recovery import BadRecord, Recovery
 
 logger = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ class Documents:
         documents = self._retrieval.documents([record["id"] for record in page])
         for document in documents:
             if document.get(LINES):
-                document[LINES] = _in_order(document[LINES])
+                document[LINES] = in_order(document[LINES])
         return documents
 
     def _with_lines(self, page: Page) -> Page:
@@ -114,7 +113,7 @@ class Documents:
                 lines = None
         if lines is None:
             return self._each_retrieved(page)
-        return [{**record, LINES: _in_order(lines[record["id"]])} for record in page]
+        return [{**record, LINES: in_order(lines[record["id"]])} for record in page]
 
     def _recovered(self, ids: Sequence[str]) -> dict[str, Page] | None:
         """Return the lines of documents where the server fails at some of them."""
@@ -122,18 +121,3 @@ class Documents:
         for document_id, line in bad:
             self._recovery.fail(BadRecord(document_id, (LINES,), str(line)))
         return lines
-
-
-def _in_order(lines: Page) -> Page:
-    return sorted(lines, key=lambda line: (_place(line), _number(line)))
-
-
-def _place(line: Mapping[str, Any]) -> int:
-    return whole(line.get("sequence_no")) or 0
-
-
-def _number(line: Mapping[str, Any]) -> int:
-    try:
-        return number(line.get("id"))
-    except IncompleteRead:
-        return 0  # what `retrieve` gives need not have an id, or has one of its own kind

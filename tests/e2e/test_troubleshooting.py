@@ -1351,6 +1351,24 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"LineItems": [line, line]})
 
 
+@prints("LineItems: ...: the server keeps fewer decimals of its numbers, ... (NOT_AS_SENT)")
+def _(directory):
+    with empty() as sandbox:
+        record = document(sandbox, "Quotes")
+        (line,) = record["LineItems"]
+        line |= {"quantity": 1.23456, "listprice": 1000}
+        return loaded(sandbox, "Quotes", record)
+
+
+@prints("LineItems: it is not certain which stored line of its product ... (AMBIGUOUS_LINES)")
+def _(directory):
+    with empty() as sandbox:
+        record = document(sandbox, "Quotes")
+        (line,) = record["LineItems"]
+        loaded(sandbox, "Quotes", record | {"LineItems": [line | {"comment": "first"}, line]})
+        return loaded(sandbox, "Quotes", record | {"LineItems": [line | {"quantity": 7}]})
+
+
 @prints("LineItems: the record was created, but lines are missing... (NOT_AS_SENT)")
 def _(directory):
     with empty() as sandbox:

@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from kafinea import Client
+from kafinea.load.undo import Undo
 from kafinea_sandbox.operations.table import OPERATIONS
+from kafinea_sandbox.records import lines as stored_lines
 from tests.target.running import load, matched, messages, write_requests
 
 LINES_BY_CODE = {
@@ -122,9 +125,10 @@ def test_reference_of_a_line_may_be_nested(shop):
         {"productid": "D-1", "quantity": 2},
         {"productid": "D-1", "quantity": "2.000", "listprice": "100.00"},
         {"productid": "D-1", "quantity": 2, "listprice": 100, "comment": None, "tax1": None},
+        {"productid": "D-1", "quantity": 2, "listprice": "", "comment": "", "tax1": ""},
         {"productid": "Hour", "quantity": 1, "discount_amount": 5},
     ],
-    ids=["price of the product", "texts", "nulls", "discount"],
+    ids=["price of the product", "texts", "nulls", "empty texts", "discount"],
 )
 @pytest.mark.parametrize("taxes", ["individual", "group"])
 def test_line_values_left_to_the_server_are_no_difference(shop, line, taxes):
@@ -474,3 +478,69 @@ def test_lines_that_change_places_keep_their_discounts(sandbox):
             (float(line["quantity"]), float(line["discount_percent"])) for line in lines(sandbox)
         ]
         assert stored == [(one["quantity"], one.get("discount_percent", 0)) for one in told]
+
+
+def test_lines_keep_their_order_where_their_ids_have_another(one_shop, monkeypatch, tmp_path):
+    """Servers give lines by id, and new ones get the ids of those that were deleted."""
+    whole, path = stored_lines.replace, str(tmp_path / "undo.jsonl")
+    monkeypatch.setattr(
+        stored_lines, "replace", lambda shop, number, its: whole(shop, number, its[::-1])
+    )
+
+    def stored():
+        names = ("quantity", "listprice", "discount_percent")
+        return [(line["comment"], *(float(line[n]) for n in names)) for line in lines(one_shop)]
+
+    def loaded(*prices, only=4):
+        told = zip((2, 3), prices, (10, 50), ("first", "second"), strict=True)
+        names = ("quantity", "listprice", "discount_percent", "comment")[:only]
+        return invoice(
+            *({"productid": "D-1", **dict(zip(names, one, strict=False))} for one in told)
+        )
+
+    assert upsert(one_shop, loaded(100, 80)).tally == {"created": 1}
+    assert stored() == [("first", 2, 100, 10), ("second", 3, 80, 50)]
+    assert upsert(one_shop, loaded(100, 80)).tally == {"unchanged": 1}
+    upsert(one_shop, loaded(110, 90, only=2))
+    assert stored() == [("first", 2, 110, 10), ("second", 3, 90, 50)]
+    upsert(one_shop, {"cf_911": "F-1", "hdnDiscountAmount": 5}, undo_path=path)
+    assert stored() == [("first", 2, 110, 10), ("second", 3, 90, 50)]
+    client = Client(one_shop.url, one_shop.username, one_shop.access_key)
+    with client, Undo(path, client) as undo:
+        assert [one.action.value for one in undo()] == ["restored"]
+    assert stored() == [("first", 2, 110, 10), ("second", 3, 90, 50)]
+
+
+def test_line_that_changes_keeps_what_is_not_loaded_when_others_come_or_go(shop):
+    desk = {"productid": "D-1", "quantity": 1, "listprice": 1000}
+    upsert(shop, invoice(desk | {"discount_percent": 10, "comment": "agreed"}, HOUR))
+    hour = {"productid": "Hour", "quantity": 1, "listprice": 50}
+    upsert(shop, invoice(desk | {"quantity": 3}, hour, hour))
+
+    def stored():
+        return [(one["comment"], float(one["discount_percent"])) for one in lines(shop)]
+
+    assert stored() == [("agreed", 10), ("à l'étage", 10), ("", 0)]
+    run = upsert(shop, invoice(desk, hour | {"quantity": 4}), max_rejects=1)
+    assert run.codes == ["AMBIGUOUS_LINES"]
+    assert stored() == [("agreed", 10), ("à l'étage", 10), ("", 0)]
+    upsert(shop, invoice(hour | {"quantity": 4, "discount_percent": 5, "comment": "all"}))
+    assert stored() == [("all", 5)]
+
+
+def test_line_whose_amount_the_server_rounds_is_rejected_and_not_written_again(one_shop):
+    fine = DESK | {"quantity": 1.23456}  # servers keep three decimals: 1.235 * 100
+    run = upsert(one_shop, invoice(HOUR, fine), max_rejects=1, check=False)
+    assert run.codes == ["NOT_AS_SENT"]
+    assert "line 2" in run.only["message"]
+    one_shop.requests.clear()
+    for more in ({}, {"subject": "New"}):
+        run = upsert(one_shop, invoice(HOUR, fine, **more), max_rejects=1, check=False)
+        assert (run.codes, run.only["id"]) == (["NOT_AS_SENT"], head(one_shop)["id"])
+        assert write_requests(one_shop) == []
+    upsert(one_shop, invoice(HOUR, DESK | {"quantity": 1.235}))
+    run = upsert(one_shop, invoice(DESK, fine), max_rejects=1, check=False)
+    assert run.codes == ["NOT_AS_SENT"]
+    cheap = DESK | {"quantity": 1.2349, "listprice": 1}
+    assert upsert(one_shop, invoice(DESK, cheap)).tally == {"updated": 1}
+    assert upsert(one_shop, invoice(DESK, cheap)).tally == {"unchanged": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 
 import pytest
@@ -9,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafinea.describe import Field, Module
+from kafinea.load.results import Rejected
 from kafinea.load.writing.comparing import (
     changed_fields,
     full_element,
-    merged_lines,
     same_lines,
     same_value,
 )
+from kafinea.load.writing.merged_lines import merged_lines
 from kafinea.values import ServerZone, ValueType, encode, value_type_of
 
 UTC = ServerZone()
@@ -111,8 +113,8 @@ def test_times_are_equal_with_and_without_seconds(stored, wanted):
     assert same_value(stored, wanted, field("time"))
 
 
-def test_stored_value_of_wrong_type_reads_as_null():
-    assert same_value("31/12/1990", None, field("date"))
+def test_stored_value_of_wrong_type_is_another_one():
+    assert not same_value("31/12/1990", None, field("date"))
     assert not same_value("31/12/1990", "1990-12-31", field("date"))
 
 
@@ -215,14 +217,17 @@ def test_lines_that_were_written_equal_themselves(wanted):
 @given(lines, lines)
 def test_lines_sent_hold_the_wanted_values_and_keep_the_others(old, new):
     stored = stored_lines(old)
-    sent = merged_lines(stored, new, LINE.fields)
+    products = [line["productid"] for line in new]
+    try:
+        sent = merged_lines(stored, new, LINE.fields)
+    except Rejected:
+        assert len({*products}) < len(products) or len(old) > 1
+        return
     assert same_lines(sent, new, LINE)
-    same_order = [line["productid"] for line in old] == [line["productid"] for line in new]
-    for line, told in zip(sent, new, strict=True):
+    for line in sent:
         assert not {"id", "parent_id", "product_name"} & line.keys()
-        equal = any(not changed_fields(one, told, LINE.fields) for one in stored)
-        assert ("tax1" in line) <= (same_order or equal)
-        assert not same_order or line["tax1"] == "20.000"
+    kept = Counter(line["productid"] for line in sent if line.get("tax1") == "20.000")
+    assert kept == Counter(line["productid"] for line in old) & Counter(products)
 
 
 def test_line_inherits_no_discount_of_another():

@@ -14,6 +14,7 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, Field
 from kafinea.dividing import may_lie_in_the_request
 from kafinea.errors import Code, KafineaError, Refused
+from kafinea.line_order import in_order
 from kafinea.load.lookup import keys
 from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.lookup.simulated_records import SimulatedRecords
@@ -22,7 +23,6 @@ from kafinea.load.modules import Modules
 from kafinea.load.plan import Key
 from kafinea.load.results import NOT_READABLE, Error, Rejected, Rejection, rejection_of
 from kafinea.page_query import PAGE_SIZE
-from kafinea.parsing import whole
 from kafinea.query import Condition, select
 
 _ID = re.compile(r"\d+x\d+", re.ASCII)
@@ -154,10 +154,7 @@ class Finder:
         simulated = self._simulated.lines_of(ids)
         asked = [SoughtValue(one, (one,)) for one in ids if one not in simulated]
         answers = self._ask(ValueQuery(LINE_MODULE, "parent_id", names), asked)
-        found = {
-            one.folded: sorted(lines, key=lambda line: whole(line.get("sequence_no")) or 0)
-            for one, lines in answers.rows.items()
-        }
+        found = {one.folded: in_order(lines) for one, lines in answers.rows.items()}
         failures = {one.folded: rejection_of(why) for one, why in answers.failures.items()}
         return {**found, **simulated}, failures
 

@@ -24,8 +24,6 @@ from kafinea.values import ValueType, value_type_of
 WHERE = 'in Kafinea, under "My preferences" of that user'
 """Where a person changes these formats."""
 
-_MOST_DECIMALS = 8
-
 
 @dataclass(frozen=True)
 class Formats:
@@ -89,14 +87,15 @@ def read_formats(client: Client) -> Formats:
 
 
 def decimals_kept(sent: Any, stored: Any) -> int | None:
-    """Return to how many decimals a server rounded or cut a number, if that is what it did."""
+    """Return to how many decimals a server rounded or cut a number, if that is what it did.
+
+    The most that explain it: 12.001 stored as 12.00 does not show that 12.01 would be cut, too.
+    """
     wanted, kept = _number(sent), _number(stored)
     if wanted is None or kept is None or wanted == kept:
         return None
-    for decimals in range(_MOST_DECIMALS):
-        if kept in _cut(wanted, decimals):
-            return decimals
-    return None
+    fewer = reversed(range(decimals_of(wanted)))
+    return next((decimals for decimals in fewer if kept in _cut(wanted, decimals)), None)
 
 
 def decimals_of(sent: Any) -> int:

@@ -56,6 +56,21 @@ def follow(record: Record, taxes_of: TaxesOf) -> bool:
     return is_near("hdnGrandTotal", total + discounted * _group_rate(record, lines) / 100)
 
 
+def rounded_line(stored: Sequence[Record], wanted: Sequence[Record]) -> int | None:
+    """Return the place of a line whose amount is another one than was wanted; None if all are.
+
+    Servers round what a line contains, and multiply what they have rounded.
+
+    Args:
+        stored: The lines as they are.
+        wanted: The same lines as they were loaded.
+    """
+    for place, (old, new) in enumerate(zip(stored, wanted, strict=True), 1):
+        if abs(_net(old) - _net({**old, **new})) > _HALF_A_CENT:
+            return place
+    return None
+
+
 def _has_discounts(record: Record) -> bool:
     """Whether a record contains the discounts of its header. Queries of stock servers do not."""
     return "hdnDiscountPercent" in record and "hdnDiscountAmount" in record

@@ -16,8 +16,9 @@ from kafinea.load.records import (
     SettledRecord,
     WireValues,
 )
-from kafinea.load.results import Rejection
+from kafinea.load.results import Rejected, Rejection
 from kafinea.load.server.server_rules import is_kept
+from kafinea.load.writing.checks import check_amounts
 from kafinea.load.writing.comparing import (
     changed_fields,
     discount_instead_of,
@@ -99,6 +100,11 @@ class Comparer:
             why = Rejection("MANDATORY_FIELD_MISSING", f"{LINES}: the list is empty")
             return RejectedRecord(record.input, why, stored["id"], record)
         changed_lines = self._changed_lines(record.lines, stored_lines)
+        if changed_lines is None and self._plan.lines:
+            try:
+                check_amounts({**stored, LINES: stored_lines}, record.lines)
+            except Rejected as error:  # to write them again would change nothing
+                return RejectedRecord(record.input, error.rejection, stored["id"], record)
         if not changed_lines and record.lines and not changes:
             changed_lines = self._lines_to_add_up(stored, stored_lines)
         return MatchedRecord(record, found, stored, changes, changed_lines, stored_lines)

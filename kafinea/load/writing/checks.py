@@ -12,6 +12,7 @@ from kafinea.load.lookup import keys
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import Rejected
 from kafinea.load.server.server_rules import LINE_SERVERS_OWN
+from kafinea.load.server.totals import rounded_line
 from kafinea.parsing import is_id
 from kafinea.values import LIST_SEPARATOR, ServerZone, ValueType, encode, value_type_of
 
@@ -128,6 +129,24 @@ def check_lines(lines: Sequence[Mapping[str, Any]]) -> None:
                 raise Rejected("MANDATORY_FIELD_MISSING", f"{LINES}: line {position} has no {name}")
 
 
+def check_amounts(stored: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]] | None) -> None:
+    """Check that no line has another amount because the server rounds its quantity, for example.
+
+    Args:
+        stored: The record with its lines.
+        wanted: These lines as they were loaded, the same but for digits; None if they were not.
+
+    Raises:
+        Rejected: One has.
+    """
+    if wanted and (place := rounded_line(stored[LINES], wanted)):
+        text = (
+            f"{LINES}: line {place}: the server keeps fewer decimals of its numbers, so its amount "
+            "differs from the input. Round the numbers in your query"
+        )
+        raise Rejected("NOT_AS_SENT", text, id=stored["id"])
+
+
 def check_mandatory(module: Module, values: Mapping[str, Any], *, complete: bool) -> None:
     """Check that mandatory fields have values.
 
@@ -211,7 +230,7 @@ def _wire_line(
     wires: dict[str, str | None] = {}
     try:
         for name, value in line.items():
-            if name in LINE_SERVERS_OWN or (value is None and _is_left_to_the_server(name)):
+            if name in LINE_SERVERS_OWN or (value in (None, "") and _is_left_to_the_server(name)):
                 continue
             wires[name] = wire_value(_field_of_line(module, name), value, zone)
     except Rejected as error:

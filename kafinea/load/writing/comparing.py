@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from kafinea.describe import LINES, Field, Module
-from kafinea.load.server.server_rules import AMOUNTS, LINE_SERVERS_OWN, is_kept, is_sent
+from kafinea.load.server.server_rules import AMOUNTS, is_kept, is_sent
 from kafinea.parsing import decimal
 from kafinea.row_decoder import RowDecoder
 from kafinea.values import ServerZone, ValueType, value_type_of
@@ -25,6 +25,8 @@ _OTHER_DISCOUNTS = {
     "hdnDiscountAmount": "hdnDiscountPercent",
 }
 _PRICE = re.compile(r"currency\d+", re.ASCII)
+_ZEROS = re.compile(r"[0\s.,:-]*", re.ASCII)
+_CENTS = 2  # decimals
 
 
 def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> list[str]:
@@ -58,10 +60,13 @@ def same_value(stored: Any, wanted: Any, field: Field) -> bool:
     """Whether two wire values of a field mean the same.
 
     The server does not distinguish an empty number from 0, nor an empty box from "no". It keeps as
-    many digits as the stored value shows.
+    many digits as the stored value shows; but one without cents may lack zeros at its end. A stored
+    value that cannot be read is the same as itself only.
     """
     kind = value_type_of(field.type)
     left, right = (_typed(value, field, kind) for value in (stored, wanted))
+    if left is None and not _is_nothing(stored):
+        return bool(stored == wanted)
     if kind in {ValueType.NUMBER, ValueType.INTEGER}:
         # A number that is no text has lost its last zeros, and does not show its number of digits.
         like = left if isinstance(stored, str) else None
@@ -163,47 +168,6 @@ def same_lines(stored: Sequence[Wire], wanted: Sequence[Wire], line: Module) -> 
     )
 
 
-def merged_lines(
-    stored: Sequence[Wire], wanted: Sequence[Wire], fields: Mapping[str, Field]
-) -> list[dict[str, Any]]:
-    """Return the lines to send. All are replaced, so a line keeps here what is not loaded.
-
-    A line keeps what an equal line had, so that none inherits the discount of another. When some
-    have no equal, and the products stand in the same order, each is known by its place.
-    """
-    same_order = [old["productid"] for old in stored] == [new["productid"] for new in wanted]
-    known = _equal_lines(stored, wanted, fields)
-    if same_order and not all(known):
-        known = list(stored)
-    lines = []
-    for position, (old, new) in enumerate(zip(known, wanted, strict=True)):
-        line = {**_kept(old, new), **new, "sequence_no": str(position + 1)}
-        lines.append({name: value for name, value in line.items() if value is not None})
-    return lines
-
-
-def _kept(old: Wire, new: Wire) -> dict[str, Any]:
-    """Return what a line keeps. No tax goes as 0: a line without any gets those of its product."""
-    gone = LINE_SERVERS_OWN | {other_discount(new)}
-    taxes = {name: "0" for name in old if name.startswith("tax")}
-    filled = {name: value for name, value in old.items() if value not in ("", None)}
-    return {name: value for name, value in {**taxes, **filled}.items() if name not in gone}
-
-
-def _equal_lines(
-    stored: Sequence[Wire], wanted: Sequence[Wire], fields: Mapping[str, Field]
-) -> list[Wire]:
-    """Return a stored line of its own for each line wanted; an empty one if none is equal."""
-    unused = list(stored)
-    found = []
-    for new in wanted:
-        equal = (old for old in unused if not changed_fields(old, new, fields))
-        old = next(equal, {})
-        unused = [one for one in unused if one is not old]
-        found.append(old)
-    return found
-
-
 def other_discount(values: Wire) -> str | None:
     """Return the discount that another one replaces: a percentage or an amount, never both."""
     for name, other in _OTHER_DISCOUNTS.items():
@@ -223,7 +187,6 @@ def _same_whatever_type(stored: Any, wanted: Any) -> bool:
 
 
 def _typed(value: Any, field: Field, kind: ValueType) -> Any:
-    # A stored value that does not fit its type reads as null, as the tap says it.
     typed = _decoder(kind)({"value": value})["value"]
     return whole_time(typed) if field.type == "time" and isinstance(typed, str) else typed
 
@@ -233,10 +196,15 @@ def _decoder(kind: ValueType) -> RowDecoder:
     return RowDecoder({"value": kind}, _UTC)
 
 
+def _is_nothing(wire: Any) -> bool:
+    """Whether a value that does not fit its type says that there is none, such as `0,00`."""
+    return not wire or (isinstance(wire, str) and _ZEROS.fullmatch(wire) is not None)
+
+
 def _rounded(number: Decimal | int, *, like: Any) -> Decimal:
     number = Decimal(number)
     exponent = like.as_tuple().exponent if isinstance(like, Decimal) else 0
-    if not isinstance(exponent, int) or exponent >= 0:
+    if not isinstance(exponent, int) or exponent > -_CENTS:
         return number
     return number.quantize(Decimal(1).scaleb(exponent), ROUND_HALF_UP, Context(prec=1000))
 

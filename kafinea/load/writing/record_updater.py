@@ -28,6 +28,7 @@ from kafinea.load.results import (
 )
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.formats import advice, cause_of
+from kafinea.load.writing.checks import check_amounts
 from kafinea.load.writing.comparing import altered_fields, own_currency, same_lines
 from kafinea.load.writing.unintended_changes import (
     NOT_ANSWERED,
@@ -290,6 +291,7 @@ class RecordUpdater:
         if not self._has_lines(after, lines):
             text = "lines are missing or differ from those sent, after two tries"
             raise Rejected("NOT_AS_SENT", f"{LINES}: {text}", id=before["id"])
+        check_amounts(after, lines if self._plan.lines else None)
         if lines is not None and not self._server.totals.are_right(self._module.name, after):
             text = "subtotal and total do not match the lines, after two tries"
             raise Rejected("TOTALS_WRONG", text, id=before["id"])

@@ -17,7 +17,9 @@ from kafinea.load.plan import LoadPlan
 from kafinea.load.results import NOT_READABLE, Rejected, Result, Status, rejection_of
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.server_rules import side_effects
-from kafinea.load.writing.comparing import altered_fields, merged_lines, same_lines, with_lines
+from kafinea.load.writing.checks import check_amounts
+from kafinea.load.writing.comparing import altered_fields, same_lines, with_lines
+from kafinea.load.writing.merged_lines import merged_lines
 from kafinea.load.writing.record_updater import RecordUpdater
 from kafinea.parsing import is_id, prefix_of
 from kafinea.refusals import exists
@@ -84,6 +86,7 @@ class RecordWriter:
             stored = self._retrieve(stored["id"])  # the answer was lost, or leaves something out
         if self._lacks_lines(stored, lines):
             stored = self._repaired(stored, values, lines or [])
+        check_amounts(stored, lines if self._plan.lines else None)
         altered = altered_fields(stored, values, self._module)
         for name in altered:
             field = self._module.fields[name]

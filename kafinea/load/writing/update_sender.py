@@ -7,6 +7,7 @@ the prices of products; lines go with the whole record, by `update` (measured).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kafinea.client import Client, Record
@@ -18,10 +19,10 @@ from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.writing.comparing import (
     full_element,
     lines_to_add_up,
-    merged_lines,
     revision,
     with_lines,
 )
+from kafinea.load.writing.merged_lines import merged_lines
 
 Wires = Mapping[str, Any]
 Lines = Sequence[Wires]
@@ -104,7 +105,10 @@ class UpdateSender:
         if not all(line["productid"] for line in wanted):
             text = f"{LINES}: the product of a stored line was deleted. Load all lines"
             raise Rejected("UNRESOLVED_REFERENCE", text, id=before["id"])
-        return merged_lines(stored, wanted, self._line_fields)
+        try:
+            return merged_lines(stored, wanted, self._line_fields)
+        except Rejected as error:
+            raise Rejected.of(replace(error.rejection, id=before["id"])) from None
 
     def _users_sent_back(self, element: Wires, changes: Wires) -> list[str]:
         """Return the references to users that an update only sends back."""
