@@ -20,7 +20,7 @@ from kafinea.load.stream.altered_keys import AlteredKeys
 from kafinea.load.stream.matcher import Matcher
 from kafinea.load.stream.trial_writes import TrialWrites
 from kafinea.load.writing.record_updater import not_as_sent
-from kafinea.load.writing.record_writer import RecordWriter
+from kafinea.load.writing.record_writer import Created, MayExist
 from kafinea.page_query import number
 
 _CREATE = "create"
@@ -56,10 +56,7 @@ class Creations:
         with self._trials.trying({_CREATE}) as trial:
             self._refuse_twin(values)
             self._context.server.check_numbers(self._plan.module, values, {})
-            with self._context.gate.session() as session:
-                writer = RecordWriter(session, self._plan, self._context.server)
-                find = self._matcher.finding(session, record.prepared)
-                created = writer.create(values, record.prepared.lines, find)
+            created = self._created(record.prepared, values)
             record_id = created.record["id"]
             if altered_key := self._altered_key(record.prepared, created.altered):
                 raise Rejected.of(self._key_altered(record_id, altered_key))
@@ -119,6 +116,17 @@ class Creations:
                 return self._confirmed(result, known[prepared]) if prepared in known else result
         except Rejected as error:
             return rejected(error.rejection, id=result.id)
+
+    def _created(self, record: PreparedRecord, values: Mapping[str, Any]) -> Created:
+        try:
+            with self._context.gate.session() as session:
+                find = self._matcher.finding(session, record)
+                create = self._context.creator.create
+                return create(session, self._plan, values, record.lines, find)
+        except MayExist as error:
+            text = f"not sent: several records in a row may exist without their key. Last: {error}"
+            self._trials.note_bad(error.rejection.code, text)
+            raise
 
     def _refuse_twin(self, values: Mapping[str, Any]) -> None:
         """Refuse what is there already with an altered key, where that cannot be deleted again."""
