@@ -33,7 +33,7 @@ from tests.kafinea.test_endless import ENDLESS, TOO_LONG
 from tests.kafinea.test_first_contact import make_certificate, website
 from tests.mutating_proxy import mutating
 from tests.raw_server import Endless, serving
-from tests.small_server import Raw, SmallServer
+from tests.small_server import Raw, Refusal, SmallServer
 from tests.small_server import serving as serving_small
 from tests.stored_documents import stored_files
 from tests.tap.running import discover, extract, settings
@@ -1344,6 +1344,23 @@ def _(directory):
 def _(directory):
     records = [{"lastname": f"{n}" * 300} for n in range(5)]
     return rejected("Contacts", *records, streams=LASTNAME, max_rejects=-1)
+
+
+@prints(
+    "... these fields are left out of look-ups, because the server refuses them in a query: ..."
+)
+def _(directory):
+    server = SmallServer()
+
+    def before(_, said):
+        if re.search(r"\bsize\b", said.get("query", "")):
+            raise Refusal("ACCESS_DENIED")
+
+    server.before = before
+    lines = messages("Contacts", {"lastname": "a", "size": 2})
+    with serving_small(server):
+        login = {"url": server.url, "username": "admin", "access_key": "key"}
+        return load(None, lines, **login, streams=LASTNAME).stderr
 
 
 def altering(answer, stored, count=1):
