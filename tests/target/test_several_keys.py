@@ -120,8 +120,8 @@ def test_creations_are_confirmed_by_each_key_in_bulk(sandbox):
         for n in range(99)
     ]
     assert upsert(sandbox, *records).tally == {"created": 99}
-    # A page before, and one afterwards; counts prove those that found nothing. And the newest record,
-    # of which a count proves that there is none.
+    # A page before, and one afterwards; counts prove those that found nothing. And the newest
+    # record, of which a count proves that there is none.
     assert len(sandbox.requests.of("query")) == 3 * 3 + 2
     sandbox.requests.clear()
     assert upsert(sandbox, *records).tally == {"unchanged": 99}
