@@ -54,7 +54,7 @@ class Settings:
     @property
     def options(self) -> Options:
         """How to extract."""
-        start = ServerZone(self.timezone or "UTC").setting("start_date", self.start_date)
+        start = ServerZone(self.timezone).setting("start_date", self.start_date)
         return Options(page_size=self.page_size, lookback=self.lookback_seconds, start=start)
 
     @property

@@ -31,6 +31,9 @@ from kafinea.unanswered import at_first
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_ERROR = 2**16
+"""Bytes of an answer that refuses. Some servers put more behind its code than a message."""
+_ENDED = [code.value.encode() for code in SESSION_ENDED]
 _LOGOUT_TIMEOUT = (5, 5)
 """Seconds. Nobody waits for a logout; the server forgets the session by itself."""
 
@@ -217,8 +220,9 @@ def _add_session(request: requests.PreparedRequest, session_name: str) -> None:
 
 
 def _session_has_ended(response: requests.Response) -> bool:
-    # The code stands at the end of a short answer; a page of records is not read twice for this.
-    if not any(code.value.encode() in response.content[-300:] for code in SESSION_ENDED):
+    # A page of records is not read twice for this.
+    content = response.content
+    if len(content) > _LONGEST_ERROR or not any(code in content for code in _ENDED):
         return False
     try:
         envelope.result(response, "")

@@ -286,7 +286,7 @@ class Caller:
             text = f"{error} It is unknown whether the request was carried out."
             # It is looked up and sent again, which may take minutes without another line.
             logger.warning(text)
-            raise OutcomeUnknown(text, busy=error.busy) from None
+            raise OutcomeUnknown(text, busy=error.busy, silent=error.silent) from None
         except Refused as error:
             if error.code in PERHAPS_PASSING:
                 raise OutcomeUnknown(

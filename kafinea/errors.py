@@ -202,11 +202,13 @@ class OutcomeUnknown(KafineaError):
 
     Attributes:
         busy: True when the server, or a proxy before it, reported that it was busy.
+        silent: True when no answer began. The server may still be at work on the write.
     """
 
-    def __init__(self, message: str, *, busy: bool = False) -> None:
+    def __init__(self, message: str, *, busy: bool = False, silent: bool = False) -> None:
         super().__init__(message)
         self.busy = busy
+        self.silent = silent
 
 
 class Refused(KafineaError):

@@ -69,17 +69,19 @@ class ServerZone:
     """The time zone in which the server writes its date-times, which carry none.
 
     Args:
-        name: An IANA name such as `Europe/Paris`.
+        name: An IANA name such as `Europe/Paris`; None for UTC, because nobody has said.
 
     Attributes:
         name: The name.
+        is_set: Whether somebody has said so.
 
     Raises:
         SettingsError: There is no such zone.
     """
 
-    def __init__(self, name: str = "UTC") -> None:
-        self.name = name
+    def __init__(self, name: str | None = None) -> None:
+        self.is_set = bool(name)
+        self.name = name = name or "UTC"
         try:
             self._zone: tzinfo = timezone.utc if name == "UTC" else ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -106,7 +106,7 @@ def zone_of(config: Mapping[str, Any]) -> ServerZone:
     Raises:
         SettingsError: There is no such zone.
     """
-    return ServerZone(config.get("timezone") or "UTC")
+    return ServerZone(config.get("timezone"))
 
 
 def problems_of_connection(config: Mapping[str, Any]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, runtime_checkable
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL, Catalog, Metadata
 from typing_extensions import override
@@ -166,6 +166,7 @@ class PassStream(KafineaStream):
         return self.replication_method == REPLICATION_INCREMENTAL
 
 
+@runtime_checkable
 class LineWriter(Protocol):
     """The table of the lines of documents, which their stream feeds (see `line_table`)."""
 
@@ -281,7 +282,8 @@ class ModuleStream(PassStream):
     def _table(self) -> LineWriter | None:
         """The table of the lines of these records, if one is to be written."""
         table = self._tap.streams.get(self.name + LINES)
-        return cast("LineWriter", table) if table and table.selected else None
+        # A module may be named like this, too.
+        return table if isinstance(table, LineWriter) and table.selected else None
 
     def _selected_types(self) -> dict[str, ValueType]:
         """Return the fields to request and their types: `id`, and what the catalog selects."""

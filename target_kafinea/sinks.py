@@ -111,6 +111,13 @@ class ModuleSink(SdkSink):
                 self.stream_name,
                 names,
             )
+        if plan.has_times and not context.zone.is_set:
+            self.logger.warning(
+                "Stream %r: `timezone` is not set, so date-times are loaded and compared as UTC. "
+                "If the server is in another zone, they are wrong by hours. Set `timezone` to the "
+                "zone of the server, such as Europe/Paris, or to UTC.",
+                self.stream_name,
+            )
         self._warn_of_unused_keys(plan, mapping)
         self._parts.report.begin(self.stream_name, plan.module.name)
         self._parts.mirrors.begin(plan, mapping, self._schema_message)

@@ -23,8 +23,6 @@ _MOST = timedelta(hours=26)
 """What two zones differ by at most. A record further in the future has a wrong date instead."""
 
 _A_DAY = timedelta(days=1)
-_MACHINES_DIFFER = 60
-"""Seconds by which the clocks of a server's machines may differ."""
 
 
 def future_of(server_time: datetime | None, lookback: float) -> datetime:
@@ -38,7 +36,7 @@ def future_of(server_time: datetime | None, lookback: float) -> datetime:
     """
     if server_time is None or abs(server_time - now()) > _A_DAY:
         return now() + _A_DAY
-    return server_time + timedelta(seconds=max(lookback, _MACHINES_DIFFER))
+    return server_time + timedelta(seconds=lookback)
 
 
 class Clock:

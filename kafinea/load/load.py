@@ -99,7 +99,7 @@ class Load:
             "conflict_on": conflict_on,
         }
         self._mapping = StreamMapping.parse(module, settings)
-        zone = ServerZone(timezone or "UTC")
+        zone = ServerZone(timezone)
         self._is_closed = False
         self._unfinished = 0
         self._context = LoadContext.of(

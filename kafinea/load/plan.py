@@ -128,6 +128,12 @@ class LoadPlan:
             if value_type_of(known.type) is ValueType.TEXT and known.type != "time"
         )
 
+    @property
+    def has_times(self) -> bool:
+        """Whether it depends on the server's time zone what is loaded, or what has changed."""
+        types = {value_type_of(known.type) for known in self.fields.values()}
+        return self.conflict_on is not None or ValueType.DATETIME in types
+
     def allows_change(self, name: str) -> bool:
         """Whether a field may change although it was not loaded, or otherwise than it was sent."""
         return not self.allow_changes.isdisjoint({name, "*"})

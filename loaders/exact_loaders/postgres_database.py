@@ -121,18 +121,26 @@ class Postgres(Database):
     def create(self, table: str, columns: Iterable[Column], keys: Sequence[str]) -> None:
         """Create a table with a primary key."""
         defined = [f"{quoted(column.name)} {_TYPES[column.kind]}" for column in columns]
-        self._run(f"CREATE TABLE {self._name(table)} ({', '.join(defined)})")
-        self.take_over(table, keys)
+        defined += [f"PRIMARY KEY ({_list(keys)})"] if keys else []
+        self._run(f"CREATE TABLE {self._name(table)} ({', '.join(defined)}); {self._mark(table)}")
 
     def take_over(self, table: str, keys: Sequence[str]) -> None:
         """Mark a table as written by this loader, and make its keys unique."""
-        self._run(f"COMMENT ON TABLE {self._name(table)} IS {literal(_MARK)}")
         has_key = self._rows(
             "SELECT 1 FROM pg_index WHERE indrelid = %s::regclass AND indisprimary",
             [self._name(table)],
         )
+        key = ""
         if keys and not has_key:
-            self._run(f"ALTER TABLE {self._name(table)} ADD PRIMARY KEY ({_list(keys)})")
+            key = f"ALTER TABLE {self._name(table)} ADD PRIMARY KEY ({_list(keys)}); "
+        self._run(f"{key}{self._mark(table)}")
+
+    def _mark(self, table: str) -> str:
+        """Return the statement after which a table counts as this loader's.
+
+        It goes with what makes the table complete: sent together, they are one transaction.
+        """
+        return f"COMMENT ON TABLE {self._name(table)} IS {literal(_MARK)}"
 
     def add(self, table: str, columns: Iterable[Column]) -> None:
         """Add columns."""

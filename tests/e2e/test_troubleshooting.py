@@ -329,6 +329,11 @@ def _(directory):
         return contacts(directory, sandbox)
 
 
+@prints("`timezone` is not set, so date-times are loaded and compared as UTC")
+def _(directory):
+    return conflict("2026-01-31T08:00:00Z")
+
+
 @prints(
     "`timezone` looks wrong: read as ..., the newest `modifiedtime` of ... is ... (h:mm) ahead of "
     "the server's clock"

@@ -61,6 +61,8 @@ def refusal(code, message="x"):
         (refusal("SESSION_EXPIRED"), True),
         (refusal("SESSION_LEFT_IDLE"), True),
         (refusal("AUTHENTICATION_REQUIRED"), True),
+        (refusal("SESSION_EXPIRED", "\u30bb" * 200), True),
+        (refusal("SESSION_EXPIRED").replace("}}", ', "trace": "' + "x" * 9999 + '"}}'), True),
         (refusal("ACCESS_DENIED"), False),
         (refusal("ACCESS_DENIED", "INVALID_SESSIONID"), False),
         ('{"success":true,"result":"INVALID_SESSIONID"}', False),

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 from exact_loaders import reading
 from exact_loaders.duckdb_database import DuckDB
+from exact_loaders.postgres_database import Postgres
 
 from tests.loaders.conftest import lines, record, schema
 
@@ -55,6 +56,29 @@ def test_killed_run_has_written_what_its_state_covers(warehouse, number, code):
         (str(place),) for place in range(4)
     ]
     assert read == [0, 2]
+
+
+@pytest.mark.parametrize("statements", range(1, 5))
+def test_run_that_is_stopped_while_it_creates_a_table_is_repeated(
+    warehouse, statements, monkeypatch
+):
+    database = DuckDB if warehouse.name == "duckdb" else Postgres
+    run, done = database._run, []
+
+    def stopping(self, sql, *values):
+        result = run(self, sql, *values)
+        done.extend([sql] * ("CREATE SCHEMA" not in sql))
+        if len(done) == statements:
+            sys.exit(143)
+        return result
+
+    monkeypatch.setattr(database, "_run", stopping)
+    input_ = [schema(a=TEXT), record({"id": "1", "a": "x"})]
+    assert warehouse.run(*input_).returncode in {143, 0}  # 0: it needs fewer statements
+    monkeypatch.undo()
+    for _ in range(2):
+        warehouse.load(*input_)
+    assert warehouse.rows('SELECT id, a FROM kafinea."Contacts"') == [("1", "x")]
 
 
 AT_THE_END = "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGTERM); "

@@ -283,15 +283,16 @@ def test_incremental_run_follows_a_backfill(sandbox):
     assert all_ids(sandbox) - early <= set(rest.ids("Contacts"))
 
 
-@pytest.mark.parametrize("hours", [2, 640_000])
-def test_record_from_the_future_hides_no_change(sandbox, hours):
-    """Somebody has imported it, or the server's clock was set back."""
+@pytest.mark.parametrize(("hours", "lookback"), [(2, 60), (640_000, 60), (0.02, 60), (0.01, 0)])
+def test_record_from_the_future_hides_no_change(sandbox, hours, lookback):
+    """It was imported, the server's clock was set back, or another machine's is ahead."""
     ahead = sandbox.instance.clock.now() + timedelta(hours=hours)
     wire = ahead.strftime("%Y-%m-%d %H:%M:%S")
     sandbox.insert("Contacts", {"lastname": "future"}, modifiedtime=wire)
-    state = contacts(sandbox, timezone="UTC").state
+    options = {"timezone": "UTC", "lookback_seconds": lookback}
+    state = contacts(sandbox, **options).state
     added = sandbox.insert("Contacts", {"lastname": "New"})
-    assert added in contacts(sandbox, later(state, 100), timezone="UTC").ids("Contacts")
+    assert added in contacts(sandbox, later(state, 100), **options).ids("Contacts")
 
 
 def test_timezone_moves_bookmarks_and_no_records():

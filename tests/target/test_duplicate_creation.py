@@ -156,22 +156,34 @@ def test_short_keys_with_a_common_prefix_are_different_invoices(sandbox):
 
 
 @pytest.mark.parametrize(
-    ("operation", "status"), [("create", 500), ("create", 503), ("revise", 503)]
+    ("operation", "fault"),
+    [
+        ("create", {"kind": "status", "status": 500}),
+        ("create", {"kind": "status", "status": 503}),
+        ("revise", {"kind": "status", "status": 503}),
+        ("create", {"kind": "hang", "seconds": 1}),
+    ],
 )
-def test_failing_writes_are_retried_and_then_stop_the_run(operation, status):
+def test_failing_writes_are_retried_and_then_stop_the_run(operation, fault):
     with empty() as sandbox:
         records = [contact(f"{n}", title="new") for n in range(60)]
         if operation == "revise":
             for n in range(60):
                 sandbox.insert("Contacts", contact(f"{n}"))
-        sandbox.faults.add("status", operation=operation, status=status, times=None)
-        run = upsert(sandbox, *records, check=False)
+        sandbox.faults.add(operation=operation, times=None, **fault)
+        run = upsert(sandbox, *records, check=False, request_timeout=0.3)
         assert run.code == 1
         assert run.outcomes == []
         assert "Traceback" not in run.stderr
         sent = [request.params["element"] for request in sandbox.requests.of(operation)]
         records_sent = [element for element in sent if element != "{}"]
         assert len(records_sent) == len(set(records_sent))  # it is asked with nothing to write
+        if fault["kind"] == "hang":  # a look-up would wait, too, and longer
+            first = [request.operation for request in sandbox.requests].index(operation)
+            assert {one.operation for one in list(sandbox.requests)[first:]} <= {
+                operation,
+                "logout",
+            }
         sandbox.faults.clear()
         again = upsert(sandbox, *records)
         assert again.tally == {"created" if operation == "create" else "updated": 60}

@@ -12,7 +12,7 @@ import logging
 from threading import Lock
 
 from kafinea.client import Client
-from kafinea.errors import KafineaError
+from kafinea.errors import KafineaError, OutcomeUnknown
 from kafinea.retry import TRIES, seconds_before_next
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,18 @@ class WriteRetries:
         """Note that the server has answered a write."""
         with self._lock:
             self._given_up_in_a_row = 0
+
+    def lost(self, session: Client, operation: str, error: OutcomeUnknown) -> None:
+        """Take note of a write whose answer was lost, before its record is looked up.
+
+        If no answer began, wait until such a write is answered in this session. Before, the look-up
+        would not be answered either, and it is patient: it may find out about this record only.
+
+        Raises:
+            WritesFail: The server answers no write.
+        """
+        if error.silent:
+            self.await_server(session, operation)
 
     def tries_again(
         self, session: Client, operation: str, tries: int, *, is_busy: bool = False

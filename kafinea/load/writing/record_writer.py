@@ -109,6 +109,7 @@ class RecordWriter:
                 if self._exists(record_id):
                     raise Rejected.of(rejection_of(error, id=record_id)) from None
             except OutcomeUnknown as error:
+                self._server.retries.lost(self._session, "delete", error)
                 if self._exists(record_id):
                     if self._tries_again("delete", tries, error):
                         continue
@@ -127,6 +128,7 @@ class RecordWriter:
             except Refused as error:
                 raise Rejected.of(rejection_of(error)) from None
             except OutcomeUnknown as error:
+                self._server.retries.lost(self._session, "create", error)
                 if find is None:
                     self._server.retries.await_server(self._session, "create")
                     text = f"{error} The record has no key to look it up by."

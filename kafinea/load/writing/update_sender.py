@@ -86,6 +86,8 @@ class UpdateSender:
                 return self.send(kept, changes, lines, loaded, may_revise=may_revise)
             raise self._refused(error, stored["id"], element) from None
         except OutcomeUnknown as error:
+            operation = "revise" if is_revision else "update"
+            self._server.retries.lost(self._session, operation, error)
             self.was_busy = error.busy
             return None
         self._server.retries.succeeded()
