@@ -239,6 +239,7 @@ def test_update_that_cannot_be_proven_does_not_undo_a_concurrent_change(revises)
 class _Numbered(str):
     """A message with the number of the request."""
 
+    __slots__ = ()
     numbers = count(4711)
 
     def format(self, *_):
