@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from threading import Lock
 from typing import Any
 
+from kafinea.describe import SECRET_MODULES
 from kafinea.errors import Code, Refused
 from kafinea.query import select
 
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 _Query = Callable[[str], list[dict[str, Any]]]
 
+_ALL = ("*",)
 _REFUSALS = frozenset({Code.ACCESS_DENIED, Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR})
 
 
@@ -54,6 +56,17 @@ class Columns:
         self._effect = effect
         self._are_all_given = False
         self._lock = Lock()
+
+    def asks_for_all_instead_of(self, asked: Sequence[str]) -> bool:
+        """Ask for `*` from now on, in place of columns whose names are too long.
+
+        Returns:
+            Whether that is another query. It never is where `*` contains secrets.
+        """
+        if asked == _ALL or self._module in SECRET_MODULES:
+            return False
+        self.asked = _ALL
+        return True
 
     def leave_out_refused(self, asked: Sequence[str], error: Refused) -> bool:
         """Find which columns are refused, after a query of them was.

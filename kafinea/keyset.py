@@ -146,6 +146,21 @@ class KeysetReader:
     def _ask_again(self) -> Page:
         return self.given()
 
+    def _part(self, offset: int, limit: int) -> Page:
+        """Return a part of a page; nothing only when it is certain that the server gives nothing.
+
+        Raises:
+            Refused, Unavailable: The server fails at it.
+        """
+        page = self._ask(offset, limit, failures=1)
+        if page or self._pages.count(self.cursor.last) <= offset:
+            return page
+        return self._ask_for_part_again(offset, limit)
+
+    @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
+    def _ask_for_part_again(self, offset: int, limit: int) -> Page:
+        return self._ask(offset, limit, failures=1)
+
     # A page at which the server fails
 
     def _divide_at(self, error: Error, offset: int = 0) -> bool:
@@ -175,7 +190,7 @@ class KeysetReader:
         given = 0  # the greatest limit that the server did not fail at
         while suspects > 0:
             try:
-                page = self._ask(offset, limit, failures=1)
+                page = self._part(offset, limit)
             except (Refused, Unavailable) as failure:
                 if not _may_lie_in_a_record(failure):
                     raise
@@ -239,7 +254,8 @@ class KeysetReader:
         step = max(1, size - max(size // 10 + 1, _FEWEST_SHARED))
         for taken, offset in enumerate(range(step, expected, step), start=1):
             try:
-                if page := self._ask(offset):
+                # Twice, because a query that fails in SQL is answered like this as well.
+                if page := self._ask(offset) or self._ask(offset):
                     return page
             except (Refused, Unavailable) as error:
                 return self.next_page() if self._divide_at(error, offset) else []
@@ -248,7 +264,7 @@ class KeysetReader:
         return []
 
     def _check_that_queries_work(self) -> None:
-        """Ask once more for the last page that came.
+        """Ask for the last page that came once more, and again if nothing comes.
 
         Raises:
             Unavailable: There is nothing in it any more.
@@ -257,7 +273,7 @@ class KeysetReader:
             return  # nothing came yet: either the steps find something, or all is an error
         # Its end first: what stands before it may be more than a page that cannot be read.
         before, last = self._shown
-        if not self._pages.before(last, before):
+        if not any(self._pages.before(last, before) for _ in range(2)):
             raise Unavailable(
                 f"{self._pages.module}: the server counts records but returns none, not even "
                 "those that it returned before. Its queries fail. Check the server's log."

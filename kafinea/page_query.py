@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 import backoff
 
 from kafinea.columns import Columns
-from kafinea.describe import SECRET_MODULES
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, NotCounted, Refused, Unavailable
 from kafinea.parsing import are_ids, is_id, number_in, prefix_of, whole
@@ -31,6 +30,7 @@ SHORT_PAGE = 20
 """The fewest records that servers look at for one answer. Those it does not show are among them."""
 
 _COUNT_TRIES = 4
+_TOO_LONG = {"413", "414", "431"}
 _LARGEST_GAP = 2**40
 
 
@@ -84,8 +84,8 @@ class PageQuery:
         self._where = tuple(where)
         self.longest_page = 0
         text = self._text(self._columns.names, (), 0, page_size)
-        if encoded_size(text) > LONGEST_QUERY and module not in SECRET_MODULES:
-            self._columns.asked = ("*",)
+        if encoded_size(text) > LONGEST_QUERY:
+            self._columns.asks_for_all_instead_of(self._columns.asked)
 
     def page(
         self,
@@ -247,10 +247,16 @@ class PageQuery:
         try:
             return send(self._text(asked, conditions, offset, limit, descending))
         except Refused as error:
-            # What has given records before is not refused for its columns.
-            if self.longest_page or not self._columns.leave_out_refused(asked, error):
+            if not self._takes_others(asked, error):
                 raise
         return send(self._text(self._columns.asked, conditions, offset, limit, descending))
+
+    def _takes_others(self, asked: Sequence[str], error: Refused) -> bool:
+        """Whether other columns are asked for from now on, after these were refused."""
+        if error.code in _TOO_LONG:  # a web server that takes shorter addresses than most
+            return self._columns.asks_for_all_instead_of(asked)
+        # What has given records before is not refused for its columns.
+        return not self.longest_page and self._columns.leave_out_refused(asked, error)
 
     def _text(
         self,

@@ -1,34 +1,25 @@
-"""Whether the records that a scan does not find any more were deleted, or are hidden.
-
-Where the server leaves hidden records out of its counts, no query shows this. `retrieve` does: it
-refuses a deleted record with the same text as one that never existed, and a hidden one with
-another text.
-(`include/Webservices/Retrieve.php` of vtiger and coreBOS: a deleted record has no module, so the
-right to use the module is missing; the right to read the record is only checked later.)
-"""
+"""Whether the records that a scan does not find any more were deleted, or are hidden."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from kafinea.client import Client
 from kafinea.describe import LINE_MODULE
-from kafinea.errors import Code, KafineaError, Refused, Unavailable
+from kafinea.errors import KafineaError, Unavailable
 from kafinea.page_query import PAGE_SIZE, Query, count, ids_of, number
 from kafinea.parallel_reader import map_ahead
 from kafinea.parsing import prefix_of
 from kafinea.query import Condition, select
+from kafinea.refusals import refusal, refusal_of_none
 
 ALWAYS_REPORTED = 20
 """So many deletions of a module are reported at once, however small it is."""
 
 _ASKED_FIRST = 20
 """Records to look up, one by one, before there is any question of reporting more."""
-
-_NEVER_THERE = 2**31 - 1  # the largest number that an id can have
 
 
 class Withheld(KafineaError):
@@ -109,40 +100,34 @@ def hidden_of(kafinea: Client, ids: Sequence[str]) -> list[str]:
     Raises:
         Withheld: The server fails.
     """
-    prefix = prefix_of(ids[0])
     try:
-        never_there = _refusal(kafinea, f"{prefix}x{_NEVER_THERE}")
-    except Withheld:
+        of_none = refusal_of_none(kafinea, prefix_of(ids[0]))
+    except Unavailable as error:
+        if error.busy or error.nothing_done:
+            raise
         return []  # this server does not answer
     refusals = map_ahead(partial(_refusal, kafinea), ids, kafinea.max_sessions)
     return [
         record_id
-        for record_id, refusal in zip(ids, refusals, strict=True)
-        if refusal not in {"", never_there}
+        for record_id, words in zip(ids, refusals, strict=True)
+        if words not in {None, "", of_none}  # a converted lead is returned
     ]
 
 
-def _refusal(kafinea: Client, record_id: str) -> str:
-    """Return in which words a record is refused, without its id.
-
-    They are compared only with each other, because they may be in any language. The text is
-    empty for a record that is returned (a converted lead), that is found nowhere (a user who
-    was deactivated), or that now belongs to another module.
+def _refusal(kafinea: Client, record_id: str) -> str | None:
+    """Return in which words a record is refused.
 
     Raises:
         Withheld: The server fails.
     """
     try:
-        kafinea.giving_up_after(2).retrieve(record_id)
-    except Refused as error:
-        return re.sub(r"\d+", "", str(error)) if error.code == Code.ACCESS_DENIED else ""
+        return refusal(kafinea, record_id)
     except Unavailable as error:
         if error.busy or error.nothing_done:
             raise
         raise Withheld(
             f"It is unknown whether {record_id} was deleted or is hidden from this user: {error}"
         ) from None
-    return ""
 
 
 def deleted(query: Query, module: str, ids: Sequence[str]) -> Iterator[str]:

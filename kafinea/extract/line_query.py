@@ -15,6 +15,7 @@ from kafinea.query import Condition, select
 from kafinea.recovery import BadRecord, Recovery
 
 _PARENT = "parent_id"
+_ROUND = 25
 
 
 class LineQuery:
@@ -44,8 +45,8 @@ class LineQuery:
         rows: Page = []
         page: Page = []
         # Lines that came in after the count may have pushed those of other documents out.
-        # A page may be full where it has a round number of them.
-        while len(rows) < expected or (page and len(page) % size == 0):
+        # A page may be full where it has a round number of them: not every server gives a hundred.
+        while len(rows) < expected or (page and 0 in {len(page) % size, len(page) % _ROUND}):
             if not (page := selection.page(rows[-1]["id"] if rows else None)):
                 break
             rows += page

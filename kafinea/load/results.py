@@ -21,6 +21,9 @@ CONFLICT = "CONFLICT"
 CHANGED_SINCE = "CHANGED_SINCE_PLAN"
 """The record is not in Kafinea as it was when the approved plan was made."""
 
+NOT_READABLE = "NOT_READABLE"
+"""The record is there, and this user may not read it."""
+
 MAY_PASS = frozenset({"UNAVAILABLE", "UNKNOWN_OUTCOME", "FILE_NOT_READABLE"})
 """Codes of records that a later run may load as they are: the server, or the storage of a file, may
 have been away."""

@@ -1168,6 +1168,28 @@ def _(directory):
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
+def given_away(*, is_known: bool) -> str:
+    """Give a contact, new or known, to another owner; the user sees only their own."""
+    with empty(private=["Contacts"]) as sandbox:
+        joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
+        owners = [row["id"] for row in sandbox.rows("Users")][:2]  # the administrator, and joe
+        record = {"lastname": "Roux", "assigned_user_id": owners[1]}
+        if is_known:
+            load(sandbox, messages("Contacts", record), streams=LASTNAME, **joe)
+        lines = messages("Contacts", record | {"assigned_user_id": owners[0]})
+        return load(sandbox, lines, streams=LASTNAME, check=False, **joe).stderr
+
+
+@prints("the record was created, but this user may not read it; it is kept: ... (NOT_READABLE)")
+def _(directory):
+    return given_away(is_known=False)
+
+
+@prints("the update was sent, and this user may not read the record any more: ... (NOT_READABLE)")
+def _(directory):
+    return given_away(is_known=True)
+
+
 def failing(contains: str, times: int | None) -> str:
     with empty() as sandbox:
         sandbox.faults.add("status", operation="create", contains=contains, status=500, times=times)

@@ -338,8 +338,10 @@ def test_lines_are_complete_after_a_fault_in_their_query(shop, fault, nth):
     assert ordered.hits
 
 
-@pytest.mark.parametrize("sizes", [(0, 1, 99, 100, 101, 250), (0, 1, 90)])
-def test_lines_inserted_meanwhile_displace_no_others(monkeypatch, sizes):
+@pytest.mark.parametrize(
+    ("sizes", "most"), [((0, 1, 99, 100, 101, 250), 100), ((0, 1, 90), 100), ((0, 1, 40), 50)]
+)
+def test_lines_inserted_meanwhile_displace_no_others(monkeypatch, sizes, most):
     """Servers give the ids of lines that are gone to new ones, before those of other documents."""
     query = OPERATIONS["query"]
     with Sandbox(company=company(sizes)) as shop:
@@ -354,7 +356,7 @@ def test_lines_inserted_meanwhile_displace_no_others(monkeypatch, sizes):
                     shop.sql(
                         "UPDATE LineItem SET _number = ? WHERE _number = ?", (place, number(line))
                     )
-            return answer
+            return answer[:most] if "FROM LineItem" in call.params["query"] else answer
 
         monkeypatch.setitem(OPERATIONS, "query", query._replace(run=grow_when_counted))
         found = {row["id"]: len(row["LineItems"]) for row in invoices(shop, catalog=catalog)}

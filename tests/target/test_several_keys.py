@@ -120,9 +120,9 @@ def test_creations_are_confirmed_by_each_key_in_bulk(sandbox):
         for n in range(99)
     ]
     assert upsert(sandbox, *records).tally == {"created": 99}
-    # A page before, and one afterwards; counts prove those that found nothing. And the newest
-    # record, of which a count proves that there is none.
-    assert len(sandbox.requests.of("query")) == 3 * 3 + 2
+    # A page before, one for the first new record, and one afterwards; counts prove those that
+    # found nothing. And the newest record, of which a count proves that there is none.
+    assert len(sandbox.requests.of("query")) == 4 * 3 + 2
     sandbox.requests.clear()
     assert upsert(sandbox, *records).tally == {"unchanged": 99}
     assert (len(sandbox.requests.of("query")), write_requests(sandbox)) == (1, [])

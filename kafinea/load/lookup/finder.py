@@ -21,7 +21,7 @@ from kafinea.load.lookup.simulated_records import SimulatedRecords
 from kafinea.load.lookup.value_lookup import LookupAnswers, SoughtValue, ValueLookup, ValueQuery
 from kafinea.load.modules import Modules
 from kafinea.load.plan import Key
-from kafinea.load.results import Error, Rejected, Rejection, rejection_of
+from kafinea.load.results import NOT_READABLE, Error, Rejected, Rejection, rejection_of
 from kafinea.page_query import PAGE_SIZE
 from kafinea.parsing import whole
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
@@ -314,7 +314,7 @@ class _Spellings:
 
 def not_readable() -> Rejection:
     """Return the rejection of a record that is there and cannot be compared."""
-    return Rejection("NOT_READABLE", "the record exists, but this user may not read it")
+    return Rejection(NOT_READABLE, "the record exists, but this user may not read it")
 
 
 def _failure(name: str, value: str, error: Error | None) -> Rejection | None:

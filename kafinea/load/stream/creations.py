@@ -11,17 +11,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from kafinea.errors import Refused, Unavailable
 from kafinea.load.context import LoadContext
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import MatchedRecord, PreparedRecord
 from kafinea.load.rejecting import reject_unforeseen
-from kafinea.load.results import Rejected, Rejection, Result, Status, rejected
+from kafinea.load.results import NOT_READABLE, Rejected, Rejection, Result, Status, rejected
 from kafinea.load.stream.altered_keys import AlteredKeys
 from kafinea.load.stream.matcher import Matcher
-from kafinea.load.stream.trial_writes import TrialWrites
+from kafinea.load.stream.trial_writes import TrialWrites, owner_in
 from kafinea.load.writing.record_updater import not_as_sent
 from kafinea.load.writing.record_writer import Created, MayExist
-from kafinea.page_query import number
+from kafinea.page_query import is_there, number
+from kafinea.refusals import is_refused
 
 _CREATE = "create"
 
@@ -53,7 +55,7 @@ class Creations:
         Raises:
             Rejected: It was not created, or not as it was meant to be.
         """
-        with self._trials.trying({_CREATE}) as trial:
+        with self._trials.trying({_CREATE, *owner_in(values)}) as trial:
             self._refuse_twin(values)
             self._context.server.check_numbers(self._plan.module, values, {})
             created = self._created(record.prepared, values)
@@ -63,13 +65,15 @@ class Creations:
             altered = [name for name in created.altered if not self._plan.allows_change(name)]
             if altered:
                 rejection = not_as_sent(self._plan, created.record, values, altered)
-                if trial.is_first:
+                if _CREATE in trial.unproven:
                     names = ", ".join(altered)
                     text = (
                         f"not sent: the server altered {names} of the first new record, {record_id}"
                     )
                     self._trials.stop(rejection.code, text)
                 raise Rejected.of(rejection)
+            if trial.is_first and not self._is_found_again(record.prepared, record_id):
+                raise Rejected.of(self._not_found_again(record_id))
             trial.is_sound = True
         self._twins.note_kept(values)
         return Result(Status.CREATED, id=record_id, altered=created.altered)
@@ -127,6 +131,19 @@ class Creations:
             text = f"not sent: several records in a row may exist without their key. Last: {error}"
             self._trials.note_bad(error.rejection.code, text)
             raise
+        except Rejected as error:
+            if error.rejection.code == NOT_READABLE and error.rejection.id:
+                self._stop_if_hidden(error.rejection.id)
+            raise
+
+    def _is_found_again(self, record: PreparedRecord, record_id: str) -> bool:
+        """Whether a query finds a new record by its key, or cannot tell: `confirm` looks again."""
+        try:
+            with reject_unforeseen():
+                ids = self._matcher.ids_by_key([record]) if record.has_key else {}
+        except (Rejected, Refused, Unavailable):
+            return True
+        return record not in ids or record_id in ids[record]
 
     def _refuse_twin(self, values: Mapping[str, Any]) -> None:
         """Refuse what is there already with an altered key, where that cannot be deleted again."""
@@ -170,7 +187,24 @@ class Creations:
     def _undone(self, record_id: str, text: str) -> Rejection:
         """Delete what cannot be found again, so that no later run creates it once more."""
         is_gone = self._context.roll_back(self._plan, record_id)
+        if not is_gone and self._stop_if_hidden(record_id):
+            text = f"the record was created, but this user may not read it; it is kept: {record_id}"
+            return Rejection(NOT_READABLE, text, id=record_id)
         text += "; it was deleted again" if is_gone else f"; it was kept as {record_id}"
         stopped = f"not sent: the server altered the keys of several records in a row. Last: {text}"
         self._trials.note_bad("KEY_ALTERED", stopped)
         return Rejection("KEY_ALTERED", text, id=None if is_gone else record_id)
+
+    def _stop_if_hidden(self, record_id: str) -> bool:
+        """Whether this user may not read a new record: the others would be created in each run."""
+        client = self._context.client
+        try:
+            if is_there(client.query, self._plan.module.name, record_id):
+                return False
+            if not is_refused(client, record_id):
+                return False
+        except (Refused, Unavailable):
+            return False
+        text = f"not sent: this user may not read {record_id}, which was created before"
+        self._trials.stop(NOT_READABLE, text)
+        return True

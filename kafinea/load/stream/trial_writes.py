@@ -2,20 +2,30 @@
 
 What a server does to the records it is sent depends on the user's preferences and on the fields.
 So the first creation of a stream, and the first update that changes a field which none has changed
-before, are written while all others of their kind wait. What they show holds for those.
+before, are written while all others of their kind wait. What they show holds for those. So is the
+first write for each owner: sharing rules may hide the records of others from this user.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition
+from typing import Any
 
 from kafinea.load.results import Rejected
 
 _BAD_IN_A_ROW = 3
 """So many creations whose keys were altered, and none that was not: the server does it to all."""
+
+_OWNER = "assigned_user_id"
+
+
+def owner_in(values: Mapping[str, Any]) -> set[str]:
+    """Return the feature of a write that it gives the record to this owner, if it does."""
+    return {f"{_OWNER} {owner}"} if (owner := values.get(_OWNER)) else set()
 
 
 @dataclass
@@ -23,14 +33,20 @@ class Trial:
     """One write.
 
     Attributes:
-        is_first: Whether it is the first of its kind, so that others wait for it.
+        unproven: The features that no write before was sound with; others wait for it, if it has
+            any.
         has_waited: Whether it had to wait, so that what was read before may be old.
         is_sound: Set by who writes: whether it was looked at, and is as it was meant to be.
     """
 
-    is_first: bool
+    unproven: AbstractSet[str]
     has_waited: bool = False
     is_sound: bool = False
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the first of its kind."""
+        return bool(self.unproven)
 
 
 class TrialWrites:
@@ -61,7 +77,7 @@ class TrialWrites:
             has_waited = not self._may_begin(features)
             self._changed.wait_for(lambda: self._may_begin(features))
             self.check()
-            trial = Trial(not self._sound.issuperset(features), has_waited)
+            trial = Trial({*features} - self._sound, has_waited)
             self._is_trying = self._is_trying or trial.is_first
         try:
             yield trial

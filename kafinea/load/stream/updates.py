@@ -15,6 +15,7 @@ from kafinea.load.records import MatchedRecord, WireValues
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
 from kafinea.load.results import (
     CHANGED_SINCE,
+    NOT_READABLE,
     OTHERS_CHANGED,
     FilledIn,
     Rejected,
@@ -27,7 +28,7 @@ from kafinea.load.server.server_rules import AMOUNTS, PRICES_MULTIPLIED
 from kafinea.load.stream.comparer import may_overwrite
 from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.record_checks import refuse_side_effect
-from kafinea.load.stream.trial_writes import TrialWrites
+from kafinea.load.stream.trial_writes import TrialWrites, owner_in
 from kafinea.load.writing.comparing import has_foreign_prices
 from kafinea.load.writing.record_updater import RecordUpdater, UnprovenUpdate
 from kafinea.load.writing.unintended_changes import (
@@ -61,7 +62,7 @@ class Updates:
             Rejected: It was not updated, or not as it was meant to be.
         """
         changes, lines, module = record.changes, record.changed_lines, self._plan.module
-        features = {*changes, *([LINES] if lines else [])}
+        features = {*changes, *([LINES] if lines else []), *owner_in(changes)}
         # Only a full update exposes more than it changes, and what is stored shows what.
         before = None
         if lines or not AMOUNTS.isdisjoint(changes) or not self._updater().revises:
@@ -185,3 +186,6 @@ class Updates:
             names = ", ".join(sorted(rejection.before))
             text = f"not sent: the update of {record_id} also changed other fields: {names}"
             self._trials.stop(OTHERS_CHANGED, text)
+        elif rejection.code == NOT_READABLE:
+            text = f"not sent: after the update of {record_id}, this user may not read it any more"
+            self._trials.stop(NOT_READABLE, text)

@@ -12,7 +12,7 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import IncompleteRead, Refused
 from kafinea.load.context import LoadContext
-from kafinea.load.lookup.finder import NOTHING
+from kafinea.load.lookup.finder import NOTHING, not_readable
 from kafinea.load.plan import LoadPlan, module_of_lines
 from kafinea.load.records import InputRecord, MatchedRecord, PreparedRecord
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
@@ -40,6 +40,7 @@ from kafinea.load.writing.record_updater import UnprovenUpdate
 from kafinea.load.writing.record_writer import RecordWriter
 from kafinea.page_query import number
 from kafinea.query import select
+from kafinea.refusals import is_refused
 from kafinea.suggestions import listed
 
 _FILES = "imageattachmentids"
@@ -301,7 +302,8 @@ class RecordUndo:
         """Return the whole record as it is; None if it does not exist.
 
         Raises:
-            Refused: It exists, and this user may not read it.
+            Refused: A query gives it, and the server refuses it.
+            Rejected: It exists, and this user may not read it.
         """
         try:
             return session.retrieve(record_id)
@@ -309,6 +311,8 @@ class RecordUndo:
             found = self._context.finder.alone().by_id(module, [record_id])[record_id]
             if found.record or found.is_unreadable or found.failure:
                 raise
+            if is_refused(session, record_id):
+                raise Rejected.of(not_readable()) from None
             return None
 
 

@@ -7,15 +7,16 @@ lost there. What the load itself has put there does not count.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache, cached_property, partial
 from typing import Any
 
-from kafinea.client import Client
+from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE, Module
 from kafinea.errors import Refused, Unavailable
 from kafinea.load.modules import Modules
-from kafinea.page_query import PAGE_SIZE
+from kafinea.page_query import PAGE_SIZE, Query, count
 from kafinea.query import Condition, is_name, select
 from kafinea.related import RelatedList, lists_of
 
@@ -83,19 +84,51 @@ class Referrers:
 
     def _in_list(self, related_list: RelatedList, record_id: str) -> set[str]:
         """Return records that others have put into a list: some, if there are many."""
-        query = select(related_list.related, ["id"])
+        related = related_list.related
+
+        def query(text: str) -> list[Record]:
+            return self._client.query_related(record_id, related_list.label, text)
+
+        # A list that contains nothing may return no count either.
+        counted = self._counted(lambda text: query(text) or [{"count": "0"}], related, [])
+        if counted == 0:
+            return set()
         try:
-            rows = self._client.query_related(record_id, related_list.label, query)
+            ids = {str(row.get("id")) for row in query(select(related, ["id"]))}
         except (Refused, Unavailable):
-            self._client.listtypes()
-            return set()  # a list that cannot be queried so
-        ids = {str(row.get("id")) for row in rows}
-        return {one for one in ids if frozenset((record_id, one)) not in self._linked}
+            self._client.listtypes()  # fails as well when the server is away
+            ids = set()
+        others = {one for one in ids if frozenset((record_id, one)) not in self._linked}
+        is_hidden = counted is not None and len(ids) < min(counted, PAGE_SIZE)
+        return others or ({_hidden(related)} if is_hidden else set())
 
     def _look(
         self, module: Module, field: str, ids: Sequence[str], found: dict[str, set[str]]
     ) -> None:
-        remaining = list(ids)
+        """Add the records that refer to these by a field: some, if there are many."""
+
+        def count_of(some: Sequence[str]) -> int | None:
+            where = [Condition(field, "IN", some)]
+            return self._counted(self._client.query, module.name, where)
+
+        # An empty answer proves nothing: it is also that of a query that fails in SQL.
+        if (counted := count_of(ids)) == 0:
+            return
+        shown = self._shown(module, field, ids)
+        for record_id, referrers in shown.items():
+            if others := referrers - {record_id}:
+                found.setdefault(record_id, set()).update(others)
+        left = [one for one in ids if one not in found]
+        if counted is None or not left or not count_of(left):
+            return
+        counts = self._in_parallel(lambda one: count_of([one]), left)
+        for one, each in zip(left, counts, strict=True):
+            if each is None or each > len(shown.get(one, ())):
+                found[one] = {_hidden(module.name)}
+
+    def _shown(self, module: Module, field: str, ids: Sequence[str]) -> dict[str, set[str]]:
+        """Return the records that a query gives, by the record to which they refer."""
+        remaining, shown = list(ids), defaultdict[str, set[str]](set)
         owner = "parent_id" if module.name == LINE_MODULE else "id"
         while remaining:
             where = [Condition(field, "IN", remaining)]
@@ -104,15 +137,22 @@ class Referrers:
                 rows = self._client.query(query)
             except (Refused, Unavailable):
                 self._client.listtypes()  # fails as well when the server is away
-                return  # a table that cannot be queried so
+                break
             for row in rows:
-                referrer, record_id = str(row.get(owner) or module.name), row.get(field)
-                if record_id in remaining and referrer != record_id:
-                    found.setdefault(record_id, set()).add(referrer)
+                if (record_id := str(row.get(field))) in remaining:
+                    shown[record_id].add(str(row.get(owner) or module.name))
             # A full page may hide others.
-            is_full = len(rows) >= PAGE_SIZE
-            left = [one for one in remaining if one not in found]
-            remaining = left if is_full and len(left) < len(remaining) else []
+            left = [one for one in remaining if not shown.get(one, set()) - {one}]
+            remaining = left if len(rows) >= PAGE_SIZE and len(left) < len(remaining) else []
+        return shown
+
+    def _counted(self, query: Query, module: str, where: Sequence[Condition]) -> int | None:
+        """Return how many records there are; None where they cannot be counted."""
+        try:
+            return count(query, module, where, tries=2)
+        except (Refused, Unavailable):
+            self._client.listtypes()  # fails as well when the server is away
+            return None
 
     @cached_property
     def _described(self) -> list[Module]:
@@ -126,3 +166,7 @@ class Referrers:
             except (Refused, Unavailable):
                 self._client.listtypes()
         return described
+
+
+def _hidden(module: str) -> str:
+    return f"records of {module} that this user may not read"

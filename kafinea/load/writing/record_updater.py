@@ -18,6 +18,7 @@ from kafinea.describe import LINES, MODIFIED
 from kafinea.errors import Refused
 from kafinea.load.plan import LoadPlan
 from kafinea.load.results import (
+    NOT_READABLE,
     OTHERS_CHANGED,
     Rejected,
     Rejection,
@@ -34,6 +35,7 @@ from kafinea.load.writing.unintended_changes import (
     other_changes,
 )
 from kafinea.load.writing.update_sender import Lines, UpdateSender, Wires
+from kafinea.refusals import is_refused
 
 _NOBODY = re.compile(r"\d+", re.ASCII)
 """How an owner reads whose user was removed: a number without the prefix of an id."""
@@ -131,7 +133,7 @@ class RecordUpdater:
         Raises:
             Rejected: It changed more or less than it should.
         """
-        after = self.retrieve(before["id"])
+        after = self._read_back(before["id"])
         if altered_fields(after, changes, self._module):
             after = self._write(after, changes, None, loaded, is_first=True) or after
         return self._judged(before, after, changes, None, has_lines=False)
@@ -170,9 +172,9 @@ class RecordUpdater:
             is_shown = answer is not None and not is_first and holds_the_record(answer, before)
             if answer is not None and not is_shown and not is_first and lines is None:
                 return None
-            stored = answer if answer is not None and is_shown else self.retrieve(before["id"])
+            stored = answer if answer is not None and is_shown else self._read_back(before["id"])
             if is_shown and not self._is_sound(before, stored, changes, lines):
-                stored = self.retrieve(before["id"])  # the answer may leave something out
+                stored = self._read_back(before["id"])  # the answer may leave something out
             if self._is_done(stored, changes, lines):
                 break
             if answer is None and not self._has_all_but_totals(stored, changes, lines):
@@ -203,6 +205,20 @@ class RecordUpdater:
             return self._session.retrieve(record_id)
         except Refused as error:
             raise Rejected.of(rejection_of(error, id=record_id)) from None
+
+    def _read_back(self, record_id: str) -> Record:
+        """Return a record after an update of it was sent.
+
+        Raises:
+            Rejected: The server refuses it: as a rule, it now belongs to somebody else.
+        """
+        try:
+            return self._session.retrieve(record_id)
+        except Refused as error:
+            if not is_refused(self._session, record_id):  # somebody else has deleted it
+                raise Rejected.of(rejection_of(error, id=record_id)) from None
+            text = f"the update was sent, and this user may not read the record any more: {error}"
+            raise Rejected(NOT_READABLE, text, id=record_id) from None
 
     def _is_done(self, stored: Record, changes: Wires, lines: Lines | None) -> bool:
         """Whether a record is as it was meant to be, its totals included."""

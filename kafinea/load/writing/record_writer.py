@@ -12,16 +12,21 @@ from typing import Any, NamedTuple
 
 from kafinea.client import Client, Record
 from kafinea.describe import LINES
-from kafinea.errors import OutcomeUnknown, Refused
+from kafinea.errors import Code, OutcomeUnknown, Refused, Unavailable
 from kafinea.load.plan import LoadPlan
-from kafinea.load.results import Rejected, Result, Status, rejection_of
+from kafinea.load.results import NOT_READABLE, Rejected, Result, Status, rejection_of
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.server.server_rules import side_effects
 from kafinea.load.writing.comparing import altered_fields, merged_lines, same_lines, with_lines
 from kafinea.load.writing.record_updater import RecordUpdater
-from kafinea.page_query import count
 from kafinea.parsing import is_id, prefix_of
-from kafinea.query import Condition
+from kafinea.refusals import exists
+
+_CHECKED_BEFORE = frozenset(
+    {Code.DUPLICATE, Code.MANDATORY_FIELDS_MISSING, Code.REFERENCE_INVALID, Code.CURRENCY_INACTIVE}
+)
+"""Why servers refuse a record before they store it. Other errors may come after that: coreBOS
+stores a record with an unknown owner, and then refuses it (measured)."""
 
 Find = Callable[[], Record | None]
 Lines = Sequence[Mapping[str, Any]]
@@ -126,7 +131,7 @@ class RecordWriter:
             try:
                 return self._created(self._session.create(self._module.name, element))
             except Refused as error:
-                raise Rejected.of(rejection_of(error)) from None
+                raise self._refused(error, find) from None
             except OutcomeUnknown as error:
                 self._server.retries.lost(self._session, "create", error)
                 if find is None:
@@ -143,6 +148,20 @@ class RecordWriter:
                     continue
                 text = f"the server failed {tries} times to create the record; none was found"
                 raise Rejected("UNKNOWN_OUTCOME", text) from None
+
+    def _refused(self, error: Refused, find: Find | None) -> Rejected:
+        """Return the rejection of a creation that was refused, perhaps after it was done."""
+        rejection = rejection_of(error)
+        if find is None or error.code in _CHECKED_BEFORE:
+            return Rejected.of(rejection)
+        try:
+            found = find()
+        except (Refused, Unavailable, Rejected):
+            found = None
+        if found:
+            text = f"{rejection.message}. The record exists all the same: {found['id']}"
+            return Rejected(rejection.code, text, id=found["id"])
+        return Rejected.of(rejection)
 
     def _created(self, answer: Record) -> Record:
         """Return the answer to a creation.
@@ -167,7 +186,7 @@ class RecordWriter:
             return self._session.retrieve(record_id)
         except Refused as error:
             text = f"the record was created, but cannot be read back: {error}"
-            raise Rejected("NOT_READABLE", text, id=record_id) from None
+            raise Rejected(NOT_READABLE, text, id=record_id) from None
 
     def _repaired(self, stored: Record, values: Mapping[str, Any], lines: Lines) -> Record:
         """Write the lines of a record that was created without some of them.
@@ -200,5 +219,4 @@ class RecordWriter:
         return not has_all or not self._server.totals.are_right(self._module.name, stored)
 
     def _exists(self, record_id: str) -> bool:
-        where = [Condition("id", "=", record_id)]
-        return count(self._session.query, self._module.name, where) > 0
+        return exists(self._session, self._module.name, record_id)
