@@ -14,7 +14,7 @@ from typing import Any
 
 from kafinea import describe, envelope
 from kafinea.caller import Caller
-from kafinea.errors import Code, OutcomeUnknown, Refused, Unavailable
+from kafinea.errors import NO_OPERATION, Code, OutcomeUnknown, Refused, Unavailable
 from kafinea.line_order import in_order
 from kafinea.module_reader import ModuleReader
 from kafinea.parsing import are_ids, is_id, members, prefix_of, wrong
@@ -278,6 +278,8 @@ class Client(Caller):
         try:
             self.call("POST", operation, {"element": "{}"}, writes=writes)
         except Refused as error:
+            if error.code in NO_OPERATION:
+                return error.code  # some servers number their messages
             return str(error).replace(operation, "")  # some servers name it in their message
         except Unavailable as error:
             if error.busy or error.nothing_done:

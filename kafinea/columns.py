@@ -7,7 +7,7 @@ once records have been received, the columns stay as they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from threading import Lock
 from typing import Any
 
@@ -30,6 +30,8 @@ class Columns:
         query: What sends a query, such as `Client.query`.
         module: The module's name.
         names: The columns.
+        needed: Those without which an answer is useless: a refusal of one of them remains one.
+        effect: What becomes of refused columns, for the log.
 
     Attributes:
         asked: The columns of a query: the names, or `*` where they would make it too long.
@@ -37,11 +39,21 @@ class Columns:
         refused: The columns that turned out to be refused.
     """
 
-    def __init__(self, query: _Query, module: str, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        query: _Query,
+        module: str,
+        names: Sequence[str],
+        *,
+        needed: Collection[str] = (),
+        effect: str = "are null",
+    ) -> None:
         self.asked = self.names = tuple(names)
         self.refused: frozenset[str] = frozenset()
         self._query = query
         self._module = module
+        self._needed = frozenset(needed)
+        self._effect = effect
         self._are_all_given = False
         self._lock = Lock()
 
@@ -75,13 +87,16 @@ class Columns:
         if refused_columns(self._query, self._module, ["id"]):
             return False  # it is the module that is refused
         refused = refused_columns(self._query, self._module, self.asked)
-        self._are_all_given = not refused
+        self._are_all_given = not refused or not self._needed.isdisjoint(refused)
+        if refused and self._are_all_given:
+            return False
         names = tuple(name for name in self.asked if name not in refused)
         if names and refused:
             logger.warning(
-                "%s: these fields are null, because the server refuses them in a query: %s. "
+                "%s: these fields %s, because the server refuses them in a query: %s. "
                 "Either they were removed from the module, or this user may not read them.",
                 self._module,
+                self._effect,
                 ", ".join(sorted(refused)),
             )
             self.asked = self.names = names

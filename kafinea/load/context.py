@@ -26,6 +26,7 @@ from kafinea.load.relation_plan import RelationPlan
 from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.source_files import SourceFiles
 from kafinea.load.writing.owners import Owners
+from kafinea.load.writing.record_creator import RecordCreator
 from kafinea.load.writing.referenced import ReferencedRecords
 from kafinea.load.writing.rollback import Rollback
 from kafinea.load.writing.undo_file import UndoFile
@@ -49,6 +50,7 @@ class LoadContext:
         existing: Which records exist that others refer to.
         references: Natural keys to ids.
         gate: Gives sessions to write in.
+        creator: Creates records.
         rollback: Deletes what was just created and must not stay.
         simulated: What a dry run would have written; empty in a real run.
         source_files: The files that may be read.
@@ -70,6 +72,7 @@ class LoadContext:
     existing: ExistingRecords
     references: References
     gate: WriteGate
+    creator: RecordCreator
     rollback: Rollback
     simulated: SimulatedRecords
     source_files: SourceFiles
@@ -112,9 +115,9 @@ class LoadContext:
         modules, server, simulated = Modules(client), ServerBehavior(client), SimulatedRecords()
         finder = Finder(client, modules, lookups.map, simulated)
         owners, existing = Owners(client, modules), ExistingRecords(finder)
-        gate = WriteGate(client, server)
+        gate, creator = WriteGate(client, server), RecordCreator(server)
         rollback = Rollback(gate, server, options)
-        referenced = ReferencedRecords(modules, finder, owners, existing, gate, server, rollback)
+        referenced = ReferencedRecords(modules, finder, owners, existing, gate, creator, rollback)
 
         own_writes = OwnWrites(is_needed=finds_conflicts)
         hours = QuietHours.parse(options.quiet_hours) if options.quiet_hours else None
@@ -152,6 +155,7 @@ class LoadContext:
             existing=existing,
             references=References(finder, simulate if options.dry_run else create),
             gate=gate,
+            creator=creator,
             rollback=rollback,
             simulated=simulated,
             source_files=source_files,

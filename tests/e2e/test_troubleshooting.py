@@ -33,7 +33,7 @@ from tests.kafinea.test_endless import ENDLESS, TOO_LONG
 from tests.kafinea.test_first_contact import make_certificate, website
 from tests.mutating_proxy import mutating
 from tests.raw_server import Endless, serving
-from tests.small_server import Raw, SmallServer
+from tests.small_server import Raw, Refusal, SmallServer
 from tests.small_server import serving as serving_small
 from tests.stored_documents import stored_files
 from tests.tap.running import discover, extract, settings
@@ -1197,7 +1197,7 @@ def failing(contains: str, times: int | None) -> str:
         return load(sandbox, lines, streams=LASTNAME, check=False).stderr
 
 
-@prints("the server failed ... times to create the record; it does not exist (UNKNOWN_OUTCOME)")
+@prints("the server failed ... times to create the record; none was found (UNKNOWN_OUTCOME)")
 def _(directory):
     return failing('"lastname": "a"', None)
 
@@ -1389,6 +1389,57 @@ def _(directory):
 def _(directory):
     records = [{"lastname": f"{n}" * 300} for n in range(5)]
     return rejected("Contacts", *records, streams=LASTNAME, max_rejects=-1)
+
+
+@prints(
+    "... these fields are left out of look-ups, because the server refuses them in a query: ..."
+)
+def _(directory):
+    server = SmallServer()
+
+    def before(_, said):
+        if re.search(r"\bsize\b", said.get("query", "")):
+            raise Refusal("ACCESS_DENIED")
+
+    server.before = before
+    lines = messages("Contacts", {"lastname": "a", "size": 2})
+    with serving_small(server):
+        login = {"url": server.url, "username": "admin", "access_key": "key"}
+        return load(None, lines, **login, streams=LASTNAME).stderr
+
+
+def altering(answer, stored, count=1):
+    """The log of a load whose keys are stored as `stored`, and whose creations are answered so."""
+    server = SmallServer()
+    server.store = lambda _, old, sent: {**old, **sent, "lastname": stored}
+    server.answer = lambda _, row, _sent: answer(server, row)
+    lines = messages("Contacts", *[{"lastname": f"{'a' * 30}{n}"} for n in range(count)])
+    with serving_small(server):
+        login = {"url": server.url, "username": "admin", "access_key": "key"}
+        return load(None, lines, **login, streams=LASTNAME, max_rejects=-1).stderr
+
+
+def named_elsewhere(_, row):
+    return {"id": f"18x{row['id'][3:]}"}
+
+
+@prints("the response was lost, and the record was not sent again: ... (UNKNOWN_OUTCOME)")
+def _(directory):
+    def twice_and_lost(server, row):
+        server.insert(lastname=row["lastname"])
+        raise Raw(500)
+
+    return altering(twice_and_lost, "a" * 20)
+
+
+@prints("create: the response contains ... no id of .... ... (UNKNOWN_OUTCOME)")
+def _(directory):
+    return altering(named_elsewhere, "b")
+
+
+@prints("not sent: several records in a row may exist without their key. ... (UNKNOWN_OUTCOME)")
+def _(directory):
+    return altering(named_elsewhere, "b", count=4)
 
 
 @prints("the server failed ... times to update the record (UNKNOWN_OUTCOME)")

@@ -48,9 +48,10 @@ def test_new_records_cost_one_create_each(sandbox):
     upsert(sandbox, [person(f"{n}", "New") for n in range(198)])
     asked = [request.operation for request in sandbox.requests]
     assert asked.count("create") == 198
-    # Two pages, two counts that prove them, one page that shows that the first new record is found
-    # again, and two pages that show nothing was created twice.
-    assert asked.count("query") == 7
+    # Two pages, two counts that prove them, the newest record, of which a count proves that there
+    # is none, one page that shows that the first new record is found again, and two pages that
+    # show nothing was created twice.
+    assert asked.count("query") == 9
     assert asked.count("describe") == 1
 
 

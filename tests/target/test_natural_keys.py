@@ -56,6 +56,9 @@ def test_equal_values_have_the_same_form(known, value, form):
         (NAME, "ACME ", {"ACME ", "ACME"}),
         (NAME, "Zoé", {"Zoé", "Zoe\u0301"}),
         (NAME, "Zoe\u0301 ", {"Zoe\u0301 ", "Zoe\u0301", "Zoé"}),
+        (NAME, "A&B", {"A&B", "A&amp;B"}),
+        (NAME, "l'A", {"l'A", "l&#039;A"}),
+        (NAME, '<"', {'<"', '&lt;"', "&lt;&quot;"}),
         (AMOUNT, "5 ", {"5 "}),
     ],
 )

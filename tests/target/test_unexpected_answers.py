@@ -10,6 +10,7 @@ import importlib
 import json
 import random
 from collections import Counter
+from itertools import count
 
 import pytest
 
@@ -235,10 +236,24 @@ def test_update_that_cannot_be_proven_does_not_undo_a_concurrent_change(revises)
     assert server.count("update", "revise") == 6
 
 
-def test_error_of_an_unknown_operation_may_name_it():
-    """The message differs from operation to operation then; still, there is no `revise`."""
+class _Numbered(str):
+    """A message with the number of the request."""
+
+    __slots__ = ()
+    numbers = count(4711)
+
+    def format(self, *_):
+        return super().format(next(self.numbers))
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["Unknown operation {} requested", _Numbered("Unknown operation requested (request {})")],
+)
+def test_error_of_an_unknown_operation_may_name_it_or_the_request(message):
+    """The messages differ then; still, there is no `revise`."""
     server = SmallServer(revises=False)
-    server.unknown = "Unknown operation {} requested"
+    server.unknown = message
     server.insert(lastname="old", code="c1")
     run = load_small(server, messages("Contacts", {"code": "c1", "lastname": "new"}))
     assert run.tally == {"updated": 1}

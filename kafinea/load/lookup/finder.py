@@ -11,7 +11,8 @@ from functools import partial
 from threading import Lock
 
 from kafinea.client import Client, Record
-from kafinea.describe import LINE_MODULE, Field
+from kafinea.columns import Columns
+from kafinea.describe import LINE_MODULE, SECRET_MODULES, Field
 from kafinea.dividing import may_lie_in_the_request
 from kafinea.errors import Code, KafineaError, Refused
 from kafinea.line_order import in_order
@@ -23,9 +24,11 @@ from kafinea.load.modules import Modules
 from kafinea.load.plan import Key
 from kafinea.load.results import NOT_READABLE, Error, Rejected, Rejection, rejection_of
 from kafinea.page_query import PAGE_SIZE
-from kafinea.query import Condition, select
+from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 
 _ID = re.compile(r"\d+x\d+", re.ASCII)
+_LEFT_OUT = "are left out of look-ups"
+_LONGEST_NAMES = LONGEST_QUERY // 2  # the rest is for the values
 _MISREAD = frozenset({Code.QUERY_SYNTAX_ERROR, Code.INTERNAL_SERVER_ERROR})
 Map = Callable[
     [Callable[[list[SoughtValue]], LookupAnswers], Iterable[list[SoughtValue]]],
@@ -91,6 +94,7 @@ class Finder:
         self._in_parallel = in_parallel
         self._spellings = _Spellings()
         self._simulated = simulated or SimulatedRecords()
+        self._columns: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Columns] = {}
 
     def alone(self) -> Finder:
         """Return this finder without threads, to be used within one of them."""
@@ -105,7 +109,8 @@ class Finder:
         # The server ignores the prefix, and would find another module's record.
         own = re.compile(rf"{self._modules.get(module).id_prefix}x\d+", re.ASCII)
         asked = {one: SoughtValue(one, (one,)) for one in ids if own.fullmatch(one)}
-        answers = self._ask(ValueQuery(module, "id", columns), asked.values())
+        question = ValueQuery(module, "id", self._columns_of(module, columns))
+        answers = self._ask(question, asked.values())
         found = dict.fromkeys(ids, NOTHING)
         for one, each in asked.items():
             if one in self._simulated:
@@ -153,7 +158,8 @@ class Finder:
         names = self._modules.get(LINE_MODULE).queryable
         simulated = self._simulated.lines_of(ids)
         asked = [SoughtValue(one, (one,)) for one in ids if one not in simulated]
-        answers = self._ask(ValueQuery(LINE_MODULE, "parent_id", names), asked)
+        columns = self._columns_of(LINE_MODULE, names, needed=names)  # they are written together
+        answers = self._ask(ValueQuery(LINE_MODULE, "parent_id", columns), asked)
         found = {one.folded: in_order(lines) for one, lines in answers.rows.items()}
         failures = {one.folded: rejection_of(why) for one, why in answers.failures.items()}
         return {**found, **simulated}, failures
@@ -176,7 +182,7 @@ class Finder:
         question = ValueQuery(
             key.module.name,
             fields[position].name,
-            list(dict.fromkeys([*key.fields, *columns])),
+            self._columns_of(key.module.name, [*key.fields, *columns], needed=key.fields),
             partial(keys.folded_part, field=fields[position]),
         )
         answers = self._ask(question, set(asked.values()), is_patient=is_patient)
@@ -248,6 +254,18 @@ class Finder:
                 return near
             raise
         return [row for row in near if row["id"] in {one["id"] for one in same}]
+
+    def _columns_of(self, module: str, names: Iterable[str], needed: Sequence[str] = ()) -> Columns:
+        """Return the columns of look-ups; which of them are refused is learned once."""
+        names, needed = tuple(dict.fromkeys(names)), tuple(needed)
+        known = self._columns.get((module, names, needed))
+        if known is None:
+            columns = Columns(self._client.query, module, names, needed=needed, effect=_LEFT_OUT)
+            is_long = encoded_size(select(module, names)) > _LONGEST_NAMES
+            if is_long and module not in SECRET_MODULES:
+                columns.asked = ("*",)
+            known = self._columns.setdefault((module, names, needed), columns)
+        return known
 
     def _ask(
         self, question: ValueQuery, asked: Iterable[SoughtValue], *, is_patient: bool = False

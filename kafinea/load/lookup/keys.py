@@ -11,6 +11,7 @@ database gives for a key is compared once more here, by one rule:
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -36,6 +37,7 @@ _SIGMA = "\u03c3"  # which has another form at the end of a word
 _MOST_NAMED = 5
 _IDS_SHOWN = 10
 
+_HTML = frozenset("&<>\"'")
 _PLAIN = re.compile(r"[A-Za-z0-9 .,_@/+#-]|[^\W\d_]")
 _NAMES = {"\\": "a backslash", "'": "an apostrophe", '"': "a quotation mark", "%": "a percent sign"}
 
@@ -59,12 +61,18 @@ def equal_part(value: Any, field: Field) -> str:
 def spellings(value: str, field: Field) -> set[str]:
     """Return the forms in which equal values may be stored, as far as a query can contain them.
 
-    Not all databases take an `é` in one character and in two for the same.
+    Not all databases take an `é` in one character and in two for the same. Some hold texts as HTML
+    and show them decoded (measured).
     """
-    if not _is_text(field) or (value.isascii() and value == value.strip()):
+    if not _is_text(field):
         return {value}
-    composed = canonical(value)
-    return {value, composed, unicodedata.normalize("NFD", composed)}
+    forms = {value}
+    if not value.isascii() or value != value.strip():
+        composed = canonical(value)
+        forms |= {composed, unicodedata.normalize("NFD", composed)}
+    if _HTML.isdisjoint(value):
+        return forms
+    return {form for one in forms for form in (one, *_as_html(one))}
 
 
 def choose(fields: Sequence[Field], wanted: KeyValues, rows: Sequence[Record]) -> Record | None:
@@ -145,6 +153,12 @@ def _lower(text: str) -> str:
 def _without_accents(text: str) -> str:
     plain = unicodedata.normalize("NFD", text)
     return "".join(each for each in plain if not unicodedata.combining(each))
+
+
+def _as_html(text: str) -> tuple[str, str]:
+    """Return a text as PHP writes it in HTML, without and with quotation marks encoded."""
+    tags = html.escape(text, quote=False)
+    return tags, tags.replace('"', "&quot;").replace("'", "&#039;")
 
 
 # Perhaps the same

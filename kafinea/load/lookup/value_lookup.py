@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from kafinea.client import Client, Record
+from kafinea.columns import Columns
 from kafinea.dividing import divided
-from kafinea.errors import IncompleteRead
+from kafinea.errors import Code, IncompleteRead, Refused
 from kafinea.load.results import Error
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, count
@@ -49,13 +50,13 @@ class ValueQuery:
     Attributes:
         module: The module's name.
         field: The field that has one of the values.
-        columns: The fields to give.
+        columns: The fields to give, as far as the server gives them.
         folded: Brings a value of the field into the form of `SoughtValue.folded`.
     """
 
     module: str
     field: str
-    columns: Sequence[str]
+    columns: Columns
     folded: Callable[[Any], str] = str
 
     @property
@@ -70,7 +71,8 @@ class ValueQuery:
     def query(self, asked: Iterable[SoughtValue]) -> str:
         """Return the query for a page of these records."""
         where = self.where(asked)
-        return select(self.module, self.columns, where=where, order_by=["id"], limit=PAGE_SIZE)
+        columns = self.columns.asked
+        return select(self.module, columns, where=where, order_by=["id"], limit=PAGE_SIZE)
 
     def chunks(self, asked: Iterable[SoughtValue]) -> Iterator[list[SoughtValue]]:
         """Cut values into lists of up to a hundred, each short enough for a URL.
@@ -168,14 +170,15 @@ class ValueLookup:
 
     def _take(self, parts: Iterable[tuple[Sequence[SoughtValue], list[Record]]]) -> None:
         for part, rows in parts:
-            given: dict[str, list[Record]] = {value.folded: [] for value in part}
-            self._answers.rows |= {value: given[value.folded] for value in part}
+            # Some servers repeat a record, for each of its lines for instance.
+            given: dict[str, dict[str, Record]] = {value.folded: {} for value in part}
             for row in rows:
                 folded = self._question.folded(row.get(self._question.field))
                 if folded in given:
-                    given[folded].append(row)
+                    given[folded][row["id"]] = row
                 elif not self._question.is_by_id:  # the only one in the query
-                    given[part[0].folded].append(row)
+                    given[part[0].folded][row["id"]] = row
+            self._answers.rows |= {value: [*given[value.folded].values()] for value in part}
 
     def _parts(
         self,
@@ -211,15 +214,28 @@ class ValueLookup:
     # Requests
 
     def _page(self, asked: Sequence[SoughtValue], most_failures: int) -> list[Record]:
-        client = self._client.giving_up_after(most_failures)
-        rows = client.query(self._question.query(asked))
+        client, columns = self._client.giving_up_after(most_failures), self._question.columns
+        known = columns.asked
+        try:
+            rows = client.query(self._question.query(asked))
+        except Refused as error:
+            # Another refusal is of a value: `describe` promises columns that are denied (measured).
+            is_denied = error.code == Code.ACCESS_DENIED
+            if not (is_denied and columns.leave_out_refused(known, error)):
+                raise
+            rows = client.query(self._question.query(asked))
         if not are_ids([row.get("id") for row in rows]):
             raise wrong(f"query of {self._question.module}", "ids of records")
-        return rows
+        if known != ("*",):
+            return rows
+        names = [*dict.fromkeys(("id", *columns.names))]
+        return [{name: row[name] for name in names if name in row} for row in rows]
 
     def _reading(self, asked: Sequence[SoughtValue], most_failures: int) -> list[Record]:
         client, question = self._client.giving_up_after(most_failures), self._question
-        reading = ModuleReader(client, question.module, question.columns, question.where(asked))
+        reading = ModuleReader(
+            client, question.module, question.columns.names, question.where(asked)
+        )
         try:
             return [row for page in reading for row in page]
         except IncompleteRead:

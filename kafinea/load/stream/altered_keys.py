@@ -8,20 +8,18 @@ be found.
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from kafinea.client import Client, Record
 from kafinea.load.plan import LoadPlan
-from kafinea.load.writing.comparing import changed_fields
+from kafinea.load.writing.comparing import changed_fields, may_come_from
 from kafinea.query import Condition, select
 from kafinea.values import ValueType, value_type_of
 
 _PLAIN = re.compile(r"[A-Za-z0-9 .\-]+")
 _ALL = 100
-_SHORTEST_CUT = 16
 
 
 class AlteredKeys:
@@ -97,18 +95,3 @@ class AlteredKeys:
             )
             for each in changed_fields(row, known, fields)
         )
-
-
-def may_come_from(stored: str, wanted: str) -> bool:
-    """Whether a stored key may be what a server made of another one.
-
-    Short keys are not cut: `F-1` is no rest of `F-10`.
-    """
-    left, right = _skeleton(stored), _skeleton(wanted)
-    is_cut = len(stored) >= _SHORTEST_CUT and right.startswith(left)
-    return bool(left) and (left == right or is_cut)
-
-
-def _skeleton(text: Any) -> str:
-    """Return the letters and digits of a text, which survive what servers do to it."""
-    return re.sub(r"[\W_]+", "", html.unescape(str(text or ""))).casefold()

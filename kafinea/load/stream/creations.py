@@ -21,7 +21,7 @@ from kafinea.load.stream.altered_keys import AlteredKeys
 from kafinea.load.stream.matcher import Matcher
 from kafinea.load.stream.trial_writes import TrialWrites, owner_in
 from kafinea.load.writing.record_updater import not_as_sent
-from kafinea.load.writing.record_writer import Created, RecordWriter
+from kafinea.load.writing.record_writer import Created, MayExist
 from kafinea.page_query import is_there, number
 from kafinea.refusals import is_refused
 
@@ -124,9 +124,13 @@ class Creations:
     def _created(self, record: PreparedRecord, values: Mapping[str, Any]) -> Created:
         try:
             with self._context.gate.session() as session:
-                writer = RecordWriter(session, self._plan, self._context.server)
                 find = self._matcher.finding(session, record)
-                return writer.create(values, record.lines, find)
+                create = self._context.creator.create
+                return create(session, self._plan, values, record.lines, find)
+        except MayExist as error:
+            text = f"not sent: several records in a row may exist without their key. Last: {error}"
+            self._trials.note_bad(error.rejection.code, text)
+            raise
         except Rejected as error:
             if error.rejection.code == NOT_READABLE and error.rejection.id:
                 self._stop_if_hidden(error.rejection.id)

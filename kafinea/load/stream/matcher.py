@@ -226,10 +226,8 @@ class Matcher:
     def _retrieve_what_no_query_gives(
         self, stored: dict[PreparedRecord, Record], rejected: dict[PreparedRecord, Rejection]
     ) -> None:
-        """Retrieve the records of which fields are loaded that a query does not give."""
-        by_query = set(self._module.queryable)
-        if {known.name for known in self._plan.fields.values()} <= by_query:
-            return
+        """Retrieve the records of which fields are needed that a query does not give."""
+        by_query, needed = set(self._module.queryable), set(self._columns())
 
         def retrieve(record: PreparedRecord) -> None:
             try:
@@ -240,7 +238,8 @@ class Matcher:
         incomplete = [
             record
             for record, row in stored.items()
-            if not by_query >= record.values.keys() and row["id"] not in self._context.simulated
+            if not (by_query >= record.values.keys() and row.keys() >= needed)
+            and row["id"] not in self._context.simulated
         ]
         for _ in self._context.lookups.map(retrieve, incomplete):
             pass

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from kafinea.client import Record
+from kafinea.errors import Refused
 from kafinea.load.context import LoadContext
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import MatchedRecord
 from kafinea.load.rejecting import reject_unforeseen
-from kafinea.load.results import CHANGED_SINCE, Rejected, Result, Status
+from kafinea.load.results import CHANGED_SINCE, Rejected, Result, Status, rejection_of
 from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.creations import Creations
 from kafinea.load.stream.matcher import Matcher
@@ -120,13 +122,22 @@ class ServerWrites:
         looked_up = {name: stored[name] for name in module.queryable if name in stored}
         find = self._context.finder.alone().by_id
         found = find(module.name, [record_id], list(looked_up))[record_id]
-        if found.record is None:
+        now = found.record
+        if now is None:
             return
-        is_changed = bool(changed_fields(found.record, looked_up, module.fields))
+        if not now.keys() >= looked_up.keys():
+            now = self._retrieved(record_id)
+        is_changed = bool(changed_fields(now, looked_up, module.fields))
         if self._context.approved_plan and is_changed:
             text = "not written: the record to be deleted is being changed in Kafinea"
             raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=record_id)
-        self._conflicts.check(record, found.record)
+        self._conflicts.check(record, now)
+
+    def _retrieved(self, record_id: str) -> Record:
+        try:
+            return self._context.client.retrieve(record_id)
+        except Refused as error:
+            raise Rejected.of(rejection_of(error, id=record_id)) from None
 
     def note(self, record: MatchedRecord, result: Result) -> None:
         """Do nothing: the server has it."""

@@ -20,7 +20,6 @@ from kafinea.load.results import Rejected
 from kafinea.load.server.server_rules import is_sent, side_effects
 from kafinea.load.stream.conflicts import Conflicts
 from kafinea.load.stream.updates import Updates
-from kafinea.load.undo.new_records import Sought, find_new
 from kafinea.load.undo.notes import Change, History, UndoNotes
 from kafinea.load.undo.referrers import Referrers
 from kafinea.load.undo.reversal import (
@@ -36,6 +35,7 @@ from kafinea.load.undo.reversal import (
 )
 from kafinea.load.undo.undone import Action, Conflict, Undone
 from kafinea.load.writing.comparing import full_element
+from kafinea.load.writing.new_records import Sought, find_new
 from kafinea.load.writing.record_updater import UnprovenUpdate
 from kafinea.load.writing.record_writer import RecordWriter
 from kafinea.page_query import number

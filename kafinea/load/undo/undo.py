@@ -21,10 +21,10 @@ from kafinea.load.context import LoadContext
 from kafinea.load.options import LoadOptions
 from kafinea.load.server.write_retries import WritesFail
 from kafinea.load.undo.links import left_links
-from kafinea.load.undo.new_records import Sought, find_new
 from kafinea.load.undo.notes import History, UndoNotes
 from kafinea.load.undo.record_undo import RecordUndo
 from kafinea.load.undo.undone import Action, Undone
+from kafinea.load.writing.new_records import Sought, find_new
 from kafinea.load.writing.write_notes import Write
 from kafinea.parsing import prefix_of
 from kafinea.values import ServerZone

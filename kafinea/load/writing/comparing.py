@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -27,6 +28,7 @@ _OTHER_DISCOUNTS = {
 _PRICE = re.compile(r"currency\d+", re.ASCII)
 _ZEROS = re.compile(r"[0\s.,:-]*", re.ASCII)
 _CENTS = 2  # decimals
+_SHORTEST_CUT = 16
 
 
 def changed_fields(stored: Wire, wanted: Wire, fields: Mapping[str, Field]) -> list[str]:
@@ -181,6 +183,16 @@ def discount_instead_of(name: str) -> str | None:
     return _OTHER_DISCOUNTS.get(name)
 
 
+def may_come_from(stored: str, wanted: str) -> bool:
+    """Whether a stored key may be what a server made of another one.
+
+    Short keys are not cut: `F-1` is no rest of `F-10`.
+    """
+    left, right = _skeleton(stored), _skeleton(wanted)
+    is_cut = len(stored) >= _SHORTEST_CUT and right.startswith(left)
+    return bool(left) and (left == right or is_cut)
+
+
 def _same_whatever_type(stored: Any, wanted: Any) -> bool:
     """Whether two wire values need no typing to be the same, as most need none."""
     return bool(stored == wanted or (wanted is None and stored == ""))
@@ -222,3 +234,8 @@ def _cleared(field: Field) -> str | None:
         if value_type_of(field.type) in {ValueType.NUMBER, ValueType.INTEGER, ValueType.BOOLEAN}
         else ""
     )
+
+
+def _skeleton(text: Any) -> str:
+    """Return the letters and digits of a text, which survive what servers do to it."""
+    return re.sub(r"[\W_]+", "", html.unescape(str(text or ""))).casefold()

@@ -34,6 +34,14 @@ Find = Callable[[], Record | None]
 Lines = Sequence[Mapping[str, Any]]
 
 
+class MayExist(Rejected):
+    """It is not certain whether a record was created, and no look-up by its key would find it."""
+
+
+class _NamesNoRecord(OutcomeUnknown):
+    """A creation was answered, but the answer does not say which record it has made."""
+
+
 class Created(NamedTuple):
     """A new record.
 
@@ -68,7 +76,7 @@ class RecordWriter:
         Args:
             values: Wire values by field name.
             lines: Its lines, if it has any.
-            find: Looks the record up by its key; None if it has no key.
+            find: Looks the record up after a lost answer; None if it has no key.
 
         Returns:
             The record as it is stored, and the fields that were not stored as they were sent.
@@ -136,9 +144,12 @@ class RecordWriter:
                 if found := find():
                     self._session.note_found(found["id"])
                     return found
+                if isinstance(error, _NamesNoRecord):
+                    text = f"{error} The record was not sent again, and is not found by its key"
+                    raise MayExist("UNKNOWN_OUTCOME", text) from None
                 if self._tries_again("create", tries, error):
                     continue
-                text = f"the server failed {tries} times to create the record; it does not exist"
+                text = f"the server failed {tries} times to create the record; none was found"
                 raise Rejected("UNKNOWN_OUTCOME", text) from None
 
     def _refused(self, error: Refused, find: Find | None) -> Rejected:
@@ -159,12 +170,13 @@ class RecordWriter:
         """Return the answer to a creation.
 
         Raises:
-            OutcomeUnknown: It does not say which record was created.
+            _NamesNoRecord: It does not say which record was created.
         """
         record_id = answer.get("id")
         if not (is_id(record_id) and prefix_of(str(record_id)) == self._module.id_prefix):
-            name = self._module.name
-            raise OutcomeUnknown(f"create: the response contains no id of {name}.")
+            found = f"{record_id}, which is" if is_id(record_id) else ""
+            text = f"create: the response contains {found} no id of {self._module.name}."
+            raise _NamesNoRecord(" ".join(text.split()))
         self._server.retries.succeeded()
         return answer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafinea.client import Client
+from kafinea.client import Client, Record
 from kafinea.errors import Code
 from kafinea.load.lookup.existing import ExistingRecords
 from kafinea.load.lookup.finder import Finder
@@ -12,10 +12,10 @@ from kafinea.load.lookup.keys import KeyValues
 from kafinea.load.modules import Modules
 from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.results import Rejected
-from kafinea.load.server.behavior import ServerBehavior
 from kafinea.load.writing import checks
 from kafinea.load.writing.owners import Owners
-from kafinea.load.writing.record_writer import Created, RecordWriter
+from kafinea.load.writing.record_creator import RecordCreator
+from kafinea.load.writing.record_writer import Created
 from kafinea.load.writing.rollback import Rollback
 from kafinea.load.writing.write_gate import WriteGate
 from kafinea.page_query import number
@@ -30,7 +30,7 @@ class ReferencedRecords:
         owners: Who may own records.
         existing: Which records exist.
         gate: Gives sessions to write in.
-        server: What is known of the server.
+        creator: Creates records.
         rollback: Deletes what must not stay.
     """
 
@@ -41,7 +41,7 @@ class ReferencedRecords:
         owners: Owners,
         existing: ExistingRecords,
         gate: WriteGate,
-        server: ServerBehavior,
+        creator: RecordCreator,
         rollback: Rollback,
     ) -> None:
         self._modules = modules
@@ -49,7 +49,7 @@ class ReferencedRecords:
         self._owners = owners
         self._existing = existing
         self._gate = gate
-        self._server = server
+        self._creator = creator
         self._rollback = rollback
 
     def create(self, key: Key, values: KeyValues) -> str:
@@ -88,9 +88,12 @@ class ReferencedRecords:
     ) -> Created | str:
         """Create a record; return it, or the id of the one that another load has created since."""
         finder = Finder(session, self._modules)
-        writer = RecordWriter(session, plan, self._server)
+
+        def find() -> Record | None:
+            return finder.by_single_key(key, values)
+
         try:
-            return writer.create(wanted, None, lambda: finder.by_single_key(key, values))
+            return self._creator.create(session, plan, wanted, None, find)
         except Rejected as error:
             # The server may take a value only once.
             is_duplicate = error.rejection.code == Code.DUPLICATE

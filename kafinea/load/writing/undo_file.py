@@ -23,18 +23,17 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES
 from kafinea.errors import (
     FatalError,
-    IncompleteRead,
     KafineaError,
     OutcomeUnknown,
     SettingsError,
     StorageError,
 )
 from kafinea.load.reporting.json_lines import JsonLinesFile, cannot_write, is_to_be_regular
+from kafinea.load.writing.new_records import highest_number
 from kafinea.load.writing.unintended_changes import NOT_ANSWERED, holds_the_record
 from kafinea.load.writing.write_notes import VERSION, Header, Line, Stored, Write, encoded
-from kafinea.page_query import count, number
+from kafinea.page_query import number
 from kafinea.parsing import is_id
-from kafinea.query import select
 
 logger = logging.getLogger(__name__)
 
@@ -150,12 +149,7 @@ class UndoFile:
         """Return the highest number of an id in a module: what is created now has a higher one."""
         with self._learning:
             if module not in self._highest:
-                newest = select(module, ["id"], order_by=["id"], descending=True, limit=1)
-                rows = client.query(newest)
-                if not rows and count(client.query, module):
-                    text = f"{module}: the server counts records and does not return the newest."
-                    raise IncompleteRead(text)
-                self._highest[module] = number(rows[0]["id"]) if rows else 0
+                self._highest[module] = highest_number(client.query, module)
             return self._highest[module]
 
     # After a write

@@ -8,16 +8,16 @@ altered, it is not certain which, and none is taken for it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kafinea.client import Client, Record
 from kafinea.describe import Module
-from kafinea.load.stream.altered_keys import may_come_from
-from kafinea.load.writing.comparing import altered_fields
-from kafinea.page_query import number
-from kafinea.query import Condition
+from kafinea.errors import IncompleteRead
+from kafinea.load.writing.comparing import altered_fields, may_come_from
+from kafinea.page_query import count, number
+from kafinea.query import Condition, select
 from kafinea.values import ValueType, value_type_of
 
 
@@ -55,6 +55,18 @@ class Candidates:
     def all(self) -> list[str]:
         """All that it may have made."""
         return self.equal or self.near
+
+
+def highest_number(query: Callable[[str], list[Record]], module: str) -> int:
+    """Return the highest number of an id in a module; what is created later has a higher one.
+
+    Raises:
+        IncompleteRead: The server counts records and returns none.
+    """
+    rows = query(select(module, ["id"], order_by=["id"], descending=True, limit=1))
+    if not rows and count(query, module):
+        raise IncompleteRead(f"{module}: the server counts records and does not return the newest.")
+    return number(rows[0]["id"]) if rows else 0
 
 
 def find_new(
