@@ -242,7 +242,8 @@ class Client(Caller):
         Raises:
             Unavailable: The server has no room for requests.
         """
-        patient, brief = self.giving_up_after(2), self.giving_up_after(1)
+        asking = self.timing_out_after(_LONGEST_REFUSAL)
+        patient, brief = asking.giving_up_after(2), asking.giving_up_after(1)
         answer = patient._refusal("revise", writes=False)  # noqa: SLF001 it is one of us
         if answer is None:
             return False
