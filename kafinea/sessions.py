@@ -158,11 +158,12 @@ class Sessions:
         return Session(http, self._auth.new_session(http))
 
     def _give_back(self, session: Session) -> None:
+        """Keep a session for others, unless they would wait for the end of a request in it."""
         with self._changed:
             self._in_use -= 1
-            if not self._closed.is_set():
+            self._changed.notify_all()
+            if not (self._closed.is_set() or session.broken_off):
                 self._free.append(session)
-                self._changed.notify_all()
                 return
         session.http.close()
 
@@ -206,6 +207,8 @@ class Sessions:
         except Unavailable as error:
             if error.busy:
                 self._note_refusal(error.retry_after or 0, epoch)
+            if error.silent and not error.nothing_done:
+                session.broken_off = True
             raise
         finally:
             with self._changed:

@@ -222,10 +222,22 @@ def test_a_closed_client_sends_nothing(sandbox, client):
     assert len(sandbox.requests) == 0
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_request_without_an_answer_holds_no_other_up(sandbox):
+    """A server runs the requests of a session one after the other, to their ends."""
+    sandbox.faults.add("hang", operation="query", seconds=60)
+    with connect(sandbox, max_sessions=1, request_timeout=2) as client:
+        assert client.query(SMALL)
+    first, *_, again = sandbox.requests.of("query")
+    assert first.session != again.session
+    sandbox.faults.clear()
+
+
 def test_a_thread_that_is_interrupted_leaves_its_session_to_expire(sandbox):
     with connect(sandbox, max_sessions=1) as client:
         client.listtypes()
         with pytest.raises(SystemExit), client.one_session():
             raise SystemExit
-        assert client.query(SMALL)
-    assert sandbox.requests.of("logout") == []
+        (begun,) = {request.session for request in sandbox.requests.of("listtypes")}
+        assert client.query(SMALL)  # in another session
+    assert begun not in {request.session for request in sandbox.requests.of("logout")}
