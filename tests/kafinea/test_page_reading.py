@@ -373,12 +373,24 @@ def test_page_is_read_with_all_columns_where_their_names_are_too_long(code):
     names = [f"cf_{n}" for n in range(900, 920)]
     reading = ModuleReader(Answering(query), "Contacts", names, recovery=Recovering())
     assert len(ids(reading)) == 250
-    assert [len(text) > longest for text in server.texts].count(True) == 1
+    assert [len(text) > longest for text in server.texts] == [False, True, *[False] * 4]
     longest = 0
-    with pytest.raises(Refused):
-        PageQuery(query, "Contacts", ["a"], (), 100).page(None)
-    with pytest.raises(Refused):  # `*` would contain the access key
-        PageQuery(query, "Users", names, (), 100).page(None)
+    pages = PageQuery(query, "Contacts", ["a"], (), 100)
+    users = PageQuery(query, "Users", names, (), 100)  # `*` would contain their access keys
+    for each, sent in [(pages, ["a", "*"]), (pages, ["*"]), (users, [",".join(names)])]:
+        server.texts.clear()
+        with pytest.raises(Refused):
+            each.page(None)
+        assert [text.split()[1] for text in server.texts] == sent
+
+
+def test_page_without_refused_columns_is_the_same_page():
+    query, texts = refusing({"b"})
+    ask = PageQuery(query, "Contacts", COLUMNS, (), 100).page
+    ask("12x0", 30, 5)
+    assert texts[-1].endswith("WHERE id > '12x0' ORDER BY id LIMIT 30,5;")
+    PageQuery(query, "Contacts", COLUMNS, (), 100).before("12x7", None)
+    assert texts[-1].endswith("WHERE id <= '12x7' ORDER BY id DESC LIMIT 100;")
 
 
 def test_columns_of_a_page_that_was_given_are_not_refused_later():
@@ -484,22 +496,28 @@ def test_silence_at_one_request_changes_nothing(silent):
     assert [one for one, *_ in recovery.asked] == ["12x81"]
 
 
-@pytest.mark.parametrize("hidden", [(), range(130, 290)])
-@pytest.mark.parametrize("silent", range(40))
-def test_one_query_that_fails_in_sql_costs_no_record(silent, hidden):
-    """It is answered with nothing and no error, whichever it is: also a part of a page."""
-    server = Server(400, [38, 301], hidden=hidden)
+@pytest.mark.parametrize("is_slow", [False, True])
+@pytest.mark.parametrize(
+    ("bad", "hidden"),
+    [([38, 301], ()), ([38, 301], range(130, 290)), ([90, 301], range(1, 60))],
+)
+@pytest.mark.parametrize("failing", range(40))
+def test_one_query_without_an_answer_costs_no_record(failing, bad, hidden, is_slow):
+    """It fails in SQL, which is answered with nothing, or takes too long; whichever it is."""
+    server = Server(400, bad, hidden=hidden)
 
     def query(text):
-        if len(server.texts) == silent:
-            server.texts.append(text)
-            return []
-        return server.query(text)
+        if len(server.texts) != failing:
+            return server.query(text)
+        if is_slow and ("SELECT lastname" not in text or "DESC" in text):
+            return server.query(text)  # a client tries it seven times
+        server.texts.append(text)
+        if is_slow:
+            raise SLOW
+        return []
 
-    reading = ModuleReader(Answering(query), "Contacts", recovery=Recovering())
-    assert [number(one) for one in ids(reading)] == [
-        n for n in range(1, 401) if n not in hidden and n != 38
-    ]
+    reading = ModuleReader(Answering(query), "Contacts", ["lastname"], recovery=Recovering())
+    assert [number(one) for one in ids(reading)] == server.given
     assert reading.unreadable == len(hidden)
 
 
