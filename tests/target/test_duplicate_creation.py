@@ -178,6 +178,7 @@ def test_failing_writes_are_retried_and_then_stop_the_run(operation, fault):
         sent = [request.params["element"] for request in sandbox.requests.of(operation)]
         records_sent = [element for element in sent if element != "{}"]
         assert len(records_sent) == len(set(records_sent))  # it is asked with nothing to write
+        assert len(records_sent) <= 1  # others wait for the first one, and are not begun
         if fault["kind"] == "hang":  # a look-up would wait, too, and longer
             first = [request.operation for request in sandbox.requests].index(operation)
             after = {one.operation for one in list(sandbox.requests)[first:]}

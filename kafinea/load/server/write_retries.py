@@ -35,7 +35,17 @@ class WriteRetries:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._given_up_in_a_row = 0
+        self._failed: WritesFail | None = None
         self._lock = Lock()
+
+    def check(self) -> None:
+        """Begin no other write once the run has stopped: each would be waited for as long.
+
+        Raises:
+            WritesFail: The server fails at every write.
+        """
+        if self._failed:
+            raise self._failed
 
     def succeeded(self) -> None:
         """Note that the server has answered a write."""
@@ -97,7 +107,8 @@ class WriteRetries:
                 raise self._server_fails(operation)
 
     def _server_fails(self, operation: str) -> WritesFail:
-        return WritesFail(
+        self._failed = WritesFail(
             f"{operation}: writes to Kafinea failed repeatedly, so the run stopped. When Kafinea "
             "works again, load the same input again: records that were written are found."
         )
+        return self._failed

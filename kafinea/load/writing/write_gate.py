@@ -36,11 +36,13 @@ class WriteGate:
 
         Raises:
             Stopped: It is.
+            WritesFail: It stops because the server fails at every write.
         """
         self._server.formats  # noqa: B018 read once, before the first write
         with self._client.one_session() as session:
             if self._is_stopping:
                 raise Stopped
+            self._server.retries.check()
             with self._changed:
                 self._in_flight += 1
             try:
