@@ -45,8 +45,13 @@ class LineQuery:
         rows: Page = []
         page: Page = []
         # Lines that came in after the count may have pushed those of other documents out.
-        # A page may be full where it has a round number of them: not every server gives a hundred.
-        while len(rows) < expected or (page and 0 in {len(page) % size, len(page) % _ROUND}):
+        # A page may be full where no other was longer and it has a round number of them: not every
+        # server gives a hundred.
+        while len(rows) < expected or (
+            page
+            and len(page) == selection.longest_page
+            and 0 in {len(page) % size, len(page) % _ROUND}
+        ):
             if not (page := selection.page(rows[-1]["id"] if rows else None)):
                 break
             rows += page

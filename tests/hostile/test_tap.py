@@ -39,8 +39,8 @@ MORE_SETTINGS = {
 }
 OPERATIONS = ["getchallenge", "login", "listtypes", "describe", "query", "query", "retrieve"]
 OPERATIONS += ["relatedtypes", "query_related"]
-MOST_REQUESTS = 1_100
-"""A server that counts records without end is asked for 500 pages of each module."""
+MOST_REQUESTS = 2_100
+"""A server that counts records without end is asked for 500 pages of each module, twice."""
 
 
 @pytest.fixture(scope="module")
