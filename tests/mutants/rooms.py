@@ -93,7 +93,7 @@ ROOMS = {
         ],
     },
     "comparing": {
-        "files": ["kafinea/load/writing/comparing.py"],
+        "files": ["kafinea/load/writing/comparing.py", "kafinea/load/writing/merged_lines.py"],
         "tests": ["tests/target/test_comparing.py", "tests/target/test_merge.py"],
     },
 }
