@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from kafinea import Client, SettingsError
 from kafinea.load import Load, LoadOptions, Status
 from kafinea.load.approval.approved_plan import PlanNotReached
+from kafinea.load.approval.new_ids import NewIds
 from tests.target.running import Files, empty, in_process, load, messages, write_requests
 
 ACCOUNT = {"account_id": {"module": "Accounts", "match_on": "accountname", "create": True}}
@@ -566,3 +567,12 @@ def test_what_is_changed_between_the_look_up_and_the_write_is_not_overwritten(sa
     results = applied(sandbox, wanted(), tmp_path / "plan.jsonl")
     assert [one for one in codes(results) if one] == ["CHANGED_SINCE_PLAN"]
     assert sorted({row["phone"] for row in sandbox.rows("Contacts")}) == ["2", "Changed"]
+
+
+def test_ids_of_new_records_are_known_within_lines_and_lists():
+    ids = NewIds()
+    ids.note_created("new 1", "12x5")
+    assert ids.real({"LineItems": [{"productid": "new 1"}], "n": 1}) == {
+        "LineItems": [{"productid": "12x5"}],
+        "n": 1,
+    }
