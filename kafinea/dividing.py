@@ -17,11 +17,13 @@ FAILURES_AT_FIRST = 2
 """How often the server may fail at all of it together, as it may at a request for an operation
 that it does not have. From then on each part has one try."""
 
-_REFUSALS = frozenset(
+TOO_LONG = frozenset({"413", "414", "431"})
+"""Codes of a request whose address is too long: some web servers take shorter ones than others."""
+
+_REFUSALS = TOO_LONG | frozenset(
     {
         *(Code.DATABASE_QUERY_ERROR, Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR),
         Code.INVALID_ID_ATTRIBUTE,  # coreBOS: one record whose owner is gone fails its whole page
-        *("413", "414", "431"),  # the web server takes shorter addresses than others
     }
 )
 

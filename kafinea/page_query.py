@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import backoff
 
 from kafinea.columns import Columns
-from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
+from kafinea.dividing import FAILURES_AT_FIRST, TOO_LONG, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, NotCounted, Refused, Unavailable
 from kafinea.parsing import are_ids, is_id, number_in, prefix_of, whole
 from kafinea.query import LONGEST_QUERY, AnyOf, Condition, encoded_size, select
@@ -30,7 +30,6 @@ SHORT_PAGE = 20
 """The fewest records that servers look at for one answer. Those it does not show are among them."""
 
 _COUNT_TRIES = 4
-_TOO_LONG = {"413", "414", "431"}
 _LARGEST_GAP = 2**40
 
 
@@ -253,7 +252,7 @@ class PageQuery:
 
     def _takes_others(self, asked: Sequence[str], error: Refused) -> bool:
         """Whether other columns are asked for from now on, after these were refused."""
-        if error.code in _TOO_LONG:  # a web server that takes shorter addresses than most
+        if error.code in TOO_LONG:
             return self._columns.asks_for_all_instead_of(asked)
         # What has given records before is not refused for its columns.
         return not self.longest_page and self._columns.leave_out_refused(asked, error)

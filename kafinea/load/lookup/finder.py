@@ -12,7 +12,7 @@ from threading import Lock
 
 from kafinea.client import Client, Record
 from kafinea.columns import Columns
-from kafinea.describe import LINE_MODULE, SECRET_MODULES, Field
+from kafinea.describe import LINE_MODULE, Field
 from kafinea.dividing import may_lie_in_the_request
 from kafinea.errors import Code, KafineaError, Refused
 from kafinea.line_order import in_order
@@ -261,9 +261,8 @@ class Finder:
         known = self._columns.get((module, names, needed))
         if known is None:
             columns = Columns(self._client.query, module, names, needed=needed, effect=_LEFT_OUT)
-            is_long = encoded_size(select(module, names)) > _LONGEST_NAMES
-            if is_long and module not in SECRET_MODULES:
-                columns.asked = ("*",)
+            if encoded_size(select(module, names)) > _LONGEST_NAMES:
+                columns.asks_for_all_instead_of(columns.asked)
             known = self._columns.setdefault((module, names, needed), columns)
         return known
 
