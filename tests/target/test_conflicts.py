@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kafinea import Client
 from kafinea.load import Load
 from kafinea.values import ServerZone
+from tests.small_server import Raw, SmallServer, serving
 from tests.target.running import empty, load, messages, write_requests
 
 OLD, LATER, LATEST = "2026-01-31 08:00:00", "2026-01-31 08:00:01", "2026-01-31 09:00:00"
@@ -193,6 +194,41 @@ def test_change_between_look_up_and_write_is_a_conflict(sandbox, operation, numb
     colleague.join()
     assert is_conflict(run)
     assert names(sandbox) == ["Theirs"]
+
+
+def gone(server):
+    server.rows.clear()
+
+
+def fails(_):
+    raise Raw(500)
+
+
+def hidden(_):
+    raise Raw(200, b'{"success":true,"result":[]}')
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "end", "left"),
+    [(gone, "deleted", 0), (fails, "UNAVAILABLE", 1), (hidden, "NOT_READABLE", 1)],
+)
+def test_record_that_cannot_be_looked_at_right_before_is_not_deleted(meanwhile, end, left):
+    with serving(SmallServer()) as server:
+        record_id = server.insert(code="a", lastname="Stored")
+
+        def before(operation, said):
+            if operation == "query" and "count(*)" not in said["query"] and record_id in str(said):
+                meanwhile(server)
+
+        server.before = before
+        record = {"code": "a", "modifiedtime": "2026-02-01 00:00:00", "_sdc_deleted_at": LATEST}
+        streams = {"Contacts": {"match_on": "code", "conflict_on": "modifiedtime"}}
+        run = load(
+            None, messages("Contacts", record), streams=streams, hard_delete=True, max_rejects=-1,
+            url=server.url, username="admin", access_key="k",
+        )  # fmt: skip
+        assert (run.only.get("code", run.only["outcome"]), run.only["id"]) == (end, record_id)
+        assert len(server.rows) == left
 
 
 def test_change_between_two_writes_of_a_run_is_a_conflict(sandbox):

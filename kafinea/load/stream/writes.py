@@ -8,11 +8,13 @@ may mean the same one is checked before these.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from kafinea.client import Record
 from kafinea.errors import Refused
 from kafinea.load.context import LoadContext
+from kafinea.load.lookup.finder import not_readable
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import MatchedRecord
 from kafinea.load.rejecting import reject_unforeseen
@@ -116,14 +118,17 @@ class ServerWrites:
         """Look at a record right before it is deleted.
 
         Raises:
-            Rejected: It was changed since the row was extracted, or since it was looked up.
+            Rejected: It was changed since the row was extracted, or since it was looked up; or
+                that cannot be seen.
         """
         module, stored = self._plan.module, record.stored or {}
         looked_up = {name: stored[name] for name in module.queryable if name in stored}
         find = self._context.finder.alone().by_id
         found = find(module.name, [record_id], list(looked_up))[record_id]
+        if why := found.failure or (not_readable() if found.is_only_unreadable else None):
+            raise Rejected.of(replace(why, id=record_id))
         now = found.record
-        if now is None:
+        if now is None:  # somebody else has deleted it
             return
         if not now.keys() >= looked_up.keys():
             now = self._retrieved(record_id)
