@@ -548,12 +548,17 @@ def test_dry_run_that_ends_early_leaves_no_plan_and_not_the_former_one(company):
         results_of(company.sandbox, [], company.plan)
 
 
-def test_what_is_changed_between_the_look_up_and_the_write_is_not_overwritten(sandbox, tmp_path):
+@pytest.mark.parametrize(
+    ("loaded", "left"), [({"phone": "2"}, ["2", "Changed"]), (DELETED, ["Changed"])]
+)
+def test_what_is_changed_between_the_look_up_and_the_write_is_not_overwritten(
+    sandbox, tmp_path, loaded, left
+):
     def records(values):
-        return [{"cf_853": f"{n}", "lastname": "A", "phone": values} for n in range(100)]
+        return [{"cf_853": f"{n}", "lastname": "A", **values} for n in range(100)]
 
     def wanted():
-        yield from records("2")  # as many as are looked up together, while more are read
+        yield from records(loaded)  # as many as are looked up together, while more are read
         while not any(
             "cf_853" in r.params["query"] and r.status for r in sandbox.requests.of("query")
         ):
@@ -561,12 +566,12 @@ def test_what_is_changed_between_the_look_up_and_the_write_is_not_overwritten(sa
         (number,) = [row["id"].partition("x")[2] for row in sandbox.rows("Contacts")][:1]
         sandbox.change("Contacts", number, {"phone": "Changed"})
 
-    results_of(sandbox, records("1"))
-    planned(sandbox, records("2"), tmp_path / "plan.jsonl")
+    results_of(sandbox, records({"phone": "1"}))
+    planned(sandbox, records(loaded), tmp_path / "plan.jsonl", hard_delete=True)
     sandbox.requests.clear()
-    results = applied(sandbox, wanted(), tmp_path / "plan.jsonl")
+    results = applied(sandbox, wanted(), tmp_path / "plan.jsonl", hard_delete=True)
     assert [one for one in codes(results) if one] == ["CHANGED_SINCE_PLAN"]
-    assert sorted({row["phone"] for row in sandbox.rows("Contacts")}) == ["2", "Changed"]
+    assert sorted({row["phone"] for row in sandbox.rows("Contacts")}) == left
 
 
 def test_ids_of_new_records_are_known_within_lines_and_lists():
