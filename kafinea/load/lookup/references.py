@@ -30,6 +30,7 @@ class References:
         self._ids: dict[_Slot, str | Rejection] = {}
         self._slots: dict[str, list[_Slot]] = defaultdict(list)
         self._created: set[_Slot] = set()
+        self._not_created: dict[_Slot, Rejection] = {}
 
     def forget(self, record_id: str) -> None:
         """Forget a record that was changed or deleted: its key may stand for another now."""
@@ -70,12 +71,27 @@ class References:
         if is_id(value):
             return value
         if reference.create:
-            made = self._create(first, (value,))
-            self._created.add(_folded_slot(first, value))
-            self._remember(first, value, made)
-            return made
+            return self._new(first, value, field)
         where = " or ".join(f"{key.module.name}.{key.fields[0]}" for key in reference.keys)
         raise Rejected("UNRESOLVED_REFERENCE", f"{field}: no record has this value in {where}")
+
+    def _new(self, key: Key, value: str, field: str) -> str:
+        """Create a record, and return its id.
+
+        What was rejected once is not sent again for each record that names it: the server may have
+        stored it all the same, so that each time would leave one more.
+        """
+        why = self._not_created.get(_slot(key, value))
+        if why is None:
+            try:
+                made = self._create(key, (value,))
+            except Rejected as error:
+                why = self._not_created[_slot(key, value)] = error.rejection
+            else:
+                self._created.add(_folded_slot(key, value))
+                self._remember(key, value, made)
+                return made
+        raise Rejected(why.code, f"{field}: {why.message}")
 
     def _may_be_asked(self, key: Key, value: str) -> bool:
         """Whether a value may be one of the key's field, and a query can hold it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from kafinea.client import Client, Record
@@ -19,6 +20,9 @@ from kafinea.load.writing.record_writer import Created
 from kafinea.load.writing.rollback import Rollback
 from kafinea.load.writing.write_gate import WriteGate
 from kafinea.page_query import number
+
+_MOST_KEPT = 3
+"""So many records of a module with altered keys, which may not be deleted: it does it to all."""
 
 
 class ReferencedRecords:
@@ -51,6 +55,7 @@ class ReferencedRecords:
         self._gate = gate
         self._creator = creator
         self._rollback = rollback
+        self._kept: defaultdict[str, list[str]] = defaultdict(list)  # with altered keys, by module
 
     def create(self, key: Key, values: KeyValues) -> str:
         """Create a record and return its id.
@@ -59,17 +64,20 @@ class ReferencedRecords:
             Rejected: It was not created, or not with this key.
         """
         plan, wanted = LoadPlan("", key.module, keys=(key,)), self.values(key, values)
+        if len(kept := self._kept[key.module.name]) >= _MOST_KEPT:
+            text = f"not created: the server altered the keys of new {key.module.name}, which were"
+            raise Rejected("KEY_ALTERED", f"{key.fields[0]}: {text} kept: {', '.join(kept)}")
         with self._gate.session() as session:
             created = self._created(session, plan, key, values, wanted)
         if isinstance(created, str):
             return created
         made: str = created.record["id"]
-        if not {*created.altered}.isdisjoint(key.fields):
-            is_gone = self._rollback.delete(plan, made)
-            end = "it was deleted again" if is_gone else f"it was kept as {made}"
-            text = f"{key.fields[0]}: the server altered the key of a new {key.module.name}; {end}"
-            raise Rejected("KEY_ALTERED", text)
-        made = self._first_created(plan, key, values, made)
+        found = self._finder.by_key(key, {values})[values]
+        ids = [row["id"] for row in found.equal]
+        is_lost = made not in ids and not (found.failure or found.is_unreadable)
+        if is_lost or not {*created.altered}.isdisjoint(key.fields):
+            raise self._key_altered(plan, key, made)
+        made = self._first_created(plan, key, made, ids)
         self._existing.note(made, exists=True)
         return made
 
@@ -102,9 +110,18 @@ class ReferencedRecords:
                 raise
             return str(found["id"])
 
-    def _first_created(self, plan: LoadPlan, key: Key, values: KeyValues, made: str) -> str:
+    def _key_altered(self, plan: LoadPlan, key: Key, made: str) -> Rejected:
+        """Delete what no later run would find by its key, and return the rejection."""
+        if self._rollback.delete(plan, made):
+            end = "it was deleted again"
+        else:
+            end = f"it was kept as {made}"
+            self._kept[key.module.name].append(made)
+        text = f"{key.fields[0]}: the server altered the key of a new {key.module.name}; {end}"
+        return Rejected("KEY_ALTERED", text)
+
+    def _first_created(self, plan: LoadPlan, key: Key, made: str, ids: list[str]) -> str:
         """Return the id of the first record that has a key, which another load may have created."""
-        ids = [row["id"] for row in self._finder.by_key(key, {values})[values].equal]
         first: str = min([made, *ids], key=number)
         if first == made or self._rollback.delete(plan, made):
             return first
