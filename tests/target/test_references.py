@@ -158,6 +158,21 @@ def test_deleted_record_can_no_longer_be_referred_to(sandbox):
     assert run.of("b")[0]["code"] == "UNRESOLVED_REFERENCE"
 
 
+def test_key_that_another_record_has_by_now_refers_to_that_one(sandbox):
+    first, second = account(sandbox, "ACME"), account(sandbox, "New")
+    run = load(
+        sandbox,
+        messages("Accounts", {"accountname": "Other"}),  # so the contacts do not wait for it
+        messages("Contacts", person("a", "ACME")),
+        messages("Accounts", {"id": first, "accountname": "ACME (old)"}),
+        messages("Accounts", {"id": second, "accountname": "ACME"}),
+        messages("Contacts", person("b", "ACME")),
+        streams={**contacts(), **matched("Accounts", "accountname")},
+    )
+    assert run.summary == {"Accounts": {"created": 1, "updated": 2}, "Contacts": {"created": 2}}
+    assert linked(sandbox) == {"a": first, "b": second}
+
+
 def test_missing_reference_is_created_once_if_set(any_sandbox):
     streams = contacts({**TO_ACCOUNT, "create": True})
     records = [person(f"{n}", "ACME") for n in range(20)]
