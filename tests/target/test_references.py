@@ -62,6 +62,24 @@ def test_unresolved_reference_changes_nothing_of_an_existing_record(sandbox):
     assert [row["lastname"] for row in sandbox.rows("Contacts")] == ["Old"]
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_reference_may_be_a_part_of_the_key(sandbox, dry_run):
+    acme, other = account(sandbox, "ACME"), account(sandbox, "Other")
+    for company, title in ((acme, "old"), (other, "stays")):
+        sandbox.insert("Contacts", {"lastname": "Roux", "account_id": company, "title": title})
+    to_account = {"account_id": {**TO_ACCOUNT, "create": True}}
+    streams = matched("Contacts", "account_id", "lastname", references=to_account)
+    companies = ["ACME", "Third", "Third", ""]
+    records = [{"lastname": "Roux", "account_id": name, "title": "new"} for name in companies]
+    run = upsert(sandbox, *records, streams=streams, max_rejects=1, dry_run=dry_run)
+    assert run.tally == {"updated": 1, "created": 1, "unchanged": 1, "rejected": 1}
+    assert run.codes == ["NO_KEY"]
+    if not dry_run:
+        rows = sandbox.rows("Contacts")
+        titles = {row["account_id"]: row["title"] for row in rows}
+        assert (len(rows), titles[acme], titles[other]) == (3, "new", "stays")
+
+
 def test_ambiguous_reference_is_rejected_with_the_ids(sandbox):
     twins = [sandbox.insert("Contacts", {"lastname": "Twin", "cf_853": k}) for k in "ab"]
     streams = matched(
