@@ -113,6 +113,20 @@ def test_key_that_the_server_cannot_count_rejects_one_record(sandbox):
     assert run.of("K-007")[0]["code"] == "UNAVAILABLE"
 
 
+@pytest.mark.parametrize(("times", "end"), [(1, "created"), (None, "UNAVAILABLE")])
+def test_record_that_the_database_may_distinguish_is_not_taken_for_another(times, end):
+    """One field of a key is looked up; then the database says what it takes for equal in all."""
+    with empty(collation="binary") as sandbox:
+        sandbox.insert("Contacts", {"lastname": "Roux", "firstname": "ANNA", "title": "stays"})
+        both = "lastname = 'Roux' AND firstname = 'Anna'"
+        sandbox.faults.add("status", operation="query", contains=both, status=500, times=times)
+        record = {"lastname": "Roux", "firstname": "Anna", "title": "new"}
+        run = upsert(sandbox, [record], matched("Contacts", "lastname", "firstname"))
+        assert run.only.get("code", run.only["outcome"]) == end
+        titles = [row["title"] for row in sandbox.rows("Contacts")]
+        assert titles == (["stays", "new"] if end == "created" else ["stays"])
+
+
 def test_server_outage_rejects_no_record(sandbox):
     people(sandbox, 20)
     sandbox.faults.add("status", operation="query", status=500, nth=1, times=None)

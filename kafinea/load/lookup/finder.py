@@ -13,8 +13,8 @@ from threading import Lock
 from kafinea.client import Client, Record
 from kafinea.columns import Columns
 from kafinea.describe import LINE_MODULE, Field
-from kafinea.dividing import may_lie_in_the_request
-from kafinea.errors import Code, KafineaError, Refused
+from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
+from kafinea.errors import Code, Refused, Unavailable
 from kafinea.line_order import in_order
 from kafinea.load.lookup import keys
 from kafinea.load.lookup.keys import KeyValues
@@ -139,8 +139,8 @@ class Finder:
             Rejected: It is not certain which one it is, or this user may not read it.
         """
         found = self._by_key(key, {values}, is_patient=True)[values]
-        if found.ambiguity:
-            raise Rejected.of(found.ambiguity)
+        if why := found.failure or found.ambiguity:
+            raise Rejected.of(why)
         if found.is_unreadable and not found.record:
             raise Rejected.of(not_readable())
         return found.record
@@ -206,7 +206,12 @@ class Finder:
             return Found(failure=failure)
         rows = [row for row in answers.rows[one] if row["id"] not in self._simulated]
         if len(fields) > 1:
-            rows = self._with_all_parts(module, fields, values, position, rows)
+            try:
+                rows = self._with_all_parts(module, fields, values, position, rows)
+            except (Refused, Unavailable) as error:
+                if may_lie_in_the_request(error):
+                    return Found(failure=rejection_of(error))
+                raise
         rows += self._simulated.with_key(module, values, fields)
         equal, near = keys.part(fields, values, rows)
         record = ambiguity = None
@@ -247,12 +252,8 @@ class Finder:
             return []
         where = [Condition(one.name, "=", value) for one, value in zip(fields, values, strict=True)]
         where.append(Condition("id", "IN", [row["id"] for row in near[:PAGE_SIZE]]))
-        try:
-            same = self._client.giving_up_after(1).query(select(module, ["id"], where=where))
-        except KafineaError as error:
-            if may_lie_in_the_request(error):
-                return near
-            raise
+        client = self._client.giving_up_after(FAILURES_AT_FIRST)
+        same = client.query(select(module, ["id"], where=where))
         return [row for row in near if row["id"] in {one["id"] for one in same}]
 
     def _columns_of(self, module: str, names: Iterable[str], needed: Sequence[str] = ()) -> Columns:
