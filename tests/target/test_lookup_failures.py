@@ -113,6 +113,15 @@ def test_key_that_the_server_cannot_count_rejects_one_record(sandbox):
     assert run.of("K-007")[0]["code"] == "UNAVAILABLE"
 
 
+def test_key_of_many_records_that_cannot_be_counted_rejects_its_record(sandbox):
+    """A page is full, so there may be more; and no key is left to read them for."""
+    people(sandbox, 100)
+    counts = "count(*) FROM Contacts WHERE lastname"
+    sandbox.faults.add("status", operation="query", contains=counts, status=500, times=None)
+    run = upsert(sandbox, [{"lastname": "Same"}], matched("Contacts", "lastname"))
+    assert run.codes == ["UNAVAILABLE"]
+
+
 @pytest.mark.parametrize(("times", "end"), [(1, "created"), (None, "UNAVAILABLE")])
 def test_record_that_the_database_may_distinguish_is_not_taken_for_another(times, end):
     """One field of a key is looked up; then the database says what it takes for equal in all."""

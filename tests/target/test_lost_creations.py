@@ -85,6 +85,22 @@ def test_two_new_records_that_may_be_a_lost_one_are_both_kept():
         assert (len(server.rows), server.count("create")) == (2, 1)
 
 
+def test_lost_creation_whose_key_two_others_have_by_now_is_not_sent_again():
+    with serving(SmallServer()) as server:
+
+        def before(operation, said):
+            if operation == "create" and said["element"] != "{}":
+                for name in ("Theirs", "Theirs, too"):
+                    server.insert(code=KEY.format(1), lastname=name)
+                raise Raw(500)
+
+        server.before = before
+        result = run(server, *customers(1))
+        assert result.codes == ["UNKNOWN_OUTCOME"]
+        assert all(row["id"] in result.only["message"] for row in server.rows.values())
+        assert (len(server.rows), server.count("create")) == (2, 1)
+
+
 def test_server_that_does_not_return_its_newest_record_gets_no_second_creation():
     with serving(cut_and_lost()) as server:
 
