@@ -550,9 +550,9 @@ def test_dry_run_writes_no_lines(dialect):
         one.load("Quotes", one.record("Quotes", "S", 1, 2))
         before, lines = one.heads("Quotes"), one.sandbox.sql("SELECT * FROM LineItem")
         one.sandbox.requests.clear()
-        records = [one.record("Quotes", "S", 3), one.record("Quotes", "T", 3)]
+        records = [one.record("Quotes", subject, 3) for subject in "SSTT"]
         run = one.load("Quotes", *records, dry_run=True)
-        assert run.tally == {"updated": 1, "created": 1}
+        assert run.tally == {"updated": 1, "created": 1, "unchanged": 2}
         assert write_requests(one.sandbox) == []
         assert (one.heads("Quotes"), one.sandbox.sql("SELECT * FROM LineItem")) == (before, lines)
 
