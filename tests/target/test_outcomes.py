@@ -359,6 +359,41 @@ def test_dry_run_finds_what_it_would_have_created(sandbox):
     assert dry.summary == real.summary
 
 
+def test_dry_run_finds_by_id_what_it_would_have_changed(sandbox):
+    stored = sandbox.insert("Contacts", good("a"))
+    first, gone = {"id": stored, "phone": "1"}, {"id": stored, "_sdc_deleted_at": "2026-01-01"}
+    records = [first, first, {"id": stored, "phone": "2"}, gone, gone, first]
+    options = {"hard_delete": True, "max_rejects": 1}
+    dry = upsert(sandbox, *records, dry_run=True, **options)
+    assert (write_requests(sandbox), dry.codes) == ([], ["NOT_FOUND"])
+    real = upsert(sandbox, *records, **options)
+    expected = {"updated": 2, "unchanged": 2, "deleted": 1, "rejected": 1}
+    assert (dry.tally, real.tally) == (expected, expected)
+
+
+def test_dry_run_finds_by_another_key_what_it_would_have_changed(sandbox):
+    """Each of two streams needs fields that the other does not."""
+    for key in "ab":
+        sandbox.insert("Contacts", good(key, email=f"{key}@example.com", title="Dr"))
+    streams = {
+        "by_code": {"module": "Contacts", "match_on": "cf_853"},
+        "by_email": {"module": "Contacts", "match_on": "email"},
+    }
+    codes = [{"cf_853": "a", "phone": "1"}, {"cf_853": "b", "phone": "1", "email": "c@example.com"}]
+    emails = [
+        {"email": f"{key}@example.com", "phone": "1", "title": title, "lastname": "New"}
+        for key, title in (("a", "Pr"), ("b", "Dr"), ("c", "Dr"))
+    ]
+    del emails[2]["lastname"]
+    lines = [messages("by_code", *codes), messages("by_email", *emails)]
+    dry = load(sandbox, *lines, streams=streams, dry_run=True)
+    assert write_requests(sandbox) == []
+    real = load(sandbox, *lines, streams=streams)
+    assert [sorted(run.tally.items()) for run in (dry, real)] == [
+        [("created", 1), ("unchanged", 1), ("updated", 3)]
+    ] * 2
+
+
 def test_dry_run_emits_no_state(sandbox):
     """What a state claims would never be loaded."""
     lines = messages("Contacts", good("a"), state={"done": 1})

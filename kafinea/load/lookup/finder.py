@@ -113,11 +113,11 @@ class Finder:
         answers = self._ask(question, asked.values())
         found = dict.fromkeys(ids, NOTHING)
         for one, each in asked.items():
-            if one in self._simulated:
-                rows = [record] if (record := self._simulated.get(one)) else []
-                found[one] = Found(next(iter(rows), None), rows)
-                continue
             rows = answers.rows.get(each, [])
+            if one in self._simulated:
+                record = self._simulated.over(next(iter(rows), {"id": one}))
+                found[one] = Found(record, [record] if record else [])
+                continue
             found[one] = Found(
                 next(iter(rows), None),
                 rows,
@@ -204,7 +204,8 @@ class Finder:
         one = asked[values[position]]
         if failure := _failure(fields[position].name, values[position], answers.failures.get(one)):
             return Found(failure=failure)
-        rows = [row for row in answers.rows[one] if row["id"] not in self._simulated]
+        stored = answers.rows[one]
+        rows = [row for row in stored if row["id"] not in self._simulated]
         if len(fields) > 1:
             try:
                 rows = self._with_all_parts(module, fields, values, position, rows)
@@ -212,7 +213,7 @@ class Finder:
                 if may_lie_in_the_request(error):
                     return Found(failure=rejection_of(error))
                 raise
-        rows += self._simulated.with_key(module, values, fields)
+        rows += self._simulated.with_key(module, values, fields, stored)
         equal, near = keys.part(fields, values, rows)
         record = ambiguity = None
         try:

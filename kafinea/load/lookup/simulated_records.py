@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
 from threading import Lock
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from kafinea.client import Record
 from kafinea.describe import Field, Module
 from kafinea.load.lookup.keys import KeyValues, key_of
+from kafinea.page_query import number
 
 _FIRST_NUMBER = 10**9
 """The number of the first record that a dry run creates; real ones stay far below."""
@@ -36,9 +37,17 @@ class SimulatedRecords:
         """Return the id of a record that would be created."""
         return f"{module.id_prefix}x{next(self._numbers)}"
 
-    def get(self, record_id: str) -> Record | None:
-        """Return a record by its id; None if it would be deleted, or is not simulated."""
-        return self._records.get(record_id)
+    def is_new(self, record_id: str) -> bool:
+        """Whether a record would be created."""
+        return record_id in self._records and number(record_id) >= _FIRST_NUMBER
+
+    def over(self, stored: Record) -> Record | None:
+        """Return a stored record as it would be; None if it would be deleted.
+
+        What is noted of it are the fields that one stream needed, and another may need more.
+        """
+        record = self._records.get(stored["id"], stored)
+        return None if record is None else {**stored, **record}
 
     def lines_of(self, ids: Collection[str]) -> dict[str, list[Record]]:
         """Return the lines of those of the records whose lines would be replaced."""
@@ -71,15 +80,25 @@ class SimulatedRecords:
                     ids[_key(record, fields)].add(record_id)
         return record_id
 
-    def with_key(self, module: str, values: KeyValues, fields: Sequence[Field]) -> list[Record]:
-        """Return the records of a module whose natural key may be the same as this one."""
+    def with_key(
+        self, module: str, values: KeyValues, fields: Sequence[Field], stored: Iterable[Record]
+    ) -> list[Record]:
+        """Return the records of a module whose natural key may be the same as this one.
+
+        Args:
+            module: The module's name.
+            values: The key.
+            fields: Its fields.
+            stored: Records with this key as they are.
+        """
         if module not in self._of_module:
             return []
         key = key_of(values, fields)
         with self._lock:
             ids = self._ids_by_key(module, tuple(fields))
-            records = [self._records[one] for one in sorted(ids.get(key, ()))]
-        return [one for one in records if one and _key(one, fields) == key]
+            records = {one: self._records[one] for one in sorted(ids.get(key, ()))}
+        records |= {row["id"]: self.over(row) for row in stored if row["id"] in self._records}
+        return [one for one in records.values() if one and _key(one, fields) == key]
 
     def _ids_by_key(self, module: str, fields: _Fields) -> defaultdict[KeyValues, set[str]]:
         """Return the ids of a module by all keys that its records have had."""

@@ -228,10 +228,12 @@ class Matcher:
     ) -> None:
         """Retrieve the records of which fields are needed that a query does not give."""
         by_query, needed = set(self._module.queryable), set(self._columns())
+        simulated = self._context.simulated
 
         def retrieve(record: PreparedRecord) -> None:
             try:
-                stored[record] = self._retrieved(stored[record]["id"])
+                row = self._retrieved(stored[record]["id"])
+                stored[record] = simulated.over(row) or row
             except Rejected as error:
                 rejected[record] = error.rejection
 
@@ -239,7 +241,7 @@ class Matcher:
             record
             for record, row in stored.items()
             if not (by_query >= record.values.keys() and row.keys() >= needed)
-            and row["id"] not in self._context.simulated
+            and not simulated.is_new(row["id"])
         ]
         for _ in self._context.lookups.map(retrieve, incomplete):
             pass
