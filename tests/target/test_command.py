@@ -109,6 +109,35 @@ WRONG_SETTINGS = {
         {"streams": streams(references={"account_id": {"module": "Accounts"}})},
         ["match_on"],
     ),
+    "a reference to nothing": (
+        {"streams": streams(references={"account_id": []})},
+        ["account_id", "set `module`"],
+    ),
+    "a reference with another setting": (
+        {"streams": streams(references={"account_id": {**TO, "matchon": "x"}})},
+        ["account_id", "unknown setting matchon", "`create`"],
+    ),
+    "a document linked with a new record": (
+        {
+            "streams": streams(
+                module="Documents",
+                match_on="notes_title",
+                fields={"lastname": "notes_title", "cf_853": None},
+                references={"_related_to": TO | {"create": True}},
+            )
+        },
+        ["_related_to", "`create` does not apply"],
+    ),
+    "two properties for one file": (
+        {
+            "streams": streams(
+                module="Documents",
+                match_on="notes_title",
+                fields={"cf_853": "filename", "lastname": "filename"},
+            )
+        },
+        ["both set 'filename'", "Leave one out"],
+    ),
     "lines of a module that has none": (
         {"streams": streams(references={"LineItems.productid": TO})},
         ["LineItems"],

@@ -153,6 +153,15 @@ def test_wrong_option_is_an_error(wrong):
         LoadOptions(**wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"write": ["never"]}, {"null": 5}])
+def test_policies_that_are_no_mapping_are_an_error(sandbox, wrong):
+    with (
+        client_of(sandbox) as client,
+        pytest.raises(SettingsError, match="for all fields or for each by its name"),
+    ):
+        Load(client, "Contacts", **wrong)
+
+
 def test_load_takes_records_with_other_fields_later(sandbox):
     records = [*contacts(150), *contacts(1, phone="1"), *contacts(150)]
     with client_of(sandbox) as client, Load(client, "Contacts", match_on="cf_853") as load:

@@ -231,6 +231,8 @@ def test_properties_of_files_are_fields_of_no_other_module(sandbox):
         ({"_file_base64": "QUJDR", "filename": "x"}, "INVALID_VALUE"),
         ({"_file_base64": "QQ==QUJD", "filename": "x"}, "INVALID_VALUE"),
         ({"_file_base64": "é" * 8, "filename": "x"}, "INVALID_VALUE"),
+        ({"_file_base64": "\\//8=", "filename": "x"}, "INVALID_VALUE"),  # escaped as JSON twice
+        ({"_file_base64": 5, "filename": "x"}, "INVALID_VALUE"),
         ({"_file_base64": "QUJD"}, "MANDATORY_FIELD_MISSING"),
         ({"_file_base64": "\n", "filename": "x"}, "INVALID_VALUE"),
         ({"_file_base64": "QUJD", "_file_path": "x", "filename": "x"}, "INVALID_VALUE"),
