@@ -185,6 +185,7 @@ def test_new_record_that_cannot_be_looked_up_again_is_kept():
     [
         (1, 0, "created", ["New"]),
         (1, 2, "AMBIGUOUS_KEY", ["Theirs"] * 2),
+        (2, 0, "CREATED_TWICE", ["Theirs"]),
     ],
 )
 def test_record_created_twice_is_looked_up_again_when_ours_is_deleted(twins, others, end, left):

@@ -30,7 +30,7 @@ from kafinea.load.records import (
     SettledRecord,
 )
 from kafinea.load.rejecting import reject_unavailable, reject_unforeseen
-from kafinea.load.results import FilledIn, Rejected, Result, Status, rejected
+from kafinea.load.results import FilledIn, Rejected, Rejection, Result, Status, rejected
 from kafinea.load.server.server_rules import AMOUNTS
 from kafinea.load.stream.approved_writes import ApprovedWrites
 from kafinea.load.stream.conflicts import Conflicts
@@ -203,10 +203,11 @@ class Loader:
         (again,) = self._matcher.match_again([record])
         if isinstance(again, RejectedRecord):
             return rejected(again.rejection, id=again.id)
-        result = self._load_record(again)
-        if result.status is Status.CREATED:
-            return result
-        return _with_key(self._writes.check(again, result) or result, again)
+        result = self._writes.check(again, self._load_record(again))
+        if result is None:
+            text = "another load created the same record at the same time: ours was deleted, twice"
+            return rejected(Rejection("CREATED_TWICE", f"{text}. Load the record once more"))
+        return _with_key(result, again)
 
     # One record
 
