@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from kafinea import Client, SettingsError
-from kafinea.load import LoadOptions
+from kafinea.load import Load, LoadOptions
 from kafinea.load.context import LoadContext
 from kafinea.load.plan import make_plan
 from kafinea.load.quiet_hours import Pauses, QuietHours
@@ -99,6 +99,58 @@ def test_what_people_did_in_the_pause_is_looked_up(sandbox):
     assert results == {0: "created", 1: "unchanged", 2: "updated", 3: "updated"}
     rows = sorted((row["cf_853"], row["lastname"]) for row in sandbox.rows("Contacts"))
     assert rows == [("a", "Loaded"), ("b", "Loaded"), ("c", "Loaded")]
+
+
+def test_what_was_looked_up_before_a_pause_is_looked_up_together_again(sandbox):
+    """The hours begin when the records of a batch are looked up, and not yet matched."""
+    clock = Clock("2026-01-31T01:00:00", lambda: sandbox.insert("Contacts", {"cf_853": "a"}))
+    results = {}
+    with Client(sandbox.url, sandbox.username, sandbox.access_key) as client:
+        context = LoadContext.of(client, ServerZone("UTC"), LoadOptions())
+        context = replace(context, pauses=clock.pauses(zone="UTC"))
+        mapping = StreamMapping(match_on=(("cf_853",),))
+        plan = make_plan("Contacts", ["cf_853", "lastname"], mapping, context.modules)
+        loader = Loader(plan, context, lambda record, _, result: results.update({record: result}))
+        for number, key in enumerate("ab"):
+            loader.add(InputRecord({"cf_853": key, "lastname": "Loaded"}, number))
+        batch = loader.queue.take_all()
+        clock.now = datetime(2026, 1, 31, 9, tzinfo=timezone.utc)
+        sandbox.requests.clear()
+        list(loader.load(batch))
+        context.close()
+    assert sorted(one.status.value for one in results.values()) == ["created", "updated"]
+    first = sandbox.requests.of("query")[0].params["query"]
+    assert "'a'" in first
+    assert "'b'" in first
+
+
+def test_reference_that_a_person_creates_in_the_pause_is_used(sandbox, monkeypatch):
+    """The hours begin when it is known that there is none."""
+    clock = Clock("2026-01-31T01:00:00", lambda: sandbox.insert("Vendors", {"vendorname": "ACME"}))
+
+    def now():
+        is_looked_up = any("'ACME'" in one.params["query"] for one in sandbox.requests.of("query"))
+        if is_looked_up and clock.now.hour == 1:
+            clock.now = datetime(2026, 1, 31, 9, tzinfo=timezone.utc)
+        return clock.now
+
+    def pauses(hours, zone, _wait):
+        return Pauses(hours, zone, clock.wait, now)
+
+    monkeypatch.setattr("kafinea.load.context.Pauses", pauses)
+    reference = {"module": "Vendors", "match_on": "vendorname", "create": True}
+    options = LoadOptions(quiet_hours="08:00-18:00")
+    with (
+        Client(sandbox.url, sandbox.username, sandbox.access_key) as client,
+        Load(client, "Products", references={"vendor_id": reference}, options=options,
+             match_on="productname") as load,
+    ):  # fmt: skip
+        (result,) = load([{"productname": "Desk", "vendor_id": "ACME"}])
+    (vendor,) = sandbox.rows("Vendors")
+    assert (result.status.value, sandbox.rows("Products")[0]["vendor_id"]) == (
+        "created", vendor["id"],
+    )  # fmt: skip
+    assert write_requests(sandbox) == ["create"]
 
 
 def hours_around_now():
