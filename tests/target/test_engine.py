@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kafinea import Client, SettingsError
 from kafinea.errors import Closed
 from kafinea.load import Load, LoadOptions, Status
+from kafinea.load.load import BATCH_SIZE
 from kafinea.load.stream.grouping import grouped
 from tests.target.running import write_requests
 
@@ -172,6 +173,28 @@ def test_load_takes_records_with_other_fields_later(sandbox):
         *([Status.UNCHANGED] * 150),
     ]
     assert results[150].changed == ("phone",)
+
+
+def test_load_of_many_records_begins_before_all_are_read(sandbox):
+    """What was looked up early is looked up again where an older one was written."""
+    read = []
+    count, later = 2 * BATCH_SIZE, BATCH_SIZE // 2 + 5
+
+    def source():
+        for number in range(count):
+            read.append(number)
+            is_good = number in {0, later}
+            yield {"cf_853": "a", "lastname": f"{number}", "donotcall": None if is_good else "?"}
+
+    with client_of(sandbox) as client, Load(client, "Contacts", match_on="cf_853") as load:
+        results = load(source())
+        first = next(results)
+        assert len(read) <= BATCH_SIZE
+        statuses = [first.status, *(one.status for one in results)]
+    assert [n for n, one in enumerate(statuses) if one is Status.CREATED] == [0]
+    assert [n for n, one in enumerate(statuses) if one is Status.UPDATED] == [later]
+    assert len(statuses) == count
+    assert write_requests(sandbox) == ["create", "revise"]
 
 
 def test_load_gives_the_rejection_and_goes_on(sandbox):
