@@ -283,6 +283,32 @@ def test_partial_update_of_an_earlier_run_is_found(dialect, module, sums):
         assert one.load(module, *records).tally == {"unchanged": 3}
 
 
+@pytest.mark.parametrize("hidden", [[], ["pre_tax_total"]])
+def test_sums_that_follow_from_each_other_and_not_from_the_lines_are_found(hidden):
+    """An earlier run broke off between the subtotal and what follows from it."""
+    with shop("stock", hidden_fields={"Quotes": hidden}) as one:
+        joe = {"username": "joe", "access_key": one.sandbox.access_key_of("joe")}
+        record = one.record("Quotes", "S", 1, 2, hdnDiscountPercent=10)
+        assert one.load("Quotes", record, **joe).tally == {"created": 1}
+        assert one.load("Quotes", record, **joe).tally == {"unchanged": 1}
+        stale = {"pre_tax_total": "10.00000000", "hdnGrandTotal": "12.00000000"}
+        one.sandbox.change("Quotes", one.heads("Quotes")[0]["_number"], stale)
+        assert one.load("Quotes", record, **joe).only["changed"] == ["LineItems"]
+        assert one.total("S") == 32.4
+        assert one.load("Quotes", record, **joe).tally == {"unchanged": 1}
+
+
+@pytest.mark.parametrize(("module", "paid"), [("Invoice", "received"), ("PurchaseOrder", "paid")])
+@pytest.mark.parametrize("dialect", ["stock", "legacy"])
+def test_payment_changes_the_balance(dialect, module, paid):
+    with shop(dialect) as one:
+        one.load(module, one.record(module, "S", 1, 2))
+        run = one.load(module, one.record(module, "S", **{paid: 5}))
+        assert run.tally == {"updated": 1}
+        (row,) = one.heads(module)
+        assert (run.only["changed"], float(row["balance"])) == ([paid], 31)
+
+
 @pytest.mark.parametrize("taxes", ["group", "individual"])
 @pytest.mark.parametrize(
     "head",

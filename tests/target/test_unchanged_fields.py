@@ -237,6 +237,25 @@ def test_update_on_corebos_misreads_one_record_at_most(formats, causes):
         assert all(cause in message for cause in causes)
 
 
+@pytest.mark.parametrize(
+    ("values", "tally"),
+    [
+        ({"amount": 100}, {"updated": 1}),
+        ({"sales_stage": "Closed Won"}, {"updated": 1}),
+        ({"nextstep": "call"}, {"rejected": 1}),
+    ],
+)
+def test_forecast_follows_from_amount_and_stage_only(values, tally):
+    """The server's own workflow sets it."""
+    workflows: dict[str, dict[str, str]] = {}
+    with server("stock", workflows=workflows) as sandbox:
+        stored = {"potentialname": "Deal", "sales_stage": "Prospecting", "forecast_amount": "10"}
+        sandbox.insert("Potentials", {**stored, "closingdate": "2026-01-01", "amount": "50"})
+        workflows["Potentials"] = {"forecast_amount": "20"}
+        lines = messages("Potentials", {"potentialname": "Deal", **values})
+        assert load(sandbox, lines, streams=streams("Potentials")).tally == tally
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(
     ("allowed", "tally"),
