@@ -715,6 +715,34 @@ def test_creation_may_be_altered_if_allowed():
         assert all(line["altered"] == ["fax"] for line in run.outcomes)
 
 
+NUMBERS = {
+    "decimals": ("stock", TWO_DECIMALS, {"cf_855": 0.125}, "keeps only 2 decimals", "decimals"),
+    "another": ("corebos", POINT_GROUPS, {"cf_861": 1234.5}, "another number", "separator"),
+}
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+@pytest.mark.parametrize("are_new", [False, True])
+@pytest.mark.parametrize("what", NUMBERS)
+def test_number_that_the_server_alters_is_sent_once_unless_that_is_allowed(
+    what, are_new, is_allowed
+):
+    dialect, formats, values, reason, cause = NUMBERS[what]
+    with server(dialect, formats) as sandbox:
+        if not are_new:
+            fill(sandbox, "Contacts", 3)
+        allowed = streams("Contacts", allow_changes=list(values) if is_allowed else [])
+        run = load(sandbox, contacts(3, **values), streams=allowed, max_rejects=-1)
+        if is_allowed:
+            assert run.tally == {"created" if are_new else "updated": 3}
+            return
+        assert run.codes == ["NOT_AS_SENT"] * 3
+        if not are_new:  # new ones are stopped altogether
+            later = [one["message"] for one in run.outcomes if "not sent: " in one["message"]]
+            assert len(later) == 2
+            assert all(reason in one and cause in one for one in later)
+
+
 CURRENCY = {"conv_rate": "1.25", "currency_id": 2, "no_of_currency_decimals": "2"}
 
 

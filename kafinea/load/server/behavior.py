@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, cached_property
 from itertools import islice
@@ -71,7 +71,11 @@ class ServerBehavior:
         return formats
 
     def check_numbers(
-        self, module: Module, values: Mapping[str, Any], stored: Mapping[str, Any]
+        self,
+        module: Module,
+        values: Mapping[str, Any],
+        stored: Mapping[str, Any],
+        may_alter: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Check that the server keeps numbers as they are sent, as far as this run has seen.
 
@@ -79,20 +83,23 @@ class ServerBehavior:
             module: The module that they go into.
             values: What is to be sent, by field name.
             stored: The record as it is; nothing when it is new.
+            may_alter: Whether the server may store a field otherwise than it is sent.
 
         Raises:
             Rejected: It does not.
         """
         for name, wire in values.items():
             field = module.fields[name]
-            if value_type_of(field.type) is not ValueType.NUMBER or not wire:
+            is_number = value_type_of(field.type) is ValueType.NUMBER
+            if not is_number or not wire or may_alter(name):
                 continue
-            reason = self.limits.refuse(module.name, field, wire)
+            reason, cause = self.limits.refuse(module.name, field, wire)
             kept = stored.get(name)
-            if reason is None and kept and self.formats.would_cut(field, kept, wire):
-                reason = f"{name}: the stored number is this one in the API user's formats"
+            if not reason and kept and self.formats.would_cut(field, kept, wire):
+                reason = "the stored number is this one in the API user's formats"
+                cause = "number of decimals"
             if reason:
-                text = f"not sent: {reason}. {advice({'number of decimals'})}"
+                text = f"not sent: {name}: {reason}. {advice({cause})}"
                 raise Rejected("NOT_AS_SENT", text, id=stored.get("id"))
 
 

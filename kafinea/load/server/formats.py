@@ -86,16 +86,13 @@ def read_formats(client: Client) -> Formats:
     )
 
 
-def decimals_kept(sent: Any, stored: Any) -> int | None:
+def decimals_kept(sent: Decimal, stored: Decimal | None) -> int | None:
     """Return to how many decimals a server rounded or cut a number, if that is what it did.
 
     The most that explain it: 12.001 stored as 12.00 does not show that 12.01 would be cut, too.
     """
-    wanted, kept = _number(sent), _number(stored)
-    if wanted is None or kept is None or wanted == kept:
-        return None
-    fewer = reversed(range(decimals_of(wanted)))
-    return next((decimals for decimals in fewer if kept in _cut(wanted, decimals)), None)
+    fewer = reversed(range(decimals_of(sent)))
+    return next((decimals for decimals in fewer if stored in _cut(sent, decimals)), None)
 
 
 def decimals_of(sent: Any) -> int:
@@ -159,27 +156,28 @@ class NumberLimits:
 
     def __init__(self) -> None:
         self._decimals: dict[tuple[str, str], int] = {}
-        self._values: set[tuple[str, str, Decimal]] = set()
+        self._causes: dict[tuple[str, str, Decimal | None], str] = {}  # by number
 
     def note(self, module: str, field: Field, sent: Any, stored: Any) -> None:
         """Note that a number was not stored as it was sent."""
         number = _number(sent)
         if value_type_of(field.type) is not ValueType.NUMBER or number is None:
             return
-        kept = decimals_kept(sent, stored)
+        kept = decimals_kept(number, _number(stored))
         if kept is None:
-            self._values.add((module, field.name, number))
+            self._causes[module, field.name, number] = cause_of(field, sent, stored)
         else:
             place = module, field.name
             self._decimals[place] = min(kept, self._decimals.get(place, kept))
 
-    def refuse(self, module: str, field: Field, wire: str | None) -> str | None:
-        """Return why a number would not be stored as it is sent; None if it may be."""
-        if value_type_of(field.type) is not ValueType.NUMBER or not wire:
-            return None
+    def refuse(self, module: str, field: Field, wire: str) -> tuple[str, str]:
+        """Return why a number would not be stored as it is sent, and the preference that is it.
+
+        The reason is empty if it may be stored so.
+        """
         kept = self._decimals.get((module, field.name))
         if kept is not None and decimals_of(wire) > kept:
-            return f"{field.name}: the server keeps only {kept} decimals"
-        if (module, field.name, _number(wire)) in self._values:
-            return f"{field.name}: the server stores another number instead of this one"
-        return None
+            return f"the server keeps only {kept} decimals", "number of decimals"
+        if (cause := self._causes.get((module, field.name, _number(wire)))) is not None:
+            return "the server stores another number instead of this one", cause
+        return "", ""

@@ -57,7 +57,8 @@ class Creations:
         """
         with self._trials.trying({_CREATE, *owner_in(values)}) as trial:
             self._refuse_twin(values)
-            self._context.server.check_numbers(self._plan.module, values, {})
+            module, may_alter = self._plan.module, self._plan.allows_change
+            self._context.server.check_numbers(module, values, {}, may_alter)
             created = self._created(record.prepared, values)
             record_id = created.record["id"]
             if altered_key := self._altered_key(record.prepared, created.altered):

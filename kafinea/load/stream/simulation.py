@@ -28,6 +28,7 @@ class SimulatedWrites:
     """
 
     def __init__(self, plan: LoadPlan, context: LoadContext) -> None:
+        self._plan = plan
         self._module = plan.module
         self._context = context
 
@@ -43,7 +44,8 @@ class SimulatedWrites:
             Rejected: The server is known to change a number of it.
         """
         changes = record.changes
-        self._context.server.check_numbers(self._module, changes, record.stored or {})
+        stored, may_alter = record.stored or {}, self._plan.allows_change
+        self._context.server.check_numbers(self._module, changes, stored, may_alter)
         changed = (*changes, LINES) if record.changed_lines else tuple(changes)
         return Result(Status.UPDATED, id=record_id, changed=changed)
 

@@ -73,7 +73,8 @@ class Updates:
                 refuse_side_effect(self._plan, record_id, PRICES_MULTIPLIED)
             features |= exposed(before, module)
         with self._trials.trying(features) as trial, self._context.gate.session() as session:
-            self._context.server.check_numbers(module, changes, record.stored or {})
+            may_alter, stored = self._plan.allows_change, record.stored or {}
+            self._context.server.check_numbers(module, changes, stored, may_alter)
             updater = self._updater(session)
             try:
                 result = updater.update(
