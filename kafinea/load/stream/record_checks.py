@@ -76,9 +76,10 @@ class RecordChecks:
             if known.type == "owner":
                 self._context.owners.check(known, wire)
             self._check_reference(known, wire)
-        for line in lines or ():
-            if self._plan.lines:
-                self._check_reference(self._plan.lines.fields["productid"], line["productid"])
+        if self._plan.lines:
+            product = self._plan.lines.fields["productid"]
+            for line in lines or ():
+                self._check_reference(product, line["productid"])
 
     def _check_reference(self, known: Field, wire: str | None) -> None:
         if known.type != "reference" or wire is None:

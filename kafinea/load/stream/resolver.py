@@ -73,8 +73,7 @@ class Resolver:
                 if wire and name in self._refers_to:
                     self._note(ids, wire, self._refers_to[name])
             for line in record.prepared.lines or ():
-                if product := line.get("productid"):
-                    self._note(ids, product, self._products)
+                self._note(ids, line["productid"] or "", self._products)
         for module, some in ids.items():
             self._context.existing.learn(module, some)
 

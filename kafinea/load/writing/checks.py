@@ -186,7 +186,7 @@ def check_picklist(field: Field, wire: str | None) -> None:
         raise Rejected("UNKNOWN_PICKLIST_VALUE", f"{field.name}: the value is not in the picklist")
 
 
-def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str]) -> None:
+def check_reference(field: Field, wire: str, prefixes: Mapping[str, str]) -> None:
     """Check that a reference has the form of an id of a module that the field accepts.
 
     Args:
@@ -197,8 +197,6 @@ def check_reference(field: Field, wire: str | None, prefixes: Mapping[str, str])
     Raises:
         Rejected: It has not.
     """
-    if wire is None:
-        return
     if not is_id(wire) or (prefixes and wire.partition("x")[0] not in prefixes):
         accepted = " or ".join(field.refers_to) or "another module"
         example = f" (expected something like {next(iter(prefixes))}x18)" if prefixes else ""

@@ -86,7 +86,7 @@ class RecordUpdater:
         before: Record | None = None,
         loaded: Wires | None = None,
         is_first: bool = False,
-        admit: Callable[[Record], None] | None = None,
+        admit: Callable[[Record], None],
     ) -> Result:
         """Update a record, and prove that it became what it was meant to be.
 
@@ -109,8 +109,7 @@ class RecordUpdater:
         self._check_owner(before, changes)
         if self._is_done(before, changes, lines):
             return Result(Status.UNCHANGED, id=record_id)
-        if admit:
-            admit(before)
+        admit(before)
         sent_lines = self._sender.lines_to_send(before, changes, lines)
         after = self._write(before, changes, sent_lines, loaded or {}, is_first=is_first)
         if after is None:
