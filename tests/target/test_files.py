@@ -196,6 +196,26 @@ def test_properties_of_other_names(sandbox):
     assert run.only["changed"] == ["path"]
 
 
+def test_image_of_a_new_product(sandbox):
+    record = {"productname": "Chair", "imagename": "chair.png", "_file_base64": encoded(b"image")}
+    streams = matched("Products", "productname")
+    assert load(sandbox, messages("Products", record), streams=streams).tally == {"created": 1}
+    assert only_file(sandbox, "Products")["content"] == b"image"
+    assert load(sandbox, messages("Products", record), streams=streams).tally == {"unchanged": 1}
+
+
+def test_file_that_the_server_has_lost_is_sent_again(sandbox):
+    record = {"notes_title": "Contract", "filename": "a.txt", "_file_base64": encoded(b"file")}
+    load(sandbox, messages("Documents", record), streams=TITLE)
+    for code, end in (("ACCESS_DENIED", "rejected"), ("RECORD_NOT_FOUND", "updated")):
+        sandbox.requests.clear()
+        error = {"success": False, "error": {"code": code, "message": "no"}}
+        sandbox.faults.add("status", operation="files_retrieve", status=200, body=json.dumps(error))
+        run = load(sandbox, messages("Documents", record), streams=TITLE)
+        assert run.tally == {end: 1}
+        assert write_requests(sandbox).count("fileupload") == (2 if end == "updated" else 1)
+
+
 @pytest.mark.parametrize("how", ["path", "base64"])
 def test_image_of_a_product(sandbox, how):
     product = sandbox.insert("Products", {"productname": "Chair"})

@@ -426,6 +426,14 @@ def test_header_discount_replaces_the_other_kind(shop):
     assert (float(row["p"] or 0), float(row["a"])) == (0, 5)
 
 
+def test_line_with_two_discounts_is_rejected(shop):
+    """The server would keep one of them, and not say which."""
+    run = upsert(shop, invoice(DESK, HOUR | {"discount_percent": 10, "discount_amount": 5}))
+    assert run.codes == ["INVALID_VALUE"]
+    assert run.only["message"] == "LineItems: line 2 has two discounts; set only one"
+    assert write_requests(shop) == []
+
+
 def test_line_that_is_removed_takes_its_discount_along(shop):
     cheap = DESK | {"quantity": 5, "discount_percent": 50}
     upsert(shop, invoice(cheap, DESK | {"quantity": 3}))

@@ -252,15 +252,24 @@ def test_pair_at_which_the_server_fails_rejects_one_pair(dialect):
         assert run.of(ids[7])[0]["code"] == "UNAVAILABLE"
 
 
-def test_list_that_fails_as_a_whole_is_not_divided(sandbox):
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({"status": 500}, "UNAVAILABLE"),
+        ({"status": 200, "body": REFUSAL.format("ACCESS_DENIED")}, "ACCESS_DENIED"),
+    ],
+)
+def test_list_that_fails_as_a_whole_is_not_divided(sandbox, fault, code):
     fair = sandbox.insert("Campaigns", {"campaignname": "Fair"})
+    other = sandbox.insert("Campaigns", {"campaignname": "Other"})
     ids = people(sandbox, 80)
-    sandbox.faults.add("status", operation="query_related", contains=fair, status=500, times=None)
+    sandbox.faults.add("status", operation="query_related", contains=fair, times=None, **fault)
     pairs = [{"source_id": fair, "related_id": one} for one in ids]
+    pairs.append({"source_id": other, "related_id": ids[0]})
     streams = {"visits": {"module": "Campaigns", "related": "Contacts"}}
     run = load(sandbox, messages("visits", *pairs), streams=streams, max_rejects=-1)
-    assert run.codes == ["UNAVAILABLE"] * 80
-    assert len(sandbox.requests.of("query_related")) <= 4
+    assert (run.codes, run.tally["created"]) == ([code] * 80, 1)
+    assert len(sandbox.requests.of("query_related")) <= 4 + 2
 
 
 # What seems to be there and cannot be read

@@ -548,6 +548,19 @@ def test_dry_run_that_ends_early_leaves_no_plan_and_not_the_former_one(company):
         results_of(company.sandbox, [], company.plan)
 
 
+def test_document_that_an_earlier_try_has_updated_and_deleted_is_left_alone(sandbox, tmp_path):
+    file = {"notes_title": "x", "filename": "a.txt", "_file_base64": "YQ=="}
+    more = {"module": "Documents", "match_on": "notes_title", "hard_delete": True}
+    results_of(sandbox, [file], **more)
+    records = [{**file, "_file_base64": "Yg=="}, {"notes_title": "x", **DELETED}]
+    planned(sandbox, records, tmp_path / "plan.jsonl", **more)
+    for ends in (["updated", "deleted"], ["unchanged", "unchanged"]):
+        sandbox.requests.clear()
+        results = applied(sandbox, records, tmp_path / "plan.jsonl", **more)
+        assert [result.status.value for result in results] == ends
+    assert not {"create", "delete"} & {*write_requests(sandbox)}
+
+
 @pytest.mark.parametrize(
     ("loaded", "left"), [({"phone": "2"}, ["2", "Changed"]), (DELETED, ["Changed"])]
 )

@@ -270,6 +270,25 @@ def test_answer_of_a_creation_that_repeats_what_was_sent_proves_nothing():
     assert len(server.rows) == 1
 
 
+def test_record_that_was_not_asked_for_by_its_id_is_not_taken_for_the_one_that_was():
+    server = server_with_records()
+    server.shown = lambda operation, row: row if operation != "query" else row | {"id": "12x102"}
+    run = load_small(server, messages("Contacts", {"id": "12x101", "lastname": "new"}))
+    assert run.codes == ["NOT_READABLE"]
+    assert server.count("revise", "update") == 0
+
+
+def test_rows_without_ids_are_an_error():
+    server = server_with_records()
+    server.shown = lambda operation, row: {"code": row["code"]} if operation == "query" else row
+    run = load_small(server, messages("Contacts", {"code": "c", "lastname": "new"}))
+    assert run.code == 1
+    assert "query of Contacts: the server's answer contains no ids of records" in (
+        run.stderr + "".join(one.get("message", "") for one in run.outcomes)
+    )
+    assert server.count("create", "revise", "update") == 0
+
+
 @pytest.mark.parametrize("value", [["."], 1, {}, None])
 def test_formats_of_the_user_that_are_not_strings_are_accepted(value):
     server = SmallServer()
