@@ -9,7 +9,7 @@ from tests.target.test_mirror import END, STREAM, contact, keys, mirror, row
 
 
 @pytest.mark.parametrize(
-    ("right", "on_missing"), [("delete", {}), ("update", {"title": "Former"})], ids=lambda x: str(x)
+    ("right", "on_missing"), [("delete", {}), ("update", {"title": "Former"})], ids=str
 )
 def test_nothing_is_written_where_the_missing_could_not_be(sandbox, right, on_missing):
     """To find that out at the end would leave new records and no deletions."""
