@@ -96,13 +96,15 @@ def reversal(
     """
     found = Reversal()
     steps = [_effects(change, plan) for change in changes if _is_update(change)]
-    for name in dict.fromkeys(name for step in steps for name in step):
+    written = dict.fromkeys(name for step in steps for name in step)
+    for name in written:
         chain = [step[name] for step in steps if name in step]
         _reverse(name, chain, now, plan, others, found)
     for name, known in plan.module.fields.items():
         old = (changes[0].write.before or {}).get(name) if changes else None
-        if known.type == "reference" and old in others.recreated and now.get(name) in _EMPTY:
-            found.changes.setdefault(name, others.renamed(old))
+        is_emptied = known.type == "reference" and now.get(name) in _EMPTY and name not in written
+        if is_emptied and old in others.recreated:  # with the record that was deleted
+            found.changes[name] = others.renamed(old)
     return found
 
 
