@@ -211,15 +211,17 @@ def _reverse(
     found: Reversal,
 ) -> None:
     """Go back from what a field holds now, write by write."""
-    held = now.get(name)
-    if _is_same(name, held, others.renamed(chain[0].before), plan):
+    held, first = now.get(name), others.renamed(chain[0].before)
+    if _is_same(name, held, first, plan):
         return  # it was taken back already, or the writes did nothing
     for effect in reversed(chain):
         old = others.renamed(effect.before)
         if _holds(name, held, effect, plan, others):
             held = old
-        elif not _is_same(name, held, old, plan):
-            found.conflicts.append(Conflict(name, old, effect.after, held))
+        elif _is_same(name, held, first, plan):
+            break
+        elif effect.is_stored or not _is_same(name, held, old, plan):
+            found.conflicts.append(Conflict(name, first, effect.after, held))
             break
     if _is_same(name, held, now.get(name), plan):
         return
