@@ -35,11 +35,9 @@ from kafinea.load.undo.reversal import (
 )
 from kafinea.load.undo.undone import Action, Conflict, Undone
 from kafinea.load.writing.comparing import full_element
-from kafinea.load.writing.new_records import Sought, find_new
+from kafinea.load.writing.new_records import Sought, find_new, highest_number
 from kafinea.load.writing.record_updater import UnprovenUpdate
 from kafinea.load.writing.record_writer import RecordWriter
-from kafinea.page_query import number
-from kafinea.query import select
 from kafinea.refusals import is_refused
 from kafinea.suggestions import listed
 
@@ -173,6 +171,8 @@ class RecordUndo:
 
     def _restore(self, history: History, changes: Sequence[Change], now: Record) -> Undone:
         plan = self._plans[history.module]
+        if LINES in touched(changes, plan):
+            _refuse_without_lines(plan)
         found = reversal(now, changes, plan, self._others)
         texts = [_FILE_SENT] if history.has_file else []
         fields = found.fields
@@ -242,12 +242,13 @@ class RecordUndo:
         state = deletion.before or {}
         found = reversal(state, changes, plan, self._others)
         values = self._values(state, found, plan)
-        lines = None
+        lines = found.lines
         if plan.module.is_inventory:
-            lines = found.lines or lines_to_write(state.get(LINES) or [], plan, self._others)
+            _refuse_without_lines(plan)
+            if lines is None:
+                lines = lines_to_write(state.get(LINES) or [], plan, self._others)
             if not lines:
-                text = "a record with lines cannot be created anew: this server takes no lines"
-                raise Rejected("NOT_SUPPORTED", text)
+                raise Rejected("NOT_SUPPORTED", f"{module} cannot be created without lines")
         with self._context.gate.session() as session:
             new = self._created(session, plan, values, lines, deletion.above)
         self._notes.note_recreated(history.id, new["id"])
@@ -274,8 +275,7 @@ class RecordUndo:
 
         if above is not None and (earlier := find(above)):
             return earlier
-        newest = select(module.name, ["id"], order_by=["id"], descending=True, limit=1)
-        highest = max([above or 0, *(number(row["id"]) for row in session.query(newest))])
+        highest = max(above or 0, highest_number(session.query, module.name))
         described = {name: value for name, value in values.items() if name in module.fields}
         self._context.server.check_numbers(module, described, {})
         writer = RecordWriter(session, plan, self._context.server)
@@ -314,6 +314,12 @@ class RecordUndo:
             if is_refused(session, record_id):
                 raise Rejected.of(not_readable()) from None
             return None
+
+
+def _refuse_without_lines(plan: LoadPlan) -> None:
+    if plan.lines is None:
+        text = "its lines cannot be written: this server offers none, or not to this user"
+        raise Rejected("NOT_WRITABLE", text)
 
 
 def _refuse_unless(plan: LoadPlan, write: Any) -> None:
