@@ -38,6 +38,7 @@ from kafinea.load.writing.comparing import full_element
 from kafinea.load.writing.new_records import Sought, find_new, highest_number
 from kafinea.load.writing.record_updater import UnprovenUpdate
 from kafinea.load.writing.record_writer import RecordWriter
+from kafinea.load.writing.unintended_changes import other_changes
 from kafinea.refusals import is_refused
 from kafinea.suggestions import listed
 
@@ -177,7 +178,7 @@ class RecordUndo:
         texts = [_FILE_SENT] if history.has_file else []
         fields = found.fields
         if fields and not self._context.options.dry_run:
-            kept = self._write(plan, now, found)
+            kept = self._write(plan, now, found, changes[0].write.before or {})
             found.conflicts += kept
             names = [one.field for one in kept]
             fields = tuple(name for name in fields if name not in names)
@@ -189,8 +190,16 @@ class RecordUndo:
             action = Action.CONFLICT
         return Undone(action, history.module, history.id, fields, "; ".join(texts), found.conflicts)
 
-    def _write(self, plan: LoadPlan, now: Record, found: Reversal) -> list[Conflict]:
+    def _write(
+        self, plan: LoadPlan, now: Record, found: Reversal, before: Record
+    ) -> list[Conflict]:
         """Write the old values; return the fields that the server does not let have them.
+
+        Args:
+            plan: How records go into the module.
+            now: The whole record as it is.
+            found: What has to be written.
+            before: The whole record before the load.
 
         Raises:
             Rejected: They cannot be written.
@@ -210,13 +219,12 @@ class RecordUndo:
         if result.rejection:
             raise Rejected.of(result.rejection)
         if result.also_changed:
+            # What the server derives by itself may have its old value again.
             after = self._context.client.retrieve(now["id"])
-            kept += [
-                Conflict(
-                    name, found.changes.get(name, now.get(name)), now.get(name), after.get(name)
-                )
-                for name in result.also_changed
-            ]
+            old = {**before, **found.changes}
+            wanted, stored = ({n: row.get(n) for n in result.also_changed} for row in (old, after))
+            unlike = other_changes(wanted, stored, (), plan.module)
+            kept += [Conflict(n, old.get(n), now.get(n), after.get(n)) for n in unlike]
         return kept
 
     def _take_out_numbers(self, plan: LoadPlan, now: Record, found: Reversal) -> list[Conflict]:
