@@ -102,3 +102,18 @@ def test_document_that_had_no_lines_does_not_get_those_of_the_load(path):
         (one,) = undo(client, path)
         assert (one.action.value, one.text) == ("failed", "Quotes cannot be created without lines")
         assert write_requests(sandbox)[-1] == "delete"
+
+
+def test_new_document_whose_lines_were_changed_is_kept_where_lines_are_closed(path):
+    with small_company() as sandbox, client_of(sandbox) as client:
+        shop = Shop(sandbox)
+        with loading(client, "Quotes", path, match_on="subject") as load:
+            load(*(shop.record("Quotes", name, 1) for name in ("kept", "free")))
+        sandbox.sql(
+            "UPDATE LineItem SET quantity = 9 WHERE parent_id ="
+            " (SELECT _number FROM Quotes WHERE subject = 'kept')"
+        )
+        sandbox.set_rights("LineItem", ["read"])
+        with client_of(sandbox) as again:
+            assert actions(undo(again, path)) == {"conflict": 1, "deleted": 1}
+        assert [row["subject"] for row in sandbox.rows("Quotes")] == ["kept"]

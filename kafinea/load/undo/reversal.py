@@ -265,7 +265,7 @@ def _is_compared(name: str, plan: LoadPlan, *, is_whole: bool) -> bool:
     """Whether a new record may be called changed by this field."""
     module = plan.module
     if name == LINES:
-        return plan.lines is not None
+        return is_whole or plan.lines is not None
     return (name in module.fields or is_whole) and name not in may_follow(module, ())
 
 
