@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import Self
 
 from kafinea.client import Client
-from kafinea.errors import KafineaError, SettingsError
+from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError
 from kafinea.load.context import LoadContext
 from kafinea.load.options import LoadOptions
 from kafinea.load.server.write_retries import WritesFail
@@ -168,8 +168,15 @@ class Undo:
         known = {one.id for one in self._notes.histories} | {*self._notes.recreated.values()}
         for name, writes in by_module.items():
             sought = [Sought(write.sent or {}, write.above or 0) for _, write in writes]
-            module = self._context.modules.get(name)
-            found = find_new(self._context.client, module, sought, known)
+            try:
+                module = self._context.modules.get(name)
+                found = find_new(self._context.client, module, sought, known)
+            except (Refused, IncompleteRead) as error:
+                text = "the load did not get the answer to a creation, and it cannot be looked for"
+                yield from (
+                    Undone(Action.FAILED, name, "", text=f"{text}: {error}") for _ in writes
+                )
+                continue
             for (place, write), candidates in zip(writes, found, strict=True):
                 if candidates.certain:
                     self._notes.assign(write, candidates.certain, place, None)
