@@ -78,9 +78,7 @@ def test_deleted_record_that_cannot_be_looked_for_is_not_created_anew(path):
         gone = sandbox.insert("Contacts", {"lastname": "Gone"})
         with loading(client, "Contacts", path) as load:
             load({"id": gone, "_sdc_deleted_at": "2026"})
-        sandbox.faults.add(
-            "status", operation="query", contains=f"'{gone}'", status=500, times=None
-        )
+        sandbox.faults.add("status", contains=f"id IN ('{gone}')", status=500, times=None)
         assert actions(undo(client, path)) == {"failed": 1}
         assert sandbox.count("Contacts") == 0
         sandbox.faults.clear()
