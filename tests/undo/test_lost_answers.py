@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
-from tests.undo.loads import loading, undo
+from kafinea import Client
+from tests.mutating_proxy import mutating
+from tests.target.test_documents_with_lines import Shop
+from tests.undo.loads import actions, client_of, contents, loading, small_company, undo
+from tests.undo.test_beyond_values import FILE
 
 
 def row_of(sandbox, record_id, module="Contacts"):
@@ -48,3 +55,90 @@ def test_field_that_the_load_wrote_twice(sandbox, client, path, name):
     assert row_of(sandbox, contact)["phone"] == after
     found = [(c.before, c.loaded, c.now) for c in one.conflicts]
     assert (one.action.value, found) == (("conflict", [conflict]) if conflict else ("restored", []))
+
+
+@pytest.fixture
+def account(sandbox):
+    return sandbox.insert("Accounts", {"accountname": "Theirs"})
+
+
+# What a server answers to a creation that it has done, instead of the record.
+ANSWERS = {
+    "nothing": lambda _record, _other: {},
+    "no id": lambda record, _other: {**record, "id": ""},
+    "the id of an account": lambda record, other: {**record, "id": other},
+    "its id alone": lambda record, _other: {"id": record["id"]},
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_creation_whose_answer_does_not_show_the_record(sandbox, path, account, name):
+    """The load finds it by its key. An undo does not take another one for it."""
+
+    def change(operation, _parameters, result):
+        if operation != "create":
+            return result
+        if name == "its id alone":  # and it cannot be read right after
+            sandbox.faults.add("status", operation="retrieve", contains=result["id"], status=500)
+        return ANSWERS[name](result, account)
+
+    record = {"lastname": "Twin", "phone": name}
+    with (
+        mutating(sandbox.url, change) as url,
+        Client(url, sandbox.username, sandbox.access_key) as client,
+    ):
+        with loading(client, "Contacts", path, match_on="phone") as load:
+            (result,) = load(record)
+        assert result.rejection is None
+        twin = sandbox.insert("Contacts", record)
+        assert [(one.id, one.action.value) for one in undo(client, path)] == [
+            (result.id, "deleted")
+        ]
+    assert [row["id"] for row in sandbox.rows("Contacts") if row["phone"] == name] == [twin]
+    assert account in {row["id"] for row in sandbox.rows("Accounts")}
+
+
+def test_record_that_another_user_created_at_the_same_moment_is_kept(sandbox, client, path):
+    record = {"lastname": "Same", "phone": "moment"}
+    sandbox.faults.add("latency", operation="create", seconds=0.3)
+    lost = sandbox.faults.add("reset", operation="create")
+
+    def create():
+        while not lost.hits:
+            time.sleep(0.005)
+        sandbox.insert("Contacts", {**record, "modifiedby": 2})
+
+    colleague = threading.Thread(target=create)
+    colleague.start()
+    with loading(client, "Contacts", path, match_on="phone") as load:
+        load(record)
+    colleague.join()
+    assert actions(undo(client, path)) == {"conflict": 1}
+    assert [row["lastname"] for row in sandbox.rows("Contacts") if row["phone"] == "moment"] == [
+        "Same"
+    ]
+
+
+def test_deletion_without_answer_is_taken_back(sandbox, client, path):
+    contact = sandbox.insert("Contacts", {"lastname": "Deleted"})
+    sandbox.faults.add("reset_after", operation="delete")
+    with loading(client, "Contacts", path) as load:
+        load({"id": contact, "_sdc_deleted_at": "2026"})
+    assert actions(undo(client, path)) == {"created anew": 1}
+
+
+def test_lines_and_files_without_answer_are_taken_back(path):
+    with small_company() as sandbox, client_of(sandbox) as client:
+        shop, settings = Shop(sandbox), {"match_on": "subject", "accept_side_effects": True}
+        with loading(client, "Quotes", path, **settings) as load:
+            load(shop.record("Quotes", "lines", 1, 2))
+        before = contents(sandbox, "Quotes", "Documents")
+        with loading(client, "Quotes", path, **settings) as load:
+            load(shop.record("Quotes", "lines", 3))
+        without_answers(path, 1)
+        assert actions(undo(client, path)) == {"restored": 1}
+        with loading(client, "Documents", path, match_on="notes_title") as load:
+            load({"notes_title": "New", **FILE})
+        without_answers(path, 2)
+        assert actions(undo(client, path)) == {"deleted": 1}
+        assert contents(sandbox, "Quotes", "Documents") == before
