@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import astuple
 from itertools import count
 
@@ -234,6 +235,7 @@ def without_its_first_write(text):
         (lambda text: '{"type":"RECORD"}\n' + text, "not an undo file: see its line 1"),
         (lambda text: text.partition("\n")[2], "not an undo file: see its line 1"),
         (without_its_first_write, "lines are missing before note"),
+        (lambda text: re.sub('.*"type":"write".*\n', "", text), "missing before note"),
     ],
 )
 def test_wrong_file_is_refused(sandbox, client, path, loaded, change, message):
@@ -242,6 +244,20 @@ def test_wrong_file_is_refused(sandbox, client, path, loaded, change, message):
     with pytest.raises(SettingsError, match=message):
         undo(client, path)
     assert write_requests(sandbox) == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_file_that_names_no_modules(sandbox, client, path, loaded, named):
+    """A deletion names none by itself. One of an unknown module is said, not passed over."""
+    text = path.read_text().replace('"module":"Contacts",', "")
+    if not named:
+        text = text.replace(loaded["deleted"], "99x1")
+    path.write_text(text.replace('"module":"",', ""))
+    undone = {one.action.value: one for one in undo(client, path)}
+    found = {"restored", "deleted", "created anew" if named else "failed"}
+    assert undone.keys() == found
+    if not named:
+        assert undone["failed"].text == "this user may not see its module"
 
 
 def test_file_in_use_is_refused(client, path, loaded):
@@ -324,10 +340,11 @@ def test_update_without_answer_that_cannot_be_read_back_is_taken_back(sandbox, c
 
 
 def test_file_of_a_load_that_runs_is_not_taken(client, path, loaded):
-    with loading(client, "Contacts", path) as load:
+    with loading(client, "Contacts", path, match_on="lastname") as load:
         load({"lastname": "x"})
         with (
             pytest.raises(StorageError, match="in use by another run"),
             loading(client, "Contacts", path),
         ):
             pass
+        assert '"stored"' in path.read_text()
