@@ -6,9 +6,11 @@ from dataclasses import astuple, replace
 
 import pytest
 
+from kafinea import Client
+from tests.mutating_proxy import mutating
 from tests.target.running import write_requests
 from tests.target.test_documents_with_lines import Shop
-from tests.undo.loads import actions, client_of, loading, small_company, undo
+from tests.undo.loads import actions, client_of, contents, loading, small_company, undo
 
 
 def workflow(sandbox, module, **values):
@@ -50,6 +52,33 @@ def test_number_that_the_users_formats_would_cut_is_left(path):
         assert [conflict.field for conflict in one.conflicts] == ["annual_revenue"]
         assert one.text == "the server does not keep the old values of annual_revenue"
         assert write_requests(sandbox) == []
+
+
+def test_server_that_shows_booleans_and_numbers_as_such(path):
+    """Most show texts. What was shown is written back as a text."""
+
+    def change(operation, _parameters, result):
+        if operation not in {"create", "retrieve", "revise"} or "donotcall" not in result:
+            return result
+        flag, price = result["donotcall"], result["cf_861"]
+        return {**result, "donotcall": flag == "1", "cf_861": float(price)}
+
+    values = {"donotcall": "1", "cf_861": "1.50"}
+    with (
+        small_company() as sandbox,
+        mutating(sandbox.url, change) as url,
+        Client(url, sandbox.username, sandbox.access_key) as client,
+    ):
+        for name in ("changed", "deleted"):
+            sandbox.insert("Contacts", {"lastname": name, **values})
+        before = contents(sandbox, "Contacts")
+        with loading(client, "Contacts", path, match_on="lastname") as load:
+            load(
+                {"lastname": "changed", "donotcall": False, "cf_861": 3},
+                {"lastname": "deleted", "_sdc_deleted_at": "2026"},
+            )
+        assert actions(undo(client, path)) == {"restored": 1, "created anew": 1}
+        assert contents(sandbox, "Contacts") == before
 
 
 @pytest.fixture
