@@ -34,13 +34,10 @@ def loaded(sandbox, client, path):
     return {"updated": old[0], "created": results[1].id, "deleted": old[1]}
 
 
-def number(record_id):
-    return record_id.partition("x")[2]
-
-
 def exist_again(sandbox, record_id):
+    number = record_id.partition("x")[2]
     for table in ("Contacts", "_entity"):
-        sandbox.sql(f"UPDATE {table} SET _deleted = 0 WHERE _number = ?", [number(record_id)])
+        sandbox.sql(f"UPDATE {table} SET _deleted = 0 WHERE _number = ?", [number])
 
 
 # What was done since the load, to which record; its result, the fields restored, those left.
@@ -73,13 +70,12 @@ def test_what_was_changed_since_is_left(sandbox, client, path, loaded, name):
     if which == "deleted":
         exist_again(sandbox, loaded["deleted"])
     if values is None:
-        sandbox.remove("Contacts", number(loaded[which]))
+        sandbox.remove("Contacts", loaded[which])
     else:
-        sandbox.change("Contacts", number(loaded[which]), values)
+        sandbox.change("Contacts", loaded[which], values)
     (found,) = (one for one in undo(client, path, dry_run=True) if one.id == loaded[which])
     assert write_requests(sandbox) == []
-    undone = undo(client, path)
-    (one,) = (one for one in undone if one.id == loaded[which])
+    (one,) = (one for one in undo(client, path) if one.id == loaded[which])
     assert (one.action, sorted(one.fields)) == (action, restored)
     assert sorted(conflict.field for conflict in one.conflicts) == left
     assert astuple(found)[0] == action
@@ -91,7 +87,7 @@ def test_what_was_changed_since_is_left(sandbox, client, path, loaded, name):
 
 
 def test_values_of_a_conflict(sandbox, client, path, loaded):
-    sandbox.change("Contacts", number(loaded["updated"]), {"phone": "3"})
+    sandbox.change("Contacts", loaded["updated"], {"phone": "3"})
     (conflict,) = (c for one in undo(client, path) for c in one.conflicts)
     assert astuple(conflict) == ("phone", "1", "2", "3")
 
@@ -134,7 +130,7 @@ def test_new_record_that_others_refer_to_is_kept(sandbox, client, path):
         assert undone[kept.id].text == f"it is kept, because other records refer to it: {contact}"
     left = {row["accountname"] for row in sandbox.rows("Accounts")}
     assert left & {"Kept", "Parent", "Child", "Grandchild"} == {"Kept"}
-    sandbox.remove("Contacts", number(contact))
+    sandbox.remove("Contacts", contact)
     assert actions(undo(client, path)) == {"deleted": 1, "nothing to do": 3}
 
 
@@ -147,7 +143,7 @@ def test_new_record_with_documents_of_others_is_kept(sandbox, client, path):
     undone = {one.id: one.text for one in undo(client, path) if one.action.value == "conflict"}
     assert undone == {filed: f"it is kept, because other records refer to it: {document}"}
     assert {"Filed", "Bare"} & {row["accountname"] for row in sandbox.rows("Accounts")} == {"Filed"}
-    sandbox.remove("Accounts", number(filed))
+    sandbox.remove("Accounts", filed)
 
 
 def children(sandbox, parent):
@@ -181,14 +177,14 @@ def test_creation_without_answer_is_found_by_its_values(sandbox, client, path, o
     assert sandbox.count("Contacts") == before - left.get("deleted", 0)
     assert theirs in {row["id"] for row in sandbox.rows("Contacts")}
     for row in sandbox.rows("Contacts"):
-        sandbox.remove("Contacts", number(row["id"]))
+        sandbox.remove("Contacts", row["id"])
 
 
 def test_creation_without_answer_whose_text_was_cut_is_listed(sandbox, client, path):
     with loading(client, "Contacts", path, match_on="lastname") as load:
         (result,) = load({"lastname": "A name that is longer than its column is"})
     unanswered(path)
-    sandbox.change("Contacts", number(result.id), {"lastname": "A name that is longer than"})
+    sandbox.change("Contacts", result.id, {"lastname": "A name that is longer than"})
     (one,) = undo(client, path)
     assert (one.action, result.id in one.text) == ("conflict", True)
     assert result.id in {row["id"] for row in sandbox.rows("Contacts")}
@@ -307,9 +303,11 @@ def test_what_the_user_may_no_longer_do_is_taken_back_later(
     before = contents(sandbox, "Contacts")
     sandbox.set_rights("Contacts", [right])
     try:
+        dry = undo(client, path, dry_run=True)
         undone = undo(client, path)
     finally:
         sandbox.set_rights("Contacts")
+    assert {(one.id, one.action) for one in dry} == {(one.id, one.action) for one in undone}
     assert {one.id for one in undone if one.action == "failed"} == {loaded[one] for one in failed}
     assert all(why in one.text for one in undone if one.action == "failed")
     assert (contents(sandbox, "Contacts") == before) == (right == "read")

@@ -80,7 +80,9 @@ def test_lines_that_cannot_be_written_are_not_left_out(dialect, path):
         sandbox.set_rights("LineItem", ["read"])
         before = contents(sandbox, "Quotes")
         with client_of(sandbox) as again:
+            dry = {one.action.value: one.text for one in undo(again, path, dry_run=True)}
             undone = {one.action.value: one.text for one in undo(again, path)}
+        assert dry == undone
         why = "its lines cannot be written: this server offers none, or not to this user"
         if dialect == "kafinea":
             assert undone == {"failed": why}

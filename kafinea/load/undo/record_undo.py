@@ -153,8 +153,8 @@ class RecordUndo:
             if referring := self._referred.get(record_id, set()) - self.gone:
                 text = f"it is kept, because other records refer to it: {listed(referring)}"
                 return Undone(Action.CONFLICT, module, record_id, text=text, may_pass=True)
+            _refuse_unless(plan, "delete")
             if not self._context.options.dry_run:
-                _refuse_unless(plan, "delete")
                 RecordWriter(session, plan, self._context.server).delete(record_id)
         self.gone.add(record_id)
         is_gapless = self._context.rollback.is_gapless(plan.module)
@@ -177,6 +177,8 @@ class RecordUndo:
         found = reversal(now, changes, plan, self._others)
         texts = [_FILE_SENT] if history.has_file else []
         fields = found.fields
+        if fields:
+            _refuse_unless(plan, "update")
         if fields and not self._context.options.dry_run:
             kept = self._write(plan, now, found, changes[0].write.before or {})
             found.conflicts += kept
@@ -204,7 +206,6 @@ class RecordUndo:
         Raises:
             Rejected: They cannot be written.
         """
-        _refuse_unless(plan, "update")
         kept = self._take_out_numbers(plan, now, found)
         if not found.fields:
             return kept
@@ -242,8 +243,6 @@ class RecordUndo:
 
     def _create_anew(self, history: History, changes: Sequence[Change]) -> Undone:
         module = history.module
-        if self._context.options.dry_run:
-            return Undone(Action.RECREATED, module, history.id, text="with a new id")
         plan = self._plans[module]
         _refuse_unless(plan, "create")
         deletion = next(one.write for one in reversed(changes) if one.write.operation == "delete")
@@ -257,6 +256,8 @@ class RecordUndo:
                 lines = lines_to_write(state.get(LINES) or [], plan, self._others)
             if not lines:
                 raise Rejected("NOT_SUPPORTED", f"{module} cannot be created without lines")
+        if self._context.options.dry_run:
+            return Undone(Action.RECREATED, module, history.id, text="with a new id")
         with self._context.gate.session() as session:
             new = self._created(session, plan, values, lines, deletion.above)
         self._notes.note_recreated(history.id, new["id"])
