@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 import pytest
 
 from kafinea import Client
@@ -98,25 +95,25 @@ def test_creation_whose_answer_does_not_show_the_record(sandbox, path, account, 
     assert account in {row["id"] for row in sandbox.rows("Accounts")}
 
 
-def test_record_that_another_user_created_at_the_same_moment_is_kept(sandbox, client, path):
+def test_record_that_another_user_created_at_the_same_moment_is_kept(sandbox, path):
     record = {"lastname": "Same", "phone": "moment"}
-    sandbox.faults.add("latency", operation="create", seconds=0.3)
-    lost = sandbox.faults.add("reset", operation="create")
 
-    def create():
-        while not lost.hits:
-            time.sleep(0.005)
+    def change(operation, _parameters, result):
+        if operation != "create":
+            return result
+        sandbox.remove("Contacts", result["id"])  # the creation is lost, and theirs is done
         sandbox.insert("Contacts", {**record, "modifiedby": 2})
+        return {}
 
-    colleague = threading.Thread(target=create)
-    colleague.start()
-    with loading(client, "Contacts", path, match_on="phone") as load:
-        load(record)
-    colleague.join()
-    assert actions(undo(client, path)) == {"conflict": 1}
-    assert [row["lastname"] for row in sandbox.rows("Contacts") if row["phone"] == "moment"] == [
-        "Same"
-    ]
+    with (
+        mutating(sandbox.url, change) as url,
+        Client(url, sandbox.username, sandbox.access_key) as client,
+    ):
+        with loading(client, "Contacts", path, match_on="phone") as load:
+            (result,) = load(record)
+        assert result.rejection is None
+        assert actions(undo(client, path)) == {"conflict": 1}
+    assert result.id in {row["id"] for row in sandbox.rows("Contacts")}
 
 
 def test_deletion_without_answer_is_taken_back(sandbox, client, path):
