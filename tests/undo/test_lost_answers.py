@@ -116,6 +116,21 @@ def test_record_that_another_user_created_at_the_same_moment_is_kept(sandbox, pa
     assert result.id in {row["id"] for row in sandbox.rows("Contacts")}
 
 
+def test_creation_without_answer_whose_record_was_updated_later_is_listed(sandbox, client, path):
+    """It may be that of another user, which has the same key; so it is not deleted."""
+    old = sandbox.insert("Contacts", {"lastname": "Before", "mobile": "9"})
+    with loading(client, "Contacts", path, match_on="mobile") as load:
+        (result,) = load({"lastname": "Late", "phone": "1", "mobile": "8"})
+        load({"lastname": "Late", "phone": "2", "mobile": "8"})
+        load({"lastname": "After", "mobile": "9"})
+    without_answers(path, 1)
+    undone = undo(client, path)
+    assert actions(undone) == {"conflict": 1, "restored": 2}
+    (text,) = (one.text for one in undone if one.text)
+    assert f"it is not certain that it has created {result.id}. Look at it" in text
+    assert row_of(sandbox, old)["lastname"] == "Before"
+
+
 def test_deletion_without_answer_is_taken_back(sandbox, client, path):
     contact = sandbox.insert("Contacts", {"lastname": "Deleted"})
     sandbox.faults.add("reset_after", operation="delete")

@@ -26,6 +26,7 @@ from kafinea.load.undo.record_undo import RecordUndo
 from kafinea.load.undo.undone import Action, Undone
 from kafinea.load.writing.new_records import Sought, find_new
 from kafinea.load.writing.write_notes import Write
+from kafinea.page_query import number
 from kafinea.parsing import prefix_of
 from kafinea.values import ServerZone
 
@@ -165,8 +166,11 @@ class Undo:
         by_module: Mapping[str, list[tuple[int, Write]]] = defaultdict(list)
         for place, write in self._notes.unanswered:
             by_module[write.module].append((place, write))
-        known = {one.id for one in self._notes.histories} | {*self._notes.recreated.values()}
+        histories = self._notes.histories
+        known = {one.id for one in histories} | {*self._notes.recreated.values()}
         for name, writes in by_module.items():
+            # The load may have found the record later, and updated it.
+            updated = [one.id for one in histories if one.module == name and not one.created]
             sought = [Sought(write.sent or {}, write.above or 0) for _, write in writes]
             try:
                 module = self._context.modules.get(name)
@@ -180,9 +184,11 @@ class Undo:
             for (place, write), candidates in zip(writes, found, strict=True):
                 if candidates.certain:
                     self._notes.assign(write, candidates.certain, place, None)
-                elif candidates.all:
+                    continue
+                newer = [one for one in updated if number(one) > (write.above or 0)]
+                if perhaps := candidates.all or newer:
                     text = (
                         "the load did not get the answer to a creation, and it is not certain that "
-                        f"it has created {', '.join(candidates.all)}. Look at it in Kafinea"
+                        f"it has created {', '.join(perhaps)}. Look at it in Kafinea"
                     )
                     yield Undone(Action.CONFLICT, name, "", text=text)
