@@ -606,6 +606,36 @@ def test_scan_confirms_in_the_next_run_what_could_not_be_confirmed(tmp_path):
         assert told(runs()) == gone
 
 
+@pytest.mark.parametrize(
+    ("nth", "fault", "error"),
+    [
+        ({"retrieve": 1}, {"kind": "status", "status": 500, "times": 2}, None),
+        ({"retrieve": 3}, {"kind": "reset", "times": 2}, None),
+        ({"retrieve": 1}, {"kind": "status", "status": 503, "times": None}, Unavailable),
+        ({"retrieve": 2}, {"kind": "status", "status": 503, "times": None}, Unavailable),
+        ({"retrieve": 1, "listtypes": 2}, {"kind": "html", "times": None}, Unavailable),
+    ],
+)
+def test_scan_reports_no_hidden_record_as_deleted_while_the_server_is_away(
+    tmp_path, nth, fault, error
+):
+    with Sandbox(rows=50, private=["Contacts"]) as sandbox:
+        joe = sandbox.instance.user_named("joe").number
+        sandbox.sql("UPDATE Contacts SET assigned_user_id = ?", [joe])
+        runs = Runs(sandbox, tmp_path, max_sessions=1, **as_joe(sandbox))
+        runs()
+        given_away, gone, *_ = there(sandbox)
+        sandbox.change("Contacts", given_away, {"assigned_user_id": 1}, modifiedtime=OLD)
+        remove(sandbox, [gone])
+        faults = [sandbox.faults.add(operation=o, nth=n, **fault) for o, n in nth.items()]
+        if error:
+            rows, _ = runs.failing(error)
+            assert rows == []
+            sandbox.faults.clear()
+        assert told(runs()) == [gone]
+        assert all(ordered.hits for ordered in faults)
+
+
 def test_ids_file_that_is_damaged_is_one_error(runs, tmp_path):
     runs()
     file = tmp_path / "Contacts.json.gz"
