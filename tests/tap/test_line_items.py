@@ -532,6 +532,22 @@ def test_line_larger_than_any_answer_costs_no_other(dialect, retrieves, caplog):
         assert len(sent(shop)) < (100 if retrieves else 0) + 60
 
 
+@pytest.mark.parametrize("field", ["parent_id", "id"])
+def test_line_without_its_document_is_found_among_those_of_all(field, caplog):
+    bad = {"LineItem": [1, 6, 10]}
+    with Sandbox(company=company([2] * 5), unencodable=bad, unencodable_fields=[field]) as shop:
+        catalog = by_queries(shop, "Invoice")
+        output, message = run_with_failure(shop, catalog=catalog, modules=["Invoice"])
+        table, wanted = shop.instance.tables["LineItem"], truth(shop, "Invoice")
+        for record in output.records("Invoice"):
+            ids = [table.wire_id(row["_number"]) for row in wanted[record["id"]]]
+            assert sorted(line["id"] for line in record["LineItems"]) == sorted(ids)
+            assert {line["parent_id"] for line in record["LineItems"]} == {record["id"]}
+        at_fault = [output.ids("Invoice")[place] for place in (0, 2, 4)]
+        assert output.bookmark("Invoice")["unreadable"] == at_fault
+        assert all(one in message for one in at_fault)
+
+
 @pytest.mark.parametrize("dialect", ["corebos", "legacy"])
 def test_document_with_removed_owner_is_extracted_without_owner(dialect, caplog):
     with Sandbox(dialect=dialect, company=company((2, 3))) as sandbox:
