@@ -417,6 +417,23 @@ def test_scan_never_compares_with_another_instance_or_user(runs, sandbox):
         assert sandbox.url in said
 
 
+def test_scan_never_compares_ids_that_begin_with_another_number(runs, sandbox, tmp_path):
+    """A new instance at the same address, say: its ids are those of other records."""
+    runs.settings["modules"] = ["Contacts", "Leads"]
+    runs()
+    path = tmp_path / "Contacts.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(file_of(tmp_path) | {"prefix": "999"}).encode()))
+    before = path.read_bytes()
+    lead = there(sandbox, "Leads")[:1]
+    remove(sandbox, lead, "Leads")
+    remove(sandbox, there(sandbox)[:1])
+    sandbox.insert("Contacts", {"lastname": "New"})
+    rows, said = runs.failing(IncompleteRead)
+    assert told(rows) == lead
+    assert "The ids of Contacts began with 999x and now begin with" in said
+    assert path.read_bytes() == before
+
+
 def test_scan_of_private_module_sees_what_its_user_sees(tmp_path):
     with Sandbox(rows=300, private=["Contacts"]) as sandbox:
         joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
