@@ -1,7 +1,8 @@
 """The columns of a query. Those that the server refuses are found and left out.
 
-`describe` promises columns that a query of some servers refuses. That shows with the first answer:
-once records have been received, the columns stay as they are.
+`describe` promises columns that a query of some servers refuses, or that the database does not have
+any more: then the query fails in SQL, which some servers answer with `[]` (measured). That shows
+with the first answer: once records have been received, the columns stay as they are.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ from kafinea.query import select
 logger = logging.getLogger(__name__)
 
 _Query = Callable[[str], list[dict[str, Any]]]
+_IsAtFault = Callable[[Sequence[str]], bool]
 
 _ALL = ("*",)
-_REFUSALS = frozenset({Code.ACCESS_DENIED, Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR})
+_REFUSALS = frozenset(
+    {
+        *(Code.ACCESS_DENIED, Code.DATABASE_QUERY_ERROR),
+        *(Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR),
+    }
+)
 
 
 class Columns:
@@ -83,10 +90,27 @@ class Columns:
         with self._lock:
             return self.asked is not asked or self._leave_out_refused()
 
+    def leave_out_failing(self, gives_nothing: _IsAtFault) -> bool:
+        """Find which columns fail in SQL, after a query of them gave nothing.
+
+        Args:
+            gives_nothing: Whether a query of some columns gives nothing.
+
+        Returns:
+            Whether the columns are at fault, which are left out where it is certain which.
+        """
+        with self._lock:
+            if gives_nothing(["id"]) or not gives_nothing(self.asked):
+                return False
+            self._leave_out(_at_fault(gives_nothing, self.asked))
+            return True
+
     def _leave_out_refused(self) -> bool:
         if refused_columns(self._query, self._module, ["id"]):
             return False  # it is the module that is refused
-        refused = refused_columns(self._query, self._module, self.asked)
+        return self._leave_out(refused_columns(self._query, self._module, self.asked))
+
+    def _leave_out(self, refused: Collection[str]) -> bool:
         self._are_all_given = not refused or not self._needed.isdisjoint(refused)
         if refused and self._are_all_given:
             return False
@@ -112,18 +136,16 @@ def refused_columns(query: _Query, module: str, columns: Sequence[str]) -> set[s
     """
     if not all(_is_refused(query, module, columns, *which) for which in ((0, 0), (0, 1), (1, 1))):
         return set()
-    return _refused_of(query, module, columns)
+    return _at_fault(lambda some: _is_refused(query, module, some), columns)
 
 
-def _refused_of(query: _Query, module: str, columns: Sequence[str]) -> set[str]:
-    if _is_refused(query, module, columns):
-        if len(columns) == 1:
-            return set(columns)
-        middle = len(columns) // 2
-        return _refused_of(query, module, columns[:middle]) | _refused_of(
-            query, module, columns[middle:]
-        )
-    return set()
+def _at_fault(is_at_fault: _IsAtFault, columns: Sequence[str]) -> set[str]:
+    if not is_at_fault(columns):
+        return set()
+    if len(columns) == 1:
+        return set(columns)
+    middle = len(columns) // 2
+    return _at_fault(is_at_fault, columns[:middle]) | _at_fault(is_at_fault, columns[middle:])
 
 
 def _is_refused(

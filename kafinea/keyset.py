@@ -83,7 +83,8 @@ class KeysetReader:
         self.cursor = cursor
         self.is_dividing = False
         self._bad_in_a_row = 0
-        self._shown: tuple[str | None, str] | None = None  # between which ids a page came
+        # Between which ids a page came. What stands before the start came in an earlier run.
+        self._shown: tuple[str | None, str] | None = (None, cursor.last) if cursor.last else None
         self._pages = pages
         self._recovery = recovery
         self._parts: Iterator[Page] = iter(())
@@ -243,6 +244,10 @@ class KeysetReader:
 
     def _step_over_the_unreadable(self, expected: int) -> Page:
         """Return the next records after a page of records that this user may not read."""
+        if not self._pages.longest_page and self._pages.fails_with_its_columns(self.cursor.last):
+            if page := self._ask_again():
+                return page
+            raise self._queries_fail()
         self._check_that_queries_work()
         # How many records the server looks at for a page is not known: as many as the longest page
         # had, at least; before any came, half of the usual is on the safe side. A step over more
@@ -267,17 +272,27 @@ class KeysetReader:
         """Ask for the last page that came once more, and again if nothing comes.
 
         Raises:
-            Unavailable: There is nothing in it any more.
+            Unavailable: It is counted, and does not come any more.
         """
         if self._shown is None:
             return  # nothing came yet: either the steps find something, or all is an error
         # Its end first: what stands before it may be more than a page that cannot be read.
         before, last = self._shown
-        if not any(self._pages.before(last, before) for _ in range(2)):
-            raise Unavailable(
-                f"{self._pages.module}: the server counts records but returns none, not even "
-                "those that it returned before. Its queries fail. Check the server's log."
-            )
+        try:
+            comes = any(self._pages.before(last, before) for _ in range(2))
+        except (Refused, Unavailable) as error:
+            if not _may_lie_in_a_record(error):
+                raise
+            return  # the last one that an earlier run has read may be one at which it fails
+        if not comes and self._pages.count(before, last):
+            raise self._queries_fail()
+
+    def _queries_fail(self) -> Unavailable:
+        return Unavailable(
+            f"{self._pages.module}: the server counts records but returns none, although it "
+            "returned some to an earlier or a simpler query. Its queries fail. Check the "
+            "server's log."
+        )
 
     def _went_on_to(self, page: Page) -> Page:
         if page:

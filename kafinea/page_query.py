@@ -136,9 +136,21 @@ class PageQuery:
         conditions = [Condition("id", "<=", last), *behind(behind_which)]
         return self._ask(self._query, conditions, 0, PAGE_SIZE, descending=True)
 
-    def count(self, after: str | None) -> int:
-        """Return how many records there are after an id."""
-        return count(self._query, self.module, [*self._where, *behind(after)])
+    def fails_with_its_columns(self, after: str | None) -> bool:
+        """Whether the records after an id are given without some columns, which are then left out.
+
+        A query that fails in SQL gives nothing.
+        """
+
+        def gives_nothing(columns: Sequence[str]) -> bool:
+            return not self._query(self._text(columns, behind(after), 0, self.page_size))
+
+        return self._columns.leave_out_failing(gives_nothing)
+
+    def count(self, after: str | None, until: str | None = None) -> int:
+        """Return how many records there are after an id, up to another one."""
+        upper = [Condition("id", "<=", until)] if until else []
+        return count(self._query, self.module, [*self._where, *behind(after), *upper])
 
     @property
     def names(self) -> Sequence[str]:
@@ -201,8 +213,7 @@ class PageQuery:
         low, step = number(after) if after else 0, 1
 
         def is_before(one: int) -> bool:
-            upper = Condition("id", "<=", f"{prefix}x{one}")
-            return count(self._query, self.module, [*self._where, *behind(after), upper]) <= offset
+            return self.count(after, f"{prefix}x{one}") <= offset
 
         while is_before(low + step):
             low, step = low + step, 2 * step

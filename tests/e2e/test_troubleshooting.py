@@ -1369,6 +1369,15 @@ def _(directory):
         return loaded(sandbox, "Quotes", record | {"LineItems": [line | {"quantity": 7}]})
 
 
+@prints("LineItems: the server counts lines of this record but returns none. ... (NOT_READABLE)")
+def _(directory):
+    with empty() as sandbox:
+        record = document(sandbox, "Quotes")
+        loaded(sandbox, "Quotes", record)
+        sandbox.faults.add("empty", operation="query", contains="discount_percent", times=None)
+        return loaded(sandbox, "Quotes", record)
+
+
 @prints("LineItems: the record was created, but lines are missing... (NOT_AS_SENT)")
 def _(directory):
     with empty() as sandbox:

@@ -73,7 +73,7 @@ ROOMS = {
                 "test_a_server_that_repeats_the_same_page_is_an_error",
                 "test_the_newest_change_is_found_however_few_records_a_server_gives",
             ),
-            "tests/kafinea/test_page_reading.py",
+            "tests/kafinea/pages",
         ],
     },
     "matching": {

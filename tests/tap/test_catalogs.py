@@ -202,6 +202,27 @@ def test_selected_fields_that_no_longer_exist_are_null_with_one_warning(dialect,
         assert len(others) > 5
 
 
+@pytest.mark.usefixtures("quick")
+def test_field_that_the_database_does_not_have_is_null_with_a_warning(caplog):
+    """`describe` promises it, and each query for it fails in SQL, which gives `[]`."""
+    with Sandbox(dialect="stock", rows=50) as sandbox:
+        sandbox.faults.add("empty", operation="query", contains="title", times=None)
+        output = extract(sandbox, modules=["Contacts"], **ZONE)
+        rows = {row["id"]: row for row in sandbox.rows("Contacts")}
+        assert {one["id"] for one in output.records("Contacts")} == rows.keys()
+        assert {one["title"] for one in output.records("Contacts")} == {None}
+        assert {one["lastname"] for one in output.records("Contacts")} != {None}
+        (warning,) = [text for text in caplog.messages if "title" in text]
+        assert warning.startswith("Contacts: these fields are null, because the server refuses")
+        assert len(sandbox.requests.of("query")) < 40
+        # A run that was killed, and whose next one meets the same, leaves out no record.
+        bookmark = output.state["bookmarks"]["Contacts"]
+        first, until = min(rows), bookmark["wire"]["text"]
+        bookmark["pass"] = {"since": None, "until": until, "reached": until, "last_id": first}
+        again = extract(sandbox, modules=["Contacts"], state=output.state, **ZONE)
+        assert {one["id"] for one in again.records("Contacts")} >= rows.keys() - {first}
+
+
 # What is no catalog, or one of other settings
 
 

@@ -287,6 +287,23 @@ def lines_of(*lines):
         # No tax is sent as none, for the server would take that of the product.
         ([("14x1", "1.000", "A", "")], [("14x1", "1")], [("14x1", "1", "A", "0")]),
         ([("14x1", "1.000", "A", "5.5")], [("14x1", "1", None)], [("14x1", "1", None, "5.5")]),
+        # As many of a product as before, in another place: in their order.
+        (
+            [("14x2", "1.000"), ("14x1", "1.000", "A"), ("14x1", "2.000", "B")],
+            [("14x1", "5"), ("14x1", "6"), ("14x2", "1")],
+            [("14x1", "5", "A"), ("14x1", "6", "B"), ("14x2", "1")],
+        ),
+        # Numbers are the same however they are shown, and none is 0.
+        (
+            [("14x1", "1.000", "A", "5.5"), ("14x1", "2.000", "A", "5.50")],
+            [("14x1", "5")],
+            [("14x1", "5", "A", "5.5")],
+        ),
+        (
+            [("14x2", "1.000"), ("14x1", "1.000", None, "0.000")],
+            [("14x1", "5"), ("14x1", "6")],
+            [("14x1", "5", None, "0.000"), ("14x1", "6")],
+        ),
     ],
 )
 def test_line_keeps_what_the_stored_line_has_that_it_means(stored, wanted, sent):
@@ -306,6 +323,13 @@ def test_line_keeps_what_the_stored_line_has_that_it_means(stored, wanted, sent)
             [("14x1", "1.000", "A", "5"), ("14x1", "2.000", "B", "5.5")],
             [("14x2", "1"), ("14x1", "5")],
             "comment, tax1",
+        ),
+        ([("14x1", "1.000", "A", "0"), ("14x1", "2.000", "A", "1")], [("14x1", "5")], "tax1"),
+        # Loaded for one of them only.
+        (
+            [("14x1", "1.000", "A"), ("14x1", "2.000", "B"), ("14x1", "3.000", "C")],
+            [("14x1", "5", "D"), ("14x1", "6")],
+            "comment",
         ),
         # Which of them is new?
         (
@@ -334,3 +358,24 @@ def test_lines_are_the_same_in_their_order_only():
 def test_a_number_that_is_no_text_does_not_show_its_digits():
     assert not same_value(Decimal("0.12"), "0.124", field(NUMBER))
     assert same_value("0.12", "0.124", field(NUMBER))
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "may"),
+    [
+        ("RE-10", "re 10", True),
+        ("R&amp;D_5", "R&D/5", True),
+        (105, "105", True),
+        ("RE-10", "RE-11", False),
+        ("F-1", "F-10", False),
+        ("F-10", "F-1", False),
+        ("F2026-0000000001", "F2026-000000000123", True),  # cut after 16 characters
+        ("F2026-000000001", "F2026-00000000123", False),  # servers cut none so short
+        ("F2026-0000000001", "F2026-0000000012", False),
+        (None, None, False),
+        ("", "RE-10", False),
+        ("--", "!!", False),
+    ],
+)
+def test_key_may_come_from_one_of_the_same_letters_and_digits(stored, wanted, may):
+    assert comparing.may_come_from(stored, wanted) is may

@@ -306,7 +306,8 @@ def test_similar_names_find_their_own_record(sandbox):
     assert run.tally == {"updated": 61, "rejected": 59}
     assert set(run.codes) == {"AMBIGUOUS_KEY"}
     asked = [request.params["query"] for request in sandbox.requests.of("query")]
-    assert len([query for query in asked if query.count("ller ") > 5]) == 4  # for two look-ups
+    # Two look-ups, and a count more of one that gave fifty, which some servers do not exceed.
+    assert len([query for query in asked if query.count("ller ") > 5]) == 5
 
 
 def test_record_found_by_a_rule_of_the_database_is_not_ignored(sandbox):

@@ -195,6 +195,24 @@ def test_line_values_not_in_the_record_stay_when_another_line_changes(shop):
     assert hour["quantity"] == "2.000"
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("policies", [{}, {"write": {"LineItems": "if_empty"}}])
+@pytest.mark.parametrize("contains", ["discount_percent", "{}') ORDER BY"])
+def test_lines_that_are_counted_and_do_not_come_are_not_taken_for_none(
+    one_shop, contains, policies
+):
+    """All of them are hidden, or the query of one column fails in SQL."""
+    upsert(one_shop, invoice(DESK, HOUR))
+    before = lines(one_shop)
+    contains = contains.format(head(one_shop)["id"])
+    one_shop.faults.add("empty", operation="query", contains=contains, times=None)
+    streams = {"Invoice": STREAMS["Invoice"] | policies}
+    run = upsert(one_shop, invoice(DESK | {"quantity": 3}), streams=streams, check=False)
+    assert run.tally == {"rejected": 1}
+    assert "LineItems: the server counts lines of this record but returns none" in run.stderr
+    assert lines(one_shop) == before
+
+
 HEADER = {
     "hdnDiscountAmount": 10,
     "txtAdjustment": -0.25,

@@ -1,4 +1,4 @@
-"""Fields that `describe` promises and a query refuses, modules with very many, repeated rows."""
+"""Fields that `describe` promises and a query refuses, very many fields, repeated and cut rows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class Server(SmallServer):
     Its answers to updates repeat what was sent, so that updates are read back together.
     """
 
-    def __init__(self, refused=None, *, repeats=1, **fields):
+    def __init__(self, refused=None, *, repeats=1, most=100, **fields):
         super().__init__(**fields)
+        self.most = most
         self.refused = refused
         self.repeats = repeats
         self.answer = lambda operation, stored, sent: stored if operation == "create" else sent
@@ -32,7 +33,7 @@ class Server(SmallServer):
             raise Raw(414, b"<html>414 Request-URI Too Large</html>")
         if self.refused and re.search(rf"\b{self.refused}\b", query):
             raise Refusal("ACCESS_DENIED", "Permission to access the attribute denied.")
-        rows = super()._query(said)
+        rows = super()._query(said)[: self.most]
         is_count = "count(*)" in query
         return rows if is_count else [row for row in rows for _ in range(self.repeats)]
 
@@ -107,3 +108,12 @@ def test_number_of_fields_costs_no_requests():
 def test_record_that_is_answered_twice_is_one():
     with serving(filled(Server(repeats=2))) as server:
         assert run(server, *customers(lastname="new")).tally == {"updated": 8}
+
+
+@pytest.mark.parametrize("most", [20, 50])
+def test_second_record_of_a_key_is_found_where_pages_are_short(most):
+    with serving(filled(Server(most=most), most)) as server:
+        server.insert(code="c0", lastname="old")
+        result = run(server, *customers(most, lastname="new"), check=False)
+        assert result.tally == {"updated": most - 1, "rejected": 1}
+        assert result.codes == ["AMBIGUOUS_KEY"]

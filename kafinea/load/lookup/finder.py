@@ -12,7 +12,7 @@ from threading import Lock
 
 from kafinea.client import Client, Record
 from kafinea.columns import Columns
-from kafinea.describe import LINE_MODULE, Field
+from kafinea.describe import LINE_MODULE, LINES, Field
 from kafinea.dividing import may_lie_in_the_request
 from kafinea.errors import Code, KafineaError, Refused
 from kafinea.line_order import in_order
@@ -29,6 +29,11 @@ from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 _ID = re.compile(r"\d+x\d+", re.ASCII)
 _LEFT_OUT = "are left out of look-ups"
 _LONGEST_NAMES = LONGEST_QUERY // 2  # the rest is for the values
+_LINES_NOT_GIVEN = Rejection(
+    NOT_READABLE,
+    f"{LINES}: the server counts lines of this record but returns none. Either its query fails "
+    "(check the server's log), or this user may not read them",
+)
 _MISREAD = frozenset({Code.QUERY_SYNTAX_ERROR, Code.INTERNAL_SERVER_ERROR})
 Map = Callable[
     [Callable[[list[SoughtValue]], LookupAnswers], Iterable[list[SoughtValue]]],
@@ -162,6 +167,7 @@ class Finder:
         answers = self._ask(ValueQuery(LINE_MODULE, "parent_id", columns), asked)
         found = {one.folded: in_order(lines) for one, lines in answers.rows.items()}
         failures = {one.folded: rejection_of(why) for one, why in answers.failures.items()}
+        failures |= {one.folded: _LINES_NOT_GIVEN for one in answers.unreadable}
         return {**found, **simulated}, failures
 
     def _by_key(

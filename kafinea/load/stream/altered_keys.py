@@ -83,7 +83,7 @@ class AlteredKeys:
         return self._client.query(query)
 
     def _is_twin(self, row: Record, name: str, values: Mapping[str, Any]) -> bool:
-        if not may_come_from(str(row.get(name) or ""), values[name]):
+        if not may_come_from(row.get(name), values[name]):
             return False
         fields = self._plan.module.fields
         known = {each: value for each, value in values.items() if each in row}
@@ -91,7 +91,7 @@ class AlteredKeys:
             each in self._plan.match_on
             and (
                 value_type_of(fields[each].type) is not ValueType.TEXT
-                or may_come_from(str(row[each] or ""), str(values[each] or ""))
+                or may_come_from(row[each], values[each])
             )
             for each in changed_fields(row, known, fields)
         )

@@ -183,13 +183,13 @@ def discount_instead_of(name: str) -> str | None:
     return _OTHER_DISCOUNTS.get(name)
 
 
-def may_come_from(stored: str, wanted: str) -> bool:
+def may_come_from(stored: Any, wanted: Any) -> bool:
     """Whether a stored key may be what a server made of another one.
 
     Short keys are not cut: `F-1` is no rest of `F-10`.
     """
     left, right = _skeleton(stored), _skeleton(wanted)
-    is_cut = len(stored) >= _SHORTEST_CUT and right.startswith(left)
+    is_cut = len(str(stored)) >= _SHORTEST_CUT and right.startswith(left)
     return bool(left) and (left == right or is_cut)
 
 

@@ -94,7 +94,7 @@ def _check_choice(olds: Sequence[Line], news: Sequence[Line], places: Sequence[i
 
 def _plain(value: Any) -> str:
     number = decimal(value or 0)
-    return str(value) if number is None else str(number.normalize() if number else 0)
+    return str(value) if number is None else str(number.normalize())
 
 
 def _kept(old: Line, new: Line) -> dict[str, Any]:

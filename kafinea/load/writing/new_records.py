@@ -107,7 +107,7 @@ def _compare(row: Record, sought: Sought, module: Module, candidates: Candidates
         candidates.equal.append(row["id"])
     elif all(
         value_type_of(module.fields[name].type) is ValueType.TEXT
-        and may_come_from(str(row[name] or ""), str(values[name] or ""))
+        and may_come_from(row[name], values[name])
         for name in altered
     ):
         candidates.near.append(row["id"])

@@ -1,0 +1,241 @@
+"""Reading pages: records that are counted and do not come, sessions, the newest change."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from threading import Barrier
+
+import pytest
+
+from kafinea.errors import IncompleteRead, Refused, Unavailable
+from kafinea.module_reader import LATEST, ModuleReader, newest
+from kafinea.page_query import number
+from kafinea.query import Condition
+from tests.kafinea.pages.server import (
+    BUSY,
+    DENIED,
+    FAILS,
+    SLOW,
+    Recovering,
+    Server,
+    Trying,
+)
+from tests.kafinea.test_module_reader import Answering, ids
+
+# Records that are counted and not given
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+def test_hidden_records_are_counted_and_said(sessions, caplog):
+    server = Server(1234, hidden=range(200, 500))
+    reading = ModuleReader(Answering(server.query), "Contacts", sessions=sessions)
+    assert len(ids(reading)) == 1234 - 300
+    assert reading.unreadable == 300
+    assert "Contacts: 300 of 1,234 records could not be read." in caplog.text
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+def test_only_hidden_records_are_an_error_unless_others_came_before(sessions):
+    source = Answering(Server(1234, hidden=range(1, 1235)).query)
+    with pytest.raises(IncompleteRead) as caught:
+        ids(ModuleReader(source, "Contacts", sessions=sessions))
+    assert str(caught.value) == (
+        "Contacts: the server counts 1,234 records but returns none of them. Either its query "
+        "fails (check the server's log), or this user may not read them."
+    )
+    with pytest.raises(Unavailable, match="Its queries fail"):  # an earlier run was given some
+        ids(ModuleReader(source, "Contacts", after="12x1000", sessions=sessions))
+    for rows in (range(1, 1235), range(1001, 1235)):  # they may all have left since
+        source = Answering(Server(rows, hidden=range(1001, 1235)).query)
+        rest = ModuleReader(source, "Contacts", after="12x1000", sessions=sessions)
+        assert ids(rest) == []
+        assert (rest.total, rest.unreadable) == (234, 234)
+
+
+def test_server_that_gives_nothing_more_is_no_lack_of_permission():
+    server = Server(300)
+
+    def query(text):
+        is_later = len(server.texts) > 2 and "count" not in text
+        return [] if is_later else server.query(text)
+
+    with pytest.raises(Unavailable, match="Its queries fail"):
+        ids(ModuleReader(Answering(query), "Contacts"))
+
+
+@pytest.mark.parametrize("counted", [0, 100])
+def test_records_that_come_in_after_the_count_are_read_also_behind_one_at_fault(counted):
+    server = Server(counted, [101])
+
+    def query(text):
+        answer = server.query(text)
+        server.rows = range(1, 104)
+        return answer
+
+    assert [
+        number(one)
+        for one in ids(ModuleReader(Answering(query), "Contacts", recovery=Recovering()))
+    ] == list(range(1, 104))
+
+
+def test_records_that_leave_after_the_count_are_not_unreadable(caplog):
+    server = Server(250)
+
+    def query(text):
+        answer = server.query(text)
+        server.rows = range(1, 246)
+        return answer
+
+    reading = ModuleReader(Answering(query), "Contacts")
+    assert len(ids(reading)) == 245
+    assert (reading.total, reading.unreadable, caplog.messages) == (250, 0, [])
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+def test_reading_goes_on_behind_an_id(sessions):
+    reading = ModuleReader(Trying(Server(950)), "Contacts", after="12x123", sessions=sessions)
+    assert [number(one) for one in ids(reading)] == list(range(124, 951))
+    assert reading.total == 950 - 123
+
+
+# Several sessions
+
+
+@pytest.mark.parametrize(
+    ("options", "rows", "opened"),
+    [
+        ({}, 250, []),
+        ({"sessions": 2}, 250, [2]),
+        ({"sessions": 8}, 250, [3]),
+        ({"sessions": 8}, 10, [1]),
+        ({"sessions": 8, "page_size": 10}, 55, [6]),
+    ],
+)
+def test_a_session_is_opened_for_each_page_that_is_counted(options, rows, opened):
+    source = Trying(Server(rows))
+    assert len(ids(ModuleReader(source, "Contacts", **options))) == rows
+    assert source.opened == opened
+
+
+def test_two_sessions_send_the_count_with_the_first_page_and_two_pages_at_once():
+    server, asked, both = Server(300), itertools.count(), Barrier(2)
+
+    def query(text):
+        if next(asked) < 4:
+            both.wait(60)
+        return server.query(text)
+
+    assert len(ids(ModuleReader(Answering(query), "Contacts", sessions=2))) == 300
+
+
+# Begun, and in parts
+
+
+def test_reading_that_is_begun_has_counted():
+    server = Server(150)
+    reading = ModuleReader(Answering(server.query), "Contacts")
+    assert reading.total == 0
+    reading.begin()
+    assert (reading.total, len(server.texts)) == (150, 2)
+    reading.begin()
+    assert len(server.texts) == 2
+    assert len(ids(reading)) == 150
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+def test_records_are_completed_in_parts(sessions):
+    parts = []
+
+    def complete(page):
+        parts.append(len(page))
+        return [one for one in page if number(one["id"]) > 100]
+
+    reading = ModuleReader(
+        Answering(Server(150).query),
+        "Contacts",
+        sessions=sessions,
+        complete=complete,
+        complete_at_once=30,
+    )
+    assert [number(one) for one in ids(reading)] == list(range(101, 151))
+    assert sorted(parts) == [10, 20, 30, 30, 30, 30]
+
+
+# The newest modification
+
+
+def modified(answers):
+    """A function that answers with what stands at each place, or raises it."""
+    texts = []
+
+    def query(text):
+        texts.append(text)
+        if "count(*)" in text:
+            return [{"count": str(answers["count"])}]
+        if len(texts) <= answers.get("empty at first", 0):
+            return []
+        limit = re.search(r"LIMIT (?:(\d+),)?(\d+);", text)
+        start = int(limit[1] or 0)
+        found = [answers[n] for n in range(start, start + int(limit[2])) if n in answers]
+        for one in found:
+            if isinstance(one, Exception):
+                raise one
+        return [one if isinstance(one, dict) else {"modifiedtime": one} for one in found]
+
+    return query, texts
+
+
+DAY = "2026-01-01 00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("answers", "found", "requests"),
+    [
+        ({0: DAY}, DAY, 1),
+        ({"count": 0}, None, 2),
+        ({0: FAILS, 1: DAY, 2: FAILS, "count": 9}, DAY, 3),
+        ({0: FAILS, 1: FAILS, 2: DAY, "count": 9}, DAY, 4),
+        ({0: FAILS, 1: FAILS, 2: FAILS, 10: DAY, "count": 11}, DAY, 5),
+        ({0: FAILS, 1: FAILS, 2: FAILS, 10: FAILS, 100: DAY, "count": 101}, DAY, 6),
+        ({0: FAILS, 1: FAILS, 2: FAILS, 10: DAY, "count": 10}, Refused, 4),
+        ({0: FAILS, "count": 1}, Refused, 2),
+        ({0: SLOW, 1: DAY, "count": 9}, DAY, 3),
+        ({0: BUSY, 1: DAY, "count": 9}, Unavailable, 1),
+        ({0: DENIED, 1: DAY, "count": 9}, Refused, 1),
+        ({"empty at first": 3, 0: DAY, 1: "2025-01-01 00:00:00", "count": 9}, DAY, 4),
+        ({"count": 101}, IncompleteRead, 10),
+        ({"count": 150}, IncompleteRead, 12),
+        ({100: DAY, "count": 150}, DAY, 10),
+        ({140: DAY, "count": 150}, DAY, 12),
+        ({0: "soon"}, LATEST, 1),
+    ],
+)
+def test_newest_modification_is_found_behind_what_is_not_given(answers, found, requests, waits):
+    query, texts = modified(answers)
+    where = [Condition("a", "=", "1")]
+    if isinstance(found, type):
+        with pytest.raises(found):
+            newest(query, "Contacts", where)
+    else:
+        assert newest(query, "Contacts", where) == found
+    assert len(texts) == requests
+    assert waits == [0.5, 1, 2, 4, 8][: len(waits)]
+    assert all("FROM Contacts WHERE a = '1'" in text for text in texts)
+    assert texts[0] == (
+        "SELECT modifiedtime FROM Contacts WHERE a = '1' ORDER BY modifiedtime DESC LIMIT 1;"
+    )
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {0: {}},
+        {0: FAILS, 1: {}, "count": 9},
+        {"empty at first": 1, 0: {}, "count": 9},
+        {100: {}, "count": 150},
+    ],
+)
+def test_newest_record_without_modifiedtime_is_an_error(answers):
+    with pytest.raises(IncompleteRead, match=r"^Contacts: the server returned no modifiedtime"):
+        newest(modified(answers)[0], "Contacts")
