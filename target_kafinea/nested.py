@@ -143,7 +143,7 @@ class Splitter:
             properties = {**known["schema"]["properties"], **properties}
         schema = {**schema, "properties": properties}
         if isinstance(required := schema.get("required"), list):
-            taken = {one.name for one in nested}
+            taken = [one.name for one in nested]
             schema["required"] = [name for name in required if name not in taken]
         made = {**content, "schema": schema}
         if stream in self._streams:

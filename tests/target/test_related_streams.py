@@ -124,6 +124,7 @@ def test_records_are_nested_in_nested_ones_and_in_lists(sandbox):
         (["subject", "account", "attachments"], "invoices: 1 created"),
         (["account", "bill_city"], "the record violates `required` of the stream's schema"),
         (True, "its SCHEMA cannot be used: required violates `type`"),
+        (["account", {}], "its SCHEMA cannot be used: required/0 violates `type`"),
     ],
 )
 def test_required_of_a_schema_holds_without_its_nested_records(sandbox, required, said):
