@@ -31,7 +31,7 @@ _NOT_COMPARED = {
     *("parent_id", "sequence_no", "image", "purchase_cost", "margin"),
 }
 _NAMES = {"Accounts": "accountname", "Products": "productname"}
-_MAPPING = ("match_on", "references", "accept_side_effects")
+_MAPPING = ("match_on", "references", "allow_changes", "accept_side_effects")
 
 
 def small_company(**options: Any) -> Sandbox:

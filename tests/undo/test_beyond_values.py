@@ -61,3 +61,15 @@ def test_files_and_links_go_with_a_new_document_and_stay_with_an_old_one(sandbox
         assert "file" in left[old]
         assert f"cannot remove {old} from its list 'Documents'" in left[account]
         assert new.id not in {row["id"] for row in sandbox.rows("Documents")}
+    sandbox.sql("DELETE FROM _relation")  # as the text says, somebody removes it in Kafinea
+    assert [one.id for one in undo(client, path) if one.action == "conflict"] == [old]
+
+
+def test_write_that_is_none_of_a_load_is_said(sandbox, client, path):
+    contact = sandbox.insert("Contacts", {"lastname": "Old"})
+    with loading(client, "Contacts", path) as load:
+        load({"id": contact, "lastname": "New"})
+    path.write_text(path.read_text().replace('"revise"', '"convertlead"'))
+    (one,) = undo(client, path)
+    assert (one.action.value, one.id) == ("conflict", contact)
+    assert one.text == "the API cannot take back convertlead"

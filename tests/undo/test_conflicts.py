@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import astuple
 from itertools import count
 
@@ -33,13 +34,10 @@ def loaded(sandbox, client, path):
     return {"updated": old[0], "created": results[1].id, "deleted": old[1]}
 
 
-def number(record_id):
-    return record_id.partition("x")[2]
-
-
 def exist_again(sandbox, record_id):
+    number = record_id.partition("x")[2]
     for table in ("Contacts", "_entity"):
-        sandbox.sql(f"UPDATE {table} SET _deleted = 0 WHERE _number = ?", [number(record_id)])
+        sandbox.sql(f"UPDATE {table} SET _deleted = 0 WHERE _number = ?", [number])
 
 
 # What was done since the load, to which record; its result, the fields restored, those left.
@@ -72,13 +70,12 @@ def test_what_was_changed_since_is_left(sandbox, client, path, loaded, name):
     if which == "deleted":
         exist_again(sandbox, loaded["deleted"])
     if values is None:
-        sandbox.remove("Contacts", number(loaded[which]))
+        sandbox.remove("Contacts", loaded[which])
     else:
-        sandbox.change("Contacts", number(loaded[which]), values)
+        sandbox.change("Contacts", loaded[which], values)
     (found,) = (one for one in undo(client, path, dry_run=True) if one.id == loaded[which])
     assert write_requests(sandbox) == []
-    undone = undo(client, path)
-    (one,) = (one for one in undone if one.id == loaded[which])
+    (one,) = (one for one in undo(client, path) if one.id == loaded[which])
     assert (one.action, sorted(one.fields)) == (action, restored)
     assert sorted(conflict.field for conflict in one.conflicts) == left
     assert astuple(found)[0] == action
@@ -90,7 +87,7 @@ def test_what_was_changed_since_is_left(sandbox, client, path, loaded, name):
 
 
 def test_values_of_a_conflict(sandbox, client, path, loaded):
-    sandbox.change("Contacts", number(loaded["updated"]), {"phone": "3"})
+    sandbox.change("Contacts", loaded["updated"], {"phone": "3"})
     (conflict,) = (c for one in undo(client, path) for c in one.conflicts)
     assert astuple(conflict) == ("phone", "1", "2", "3")
 
@@ -133,7 +130,7 @@ def test_new_record_that_others_refer_to_is_kept(sandbox, client, path):
         assert undone[kept.id].text == f"it is kept, because other records refer to it: {contact}"
     left = {row["accountname"] for row in sandbox.rows("Accounts")}
     assert left & {"Kept", "Parent", "Child", "Grandchild"} == {"Kept"}
-    sandbox.remove("Contacts", number(contact))
+    sandbox.remove("Contacts", contact)
     assert actions(undo(client, path)) == {"deleted": 1, "nothing to do": 3}
 
 
@@ -146,7 +143,7 @@ def test_new_record_with_documents_of_others_is_kept(sandbox, client, path):
     undone = {one.id: one.text for one in undo(client, path) if one.action.value == "conflict"}
     assert undone == {filed: f"it is kept, because other records refer to it: {document}"}
     assert {"Filed", "Bare"} & {row["accountname"] for row in sandbox.rows("Accounts")} == {"Filed"}
-    sandbox.remove("Accounts", number(filed))
+    sandbox.remove("Accounts", filed)
 
 
 def children(sandbox, parent):
@@ -180,14 +177,14 @@ def test_creation_without_answer_is_found_by_its_values(sandbox, client, path, o
     assert sandbox.count("Contacts") == before - left.get("deleted", 0)
     assert theirs in {row["id"] for row in sandbox.rows("Contacts")}
     for row in sandbox.rows("Contacts"):
-        sandbox.remove("Contacts", number(row["id"]))
+        sandbox.remove("Contacts", row["id"])
 
 
 def test_creation_without_answer_whose_text_was_cut_is_listed(sandbox, client, path):
     with loading(client, "Contacts", path, match_on="lastname") as load:
         (result,) = load({"lastname": "A name that is longer than its column is"})
     unanswered(path)
-    sandbox.change("Contacts", number(result.id), {"lastname": "A name that is longer than"})
+    sandbox.change("Contacts", result.id, {"lastname": "A name that is longer than"})
     (one,) = undo(client, path)
     assert (one.action, result.id in one.text) == ("conflict", True)
     assert result.id in {row["id"] for row in sandbox.rows("Contacts")}
@@ -234,6 +231,7 @@ def without_its_first_write(text):
         (lambda text: '{"type":"RECORD"}\n' + text, "not an undo file: see its line 1"),
         (lambda text: text.partition("\n")[2], "not an undo file: see its line 1"),
         (without_its_first_write, "lines are missing before note"),
+        (lambda text: re.sub('.*"type":"write".*\n', "", text), "missing before note"),
     ],
 )
 def test_wrong_file_is_refused(sandbox, client, path, loaded, change, message):
@@ -242,6 +240,20 @@ def test_wrong_file_is_refused(sandbox, client, path, loaded, change, message):
     with pytest.raises(SettingsError, match=message):
         undo(client, path)
     assert write_requests(sandbox) == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_file_that_names_no_modules(sandbox, client, path, loaded, named):
+    """A deletion names none by itself. One of an unknown module is said, not passed over."""
+    text = path.read_text().replace('"module":"Contacts",', "")
+    if not named:
+        text = text.replace(loaded["deleted"], "99x1")
+    path.write_text(text.replace('"module":"",', ""))
+    undone = {one.action.value: one for one in undo(client, path)}
+    found = {"restored", "deleted", "created anew" if named else "failed"}
+    assert undone.keys() == found
+    if not named:
+        assert undone["failed"].text == "this user may not see its module"
 
 
 def test_file_in_use_is_refused(client, path, loaded):
@@ -291,9 +303,11 @@ def test_what_the_user_may_no_longer_do_is_taken_back_later(
     before = contents(sandbox, "Contacts")
     sandbox.set_rights("Contacts", [right])
     try:
+        dry = undo(client, path, dry_run=True)
         undone = undo(client, path)
     finally:
         sandbox.set_rights("Contacts")
+    assert {(one.id, one.action) for one in dry} == {(one.id, one.action) for one in undone}
     assert {one.id for one in undone if one.action == "failed"} == {loaded[one] for one in failed}
     assert all(why in one.text for one in undone if one.action == "failed")
     assert (contents(sandbox, "Contacts") == before) == (right == "read")
@@ -324,10 +338,11 @@ def test_update_without_answer_that_cannot_be_read_back_is_taken_back(sandbox, c
 
 
 def test_file_of_a_load_that_runs_is_not_taken(client, path, loaded):
-    with loading(client, "Contacts", path) as load:
+    with loading(client, "Contacts", path, match_on="lastname") as load:
         load({"lastname": "x"})
         with (
             pytest.raises(StorageError, match="in use by another run"),
             loading(client, "Contacts", path),
         ):
             pass
+        assert '"stored"' in path.read_text()

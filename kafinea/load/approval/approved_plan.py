@@ -94,7 +94,7 @@ class ApprovedPlan:
                 return True
         if any(self._is_done(place, line, write, values) for place, line in lines):
             return False
-        text = f"not written: {difference(lines[0][1], write)}"
+        text = f"not written: {difference(lines[0][1], write, self._new_ids.match)}"
         raise Rejected(CHANGED_SINCE, f"{text}. Do the dry run again", id=write.id)
 
     def _count(self, write: IntendedWrite) -> None:

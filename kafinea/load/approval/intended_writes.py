@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from kafinea.load.approval.changes import Change
@@ -25,9 +27,17 @@ class IntendedWrite(Struct, frozen=True):
     change: Change
 
 
-def difference(line: PlanLine, write: IntendedWrite) -> str:
-    """Return what is otherwise than in the plan, without values."""
-    planned, names = line.outcome, ", ".join(sorted(write.change.after))
+def difference(
+    line: PlanLine, write: IntendedWrite, match: Callable[[object, object], bool]
+) -> str:
+    """Return what is otherwise than in the plan, without values.
+
+    Args:
+        line: The line of the record.
+        write: The write.
+        match: Whether a value is that of the plan.
+    """
+    planned, changes = line.outcome, write.change.after
     if planned == Status.REJECTED.value:
         return f"the plan rejects the record ({line.code}), and it could be written now"
     if write.status is Status.CREATED:
@@ -40,4 +50,9 @@ def difference(line: PlanLine, write: IntendedWrite) -> str:
         return f"the record that is found is another one than in the plan ({line.id})"
     if write.status is Status.DELETED:
         return "the record to be deleted has changed since the plan was made"
+    # The input is as it was, so a reference in it leads to another record than it did.
+    others = [n for n, v in line.after.items() if n in changes and not match(v, changes[n])]
+    if others:
+        return f"the record would get other values than in the plan: {', '.join(sorted(others))}"
+    names = ", ".join(sorted(changes))
     return f"since the plan was made, the record has changed in Kafinea: {names}"

@@ -35,11 +35,10 @@ from kafinea.load.undo.reversal import (
 )
 from kafinea.load.undo.undone import Action, Conflict, Undone
 from kafinea.load.writing.comparing import full_element
-from kafinea.load.writing.new_records import Sought, find_new
+from kafinea.load.writing.new_records import Sought, find_new, highest_number
 from kafinea.load.writing.record_updater import UnprovenUpdate
 from kafinea.load.writing.record_writer import RecordWriter
-from kafinea.page_query import number
-from kafinea.query import select
+from kafinea.load.writing.unintended_changes import other_changes
 from kafinea.refusals import is_refused
 from kafinea.suggestions import listed
 
@@ -154,8 +153,8 @@ class RecordUndo:
             if referring := self._referred.get(record_id, set()) - self.gone:
                 text = f"it is kept, because other records refer to it: {listed(referring)}"
                 return Undone(Action.CONFLICT, module, record_id, text=text, may_pass=True)
+            _refuse_unless(plan, "delete")
             if not self._context.options.dry_run:
-                _refuse_unless(plan, "delete")
                 RecordWriter(session, plan, self._context.server).delete(record_id)
         self.gone.add(record_id)
         is_gapless = self._context.rollback.is_gapless(plan.module)
@@ -173,11 +172,15 @@ class RecordUndo:
 
     def _restore(self, history: History, changes: Sequence[Change], now: Record) -> Undone:
         plan = self._plans[history.module]
+        if LINES in touched(changes, plan):
+            _refuse_without_lines(plan)
         found = reversal(now, changes, plan, self._others)
         texts = [_FILE_SENT] if history.has_file else []
         fields = found.fields
+        if fields:
+            _refuse_unless(plan, "update")
         if fields and not self._context.options.dry_run:
-            kept = self._write(plan, now, found)
+            kept = self._write(plan, now, found, changes[0].write.before or {})
             found.conflicts += kept
             names = [one.field for one in kept]
             fields = tuple(name for name in fields if name not in names)
@@ -189,13 +192,20 @@ class RecordUndo:
             action = Action.CONFLICT
         return Undone(action, history.module, history.id, fields, "; ".join(texts), found.conflicts)
 
-    def _write(self, plan: LoadPlan, now: Record, found: Reversal) -> list[Conflict]:
+    def _write(
+        self, plan: LoadPlan, now: Record, found: Reversal, before: Record
+    ) -> list[Conflict]:
         """Write the old values; return the fields that the server does not let have them.
+
+        Args:
+            plan: How records go into the module.
+            now: The whole record as it is.
+            found: What has to be written.
+            before: The whole record before the load.
 
         Raises:
             Rejected: They cannot be written.
         """
-        _refuse_unless(plan, "update")
         kept = self._take_out_numbers(plan, now, found)
         if not found.fields:
             return kept
@@ -210,13 +220,12 @@ class RecordUndo:
         if result.rejection:
             raise Rejected.of(result.rejection)
         if result.also_changed:
+            # What the server derives by itself may have its old value again.
             after = self._context.client.retrieve(now["id"])
-            kept += [
-                Conflict(
-                    name, found.changes.get(name, now.get(name)), now.get(name), after.get(name)
-                )
-                for name in result.also_changed
-            ]
+            old = {**before, **found.changes}
+            wanted, stored = ({n: row.get(n) for n in result.also_changed} for row in (old, after))
+            unlike = other_changes(wanted, stored, (), plan.module)
+            kept += [Conflict(n, old.get(n), now.get(n), after.get(n)) for n in unlike]
         return kept
 
     def _take_out_numbers(self, plan: LoadPlan, now: Record, found: Reversal) -> list[Conflict]:
@@ -234,20 +243,21 @@ class RecordUndo:
 
     def _create_anew(self, history: History, changes: Sequence[Change]) -> Undone:
         module = history.module
-        if self._context.options.dry_run:
-            return Undone(Action.RECREATED, module, history.id, text="with a new id")
         plan = self._plans[module]
         _refuse_unless(plan, "create")
         deletion = next(one.write for one in reversed(changes) if one.write.operation == "delete")
         state = deletion.before or {}
         found = reversal(state, changes, plan, self._others)
         values = self._values(state, found, plan)
-        lines = None
+        lines = found.lines
         if plan.module.is_inventory:
-            lines = found.lines or lines_to_write(state.get(LINES) or [], plan, self._others)
+            _refuse_without_lines(plan)
+            if lines is None:
+                lines = lines_to_write(state.get(LINES) or [], plan, self._others)
             if not lines:
-                text = "a record with lines cannot be created anew: this server takes no lines"
-                raise Rejected("NOT_SUPPORTED", text)
+                raise Rejected("NOT_SUPPORTED", f"{module} cannot be created without lines")
+        if self._context.options.dry_run:
+            return Undone(Action.RECREATED, module, history.id, text="with a new id")
         with self._context.gate.session() as session:
             new = self._created(session, plan, values, lines, deletion.above)
         self._notes.note_recreated(history.id, new["id"])
@@ -274,8 +284,7 @@ class RecordUndo:
 
         if above is not None and (earlier := find(above)):
             return earlier
-        newest = select(module.name, ["id"], order_by=["id"], descending=True, limit=1)
-        highest = max([above or 0, *(number(row["id"]) for row in session.query(newest))])
+        highest = max(above or 0, highest_number(session.query, module.name))
         described = {name: value for name, value in values.items() if name in module.fields}
         self._context.server.check_numbers(module, described, {})
         writer = RecordWriter(session, plan, self._context.server)
@@ -314,6 +323,12 @@ class RecordUndo:
             if is_refused(session, record_id):
                 raise Rejected.of(not_readable()) from None
             return None
+
+
+def _refuse_without_lines(plan: LoadPlan) -> None:
+    if plan.lines is None:
+        text = "its lines cannot be written: this server offers none, or not to this user"
+        raise Rejected("NOT_WRITABLE", text)
 
 
 def _refuse_unless(plan: LoadPlan, write: Any) -> None:

@@ -96,13 +96,15 @@ def reversal(
     """
     found = Reversal()
     steps = [_effects(change, plan) for change in changes if _is_update(change)]
-    for name in dict.fromkeys(name for step in steps for name in step):
+    written = dict.fromkeys(name for step in steps for name in step)
+    for name in written:
         chain = [step[name] for step in steps if name in step]
         _reverse(name, chain, now, plan, others, found)
     for name, known in plan.module.fields.items():
         old = (changes[0].write.before or {}).get(name) if changes else None
-        if known.type == "reference" and old in others.recreated and now.get(name) in _EMPTY:
-            found.changes.setdefault(name, others.renamed(old))
+        is_emptied = known.type == "reference" and now.get(name) in _EMPTY and name not in written
+        if is_emptied and old in others.recreated:  # with the record that was deleted
+            found.changes[name] = others.renamed(old)
     return found
 
 
@@ -209,15 +211,17 @@ def _reverse(
     found: Reversal,
 ) -> None:
     """Go back from what a field holds now, write by write."""
-    held = now.get(name)
-    if _is_same(name, held, others.renamed(chain[0].before), plan):
+    held, first = now.get(name), others.renamed(chain[0].before)
+    if _is_same(name, held, first, plan):
         return  # it was taken back already, or the writes did nothing
     for effect in reversed(chain):
         old = others.renamed(effect.before)
         if _holds(name, held, effect, plan, others):
             held = old
-        elif not _is_same(name, held, old, plan):
-            found.conflicts.append(Conflict(name, old, effect.after, held))
+        elif _is_same(name, held, first, plan):
+            break
+        elif effect.is_stored or not _is_same(name, held, old, plan):
+            found.conflicts.append(Conflict(name, first, effect.after, held))
             break
     if _is_same(name, held, now.get(name), plan):
         return
@@ -261,7 +265,7 @@ def _is_compared(name: str, plan: LoadPlan, *, is_whole: bool) -> bool:
     """Whether a new record may be called changed by this field."""
     module = plan.module
     if name == LINES:
-        return plan.lines is not None
+        return is_whole or plan.lines is not None
     return (name in module.fields or is_whole) and name not in may_follow(module, ())
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import Self
 
 from kafinea.client import Client
-from kafinea.errors import KafineaError, SettingsError
+from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError
 from kafinea.load.context import LoadContext
 from kafinea.load.options import LoadOptions
 from kafinea.load.server.write_retries import WritesFail
@@ -26,6 +26,7 @@ from kafinea.load.undo.record_undo import RecordUndo
 from kafinea.load.undo.undone import Action, Undone
 from kafinea.load.writing.new_records import Sought, find_new
 from kafinea.load.writing.write_notes import Write
+from kafinea.page_query import number
 from kafinea.parsing import prefix_of
 from kafinea.values import ServerZone
 
@@ -165,17 +166,29 @@ class Undo:
         by_module: Mapping[str, list[tuple[int, Write]]] = defaultdict(list)
         for place, write in self._notes.unanswered:
             by_module[write.module].append((place, write))
-        known = {one.id for one in self._notes.histories} | {*self._notes.recreated.values()}
+        histories = self._notes.histories
+        known = {one.id for one in histories} | {*self._notes.recreated.values()}
         for name, writes in by_module.items():
+            # The load may have found the record later, and updated it.
+            updated = [one.id for one in histories if one.module == name and not one.created]
             sought = [Sought(write.sent or {}, write.above or 0) for _, write in writes]
-            module = self._context.modules.get(name)
-            found = find_new(self._context.client, module, sought, known)
+            try:
+                module = self._context.modules.get(name)
+                found = find_new(self._context.client, module, sought, known)
+            except (Refused, IncompleteRead) as error:
+                text = "the load did not get the answer to a creation, and it cannot be looked for"
+                yield from (
+                    Undone(Action.FAILED, name, "", text=f"{text}: {error}") for _ in writes
+                )
+                continue
             for (place, write), candidates in zip(writes, found, strict=True):
                 if candidates.certain:
                     self._notes.assign(write, candidates.certain, place, None)
-                elif candidates.all:
+                    continue
+                newer = [one for one in updated if number(one) > (write.above or 0)]
+                if perhaps := candidates.all or newer:
                     text = (
                         "the load did not get the answer to a creation, and it is not certain that "
-                        f"it has created {', '.join(candidates.all)}. Look at it in Kafinea"
+                        f"it has created {', '.join(perhaps)}. Look at it in Kafinea"
                     )
                     yield Undone(Action.CONFLICT, name, "", text=text)

@@ -157,12 +157,13 @@ class UndoFile:
     def _note_result(self, client: Client, write: Write, result: Any) -> None:
         answer = result if isinstance(result, dict) else {}
         if write.operation == "create":
-            if not is_id(answer.get("id")):
-                self._note_loss(client, write)
+            new_id = str(answer.get("id"))
+            if not (is_id(new_id) and client.requests.module_of(new_id) == write.module):
+                self._note_loss(client, write)  # who writes does not believe it either
             elif "modifiedtime" in answer and LINES not in (write.sent or {}):
-                self._put_stored(write, answer["id"], answer)
+                self._put_stored(write, new_id, answer)
             else:
-                self._note_as_read(client, write, answer["id"])
+                self._note_as_read(client, write, new_id)
         elif write.operation in {"update", "revise"}:
             before = write.before or {}
             if holds_the_record(answer, before) and LINES not in (write.sent or {}):
@@ -208,7 +209,7 @@ class UndoFile:
         if (before := write.before) is not None:
             names = {**before, **after}
             after = {n: after.get(n) for n in names if before.get(n) != after.get(n)}
-        elif write.module in self._highest:
+        else:
             with self._learning:
                 self._highest[write.module] = max(self._highest[write.module], number(record_id))
         with self._writing:
