@@ -12,12 +12,17 @@ from __future__ import annotations
 import re
 
 from kafinea.client import Client
-from kafinea.errors import Code, Refused, Unavailable
+from kafinea.dividing import FAILURES_AT_FIRST
+from kafinea.errors import Code, KafineaError, Refused, Unavailable
 from kafinea.page_query import is_there
 from kafinea.parsing import prefix_of
 
 _NEVER_THERE = 2**31 - 1  # the largest number that an id can have
 _FAILS = "fails"
+
+
+class NotRetrieved(KafineaError):
+    """The server fails at a record, although it is there."""
 
 
 def refusal(client: Client, record_id: str) -> str | None:
@@ -28,10 +33,24 @@ def refusal(client: Client, record_id: str) -> str | None:
     belongs to another module.
 
     Raises:
-        Unavailable: The server fails.
+        NotRetrieved: The server fails at this record.
+        Unavailable: It is away.
     """
     try:
-        client.giving_up_after(2).retrieve(record_id)
+        return _refusal(client, record_id)
+    except Unavailable:
+        client.listtypes()  # waits until the server is there again, or fails as well
+    try:
+        return _refusal(client, record_id)
+    except Unavailable as error:
+        if error.busy or error.nothing_done:
+            raise
+        raise NotRetrieved(str(error)) from None
+
+
+def _refusal(client: Client, record_id: str) -> str | None:
+    try:
+        client.giving_up_after(FAILURES_AT_FIRST).retrieve(record_id)
     except Refused as error:
         return re.sub(r"\d+", "", str(error)) if error.code == Code.ACCESS_DENIED else ""
     return None
@@ -63,6 +82,9 @@ def is_refused(client: Client, record_id: str) -> bool:
     Args:
         client: The instance.
         record_id: A record that no query gives.
+
+    Raises:
+        Unavailable: The server is away.
     """
     return _words(client, record_id) != _words(client, f"{prefix_of(record_id)}x{_NEVER_THERE}")
 
@@ -70,7 +92,5 @@ def is_refused(client: Client, record_id: str) -> bool:
 def _words(client: Client, record_id: str) -> str | None:
     try:
         return refusal(client, record_id)
-    except Unavailable as error:
-        if error.busy or error.nothing_done:
-            raise
+    except NotRetrieved:
         return _FAILS

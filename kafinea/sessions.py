@@ -55,9 +55,8 @@ class Session:
         self.broken_off = False
 
     def close(self) -> None:
-        """Log out, unless that would wait for a request, and close the connection."""
-        if not self.broken_off:
-            self.auth.logout()
+        """Log out, and close the connection."""
+        self.auth.logout()
         self.http.close()
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import LocationParseError
 
 from kafinea.connection import is_loopback
 from kafinea.contents import Form, Lift, bounded
@@ -110,7 +111,7 @@ def send(
             request = auth(request)
         response = http.send(request, timeout=timeout, allow_redirects=False, stream=True)
         return take(response)  # `auth` may have sent it once more
-    except requests.RequestException as error:
+    except (requests.RequestException, LocationParseError) as error:
         # `from None`: the original error shows the URL.
         raise no_answer(error, http, address, timeout) from None
 

@@ -20,6 +20,10 @@ from kafinea.errors import NotReachable, SettingsError, TooLong, Unavailable
 
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROBE_SECONDS = 2
+_INVALID = (
+    *(requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema),
+    urllib3.exceptions.LocationParseError,  # "a..b", which `requests` lets through
+)
 
 
 class Endless(OSError):
@@ -48,7 +52,7 @@ def certificates(address: str) -> str | bool:
 
 
 def no_answer(
-    error: requests.RequestException,
+    error: requests.RequestException | urllib3.exceptions.LocationParseError,
     http: requests.Session,
     address: str,
     timeout: tuple[float, float],
@@ -56,7 +60,7 @@ def no_answer(
     """Return the error for a request that got no answer.
 
     Args:
-        error: The error of `requests`.
+        error: The error of `requests`, or what it lets through.
         http: The connection.
         address: Where it was sent.
         timeout: Seconds to connect, and seconds to wait for the answer.
@@ -65,7 +69,7 @@ def no_answer(
     host = parts.netloc
     if _behind(error, Endless):
         return TooLong(f"{host} did not finish its answer.")
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+    if isinstance(error, _INVALID):
         return _unusable(http, parts)
     if isinstance(error, requests.exceptions.ProxyError):
         return _proxy_fails(error, http, parts)

@@ -106,7 +106,7 @@ class LineTable(PassStream):
 
     @override
     def first(self) -> Row | None:
-        document = None if self._is_fed else super().first()
+        document = super().first()
         if document is None:
             return None
         self._line_rows.expect([document])

@@ -133,19 +133,18 @@ class Splitter:
         """Return a SCHEMA message with the references of its records, and no nested records."""
         stream, schema = content["stream"], content["schema"]
         properties = dict(schema["properties"])
-        required = set(schema.get("required") or ())
-        for one in self._nested.get(stream, ()):
-            if one.name in properties:
-                del properties[one.name]
-                required.discard(one.name)
+        nested = self._nested.get(stream, ())
+        for one in nested:
+            properties.pop(one.name, None)
             if not one.is_parent:
                 properties.setdefault(one.refers_by, {})
         if stream in self._streams:
             known = self._schemas.get(stream, {"schema": {"properties": {}}})
             properties = {**known["schema"]["properties"], **properties}
         schema = {**schema, "properties": properties}
-        if "required" in schema:
-            schema["required"] = sorted(required)
+        if isinstance(required := schema.get("required"), list):
+            taken = [one.name for one in nested]
+            schema["required"] = [name for name in required if name not in taken]
         made = {**content, "schema": schema}
         if stream in self._streams:
             self._schemas[stream] = made

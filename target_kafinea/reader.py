@@ -80,15 +80,16 @@ class Reader(MsgSpecReader):
 
     Attributes:
         message: The message at hand.
-        order: In which order messages are handed on; None for that of the input.
+        order: In which order messages are handed on. The target sets it before it reads.
         before_failing: Called before an `InputError` leaves here, to load what was read till then.
         last_state: The value of the STATE message after the last record; None if none follows it.
     """
 
+    order: Order
+
     def __init__(self) -> None:
         super().__init__()
         self.message = Message({}, 0, 0, "")
-        self.order: Order | None = None
         self._line = 0
         self._problem = ""
         self.before_failing: Callable[[], None] = lambda: None
@@ -117,12 +118,8 @@ class Reader(MsgSpecReader):
                     self.last_state = None
                 elif kind == "STATE":
                     self.last_state = self.message.content["value"]
-                if self.order is None:
-                    callbacks[kind](self.message.content)
-                else:
-                    self._hand_on(self.order.now(self.message), callbacks)
-            if self.order is not None:
-                self._hand_on(self.order.at_the_end(), callbacks)
+                self._hand_on(self.order.now(self.message), callbacks)
+            self._hand_on(self.order.at_the_end(), callbacks)
         except InputError:
             self.before_failing()
             raise

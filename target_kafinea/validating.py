@@ -250,13 +250,12 @@ def _bounded(dialect: Any) -> Any:
     known: Mapping[str, Keyword] = dialect.VALIDATORS
     ours: dict[str, Keyword] = {
         **dict.fromkeys(_NOT_CHECKED, _nothing),
+        "additionalProperties": _without_patterns(known["additionalProperties"]),
         "uniqueItems": _unique_items,
         "multipleOf": _multiple_of,
         "divisibleBy": _multiple_of,
         **{name: _counted(known[name]) for name in _REFERENCES if name in known},
     }
-    if "additionalProperties" in known:
-        ours["additionalProperties"] = _without_patterns(known["additionalProperties"])
     ours = {name: _timed(ours.get(name, keyword)) for name, keyword in known.items()}
     return jsonschema.validators.extend(dialect, ours)  # type: ignore[no-untyped-call]  # has none
 

@@ -182,6 +182,8 @@ def fail():
     warnings.warn("deprecated\\r\\n2026 ERROR fake")
     logging.getLogger("s3fs").warning("put %s %s", {"Body": CONTENT.encode()}, OSError(CONTENT))
     logging.getLogger("odd").warning("%d", CONTENT)
+    logging.getLogger("named").warning("get %(key)s %(body)s", {"key": "k", "body": [CONTENT]})
+    logging.getLogger("whole").warning("get %s", {"key": CONTENT})
     url = f"s3://me:{CONTENT}@host/?sig={CONTENT}"
     logging.getLogger("x").error("url %s", url, extra={"e": [CONTENT]})
     try:
@@ -213,4 +215,6 @@ def test_unexpected_error_is_one_line_with_a_traceback_at_debug(how, what, level
     assert ("Ignored: ValueError, <string>, line " in done.stderr) == (level == "DEBUG")
     assert r"UserWarning: deprecated\x0d\x0a2026 ERROR fake (<string>" in done.stderr
     assert "put dict OSError" in done.stderr
+    assert "get k list" in done.stderr
+    assert "get dict" in done.stderr
     assert "url s3://***@host/?..." in done.stderr

@@ -23,7 +23,7 @@ from kafinea.extract.checkpoint import now
 from kafinea.extract.hidden_records import Brake, Withheld, deleted
 from kafinea.extract.id_snapshots import IF_LOST, Change, IdSnapshot, SnapshotStore
 from kafinea.module_reader import ModuleReader
-from kafinea.page_query import Page, count, number
+from kafinea.page_query import Page, number
 from kafinea.parsing import moment
 from kafinea.progress import Progress
 from kafinea.recovery import Recovery
@@ -132,13 +132,7 @@ class DeletionDetector:
         )
         there = self._nothing_known(module)
         pages = iter(reading)
-        try:
-            page = next(pages, [])
-        except Refused:
-            # ProductTaxes has no ids; as long as it has no records either, nothing is amiss.
-            if count(self._kafinea.query, module):
-                raise
-            return there
+        page = next(pages, [])  # which counts
         with Progress(f"Ids of {module}", reading.total, logger) as progress:
             while page:
                 there.append(record["id"] for record in page)

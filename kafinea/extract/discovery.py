@@ -142,11 +142,7 @@ class Modules:
             # By the name of `listtypes`, whatever capitals its description has.
             module = replace(self._client.describe(name), name=name)
         except Refused as error:
-            if _is_among(name, self._taken):
-                text = f"`modules`: {name} cannot be described: {error}"
-                self.missing[name] = NotRead(text, is_final=error.is_final)
-            else:
-                logger.warning("%s is left out, because it cannot be described: %s", name, error)
+            self._leave_out(name, f"cannot be described: {error}", is_final=error.is_final)
             return None
         except Unavailable as error:
             self._client.listtypes()  # fails as well when the server is away
@@ -155,12 +151,19 @@ class Modules:
             self.missing[name] = NotRead(text, is_final=False)
             return None
         if not module.retrieveable:
-            logger.warning("%s is left out: this user may not read it.", name)
+            self._leave_out(name, f"cannot be read by user {self._username!r}.", is_final=True)
         elif not has_ids(module):
             logger.info("%s is left out: its records have no `id`, so they cannot be read.", name)
         else:
             return module
         return None
+
+    def _leave_out(self, name: str, why: str, *, is_final: bool) -> None:
+        """Extract without a module; the run fails at its end if `modules` names it."""
+        if _is_among(name, self._taken):
+            self.missing[name] = NotRead(f"`modules`: {name} {why}", is_final=is_final)
+        else:
+            logger.warning("%s is left out, because it %s", name, why)
 
     def _check_what_is_left_out(self) -> None:
         for pattern in self._left_out:
@@ -234,8 +237,8 @@ class Modules:
             return False
         try:
             self._client.query(select(name, ["id"], limit=1))
-        except Refused:
-            return True
+        except Refused as error:
+            return error.is_final  # else its database failed
         return False
 
 

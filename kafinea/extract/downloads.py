@@ -181,6 +181,7 @@ class Downloads:
             self._source.prove(document_id)
         if isinstance(error, Refused):
             if error.code in NO_OPERATION:
+                self._source.prove(document_id)  # says what to do
                 raise error
             return error.code != Code.RECORD_NOT_FOUND
         return isinstance(error, Unavailable)

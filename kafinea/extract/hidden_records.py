@@ -8,12 +8,12 @@ from functools import partial
 
 from kafinea.client import Client
 from kafinea.describe import LINE_MODULE
-from kafinea.errors import KafineaError, Unavailable
+from kafinea.errors import KafineaError
 from kafinea.page_query import PAGE_SIZE, Query, count, ids_of, number
 from kafinea.parallel_reader import map_ahead
 from kafinea.parsing import prefix_of
 from kafinea.query import Condition, select
-from kafinea.refusals import refusal, refusal_of_none
+from kafinea.refusals import NotRetrieved, refusal, refusal_of_none
 
 ALWAYS_REPORTED = 20
 """So many deletions of a module are reported at once, however small it is."""
@@ -98,13 +98,12 @@ def hidden_of(kafinea: Client, ids: Sequence[str]) -> list[str]:
         ids: The ids; each costs a request.
 
     Raises:
-        Withheld: The server fails.
+        Unavailable: The server is away.
+        Withheld: It fails at one of them.
     """
     try:
         of_none = refusal_of_none(kafinea, prefix_of(ids[0]))
-    except Unavailable as error:
-        if error.busy or error.nothing_done:
-            raise
+    except NotRetrieved:
         return []  # this server does not answer
     refusals = map_ahead(partial(_refusal, kafinea), ids, kafinea.max_sessions)
     return [
@@ -118,13 +117,12 @@ def _refusal(kafinea: Client, record_id: str) -> str | None:
     """Return in which words a record is refused.
 
     Raises:
-        Withheld: The server fails.
+        Unavailable: The server is away.
+        Withheld: It fails at this record.
     """
     try:
         return refusal(kafinea, record_id)
-    except Unavailable as error:
-        if error.busy or error.nothing_done:
-            raise
+    except NotRetrieved as error:
         raise Withheld(
             f"It is unknown whether {record_id} was deleted or is hidden from this user: {error}"
         ) from None

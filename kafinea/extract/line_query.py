@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE
-from kafinea.dividing import FAILURES_AT_FIRST
+from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, Page, PageQuery, count
@@ -95,13 +95,22 @@ class LineQuery:
         return None if reading.unreadable else _by_document(lines.values(), ids), bad
 
     def may_fail_at_one_line(self, error: KafineaError) -> bool:
-        """Whether a query of lines fails because of some of them: others are still given."""
+        """Whether a query of lines fails because of some of them: others are still given.
+
+        Raises:
+            Unavailable: The server is away.
+        """
         if isinstance(error, IncompleteRead):
             return False
         try:
             return bool(self._client.query(select(LINE_MODULE, ["id"], limit=1)))
         except Refused:
             return False
+        except Unavailable as failure:
+            if not may_lie_in_the_request(failure):
+                raise
+            self._client.listtypes()  # fails as well when the server is away
+            return False  # it fails at the very first line, so this shows nothing of the others
 
     def _parent_of(self, line_id: str, ids: Sequence[str]) -> str:
         """Return which of some documents a line belongs to, if its own field is missing."""

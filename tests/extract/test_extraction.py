@@ -234,6 +234,14 @@ def test_a_module_that_does_not_exist_is_refused_with_what_is_near(client, modul
     assert caught.value.code == "ACCESS_DENIED"
 
 
+def test_a_module_that_is_shown_and_not_described_is_not_said_to_be_missing(sandbox, client):
+    body = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
+    fault = {"contains": "Leads", "status": 200, "body": body, "times": None}
+    sandbox.faults.add("status", operation="describe", **fault)
+    with pytest.raises(Refused, match=r'^describe of Leads: "denied" \(ACCESS_DENIED\)$'):
+        Extraction(client, "Leads").batches()
+
+
 # The time zone
 
 

@@ -332,6 +332,15 @@ def test_an_error_that_may_pass_is_asked_once_more_and_not_more(sandbox, client,
     assert fault.hits == (times or 2)
 
 
+@pytest.mark.parametrize("code", ["null", "true", "1.5", "[]", "{}", '""', "1e300", '"<p>x</p>"'])
+def test_an_error_with_a_code_that_is_none_is_a_refusal(sandbox, client, code):
+    client.listtypes()
+    body = f'{{"success":false,"error":{{"message":"Not now","code":{code}}}}}'
+    sandbox.faults.add("status", operation="query", status=200, body=body)
+    with pytest.raises(Refused, match=r'^query of Contacts: "Not now" \((no code|<p>x</p>)\)$'):
+        client.query(READS)
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_fault_of_the_database_at_login_is_no_wrong_key(sandbox):
     body = '{"success":false,"error":{"message":"x","code":"DATABASE_QUERY_ERROR"}}'

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -170,6 +170,27 @@ def test_an_unknown_host_is_told_at_once():
     )
 
 
+@pytest.mark.parametrize("host", ["*.example", "apps..example", f"{'a' * 64}.example"])
+def test_a_host_that_is_none_is_told_at_once(host):
+    assert failing(f"https://{host}/x") == "`url` is not a valid address."
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_host_that_does_not_connect_has_done_nothing():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as stack:
+        for _ in range(4):  # nobody accepts them
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        host = f"127.0.0.1:{full.getsockname()[1]}"
+        client = stack.enter_context(Client(f"http://{host}", "ada", "secret", request_timeout=0.1))
+        with pytest.raises(
+            Unavailable, match=f"{host} could not be reached within 0.1 s"
+        ) as raised:
+            client.create("Contacts", {"lastname": "x"})
+        assert raised.value.nothing_done
+
+
 def test_https_to_a_port_of_http_is_told_from_a_certificate():
     with website() as port:
         said = failing(f"https://127.0.0.1:{port}")
@@ -287,6 +308,7 @@ def test_a_proxy_that_does_not_answer_is_named_and_tried_again(variable, monkeyp
             "The host name proxy.invalid:3128 cannot be resolved. Check the proxy in ",
         ),
         ("no address", "is not a valid address"),
+        ("http://proxy..invalid:3128", "is not a valid address"),
         ("ftp://127.0.0.1:9", "is not a valid address"),
     ],
 )

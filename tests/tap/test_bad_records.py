@@ -10,6 +10,8 @@ import pytest
 
 from kafinea.errors import IncompleteRead, StateError
 from kafinea_sandbox import Sandbox
+from kafinea_sandbox.errors import Fatal
+from kafinea_sandbox.operations.table import OPERATIONS
 from tests.tap.running import discover, extract_through
 from tests.target.running import empty
 
@@ -180,6 +182,50 @@ def test_server_outage_marks_no_record_as_bad(fault, caplog):
         assert len(output.ids("Contacts")) == 250
         assert "is incomplete" not in caplog.text
         assert "could not be read" not in caplog.text
+
+
+def test_server_that_goes_away_while_an_id_is_looked_for_marks_no_other_as_bad(caplog):
+    with filled(count=30, bad=[0, 10, 11, 12], unencodable_fields=["id"]) as (sandbox, bad):
+        # The id after that of the first record, which is asked for to find that of the first.
+        fault = {"status": 503, "contains": "SELECT id FROM Contacts ORDER BY id LIMIT 1,1"}
+        ordered = sandbox.faults.add("status", operation="query", times=None, **fault)
+        _, error = run(sandbox, max_sessions=1)
+        assert "HTTP 503" in str(error)
+        assert ordered.hits == 7
+        assert "could not be read" not in caplog.text
+        sandbox.faults.clear()
+        output, _ = run(sandbox, max_sessions=1)
+        assert {*map(number, output.ids("Contacts"))} == {bad[0] + n for n in range(30)} - {*bad}
+        assert [number(one) for one in output.bookmark("Contacts")["unreadable"]] == bad
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_record_that_fails_in_pages_only_is_extracted_whole(is_deleted, monkeypatch, caplog):
+    with filled(count=30, bad=[]) as (sandbox, _):
+        bad = sandbox.rows("Contacts")[10]["id"]
+        query, retrieve = OPERATIONS["query"], OPERATIONS["retrieve"]
+
+        def fail_in_pages(call):
+            rows = query.run(call)
+            if "ORDER BY" in call.params["query"] and any(
+                "title" in r for r in rows if r["id"] == bad
+            ):
+                raise Fatal("it cannot be shown")
+            return rows
+
+        def fail(call):
+            if is_deleted:
+                sandbox.remove("Contacts", bad)
+            raise Fatal("it cannot be shown")
+
+        monkeypatch.setitem(OPERATIONS, "query", query._replace(run=fail_in_pages))
+        monkeypatch.setitem(OPERATIONS, "retrieve", retrieve._replace(run=fail))
+        output, error = run(sandbox, max_sessions=1)
+        assert error is None
+        assert output.ids("Contacts") == [row["id"] for row in sandbox.rows("Contacts")]
+        assert {one["title"] for one in output.records("Contacts")} == {"Dr"}
+        assert "unreadable" not in output.bookmark("Contacts")
+        assert "incomplete" not in caplog.text
 
 
 def test_bad_records_above_the_limit_of_the_state_are_logged():

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
+from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from tests.tap.running import command, discover, settings
+from tests.tap.test_line_items import company
 
 DIALECTS = ("kafinea", "stock", "frevo", "corebos", "legacy")
 DENIED = '{"success":false,"error":{"message":"denied","code":"ACCESS_DENIED"}}'
@@ -104,6 +106,43 @@ def test_connection_test_follows_the_catalog(sandbox, tmp_path, is_last):
     config = settings(sandbox)
     code, lines, _ = run_test(tmp_path, config, "--catalog", str(catalog))
     assert (code, lines[2:]) == (0, ["Leads: ok"])
+
+
+@pytest.mark.parametrize("with_documents", [True, False])
+@pytest.mark.parametrize(("lines", "said"), [(2, "ok"), (0, "ok, there are no records")])
+def test_connection_test_makes_a_row_of_a_table_of_lines(tmp_path, with_documents, lines, said):
+    with Sandbox(company=company([lines])) as sandbox:
+        found = discover(sandbox, modules=["Invoice"], line_items="table")
+        found["streams"] = found["streams"][0 if with_documents else 1 :]
+        catalog = tmp_path / "catalog.json"
+        catalog.write_text(json.dumps(found), "utf-8")
+        config = settings(sandbox, line_items="table")
+        code, printed, _ = run_test(tmp_path, config, "--catalog", str(catalog))
+    assert code == 0
+    assert printed[2:] == ["Invoice: ok"] * with_documents + [f"InvoiceLineItems: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "line"),
+    [
+        ({"selected": False}, "No stream is selected."),
+        ({"replication-key": "id", "replication-method": "INCREMENTAL"}, "Leads: FAILED: The cat"),
+        ({}, "Leads: FAILED: {first}: query of Leads: HTTP 500"),
+    ],
+)
+def test_connection_test_says_why_nothing_can_be_read(tmp_path, metadata, line):
+    with Sandbox(rows=50) as probe:
+        first = probe.rows("Leads")[0]["id"]
+        found = discover(probe, modules=["Leads"])
+    (root,) = (one for one in found["streams"][0]["metadata"] if not one["breadcrumb"])
+    root["metadata"] |= metadata
+    catalog = tmp_path / "catalog.json"
+    catalog.write_text(json.dumps(found), "utf-8")
+    with Sandbox(rows=50, unencodable={"Leads": [number(first)]}) as sandbox:
+        code, printed, _ = run_test(tmp_path, settings(sandbox), "--catalog", str(catalog))
+    assert code == 1
+    (told,) = printed[2:]
+    assert told.startswith(line.format(first=first))
 
 
 @pytest.mark.parametrize(

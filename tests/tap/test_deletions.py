@@ -417,6 +417,23 @@ def test_scan_never_compares_with_another_instance_or_user(runs, sandbox):
         assert sandbox.url in said
 
 
+def test_scan_never_compares_ids_that_begin_with_another_number(runs, sandbox, tmp_path):
+    """A new instance at the same address, say: its ids are those of other records."""
+    runs.settings["modules"] = ["Contacts", "Leads"]
+    runs()
+    path = tmp_path / "Contacts.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(file_of(tmp_path) | {"prefix": "999"}).encode()))
+    before = path.read_bytes()
+    lead = there(sandbox, "Leads")[:1]
+    remove(sandbox, lead, "Leads")
+    remove(sandbox, there(sandbox)[:1])
+    sandbox.insert("Contacts", {"lastname": "New"})
+    rows, said = runs.failing(IncompleteRead)
+    assert told(rows) == lead
+    assert "The ids of Contacts began with 999x and now begin with" in said
+    assert path.read_bytes() == before
+
+
 def test_scan_of_private_module_sees_what_its_user_sees(tmp_path):
     with Sandbox(rows=300, private=["Contacts"]) as sandbox:
         joe = {"username": "joe", "access_key": sandbox.access_key_of("joe")}
@@ -604,6 +621,36 @@ def test_scan_confirms_in_the_next_run_what_could_not_be_confirmed(tmp_path):
         # Where `retrieve` fails at each record there is only the limit.
         sandbox.faults.add("status", **fails)
         assert told(runs()) == gone
+
+
+@pytest.mark.parametrize(
+    ("nth", "fault", "error"),
+    [
+        ({"retrieve": 1}, {"kind": "status", "status": 500, "times": 2}, None),
+        ({"retrieve": 3}, {"kind": "reset", "times": 2}, None),
+        ({"retrieve": 1}, {"kind": "status", "status": 503, "times": None}, Unavailable),
+        ({"retrieve": 2}, {"kind": "status", "status": 503, "times": None}, Unavailable),
+        ({"retrieve": 1, "listtypes": 2}, {"kind": "html", "times": None}, Unavailable),
+    ],
+)
+def test_scan_reports_no_hidden_record_as_deleted_while_the_server_is_away(
+    tmp_path, nth, fault, error
+):
+    with Sandbox(rows=50, private=["Contacts"]) as sandbox:
+        joe = sandbox.instance.user_named("joe").number
+        sandbox.sql("UPDATE Contacts SET assigned_user_id = ?", [joe])
+        runs = Runs(sandbox, tmp_path, max_sessions=1, **as_joe(sandbox))
+        runs()
+        given_away, gone, *_ = there(sandbox)
+        sandbox.change("Contacts", given_away, {"assigned_user_id": 1}, modifiedtime=OLD)
+        remove(sandbox, [gone])
+        faults = [sandbox.faults.add(operation=o, nth=n, **fault) for o, n in nth.items()]
+        if error:
+            rows, _ = runs.failing(error)
+            assert rows == []
+            sandbox.faults.clear()
+        assert told(runs()) == [gone]
+        assert all(ordered.hits for ordered in faults)
 
 
 def test_ids_file_that_is_damaged_is_one_error(runs, tmp_path):

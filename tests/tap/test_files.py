@@ -16,7 +16,14 @@ import fsspec
 import pytest
 from singer_sdk.singerlib import Catalog
 
-from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError, StorageError
+from kafinea.errors import (
+    IncompleteRead,
+    KafineaError,
+    Refused,
+    SettingsError,
+    StorageError,
+    Unavailable,
+)
 from kafinea.names import safe_name
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
@@ -508,6 +515,33 @@ def test_server_without_files(path):
         output, failure = files_and_failure(sandbox, path)
     assert isinstance(failure, Refused)
     assert "files.enabled" in str(failure)
+    assert len(output.records("Documents")) == 15
+    assert output.records("files") == []
+    assert "replication_key_value" not in output.bookmark("files")
+
+
+def test_busy_server_is_not_one_without_files(path):
+    with empty(dialect="corebos") as sandbox:
+        fill(sandbox)
+        sandbox.faults.add("status", operation="files_retrieve", status=503, times=None)
+        sandbox.faults.add("status", operation="retrievedocattachment", status=503, times=None)
+        output, failure = files_and_failure(sandbox, path)
+        assert isinstance(failure, Unavailable)
+        assert "files.enabled" not in str(failure)
+        sandbox.faults.clear()
+        later, _ = files_and_failure(sandbox, path, state=output.state)
+        assert [row["path"] for row in later.records("files")].count(None) == 1
+
+
+@pytest.mark.parametrize("code", ["UNKNOWN_OPERATION", "OPERATION_NOT_SUPPORTED"])
+def test_server_that_lists_files_and_has_no_operation_for_them(path, code):
+    body = f'{{"success":false,"error":{{"message":"Unknown","code":"{code}"}}}}'
+    with empty() as sandbox:
+        fill(sandbox)
+        fault = {"status": 200, "body": body, "times": None}
+        sandbox.faults.add("status", operation="files_retrieve", **fault)
+        output, failure = files_and_failure(sandbox, path)
+    assert "Set `files.enabled` to false." in str(failure)
     assert len(output.records("Documents")) == 15
     assert output.records("files") == []
     assert "replication_key_value" not in output.bookmark("files")

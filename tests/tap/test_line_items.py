@@ -446,6 +446,63 @@ def test_document_that_cannot_be_retrieved_has_the_fields_of_queries(shop, kind,
     assert len(sent(shop)) < 60
 
 
+@pytest.mark.parametrize("kind", ["status", "reset"])
+def test_document_that_fails_for_a_moment_is_extracted_whole(kind):
+    with Sandbox(company=company((2, 0, 3))) as shop:
+        moment = {"status": 500, "times": 2, "contains": shop.rows("Invoice")[2]["id"]}
+        ordered = shop.faults.add(kind, operation="retrieve", **moment)
+        found = invoices(shop, max_sessions=1)
+        assert ordered.hits == 2
+        assert_lines(shop, "Invoice", found)
+        assert found[2]["shipping_&_handling_shtax1"] == 0  # which only `retrieve` gives
+
+
+@pytest.mark.parametrize("lines", ["none", ["none"], {"1": {"productid": "1x1"}, "2": []}])
+def test_lines_that_are_no_records_are_an_error_and_not_empty(lines, monkeypatch, caplog):
+    retrieve = OPERATIONS["retrieve"]
+    with Sandbox(company=company((2, 3))) as shop:
+        first = shop.rows("Invoice")[0]["id"]
+
+        def answer(call):
+            record = retrieve.run(call)
+            return record | {"LineItems": lines} if record["id"] == first else record
+
+        monkeypatch.setitem(OPERATIONS, "retrieve", retrieve._replace(run=answer))
+        output, message = run_with_failure(shop, modules=["Invoice"])
+        assert [
+            row["LineItems"] and len(row["LineItems"]) for row in output.records("Invoice")
+        ] == [
+            None,
+            3,
+        ]
+        assert output.bookmark("Invoice")["unreadable"] == [first]
+        assert first in message
+        assert "did not return the lines as a list" in caplog.text
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_lines_of_no_document_that_was_asked_for_are_not_believed(is_refused, monkeypatch):
+    """`7xArray` stands there on some servers; a document that is refused then has its own query."""
+    query = OPERATIONS["query"]
+    with Sandbox(company=company((2, 3))) as shop:
+        catalog = by_queries(shop, "Invoice")
+        _, second = (row["id"] for row in shop.rows("Invoice"))
+
+        def answer(call):
+            rows = query.run(call)
+            text = call.params["query"]
+            if "FROM LineItem" in text and "','" in text:
+                rows = [row | {"parent_id": "7xArray"} if "id" in row else row for row in rows]
+            return rows
+
+        monkeypatch.setitem(OPERATIONS, "query", query._replace(run=answer))
+        if is_refused:
+            shop.faults.add("html", operation="retrieve", contains=second, times=None)
+        found = invoices(shop, catalog=catalog)
+        assert_lines(shop, "Invoice", found)
+        assert len(sent(shop, "retrieve")) >= 2
+
+
 @pytest.mark.parametrize("retrieves", [True, False])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_line_larger_than_any_answer_costs_no_other(dialect, retrieves, caplog):
@@ -473,6 +530,22 @@ def test_line_larger_than_any_answer_costs_no_other(dialect, retrieves, caplog):
         assert len(named) == 1
         assert table.wire_id(bad) in named[0]
         assert len(sent(shop)) < (100 if retrieves else 0) + 60
+
+
+@pytest.mark.parametrize("field", ["parent_id", "id"])
+def test_line_without_its_document_is_found_among_those_of_all(field, caplog):
+    bad = {"LineItem": [1, 6, 10]}
+    with Sandbox(company=company([2] * 5), unencodable=bad, unencodable_fields=[field]) as shop:
+        catalog = by_queries(shop, "Invoice")
+        output, message = run_with_failure(shop, catalog=catalog, modules=["Invoice"])
+        table, wanted = shop.instance.tables["LineItem"], truth(shop, "Invoice")
+        for record in output.records("Invoice"):
+            ids = [table.wire_id(row["_number"]) for row in wanted[record["id"]]]
+            assert sorted(line["id"] for line in record["LineItems"]) == sorted(ids)
+            assert {line["parent_id"] for line in record["LineItems"]} == {record["id"]}
+        at_fault = [output.ids("Invoice")[place] for place in (0, 2, 4)]
+        assert output.bookmark("Invoice")["unreadable"] == at_fault
+        assert all(one in message for one in at_fault)
 
 
 @pytest.mark.parametrize("dialect", ["corebos", "legacy"])

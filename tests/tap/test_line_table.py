@@ -220,6 +220,20 @@ def test_line_table_with_failing_map_is_completed_by_the_next_run(expression, ca
         assert_rows(shop, loader.load(second).rows)
 
 
+def test_line_table_with_failing_map_keeps_the_rows_of_the_version_before():
+    with Sandbox(company=company((2, 0, 1, 12))) as shop:
+        more = {"catalog": whole(shop, "Invoice", line_items="table"), "line_items": "table"}
+        before = read(shop, **more)
+        loader = Loader().load(before)
+        maps = {"InvoiceLineItems": {"worse": "1 / (line_number - 2)"}}
+        first, error = run_with_failure(shop, state=before.state, stream_maps=maps, **more)
+        assert "`worse`" in str(error)
+        versions = [m["stream"] for m in first.messages if m["type"] == "ACTIVATE_VERSION"]
+        assert versions == ["Invoice"]
+        assert len(loader.load(first).rows) == 15
+        assert_rows(shop, loader.load(read(shop, first.state, **more)).rows)
+
+
 @pytest.mark.parametrize("are_documents_selected", [True, False])
 def test_line_table_knows_the_rows_of_a_killed_run(shop, are_documents_selected):
     catalog = discover(shop, modules=["Invoice"], line_items="table")

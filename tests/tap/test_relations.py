@@ -18,7 +18,15 @@ from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.tap import TapKafinea
 from tests.commands import start, stop
 from tests.conftest import connect
-from tests.tap.running import Output, _Collector, discover, extract, parse, settings
+from tests.tap.running import (
+    Output,
+    _Collector,
+    discover,
+    extract,
+    extract_through,
+    parse,
+    settings,
+)
 from tests.target.running import empty
 
 DIALECTS = ("kafinea", "stock", "frevo")  # `legacy` has no related lists
@@ -446,6 +454,35 @@ def test_server_outage_marks_no_list_as_unreadable(sandbox, caplog):
     with pytest.raises(Unavailable, match="listtypes"):
         extract(sandbox, catalog=catalog)
     assert "cannot be read" not in caplog.text
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "reset"}])
+def test_server_without_room_marks_no_list_as_unreadable(sandbox, fault, caplog):
+    campaigns(sandbox, *([1] * 5))
+    catalog = only(sandbox)
+    sandbox.faults.add(**fault, operation="query_related", nth=3, times=None)
+    output, error = extract_through(sandbox, catalog=catalog, max_sessions=1)
+    assert isinstance(error, Unavailable)
+    assert "unreadable" not in output.bookmark(STREAM)
+    assert "is incomplete" not in caplog.text
+    sandbox.faults.clear()
+    again = extract(sandbox, catalog=catalog, state=output.state)
+    assert {*pairs(output), *pairs(again)} == {*truth(sandbox)}
+
+
+def test_list_of_several_pages_with_hidden_records_is_told(caplog):
+    with empty() as plain:
+        people = [plain.insert("Contacts", {"lastname": f"{n}"}, OLD) for n in range(150)]
+    hidden = [number(person) for person in people[-3:]]
+    with empty(hidden={"Contacts": hidden}) as sandbox:
+        for n in range(150):
+            sandbox.insert("Contacts", {"lastname": f"{n}"}, OLD)
+        (source,) = campaigns(sandbox, 0)
+        for person in people:
+            link(sandbox, source, person)
+        output = extract(sandbox, catalog=only(sandbox))
+        assert pairs(output) == sorted(p for p in truth(sandbox) if p[1] not in hidden)
+    assert "Contacts of a Campaigns: 3 of 150 records could not be read" in caplog.text
 
 
 def test_transient_fault_costs_no_list(sandbox):

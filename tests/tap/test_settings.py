@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from kafinea_sandbox import Sandbox
+from kafinea_sandbox.errors import ApiError
+from kafinea_sandbox.operations.table import OPERATIONS
 from tap_kafinea.tap import TapKafinea
 from tests.tap.running import command, discover, extract, extract_through, parse, settings
 
@@ -466,3 +468,45 @@ def test_module_that_cannot_be_described_stops_no_other(caplog):
         assert "Leads cannot be described" in str(error)
         assert 'set `modules` to ["*", "!Leads"]' in caplog.text
         assert len(output.ids("Contacts")) == sandbox.count("Contacts")
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_module_that_may_not_be_read_fails_the_run_if_modules_names_it(
+    named, is_refused, monkeypatch, caplog
+):
+    describe = OPERATIONS["describe"]
+
+    def answer(call):
+        if is_refused and call.params["elementType"] == "Leads":
+            raise ApiError("ACCESS_DENIED", "denied")
+        result = describe.run(call)
+        return result | {"retrieveable": result["name"] != "Leads"}
+
+    monkeypatch.setitem(OPERATIONS, "describe", describe._replace(run=answer))
+    why = 'described: describe of Leads: "denied"' if is_refused else "read by user 'admin'."
+    with Sandbox(rows=50) as sandbox:
+        output, error = extract_through(sandbox, modules=["Vendors", "LEADS" if named else "L*"])
+        assert len(output.ids("Vendors")) == sandbox.count("Vendors")
+        assert output.ids("Leads") == []
+    if named:
+        assert str(error).startswith(f"`modules`: Leads cannot be {why}")
+        assert error.is_final
+    else:
+        assert error is None
+        assert f"Leads is left out, because it cannot be {why}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "is_left_out"), [("ACCESS_DENIED", True), ("DATABASE_QUERY_ERROR", False)]
+)
+def test_helper_table_is_left_out_only_if_its_ids_are_refused_for_good(code, is_left_out, caplog):
+    caplog.set_level("INFO")
+    body = f'{{"success":false,"error":{{"message":"no","code":"{code}"}}}}'
+    with Sandbox(rows=50) as sandbox:
+        for contains in ("FROM Currency ORDER", "FROM Currency LIMIT"):  # it is counted
+            fault = {"contains": contains, "status": 200, "body": body, "times": None}
+            sandbox.faults.add("status", operation="query", **fault)
+        output, error = extract_through(sandbox, modules=["Currency", "Leads"])
+        assert len(output.ids("Leads")) == sandbox.count("Leads")
+    assert ("Currency is left out" in caplog.text) == is_left_out == (error is None)

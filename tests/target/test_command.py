@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from functools import partial
 
 import pytest
 
@@ -342,6 +344,15 @@ def test_messages_come_from_stdin_and_settings_from_the_environment(sandbox):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"done": 1}
     assert sandbox.count("Contacts") == 1
+
+
+def test_standard_input_that_is_closed_is_one_line(sandbox):
+    env = {f"TARGET_KAFINEA_{k.upper()}": v for k, v in settings(sandbox).items()}
+    done = command("--config", "ENV", env=env, preexec_fn=partial(os.close, 0))
+    assert done.returncode == 1
+    assert "No input: the standard input is closed." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
 
 
 def test_request_timeout_may_be_a_fraction(sandbox):

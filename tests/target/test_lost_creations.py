@@ -52,6 +52,32 @@ def test_lost_creation_with_an_altered_key_leaves_no_copies(count, left, sent):
         assert server.count("create") == sent
 
 
+@pytest.mark.parametrize("code", ["DATABASE_QUERY_ERROR", "INTERNAL_SERVER_ERROR"])
+@pytest.mark.parametrize("operation", ["create", "revise", "update", "delete"])
+def test_write_that_the_server_did_and_calls_a_failure_counts_once(operation, code):
+    """Such a code comes from what follows the write, too: a workflow, the answer itself."""
+    with serving(SmallServer(revises=operation != "update")) as server:
+        known = [{"code": f"{n}", "lastname": "Old"} for n in range(3)]
+        if operation != "create":
+            assert run(server, *known).tally == {"created": 3}
+        do = server.do
+
+        def fail_afterwards(name, said):
+            answer = do(name, said)
+            if name == operation and said["element" if "element" in said else "id"] != "{}":
+                raise Refusal(code)
+            return answer
+
+        server.do = fail_afterwards
+        change = {"lastname": "New"} if operation != "delete" else {"_sdc_deleted_at": "2026-01-01"}
+        result = run(server, *[{**one, **change} for one in known], hard_delete=True)
+        said = {"create": "created", "delete": "deleted"}.get(operation, "updated")
+        assert result.tally == {said: 3}
+        assert server.count(operation) == 3
+        names = [row["lastname"] for row in server.rows.values()]
+        assert names == ([] if operation == "delete" else ["New"] * 3)
+
+
 def test_new_record_of_somebody_else_is_not_taken_for_a_lost_one():
     """It has all the values, and the key as this server would have altered it."""
     with serving(SmallServer()) as server:

@@ -13,6 +13,7 @@ import pytest
 
 from kafinea import Client
 from kafinea.load.undo import Undo
+from kafinea_sandbox.operations.table import OPERATIONS
 from tests.target.running import Files, empty, load, messages, state, write_requests
 
 STREAM = {"match_on": "cf_853", "mirror_where": "leadsource = 'Trade Show'"}
@@ -57,6 +58,22 @@ def test_what_the_input_does_not_bring_is_deleted(any_sandbox):
     assert mirror(any_sandbox, messages("Contacts", *map(row, "abn")), END).tally == {
         "unchanged": 3
     }
+
+
+def test_record_created_meanwhile_stays_when_the_stream_has_a_second_schema(sandbox, monkeypatch):
+    contact(sandbox, "a")
+    contact(sandbox, "gone")
+    create = OPERATIONS["create"]
+
+    def create_another(call):
+        contact(sandbox, "theirs")
+        return create.run(call)
+
+    monkeypatch.setitem(OPERATIONS, "create", create._replace(run=create_another))
+    lines = [*messages("Contacts", row("n")), *messages("Contacts", row("a", firstname="Ada"))]
+    run = mirror(sandbox, lines, END)
+    assert run.code == 0, run.stderr
+    assert keys(sandbox) == ["a", "n", "theirs"]
 
 
 def test_dry_run_shows_the_deletions(sandbox):

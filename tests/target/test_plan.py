@@ -379,6 +379,17 @@ def test_run_fails_when_the_input_does_not_bring_what_is_planned(company):
     assert "The plan was not applied as a whole" in run.errors[0]
 
 
+def test_plan_has_the_records_whose_stream_map_fails(sandbox, tmp_path):
+    path = tmp_path / "plan.jsonl"
+    lines = messages("Contacts", *[{"cf_853": f"{n}", "lastname": "x"} for n in range(3)])
+    more = {"streams": {"Contacts": {"match_on": "cf_853"}}, "max_rejects": 1, "check": False}
+    more["stream_maps"] = {"Contacts": {"lastname": "str(1 / (int(cf_853) - 1))"}}
+    for is_dry in (True, False):
+        run = load(sandbox, lines, dry_run=is_dry, plan_path=str(path), **more)
+        assert run.summary == {"Contacts": {"created": 2, "rejected": 1}}, run.stderr
+    assert path.read_text("utf-8").count("NOT_MAPPED") == 1
+
+
 def test_what_goes_with_a_record_is_rejected_when_it_was_there(company):
     company.run(everything())  # there is no plan
     assert "there is no such file" in company.run(everything()).stderr

@@ -118,6 +118,24 @@ def test_records_are_nested_in_nested_ones_and_in_lists(sandbox):
     assert linked(sandbox) == {"Roux": "ACME", "Petit": "ACME"}
 
 
+@pytest.mark.parametrize(
+    ("required", "said"),
+    [
+        (["subject", "account", "attachments"], "invoices: 1 created"),
+        (["account", "bill_city"], "the record violates `required` of the stream's schema"),
+        (True, "its SCHEMA cannot be used: required violates `type`"),
+        (["account", {}], "its SCHEMA cannot be used: required/0 violates `type`"),
+    ],
+)
+def test_required_of_a_schema_holds_without_its_nested_records(sandbox, required, said):
+    sandbox.insert("Products", {"productname": "Desk", "productcode": "D", "unit_price": "10"})
+    schema, record = map(json.loads, messages("invoices", invoice(1, acme())))
+    schema["schema"]["required"] = required
+    run = load(sandbox, *map(json.dumps, (schema, record)), streams=SALES, check=False)
+    assert said in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 def test_deleted_record_brings_no_nested_ones(sandbox):
     deleted = invoice(1, acme()) | {"_sdc_deleted_at": "2026-01-01"}
     run = nested(sandbox, "invoices", deleted, hard_delete=True)

@@ -162,3 +162,19 @@ def test_validation_of_numbers_as_database_taps_describe_them(said):
     ):
         checked.validate({"a": value})
         assert (checked.problem is None) == is_good, value
+
+
+@pytest.mark.parametrize(
+    ("items", "is_good"),
+    [
+        ([[1], [2], 1, True, {"x": [1]}, {"x": [2]}], True),
+        ([[1, 2], [2, 1]], True),
+        ([[1, 2], [1, 2]], False),
+        ([{"x": [1]}, {"x": [1.0]}], False),
+        ([0, False], True),
+    ],
+)
+def test_validation_of_items_that_are_unique(items, is_good):
+    checked = Validator("s", {"properties": {"a": {"uniqueItems": True}}})
+    checked.validate({"a": items})
+    assert (checked.problem is None) == is_good
