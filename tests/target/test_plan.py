@@ -164,6 +164,11 @@ CHANGES = st.lists(
 
 
 @property_test(20)
+@example(
+    stored=[(0, {})],
+    records=[(0, {"phone": "1"}), (0, DELETED), (0, {"phone": "2"})],
+    changes=[(0, "title")],
+)
 @given(stored=RECORDS, records=RECORDS, changes=CHANGES)
 def test_what_was_changed_since_the_plan_is_never_overwritten(
     shared, plan_path, stored, records, changes

@@ -260,7 +260,9 @@ class ApprovedPlan:
         if write.status is Status.DELETED:
             if not is_earlier:
                 return line.whole == record_digest(change.before)
-            # What earlier lines do to a record has effects on fields that are not loaded.
+            is_new = self._new_ids.is_created_now(line.id)
+            if not is_new and line.rest != values.rest_digest(change.before):
+                return False
             names = set(change.before) & values.loaded
         else:
             names = set(change.after)

@@ -8,10 +8,11 @@ from typing import Any
 from kafinea.load.approval.approved_plan import ApprovedPlan
 from kafinea.load.approval.inputs import InputDigests
 from kafinea.load.approval.plan_writer import PlanWriter
+from kafinea.load.approval.stored_values import StoredValues
 from kafinea.load.plan import LoadPlan
 from kafinea.load.records import InputRecord
 from kafinea.load.relation_plan import RelationPlan
-from kafinea.load.results import Result
+from kafinea.load.results import Result, Status
 
 
 class PlanNotes:
@@ -36,10 +37,12 @@ class PlanNotes:
         if isinstance(plan, RelationPlan):
             self._module, sources = plan.related_list.module, dict(plan.properties)
             self._loaded = frozenset[str]()
+            self._values: StoredValues | None = None
         else:
             self._module = plan.module.name
             sources = {known.name: name for name, known in plan.fields.items()}
             self._loaded = frozenset({*sources, *plan.match_on})
+            self._values = StoredValues(plan)
         self._keys = {name: sources[name] for name in plan.references if name in sources}
 
     def note(self, record: InputRecord, key: Mapping[str, Any], result: Result) -> None:
@@ -59,6 +62,9 @@ class PlanNotes:
             values = record.record
             keys = {name: values.get(source) for name, source in self._keys.items()}
             digest = self._digests.of(record)
+            rest = None
+            if self._values and result.status is Status.DELETED:
+                rest = self._values.rest_digest(result.before or {})
             self._written.note(
                 self._stream,
                 self._module,
@@ -67,4 +73,5 @@ class PlanNotes:
                 digest=digest,
                 keys=keys,
                 loaded=self._loaded,
+                rest=rest,
             )

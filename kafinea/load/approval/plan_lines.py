@@ -50,6 +50,7 @@ class PlanLine(Struct, kw_only=True, omit_defaults=True):
         code: Why it is rejected.
         message: The same in words.
         whole: Of a record to be deleted, the digest of all that a query gives of it.
+        rest: The same of the fields that no line of the plan changes.
         input: The digest of the record as it came.
     """
 
@@ -64,6 +65,7 @@ class PlanLine(Struct, kw_only=True, omit_defaults=True):
     code: str | None = None
     message: str | None = None
     whole: str | None = None
+    rest: str | None = None
     input: str
 
 

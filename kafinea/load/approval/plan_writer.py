@@ -75,6 +75,7 @@ class PlanWriter:
         digest: str,
         keys: Mapping[str, Any],
         loaded: Collection[str] = (),
+        rest: str | None = None,
     ) -> None:
         """Note the result of a record.
 
@@ -86,6 +87,7 @@ class PlanWriter:
             digest: That of the record as it came.
             keys: The natural keys that it came with instead of ids, by field name.
             loaded: The fields that are loaded: of a record to be deleted, only these are shown.
+            rest: The digest of its other fields.
 
         Raises:
             StorageError: It cannot be written.
@@ -107,6 +109,7 @@ class PlanWriter:
                 code=why.code if why else None,
                 message=why.message if why else None,
                 whole=whole,
+                rest=rest,
                 input=digest,
             )
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kafinea.describe import LINES
+from kafinea.load.approval.inputs import record_digest
 from kafinea.load.plan import LoadPlan
+from kafinea.load.server.server_rules import may_follow
 from kafinea.load.writing.comparing import same_lines, same_value
 
 
@@ -21,8 +24,14 @@ class StoredValues:
 
     def __init__(self, plan: LoadPlan) -> None:
         self.loaded = frozenset(known.name for known in plan.fields.values())
+        self._moving = self.loaded | may_follow(plan.module, self.loaded)
         self._fields = plan.module.fields
         self._lines = plan.lines
+
+    def rest_digest(self, record: Mapping[str, Any]) -> str:
+        """Return the digest of what no line of a plan changes, nor the server because of it."""
+        rest = {name: value for name, value in record.items() if name not in self._moving}
+        return record_digest(rest)
 
     def are_alike(self, name: str, stored: Any, planned: Any) -> bool:
         """Whether a stored value means the same as one of the plan."""
