@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -71,11 +71,12 @@ class PostgreSQL:
             return []
 
     def end_connections(self) -> None:
-        """Those of the loader end."""
-        self._server.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name LIKE 'target-postgres%'"
-        )
+        """Those of the loader end; a server that just starts again has ended them."""
+        with suppress(psycopg.OperationalError):
+            self._server.rows(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'target-postgres%'"
+            )
 
     def restart(self) -> None:
         """The server ends, as if it was killed, and starts again."""
