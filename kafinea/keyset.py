@@ -83,8 +83,8 @@ class KeysetReader:
         self.cursor = cursor
         self.is_dividing = False
         self._bad_in_a_row = 0
-        # Between which ids a page came. What stands before the start came in an earlier run.
-        self._shown: tuple[str | None, str] | None = (None, cursor.last) if cursor.last else None
+        self._start = cursor.last  # what stands before it came in an earlier run
+        self._shown: tuple[str | None, str] | None = None  # between which ids a page came
         self._pages = pages
         self._recovery = recovery
         self._parts: Iterator[Page] = iter(())
@@ -257,16 +257,50 @@ class KeysetReader:
         size = max(longest, min(pages.page_size, SHORT_PAGE))
         # Pages share a few places: records may leave between two requests, and others move up.
         step = max(1, size - max(size // 10 + 1, _FEWEST_SHARED))
+        last, worked = self.cursor.last, self._shown is not None
         for taken, offset in enumerate(range(step, expected, step), start=1):
             try:
                 # Twice, because a query that fails in SQL is answered like this as well.
-                if page := self._ask(offset) or self._ask(offset):
-                    return page
+                page = self._ask(offset) or self._ask(offset)
             except (Refused, Unavailable) as error:
                 return self.next_page() if self._divide_at(error, offset) else []
+            if page:
+                return page if worked else self._unless_queries_failed(page, last)
             if taken == MOST_STEPS:
                 raise none_given(self._pages.module, expected)
+        if not worked:
+            self._check_that_what_came_earlier_comes(step)
         return []
+
+    def _unless_queries_failed(self, page: Page, last: str | None) -> Page:
+        """Return the first page that came, or what comes now before it: queries may have failed."""
+        earlier = self._pages.page(last)
+        if not earlier or number(earlier[0]["id"]) >= number(page[0]["id"]):
+            return page
+        self.cursor.last = last
+        self.cursor.received -= len(page)
+        return self._went_on_to(earlier)
+
+    def _check_that_what_came_earlier_comes(self, step: int) -> None:
+        """Ask for what an earlier run has read, where nothing came in this one.
+
+        The user may not see any more what that run has read last. So it goes back to the first.
+
+        Raises:
+            Unavailable: It is counted, and nothing of it comes.
+        """
+        start = self._start
+        if start is None or not (expected := self._pages.count(None, start)):
+            return
+        offsets = (0, *range(0, min(expected, MOST_STEPS * step), step))
+        try:
+            comes = any(self._pages.before(start, None, offset) for offset in offsets)
+        except (Refused, Unavailable) as error:
+            if not _may_lie_in_a_record(error):
+                raise
+            return  # it may be one at which the server fails
+        if not comes:
+            raise self._queries_fail()
 
     def _check_that_queries_work(self) -> None:
         """Ask for the last page that came once more, and again if nothing comes.
@@ -278,12 +312,7 @@ class KeysetReader:
             return  # nothing came yet: either the steps find something, or all is an error
         # Its end first: what stands before it may be more than a page that cannot be read.
         before, last = self._shown
-        try:
-            comes = any(self._pages.before(last, before) for _ in range(2))
-        except (Refused, Unavailable) as error:
-            if not _may_lie_in_a_record(error):
-                raise
-            return  # the last one that an earlier run has read may be one at which it fails
+        comes = any(self._pages.before(last, before) for _ in range(2))
         if not comes and self._pages.count(before, last):
             raise self._queries_fail()
 

@@ -131,10 +131,10 @@ class PageQuery:
             f"{self.module}: the server does not return records in the order of their ids."
         )
 
-    def before(self, last: str, behind_which: str | None) -> Page:
+    def before(self, last: str, behind_which: str | None, offset: int = 0) -> Page:
         """Return the records from an id backwards, as far as another one."""
         conditions = [Condition("id", "<=", last), *behind(behind_which)]
-        return self._ask(self._query, conditions, 0, PAGE_SIZE, descending=True)
+        return self._ask(self._query, conditions, offset, PAGE_SIZE, descending=True)
 
     def fails_with_its_columns(self, after: str | None) -> bool:
         """Whether the records after an id are given without some columns, which are then left out.

@@ -53,6 +53,27 @@ def test_only_hidden_records_are_an_error_unless_others_came_before(sessions):
         assert (rest.total, rest.unreadable) == (234, 234)
 
 
+@pytest.mark.parametrize("seen", [{1200}, {30, 1200}, {30}])
+def test_resumed_reading_goes_on_where_the_last_that_came_earlier_are_hidden_by_now(seen):
+    """A user who sees few records, and not the last one any more: somebody else owns it by now."""
+    source = Answering(Server(1234, hidden={*range(1, 1235)} - seen).query)
+    rest = ModuleReader(source, "Contacts", after="12x1000")
+    assert [number(one) for one in ids(rest)] == sorted(one for one in seen if one > 1000)
+    assert rest.unreadable == 234 - len(seen - {30})
+
+
+@pytest.mark.parametrize("after", [None, "12x1000"])
+def test_records_before_a_stretch_are_not_passed_over_where_queries_failed_for_a_while(after):
+    server, asked = Server(1234), itertools.count()
+
+    def query(text):
+        answer = server.query(text)
+        return answer if "count" in text or next(asked) > 9 else []
+
+    rest = [number(one) for one in ids(ModuleReader(Answering(query), "Contacts", after=after))]
+    assert rest == list(range(1001 if after else 1, 1235))
+
+
 def test_server_that_gives_nothing_more_is_no_lack_of_permission():
     server = Server(300)
 
