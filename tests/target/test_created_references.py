@@ -44,6 +44,15 @@ def test_altered_key_of_a_reference_leaves_few_records(options, names, created, 
         assert {one["id"] for one in run.outcomes} == {None}  # none of them is a contact
 
 
+def test_altered_keys_of_some_references_stop_no_others():
+    """Three names that are too long, among others that are not."""
+    names = [name for n in range(5) for name in (f"{n} {LONG}", f"Short {n}")]
+    with empty(alters={"Accounts.accountname": "cut:20"}, **NO_DELETION) as sandbox:
+        run = upsert(sandbox, *names)
+        assert run.tally == {"rejected": 5, "created": 5}
+        assert sandbox.count("Accounts") == len(names)
+
+
 def test_reference_that_is_not_found_by_its_key_is_not_kept(sandbox):
     """The answer shows what was sent, and the server has stored something else."""
     none = '{"success":true,"result":[{"count":"0"}]}'

@@ -22,7 +22,8 @@ from kafinea.load.writing.write_gate import WriteGate
 from kafinea.page_query import number
 
 _MOST_KEPT = 3
-"""So many records of a module with altered keys, which may not be deleted: it does it to all."""
+"""So many new records of a module with altered keys, which may not be deleted, and none that was
+not: the server does it to all."""
 
 
 class ReferencedRecords:
@@ -77,6 +78,7 @@ class ReferencedRecords:
         is_lost = made not in ids and not (found.failure or found.is_unreadable)
         if is_lost or not {*created.altered}.isdisjoint(key.fields):
             raise self._key_altered(plan, key, made)
+        self._kept[key.module.name].clear()
         made = self._first_created(plan, key, made, ids)
         self._existing.note(made, exists=True)
         return made
