@@ -156,3 +156,32 @@ def test_plan_is_written_to_a_file_or_not_at_all(shared, path, make):
     run = load(shared, records, dry_run=True, plan_path=str(path), check=False)
     assert (run.code, path.is_file()) == (1, False)
     assert f"`plan_path` {str(path)!r} must be the path of a regular file." in run.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "value", "since", "code"),
+    [
+        ("Accounts", "annual_revenue", 1000, {}, None),  # stored as 1000.00000000
+        ("Accounts", "phone", None, {}, None),
+        ("Accounts", "phone", None, {"website": "x.example"}, "CHANGED_SINCE_PLAN"),
+        ("Potentials", "amount", 1000, {"forecast_amount": "500.00000000"}, None),  # a workflow
+    ],
+)
+def test_record_that_one_stream_updates_and_another_deletes(module, name, value, since, code, path):
+    label = {"Accounts": "accountname", "Potentials": "potentialname"}[module]
+    with empty() as sandbox:
+        record_id = sandbox.insert(module, {label: "A", "description": "d", name: "9"})
+        lines = [
+            *messages("updates", {"description": "d", name: value}),
+            *messages("deletions", {label: "A", "_sdc_deleted_at": "2026-01-01T00:00:00Z"}),
+        ]
+        streams = {
+            "updates": {"module": module, "match_on": "description"},
+            "deletions": {"module": module, "match_on": label},
+        }
+        options = {"streams": streams, "plan_path": str(path), "hard_delete": True, "check": False}
+        load(sandbox, lines, dry_run=True, **options)
+        sandbox.change(module, record_id, since)
+        run = load(sandbox, lines, max_rejects=-1, **options)
+        assert run.codes == ([code] if code else [])
+        assert sandbox.count(module) == len(run.codes)

@@ -256,12 +256,13 @@ class ApprovedPlan:
             return self._new_ids.match(values_only, change.after)
         if not self._new_ids.match(line.id, write.id):
             return False
-        is_earlier = any(other < place for other in self._places_of(line))
+        earlier = [other for other in self._places_of(line) if other < place]
+        is_earlier = bool(earlier)
         if write.status is Status.DELETED:
             if not is_earlier:
                 return line.whole == record_digest(change.before)
             is_new = self._new_ids.is_created_now(line.id)
-            if not is_new and line.rest != values.rest_digest(change.before):
+            if not is_new and line.rest != self._rest(earlier, change, values):
                 return False
             names = set(change.before) & values.loaded
         else:
@@ -276,6 +277,12 @@ class ApprovedPlan:
             or (is_earlier and self._is_as_left(name, line, change, values))
             for name in names
         )
+
+    def _rest(self, earlier: Sequence[int], change: Change, values: StoredValues) -> str:
+        """Return the digest of what earlier lines about a record do not change."""
+        lines = map(self._reader.line_at, earlier)
+        updates = (one for one in lines if one.outcome == Status.UPDATED.value)
+        return values.rest_digest(change.before, {name for one in updates for name in one.after})
 
     def _is_as_left(self, name: str, line: PlanLine, change: Change, values: StoredValues) -> bool:
         """Whether a stored value is what earlier lines of the plan have made of it.

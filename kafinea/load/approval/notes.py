@@ -64,7 +64,8 @@ class PlanNotes:
             digest = self._digests.of(record)
             rest = None
             if self._values and result.status is Status.DELETED:
-                rest = self._values.rest_digest(result.before or {})
+                changed = self._written.changed_of(result.id)
+                rest = self._values.rest_digest(result.before or {}, changed)
             self._written.note(
                 self._stream,
                 self._module,

@@ -53,6 +53,8 @@ class PlanWriter:
         self._file = _new_file(path)
         self._lines = 0
         self._digest = sha256()
+        self._changed: dict[str, frozenset[str]] = {}  # fields by id
+        self._kinds: dict[frozenset[str], frozenset[str]] = {}  # one of those that are alike
         self._lock = Lock()
         self._write(
             Header(
@@ -114,6 +116,10 @@ class PlanWriter:
             )
         )
 
+    def changed_of(self, record_id: str | None) -> frozenset[str]:
+        """Return the fields of a record that the lines so far change."""
+        return self._changed.get(record_id or "", frozenset())
+
     def note_unmapped(self, stream: str, result: Result) -> None:
         """Note a record that is rejected before it is known what would be loaded of it.
 
@@ -166,6 +172,9 @@ class PlanWriter:
         with self._lock:
             self._write(line)
             self._lines += 1
+            if line.id and line.outcome == Status.UPDATED.value:
+                names = self.changed_of(line.id).union(line.after)
+                self._changed[line.id] = self._kinds.setdefault(names, names)
 
     def _write(self, line: Struct) -> None:
         content = encoder.encode(line) + b"\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kafinea.describe import LINES
@@ -24,13 +24,20 @@ class StoredValues:
 
     def __init__(self, plan: LoadPlan) -> None:
         self.loaded = frozenset(known.name for known in plan.fields.values())
-        self._moving = self.loaded | may_follow(plan.module, self.loaded)
+        self._module = plan.module
         self._fields = plan.module.fields
         self._lines = plan.lines
 
-    def rest_digest(self, record: Mapping[str, Any]) -> str:
-        """Return the digest of what no line of a plan changes, nor the server because of it."""
-        rest = {name: value for name, value in record.items() if name not in self._moving}
+    def rest_digest(self, record: Mapping[str, Any], changed: Collection[str]) -> str:
+        """Return the digest of what no line of a plan changes, nor the server because of it.
+
+        Args:
+            record: The record.
+            changed: The fields that earlier lines change, also those of other streams.
+        """
+        names = self.loaded.union(changed)
+        moving = names | may_follow(self._module, names)
+        rest = {name: value for name, value in record.items() if name not in moving}
         return record_digest(rest)
 
     def are_alike(self, name: str, stored: Any, planned: Any) -> bool:
