@@ -131,6 +131,18 @@ def test_creation_without_answer_whose_record_was_updated_later_is_listed(sandbo
     assert row_of(sandbox, old)["lastname"] == "Before"
 
 
+def test_creation_without_answer_that_made_no_record_is_no_conflict(sandbox, client, path):
+    """Other people have created records since, which the load has updated."""
+    with loading(client, "Contacts", path, match_on="mobile") as load:
+        sandbox.faults.add("status", operation="create", contains="Lost", status=500, times=None)
+        (result,) = load({"lastname": "Lost", "mobile": "71"})
+        assert result.rejection.code == "UNKNOWN_OUTCOME"
+        for mobile in "72", "73":
+            sandbox.insert("Contacts", {"lastname": "Theirs", "mobile": mobile})
+            load({"lastname": "Ours", "mobile": mobile})
+    assert actions(undo(client, path)) == {"restored": 2}
+
+
 def test_deletion_without_answer_is_taken_back(sandbox, client, path):
     contact = sandbox.insert("Contacts", {"lastname": "Deleted"})
     sandbox.faults.add("reset_after", operation="delete")

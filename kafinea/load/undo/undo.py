@@ -16,6 +16,7 @@ from typing import Any
 from typing_extensions import Self
 
 from kafinea.client import Client
+from kafinea.describe import Module
 from kafinea.errors import IncompleteRead, KafineaError, Refused, SettingsError
 from kafinea.load.context import LoadContext
 from kafinea.load.options import LoadOptions
@@ -24,7 +25,7 @@ from kafinea.load.undo.links import left_links
 from kafinea.load.undo.notes import History, UndoNotes
 from kafinea.load.undo.record_undo import RecordUndo
 from kafinea.load.undo.undone import Action, Undone
-from kafinea.load.writing.new_records import Sought, find_new
+from kafinea.load.writing.new_records import Sought, find_new, may_have_made
 from kafinea.load.writing.write_notes import Write
 from kafinea.page_query import number
 from kafinea.parsing import prefix_of
@@ -161,6 +162,14 @@ class Undo:
         for history in unnamed:
             history.module = names.get(prefix_of(history.id), "")
 
+    def _updated_later(
+        self, updated: Sequence[History], sought: Sought, module: Module
+    ) -> list[str]:
+        """Return the records that the load may have created without answer, found and updated."""
+        newer = [one for one in updated if number(one.id) > sought.above]
+        before = ((one.id, self._notes.changes(one)[0].write.before) for one in newer)
+        return [each for each, row in before if row and may_have_made(row, sought, module)]
+
     def _look_for_unanswered(self) -> Iterator[Undone]:
         """Find the records of creations without answer; yield where that is not certain."""
         by_module: Mapping[str, list[tuple[int, Write]]] = defaultdict(list)
@@ -169,8 +178,7 @@ class Undo:
         histories = self._notes.histories
         known = {one.id for one in histories} | {*self._notes.recreated.values()}
         for name, writes in by_module.items():
-            # The load may have found the record later, and updated it.
-            updated = [one.id for one in histories if one.module == name and not one.created]
+            updated = [one for one in histories if one.module == name and not one.created]
             sought = [Sought(write.sent or {}, write.above or 0) for _, write in writes]
             try:
                 module = self._context.modules.get(name)
@@ -181,12 +189,11 @@ class Undo:
                     Undone(Action.FAILED, name, "", text=f"{text}: {error}") for _ in writes
                 )
                 continue
-            for (place, write), candidates in zip(writes, found, strict=True):
+            for (place, write), one, candidates in zip(writes, sought, found, strict=True):
                 if candidates.certain:
                     self._notes.assign(write, candidates.certain, place, None)
                     continue
-                newer = [one for one in updated if number(one) > (write.above or 0)]
-                if perhaps := candidates.all or newer:
+                if perhaps := candidates.all or self._updated_later(updated, one, module):
                     text = (
                         "the load did not get the answer to a creation, and it is not certain that "
                         f"it has created {', '.join(perhaps)}. Look at it in Kafinea"

@@ -98,6 +98,14 @@ def find_new(
     return found
 
 
+def may_have_made(row: Record, sought: Sought, module: Module) -> bool:
+    """Whether a creation may have made a record, by what the record held afterwards."""
+    candidates = Candidates()
+    if number(row["id"]) > sought.above:
+        _compare(row, sought, module, candidates)
+    return bool(candidates.all)
+
+
 def _compare(row: Record, sought: Sought, module: Module, candidates: Candidates) -> None:
     values = {n: v for n, v in sought.values.items() if n in row and n in module.fields}
     if not values:
