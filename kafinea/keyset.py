@@ -133,15 +133,19 @@ class KeysetReader:
     def _ask(
         self, offset: int = 0, limit: int | None = None, failures: int = FAILURES_AT_FIRST
     ) -> Page:
-        """Return what the server gives for the next page, which may be nothing."""
+        """Go on to what the server gives for the next page, which may be nothing."""
+        return self._went_on_to(self._given_at(offset, limit, failures))
+
+    def _given_at(
+        self, offset: int, limit: int | None = None, failures: int = FAILURES_AT_FIRST
+    ) -> Page:
         try:
-            page = self._pages.page(self.cursor.last, offset, limit, failures=failures)
+            return self._pages.page(self.cursor.last, offset, limit, failures=failures)
         except Unavailable as error:
             if not error.silent:
                 raise
             # A slow server, or one that starts again, is no matter of a record.
-            page = self._pages.page(self.cursor.last, offset, limit)
-        return self._went_on_to(page)
+            return self._pages.page(self.cursor.last, offset, limit)
 
     @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
     def _ask_again(self) -> Page:
@@ -244,11 +248,10 @@ class KeysetReader:
 
     def _step_over_the_unreadable(self, expected: int) -> Page:
         """Return the next records after a page of records that this user may not read."""
-        if not self._pages.longest_page and self._pages.fails_with_its_columns(self.cursor.last):
+        if not self._pages.longest_page and self._pages.gives_some(self.cursor.last):
             if page := self._ask_again():
                 return page
             raise self._queries_fail()
-        self._check_that_queries_work()
         # How many records the server looks at for a page is not known: as many as the longest page
         # had, at least; before any came, half of the usual is on the safe side. A step over more
         # than that would leave out records that may be read.
@@ -257,16 +260,29 @@ class KeysetReader:
         size = max(longest, min(pages.page_size, SHORT_PAGE))
         # Pages share a few places: records may leave between two requests, and others move up.
         step = max(1, size - max(size // 10 + 1, _FEWEST_SHARED))
-        for taken, offset in enumerate(range(step, expected, step), start=1):
+        first, end = self._first_within(expected, step)
+        if not first:
+            self._check_that_queries_work()
+        # A query that fails in SQL gives nothing as well. So what is passed over is asked for once
+        # more, now that it is certain that queries work.
+        while (found := self._first_within(end, step))[0]:
+            first, end = found
+        if isinstance(first, list):
+            return self._went_on_to(first)
+        return self.next_page() if self._divide_at(first, end) else []
+
+    def _first_within(self, end: int, step: int) -> tuple[Page | Error, int]:
+        """Return the first page that comes, or error, before an offset; and its offset."""
+        for taken, offset in enumerate(range(0, end, step)):
             try:
-                # Twice, because a query that fails in SQL is answered like this as well.
-                if page := self._ask(offset) or self._ask(offset):
-                    return page
+                page = self._given_at(offset)
             except (Refused, Unavailable) as error:
-                return self.next_page() if self._divide_at(error, offset) else []
+                return error, offset
+            if page:
+                return page, offset
             if taken == MOST_STEPS:
-                raise none_given(self._pages.module, expected)
-        return []
+                raise none_given(self._pages.module, end)
+        return [], end
 
     def _check_that_queries_work(self) -> None:
         """Ask for the last page that came once more, and again if nothing comes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from contextlib import suppress
 from threading import Barrier
 
 import pytest
@@ -62,6 +63,24 @@ def test_server_that_gives_nothing_more_is_no_lack_of_permission():
 
     with pytest.raises(Unavailable, match="Its queries fail"):
         ids(ModuleReader(Answering(query), "Contacts"))
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+@pytest.mark.parametrize("after", [None, "12x20"])
+@pytest.mark.parametrize("hidden", [(), range(1, 171), range(101, 251)])
+def test_queries_that_fail_in_sql_for_a_while_cost_no_record(after, hidden, sessions):
+    """They give nothing, as if all was hidden, while the server counts as ever."""
+    for began, ended in itertools.product((0, 1, 9, 12, 17), range(2, 40)):
+        server, asked = Server(300, hidden=hidden), itertools.count()
+
+        def query(text, server=server, asked=asked, failing=range(began, ended)):
+            fails = "count(*)" not in text and next(asked) in failing
+            return [] if fails else server.query(text)
+
+        reading = ModuleReader(Answering(query), "Contacts", after=after, sessions=sessions)
+        with suppress(IncompleteRead, Unavailable):  # a failure that is said is none of silence
+            found = [number(one) for one in ids(reading)]
+            assert found == [n for n in server.given if n > number(after or "12x0")]
 
 
 @pytest.mark.parametrize("counted", [0, 100])
