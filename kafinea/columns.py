@@ -90,20 +90,14 @@ class Columns:
         with self._lock:
             return self.asked is not asked or self._leave_out_refused()
 
-    def leave_out_failing(self, gives_nothing: _IsAtFault) -> bool:
-        """Find which columns fail in SQL, after a query of them gave nothing.
+    def leave_out_failing(self, gives_nothing: _IsAtFault) -> None:
+        """Find and leave out columns that fail in SQL, where a query of the id alone works.
 
         Args:
             gives_nothing: Whether a query of some columns gives nothing.
-
-        Returns:
-            Whether the columns are at fault, which are left out where it is certain which.
         """
         with self._lock:
-            if gives_nothing(["id"]) or not gives_nothing(self.asked):
-                return False
             self._leave_out(_at_fault(gives_nothing, self.asked))
-            return True
 
     def _leave_out_refused(self) -> bool:
         if refused_columns(self._query, self._module, ["id"]):

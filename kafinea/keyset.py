@@ -83,8 +83,8 @@ class KeysetReader:
         self.cursor = cursor
         self.is_dividing = False
         self._bad_in_a_row = 0
-        self._start = cursor.last  # what stands before it came in an earlier run
-        self._shown: tuple[str | None, str] | None = None  # between which ids a page came
+        # Between which ids a page came. What stands before the start came in an earlier run.
+        self._shown: tuple[str | None, str] | None = (None, cursor.last) if cursor.last else None
         self._pages = pages
         self._recovery = recovery
         self._parts: Iterator[Page] = iter(())
@@ -133,15 +133,19 @@ class KeysetReader:
     def _ask(
         self, offset: int = 0, limit: int | None = None, failures: int = FAILURES_AT_FIRST
     ) -> Page:
-        """Return what the server gives for the next page, which may be nothing."""
+        """Go on to what the server gives for the next page, which may be nothing."""
+        return self._went_on_to(self._given_at(offset, limit, failures))
+
+    def _given_at(
+        self, offset: int, limit: int | None = None, failures: int = FAILURES_AT_FIRST
+    ) -> Page:
         try:
-            page = self._pages.page(self.cursor.last, offset, limit, failures=failures)
+            return self._pages.page(self.cursor.last, offset, limit, failures=failures)
         except Unavailable as error:
             if not error.silent:
                 raise
             # A slow server, or one that starts again, is no matter of a record.
-            page = self._pages.page(self.cursor.last, offset, limit)
-        return self._went_on_to(page)
+            return self._pages.page(self.cursor.last, offset, limit)
 
     @backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)
     def _ask_again(self) -> Page:
@@ -244,11 +248,10 @@ class KeysetReader:
 
     def _step_over_the_unreadable(self, expected: int) -> Page:
         """Return the next records after a page of records that this user may not read."""
-        if not self._pages.longest_page and self._pages.fails_with_its_columns(self.cursor.last):
+        if not self._pages.longest_page and self._pages.gives_some(self.cursor.last):
             if page := self._ask_again():
                 return page
             raise self._queries_fail()
-        self._check_that_queries_work()
         # How many records the server looks at for a page is not known: as many as the longest page
         # had, at least; before any came, half of the usual is on the safe side. A step over more
         # than that would leave out records that may be read.
@@ -257,53 +260,34 @@ class KeysetReader:
         size = max(longest, min(pages.page_size, SHORT_PAGE))
         # Pages share a few places: records may leave between two requests, and others move up.
         step = max(1, size - max(size // 10 + 1, _FEWEST_SHARED))
-        last, worked = self.cursor.last, self._shown is not None
-        for taken, offset in enumerate(range(step, expected, step), start=1):
+        first, end = self._first_within(expected, step)
+        if not first:
+            self._check_that_queries_work(step)
+        # A query that fails in SQL gives nothing as well. So what is passed over is asked for once
+        # more, now that it is certain that queries work.
+        while (found := self._first_within(end, step))[0]:
+            first, end = found
+        if isinstance(first, list):
+            return self._went_on_to(first)
+        return self.next_page() if self._divide_at(first, end) else []
+
+    def _first_within(self, end: int, step: int) -> tuple[Page | Error, int]:
+        """Return the first page that comes, or error, before an offset; and its offset."""
+        for taken, offset in enumerate(range(0, end, step)):
             try:
-                # Twice, because a query that fails in SQL is answered like this as well.
-                page = self._ask(offset) or self._ask(offset)
+                page = self._given_at(offset)
             except (Refused, Unavailable) as error:
-                return self.next_page() if self._divide_at(error, offset) else []
+                return error, offset
             if page:
-                return page if worked else self._unless_queries_failed(page, last)
+                return page, offset
             if taken == MOST_STEPS:
-                raise none_given(self._pages.module, expected)
-        if not worked:
-            self._check_that_what_came_earlier_comes(step)
-        return []
+                raise none_given(self._pages.module, end)
+        return [], end
 
-    def _unless_queries_failed(self, page: Page, last: str | None) -> Page:
-        """Return the first page that came, or what comes now before it: queries may have failed."""
-        earlier = self._pages.page(last)
-        if not earlier or number(earlier[0]["id"]) >= number(page[0]["id"]):
-            return page
-        self.cursor.last = last
-        self.cursor.received -= len(page)
-        return self._went_on_to(earlier)
-
-    def _check_that_what_came_earlier_comes(self, step: int) -> None:
-        """Ask for what an earlier run has read, where nothing came in this one.
-
-        The user may not see any more what that run has read last. So it goes back to the first.
-
-        Raises:
-            Unavailable: It is counted, and nothing of it comes.
-        """
-        start = self._start
-        if start is None or not (expected := self._pages.count(None, start)):
-            return
-        offsets = (0, *range(0, min(expected, MOST_STEPS * step), step))
-        try:
-            comes = any(self._pages.before(start, None, offset) for offset in offsets)
-        except (Refused, Unavailable) as error:
-            if not _may_lie_in_a_record(error):
-                raise
-            return  # it may be one at which the server fails
-        if not comes:
-            raise self._queries_fail()
-
-    def _check_that_queries_work(self) -> None:
+    def _check_that_queries_work(self, step: int) -> None:
         """Ask for the last page that came once more, and again if nothing comes.
+
+        Of what came in an earlier run, this user may not see the last records any more.
 
         Raises:
             Unavailable: It is counted, and does not come any more.
@@ -312,8 +296,17 @@ class KeysetReader:
             return  # nothing came yet: either the steps find something, or all is an error
         # Its end first: what stands before it may be more than a page that cannot be read.
         before, last = self._shown
-        comes = any(self._pages.before(last, before) for _ in range(2))
-        if not comes and self._pages.count(before, last):
+        try:
+            if any(self._pages.before(last, before) for _ in range(2)):
+                return
+            expected = min(self._pages.count(before, last), MOST_STEPS * step)
+            offsets = range(step, expected, step)
+            comes = any(self._pages.before(last, before, offset) for offset in offsets)
+        except (Refused, Unavailable) as error:
+            if not _may_lie_in_a_record(error):
+                raise
+            return  # the last one that an earlier run has read may be one at which it fails
+        if expected and not comes:
             raise self._queries_fail()
 
     def _queries_fail(self) -> Unavailable:

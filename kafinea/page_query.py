@@ -136,16 +136,20 @@ class PageQuery:
         conditions = [Condition("id", "<=", last), *behind(behind_which)]
         return self._ask(self._query, conditions, offset, PAGE_SIZE, descending=True)
 
-    def fails_with_its_columns(self, after: str | None) -> bool:
-        """Whether the records after an id are given without some columns, which are then left out.
+    def gives_some(self, after: str | None) -> bool:
+        """Whether a query of ids gives records after an id.
 
-        A query that fails in SQL gives nothing.
+        Where one of all columns gives nothing, because it fails in SQL, those at fault are left
+        out from then on.
         """
 
         def gives_nothing(columns: Sequence[str]) -> bool:
             return not self._query(self._text(columns, behind(after), 0, self.page_size))
 
-        return self._columns.leave_out_failing(gives_nothing)
+        if gives_nothing(["id"]):
+            return False
+        self._columns.leave_out_failing(gives_nothing)
+        return True
 
     def count(self, after: str | None, until: str | None = None) -> int:
         """Return how many records there are after an id, up to another one."""
