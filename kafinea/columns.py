@@ -1,8 +1,10 @@
 """The columns of a query. Those that the server refuses are found and left out.
 
-`describe` promises columns that a query of some servers refuses, or that the database does not have
-any more: then the query fails in SQL, which some servers answer with `[]` (measured). That shows
-with the first answer: once records have been received, the columns stay as they are.
+`describe` promises columns that a query of some servers refuses. That shows with the first answer:
+once records have been received, the columns stay as they are.
+
+With other columns a query fails in SQL, which some servers answer with `[]` (measured). They are
+found too, but not left out: a database may fail for a while, and the values would be lost.
 """
 
 from __future__ import annotations
@@ -22,12 +24,7 @@ _Query = Callable[[str], list[dict[str, Any]]]
 _IsAtFault = Callable[[Sequence[str]], bool]
 
 _ALL = ("*",)
-_REFUSALS = frozenset(
-    {
-        *(Code.ACCESS_DENIED, Code.DATABASE_QUERY_ERROR),
-        *(Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR),
-    }
-)
+_REFUSALS = frozenset({Code.ACCESS_DENIED, Code.INTERNAL_SERVER_ERROR, Code.QUERY_SYNTAX_ERROR})
 
 
 class Columns:
@@ -90,21 +87,10 @@ class Columns:
         with self._lock:
             return self.asked is not asked or self._leave_out_refused()
 
-    def leave_out_failing(self, gives_nothing: _IsAtFault) -> None:
-        """Find and leave out columns that fail in SQL, where a query of the id alone works.
-
-        Args:
-            gives_nothing: Whether a query of some columns gives nothing.
-        """
-        with self._lock:
-            self._leave_out(_at_fault(gives_nothing, self.asked))
-
     def _leave_out_refused(self) -> bool:
         if refused_columns(self._query, self._module, ["id"]):
             return False  # it is the module that is refused
-        return self._leave_out(refused_columns(self._query, self._module, self.asked))
-
-    def _leave_out(self, refused: Collection[str]) -> bool:
+        refused = refused_columns(self._query, self._module, self.asked)
         self._are_all_given = not refused or not self._needed.isdisjoint(refused)
         if refused and self._are_all_given:
             return False
@@ -130,16 +116,22 @@ def refused_columns(query: _Query, module: str, columns: Sequence[str]) -> set[s
     """
     if not all(_is_refused(query, module, columns, *which) for which in ((0, 0), (0, 1), (1, 1))):
         return set()
-    return _at_fault(lambda some: _is_refused(query, module, some), columns)
+    return at_fault(lambda some: _is_refused(query, module, some), columns)
 
 
-def _at_fault(is_at_fault: _IsAtFault, columns: Sequence[str]) -> set[str]:
+def at_fault(is_at_fault: _IsAtFault, columns: Sequence[str]) -> set[str]:
+    """Return which columns are at fault where a query of all of them fails, found by halving.
+
+    Args:
+        is_at_fault: Whether a query of some columns fails.
+        columns: The columns.
+    """
     if not is_at_fault(columns):
         return set()
     if len(columns) == 1:
         return set(columns)
     middle = len(columns) // 2
-    return _at_fault(is_at_fault, columns[:middle]) | _at_fault(is_at_fault, columns[middle:])
+    return at_fault(is_at_fault, columns[:middle]) | at_fault(is_at_fault, columns[middle:])
 
 
 def _is_refused(

@@ -248,10 +248,10 @@ class KeysetReader:
 
     def _step_over_the_unreadable(self, expected: int) -> Page:
         """Return the next records after a page of records that this user may not read."""
-        if not self._pages.longest_page and self._pages.gives_some(self.cursor.last):
+        if not self._pages.longest_page and not self._pages.gives_nothing(self.cursor.last):
             if page := self._ask_again():
                 return page
-            raise self._queries_fail()
+            raise self._columns_fail()
         # How many records the server looks at for a page is not known: as many as the longest page
         # had, at least; before any came, half of the usual is on the safe side. A step over more
         # than that would leave out records that may be read.
@@ -311,9 +311,16 @@ class KeysetReader:
 
     def _queries_fail(self) -> Unavailable:
         return Unavailable(
-            f"{self._pages.module}: the server counts records but returns none, although it "
-            "returned some to an earlier or a simpler query. Its queries fail. Check the "
-            "server's log."
+            f"{self._pages.module}: the server counts records but returns none, not even those "
+            "that it returned before. Its queries fail. Check the server's log."
+        )
+
+    def _columns_fail(self) -> IncompleteRead:
+        names = sorted(self._pages.failing_columns(self.cursor.last)) or ["all together"]
+        return IncompleteRead(
+            f"{self._pages.module}: the server counts records and returns their ids, but nothing "
+            f"with these fields: {', '.join(names)}. Its database fails at them, or does not have "
+            "them. Check the server's log, or deselect them."
         )
 
     def _went_on_to(self, page: Page) -> Page:

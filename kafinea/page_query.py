@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import lt
 from typing import Any, Protocol, TypeVar
 
 import backoff
 
-from kafinea.columns import Columns
+from kafinea.columns import Columns, at_fault
 from kafinea.dividing import FAILURES_AT_FIRST, TOO_LONG, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, NotCounted, Refused, Unavailable
 from kafinea.parsing import are_ids, is_id, number_in, prefix_of, whole
@@ -136,20 +137,13 @@ class PageQuery:
         conditions = [Condition("id", "<=", last), *behind(behind_which)]
         return self._ask(self._query, conditions, offset, PAGE_SIZE, descending=True)
 
-    def gives_some(self, after: str | None) -> bool:
-        """Whether a query of ids gives records after an id.
+    def gives_nothing(self, after: str | None, columns: Sequence[str] = ("id",)) -> bool:
+        """Whether a query of some columns gives no record after an id."""
+        return not self._query(self._text(columns, behind(after), 0, self.page_size))
 
-        Where one of all columns gives nothing, because it fails in SQL, those at fault are left
-        out from then on.
-        """
-
-        def gives_nothing(columns: Sequence[str]) -> bool:
-            return not self._query(self._text(columns, behind(after), 0, self.page_size))
-
-        if gives_nothing(["id"]):
-            return False
-        self._columns.leave_out_failing(gives_nothing)
-        return True
+    def failing_columns(self, after: str | None) -> set[str]:
+        """Return the columns with which a query gives nothing, because it fails in SQL."""
+        return at_fault(partial(self.gives_nothing, after), self._columns.asked)
 
     def count(self, after: str | None, until: str | None = None) -> int:
         """Return how many records there are after an id, up to another one."""

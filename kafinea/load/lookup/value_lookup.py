@@ -243,10 +243,9 @@ class ValueLookup:
             client, question.module, question.columns.names, question.where(asked)
         )
         try:
-            rows = [row for page in reading for row in page]
+            return [row for page in reading for row in page]
         except IncompleteRead:
             return []
-        return [] if reading.refused else rows  # lines are written as they were read
 
     def _count(self, asked: Sequence[SoughtValue]) -> int:
         """Count the records that have one of the values; what fails at it has no answer."""

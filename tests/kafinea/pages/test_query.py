@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from kafinea.columns import refused_columns
-from kafinea.errors import IncompleteRead, NotCounted, Refused, Unavailable
+from kafinea.errors import IncompleteRead, NotCounted, Refused
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PageQuery, count, is_there
 from kafinea.query import Condition
@@ -209,7 +209,6 @@ def test_columns_are_not_at_fault_because_of_a_record():
         ({"b"}, DENIED, {"a", "c", "d", "e", "id"}, 11),
         ({"b"}, FAILS, {"a", "c", "d", "e", "id"}, 11),
         ({"b"}, Refused("x", code="QUERY_SYNTAX_ERROR"), {"a", "c", "d", "e", "id"}, 11),
-        ({"b"}, Refused("x", code="DATABASE_QUERY_ERROR"), {"a", "c", "d", "e", "id"}, 11),
         ({"b"}, Refused("x", code="OTHER"), None, 1),
         ({"b", "id"}, DENIED, None, 5),
         (set(COLUMNS), DENIED, None, 14),
@@ -234,29 +233,18 @@ def test_page_is_read_without_the_columns_that_are_refused(refused, error, given
 
 
 @pytest.mark.parametrize("after", [None, "12x0"])
-@pytest.mark.parametrize(
-    ("refused", "given"),
-    [({"b"}, {"a", "c", "d", "e", "id"}), ({"a", "c", "e"}, {"b", "d", "id"}), (set(), None)],
-)
-def test_columns_with_which_a_query_gives_nothing_are_left_out(after, refused, given, caplog):
-    fails = (lambda _: True) if refused else (lambda text: ",".join(COLUMNS) in text)
-    query, texts = refusing(refused or {"a"}, None, on=fails)
-
-    def ending(text):
-        if "id > '12x1'" in text:
-            return [{"count": "0"}] if "count(*)" in text else []
-        return query(text)
-
-    reading = ModuleReader(Answering(ending), "Contacts", COLUMNS, after=after)
-    if given is None:
-        with pytest.raises(Unavailable, match="Its queries fail"):
-            ids(reading)
-        return
-    ((record,),) = reading
-    assert record.keys() == given
-    assert reading.refused == refused
-    assert f"refuses them in a query: {', '.join(sorted(refused))}" in caplog.text
+@pytest.mark.parametrize("failing", [{"b"}, {"a", "c", "e"}, set()])
+def test_columns_with_which_a_query_gives_nothing_are_named(after, failing, caplog):
+    """They may work again soon: left out, they would be null until each record changes."""
+    fails = (lambda _: True) if failing else (lambda text: ",".join(COLUMNS) in text)
+    query, texts = refusing(failing or {"a"}, None, on=fails)
+    reading = ModuleReader(Answering(query), "Contacts", COLUMNS, after=after)
+    names = ", ".join(sorted(failing)) or "all together"
+    with pytest.raises(IncompleteRead, match=f"nothing with these fields: {names}. Its database"):
+        ids(reading)
+    assert reading.refused == set()
     assert len(texts) < 30
+    assert not [one for one in texts if "id > '12x1'" in one]
 
 
 @pytest.mark.parametrize(("module", "is_star"), [("Contacts", True), ("Users", False)])
