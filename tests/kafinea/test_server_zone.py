@@ -99,3 +99,8 @@ def test_unknown_zone_is_a_wrong_setting():
     with pytest.raises(SettingsError, match="Europe/Paris"):
         ServerZone("Paris")
     assert (ServerZone().name, PARIS.name) == ("UTC", "Europe/Paris")
+
+
+def test_zone_is_known_only_if_it_is_set():
+    assert ServerZone("Europe/Paris").is_set is True
+    assert ServerZone().is_set is False
