@@ -451,6 +451,13 @@ def _(directory):
         return tap(directory, settings(sandbox), *catalog)
 
 
+@prints("the server counts records and returns their ids, but nothing with these fields: ...")
+def _(directory):
+    with Sandbox(rows=50) as sandbox:
+        sandbox.faults.add("empty", operation="query", contains="title", times=None)
+        return contacts(directory, sandbox)
+
+
 @prints("... of ... records could not be read")
 def _(directory):
     with _hiding_a_contact() as sandbox:

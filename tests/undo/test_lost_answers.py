@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 from kafinea import Client
@@ -35,6 +37,16 @@ TWICE = {
     "not answered, and done": ("2", False, "3", "1", None),
     "not answered, and changed": ("2", False, "9", "9", ("1", "3", "9")),
 }
+
+
+@contextmanager
+def altered(sandbox, change):
+    """A client that gets altered answers."""
+    with (
+        mutating(sandbox.url, change) as url,
+        Client(url, sandbox.username, sandbox.access_key) as client,
+    ):
+        yield client
 
 
 @pytest.mark.parametrize("name", TWICE)
@@ -80,10 +92,7 @@ def test_creation_whose_answer_does_not_show_the_record(sandbox, path, account, 
         return ANSWERS[name](result, account)
 
     record = {"lastname": "Twin", "phone": name}
-    with (
-        mutating(sandbox.url, change) as url,
-        Client(url, sandbox.username, sandbox.access_key) as client,
-    ):
+    with altered(sandbox, change) as client:
         with loading(client, "Contacts", path, match_on="phone") as load:
             (result,) = load(record)
         assert result.rejection is None
@@ -105,10 +114,7 @@ def test_record_that_another_user_created_at_the_same_moment_is_kept(sandbox, pa
         sandbox.insert("Contacts", {**record, "modifiedby": 2})
         return {}
 
-    with (
-        mutating(sandbox.url, change) as url,
-        Client(url, sandbox.username, sandbox.access_key) as client,
-    ):
+    with altered(sandbox, change) as client:
         with loading(client, "Contacts", path, match_on="phone") as load:
             (result,) = load(record)
         assert result.rejection is None
