@@ -8,6 +8,7 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
+from kafinea.line_order import in_order
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE, Page, PageQuery, count
 from kafinea.parsing import text
@@ -130,10 +131,10 @@ def can_be_queried(lines: Sequence[str]) -> bool:
 
 
 def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page] | None:
-    """Return the lines of each document; None if one belongs to another."""
+    """Return the lines of each document in their order; None if one belongs to another."""
     found: dict[str, Page] = {document_id: [] for document_id in ids}
     for line in lines:
         if (its := found.get(text(line.get(_PARENT)) or "")) is None:
             return None
         its.append(line)
-    return found
+    return {document_id: in_order(its) for document_id, its in found.items()}

@@ -480,6 +480,17 @@ def test_lines_that_are_no_records_are_an_error_and_not_empty(lines, monkeypatch
         assert "did not return the lines as a list" in caplog.text
 
 
+@pytest.mark.parametrize("lines", ["none", ["none"], {"1": {"productid": "1x1"}}])
+def test_lines_of_any_shape_cost_no_document_where_none_are_wanted(shop, lines, monkeypatch):
+    retrieve = OPERATIONS["retrieve"]
+
+    def answer(call):
+        return retrieve.run(call) | {"LineItems": lines}
+
+    monkeypatch.setitem(OPERATIONS, "retrieve", retrieve._replace(run=answer))
+    assert len(invoices(shop, line_items="off")) == len(shop.rows("Invoice"))
+
+
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_lines_of_no_document_that_was_asked_for_are_not_believed(is_refused, monkeypatch):
     """`7xArray` stands there on some servers; a document that is refused then has its own query."""
