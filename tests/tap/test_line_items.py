@@ -339,7 +339,8 @@ def test_lines_are_complete_after_a_fault_in_their_query(shop, fault, nth):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "most"), [((0, 1, 99, 100, 101, 250), 100), ((0, 1, 90), 100), ((0, 1, 40), 50)]
+    ("sizes", "most"),
+    [((0, 1, 99, 100, 101, 250), 100), ((0, 1, 90), 100), ((0, 1, 40), 50), ((0, 1, 18), 20)],
 )
 def test_lines_inserted_meanwhile_displace_no_others(monkeypatch, sizes, most):
     """Servers give the ids of lines that are gone to new ones, before those of other documents."""
