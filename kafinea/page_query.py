@@ -30,6 +30,9 @@ PAGE_SIZE = 100
 SHORT_PAGE = 20
 """The fewest records that servers look at for one answer. Those it does not show are among them."""
 
+_ROUND = (20, 25)
+"""The most records that servers give in one answer is a multiple of one of these."""
+
 _COUNT_TRIES = 4
 _LARGEST_GAP = 2**40
 
@@ -131,6 +134,12 @@ class PageQuery:
         return IncompleteRead(
             f"{self.module}: the server does not return records in the order of their ids."
         )
+
+    def may_be_cut(self, page: Page) -> bool:
+        """Whether others may follow a page: it is as long as any, and as a server's limit is."""
+        length = len(page)
+        is_limit = length == self.page_size or any(length % limit == 0 for limit in _ROUND)
+        return bool(page) and length == self.longest_page and is_limit
 
     def before(self, last: str, behind_which: str | None, offset: int = 0) -> Page:
         """Return the records from an id backwards, as far as another one."""

@@ -165,8 +165,8 @@ class _ListReading:
         found: set[str] = set()
         keyset = KeysetReader(pages, Cursor(None, total=counted))
         page: Page = []
-        # Records that were added after the count may have pushed others out of a full page.
-        while len(found) < counted or len(page) >= PAGE_SIZE:
+        # Records that were added after the count may have pushed others out.
+        while len(found) < counted or pages.may_be_cut(page):
             if not (page := keyset.next_page()):
                 break
             found.update(ids_of(self.of.related, page, some_id))

@@ -170,6 +170,7 @@ class TapKafinea(KafineaTap):
         self._began = time.monotonic()
         self.cleanup.callback(self.end)  # also when the run fails or is stopped
         check_selection(self.streams)
+        self._read_deletions_last()
         for text in without_stream(self.config.get("stream_maps") or {}, self.streams):
             self.logger.warning("%s", text)
         modules = self.context.modules
@@ -184,6 +185,14 @@ class TapKafinea(KafineaTap):
         self.context.clock.begin(
             {stream.name: Checkpoint.from_dict(stream.stream_state) for stream in dated}
         )
+
+    def _read_deletions_last(self) -> None:
+        """Move deleted records behind all modules, which are scanned when they are read.
+
+        The SDK sorts streams by name: a module such as `evvtMenu` would come after them.
+        """
+        if stream := self.streams.pop(deletions.NAME, None):
+            self.streams[deletions.NAME] = stream
 
     def _warn_of_modules_behind_the_catalog(self) -> None:
         """Name what `modules` contains and the catalog does not."""

@@ -27,7 +27,6 @@ from kafinea.describe import LINES
 from kafinea.errors import IncompleteRead, Refused, Unavailable
 from kafinea.extract.line_query import LineQuery, can_be_queried
 from kafinea.extract.retrieving import Retrieval
-from kafinea.line_order import in_order
 from kafinea.page_query import PAGE_SIZE, Page
 from kafinea.recovery import BadRecord, Recovery
 
@@ -77,7 +76,9 @@ class Documents:
         Raises:
             IncompleteRead: Too many documents cannot be read whole.
         """
-        return self._each_retrieved(page) if self._retrieves else self._with_lines(page)
+        if self._retrieves:
+            return self._retrieval.documents([record["id"] for record in page])
+        return self._with_lines(page)
 
     def report(self, total: int) -> None:
         """Say once that documents are retrieved one by one, and what it costs.
@@ -87,13 +88,6 @@ class Documents:
         """
         if self._retrieves:
             self._retrieval.report(total)
-
-    def _each_retrieved(self, page: Page) -> Page:
-        documents = self._retrieval.documents([record["id"] for record in page])
-        for document in documents:
-            if document.get(LINES):
-                document[LINES] = in_order(document[LINES])
-        return documents
 
     def _with_lines(self, page: Page) -> Page:
         """Return documents with the lines that a query gives, else with those of `retrieve`."""
@@ -112,8 +106,8 @@ class Documents:
                 logger.warning(text, self._module, error)
                 lines = None
         if lines is None:
-            return self._each_retrieved(page)
-        return [{**record, LINES: in_order(lines[record["id"]])} for record in page]
+            return self._retrieval.documents(ids)
+        return [{**record, LINES: lines[record["id"]]} for record in page]
 
     def _recovered(self, ids: Sequence[str]) -> dict[str, Page] | None:
         """Return the lines of documents where the server fails at some of them."""

@@ -8,14 +8,14 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINE_MODULE
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, KafineaError, Refused, Unavailable
+from kafinea.line_order import in_order
 from kafinea.module_reader import ModuleReader
-from kafinea.page_query import PAGE_SIZE, Page, PageQuery, count
+from kafinea.page_query import Page, PageQuery, count
 from kafinea.parsing import text
 from kafinea.query import Condition, select
 from kafinea.recovery import BadRecord, Recovery
 
 _PARENT = "parent_id"
-_ROUND = 25
 
 
 class LineQuery:
@@ -41,17 +41,10 @@ class LineQuery:
         client = self._client.giving_up_after(FAILURES_AT_FIRST)
         expected = count(client.query, LINE_MODULE, where)
         selection = PageQuery(client.query, LINE_MODULE, columns, where, self._page_size)
-        size = min(self._page_size, PAGE_SIZE)
         rows: Page = []
         page: Page = []
         # Lines that came in after the count may have pushed those of other documents out.
-        # A page may be full where no other was longer and it has a round number of them: not every
-        # server gives a hundred.
-        while len(rows) < expected or (
-            page
-            and len(page) == selection.longest_page
-            and 0 in {len(page) % size, len(page) % _ROUND}
-        ):
+        while len(rows) < expected or selection.may_be_cut(page):
             if not (page := selection.page(rows[-1]["id"] if rows else None)):
                 break
             rows += page
@@ -130,10 +123,10 @@ def can_be_queried(lines: Sequence[str]) -> bool:
 
 
 def _by_document(lines: Iterable[Record], ids: Sequence[str]) -> dict[str, Page] | None:
-    """Return the lines of each document; None if one belongs to another."""
+    """Return the lines of each document in their order; None if one belongs to another."""
     found: dict[str, Page] = {document_id: [] for document_id in ids}
     for line in lines:
         if (its := found.get(text(line.get(_PARENT)) or "")) is None:
             return None
         its.append(line)
-    return found
+    return {document_id: in_order(its) for document_id, its in found.items()}

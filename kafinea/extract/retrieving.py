@@ -10,6 +10,7 @@ from kafinea.client import Client, Record
 from kafinea.describe import LINES, PDO_LINES, only_retrieved
 from kafinea.dividing import FAILURES_AT_FIRST
 from kafinea.errors import KafineaError, Refused, Unavailable
+from kafinea.line_order import in_order
 from kafinea.page_query import Page, is_there
 from kafinea.query import Condition, select
 from kafinea.recovery import BadRecord, Recovery
@@ -121,7 +122,7 @@ class Retrieval:
             return {**document, LINES: None}
         # Servers write `7xArray` there.
         own = [{_PLACE: place, **line, _PARENT: document_id} for place, line in enumerate(lines, 1)]
-        return {**document, LINES: own}
+        return {**document, LINES: in_order(own)}
 
     def _from_queries(self, document_id: str, error: KafineaError) -> Record:
         """Return what queries give of a document; the rest is null.

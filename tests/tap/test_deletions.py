@@ -385,6 +385,30 @@ def test_scan_reports_no_newly_hidden_record_as_deleted(tmp_path):
         assert rows == []
 
 
+def test_scan_reports_a_module_whose_name_comes_after_that_of_the_stream(
+    runs, sandbox, monkeypatch
+):
+    def rename(operation, change, restore):
+        known = OPERATIONS[operation]
+
+        def answer(call):
+            params = {name: restore(value) for name, value in call.params.items()}
+            return change(known.run(replace(call, params=params)))
+
+        monkeypatch.setitem(OPERATIONS, operation, known._replace(run=answer))
+
+    def lower(answer):
+        return json.loads(json.dumps(answer).replace('"Leads"', '"leads"'))
+
+    for operation, change in {"listtypes": lower, "describe": lower, "query": list}.items():
+        rename(operation, change, lambda text: re.sub(r"\bleads\b", "Leads", text))
+    runs.settings["modules"] = ["leads"]
+    runs()
+    gone = there(sandbox, "Leads")[:2]
+    remove(sandbox, gone, "Leads")
+    assert told(runs()) == gone
+
+
 def test_scan_failing_for_a_module_stops_no_other(runs, sandbox):
     runs.settings["modules"] = ["Accounts", "Contacts", "Leads"]
     runs()

@@ -339,7 +339,8 @@ def test_lines_are_complete_after_a_fault_in_their_query(shop, fault, nth):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "most"), [((0, 1, 99, 100, 101, 250), 100), ((0, 1, 90), 100), ((0, 1, 40), 50)]
+    ("sizes", "most"),
+    [((0, 1, 99, 100, 101, 250), 100), ((0, 1, 90), 100), ((0, 1, 40), 50), ((0, 1, 18), 20)],
 )
 def test_lines_inserted_meanwhile_displace_no_others(monkeypatch, sizes, most):
     """Servers give the ids of lines that are gone to new ones, before those of other documents."""
@@ -478,6 +479,17 @@ def test_lines_that_are_no_records_are_an_error_and_not_empty(lines, monkeypatch
         assert output.bookmark("Invoice")["unreadable"] == [first]
         assert first in message
         assert "did not return the lines as a list" in caplog.text
+
+
+@pytest.mark.parametrize("lines", ["none", ["none"], {"1": {"productid": "1x1"}}])
+def test_lines_of_any_shape_cost_no_document_where_none_are_wanted(shop, lines, monkeypatch):
+    retrieve = OPERATIONS["retrieve"]
+
+    def answer(call):
+        return retrieve.run(call) | {"LineItems": lines}
+
+    monkeypatch.setitem(OPERATIONS, "retrieve", retrieve._replace(run=answer))
+    assert len(invoices(shop, line_items="off")) == len(shop.rows("Invoice"))
 
 
 @pytest.mark.parametrize("is_refused", [False, True])

@@ -310,7 +310,8 @@ def test_faults_cost_no_pair(sandbox, fault, nth):
     assert pairs(output) == sorted(truth(sandbox).elements())
 
 
-def test_pairs_added_meanwhile_displace_no_others(sandbox, monkeypatch):
+@pytest.mark.parametrize("most", [100, 50])
+def test_pairs_added_meanwhile_displace_no_others(sandbox, monkeypatch, most):
     """From the other side too, which does not modify the record that has the list."""
     contacts = [sandbox.insert("Contacts", {"lastname": f"{n}"}, OLD) for n in range(210)]
     (source,) = campaigns(sandbox, 0)
@@ -320,7 +321,7 @@ def test_pairs_added_meanwhile_displace_no_others(sandbox, monkeypatch):
     query_related = OPERATIONS["query_related"]
 
     def grow_when_counted(call):
-        answer = query_related.run(call)
+        answer = query_related.run(call)[:most]
         if "count(" in call.params["query"]:
             for contact in contacts[:60]:
                 link(sandbox, source, contact)
