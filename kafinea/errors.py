@@ -244,3 +244,7 @@ class QueryError(KafineaError, ValueError):
 
 class IncompleteRead(KafineaError):
     """The server counted records, or bytes of a file, that it then did not give."""
+
+
+class NoneGiven(IncompleteRead):
+    """The server counts records and gives none: the query fails, or this user may not see them."""

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import backoff
 
 from kafinea.dividing import FAILURES_AT_FIRST, Error, may_lie_in_the_request
-from kafinea.errors import IncompleteRead, Refused, Unavailable
+from kafinea.errors import IncompleteRead, NoneGiven, Refused, Unavailable
 from kafinea.page_query import PAGE_SIZE, SHORT_PAGE, Page, PageQuery, number
 
 PATIENCE = 6
@@ -337,9 +337,9 @@ def _may_lie_in_a_record(error: Error) -> bool:
     return not is_silent and may_lie_in_the_request(error)
 
 
-def none_given(module: str, counted: int) -> IncompleteRead:
+def none_given(module: str, counted: int) -> NoneGiven:
     """Return the error for records that are counted and do not come."""
-    return IncompleteRead(
+    return NoneGiven(
         f"{module}: the server counts {counted:,} records but returns none of them. Either its "
         "query fails (check the server's log), or this user may not read them."
     )

@@ -206,15 +206,24 @@ def _at_once(here: Callable[[], _T], elsewhere: Callable[[], _U]) -> tuple[_T, _
     return here(), other.result()
 
 
-def newest(query: Query, module: str, where: Sequence[Condition | AnyOf] = ()) -> str | None:
+def newest(
+    query: Query, module: str, where: Sequence[Condition | AnyOf] = (), *, tries: int = PATIENCE
+) -> str | None:
     """Return the latest `modifiedtime` of the records that meet the conditions, as the wire has it.
+
+    Args:
+        query: What sends a query, such as `Client.query`.
+        module: The module's name.
+        where: Conditions, all of which must hold.
+        tries: How often to query a server that counts such records and gives none.
 
     Returns:
         None when there is no such record; an empty text when none of them has a `modifiedtime`;
         `LATEST` when that of the newest is no date-time.
 
     Raises:
-        IncompleteRead: The server counts such records and gives none of them.
+        NoneGiven: The server counts such records and gives none of them.
+        IncompleteRead: It gives one without a `modifiedtime`.
     """
 
     def ask(offset: int, limit: int) -> list[dict[str, Any]]:
@@ -240,7 +249,7 @@ def newest(query: Query, module: str, where: Sequence[Condition | AnyOf] = ()) -
     expected = count(query, module, where)
     if not expected:
         return None
-    patiently = backoff.on_predicate(backoff.expo, max_tries=PATIENCE, factor=0.5, logger=None)(ask)
+    patiently = backoff.on_predicate(backoff.expo, max_tries=tries, factor=0.5, logger=None)(ask)
     if answer := patiently(0, PAGE_SIZE):
         return _modified(module, answer[0])
     most = min(expected, PAGE_SIZE * MOST_STEPS)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from kafinea.client import Client
-from kafinea.errors import IncompleteRead
+from kafinea.errors import IncompleteRead, NoneGiven
 from kafinea.extract.batch import Batch, Prepare, PreparedPass, RunSummary
 from kafinea.extract.checkpoint import Checkpoint, Pass, now
 from kafinea.extract.clock import Clock
@@ -253,15 +253,27 @@ class ExtractionRun:
         query, module = self._source.client.query, self._source.module
         try:
             found = newest(query, module, conditions)
-        except IncompleteRead as error:
-            # If the same query gives nothing of the whole module either, it is the query that
-            # fails, and this raises again.
-            newest(query, module)
-            logger.warning("%s", error)
-            return None
+        except NoneGiven:
+            if not conditions:
+                raise
+            found = self._newest_that_is_shown(conditions)
         if found:
             self._source.clock.check(self._source.name, found)
         return found
+
+    def _newest_that_is_shown(self, conditions: list[Condition]) -> str | None:
+        """Return the newest `modifiedtime`; None where this user may see none of the records.
+
+        Raises:
+            NoneGiven: The query gives nothing of the whole module either, so it is what fails.
+        """
+        query, module = self._source.client.query, self._source.module
+        newest(query, module)
+        try:
+            return newest(query, module, conditions, tries=1)  # it may have failed for a while
+        except NoneGiven as error:
+            logger.warning("%s", error)
+            return None
 
     def _is_proven(self, prepared: PreparedPass) -> bool:
         """Whether all records came, so that the rows of those that did not were deleted."""

@@ -14,8 +14,6 @@ from kafinea_sandbox.dialects import DIALECTS
 LONG = {"cf_855": "-1234.567", "cf_861": "99.95"}
 WIDE = {"amount": "1234567.89123456", "potentialname": "P", "closingdate": "2026-01-01"}
 
-needs_corebos = pytest.mark.skipif("corebos" not in DIALECTS, reason="no such dialect yet")
-
 
 @pytest.fixture(params=[name for name in DIALECTS if name not in {"corebos", "legacy"}])
 def server(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
@@ -75,7 +73,6 @@ def test_users_contain_their_formats():
 SEPARATORS = {"currency_decimal_separator": ",", "currency_grouping_separator": "."}
 
 
-@needs_corebos
 def test_corebos_reads_numbers_as_the_user_writes_them(corebos: Sandbox):
     corebos.change("Users", 1, SEPARATORS)
     api = Api(corebos)
@@ -89,12 +86,10 @@ def test_corebos_reads_numbers_as_the_user_writes_them(corebos: Sandbox):
     assert stored(corebos, "Contacts", wire_id)["cf_855"] == "-1234567000.000"
 
 
-@needs_corebos
 def test_corebos_truncates_decimals(corebos: Sandbox):
     assert Api(corebos).contact(cf_855="0.129")["cf_855"] == "0.120"
 
 
-@needs_corebos
 def test_corebos_reads_custom_datetimes_in_the_users_zone(corebos: Sandbox):
     api = Api(corebos)
     wire_id = corebos.insert("Contacts", {"lastname": "x", "cf_891": "2026-07-01 12:34:56"})

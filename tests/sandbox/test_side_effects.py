@@ -9,8 +9,6 @@ from sandbox_api import Api, error_of, result_of, small_company
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.dialects import DIALECTS
 
-needs_corebos = pytest.mark.skipif("corebos" not in DIALECTS, reason="no such dialect yet")
-
 
 @pytest.mark.parametrize(
     ("dialect", "option", "present"),

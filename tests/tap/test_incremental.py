@@ -12,6 +12,7 @@ import pytest
 
 from kafinea.errors import IncompleteRead, StateError, Unavailable
 from kafinea.extract.discovery import NotRead
+from kafinea.keyset import PATIENCE
 from kafinea.page_query import number
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.operations.table import OPERATIONS
@@ -403,6 +404,22 @@ def test_newest_change_that_no_page_contains_is_an_error(sandbox):
     sandbox.faults.add("empty", operation="query", contains="DESC", times=None)
     with pytest.raises(IncompleteRead):
         contacts(sandbox, state)
+
+
+TRIES_OF_NEWEST = 1 + PATIENCE + 1
+"""The first one, those after the count, and a last one further on."""
+
+
+def test_query_for_the_newest_change_that_fails_for_a_while_hides_no_record(sandbox):
+    empty = {"operation": "query", "contains": "DESC", "times": TRIES_OF_NEWEST}
+    sandbox.faults.add("empty", **empty)
+    with pytest.raises(IncompleteRead):
+        contacts(sandbox)  # which of all records are not shown is not known
+    first = contacts(sandbox)
+    assert set(first.ids("Contacts")) == all_ids(sandbox)
+    added = sandbox.insert("Contacts", {"lastname": "New"})
+    sandbox.faults.add("empty", **empty)
+    assert added in contacts(sandbox, first.state).ids("Contacts")
 
 
 @pytest.mark.parametrize("is_away", [False, True])
