@@ -18,13 +18,13 @@ import backoff
 
 from kafinea.dividing import FAILURES_AT_FIRST, Error, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, NoneGiven, Refused, Unavailable
-from kafinea.page_query import PAGE_SIZE, SHORT_PAGE, Page, PageQuery, number
+from kafinea.page_query import SHORT_PAGE, Page, PageQuery, number
 
 PATIENCE = 6
 """Tries of a query that gives nothing although the server counts records: about 8 s."""
 
-MOST_STEPS = 500
-"""Pages of a hundred records that cannot be read, one after the other."""
+MOST_HIDDEN = 50_000
+"""Records that cannot be read, one after the other."""
 
 _FEWEST_SHARED = 3
 """Places that two pages of records that cannot be read share at least."""
@@ -253,11 +253,9 @@ class KeysetReader:
                 return page
             raise self._columns_fail()
         # How many records the server looks at for a page is not known: as many as the longest page
-        # had, at least; before any came, half of the usual is on the safe side. A step over more
-        # than that would leave out records that may be read.
+        # had, at least. A step over more than that would leave out records that may be read.
         pages = self._pages
-        longest = pages.longest_page or min(pages.page_size, PAGE_SIZE) // 2
-        size = max(longest, min(pages.page_size, SHORT_PAGE))
+        size = max(pages.longest_page, min(pages.page_size, SHORT_PAGE))
         # Pages share a few places: records may leave between two requests, and others move up.
         step = max(1, size - max(size // 10 + 1, _FEWEST_SHARED))
         first, end = self._first_within(expected, step)
@@ -273,14 +271,14 @@ class KeysetReader:
 
     def _first_within(self, end: int, step: int) -> tuple[Page | Error, int]:
         """Return the first page that comes, or error, before an offset; and its offset."""
-        for taken, offset in enumerate(range(0, end, step)):
+        for offset in range(0, end, step):
             try:
                 page = self._given_at(offset)
             except (Refused, Unavailable) as error:
                 return error, offset
             if page:
                 return page, offset
-            if taken == MOST_STEPS:
+            if offset >= MOST_HIDDEN:
                 raise none_given(self._pages.module, end)
         return [], end
 
@@ -299,7 +297,7 @@ class KeysetReader:
         try:
             if any(self._pages.before(last, before) for _ in range(2)):
                 return
-            expected = min(self._pages.count(before, last), MOST_STEPS * step)
+            expected = min(self._pages.count(before, last), MOST_HIDDEN)
             offsets = range(step, expected, step)
             comes = any(self._pages.before(last, before, offset) for offset in offsets)
         except (Refused, Unavailable) as error:

@@ -11,7 +11,7 @@ import backoff
 
 from kafinea.dividing import FAILURES_AT_FIRST, may_lie_in_the_request
 from kafinea.errors import IncompleteRead, Refused, Unavailable
-from kafinea.keyset import MOST_STEPS, PATIENCE, Cursor, KeysetReader, Recovering, none_given
+from kafinea.keyset import MOST_HIDDEN, PATIENCE, Cursor, KeysetReader, Recovering, none_given
 from kafinea.page_query import PAGE_SIZE, SHORT_PAGE, Page, PageQuery, Query, Source, count
 from kafinea.parallel_reader import ParallelReader, map_ahead
 from kafinea.parsing import local_time
@@ -252,11 +252,7 @@ def newest(
     patiently = backoff.on_predicate(backoff.expo, max_tries=tries, factor=0.5, logger=None)(ask)
     if answer := patiently(0, PAGE_SIZE):
         return _modified(module, answer[0])
-    most = min(expected, PAGE_SIZE * MOST_STEPS)
-    far = next((n for n in range(PAGE_SIZE, most, PAGE_SIZE) if ask(n, PAGE_SIZE)), most)
-    # Of the hundred before, a server that gives fewer at a time has shown the first ones only.
-    last_empty = (far - 1) // PAGE_SIZE * PAGE_SIZE
-    for offset in (*range(last_empty + SHORT_PAGE, far, SHORT_PAGE), far):
+    for offset in range(SHORT_PAGE, min(expected, MOST_HIDDEN), SHORT_PAGE):
         if answer := ask(offset, PAGE_SIZE):
             return _modified(module, answer[0])
     raise none_given(module, expected)

@@ -78,9 +78,10 @@ def test_record_at_which_the_server_fails_is_stepped_over(rows, bad, page_size, 
         ({"rows": 250, "end_fails": True}, 100, 1, 7),
         ({"rows": 300, "failures": dict.fromkeys((2, 3, 6, 7), FAILS)}, 1000, 1, 12),
         ({"rows": 3000, "longest": 500, "most": 1000}, 1000, 1, 25),
-        # hidden records: in the middle, at the start, on small pages
+        # hidden records: in the middle, at the start, around others, on small pages
         ({"rows": 1234, "hidden": range(200, 500)}, 100, 1, 28),
-        ({"rows": 500, "hidden": range(1, 301)}, 100, 1, 27),
+        ({"rows": 500, "hidden": range(1, 301)}, 100, 1, 41),
+        ({"rows": 200, "hidden": {*range(1, 25), *range(31, 201)}, "most": 20}, 100, 1, 44),
         ({"rows": 10, "hidden": range(2, 7)}, 1, 1, 27),
         # both: behind hidden ones on the same page, or on others; many, whose number is no surplus
         ({"rows": 100, "bad": [81], "hidden": range(1, 61)}, 100, 1, 29),

@@ -205,7 +205,8 @@ def modified(answers):
             return []
         limit = re.search(r"LIMIT (?:(\d+),)?(\d+);", text)
         start = int(limit[1] or 0)
-        found = [answers[n] for n in range(start, start + int(limit[2])) if n in answers]
+        most = min(int(limit[2]), answers.get("most", 100))
+        found = [answers[n] for n in range(start, start + most) if n in answers]
         for one in found:
             if isinstance(one, Exception):
                 raise one
@@ -232,10 +233,11 @@ DAY = "2026-01-01 00:00:00"
         ({0: BUSY, 1: DAY, "count": 9}, Unavailable, 1),
         ({0: DENIED, 1: DAY, "count": 9}, Refused, 1),
         ({"empty at first": 3, 0: DAY, 1: "2025-01-01 00:00:00", "count": 9}, DAY, 4),
-        ({"count": 101}, IncompleteRead, 10),
-        ({"count": 150}, IncompleteRead, 12),
-        ({100: DAY, "count": 150}, DAY, 10),
-        ({140: DAY, "count": 150}, DAY, 12),
+        ({"count": 101}, IncompleteRead, 13),
+        ({"count": 150}, IncompleteRead, 15),
+        ({100: DAY, "count": 150}, DAY, 9),
+        ({140: DAY, "count": 150}, DAY, 11),
+        ({30: DAY, 250: "2025-01-01 00:00:00", "most": 20, "count": 300}, DAY, 9),
         ({0: "soon"}, LATEST, 1),
     ],
 )
