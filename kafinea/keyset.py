@@ -207,8 +207,9 @@ class KeysetReader:
             else:
                 whole = limit == suspects
                 given = given or limit
-                offset = 0 if page else offset + limit
-                suspects -= len(page) or limit
+                looked_at = len(page) or min(limit, self._surely_looked_at)
+                offset = 0 if page else offset + looked_at
+                suspects -= looked_at
                 if page:
                     yield page  # whoever takes it may empty it
                 if whole:
@@ -246,16 +247,21 @@ class KeysetReader:
 
     # Records that are counted and not given
 
+    @property
+    def _surely_looked_at(self) -> int:
+        """How many records the server looks at for a long page, as far as that is known.
+
+        A step over more than that would leave out records that may be read.
+        """
+        return max(self._pages.longest_page, SHORT_PAGE)
+
     def _step_over_the_unreadable(self, expected: int) -> Page:
         """Return the next records after a page of records that this user may not read."""
         if not self._pages.longest_page and not self._pages.gives_nothing(self.cursor.last):
             if page := self._ask_again():
                 return page
             raise self._columns_fail()
-        # How many records the server looks at for a page is not known: as many as the longest page
-        # had, at least. A step over more than that would leave out records that may be read.
-        pages = self._pages
-        size = max(pages.longest_page, min(pages.page_size, SHORT_PAGE))
+        size = min(self._pages.page_size, self._surely_looked_at)
         # Pages share a few places: records may leave between two requests, and others move up.
         step = max(1, size - max(size // 10 + 1, _FEWEST_SHARED))
         first, end = self._first_within(expected, step)

@@ -83,8 +83,13 @@ def test_record_at_which_the_server_fails_is_stepped_over(rows, bad, page_size, 
         ({"rows": 500, "hidden": range(1, 301)}, 100, 1, 41),
         ({"rows": 200, "hidden": {*range(1, 25), *range(31, 201)}, "most": 20}, 100, 1, 44),
         ({"rows": 10, "hidden": range(2, 7)}, 1, 1, 27),
+        (
+            {"rows": 200, "hidden": range(1, 21), "most": 20}
+            | {"failures": dict.fromkeys((2, 3, 5), Unavailable("x"))},
+            *(100, 1, 30),
+        ),
         # both: behind hidden ones on the same page, or on others; many, whose number is no surplus
-        ({"rows": 100, "bad": [81], "hidden": range(1, 61)}, 100, 1, 29),
+        ({"rows": 100, "bad": [81], "hidden": range(1, 61)}, 100, 1, 37),
         ({"rows": 400, "bad": [261], "hidden": range(101, 251)}, 100, 1, 36),
         ({"rows": 60, "bad": range(1, 41, 2), "hidden": range(41, 56), "most": 10}, 10, 1, 200),
         ({"rows": 60, "bad": range(2, 42, 2), "hidden": range(41, 56), "most": 10}, 10, 1, 200),
