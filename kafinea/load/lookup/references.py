@@ -52,8 +52,16 @@ class References:
             for (value,) in unknown:
                 self._note(key, value, found[(value,)])
 
-    def resolve(self, reference: Reference, value: str, field: str) -> str:
+    def resolve(
+        self, reference: Reference, value: str, field: str, *, is_deleted: bool = False
+    ) -> str:
         """Return the id that a natural key stands for; an id stands for itself.
+
+        Args:
+            reference: Where to look.
+            value: The natural key.
+            field: The field that refers, for messages.
+            is_deleted: Whether the source has deleted what refers: nothing is created for it.
 
         Raises:
             Rejected: There is none, or it is not certain which.
@@ -70,7 +78,7 @@ class References:
                 raise Rejected(known.code, f"{field}: {known.message}")
         if is_id(value):
             return value
-        if reference.create:
+        if reference.create and not is_deleted:
             return self._new(first, value, field)
         where = " or ".join(f"{key.module.name}.{key.fields[0]}" for key in reference.keys)
         raise Rejected("UNRESOLVED_REFERENCE", f"{field}: no record has this value in {where}")
