@@ -56,6 +56,11 @@ class Key:
     module: Module
     fields: tuple[str, ...]
 
+    @cached_property
+    def described(self) -> tuple[Field, ...]:
+        """The fields as the module describes them."""
+        return tuple(self.module.fields[name] for name in self.fields)
+
 
 @dataclass(frozen=True)
 class Reference:

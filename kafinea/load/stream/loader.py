@@ -89,7 +89,7 @@ class Loader:
             matcher.look_ahead if matcher.looks_ahead else None,
             is_halved=not plan.refers_to_itself,
         )
-        self._key_fields = [[plan.module.fields[name] for name in key.fields] for key in plan.keys]
+        self._key_fields = [key.described for key in plan.keys]
         properties = {known.name: name for name, known in plan.fields.items()}
         shown = [name for name in (plan.id_property, *plan.match_on) if name]
         self._shown = [(name, properties.get(name, name)) for name in shown]
