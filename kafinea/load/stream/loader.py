@@ -253,7 +253,8 @@ class Loader:
         return _with_change(self._writes.update(record, record_id), update_of(record))
 
     def _delete(self, record: MatchedRecord) -> Result:
-        if not record.stored or not self._context.options.hard_delete:
+        options = self._context.options
+        if not record.stored or options.append_only or not options.hard_delete:
             return Result(Status.UNCHANGED, id=record.id)
         self._conflicts.check(record, record.stored)
         self._checks.refuse_unwritable("delete", record.id)
