@@ -14,7 +14,14 @@ from typing import Any
 
 from kafinea import describe, envelope
 from kafinea.caller import Caller
-from kafinea.errors import NO_OPERATION, Code, OutcomeUnknown, Refused, Unavailable
+from kafinea.errors import (
+    NO_OPERATION,
+    PERHAPS_PASSING,
+    Code,
+    OutcomeUnknown,
+    Refused,
+    Unavailable,
+)
 from kafinea.line_order import in_order
 from kafinea.module_reader import ModuleReader
 from kafinea.parsing import are_ids, is_id, members, prefix_of, wrong
@@ -48,7 +55,13 @@ class Client(Caller):
 
     def _describe(self, module: str) -> describe.Module:
         parameters = {"elementType": module}
-        answer = self.call("GET", "describe", parameters, of=module)
+        try:
+            answer = self.call("GET", "describe", parameters, of=module)
+        except Refused as error:
+            if error.code not in PERHAPS_PASSING:
+                raise
+            # Nobody may take that for a module that this user may not use.
+            raise Unavailable(str(error)) from None
         described = describe.module(answer, module)
         self.requests.learn(module, described.id_prefix)
         return described
@@ -58,6 +71,7 @@ class Client(Caller):
 
         Raises:
             Refused: There is no such module for this user. Case matters.
+            Unavailable: The server fails.
             WrongAnswer: The server answers with no description of it.
         """
         described = self._describe(module)

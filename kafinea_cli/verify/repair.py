@@ -128,9 +128,11 @@ class Repair:
     def _deletions(self) -> Iterator[Message]:
         """Yield the deletions of rows without a record, and take back those of records."""
         result, module = self._result, self._subject.module
-        gone = result.superfluous
-        if len(gone) > max(ALWAYS_REPORTED, result.rows * self._limit / 100):
-            result.withheld, gone = len(gone), []
+        gone: Sequence[str] = ()
+        if len(result.superfluous) > max(ALWAYS_REPORTED, result.rows * self._limit / 100):
+            result.withheld = len(result.superfluous)
+        else:
+            gone = self._certainly_gone()
         missing = {*result.missing}
         marked = sorted(missing & self._warehouse.marked(module)) if missing else []
         if not (gone or marked):
@@ -142,6 +144,17 @@ class Repair:
         for record_id, at in deletions:
             yield _record(DELETED_RECORDS, {"module": module, "id": record_id, "detected_at": at})
         result.repaired += len(gone)
+
+    def _certainly_gone(self) -> Sequence[str]:
+        """Return the superfluous rows, now that each of their records is looked up.
+
+        Of many, the comparison has looked up a few: others may be hidden from this user.
+        """
+        result = self._result
+        hidden = self._subject.hidden_among(result.superfluous)
+        result.hidden += len(hidden)
+        result.superfluous = [row_id for row_id in result.superfluous if row_id not in hidden]
+        return result.superfluous
 
 
 def _schema(

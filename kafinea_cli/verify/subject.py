@@ -20,7 +20,7 @@ from kafinea.extract.rows import Row
 from kafinea.module_reader import ModuleReader
 from kafinea.page_query import PAGE_SIZE
 from kafinea.parallel_reader import map_ahead
-from kafinea.parsing import number_in
+from kafinea.parsing import is_id, number_in, prefix_of
 from kafinea.progress import Progress
 from kafinea.query import Condition
 from kafinea.recovery import Recovery
@@ -102,6 +102,11 @@ class Subject:
         if hidden and len(gone) > _SAMPLE:
             hidden = hidden_of(self.client, gone)
         return {*gone} - {*hidden}, {*hidden}
+
+    def hidden_among(self, ids: Sequence[str]) -> set[str]:
+        """Return which of some ids that no query returns belong to records hidden from the user."""
+        possible = [one for one in ids if is_id(one) and prefix_of(one) == self.described.id_prefix]
+        return {*hidden_of(self.client, possible)} if possible else set()
 
     def rows(self, ids: Sequence[str]) -> Iterator[Row]:
         """Yield records as the tap emits them, without those that cannot be read whole."""

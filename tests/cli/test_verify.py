@@ -252,6 +252,25 @@ def test_records_given_away_are_not_superfluous(tmp_path):
     assert found.modules[0]["hidden"] == 30
 
 
+def test_repair_deletes_no_hidden_record_among_many_deleted(tmp_path):
+    with Sandbox(rows=50, private=["Contacts"]) as sandbox:
+        fill(sandbox, 60)
+        joe = sandbox.instance.user_named("joe").number
+        sandbox.sql("UPDATE Contacts SET assigned_user_id = ?", [joe])
+        company = Company(sandbox, DuckDB(tmp_path), tmp_path, modules=["Contacts"], user="joe")
+        company.run()
+        ids = sorted(company.old("Contacts"), key=number)
+        sandbox.change("Contacts", ids[1], {"assigned_user_id": 1}, modifiedtime=OLD)
+        for one in ids[:50:2]:
+            sandbox.remove("Contacts", one)
+        repair = str(company.path / "repair.singer")
+        found = company.verify("--repair", repair, deletions_limit="50")
+        company.load(company.path / "repair.singer")
+    assert found.wrong == {"Contacts": {"superfluous": ids[:50:2]}}
+    assert found.modules[0]["hidden"] == 1
+    assert company.sql("SELECT count(*) FROM kafinea.deleted_records") == [(25,)]
+
+
 def test_state_tells_lost_records_from_those_not_yet_extracted(company):
     """A table that is restored from a backup looks like one that was loaded last at that time."""
     company.run()

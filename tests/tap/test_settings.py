@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from kafinea import Unavailable
 from kafinea_sandbox import Sandbox
 from kafinea_sandbox.errors import ApiError
 from kafinea_sandbox.operations.table import OPERATIONS
@@ -461,13 +462,29 @@ def test_default_run_exits_with_0_and_logs_what_is_left_out(dialect, rows, run):
             assert len(left_out) == (rows > 0)
 
 
-def test_module_that_cannot_be_described_stops_no_other(caplog):
+DATABASE_FAILS = {
+    "status": 200,
+    "body": '{"success":false,"error":{"message":"no","code":"DATABASE_QUERY_ERROR"}}',
+    "operation": "describe",
+    "times": None,
+}
+
+
+@pytest.mark.parametrize("fault", [DATABASE_FAILS, DATABASE_FAILS | {"status": 500, "body": ""}])
+def test_module_that_cannot_be_described_stops_no_other(fault, caplog):
     with Sandbox(rows=50) as sandbox:
-        sandbox.faults.add("status", operation="describe", contains="Leads", status=500, times=None)
+        sandbox.faults.add("status", contains="Leads", **fault)
         output, error = extract_through(sandbox)
         assert "Leads cannot be described" in str(error)
         assert 'set `modules` to ["*", "!Leads"]' in caplog.text
         assert len(output.ids("Contacts")) == sandbox.count("Contacts")
+
+
+def test_lines_lose_no_field_because_the_database_fails_at_their_description():
+    with Sandbox(rows=50) as sandbox:
+        sandbox.faults.add("status", contains="LineItem", **DATABASE_FAILS)
+        with pytest.raises(Unavailable, match="describe of LineItem"):
+            extract(sandbox, modules=["Invoice"])
 
 
 @pytest.mark.parametrize("named", [True, False])
