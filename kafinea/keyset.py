@@ -83,8 +83,7 @@ class KeysetReader:
         self.cursor = cursor
         self.is_dividing = False
         self._bad_in_a_row = 0
-        # Between which ids a page came. What stands before the start came in an earlier run.
-        self._shown: tuple[str | None, str] | None = (None, cursor.last) if cursor.last else None
+        self._shown = cursor.last  # the last one that came, in this run or in an earlier one
         self._pages = pages
         self._recovery = recovery
         self._parts: Iterator[Page] = iter(())
@@ -289,23 +288,21 @@ class KeysetReader:
         return [], end
 
     def _check_that_queries_work(self, step: int) -> None:
-        """Ask for the last page that came once more, and again if nothing comes.
+        """Ask once more for the records that came last.
 
-        Of what came in an earlier run, this user may not see the last records any more.
+        The last ones that an earlier run has read may be hidden by now, also more than a page.
 
         Raises:
-            Unavailable: It is counted, and does not come any more.
+            Unavailable: The server counts what came, and none of it comes any more.
         """
         if self._shown is None:
             return  # nothing came yet: either the steps find something, or all is an error
-        # Its end first: what stands before it may be more than a page that cannot be read.
-        before, last = self._shown
         try:
-            if any(self._pages.before(last, before) for _ in range(2)):
+            if self._pages.before(self._shown):
                 return
-            expected = min(self._pages.count(before, last), MOST_HIDDEN)
-            offsets = range(step, expected, step)
-            comes = any(self._pages.before(last, before, offset) for offset in offsets)
+            expected = min(self._pages.count(None, self._shown), MOST_HIDDEN)
+            offsets = range(0, expected, step)
+            comes = any(self._pages.before(self._shown, offset) for offset in offsets)
         except (Refused, Unavailable) as error:
             if not _may_lie_in_a_record(error):
                 raise
@@ -330,8 +327,7 @@ class KeysetReader:
     def _went_on_to(self, page: Page) -> Page:
         if page:
             self._bad_in_a_row = 0
-            self._shown = self.cursor.last, page[-1]["id"]
-            self.cursor.last = page[-1]["id"]
+            self._shown = self.cursor.last = page[-1]["id"]
             self.cursor.received += len(page)
         return page
 

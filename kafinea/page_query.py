@@ -30,9 +30,6 @@ PAGE_SIZE = 100
 SHORT_PAGE = 20
 """The fewest records that servers look at for one answer. Those it does not show are among them."""
 
-_ROUND = (20, 25)
-"""The most records that servers give in one answer is a multiple of one of these."""
-
 _COUNT_TRIES = 4
 _LARGEST_GAP = 2**40
 
@@ -136,14 +133,13 @@ class PageQuery:
         )
 
     def may_be_cut(self, page: Page) -> bool:
-        """Whether others may follow a page: it is as long as any, and as a server's limit is."""
+        """Whether others may follow a page: it is as long as any, and as long as a limit may be."""
         length = len(page)
-        is_limit = length == self.page_size or any(length % limit == 0 for limit in _ROUND)
-        return bool(page) and length == self.longest_page and is_limit
+        return length == self.longest_page and (length == self.page_size or may_be_limit(length))
 
-    def before(self, last: str, behind_which: str | None, offset: int = 0) -> Page:
-        """Return the records from an id backwards, as far as another one."""
-        conditions = [Condition("id", "<=", last), *behind(behind_which)]
+    def before(self, last: str, offset: int = 0) -> Page:
+        """Return the records from an id backwards."""
+        conditions = [Condition("id", "<=", last)]
         return self._ask(self._query, conditions, offset, PAGE_SIZE, descending=True)
 
     def gives_nothing(self, after: str | None, columns: Sequence[str] = ("id",)) -> bool:
@@ -292,6 +288,11 @@ class PageQuery:
             offset=offset,
             limit=limit,
         )
+
+
+def may_be_limit(length: int) -> bool:
+    """Whether a server may give no more records than so many in one answer."""
+    return length >= SHORT_PAGE and (length % 10 == 0 or length % 25 == 0)
 
 
 def count(

@@ -177,7 +177,9 @@ def recurse():
     recurse()
 
 def fail():
-    threading.Thread(target=lambda: int(CONTENT)).start()
+    thread = threading.Thread(target=lambda: int(CONTENT))
+    thread.start()
+    thread.join()
     Dying()
     warnings.warn("deprecated\\r\\n2026 ERROR fake")
     logging.getLogger("s3fs").warning("put %s %s", {"Body": CONTENT.encode()}, OSError(CONTENT))

@@ -58,6 +58,11 @@ class Mirror:
         self.module = plan.module.name
         self._where_text = mapping.mirror_where or ""
         where = f"Stream {plan.stream!r}"
+        if MODIFIED not in plan.module.queryable:
+            raise SettingsError(
+                f"{where}: {self.module} cannot be mirrored. It has no {MODIFIED}, so nothing "
+                "shows whether somebody changes a record during the run."
+            )
         try:
             parsed = parse_where(self._where_text)
             self._where = typed(parsed, plan.module, context.zone)

@@ -38,6 +38,20 @@ def writable_field(where: str, module: Module, name: str, advice: str = "") -> F
     return known
 
 
+def check_key_field(where: str, module: Module, name: str) -> None:
+    """Check that a record may be known by a field, which the setting `match_on` names.
+
+    Raises:
+        SettingsError: There is none, or a new record would not have the value of its row in it.
+    """
+    existing_field(where, module, name)
+    if name != "id" and is_servers_own(module, name):
+        raise SettingsError(
+            f"{where}: the server sets {module.name}.{name} itself, so it cannot be a key. Load "
+            "the `id` of the records, or match on another field."
+        )
+
+
 def existing_field(where: str, module: Module, name: str, advice: str = "") -> Field:
     """Return the field that a setting names.
 

@@ -14,6 +14,7 @@ from kafinea.load.field_policies import WRITE_ALL, FieldPolicies
 from kafinea.load.modules import Modules
 from kafinea.load.named_fields import (
     HOW_TO_MAP,
+    check_key_field,
     check_names,
     check_twice,
     existing_field,
@@ -54,6 +55,11 @@ class Key:
 
     module: Module
     fields: tuple[str, ...]
+
+    @cached_property
+    def described(self) -> tuple[Field, ...]:
+        """The fields as the module describes them."""
+        return tuple(self.module.fields[name] for name in self.fields)
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,7 @@ def make_plan(
     check_names(f"{where}, `fields`", mapping.fields, properties)
     only_time = _time_of_extraction(where, module, properties, mapping)
     for name in chain.from_iterable(mapping.match_on):
-        existing_field(f"{where}, `match_on`", module, name)
+        check_key_field(f"{where}, `match_on`", module, name)
     id_property = lines_property = None
     fields: dict[str, Field] = {}
     ignored = []

@@ -997,6 +997,13 @@ def _(directory):
         return load(sandbox, messages("Contacts", record), streams=LASTNAME, check=False).stderr
 
 
+@prints("... records without a value have this one (INVALID_KEY)")
+def _(directory):
+    references = {"account_id": {"module": "Accounts", "match_on": "employees"}}
+    streams = matched("Contacts", "lastname", references=references)
+    return rejected("Contacts", {"lastname": "Roux", "account_id": "0"}, streams=streams)
+
+
 @prints("the record has no `id`. Set `match_on` to the fields that identify a record (NO_KEY)")
 def _(directory):
     return rejected("Contacts", {"lastname": "Roux"})

@@ -78,6 +78,10 @@ WRONG_SETTINGS = {
         {"streams": streams(fields={"lastname": "modifiedtime"})},
         ["modifiedtime"],
     ),
+    "a key that the server sets": (
+        {"streams": streams(match_on=[["email"], ["contact_no"]])},
+        ["`match_on`: the server sets Contacts.contact_no itself", "Load the `id`"],
+    ),
     "a property that is none": (
         {"streams": streams(fields={"lastnme": "lastname"})},
         ["lastnme", "lastname"],

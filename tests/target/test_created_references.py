@@ -12,6 +12,7 @@ from tests.target.running import empty, load, matched, messages, write_requests
 
 LONG = "A name that is longer than twenty characters"
 TO_ACCOUNT = {"account_id": {"module": "Accounts", "match_on": "accountname", "create": True}}
+PERSON = {"match_on": "lastname", "create": True}
 STREAMS = matched("Contacts", "cf_853", references=TO_ACCOUNT)
 NO_DELETION = {"closed": {"Accounts": ["delete"]}}
 
@@ -42,6 +43,38 @@ def test_altered_key_of_a_reference_leaves_few_records(options, names, created, 
         assert run.outcomes[0]["message"].startswith("account_id: accountname: the server altered")
         assert end in run.outcomes[0]["message"]
         assert {one["id"] for one in run.outcomes} == {None}  # none of them is a contact
+
+
+GONE = "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("stream", "settings", "row"),
+    [
+        (
+            "Contacts",
+            {"match_on": ["account_id", "lastname"], "references": TO_ACCOUNT},
+            {"lastname": "x", "account_id": "ACME"},
+        ),
+        (
+            "visits",
+            {
+                "module": "Campaigns",
+                "related": "Contacts",
+                "references": {"source_id": {"match_on": "campaignname"}, "related_id": PERSON},
+            },
+            {"source_id": "Fair", "related_id": "Roux"},
+        ),
+    ],
+    ids=["record", "pair"],
+)
+def test_a_row_that_was_deleted_creates_nothing_that_it_refers_to(sandbox, stream, settings, row):
+    """Its account was deleted with it: it would rise again."""
+    sandbox.insert("Campaigns", {"campaignname": "Fair"})
+    lines = messages(stream, row | {"_sdc_deleted_at": GONE})
+    run = load(sandbox, lines, streams={stream: settings}, hard_delete=True, max_rejects=-1)
+    assert run.codes == ["UNRESOLVED_REFERENCE"]
+    assert write_requests(sandbox) == []
 
 
 def test_altered_keys_of_some_references_stop_no_others():

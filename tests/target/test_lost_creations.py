@@ -111,6 +111,25 @@ def test_two_new_records_that_may_be_a_lost_one_are_both_kept():
         assert (len(server.rows), server.count("create")) == (2, 1)
 
 
+def test_lost_creation_of_what_somebody_else_has_just_created_is_taken_back():
+    with serving(SmallServer()) as server:
+
+        def before(operation, said):
+            if operation == "create" and said["element"] != "{}":
+                server.insert(code=KEY.format(1), lastname="Theirs", modifiedby="19x2")
+
+        def answer(operation, stored, sent):
+            if operation == "create":
+                raise Raw(500)
+            return stored
+
+        server.before, server.answer = before, answer
+        assert run(server, *customers(1)).tally == {"updated": 1}
+        (row,) = server.rows.values()
+        assert row["lastname"] == "N1"
+        assert server.count("create") == 1
+
+
 def test_lost_creation_whose_key_two_others_have_by_now_is_not_sent_again():
     with serving(SmallServer()) as server:
 

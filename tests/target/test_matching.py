@@ -461,9 +461,10 @@ def test_hard_delete_of_a_deleted_record_is_no_error(sandbox, by, hard_delete):
     assert write_requests(sandbox) == []
 
 
-def test_hard_delete_off_keeps_deleted_records(sandbox):
+@pytest.mark.parametrize("more", [{}, {"hard_delete": True, "load_method": "append-only"}])
+def test_hard_delete_off_keeps_deleted_records(sandbox, more):
     old = contact(sandbox, "A-1")
-    run = upsert(sandbox, {"cf_853": "A-1", "lastname": "New", "_sdc_deleted_at": GONE})
+    run = upsert(sandbox, {"cf_853": "A-1", "lastname": "New", "_sdc_deleted_at": GONE}, **more)
     assert run.tally == {"unchanged": 1}
     assert stored(sandbox) == {old: "Old"}
 

@@ -17,6 +17,11 @@ from kafinea_sandbox.operations.table import OPERATIONS
 from tests.target.running import Files, empty, load, messages, state, write_requests
 
 STREAM = {"match_on": "cf_853", "mirror_where": "leadsource = 'Trade Show'"}
+CALLS = {
+    "module": "PBXManager",
+    "fields": {"cf_853": "customernumber", "lastname": None, "leadsource": None},
+    "mirror_where": "gateway = 'x'",
+}
 OLD, NEW = "2026-01-31 08:00:00", "2026-01-31 09:00:00"
 END = state({"bookmarks": {}})
 
@@ -249,6 +254,7 @@ def test_what_is_marked_already_makes_no_room_for_more(sandbox):
         ({**STREAM, "on_missing": {"nofield": 1}}, {}, "has no field 'nofield'"),
         ({**STREAM, "on_missing": {"leadsource": "none such"}}, {}, "picklist"),
         ({**STREAM, "on_missing": {"createdtime": NEW}}, {}, "cannot be written"),
+        (CALLS, {}, "PBXManager cannot be mirrored. It has no modifiedtime"),
     ],
 )
 def test_settings_are_checked_before_anything_is_written(shared, stream, more, why):

@@ -80,6 +80,15 @@ def test_reference_may_be_a_part_of_the_key(sandbox, dry_run):
         assert (len(rows), titles[acme], titles[other]) == (3, "new", "stays")
 
 
+@pytest.mark.parametrize("create", [False, True])
+def test_reference_by_the_number_zero_leads_to_no_record_without_a_number(sandbox, create):
+    account(sandbox, "ACME")
+    to_account = {"module": "Accounts", "match_on": "employees", "create": create}
+    streams = matched("Contacts", "cf_853", references={"account_id": to_account})
+    assert upsert(sandbox, person("a", "0"), streams=streams).codes == ["INVALID_KEY"]
+    assert write_requests(sandbox) == []
+
+
 def test_ambiguous_reference_is_rejected_with_the_ids(sandbox):
     twins = [sandbox.insert("Contacts", {"lastname": "Twin", "cf_853": k}) for k in "ab"]
     streams = matched(

@@ -97,6 +97,26 @@ def test_record_without_any_complete_key_is_rejected(sandbox):
     assert "cf_853, email, title + phone (`match_on`)" in run.only["message"]
 
 
+@pytest.mark.parametrize(
+    ("number", "zero"), [("cf_857", 0), ("cf_855", "-0.00"), ("cf_873", False)]
+)
+def test_zero_is_no_key_because_records_without_a_value_have_it(any_sandbox, number, zero):
+    contact(any_sandbox, email="a@a.example")
+    streams = {"Contacts": {"match_on": [[number], ["email"]]}}
+    records = [{number: zero}, {number: zero, "email": "b@a.example"}]
+    run = upsert(any_sandbox, *records, streams=streams, max_rejects=-1)
+    assert (run.codes, run.tally) == (["NO_KEY"], {"rejected": 1, "created": 1})
+    assert [row["lastname"] for row in any_sandbox.rows("Contacts")] == ["Old", "New"]
+
+
+def test_zero_counts_in_a_key_of_several_fields(any_sandbox):
+    first = contact(any_sandbox, cf_853="order", cf_857="0")
+    contact(any_sandbox, cf_853="order", cf_857="1")
+    streams = {"Contacts": {"match_on": ["cf_853", "cf_857"]}}
+    run = upsert(any_sandbox, {"cf_853": "order", "cf_857": 0}, streams=streams)
+    assert (run.only["outcome"], run.only["id"]) == ("updated", first)
+
+
 def test_only_what_a_key_leaves_open_is_looked_up_by_the_next(sandbox):
     records = [
         {"cf_853": f"S-{n}", "email": f"{n}@a.example", "title": "t", "phone": f"{n}"}

@@ -180,7 +180,7 @@ class Finder:
     ) -> dict[KeyValues, Found]:
         if not values:
             return {}
-        fields = [key.module.fields[name] for name in key.fields]
+        fields = key.described
         # The part of the key that has the most different values finds the fewest others.
         parts = [set(part) for part in zip(*values, strict=True)]
         position = max(range(len(parts)), key=lambda place: len(parts[place]))

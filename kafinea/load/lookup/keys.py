@@ -180,6 +180,19 @@ def folded_part(value: Any, field: Field) -> str:
 # Keys that cannot be looked up
 
 
+def is_complete(values: Sequence[str], fields: Sequence[Field]) -> bool:
+    """Whether a key has a value in each of its fields, so that it finds no record without values.
+
+    Servers store 0 in a number or a box that was never filled in (measured). So a 0 in one field
+    distinguishes records only together with another one.
+    """
+    return all(value.strip() for value in values) and not all(map(_is_zero, values, fields))
+
+
+def _is_zero(value: str, field: Field) -> bool:
+    return not _is_text(field) and _typed(value, field).strip("-") == "0"
+
+
 def check(name: str, value: str) -> None:
     """Check that a value of a key can be looked up.
 

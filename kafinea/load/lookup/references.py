@@ -52,8 +52,16 @@ class References:
             for (value,) in unknown:
                 self._note(key, value, found[(value,)])
 
-    def resolve(self, reference: Reference, value: str, field: str) -> str:
+    def resolve(
+        self, reference: Reference, value: str, field: str, *, is_deleted: bool = False
+    ) -> str:
         """Return the id that a natural key stands for; an id stands for itself.
+
+        Args:
+            reference: Where to look.
+            value: The natural key.
+            field: The field that refers, for messages.
+            is_deleted: Whether the source has deleted what refers: nothing is created for it.
 
         Raises:
             Rejected: There is none, or it is not certain which.
@@ -70,7 +78,7 @@ class References:
                 raise Rejected(known.code, f"{field}: {known.message}")
         if is_id(value):
             return value
-        if reference.create:
+        if reference.create and not is_deleted:
             return self._new(first, value, field)
         where = " or ".join(f"{key.module.name}.{key.fields[0]}" for key in reference.keys)
         raise Rejected("UNRESOLVED_REFERENCE", f"{field}: no record has this value in {where}")
@@ -96,8 +104,8 @@ class References:
     def _may_be_asked(self, key: Key, value: str) -> bool:
         """Whether a value may be one of the key's field, and a query can hold it."""
         try:
-            encode(value, value_type_of(key.module.fields[key.fields[0]].type), ServerZone())
-            keys.check(f"{key.module.name}.{key.fields[0]}", value)
+            encode(value, value_type_of(key.described[0].type), ServerZone())
+            _check(key, value)
         except (ValueError, ArithmeticError):
             return False
         except Rejected as error:
@@ -126,10 +134,21 @@ class References:
             self._slots[known].append(slot)
 
 
+def _check(key: Key, value: str) -> None:
+    """Check that a value finds the record that it means, and no record without a value.
+
+    Raises:
+        Rejected: It does not.
+    """
+    name = f"{key.module.name}.{key.fields[0]}"
+    keys.check(name, value)
+    if not keys.is_complete((value,), key.described):
+        raise Rejected("INVALID_KEY", f"{name}: records without a value have this one")
+
+
 def _slot(key: Key, value: str) -> _Slot:
     return key.module.name, key.fields, (value,)
 
 
 def _folded_slot(key: Key, value: str) -> _Slot:
-    fields = [key.module.fields[name] for name in key.fields]
-    return key.module.name, key.fields, keys.key_of((value,), fields)
+    return key.module.name, key.fields, keys.key_of((value,), key.described)

@@ -18,7 +18,7 @@ from kafinea.dividing import divided
 from kafinea.errors import Code, IncompleteRead, Refused
 from kafinea.load.results import Error
 from kafinea.module_reader import ModuleReader
-from kafinea.page_query import PAGE_SIZE, SHORT_PAGE, count
+from kafinea.page_query import PAGE_SIZE, count, may_be_limit
 from kafinea.parsing import are_ids, wrong
 from kafinea.query import LONGEST_QUERY, Condition, encoded_size, select
 from kafinea.retry import TRIES
@@ -94,11 +94,6 @@ class ValueQuery:
             yield from self._short_enough(half)
 
 
-def _may_be_cut(page: Sequence[Record]) -> bool:
-    """Whether a page may be all that the server gives at a time: some give less than a hundred."""
-    return len(page) >= SHORT_PAGE and len(page) % 10 == 0
-
-
 def _layers(asked: Iterable[SoughtValue]) -> Iterator[list[SoughtValue]]:
     alike: dict[str, list[SoughtValue]] = defaultdict(list)
     for value in sorted(asked, key=lambda each: each.spellings):
@@ -153,7 +148,7 @@ class ValueLookup:
         self._take(pages)
         is_whole = all(len(page) < PAGE_SIZE for _, page in pages)
         # A page that has all ids, or a record for each key and room for more, proves itself.
-        has_room = is_whole and not any(_may_be_cut(page) for _, page in pages)
+        has_room = is_whole and not any(may_be_limit(len(page)) for _, page in pages)
         if not self._missing() and (has_room or self._question.is_by_id):
             return self._answers
         counted = self._count(self._answered())

@@ -89,7 +89,7 @@ class Loader:
             matcher.look_ahead if matcher.looks_ahead else None,
             is_halved=not plan.refers_to_itself,
         )
-        self._key_fields = [[plan.module.fields[name] for name in key.fields] for key in plan.keys]
+        self._key_fields = [key.described for key in plan.keys]
         properties = {known.name: name for name, known in plan.fields.items()}
         shown = [name for name in (plan.id_property, *plan.match_on) if name]
         self._shown = [(name, properties.get(name, name)) for name in shown]
@@ -253,7 +253,8 @@ class Loader:
         return _with_change(self._writes.update(record, record_id), update_of(record))
 
     def _delete(self, record: MatchedRecord) -> Result:
-        if not record.stored or not self._context.options.hard_delete:
+        options = self._context.options
+        if not record.stored or options.append_only or not options.hard_delete:
             return Result(Status.UNCHANGED, id=record.id)
         self._conflicts.check(record, record.stored)
         self._checks.refuse_unwritable("delete", record.id)

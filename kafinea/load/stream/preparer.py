@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafinea.describe import LINES
-from kafinea.load.lookup.keys import KeyValues
+from kafinea.load.lookup.keys import KeyValues, is_complete
 from kafinea.load.plan import Key, LoadPlan
 from kafinea.load.records import (
     InputRecord,
@@ -67,8 +67,12 @@ class Preparer:
 
 def keys_of_record(values: Mapping[str, str | None], keys: Sequence[Key]) -> tuple[KeyValues, ...]:
     """Return the natural keys of a record; one that is not complete is empty."""
-    found = (tuple(values.get(name) or "" for name in key.fields) for key in keys)
-    return tuple(key if all(value.strip() for value in key) else () for key in found)
+    return tuple(_key_of_record(values, key) for key in keys)
+
+
+def _key_of_record(values: Mapping[str, str | None], key: Key) -> KeyValues:
+    found = tuple(values.get(name) or "" for name in key.fields)
+    return found if is_complete(found, key.described) else ()
 
 
 def _value(record: InputRecord, name: str | None) -> Any:

@@ -98,7 +98,9 @@ class RelationLoader:
             references.learn(reference, {_value(one, side) for one in _alive(records)})
 
             def resolve(one: PreparedRecord) -> PreparedRecord:
-                record_id = references.resolve(reference, _value(one, side), side)
+                is_deleted = one.input.is_deleted
+                value = _value(one, side)
+                record_id = references.resolve(reference, value, side, is_deleted=is_deleted)
                 return replace(one, values={**one.values, side: record_id})
 
             resolved = [_unless_rejected(resolve, one) for one in records]

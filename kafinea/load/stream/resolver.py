@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -85,10 +86,11 @@ class Resolver:
         """Return a record with one of its references resolved."""
         if isinstance(record, RejectedRecord):
             return record
-        leaf = _leaf(name)
+        leaf, is_deleted = _leaf(name), record.input.is_deleted
+        resolve = partial(self._context.references.resolve, is_deleted=is_deleted)
         try:
             places = [
-                {**values, leaf: self._context.references.resolve(reference, key, name)}
+                {**values, leaf: resolve(reference, key, name)}
                 if (key := values.get(leaf)) is not None
                 else values
                 for values in _places(record, name)

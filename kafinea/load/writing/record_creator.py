@@ -7,6 +7,7 @@ its other values, among the records that are newer than all that were there befo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -75,7 +76,14 @@ class RecordCreator:
         attempt = _Attempt(plan.module.name, None if above is None else Sought(sent, above))
 
         def find_lost() -> Record | None:
-            return (find and find()) or self._found(session, plan, attempt)
+            try:
+                found = find and find()
+            except Rejected:  # another one has its key by now: this one is known by its values
+                with suppress(Rejected):
+                    if made := self._found(session, plan, attempt):
+                        return made
+                raise
+            return found or self._found(session, plan, attempt)
 
         with self._lock:
             self._under_way.append(attempt)

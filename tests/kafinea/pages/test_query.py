@@ -30,14 +30,8 @@ from tests.kafinea.test_module_reader import Answering, ids
         (lambda pages: pages.page(None), "ORDER BY id LIMIT 100;"),
         (lambda pages: pages.page("12x7"), "WHERE id > '12x7' ORDER BY id LIMIT 100;"),
         (lambda pages: pages.page("12x7", 30, 5), "WHERE id > '12x7' ORDER BY id LIMIT 30,5;"),
-        (
-            lambda pages: pages.before("12x7", "12x3"),
-            "WHERE id <= '12x7' AND id > '12x3' ORDER BY id DESC LIMIT 100;",
-        ),
-        (
-            lambda pages: pages.before("12x7", None),
-            "WHERE id <= '12x7' ORDER BY id DESC LIMIT 100;",
-        ),
+        (lambda pages: pages.before("12x7"), "WHERE id <= '12x7' ORDER BY id DESC LIMIT 100;"),
+        (lambda pages: pages.before("12x7", 9), "WHERE id <= '12x7' ORDER BY id DESC LIMIT 9,100;"),
     ],
 )
 def test_query_of_a_page(ask, text):
@@ -298,7 +292,7 @@ def test_page_without_refused_columns_is_the_same_page():
     ask = PageQuery(query, "Contacts", COLUMNS, (), 100).page
     ask("12x0", 30, 5)
     assert texts[-1].endswith("WHERE id > '12x0' ORDER BY id LIMIT 30,5;")
-    PageQuery(query, "Contacts", COLUMNS, (), 100).before("12x7", None)
+    PageQuery(query, "Contacts", COLUMNS, (), 100).before("12x7")
     assert texts[-1].endswith("WHERE id <= '12x7' ORDER BY id DESC LIMIT 100;")
 
 
