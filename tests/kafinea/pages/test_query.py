@@ -44,6 +44,27 @@ def test_query_of_a_page(ask, text):
     assert server.texts[1] == f"SELECT lastname FROM Contacts {with_condition}"
 
 
+@pytest.mark.parametrize(
+    ("rows", "most", "page_size", "are_cut"),
+    [
+        (47, 20, 100, [True, True, False]),
+        (75, 25, 100, [True, True, True]),
+        (60, 30, 100, [True, True]),
+        (150, 100, 100, [True, False]),
+        (21, 100, 7, [True, True, True]),
+        (10, 5, 100, [False, False]),
+        (45, 100, 100, [False]),
+    ],
+)
+def test_page_may_be_cut_where_it_is_as_long_as_a_limit_may_be(rows, most, page_size, are_cut):
+    pages, last, found = pages_of(Server(rows, most=most), page_size), None, []
+    assert not pages.may_be_cut([])
+    while page := pages.page(last):
+        found.append(pages.may_be_cut(page))
+        last = page[-1]["id"]
+    assert found == are_cut
+
+
 def test_page_requested_later_is_the_same():
     server, asked = Server(50), []
 
