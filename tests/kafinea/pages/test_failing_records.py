@@ -21,6 +21,8 @@ from tests.kafinea.pages.server import (
 )
 from tests.kafinea.test_module_reader import Answering, ids
 
+DOWN = Unavailable("x")
+
 
 @pytest.mark.parametrize(
     ("rows", "bad"),
@@ -85,7 +87,7 @@ def test_record_at_which_the_server_fails_is_stepped_over(rows, bad, page_size, 
         ({"rows": 10, "hidden": range(2, 7)}, 1, 1, 27),
         (
             {"rows": 200, "hidden": range(1, 21), "most": 20}
-            | {"failures": dict.fromkeys((2, 3, 5), Unavailable("x"))},
+            | {"failures": dict.fromkeys((2, 3, 5), DOWN)},
             *(100, 1, 30),
         ),
         # both: behind hidden ones on the same page, or on others; many, whose number is no surplus
@@ -121,16 +123,27 @@ def test_silence_at_one_request_changes_nothing(silent):
 
 @pytest.mark.parametrize("is_slow", [False, True])
 @pytest.mark.parametrize(
-    ("bad", "hidden"),
-    [([38, 301], ()), ([38, 301], range(130, 290)), ([90, 301], range(1, 60))],
+    ("bad", "hidden", "options"),
+    [
+        ([38, 301], (), {}),
+        ([38, 301], range(130, 290), {}),
+        ([90, 301], range(1, 60), {}),
+        # A page and its first half fail, and what comes in between stands on one short page only.
+        (
+            [],
+            {*range(1, 21), *range(31, 60)},
+            {"most": 20, "failures": dict.fromkeys((2, 4), DOWN)},
+        ),
+    ],
 )
 @pytest.mark.parametrize("failing", range(40))
-def test_one_query_without_an_answer_costs_no_record(failing, bad, hidden, is_slow):
+def test_one_query_without_an_answer_costs_no_record(failing, bad, hidden, options, is_slow):
     """It fails in SQL, which is answered with nothing, or takes too long; whichever it is."""
-    server = Server(400, bad, hidden=hidden)
+    server = Server(400, bad, hidden=hidden, **options)
+    first = max(server.failures, default=0)
 
     def query(text):
-        if len(server.texts) != failing:
+        if len(server.texts) != first + failing:
             return server.query(text)
         if is_slow and ("SELECT lastname" not in text or "DESC" in text):
             return server.query(text)  # a client tries it seven times
