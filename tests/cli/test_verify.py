@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -234,14 +234,21 @@ def test_hidden_records_are_not_superfluous(company, quick):
     assert found.modules[0]["hidden"] == 1
 
 
-def test_records_given_away_are_not_superfluous(tmp_path):
-    """Where the server does not count what a user may not read."""
+@contextmanager
+def company_of_joe(tmp_path):
+    """A company whose server does not count what Joe may not read; all contacts are his."""
     with Sandbox(rows=50, private=["Contacts"]) as sandbox:
         fill(sandbox, 60)
         joe = sandbox.instance.user_named("joe").number
         sandbox.sql("UPDATE Contacts SET assigned_user_id = ?", [joe])
         company = Company(sandbox, DuckDB(tmp_path), tmp_path, modules=["Contacts"], user="joe")
         company.run()
+        yield company
+
+
+def test_records_given_away_are_not_superfluous(tmp_path):
+    with company_of_joe(tmp_path) as company:
+        sandbox = company.sandbox
         ids = company.old("Contacts")
         for one in ids[:30]:
             sandbox.change("Contacts", one, {"assigned_user_id": 1}, modifiedtime=OLD)
@@ -253,12 +260,8 @@ def test_records_given_away_are_not_superfluous(tmp_path):
 
 
 def test_repair_deletes_no_hidden_record_among_many_deleted(tmp_path):
-    with Sandbox(rows=50, private=["Contacts"]) as sandbox:
-        fill(sandbox, 60)
-        joe = sandbox.instance.user_named("joe").number
-        sandbox.sql("UPDATE Contacts SET assigned_user_id = ?", [joe])
-        company = Company(sandbox, DuckDB(tmp_path), tmp_path, modules=["Contacts"], user="joe")
-        company.run()
+    with company_of_joe(tmp_path) as company:
+        sandbox = company.sandbox
         ids = sorted(company.old("Contacts"), key=number)
         sandbox.change("Contacts", ids[1], {"assigned_user_id": 1}, modifiedtime=OLD)
         for one in ids[:50:2]:
