@@ -122,19 +122,29 @@ def test_record_that_another_user_created_at_the_same_moment_is_kept(sandbox, pa
     assert result.id in {row["id"] for row in sandbox.rows("Contacts")}
 
 
-def test_creation_without_answer_whose_record_was_updated_later_is_listed(sandbox, client, path):
-    """It may be that of another user, which has the same key; so it is not deleted."""
-    old = sandbox.insert("Contacts", {"lastname": "Before", "mobile": "9"})
+@pytest.mark.parametrize(("is_theirs", "mobile"), [(False, "81"), (True, "82")])
+def test_creation_without_answer_whose_record_was_updated_later(
+    sandbox, client, path, is_theirs, mobile
+):
+    """It may be that of another user, which has the same key; then it is not deleted."""
+    old = sandbox.insert("Contacts", {"lastname": "Before", "mobile": f"9{mobile}"})
     with loading(client, "Contacts", path, match_on="mobile") as load:
-        (result,) = load({"lastname": "Late", "phone": "1", "mobile": "8"})
-        load({"lastname": "Late", "phone": "2", "mobile": "8"})
-        load({"lastname": "After", "mobile": "9"})
+        (result,) = load({"lastname": "Late", "phone": "1", "mobile": mobile})
+        if is_theirs:
+            sandbox.change("Contacts", result.id, {"modifiedby": 2})
+        load({"lastname": "Late", "phone": "2", "mobile": mobile})
+        load({"lastname": "Late", "phone": "3", "mobile": mobile})
+        load({"lastname": "After", "mobile": f"9{mobile}"})
     without_answers(path, 1)
     undone = undo(client, path)
-    assert actions(undone) == {"conflict": 1, "restored": 2}
-    (text,) = (one.text for one in undone if one.text)
-    assert f"it is not certain that it has created {result.id}. Look at it" in text
     assert row_of(sandbox, old)["lastname"] == "Before"
+    if is_theirs:
+        assert actions(undone) == {"conflict": 1, "restored": 2}
+        (text,) = (one.text for one in undone if one.text)
+        assert f"it is not certain that it has created {result.id}. Look at it" in text
+    else:
+        assert actions(undone) == {"deleted": 1, "restored": 1}
+        assert result.id not in {row["id"] for row in sandbox.rows("Contacts")}
 
 
 def test_creation_without_answer_that_made_no_record_is_no_conflict(sandbox, client, path):

@@ -5,6 +5,7 @@ Only where the lines stand is kept in memory: each contains a whole record.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,10 +188,10 @@ class UndoNotes:
         self.assign(write, record_id, place, stored[0] if stored else None)
 
     def assign(self, write: Write, record_id: str, place: int, stored_place: int | None) -> None:
-        """Note which record a write is about."""
+        """Note which record a write is about, also after later ones."""
         history = self._records.setdefault(record_id, History(record_id, position=write.note))
         history.module = history.module or write.module
-        history.places.append((place, stored_place))
+        insort(history.places, (place, stored_place))
         if write.operation == "create":
             history.created = history.position = write.note
         elif write.operation == "delete":

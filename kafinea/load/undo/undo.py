@@ -25,7 +25,7 @@ from kafinea.load.undo.links import left_links
 from kafinea.load.undo.notes import History, UndoNotes
 from kafinea.load.undo.record_undo import RecordUndo
 from kafinea.load.undo.undone import Action, Undone
-from kafinea.load.writing.new_records import Sought, find_new, may_have_made
+from kafinea.load.writing.new_records import Candidates, Sought, find_new, may_have_made
 from kafinea.load.writing.write_notes import Write
 from kafinea.page_query import number
 from kafinea.parsing import prefix_of
@@ -163,12 +163,21 @@ class Undo:
             history.module = names.get(prefix_of(history.id), "")
 
     def _updated_later(
-        self, updated: Sequence[History], sought: Sought, module: Module
-    ) -> list[str]:
-        """Return the records that the load may have created without answer, found and updated."""
+        self, histories: Sequence[History], sought: Sought, module: Module
+    ) -> Candidates:
+        """Return the records that the load may have created without answer, found and updated.
+
+        One that another user had written before the update is never certain: it may be theirs.
+        """
+        updated = [one for one in histories if one.module == module.name and not one.created]
         newer = [one for one in updated if number(one.id) > sought.above]
-        before = ((one.id, self._notes.changes(one)[0].write.before) for one in newer)
-        return [each for each, row in before if row and may_have_made(row, sought, module)]
+        before = [self._notes.changes(one)[0].write.before for one in newer]
+        rows = {row["id"]: row for row in before if row}
+        found = may_have_made(sought, rows.values(), module)
+        user = self._notes.header.user if self._notes.header else ""
+        if all(rows[one].get("modifiedby") == user for one in found.equal):
+            return found
+        return Candidates(near=found.equal)
 
     def _look_for_unanswered(self) -> Iterator[Undone]:
         """Find the records of creations without answer; yield where that is not certain."""
@@ -178,7 +187,6 @@ class Undo:
         histories = self._notes.histories
         known = {one.id for one in histories} | {*self._notes.recreated.values()}
         for name, writes in by_module.items():
-            updated = [one for one in histories if one.module == name and not one.created]
             sought = [Sought(write.sent or {}, write.above or 0) for _, write in writes]
             try:
                 module = self._context.modules.get(name)
@@ -189,13 +197,13 @@ class Undo:
                     Undone(Action.FAILED, name, "", text=f"{text}: {error}") for _ in writes
                 )
                 continue
-            for (place, write), one, candidates in zip(writes, sought, found, strict=True):
-                if candidates.certain:
-                    self._notes.assign(write, candidates.certain, place, None)
-                    continue
-                if perhaps := candidates.all or self._updated_later(updated, one, module):
+            for (place, write), one, unknown in zip(writes, sought, found, strict=True):
+                made = unknown if unknown.all else self._updated_later(histories, one, module)
+                if made.certain:
+                    self._notes.assign(write, made.certain, place, None)
+                elif made.all:
                     text = (
                         "the load did not get the answer to a creation, and it is not certain that "
-                        f"it has created {', '.join(perhaps)}. Look at it in Kafinea"
+                        f"it has created {', '.join(made.all)}. Look at it in Kafinea"
                     )
                     yield Undone(Action.CONFLICT, name, "", text=text)

@@ -8,7 +8,7 @@ altered, it is not certain which, and none is taken for it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,12 +98,13 @@ def find_new(
     return found
 
 
-def may_have_made(row: Record, sought: Sought, module: Module) -> bool:
-    """Whether a creation may have made a record, by what the record held afterwards."""
+def may_have_made(sought: Sought, rows: Iterable[Record], module: Module) -> Candidates:
+    """Return which of some records a creation may have made, by what they held afterwards."""
     candidates = Candidates()
-    if number(row["id"]) > sought.above:
-        _compare(row, sought, module, candidates)
-    return bool(candidates.all)
+    for row in rows:
+        if number(row["id"]) > sought.above:
+            _compare(row, sought, module, candidates)
+    return candidates
 
 
 def _compare(row: Record, sought: Sought, module: Module, candidates: Candidates) -> None:
