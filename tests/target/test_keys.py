@@ -62,6 +62,18 @@ BY_KEY = matched("Contacts", "cf_853")
 TEXT = Field(name="cf_853", label="Key", type="string")
 NUMBER = Field(name="cf_855", label="Number", type="double")
 MOMENT = Field(name="cf_863", label="Day", type="date")
+COMPLETE = [
+    ((TEXT,), ("0",), True),
+    ((TEXT,), (" ",), False),
+    ((NUMBER,), ("0",), False),
+    ((NUMBER,), ("-0.00",), False),
+    ((NUMBER,), ("0.5",), True),
+    ((NUMBER,), ("",), False),
+    ((TEXT, NUMBER), ("A", "0"), True),
+    ((TEXT, NUMBER), ("A", ""), False),
+    ((NUMBER, TEXT), ("0", "0"), True),
+    ((NUMBER, NUMBER), ("0", "0"), False),
+]
 
 
 def row(number, *values):
@@ -101,6 +113,11 @@ def test_key_match_needs_an_equal_value_or_another_case(left, right, differ_in, 
 @pytest.mark.parametrize(("left", "right", "differ_in"), PAIRS + EMOJI[:1])
 def test_keys_that_may_be_equal_are_in_one_group(left, right, differ_in):
     assert keys.key_of((left,), [TEXT]) == keys.key_of((right,), [TEXT])
+
+
+@pytest.mark.parametrize(("fields", "values", "is_complete"), COMPLETE)
+def test_key_of_zeros_is_not_complete(fields, values, is_complete):
+    assert keys.is_complete(values, fields) is is_complete
 
 
 @pytest.mark.parametrize(
